@@ -1,0 +1,79 @@
+//! The context: which runtime this thread is in.
+
+use crate::executor::local::Entered;
+use crate::runtime::Core;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+thread_local! {
+    /// The runtime whose `block_on` runs on this thread, or that is being dropped on it.
+    static CONTEXT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// What a call that needs a runtime says where there is none.
+const NO_RUNTIME: &str =
+    "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`";
+
+/// Puts the thread's former context back when dropped.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What stood there before.
+    previous: Option<Rc<Core>>,
+    /// The same for the executor.
+    _entered: Entered,
+}
+
+/// Makes a runtime the context of this thread.
+pub(crate) fn enter(core: &Rc<Core>) -> Context {
+    // A runtime that is dropped from the destructor of a thread-local may find none any more, and
+    // its tasks are then dropped outside a context.
+    let previous = CONTEXT
+        .try_with(|context| context.replace(Some(Rc::clone(core))))
+        .unwrap_or(None);
+    Context {
+        previous,
+        _entered: core.executor.enter(),
+    }
+}
+
+/// The same for a runtime that is about to run its loop.
+///
+/// # Panics
+///
+/// If a loop runs on this thread already: it could not go on before the inner one ends.
+#[track_caller]
+pub(crate) fn enter_to_run(core: &Rc<Core>) -> Context {
+    assert!(
+        try_current().is_none(),
+        "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
+    );
+    enter(core)
+}
+
+/// The runtime of this thread, if there is one.
+pub(crate) fn try_current() -> Option<Rc<Core>> {
+    CONTEXT
+        .try_with(|context| context.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// The runtime of this thread.
+///
+/// # Panics
+///
+/// If there is none.
+#[track_caller]
+pub(crate) fn current() -> Rc<Core> {
+    match try_current() {
+        Some(core) => core,
+        None => panic!("{NO_RUNTIME}"),
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let previous = self.previous.take();
+        let _ended = CONTEXT.try_with(|context| context.replace(previous));
+    }
+}

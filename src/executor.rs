@@ -1,0 +1,444 @@
+//! The executor: tasks, and the run queue of those that are ready.
+//!
+//! The loop in [`runtime`](crate::runtime) calls it; it knows no I/O and no time. Tasks live in a
+//! slab of the thread that owns the runtime. A poll takes the task's box out of the slab, so that
+//! no borrow is held while the future runs, and puts it back afterwards.
+//!
+//! ```text
+//!            spawn               poll: Pending
+//!              |         +-------------------------+
+//!              v         v                         |
+//!          +---------------+   taken out     +-----------+
+//!          |   in the slab | --------------> |  running  |
+//!          +---------------+                 +-----------+
+//!              ^  drain                            | poll: Ready, or a panic
+//!              |                                   v
+//!          (shutdown drops it)   joined, or  +------------+
+//!                                detached <- |  finished  |
+//!                                            +------------+
+//! ```
+
+pub(crate) mod flag;
+pub(crate) mod inbox;
+pub(crate) mod local;
+pub(crate) mod task;
+
+use self::flag::QueuedFlag;
+use self::inbox::Inbox;
+use self::local::{Entered, Local};
+use self::task::{Outcome, Run, TaskWaker};
+use crate::slab::{Key, Slab};
+use crate::waiter::{Tag, Waiter, panic_message, shielded, wake_all};
+use futures_task::waker_ref;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// How many idle wakers are kept for the tasks to come.
+///
+/// A task that finishes without having waited gives its waker back at once, so one is enough for
+/// those; this many cover a burst of connections that end together, in 6 KiB.
+const SPARE_WAKERS: usize = 128;
+
+/// The inbox of an executor.
+pub(crate) type Remote = Inbox<Message>;
+
+/// Builds a task on the thread of its runtime.
+pub(crate) type MakeTask = Box<dyn FnOnce() -> Pin<Box<dyn Run>> + Send>;
+
+/// What other threads have to say to an executor.
+pub(crate) enum Message {
+    /// This task is ready.
+    Wake(Key),
+    /// The handle of this task is gone.
+    Detach(Key),
+    /// Here is a new task.
+    Spawn {
+        /// Makes the task.
+        make: MakeTask,
+        /// Its id.
+        id: u64,
+        /// Who asked for it.
+        location: &'static Location<'static>,
+    },
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Message::Wake(key) => f.debug_tuple("Wake").field(key).finish(),
+            Message::Detach(key) => f.debug_tuple("Detach").field(key).finish(),
+            Message::Spawn { id, .. } => f.debug_tuple("Spawn").field(id).finish(),
+        }
+    }
+}
+
+/// What stands in the slab for a task.
+struct Task {
+    /// The future or the outcome; `None` while it is being polled.
+    run: Option<Pin<Box<dyn Run>>>,
+    /// Its waker, from its first poll on; `None` while it is being polled.
+    waker: Option<Arc<TaskWaker>>,
+    /// Who awaits the join handle.
+    joiner: Option<Waiter>,
+    /// The number that users see.
+    id: u64,
+    /// Who spawned it.
+    location: &'static Location<'static>,
+    /// How many times it was polled.
+    polls: u32,
+    /// Whether `run` holds an outcome.
+    finished: bool,
+    /// Whether the join handle is gone, so that nobody will take the outcome.
+    detached: bool,
+}
+
+/// Tasks and run queue of one runtime.
+pub(crate) struct Executor {
+    /// All tasks that run or whose outcome waits for its handle.
+    tasks: RefCell<Slab<Task>>,
+    /// The run queue, and what the thread has to find.
+    local: Rc<Local>,
+    /// The waker of the root future, which has its place in the run queue under `Key::NONE`.
+    root: Arc<TaskWaker>,
+    /// How many times the root futures were polled.
+    root_polls: Cell<u32>,
+    /// Wakers that nobody else holds, for the tasks to come.
+    spare: RefCell<Vec<Arc<TaskWaker>>>,
+    /// Set at the beginning of the shutdown: no task is taken any more.
+    closed: Cell<bool>,
+    /// The vector that the inbox is emptied into, kept for its room.
+    messages: Cell<Vec<Message>>,
+}
+
+/// What the run queue says is next.
+pub(crate) enum Next {
+    /// The root future.
+    Root,
+    /// This task.
+    Task(Key),
+}
+
+impl Executor {
+    /// An executor without tasks, which other threads reach through `remote`.
+    pub(crate) fn new(remote: Arc<Remote>) -> Executor {
+        Executor {
+            tasks: RefCell::new(Slab::new()),
+            root: Arc::new(TaskWaker {
+                remote: Arc::clone(&remote),
+                key: Key::NONE,
+                queued: QueuedFlag::default(),
+            }),
+            root_polls: Cell::new(0),
+            local: Rc::new(Local::new(remote)),
+            spare: RefCell::new(Vec::new()),
+            closed: Cell::new(false),
+            messages: Cell::new(Vec::new()),
+        }
+    }
+
+    /// Makes it the executor of this thread, until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered {
+        self.local.enter()
+    }
+
+    /// Whether the run queue is empty.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.local.is_idle()
+    }
+
+    /// Whether `remote` is the inbox of this executor.
+    pub(crate) fn is(&self, remote: &Arc<Remote>) -> bool {
+        Arc::ptr_eq(self.local.remote(), remote)
+    }
+
+    /// How many tasks there are, finished ones whose outcome nobody has taken included.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Takes whoever has been ready the longest.
+    pub(crate) fn next(&self) -> Option<Next> {
+        match self.local.pop()? {
+            Key::NONE => Some(Next::Root),
+            key => Some(Next::Task(key)),
+        }
+    }
+
+    /// Makes the root future ready, for a `block_on` that begins.
+    pub(crate) fn queue_root(&self) {
+        // A wake that the last one left in the queue serves this one.
+        if self.root.queued.raise() {
+            self.local.push(Key::NONE);
+        }
+    }
+
+    /// Polls the root future. Its panic is the caller's.
+    pub(crate) fn poll_root<F: Future>(&self, root: Pin<&mut F>) -> Poll<F::Output> {
+        self.root.queued.lower();
+        let poll = self.root_polls.get().wrapping_add(1);
+        self.root_polls.set(poll);
+        let waker = waker_ref(&self.root);
+        self.local.run(Tag::new(0, poll), || {
+            root.poll(&mut Context::from_waker(&waker))
+        })
+    }
+
+    /// Takes a new task and makes it ready. After the shutdown has begun it is dropped, and there
+    /// is no key.
+    pub(crate) fn spawn(
+        &self,
+        run: Pin<Box<dyn Run>>,
+        id: u64,
+        location: &'static Location<'static>,
+    ) -> Option<Key> {
+        if self.closed.get() {
+            return None;
+        }
+        let key = self.tasks.borrow_mut().insert(Task {
+            run: Some(run),
+            waker: None,
+            joiner: None,
+            id,
+            location,
+            polls: 0,
+            finished: false,
+            detached: false,
+        });
+        self.local.push(key);
+        Some(key)
+    }
+
+    /// Polls a task, unless it is gone or finished.
+    pub(crate) fn poll(&self, key: Key) {
+        let (mut run, waker, tag) = {
+            let mut tasks = self.tasks.borrow_mut();
+            let Some(task) = tasks.get_mut(key) else {
+                return;
+            };
+            if task.finished {
+                return;
+            }
+            let Some(run) = task.run.take() else {
+                return;
+            };
+            task.polls = task.polls.wrapping_add(1);
+            (run, task.waker.take(), Tag::new(task.id, task.polls))
+        };
+        let waker = waker.unwrap_or_else(|| self.new_waker(key));
+        waker.queued.lower();
+        let finished = self.local.run(tag, || {
+            let waker = waker_ref(&waker);
+            match catch_unwind(AssertUnwindSafe(|| {
+                run.as_mut().poll(&mut Context::from_waker(&waker))
+            })) {
+                Ok(poll) => poll.is_ready(),
+                Err(payload) => {
+                    // What is left of the future is dropped here, and may panic once more.
+                    shielded("dropping a task that had panicked", || {
+                        run.as_mut().fail(payload);
+                    });
+                    true
+                }
+            }
+        });
+        if finished {
+            self.finish(key, run);
+            self.recycle(waker);
+        } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.run = Some(run);
+            task.waker = Some(waker);
+        }
+    }
+
+    /// Keeps the outcome of a task for its handle, or gets rid of it if there is none.
+    fn finish(&self, key: Key, run: Pin<Box<dyn Run>>) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(task) = tasks.get_mut(key) else {
+            return;
+        };
+        if task.detached {
+            let task = tasks.remove(key);
+            drop(tasks);
+            if let Some(task) = task {
+                self.discard(run, task.id, task.location);
+            }
+        } else {
+            task.run = Some(run);
+            task.finished = true;
+            let joiner = task.joiner.take();
+            drop(tasks);
+            wake_all(joiner.map(|joiner| joiner.waker));
+        }
+    }
+
+    /// Drops the outcome of a task that nobody will ask for; a panic is logged, not lost.
+    fn discard(&self, mut run: Pin<Box<dyn Run>>, id: u64, location: &Location<'_>) {
+        if let Some(payload) = run.as_mut().take_panic() {
+            log::error!(
+                target: "glassfrog::task",
+                "task {id}, spawned at {location}, panicked: {}",
+                panic_message(&*payload)
+            );
+            shielded("dropping a panic's payload", || drop(payload));
+        }
+        shielded("dropping what a task left", || drop(run));
+    }
+
+    /// Moves the outcome of a task into `out`, or leaves the waker to be called when there is one.
+    /// `Err` if there is no such task: it was cancelled.
+    pub(crate) fn poll_join<T: 'static>(
+        &self,
+        key: Key,
+        waker: &Waker,
+    ) -> Poll<Option<Outcome<T>>> {
+        let mut outcome: Option<Outcome<T>> = None;
+        match self.take_outcome(key, waker, &mut outcome) {
+            Poll::Ready(()) => Poll::Ready(outcome),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The part of [`poll_join`](Executor::poll_join) that is the same for every type.
+    fn take_outcome(&self, key: Key, waker: &Waker, outcome: &mut dyn Any) -> Poll<()> {
+        let mut tasks = self.tasks.borrow_mut();
+        match tasks.get_mut(key) {
+            None => Poll::Ready(()),
+            Some(task) if task.finished => {
+                let task = tasks.remove(key);
+                drop(tasks);
+                if let Some(mut run) = task.and_then(|task| task.run) {
+                    run.as_mut().take(outcome);
+                }
+                Poll::Ready(())
+            }
+            Some(task) => {
+                let tag = local::current_tag();
+                if let Some(joiner) = &mut task.joiner
+                    && joiner.waker.will_wake(waker)
+                {
+                    joiner.tag = tag;
+                    return Poll::Pending;
+                }
+                drop(tasks);
+                let waker = waker.clone();
+                let former = match self.tasks.borrow_mut().get_mut(key) {
+                    Some(task) => task.joiner.replace(Waiter { waker, tag }),
+                    None => None,
+                };
+                drop(former);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Lets a task go on, or its outcome go, without a handle.
+    pub(crate) fn detach(&self, key: Key) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(task) = tasks.get_mut(key) else {
+            return;
+        };
+        task.detached = true;
+        if task.finished {
+            let task = tasks.remove(key);
+            drop(tasks);
+            if let Some(task) = task
+                && let Some(run) = task.run
+            {
+                self.discard(run, task.id, task.location);
+            }
+        } else {
+            let joiner = task.joiner.take();
+            drop(tasks);
+            drop(joiner);
+        }
+    }
+
+    /// Does what other threads have asked for. The loop is awake from here on.
+    pub(crate) fn take_messages(&self) {
+        let mut messages = self.messages.take();
+        self.local.remote().drain(&mut messages);
+        for message in messages.drain(..) {
+            match message {
+                Message::Wake(key) => self.local.push(key),
+                Message::Detach(key) => self.detach(key),
+                Message::Spawn { make, id, location } => {
+                    if let Some(key) = self.spawn(make(), id, location) {
+                        // Its handle, if it has one, asks a cell of its own.
+                        self.detach(key);
+                    }
+                }
+            }
+        }
+        self.messages.set(messages);
+    }
+
+    /// Drops every task, each inside the context and whatever the others do.
+    ///
+    /// The inbox has been closed. Whoever spawns from a drop gets a handle that is cancelled.
+    pub(crate) fn shut_down(&self, messages: Vec<Message>) {
+        self.closed.set(true);
+        for message in messages {
+            shielded("dropping a task that was never polled", || drop(message));
+        }
+        loop {
+            let tasks = self.tasks.borrow_mut().drain();
+            if tasks.is_empty() {
+                break;
+            }
+            for task in tasks {
+                let Task {
+                    run,
+                    waker,
+                    joiner,
+                    id,
+                    location,
+                    ..
+                } = task;
+                if let Some(run) = run {
+                    self.discard(run, id, location);
+                }
+                drop(waker);
+                wake_all(joiner.map(|joiner| joiner.waker));
+            }
+        }
+        while self.local.pop().is_some() {}
+        self.spare.take();
+    }
+
+    /// A waker for the first poll of a task: a spare one, or a new one.
+    fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
+        if let Some(mut spare) = self.spare.borrow_mut().pop()
+            && let Some(waker) = Arc::get_mut(&mut spare)
+        {
+            waker.key = key;
+            return spare;
+        }
+        Arc::new(TaskWaker {
+            remote: Arc::clone(self.local.remote()),
+            key,
+            queued: QueuedFlag::default(),
+        })
+    }
+
+    /// Keeps the waker of a finished task for another one, if nobody else holds it.
+    fn recycle(&self, mut waker: Arc<TaskWaker>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_WAKERS && Arc::get_mut(&mut waker).is_some() {
+            spare.push(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("tasks", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! What all sockets have in common: where context, budget and reactor meet.
+
+use crate::context;
+use crate::executor::local::{current_tag, poll_budget, spend_budget};
+use crate::reactor::Io;
+use crate::reactor::readiness::{Direction, Place, Seat, Snapshot};
+use crate::reactor::rules::{AsRaw, Lesson};
+use crate::reactor::source::{Origin, Source};
+use crate::runtime::Shared;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// A registered socket. Dropping it closes it.
+pub(super) struct Socket<S: AsRaw> {
+    /// The descriptor and its readiness; the reactor has the other reference.
+    source: Arc<Source<S>>,
+    /// The runtime that it belongs to.
+    shared: Arc<Shared>,
+}
+
+impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
+    /// Registers a socket with a runtime. It is closed if that fails.
+    pub(super) fn new(shared: Arc<Shared>, io: S, origin: Origin) -> io::Result<Socket<S>> {
+        match shared.sources.register(io, origin) {
+            Ok(source) => Ok(Socket { source, shared }),
+            Err((_closed, error)) => Err(error),
+        }
+    }
+
+    /// Adopts a socket into the runtime of this thread, where no error can be returned: if it can
+    /// not be registered, whatever is tried on it fails.
+    #[track_caller]
+    pub(super) fn adopt(io: S) -> Socket<S> {
+        let shared = Arc::clone(&context::current().shared);
+        let source = match shared.sources.register(io, Origin::Adopted) {
+            Ok(source) => source,
+            Err((io, error)) => {
+                log::error!(target: "glassfrog::net", "{io:?} could not be registered: {error}");
+                Arc::new(Source::unregistered(io))
+            }
+        };
+        Socket { source, shared }
+    }
+}
+
+impl<S: AsRaw> Socket<S> {
+    /// The socket itself, for what needs no readiness.
+    pub(super) fn io(&self) -> &S {
+        self.source.io()
+    }
+
+    /// The runtime that it belongs to.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// An error once the runtime has ended.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.source.snapshot().map(|_| ())
+    }
+
+    /// The socket itself, for somebody who may do with it what we do not see.
+    pub(super) fn hand_out(&self) -> &S {
+        self.source.share();
+        self.source.io()
+    }
+
+    /// Takes the socket out of the runtime.
+    pub(super) fn into_io(self) -> io::Result<S> {
+        self.source.share();
+        let source = Arc::clone(&self.source);
+        drop(self);
+        match Arc::into_inner(source) {
+            Some(source) => Ok(source.into_io()),
+            // The reactor let go of it with `self`, and nobody else ever has a reference.
+            None => Err(io::ErrorKind::ResourceBusy.into()),
+        }
+    }
+
+    /// Tries an operation if it is worth trying.
+    pub(super) fn try_op<R>(
+        &self,
+        direction: Direction,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> io::Result<R> {
+        self.source.try_op(direction, op)
+    }
+
+    /// Tries an operation, or leaves the waker in the list that poll methods share.
+    pub(super) fn poll_op<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_at(direction, Place::Shared, cx, op)
+    }
+
+    /// Does an operation as soon as it can be done.
+    pub(super) fn op<R, F>(&self, direction: Direction, op: F) -> Operation<'_, S, F>
+    where
+        F: FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    {
+        Operation {
+            socket: self,
+            direction,
+            seat: None,
+            op,
+        }
+    }
+
+    /// Waits until there is something to be tried.
+    pub(super) async fn ready(&self, direction: Direction) -> io::Result<()> {
+        self.op(direction, |_, _| Ok(((), Lesson::Nothing))).await
+    }
+
+    /// Tries an operation within the budget of the running poll, or leaves the waker.
+    fn poll_at<R>(
+        &self,
+        direction: Direction,
+        place: Place<'_>,
+        cx: &mut Context<'_>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> Poll<io::Result<R>> {
+        ready!(poll_budget(cx));
+        let result = ready!(
+            self.source
+                .poll_op(direction, place, cx.waker(), current_tag(), op)
+        );
+        spend_budget();
+        Poll::Ready(result)
+    }
+}
+
+impl<S: AsRaw> Drop for Socket<S> {
+    fn drop(&mut self) {
+        self.shared.sources.deregister(&self.source);
+    }
+}
+
+impl<S: AsRaw + fmt::Debug> fmt::Debug for Socket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+/// An operation that is under way; gives up its seat among the waiters when dropped.
+pub(super) struct Operation<'a, S: AsRaw, F> {
+    /// What it is done on.
+    socket: &'a Socket<S>,
+    /// What it waits for.
+    direction: Direction,
+    /// Its seat, once it has had to wait.
+    seat: Seat,
+    /// What is done.
+    op: F,
+}
+
+impl<R, S, F> Future for Operation<'_, S, F>
+where
+    S: AsRaw,
+    F: FnMut(&S, Snapshot) -> io::Result<(R, Lesson)> + Unpin,
+{
+    type Output = io::Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Operation {
+            socket,
+            direction,
+            seat,
+            op,
+        } = &mut *self;
+        socket.poll_at(*direction, Place::Seat(seat), cx, op)
+    }
+}
+
+impl<S: AsRaw, F> Drop for Operation<'_, S, F> {
+    fn drop(&mut self) {
+        self.socket.source.leave(&mut self.seat);
+    }
+}
+
+/// An error together with what was tried, and with which address.
+#[derive(Debug)]
+struct Attempt {
+    /// What was tried.
+    what: &'static str,
+    /// With which address.
+    addr: SocketAddr,
+    /// What came of it.
+    error: io::Error,
+}
+
+/// Says in an error what was tried with which address. The kind stays.
+pub(super) fn attempted(what: &'static str, addr: SocketAddr, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), Attempt { what, addr, error })
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.what, self.addr, self.error)
+    }
+}
+
+impl Error for Attempt {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}

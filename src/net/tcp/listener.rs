@@ -1,0 +1,361 @@
+//! [`TcpListener`]: a socket that takes connections.
+
+use super::stream::TcpStream;
+use crate::context;
+use crate::net::addrs::ToSocketAddrs;
+use crate::net::socket::{Socket, attempted};
+use crate::reactor::readiness::Direction;
+use crate::reactor::rules::Lesson;
+use crate::reactor::source::Origin;
+use crate::time::Sleep;
+use futures_core::Stream;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// How long a listener that cannot accept for want of descriptors or memory waits before it tries
+/// again. Nobody tells when there are some again, so it has to ask: often enough for a person not
+/// to notice, rarely enough to cost nothing.
+const STARVED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A TCP socket that takes connections, as [`std::net::TcpListener`], and waits without blocking.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::net::{TcpListener, TcpStream};
+///
+/// glassfrog::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let addr = listener.local_addr()?;
+///     let client = glassfrog::spawn(async move { TcpStream::connect(addr).await });
+///     let (stream, peer) = listener.accept().await?;
+///     assert_eq!(stream.peer_addr()?, peer);
+///     client.await??;
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct TcpListener {
+    /// The registered socket.
+    pub(in crate::net) socket: Socket<mio::net::TcpListener>,
+    /// Whether the last attempt to accept failed for want of something, and it was logged.
+    starved: AtomicBool,
+}
+
+impl TcpListener {
+    /// Listens at the first of these addresses that can be bound to. Port 0 lets the operating
+    /// system choose one; [`local_addr`](TcpListener::local_addr) says which.
+    ///
+    /// On Unix `SO_REUSEADDR` is set, so that a server can be started again while connections of
+    /// the last one linger.
+    ///
+    /// # Errors
+    ///
+    /// That of the last address that was tried, with that address in its text; an error of the
+    /// kind `InvalidInput` or `Unsupported` for what is not an address.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let taken = TcpListener::bind(listener.local_addr()?).await.unwrap_err();
+    ///     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        let shared = Arc::clone(&context::current().shared);
+        let mut failed = None;
+        for addr in addr.addrs()? {
+            let bound = mio::net::TcpListener::bind(addr)
+                .and_then(|io| Socket::new(Arc::clone(&shared), io, Origin::Created));
+            match bound {
+                Ok(socket) => return Ok(TcpListener::new(socket)),
+                Err(error) => failed = Some(attempted("bind to", addr, error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to")
+        }))
+    }
+
+    /// A listener on a registered socket.
+    pub(in crate::net) fn new(socket: Socket<mio::net::TcpListener>) -> TcpListener {
+        TcpListener {
+            socket,
+            starved: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes a connection, waiting for one.
+    ///
+    /// A connection that was broken off while it waited is passed over. If the process has no
+    /// descriptors or memory left, this is logged once, connections stay in the backlog, and it is
+    /// tried again every 50 ms until it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept(2)` that mean that there will be no connections any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no connection has been taken.
+    ///
+    /// # Examples
+    ///
+    /// See [`TcpListener`].
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let mut pause = None;
+        loop {
+            if let Some(pause) = pause.take() {
+                self.rest(pause).await?;
+            }
+            let accepted = self
+                .socket
+                .op(Direction::Read, |io, _| Ok((io.accept()?, Lesson::Nothing)))
+                .await;
+            if let Some(accepted) = self.settle(accepted, &mut pause) {
+                return accepted;
+            }
+        }
+    }
+
+    /// Connections, one after the other, for as long as there are any.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "prelude")] {
+    /// use glassfrog::net::{TcpListener, TcpStream};
+    /// use glassfrog::prelude::*;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let mut incoming = listener.incoming();
+    ///     while let Some(stream) = incoming.next().await {
+    ///         assert_eq!(stream?.peer_addr()?, client.local_addr()?);
+    ///         # break
+    ///     }
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # }
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            listener: self,
+            pause: None,
+        }
+    }
+
+    /// Waits until a listener that was starved is to try again.
+    async fn rest(&self, mut pause: Sleep) -> io::Result<()> {
+        poll_fn(|cx| self.poll_rest(&mut pause, cx)).await
+    }
+
+    /// The same, to be polled.
+    fn poll_rest(&self, pause: &mut Sleep, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A sleep whose runtime has ended would panic; a listener has an error for that.
+        self.socket.check()?;
+        ready!(pin!(pause).poll(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Makes a stream of what was accepted. `None`: try again, after the pause if there is one.
+    fn settle(
+        &self,
+        accepted: io::Result<(mio::net::TcpStream, SocketAddr)>,
+        pause: &mut Option<Sleep>,
+    ) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        match accepted {
+            Ok((io, peer)) => {
+                self.starved.store(false, Ordering::Relaxed);
+                let stream = TcpStream::accepted(Arc::clone(self.socket.shared()), io);
+                Some(stream.map(|stream| (stream, peer)))
+            }
+            Err(error) if concerns_the_peer(&error) => None,
+            Err(error) if is_starvation(&error) => {
+                // Relaxed is enough: at worst two threads log the same.
+                if !self.starved.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        target: "glassfrog::net",
+                        "{self:?} accepts nothing until there is room again: {error}"
+                    );
+                }
+                let shared = self.socket.shared();
+                let deadline = shared.clock.now() + STARVED_PAUSE;
+                *pause = Some(Sleep::new(Arc::clone(shared), deadline));
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The address that it listens at.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     assert_ne!(listener.local_addr()?.port(), 0);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.io().local_addr()
+    }
+
+    /// How many hops the packets of connections to be accepted may take (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     listener.set_ttl(5)?;
+    ///     assert_eq!(listener.ttl()?, 5);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.io().ttl()
+    }
+
+    /// Sets how many hops the packets of connections to be accepted may take (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`ttl`](TcpListener::ttl).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.io().set_ttl(ttl)
+    }
+}
+
+/// Whether an error of `accept` is only about the connection that would have been accepted.
+///
+/// Linux passes on what the network has to say about it already (`accept(2)`, "Error handling").
+fn concerns_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::TimedOut
+    ) || error.raw_os_error() == Some(EPROTO)
+}
+
+/// `EPROTO` of Linux: the connection failed in a way that has no name.
+const EPROTO: i32 = 71;
+
+/// Whether an error of `accept` says that the process or the machine has none left of something.
+fn is_starvation(error: &io::Error) -> bool {
+    /// What has no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix; `ENOBUFS` of Linux and of the
+    /// BSDs; `WSAEMFILE` and `WSAENOBUFS` of Windows. None of the numbers means anything else in
+    /// an answer of `accept`, on any of them.
+    const STARVATION: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
+    error.kind() == io::ErrorKind::OutOfMemory
+        || error
+            .raw_os_error()
+            .is_some_and(|number| STARVATION.contains(&number))
+}
+
+/// The connections of a listener; see [`TcpListener::incoming`]. It never ends.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    /// Where they come in.
+    listener: &'a TcpListener,
+    /// What to wait for before the next attempt, if the last one found no room.
+    pause: Option<Sleep>,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Incoming { listener, pause } = &mut *self;
+        loop {
+            if let Some(rest) = pause {
+                ready!(listener.poll_rest(rest, cx))?;
+                *pause = None;
+            }
+            let accepted = ready!(listener.socket.poll_op(Direction::Read, cx, |io, _| Ok((
+                io.accept()?,
+                Lesson::Nothing
+            ))));
+            if let Some(accepted) = listener.settle(accepted, pause) {
+                return Poll::Ready(Some(accepted.map(|(stream, _)| stream)));
+            }
+        }
+    }
+}
+
+/// Adopts a listener into the runtime of this thread, and makes it non-blocking.
+///
+/// # Panics
+///
+/// Outside a runtime.
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        let shared = Arc::clone(&context::current().shared);
+        listener.set_nonblocking(true)?;
+        let io = mio::net::TcpListener::from_std(listener);
+        Ok(TcpListener::new(Socket::new(shared, io, Origin::Adopted)?))
+    }
+}
+
+/// Takes a listener out of its runtime, and makes it blocking, as those of `std` are.
+impl TryFrom<TcpListener> for std::net::TcpListener {
+    type Error = io::Error;
+
+    fn try_from(listener: TcpListener) -> io::Result<std::net::TcpListener> {
+        let listener = std::net::TcpListener::from(listener.socket.into_io()?);
+        listener.set_nonblocking(false)?;
+        Ok(listener)
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TcpListener").field(&self.socket).finish()
+    }
+}

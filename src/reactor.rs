@@ -1,0 +1,241 @@
+//! The reactor: file descriptors, what they are ready for, and whom to wake.
+//!
+//! The loop in [`runtime`](crate::runtime) turns it; sockets register with it. It knows wakers,
+//! never tasks. Every descriptor is registered once, edge-triggered and for both directions, and
+//! stays registered until it is closed, so that waiting costs no syscall.
+//!
+//! An event carries a token made of the index and the generation of the source's slot: one that
+//! comes late, for a socket that is closed, finds nothing.
+
+pub(crate) mod readiness;
+pub(crate) mod rules;
+pub(crate) mod source;
+
+use self::rules::AsRaw;
+use self::source::{Origin, Source, runtime_ended};
+use crate::slab::{Key, Slab};
+use crate::sync::{Mutex, lock};
+use crate::waiter::wake_all;
+use futures_task::ArcWake;
+use mio::{Events, Poll, Token};
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// How many events one turn takes from the operating system; what does not fit comes with the
+/// next. Enough that a thousand connections cost one call, in 12 KiB.
+const EVENTS: usize = 1024;
+
+/// The token of the `mio::Waker` that ends a park from another thread.
+const UNPARK: Token = Token(usize::MAX);
+
+/// Where the generation begins in a token: half way up, or, where a word is short, after the
+/// 2²⁰ descriptors that such a machine may have.
+const GENERATION_SHIFT: u32 = if usize::BITS >= 64 { 32 } else { 20 };
+
+/// The token of a source.
+fn token(key: Key) -> Token {
+    Token(key.index() | (key.generation() as usize) << GENERATION_SHIFT)
+}
+
+/// The position that a token names.
+fn index(token: Token) -> usize {
+    token.0 & ((1 << GENERATION_SHIFT) - 1)
+}
+
+/// What a registered descriptor is to those who do not know its type.
+pub(crate) trait Io: Debug + Send + Sync {}
+
+impl<S: Debug + Send + Sync> Io for S {}
+
+/// The part of the reactor that belongs to the loop.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    /// The queue of the operating system, and the events of this turn.
+    queue: RefCell<Queue>,
+    /// Those who are to be woken in this turn; empty between turns, kept for its room.
+    woken: RefCell<Vec<Waker>>,
+    /// The part that sockets see, from any thread.
+    sources: Arc<Sources>,
+    /// Ends the park of this reactor's loop.
+    unparker: Arc<Unparker>,
+}
+
+/// What a turn needs of mio.
+#[derive(Debug)]
+struct Queue {
+    /// The queue of the operating system.
+    poll: Poll,
+    /// What came out of it last.
+    events: Events,
+}
+
+/// All registered descriptors; reached from any thread.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// Under a lock, since sockets are dropped, and connections accepted, on any thread.
+    registered: Mutex<Registered>,
+}
+
+/// What stands under the lock.
+#[derive(Debug)]
+struct Registered {
+    /// The way into the queue; `None` once the runtime has ended.
+    registry: Option<mio::Registry>,
+    /// The sources, by their keys.
+    slab: Slab<Arc<Source<dyn Io>>>,
+}
+
+/// Ends the park of a loop; the `Waker` that the inbox holds.
+#[derive(Debug)]
+struct Unparker {
+    /// `None` once the runtime has ended: whoever keeps a handle keeps no descriptor open.
+    waker: Mutex<Option<mio::Waker>>,
+}
+
+impl ArcWake for Unparker {
+    fn wake_by_ref(this: &Arc<Self>) {
+        if let Some(waker) = &*lock(&this.waker)
+            && let Err(error) = waker.wake()
+        {
+            log::error!(target: "glassfrog::reactor", "waking the loop failed: {error}");
+        }
+    }
+}
+
+impl Reactor {
+    /// A reactor without sources.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system has no descriptor or memory left for its queue.
+    pub(crate) fn new() -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
+        let registry = poll.registry().try_clone()?;
+        Ok(Reactor {
+            queue: RefCell::new(Queue {
+                poll,
+                events: Events::with_capacity(EVENTS),
+            }),
+            woken: RefCell::new(Vec::new()),
+            sources: Arc::new(Sources {
+                registered: Mutex::new(Registered {
+                    registry: Some(registry),
+                    slab: Slab::new(),
+                }),
+            }),
+            unparker: Arc::new(Unparker {
+                waker: Mutex::new(Some(unparker)),
+            }),
+        })
+    }
+
+    /// The part that sockets see.
+    pub(crate) fn sources(&self) -> &Arc<Sources> {
+        &self.sources
+    }
+
+    /// A waker that ends the park of the loop, from any thread.
+    pub(crate) fn unparker(&self) -> Waker {
+        futures_task::waker(Arc::clone(&self.unparker))
+    }
+
+    /// Waits for events, at most for `timeout` (`None`: as long as it takes), and wakes those who
+    /// waited for them.
+    ///
+    /// # Panics
+    ///
+    /// If the queue has become unusable, which takes somebody who closes descriptors that are not
+    /// theirs.
+    pub(crate) fn turn(&self, timeout: Option<Duration>) {
+        let mut woken = self.woken.take();
+        {
+            let queue = &mut *self.queue.borrow_mut();
+            match queue.poll.poll(&mut queue.events, timeout) {
+                Ok(()) => self.sources.publish(&queue.events, &mut woken),
+                // A signal ended the wait; the loop goes round and comes back.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("the event queue of the operating system failed: {error}"),
+            }
+        }
+        wake_all(woken.drain(..));
+        self.woken.replace(woken);
+    }
+
+    /// Ends the reactor: what survives of its sockets answers with an error from now on.
+    pub(crate) fn shut_down(&self) {
+        let (registry, sources) = {
+            let mut registered = lock(&self.sources.registered);
+            (registered.registry.take(), registered.slab.drain())
+        };
+        let mut woken = Vec::new();
+        for source in &sources {
+            source.kill(|waker| woken.push(waker));
+        }
+        wake_all(woken);
+        drop(sources);
+        drop(registry);
+        drop(lock(&self.unparker.waker).take());
+    }
+}
+
+impl Sources {
+    /// Watches a descriptor. Where this fails, it comes back with the error.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system has no room for another registration (`epoll_ctl(2)`), and once
+    /// the runtime has ended.
+    pub(crate) fn register<S>(
+        &self,
+        mut io: S,
+        origin: Origin,
+    ) -> Result<Arc<Source<S>>, (S, io::Error)>
+    where
+        S: mio::event::Source + Io + 'static,
+    {
+        let mut registered = lock(&self.registered);
+        let key = registered.slab.next_key();
+        let done = match &registered.registry {
+            Some(registry) => registry.register(&mut io, token(key), rules::interest()),
+            None => Err(runtime_ended()),
+        };
+        match done {
+            Ok(()) => {
+                let source = Arc::new(Source::new(io, origin, key));
+                registered.slab.insert(Arc::clone(&source) as Arc<_>);
+                Ok(source)
+            }
+            Err(error) => Err((io, error)),
+        }
+    }
+
+    /// Stops watching a descriptor that is about to be closed or handed over.
+    pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
+        let mut registered = lock(&self.registered);
+        let removed = registered.slab.remove(source.key());
+        if source.is_shared()
+            && let Some(registry) = &registered.registry
+        {
+            rules::deregister(registry, source.io());
+        }
+        drop(registered);
+        drop(removed);
+    }
+
+    /// Passes events on to their sources.
+    fn publish(&self, events: &Events, woken: &mut Vec<Waker>) {
+        let registered = lock(&self.registered);
+        for event in events {
+            if let Some((key, source)) = registered.slab.at(index(event.token()))
+                && token(key) == event.token()
+            {
+                source.publish(rules::bits_of(event), |waker| woken.push(waker));
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What one file descriptor is ready for, and who waits for it.
+//!
+//! The word of readiness is read on every operation and takes no lock. Its bits:
+//!
+//! ```text
+//!    tick ...                     | DEAD | ENDED | SHARED | URGENT | ERROR | WRITE_CLOSED | READ_CLOSED | WRITABLE | READABLE
+//!    +1 with every event          |  set once, never cleared                                             |  set by events,
+//!                                                                                                           cleared by those who
+//!                                                                                                           hit `WouldBlock`
+//! ```
+//!
+//! Why no wake-up is lost: whoever finds its direction not ready takes the lock and looks again
+//! before it leaves its waker; the reactor first sets the bit and then takes the lock to collect
+//! the wakers. Whichever comes second under the lock sees what the first has done. And a bit is
+//! only cleared by who tried under the very tick that it clears, so an event that came meanwhile
+//! stays.
+
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::waiter::{Tag, Waiter};
+use std::mem;
+use std::num::NonZeroU32;
+use std::task::Waker;
+
+/// A read, an accept or a peek would bring something (or the end, or an error).
+pub(crate) const READABLE: usize = 1;
+/// A write would get rid of something (or bring an error).
+pub(crate) const WRITABLE: usize = 1 << 1;
+/// The peer will send no more; what it sent before may still be there.
+pub(crate) const READ_CLOSED: usize = 1 << 2;
+/// Nothing can be sent any more.
+pub(crate) const WRITE_CLOSED: usize = 1 << 3;
+/// An error waits to be fetched.
+pub(crate) const ERROR: usize = 1 << 4;
+/// Urgent data came at least once.
+pub(crate) const URGENT: usize = 1 << 5;
+/// The descriptor is, or was, in other hands too: it was adopted or handed out.
+pub(crate) const SHARED: usize = 1 << 6;
+/// Everything that the peer sent has been read.
+pub(crate) const ENDED: usize = 1 << 7;
+/// The runtime has ended.
+pub(crate) const DEAD: usize = 1 << 8;
+/// One event. The tick has the rest of the word, 23 bits at the least; to be fooled, an operation
+/// would have to sleep through exactly a multiple of 2²³ events of its socket.
+const TICK: usize = 1 << 9;
+
+/// How many wakers of poll methods a descriptor keeps in each direction.
+///
+/// They cannot be taken out again (nobody tells when a task loses interest), so the list must end
+/// somewhere: when it is full, all in it are woken, and those who still care come back. More than
+/// two halves of a stream are rarely polled by more than one task each.
+const SHARED_WAITERS: usize = 8;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To receive or to accept.
+    Read,
+    /// To send, or to be connected.
+    Write,
+}
+
+impl Direction {
+    /// The bit that says that it is ready.
+    fn bit(self) -> usize {
+        match self {
+            Direction::Read => READABLE,
+            Direction::Write => WRITABLE,
+        }
+    }
+}
+
+/// The word of readiness as it was at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot(usize);
+
+impl Snapshot {
+    /// Whether an operation in this direction is worth trying.
+    pub(crate) fn is_ready(self, direction: Direction) -> bool {
+        self.0 & direction.bit() != 0
+    }
+
+    /// Whether at least one of these bits is set.
+    pub(crate) fn has(self, bits: usize) -> bool {
+        self.0 & bits != 0
+    }
+}
+
+/// The seat of an async method among the waiters, once it has had to wait; its drop clears it.
+pub(crate) type Seat = Option<NonZeroU32>;
+
+/// Where a waker is left.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// In a seat of its own, which is filled in by the first wait.
+    Seat(&'a mut Seat),
+    /// In the bounded list of the poll methods, in which the same waker stands once.
+    Shared,
+}
+
+/// Readiness and waiters of one descriptor.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    /// See the head of this file. Set by the reactor, cleared by operations.
+    word: AtomicUsize,
+    /// Who waits. Never touched on an operation that succeeds at once.
+    waiters: Mutex<Waiters>,
+}
+
+/// Those who wait for one descriptor, in both directions.
+#[derive(Debug, Default)]
+struct Waiters {
+    /// The first of them: mostly there is one, and it costs no allocation.
+    first: Option<Entry>,
+    /// The others, in no order.
+    rest: Vec<Entry>,
+    /// The last seat that was given out.
+    last_seat: u32,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Entry {
+    /// What it waits for.
+    direction: Direction,
+    /// The seat of an async method; `None` for poll methods, which share a bounded list.
+    seat: Seat,
+    /// Whom to wake.
+    waiter: Waiter,
+}
+
+/// What came of the wish to wait.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Wait {
+    /// There is nothing to wait for: try again.
+    Ready,
+    /// The waker is left; the old one, and those that had to make room, are the caller's to get
+    /// rid of once it holds no lock.
+    Waiting {
+        /// A waker that this one replaced; to be dropped.
+        replaced: Option<Waker>,
+        /// Wakers of a list that was full; to be woken.
+        overflown: Vec<Waker>,
+    },
+}
+
+impl Entry {
+    /// Whether it stands in the bounded list of that direction.
+    fn shares(&self, direction: Direction) -> bool {
+        self.direction == direction && self.seat.is_none()
+    }
+}
+
+impl Waiters {
+    /// A seat that nobody has.
+    fn new_seat(&mut self) -> Seat {
+        self.last_seat = self.last_seat.wrapping_add(1).max(1);
+        NonZeroU32::new(self.last_seat)
+    }
+
+    /// All entries.
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.first.iter_mut().chain(&mut self.rest)
+    }
+
+    /// Adds an entry.
+    fn push(&mut self, entry: Entry) {
+        if self.first.is_none() {
+            self.first = Some(entry);
+        } else {
+            self.rest.push(entry);
+        }
+    }
+
+    /// Takes out the entries that are chosen.
+    fn take(&mut self, chosen: impl Fn(&Entry) -> bool, mut taken: impl FnMut(Waker)) {
+        for entry in self.rest.extract_if(.., |entry| chosen(entry)) {
+            taken(entry.waiter.waker);
+        }
+        if self.first.as_ref().is_some_and(&chosen)
+            && let Some(entry) = mem::replace(&mut self.first, self.rest.pop())
+        {
+            taken(entry.waiter.waker);
+        }
+    }
+}
+
+impl Readiness {
+    /// Readiness that begins with these bits and without waiters.
+    pub(crate) fn new(bits: usize) -> Readiness {
+        Readiness {
+            word: AtomicUsize::new(bits),
+            waiters: Mutex::default(),
+        }
+    }
+
+    /// The word as it is now.
+    pub(crate) fn load(&self) -> Snapshot {
+        // Acquire: pairs with the Release in `publish` and `mark`; who sees that the runtime has
+        // ended sees what ended it.
+        Snapshot(self.word.load(Ordering::Acquire))
+    }
+
+    /// Says that an operation found nothing, unless an event has come since `seen` was loaded.
+    pub(crate) fn clear(&self, direction: Direction, seen: Snapshot) {
+        // Relaxed is enough: the bits guard no memory, and who goes on to wait looks again under
+        // the lock.
+        let _newer_event = self
+            .word
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                (word / TICK == seen.0 / TICK).then_some(word & !direction.bit())
+            });
+    }
+
+    /// Sets bits that stay.
+    pub(crate) fn mark(&self, bits: usize) {
+        // Release: pairs with the Acquire in `load`.
+        self.word.fetch_or(bits, Ordering::Release);
+    }
+
+    /// Sets what an event brought, and hands out those who waited for it.
+    pub(crate) fn publish(&self, bits: usize, mut woken: impl FnMut(Waker)) {
+        // Release: pairs with the Acquire in `load`.
+        let _always = self
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                Some(word.wrapping_add(TICK) | bits)
+            });
+        lock(&self.waiters).take(|entry| bits & entry.direction.bit() != 0, &mut woken);
+    }
+
+    /// Leaves a waker until the direction is ready, or says that it is.
+    ///
+    /// The waker is a clone that was made before: no clone runs under the lock, and, since
+    /// arguments outlive the guard, no drop either.
+    pub(crate) fn wait(
+        &self,
+        direction: Direction,
+        place: Place<'_>,
+        waker: Waker,
+        tag: Tag,
+    ) -> Wait {
+        let mut overflown = Vec::new();
+        let mut waiters = lock(&self.waiters);
+        if self.load().has(direction.bit() | DEAD) {
+            return Wait::Ready;
+        }
+        let former = match &place {
+            Place::Seat(None) => None,
+            Place::Seat(seat) => waiters.iter_mut().find(|entry| entry.seat == **seat),
+            Place::Shared => waiters
+                .iter_mut()
+                .find(|entry| entry.shares(direction) && entry.waiter.waker.will_wake(&waker)),
+        };
+        if let Some(entry) = former {
+            let former = mem::replace(&mut entry.waiter, Waiter { waker, tag });
+            let replaced = Some(former.waker);
+            return Wait::Waiting {
+                replaced,
+                overflown,
+            };
+        }
+        let seat = match place {
+            Place::Seat(seat) => {
+                *seat = waiters.new_seat();
+                *seat
+            }
+            Place::Shared => {
+                let shared = |entry: &Entry| entry.shares(direction);
+                if waiters.iter_mut().filter(|entry| shared(entry)).count() == SHARED_WAITERS {
+                    waiters.take(shared, |waker| overflown.push(waker));
+                }
+                None
+            }
+        };
+        waiters.push(Entry {
+            direction,
+            seat,
+            waiter: Waiter { waker, tag },
+        });
+        let replaced = None;
+        Wait::Waiting {
+            replaced,
+            overflown,
+        }
+    }
+
+    /// Gives up a seat. The waker that was in it is the caller's to drop.
+    pub(crate) fn leave(&self, seat: NonZeroU32) -> Option<Waker> {
+        let mut left = None;
+        lock(&self.waiters).take(|entry| entry.seat == Some(seat), |waker| left = Some(waker));
+        left
+    }
+
+    /// Who waits in which direction.
+    pub(crate) fn waiting(&self) -> Vec<(Direction, Tag)> {
+        lock(&self.waiters)
+            .iter_mut()
+            .map(|entry| (entry.direction, entry.waiter.tag))
+            .collect()
+    }
+
+    /// Marks the end of the runtime, and hands out all who wait.
+    pub(crate) fn kill(&self, mut woken: impl FnMut(Waker)) {
+        self.mark(DEAD);
+        lock(&self.waiters).take(|_| true, &mut woken);
+    }
+}

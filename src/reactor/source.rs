@@ -1,0 +1,217 @@
+//! A registered descriptor: the shape that every operation has.
+//!
+//! ```text
+//!    ready? --yes--> try --done--> settle (short reads and writes) --> Ready
+//!      |              |
+//!      no             +--WouldBlock--> clear this direction, if no newer event has come
+//!      |                                 |
+//!      +---------------------------------+--> leave the waker, look again --> Pending
+//! ```
+
+use super::readiness::{
+    DEAD, Direction, ENDED, Place, READABLE, Readiness, SHARED, Seat, Snapshot, WRITABLE, Wait,
+};
+use super::rules::Lesson;
+use crate::slab::Key;
+use crate::waiter::{Tag, wake_all};
+use std::fmt;
+use std::io;
+use std::task::Poll;
+use std::task::Waker;
+
+/// What a socket begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This crate has just begun to connect it: nothing is worth trying before the first event.
+    Connecting,
+    /// This crate has just accepted it: there is room to write.
+    Accepted,
+    /// This crate made it, for something other than a stream of bytes.
+    Created,
+    /// It comes from outside, in an unknown state.
+    Adopted,
+}
+
+impl Origin {
+    /// The readiness to begin with.
+    fn bits(self) -> usize {
+        match self {
+            Origin::Connecting | Origin::Created => 0,
+            Origin::Accepted => WRITABLE,
+            Origin::Adopted => SHARED,
+        }
+    }
+}
+
+/// A descriptor that the reactor watches.
+pub(crate) struct Source<S: ?Sized> {
+    /// What it is ready for, and who waits.
+    readiness: Readiness,
+    /// Its place among the sources of the reactor; `Key::NONE` if it has none.
+    key: Key,
+    /// The descriptor. Last, so that a source can be shared without its type being known.
+    io: S,
+}
+
+/// What an operation that was told to wait answers.
+pub(crate) fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
+}
+
+/// What every operation on a descriptor answers that could not be registered.
+fn unregistered() -> io::Error {
+    io::Error::other("this descriptor could not be registered with the reactor: the log says why")
+}
+
+/// What every operation on a survivor of its runtime answers.
+pub(crate) fn runtime_ended() -> io::Error {
+    io::Error::other("the runtime that this socket was made in has ended")
+}
+
+impl<S> Source<S> {
+    /// A source that has its place but has had no event.
+    pub(super) fn new(io: S, origin: Origin, key: Key) -> Source<S> {
+        Source {
+            readiness: Readiness::new(origin.bits()),
+            key,
+            io,
+        }
+    }
+
+    /// A source of which the reactor knows nothing, and which fails whatever is tried.
+    pub(crate) fn unregistered(io: S) -> Source<S> {
+        let source = Source::new(io, Origin::Adopted, Key::NONE);
+        source.readiness.mark(DEAD);
+        source
+    }
+
+    /// Gives the descriptor back. The source has left the reactor.
+    pub(crate) fn into_io(self) -> S {
+        self.io
+    }
+
+    /// The descriptor, for what needs no readiness.
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// The place among the sources of the reactor.
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Notes that the descriptor is in other hands too, so that nothing is concluded any more.
+    pub(crate) fn share(&self) {
+        self.readiness.mark(SHARED);
+    }
+
+    /// Whether the descriptor is, or was, in other hands too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.readiness.load().has(SHARED)
+    }
+
+    /// The readiness at this moment; an error once the runtime has ended.
+    pub(crate) fn snapshot(&self) -> io::Result<Snapshot> {
+        let seen = self.readiness.load();
+        if seen.has(DEAD) {
+            return Err(match self.key {
+                Key::NONE => unregistered(),
+                _ => runtime_ended(),
+            });
+        }
+        Ok(seen)
+    }
+
+    /// Tries an operation if it is worth trying, and notes what it taught. Does not wait.
+    pub(crate) fn try_op<R>(
+        &self,
+        direction: Direction,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> io::Result<R> {
+        loop {
+            let seen = self.snapshot()?;
+            if !seen.is_ready(direction) {
+                return Err(would_block());
+            }
+            match op(&self.io, seen) {
+                Ok((result, lesson)) => {
+                    match lesson {
+                        Lesson::Nothing => {}
+                        Lesson::Exhausted => self.readiness.clear(direction, seen),
+                        Lesson::Ended => self.readiness.mark(ENDED),
+                    }
+                    return Ok(result);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.clear(direction, seen);
+                }
+                // A signal came first (`signal(7)`).
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Tries an operation until it does something, and leaves the waker when it is to wait.
+    pub(crate) fn poll_op<R>(
+        &self,
+        direction: Direction,
+        mut place: Place<'_>,
+        waker: &Waker,
+        tag: Tag,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            match self.try_op(direction, &mut op) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+            let place = match &mut place {
+                Place::Seat(seat) => Place::Seat(seat),
+                Place::Shared => Place::Shared,
+            };
+            match self.readiness.wait(direction, place, waker.clone(), tag) {
+                Wait::Ready => {}
+                Wait::Waiting {
+                    replaced,
+                    overflown,
+                } => {
+                    drop(replaced);
+                    wake_all(overflown);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Takes the waker of an async method that no longer waits out of its seat, and drops it.
+    pub(crate) fn leave(&self, seat: &mut Seat) {
+        if let Some(seat) = seat.take() {
+            drop(self.readiness.leave(seat));
+        }
+    }
+}
+
+impl<S: ?Sized> Source<S> {
+    /// Notes an event, and hands out those who waited for it.
+    pub(super) fn publish(&self, bits: usize, woken: impl FnMut(Waker)) {
+        self.readiness.publish(bits, woken);
+    }
+
+    /// Notes the end of the runtime, and hands out all who wait.
+    pub(super) fn kill(&self, woken: impl FnMut(Waker)) {
+        self.readiness.kill(woken);
+    }
+}
+
+impl<S: fmt::Debug + ?Sized> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.readiness.load();
+        f.debug_struct("Source")
+            .field("io", &&self.io)
+            .field("readable", &seen.has(READABLE))
+            .field("writable", &seen.has(WRITABLE))
+            .field("waiting", &self.readiness.waiting())
+            .finish()
+    }
+}

@@ -1,0 +1,99 @@
+//! Tasks: futures that run side by side on one thread.
+//!
+//! [`spawn`] gives a future to the runtime of this thread. It runs on while others run, until it
+//! ends or the runtime does. Tasks take turns at their `.await`s; nothing preempts them.
+//!
+//! # Fairness
+//!
+//! The run queue is first in, first out, and what this promises is:
+//!
+//! - a task that is ready is polled after at most one poll of each other task;
+//! - a socket that becomes ready, a timer that is due and a wake from another thread are noticed
+//!   after at most 128 polls;
+//! - one poll makes at most 128 operations that bring something (reads, writes, accepts, joins),
+//!   even if every one of them could succeed at once. Then the operation wakes its task and is
+//!   `Pending`, and the others run.
+//!
+//! A future that computes for long without an `.await`, or blocks, holds up everything else on its
+//! thread.
+
+pub(crate) mod error;
+mod join;
+pub(crate) mod remote;
+mod spawner;
+mod yielding;
+
+pub use self::error::JoinError;
+pub use self::join::JoinHandle;
+pub use self::spawner::LocalSpawner;
+pub use self::yielding::{YieldNow, yield_now};
+
+use crate::context;
+use crate::executor::task::Stage;
+use crate::slab::Key;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Gives a future to the runtime of this thread, which runs it beside the others.
+///
+/// It is not polled before `spawn` returns: it takes its place at the end of the run queue. It
+/// need not be `Send`; it stays on this thread and is dropped there. To spawn from elsewhere, use a
+/// [`Handle`](crate::Handle).
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// glassfrog::block_on(async {
+///     let shared = Rc::new(20);
+///     let tasks: Vec<_> = (1..=3)
+///         .map(|n| {
+///             let shared = Rc::clone(&shared);
+///             glassfrog::spawn(async move { *shared * n })
+///         })
+///         .collect();
+///     let mut sum = 0;
+///     for task in tasks {
+///         sum += task.await.unwrap();
+///     }
+///     assert_eq!(sum, 120);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let location = Location::caller();
+    let core = context::current();
+    let id = core.shared.new_id();
+    let key = core.executor.spawn(Stage::boxed(future), id, location);
+    // A runtime that is ending takes no task: no task has this key, and the handle says so.
+    JoinHandle::local(id, key.unwrap_or(Key::NONE), Arc::clone(&core.shared.inbox))
+}
+
+/// The number of a task: unique within its runtime, counted from 1 in the order of the spawns.
+///
+/// # Examples
+///
+/// ```
+/// glassfrog::block_on(async {
+///     let task = glassfrog::spawn(async {});
+///     println!("task {}", task.id());
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(u64);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,158 @@
+//! [`JoinError`]: why a task has no output.
+
+use super::Id;
+use crate::executor::task::Payload;
+use crate::sync::{Mutex, lock};
+use crate::waiter::panic_message;
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a task ended without an output.
+pub(crate) enum Failure {
+    /// It was dropped before its end.
+    Cancelled,
+    /// It panicked.
+    Panicked(Payload),
+}
+
+/// Why a task ended without an output: it was cancelled, or it panicked.
+///
+/// # Examples
+///
+/// ```
+/// # std::panic::set_hook(Box::new(|_| {}));
+/// glassfrog::block_on(async {
+///     let task = glassfrog::spawn(async { panic!("out of luck") });
+///     let error = task.await.unwrap_err();
+///     assert!(error.is_panic());
+///     assert_eq!(error.to_string(), "task 1 panicked: out of luck");
+/// });
+/// ```
+pub struct JoinError {
+    /// Whose end it was.
+    id: Id,
+    /// The panic, unless it was cancelled. The lock only makes what is `Send` also `Sync`; it is
+    /// taken for as long as it takes to look at the message.
+    panic: Option<Mutex<Payload>>,
+}
+
+impl JoinError {
+    /// The error of a task.
+    pub(crate) fn new(id: Id, failure: Failure) -> JoinError {
+        let panic = match failure {
+            Failure::Cancelled => None,
+            Failure::Panicked(payload) => Some(Mutex::new(payload)),
+        };
+        JoinError { id, panic }
+    }
+
+    /// Whether the task was dropped before its end: its runtime has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let task = runtime.handle().spawn(std::future::pending::<()>());
+    /// drop(runtime);
+    /// assert!(glassfrog::block_on(task).unwrap_err().is_cancelled());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// Whether the task panicked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async { panic!() });
+    ///     assert!(task.await.unwrap_err().is_panic());
+    /// });
+    /// ```
+    pub fn is_panic(&self) -> bool {
+        self.panic.is_some()
+    }
+
+    /// What the task panicked with, to be passed on with
+    /// [`resume_unwind`](std::panic::resume_unwind).
+    ///
+    /// # Panics
+    ///
+    /// If the task did not panic; see [`is_panic`](JoinError::is_panic).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async { std::panic::panic_any(42_i32) });
+    ///     let payload = task.await.unwrap_err().into_panic();
+    ///     assert_eq!(*payload.downcast::<i32>().unwrap(), 42);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.panic {
+            Some(payload) => payload
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+            None => panic!(
+                "task {} was cancelled and did not panic: ask `is_panic` first",
+                self.id
+            ),
+        }
+    }
+
+    /// Which task it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async { panic!() });
+    ///     let id = task.id();
+    ///     assert_eq!(task.await.unwrap_err().id(), id);
+    /// });
+    /// ```
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.panic {
+            None => write!(f, "task {} was cancelled", self.id),
+            Some(payload) => {
+                let payload = lock(payload);
+                write!(
+                    f,
+                    "task {} panicked: {}",
+                    self.id,
+                    panic_message(&**payload)
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl Error for JoinError {}
+
+/// For `task.await??` where the task's output is an [`io::Result`].
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> io::Error {
+        io::Error::other(error)
+    }
+}

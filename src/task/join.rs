@@ -1,0 +1,173 @@
+//! [`JoinHandle`]: the output of a task, awaited.
+
+use super::Id;
+use super::error::{Failure, JoinError};
+use super::remote::Output;
+use crate::context;
+use crate::executor::local::{poll_budget, spend_budget};
+use crate::executor::{Message, Remote};
+use crate::slab::Key;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::thread;
+
+/// A spawned task, to be awaited. Dropping it detaches the task, which then runs on by itself.
+///
+/// Awaiting gives the task's output, or a [`JoinError`] if it panicked or was cancelled. The panic
+/// of a task that is detached is logged.
+///
+/// The type is always `Send` and `Sync`, so that it can be kept in futures that have to be. Where
+/// it may be *awaited* depends on where it comes from:
+///
+/// | from | may be awaited |
+/// | --- | --- |
+/// | [`spawn`](crate::spawn) | on the thread of its runtime, since the output may not be `Send` |
+/// | [`Handle::spawn`](crate::Handle::spawn), [`Handle::spawn_with`](crate::Handle::spawn_with) | anywhere |
+///
+/// # Panics
+///
+/// Polling panics if the handle comes from [`spawn`](crate::spawn) and this is another thread than
+/// that of its runtime, and if it has given its output already.
+///
+/// # Cancel safety
+///
+/// Awaiting a reference (`&mut handle`) can be given up and taken up again; nothing is lost.
+///
+/// # Examples
+///
+/// ```
+/// glassfrog::block_on(async {
+///     let task = glassfrog::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[must_use = "a dropped `JoinHandle` detaches its task: `drop` it to say that this is meant"]
+pub struct JoinHandle<T> {
+    /// The number of the task.
+    id: Id,
+    /// Where the output is to be found.
+    origin: Origin,
+    /// The handle hands out a `T` and holds none: what its threads are is the origin's concern.
+    output: PhantomData<fn() -> T>,
+}
+
+/// Where a handle looks for its output.
+enum Origin {
+    /// In the slab of the runtime that has this inbox.
+    Local {
+        /// The place in the slab.
+        key: Key,
+        /// Which runtime it is, and how to reach it from elsewhere.
+        inbox: Arc<Remote>,
+    },
+    /// In a cell of its own.
+    Remote(Arc<dyn Output>),
+    /// It has been taken.
+    Taken,
+}
+
+impl<T> JoinHandle<T> {
+    /// The handle of a task in the slab.
+    pub(super) fn local(id: u64, key: Key, inbox: Arc<Remote>) -> JoinHandle<T> {
+        JoinHandle {
+            id: Id(id),
+            origin: Origin::Local { key, inbox },
+            output: PhantomData,
+        }
+    }
+
+    /// The handle of a task whose output comes in a cell.
+    pub(crate) fn remote(id: u64, output: Arc<dyn Output>) -> JoinHandle<T> {
+        JoinHandle {
+            id: Id(id),
+            origin: Origin::Remote(output),
+            output: PhantomData,
+        }
+    }
+
+    /// The number of the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let first = glassfrog::spawn(async {});
+    ///     let second = glassfrog::spawn(async {});
+    ///     assert_ne!(first.id(), second.id());
+    /// });
+    /// ```
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(poll_budget(cx));
+        let result: Result<T, Failure> = match &self.origin {
+            Origin::Local { key, inbox } => match context::try_current() {
+                Some(core) if core.executor.is(inbox) => {
+                    match ready!(core.executor.poll_join(*key, cx.waker())) {
+                        Some(outcome) => outcome.map_err(Failure::Panicked),
+                        None => Err(Failure::Cancelled),
+                    }
+                }
+                _ if inbox.is_closed() => Err(Failure::Cancelled),
+                _ => not_here(self.id),
+            },
+            Origin::Remote(output) => {
+                let mut kept: Option<Result<T, Failure>> = None;
+                ready!(output.poll(cx, &mut kept));
+                kept.unwrap_or(Err(Failure::Cancelled))
+            }
+            Origin::Taken => panic!(
+                "the `JoinHandle` of task {} was polled after it had given its output",
+                self.id
+            ),
+        };
+        self.origin = Origin::Taken;
+        spend_budget();
+        Poll::Ready(result.map_err(|failure| JoinError::new(self.id, failure)))
+    }
+}
+
+/// Says what is wrong with polling a local handle here.
+#[track_caller]
+fn not_here(id: Id) -> ! {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    panic!(
+        "the `JoinHandle` of task {id} was polled on thread {name} ({:?}), which is not inside the \
+         task's runtime: a handle of `glassfrog::spawn` works only there; one of `Handle::spawn` \
+         works anywhere",
+        thread.id()
+    );
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.origin, Origin::Taken) {
+            Origin::Local { key, inbox } => match context::try_current() {
+                Some(core) if core.executor.is(&inbox) => core.executor.detach(key),
+                // A runtime that has ended has nothing to detach.
+                _ => drop(inbox.post(Message::Detach(key))),
+            },
+            Origin::Remote(output) => output.detach(),
+            Origin::Taken => {}
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

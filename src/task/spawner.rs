@@ -1,0 +1,86 @@
+//! [`LocalSpawner`]: the runtime of a thread, as the `futures` crates know it.
+
+use crate::context;
+use crate::executor::task::Stage;
+use crate::runtime::Core;
+use futures_task::{LocalFutureObj, LocalSpawn, SpawnError};
+use std::fmt;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+
+/// Spawns futures that may not cross threads, for code that is generic over
+/// [`futures_task::LocalSpawn`](https://docs.rs/futures-task/0.3/futures_task/trait.LocalSpawn.html).
+///
+/// Where no such trait is asked for, [`spawn`](crate::spawn) is what you want.
+///
+/// # Examples
+///
+/// ```
+/// use futures::task::LocalSpawnExt;
+/// use glassfrog::task::LocalSpawner;
+///
+/// glassfrog::block_on(async {
+///     let spawner = LocalSpawner::current();
+///     let output = spawner.spawn_local_with_handle(async { 9 }).unwrap();
+///     assert_eq!(output.await, 9);
+/// });
+/// ```
+#[derive(Clone)]
+pub struct LocalSpawner {
+    /// The runtime. Weak, since tasks may hold spawners of the runtime that holds them.
+    core: Weak<Core>,
+}
+
+impl LocalSpawner {
+    /// The spawner of the runtime that this thread is in.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::task::LocalSpawn;
+    /// use glassfrog::task::LocalSpawner;
+    ///
+    /// let spawner = glassfrog::block_on(async { LocalSpawner::current() });
+    /// // The runtime has ended.
+    /// assert!(spawner.status_local().is_err());
+    /// ```
+    #[track_caller]
+    pub fn current() -> LocalSpawner {
+        LocalSpawner {
+            core: Rc::downgrade(&context::current()),
+        }
+    }
+}
+
+impl LocalSpawn for LocalSpawner {
+    #[track_caller]
+    fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        let core = self.core.upgrade().ok_or_else(SpawnError::shutdown)?;
+        let id = core.shared.new_id();
+        let key = core
+            .executor
+            .spawn(Stage::boxed(future), id, Location::caller())
+            .ok_or_else(SpawnError::shutdown)?;
+        core.executor.detach(key);
+        Ok(())
+    }
+
+    fn status_local(&self) -> Result<(), SpawnError> {
+        match self.core.upgrade() {
+            Some(core) if !core.shared.inbox.is_closed() => Ok(()),
+            _ => Err(SpawnError::shutdown()),
+        }
+    }
+}
+
+impl fmt::Debug for LocalSpawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSpawner")
+            .field("ended", &self.status_local().is_err())
+            .finish()
+    }
+}

@@ -1,0 +1,47 @@
+//! [`yield_now`]: letting the others go first.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Goes to the end of the run queue: everybody who is ready now is polled before this goes on.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// use std::rc::Rc;
+///
+/// glassfrog::block_on(async {
+///     let order = Rc::new(RefCell::new(Vec::new()));
+///     let theirs = Rc::clone(&order);
+///     let task = glassfrog::spawn(async move { theirs.borrow_mut().push("task") });
+///     glassfrog::task::yield_now().await;
+///     order.borrow_mut().push("main");
+///     task.await.unwrap();
+///     assert_eq!(*order.borrow(), ["task", "main"]);
+/// });
+/// ```
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct YieldNow {
+    /// Whether it has been `Pending` once.
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,180 @@
+//! [`Sleep`]: waiting for a moment.
+
+use crate::context;
+use crate::executor::local::current_tag;
+use crate::runtime::Shared;
+use crate::slab::Key;
+use crate::timers::Look;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How far away "never" is, where a duration leads out of what an `Instant` can say: a century.
+const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Waits for a duration, from now on. Not from the first poll on.
+///
+/// A duration that leads out of what an [`Instant`] can say is as good as for ever.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Cancel safety
+///
+/// Dropping the sleep takes it out of the timers.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{now, sleep};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let before = now();
+///     sleep(Duration::from_millis(2)).await;
+///     assert!(now() - before >= Duration::from_millis(2));
+/// });
+/// ```
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    let core = context::current();
+    let now = core.shared.clock.now();
+    let deadline = now.checked_add(duration).unwrap_or_else(|| now + FAR_AWAY);
+    Sleep::new(Arc::clone(&core.shared), deadline)
+}
+
+/// Waits for a moment. One that has passed is as good as now.
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Cancel safety
+///
+/// Dropping the sleep takes it out of the timers.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{now, sleep_until};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let deadline = now() + Duration::from_millis(2);
+///     sleep_until(deadline).await;
+///     assert!(now() >= deadline);
+/// });
+/// ```
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep::new(Arc::clone(&context::current().shared), deadline)
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// It belongs to the runtime that it was made in, may be polled on any thread and under any
+/// executor while that runs, and costs nothing before its first poll.
+///
+/// # Panics
+///
+/// Polling panics once that runtime has ended: nobody would ever wake the sleeper.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::sleep;
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let nap = sleep(Duration::from_millis(1));
+///     println!("until {:?}", nap.deadline());
+///     nap.await;
+/// });
+/// ```
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Sleep {
+    /// When it ends.
+    deadline: Instant,
+    /// How far it is.
+    state: State,
+    /// The runtime whose timers it uses.
+    shared: Arc<Shared>,
+}
+
+/// How far a sleep is.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Never polled; the timers know nothing of it.
+    New,
+    /// Registered with the timers, and not known to have fired.
+    Registered(Key),
+    /// Over.
+    Elapsed,
+}
+
+impl Sleep {
+    /// A sleep by the timers of a runtime.
+    pub(crate) fn new(shared: Arc<Shared>, deadline: Instant) -> Sleep {
+        Sleep {
+            deadline,
+            state: State::New,
+            shared,
+        }
+    }
+
+    /// When it ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{now, sleep_until};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let deadline = now();
+    ///     assert_eq!(sleep_until(deadline).deadline(), deadline);
+    /// });
+    /// ```
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let timers = &self.shared.timers;
+        let look = match self.state {
+            State::New => timers.insert(self.deadline, cx.waker().clone(), current_tag()),
+            State::Registered(key) => timers.look(key, cx.waker(), current_tag()),
+            State::Elapsed => return Poll::Ready(()),
+        };
+        match look {
+            Look::Waiting { key, earliest } => {
+                if earliest {
+                    // Has an effect only while the loop is parked, which means: from elsewhere.
+                    self.shared.inbox.nudge();
+                }
+                self.state = State::Registered(key);
+                Poll::Pending
+            }
+            Look::Fired => {
+                self.state = State::Elapsed;
+                Poll::Ready(())
+            }
+            Look::Ended => panic!("the runtime of this sleep has ended: nobody will ever wake it"),
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let State::Registered(key) = self.state {
+            self.shared.timers.remove(key);
+        }
+    }
+}

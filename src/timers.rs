@@ -1,0 +1,139 @@
+//! The timers: deadlines, and whom to wake at them.
+//!
+//! Sleeps register here from any thread; the loop in [`runtime`](crate::runtime) asks for the next
+//! deadline before it parks and lets what is due fire afterwards. It knows wakers, never tasks.
+
+mod wheel;
+
+use self::wheel::Wheel;
+use crate::slab::Key;
+use crate::sync::{Mutex, lock};
+use crate::waiter::{Tag, Waiter, wake_all};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// The deadlines of one runtime.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    /// What the wheel's nanoseconds are counted from.
+    epoch: Instant,
+    /// The deadlines; `None` once the runtime has ended.
+    wheel: Mutex<Option<Wheel>>,
+}
+
+/// What a sleep learns when it looks at its deadline.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Look {
+    /// It waits under this key; if `earliest`, the loop may have to get up sooner than planned.
+    Waiting {
+        /// Where the deadline is registered.
+        key: Key,
+        /// Whether no other deadline is known to come before it.
+        earliest: bool,
+    },
+    /// It has fired.
+    Fired,
+    /// It never will: the runtime has ended.
+    Ended,
+}
+
+impl Timers {
+    /// Timers that count from `epoch`, which nothing may precede.
+    pub(crate) fn new(epoch: Instant) -> Timers {
+        Timers {
+            epoch,
+            wheel: Mutex::new(Some(Wheel::new())),
+        }
+    }
+
+    /// Nanoseconds since the epoch. What precedes it is due at once, and what is more than 584
+    /// years away never is.
+    fn nanos(&self, instant: Instant) -> u64 {
+        let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+
+    /// Registers a deadline. The waker is a clone that was made before: foreign code does not run
+    /// under the lock.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> Look {
+        let deadline = self.nanos(deadline);
+        match &mut *lock(&self.wheel) {
+            None => Look::Ended,
+            Some(wheel) => {
+                let (key, earliest) = wheel.insert(deadline, Waiter { waker, tag });
+                Look::Waiting { key, earliest }
+            }
+        }
+    }
+
+    /// Looks whether a registered deadline has fired, and if not, leaves the waker in place of the
+    /// one that is there.
+    pub(crate) fn look(&self, key: Key, waker: &Waker, tag: Tag) -> Look {
+        let waiting = Look::Waiting {
+            key,
+            earliest: false,
+        };
+        match self.with_waiter(key, |waiter| {
+            waiter.tag = tag;
+            waiter.waker.will_wake(waker)
+        }) {
+            Ok(true) => return waiting,
+            Ok(false) => {}
+            Err(look) => return look,
+        }
+        let mut waker = waker.clone();
+        let swapped = self.with_waiter(key, |waiter| {
+            std::mem::swap(&mut waiter.waker, &mut waker);
+        });
+        drop(waker);
+        match swapped {
+            Ok(()) => waiting,
+            Err(look) => look,
+        }
+    }
+
+    /// Does something with the waiter of a deadline, unless there is none any more.
+    fn with_waiter<R>(&self, key: Key, f: impl FnOnce(&mut Waiter) -> R) -> Result<R, Look> {
+        match &mut *lock(&self.wheel) {
+            None => Err(Look::Ended),
+            Some(wheel) => wheel.waiter_mut(key).map(f).ok_or(Look::Fired),
+        }
+    }
+
+    /// Takes a deadline out, if it has not fired.
+    pub(crate) fn remove(&self, key: Key) {
+        let removed = match &mut *lock(&self.wheel) {
+            None => None,
+            Some(wheel) => wheel.remove(key),
+        };
+        drop(removed);
+    }
+
+    /// How long the loop may park at `now()`; `None` if there is nothing to get up for. The clock
+    /// is only read if there is.
+    pub(crate) fn next(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        let next = lock(&self.wheel).as_mut()?.next()?;
+        Some(Duration::from_nanos(next.saturating_sub(self.nanos(now()))))
+    }
+
+    /// Wakes those whose deadline has come, earliest first. The clock is only read if there are
+    /// deadlines at all.
+    pub(crate) fn fire(&self, now: impl FnOnce() -> Instant) {
+        let mut due = Vec::new();
+        if let Some(wheel) = &mut *lock(&self.wheel)
+            && !wheel.is_empty()
+        {
+            wheel.advance(self.nanos(now()), &mut due);
+        }
+        wake_all(due.into_iter().map(|due| due.waiter.waker));
+    }
+
+    /// Ends the timers: what is registered is woken and learns that its runtime has ended.
+    pub(crate) fn shut_down(&self) {
+        let wheel = lock(&self.wheel).take();
+        if let Some(mut wheel) = wheel {
+            wake_all(wheel.drain().into_iter().map(|waiter| waiter.waker));
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! A hierarchical timing wheel: deadlines in nanoseconds, exact, at a cost that does not depend
+//! on how many there are.
+//!
+//! Eleven wheels of 64 slots each cover the 64 bits of a deadline, six bits a wheel. A deadline
+//! stands on the wheel of the highest digit in which it differs from the wheel's own time, in the
+//! slot of its own digit there:
+//!
+//! ```text
+//!                     wheel 2       wheel 1       wheel 0
+//!    wheel's time     .. 17         40            3
+//!    deadline A       .. 17         40            9      -> wheel 0, slot 9
+//!    deadline B       .. 17         41            0      -> wheel 1, slot 41
+//!    deadline C       .. 20         2             63     -> wheel 2, slot 20
+//! ```
+//!
+//! So the first slot in use of the lowest wheel in use holds the earliest deadlines. When the time
+//! reaches the beginning of that slot, what is due in it fires and the rest moves to lower wheels;
+//! a deadline moves at most ten times, and most are cancelled before they move at all.
+//!
+//! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987).
+
+use crate::slab::{Key, Slab};
+use crate::waiter::Waiter;
+
+/// How many bits of a deadline one wheel resolves.
+const DIGIT_BITS: u32 = 6;
+
+/// How many slots a wheel has: as many as a word has bits, so that one instruction finds the first
+/// one in use.
+const SLOTS: usize = 1 << DIGIT_BITS;
+
+/// How many wheels it takes for all 64 bits.
+const WHEELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
+
+/// How many deadlines of one slot are looked at to find the earliest. A fuller slot is taken to
+/// begin at once: the loop then wakes up early, and moves at least this many to a lower wheel for
+/// it.
+const LOOK_AT_MOST: usize = 32;
+
+/// The end of a list.
+const NIL: u32 = u32::MAX;
+
+/// Deadlines with their waiters.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    /// The entries of all lists.
+    entries: Slab<Entry>,
+    /// The first entry of each slot's circular list; wheel by wheel.
+    slots: Box<[u32; SLOTS * WHEELS]>,
+    /// Which slots of each wheel hold something.
+    used: [u64; WHEELS],
+    /// The time up to which everything has fired.
+    time: u64,
+    /// The earliest deadline, or a moment before it, if it is known.
+    earliest: Option<u64>,
+}
+
+/// One deadline.
+#[derive(Debug)]
+struct Entry {
+    /// When it is due.
+    deadline: u64,
+    /// Whom to wake.
+    waiter: Waiter,
+    /// The position of the entry after it in its slot.
+    next: u32,
+    /// The position of the entry before it in its slot.
+    previous: u32,
+    /// The slot that it is in.
+    slot: u32,
+}
+
+/// Something that has become due.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// When it was due.
+    pub(crate) deadline: u64,
+    /// Whom to wake.
+    pub(crate) waiter: Waiter,
+}
+
+impl Wheel {
+    /// An empty wheel at time 0.
+    pub(crate) fn new() -> Wheel {
+        Wheel {
+            entries: Slab::new(),
+            slots: Box::new([NIL; SLOTS * WHEELS]),
+            used: [0; WHEELS],
+            time: 0,
+            earliest: None,
+        }
+    }
+
+    /// Whether there are no deadlines.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.len() == 0
+    }
+
+    /// Adds a deadline; true if it may now be the earliest. One that has passed fires at the next
+    /// [`advance`](Wheel::advance).
+    pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
+        let was_empty = self.is_empty();
+        let key = self.entries.insert(Entry {
+            deadline,
+            waiter,
+            next: NIL,
+            previous: NIL,
+            slot: 0,
+        });
+        self.link(key);
+        let earliest = was_empty || self.earliest.is_none_or(|earliest| deadline < earliest);
+        if earliest && (was_empty || self.earliest.is_some()) {
+            self.earliest = Some(deadline);
+        }
+        (key, earliest)
+    }
+
+    /// The waiter of a deadline that has not fired.
+    pub(crate) fn waiter_mut(&mut self, key: Key) -> Option<&mut Waiter> {
+        Some(&mut self.entries.get_mut(key)?.waiter)
+    }
+
+    /// Takes a deadline out, if it has not fired.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Waiter> {
+        self.unlink(key);
+        let entry = self.entries.remove(key)?;
+        let is_earliest = self
+            .earliest
+            .is_some_and(|earliest| entry.deadline <= earliest);
+        if is_earliest || self.is_empty() {
+            self.earliest = None;
+        }
+        Some(entry.waiter)
+    }
+
+    /// When to [`advance`](Wheel::advance) next: the earliest deadline, or, where very many share
+    /// its slot, a moment before it.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        if self.earliest.is_none()
+            && let Some((slot, begin)) = self.first_slot()
+        {
+            self.earliest = Some(self.earliest_in(slot).unwrap_or(begin));
+        }
+        self.earliest
+    }
+
+    /// Moves the time on to `now` and takes out what is due by then, earliest first; what has the
+    /// same deadline comes in the order in which it was inserted.
+    pub(crate) fn advance(&mut self, now: u64, due: &mut Vec<Due>) {
+        while let Some((slot, begin)) = self.first_slot()
+            && begin <= now
+        {
+            self.time = self.time.max(begin);
+            self.empty(slot, now, due);
+        }
+        self.time = self.time.max(now);
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.earliest = None;
+        }
+        due.sort_by_key(|due| due.deadline);
+    }
+
+    /// Takes everything out.
+    pub(crate) fn drain(&mut self) -> Vec<Waiter> {
+        self.slots.fill(NIL);
+        self.used.fill(0);
+        self.earliest = None;
+        let entries = self.entries.drain();
+        entries.into_iter().map(|entry| entry.waiter).collect()
+    }
+
+    /// Takes out of a slot what is due, and puts the rest where it belongs by the wheel's time.
+    fn empty(&mut self, slot: usize, now: u64, due: &mut Vec<Due>) {
+        let first = std::mem::replace(&mut self.slots[slot], NIL);
+        self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
+        let mut position = first;
+        while let Some((key, entry)) = self.entries.at(position as usize) {
+            let next = entry.next;
+            if entry.deadline <= now {
+                if let Some(Entry {
+                    deadline, waiter, ..
+                }) = self.entries.remove(key)
+                {
+                    due.push(Due { deadline, waiter });
+                }
+            } else {
+                self.link(key);
+            }
+            if next == first {
+                break;
+            }
+            position = next;
+        }
+    }
+
+    /// The slot with the earliest deadlines, and the time at which it begins.
+    fn first_slot(&self) -> Option<(usize, u64)> {
+        let wheel = self.used.iter().position(|used| *used != 0)?;
+        let digit = u64::from(self.used[wheel].trailing_zeros());
+        let shift = wheel as u32 * DIGIT_BITS;
+        // What is above the wheel's digit is common to the time and to all deadlines on it.
+        let above = u64::MAX.checked_shl(shift + DIGIT_BITS).unwrap_or(0);
+        let begin = (self.time & above) | digit << shift;
+        Some((wheel * SLOTS + digit as usize, begin))
+    }
+
+    /// The earliest deadline in a slot, if it holds few enough to look at all.
+    fn earliest_in(&self, slot: usize) -> Option<u64> {
+        let first = self.slots[slot];
+        let mut position = first;
+        let mut earliest = u64::MAX;
+        for _ in 0..LOOK_AT_MOST {
+            let (_, entry) = self.entries.at(position as usize)?;
+            earliest = earliest.min(entry.deadline);
+            position = entry.next;
+            if position == first {
+                return Some(earliest);
+            }
+        }
+        None
+    }
+
+    /// Puts an entry at the end of the list of the slot where it belongs.
+    fn link(&mut self, key: Key) {
+        let position = key.index() as u32;
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        // One that has passed stands in the slot of the present, which is always due.
+        let deadline = entry.deadline.max(self.time);
+        let digits = (u64::BITS - (deadline ^ self.time).leading_zeros()).max(1);
+        let wheel = ((digits - 1) / DIGIT_BITS) as usize;
+        let digit = (deadline >> (wheel as u32 * DIGIT_BITS)) as usize % SLOTS;
+        let slot = wheel * SLOTS + digit;
+        let first = self.slots[slot];
+        entry.slot = slot as u32;
+        if first == NIL {
+            entry.next = position;
+            entry.previous = position;
+            self.slots[slot] = position;
+            self.used[wheel] |= 1 << digit;
+        } else {
+            let last = self.entries.occupied(first).previous;
+            let entry = self.entries.occupied(position);
+            entry.next = first;
+            entry.previous = last;
+            self.entries.occupied(last).next = position;
+            self.entries.occupied(first).previous = position;
+        }
+    }
+
+    /// Takes an entry out of its list.
+    fn unlink(&mut self, key: Key) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let position = key.index() as u32;
+        let (next, previous, slot) = (entry.next, entry.previous, entry.slot as usize);
+        if next == position {
+            self.slots[slot] = NIL;
+            self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
+        } else {
+            self.entries.occupied(previous).next = next;
+            self.entries.occupied(next).previous = previous;
+            if self.slots[slot] == position {
+                self.slots[slot] = next;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waiter::Tag;
+    use proptest::prelude::*;
+    use std::task::Waker;
+
+    /// A waiter that is told apart by its tag.
+    fn waiter(number: u32) -> Waiter {
+        Waiter {
+            waker: Waker::noop().clone(),
+            tag: Tag::new(1, number),
+        }
+    }
+
+    /// What is due at `now`, as deadline and tag.
+    fn due(wheel: &mut Wheel, now: u64) -> Vec<(u64, Tag)> {
+        let mut due = Vec::new();
+        wheel.advance(now, &mut due);
+        due.into_iter()
+            .map(|due| (due.deadline, due.waiter.tag))
+            .collect()
+    }
+
+    #[test]
+    fn the_last_representable_deadline_is_kept_and_fires_then() {
+        let mut wheel = Wheel::new();
+        wheel.insert(u64::MAX, waiter(0));
+        assert_eq!(due(&mut wheel, u64::MAX - 1), []);
+        assert_eq!(wheel.next(), Some(u64::MAX));
+        assert_eq!(due(&mut wheel, u64::MAX), [(u64::MAX, Tag::new(1, 0))]);
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn a_crowded_slot_never_makes_the_next_moment_one_that_has_passed() {
+        let mut wheel = Wheel::new();
+        let far = 1 << 30;
+        let keys: Vec<_> = (0..100)
+            .map(|n| wheel.insert(far + n, waiter(0)).0)
+            .collect();
+        wheel.remove(keys[0]);
+        let mut now = 0;
+        let mut fired = 0;
+        while let Some(next) = wheel.next() {
+            assert!(next > now, "the loop would spin at {now}");
+            now = next;
+            fired += due(&mut wheel, now).len();
+        }
+        assert_eq!(fired, 99);
+    }
+
+    /// A step of a program that uses the wheel.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Insert a deadline this far from now.
+        Insert(u64),
+        /// Remove one of those ever inserted.
+        Remove(prop::sample::Index),
+        /// Let this much time pass.
+        Advance(u64),
+        /// Go to the moment that the wheel names.
+        Next,
+    }
+
+    /// Distances of every magnitude.
+    fn distance() -> impl Strategy<Value = u64> {
+        (0..64u32, any::<u64>()).prop_map(|(bits, value)| value >> bits)
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => distance().prop_map(Step::Insert),
+            // Many in one slot, so that it overflows what is looked at.
+            2 => (1000u64..1100).prop_map(Step::Insert),
+            2 => any::<prop::sample::Index>().prop_map(Step::Remove),
+            1 => distance().prop_map(|distance| Step::Advance(distance >> 20)),
+            2 => Just(Step::Next),
+        ]
+    }
+
+    proptest! {
+        /// Against a sorted list: the same fire, at the same time, in the same order; the next
+        /// moment is never late, always ahead, and, with few deadlines, exact.
+        #[test]
+        fn a_wheel_is_a_sorted_list(steps in prop::collection::vec(step(), 0..300)) {
+            let mut wheel = Wheel::new();
+            let mut oracle: Vec<(u64, u32, Key)> = Vec::new();
+            let mut given = Vec::new();
+            let mut now = 0u64;
+            for (number, step) in steps.into_iter().enumerate() {
+                let number = number as u32;
+                match step {
+                    Step::Insert(distance) => {
+                        let deadline = now.saturating_add(distance);
+                        let before = wheel.next();
+                        let (key, earliest) = wheel.insert(deadline, waiter(number));
+                        prop_assert_eq!(earliest, before.is_none_or(|before| deadline < before));
+                        oracle.push((deadline, number, key));
+                        given.push(key);
+                    }
+                    Step::Remove(index) if !given.is_empty() => {
+                        let key = given[index.index(given.len())];
+                        let expected = oracle.iter().position(|entry| entry.2 == key);
+                        let removed = wheel.remove(key).map(|waiter| waiter.tag);
+                        prop_assert_eq!(removed, expected.map(|at| Tag::new(1, oracle.remove(at).1)));
+                    }
+                    Step::Remove(_) => {}
+                    Step::Advance(distance) => now = now.saturating_add(distance),
+                    Step::Next => now = wheel.next().unwrap_or(now).max(now),
+                }
+                let mut expected: Vec<(u64, u32, Key)> =
+                    oracle.extract_if(.., |entry| entry.0 <= now).collect();
+                expected.sort_by_key(|entry| (entry.0, entry.1));
+                let expected: Vec<_> = expected
+                    .into_iter()
+                    .map(|(deadline, number, _)| (deadline, Tag::new(1, number)))
+                    .collect();
+                prop_assert_eq!(due(&mut wheel, now), expected);
+                let earliest = oracle.iter().map(|entry| entry.0).min();
+                let next = wheel.next();
+                prop_assert_eq!(next.is_some(), earliest.is_some());
+                if let (Some(next), Some(earliest)) = (next, earliest) {
+                    prop_assert!(now < next && next <= earliest);
+                    prop_assert!(next == earliest || oracle.len() > LOOK_AT_MOST);
+                }
+                prop_assert_eq!(wheel.is_empty(), oracle.is_empty());
+            }
+        }
+    }
+}

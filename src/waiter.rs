@@ -1,0 +1,91 @@
+//! Who waits: a waker together with the task that left it.
+//!
+//! Reactor, timers and join handles keep waiters. To them the tag means nothing; it is there for
+//! the eyes of whoever asks what a task is waiting for.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// Which task left a waker, and in which of its polls.
+///
+/// It is read off the thread and not off the waker, since combinators wrap wakers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag {
+    /// The low half of the task's id; `OUTSIDE` if no task of a runtime was being polled.
+    task: u32,
+    /// The how-manieth poll of that task it was (modulo 2³²).
+    poll: u32,
+}
+
+/// The `task` of a waiter that was left by something other than a task.
+const OUTSIDE: u32 = u32::MAX;
+
+impl Tag {
+    /// Left by something that is no task of a runtime on this thread.
+    pub(crate) const NONE: Tag = Tag {
+        task: OUTSIDE,
+        poll: 0,
+    };
+
+    /// Left by the task of this id in this poll.
+    pub(crate) fn new(task: u64, poll: u32) -> Tag {
+        Tag {
+            // Two tasks four thousand million apart may share a tag; then a report names two
+            // tasks instead of one, which is worth eight bytes in every waiter.
+            task: task as u32,
+            poll,
+        }
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Tag::NONE => f.write_str("outside any task"),
+            Tag { task: 0, poll } => write!(f, "main (poll {poll})"),
+            Tag { task, poll } => write!(f, "task {task} (poll {poll})"),
+        }
+    }
+}
+
+/// A waker and its tag.
+pub(crate) struct Waiter {
+    /// What to wake.
+    pub(crate) waker: Waker,
+    /// Who left it.
+    pub(crate) tag: Tag,
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tag.fmt(f)
+    }
+}
+
+/// Runs foreign code that must not stop what comes after it; a panic is logged and goes no further.
+pub(crate) fn shielded(what: &str, foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        log::error!(target: "glassfrog::task", "{what} panicked: {}", panic_message(&*payload));
+        // The payload's own drop is foreign too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    }
+}
+
+/// Wakes each of them, whatever the others do. The caller holds no lock and no borrow.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        shielded("a waker", || waker.wake());
+    }
+}
+
+/// The text that a panic carries, as far as it carries one.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "(a payload that is not text)"
+    }
+}

@@ -1,0 +1,145 @@
+//! The way in for other threads: the flag of a task, and the inbox.
+
+use crate::flag::QueuedFlag;
+use crate::inbox::Inbox;
+use loom::sync::Notify;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+/// The park of a loop, and how many times it was ended.
+struct Park {
+    /// What the loop waits for.
+    notify: Notify,
+    /// How many times somebody went to the trouble of waking it.
+    unparked: AtomicUsize,
+}
+
+impl Wake for Park {
+    fn wake(self: Arc<Self>) {
+        self.unparked.fetch_add(1, Ordering::Relaxed);
+        self.notify.notify();
+    }
+}
+
+/// A park and an inbox that ends it.
+fn parked_inbox<M>() -> (Arc<Park>, Arc<Inbox<M>>) {
+    let park = Arc::new(Park {
+        notify: Notify::new(),
+        unparked: AtomicUsize::new(0),
+    });
+    let inbox = Arc::new(Inbox::new(Waker::from(Arc::clone(&park))));
+    (park, inbox)
+}
+
+/// The loop: gives what comes to `take` until that has had enough, and parks in between. Returns
+/// how many times it parked.
+fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usize {
+    let mut parks = 0;
+    let mut messages = Vec::new();
+    loop {
+        inbox.drain(&mut messages);
+        if messages
+            .drain(..)
+            .fold(false, |done, message| take(message) || done)
+        {
+            return parks;
+        }
+        if inbox.announce_park() {
+            parks += 1;
+            // If a message could be lost, loom would find the loop here for ever.
+            park.notify.wait();
+        }
+    }
+}
+
+#[test]
+fn every_message_arrives_and_a_park_is_ended_at_most_once() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox();
+        let threads: Vec<_> = [1, 2]
+            .map(|number| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || inbox.post(number).expect("open"))
+            })
+            .into();
+        let mut sum = 0;
+        let parks = run(&park, &inbox, |number| {
+            sum += number;
+            sum == 3
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(park.unparked.load(Ordering::Relaxed) <= parks);
+    });
+}
+
+#[test]
+fn a_nudge_after_the_announcement_ends_the_park() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox::<()>();
+        let deadline = Arc::new(AtomicUsize::new(0));
+        let sleeper = {
+            let (inbox, deadline) = (Arc::clone(&inbox), Arc::clone(&deadline));
+            thread::spawn(move || {
+                deadline.store(1, Ordering::SeqCst);
+                inbox.nudge();
+            })
+        };
+        // As the loop does it: announce, then look at the deadlines, then park.
+        while deadline.load(Ordering::SeqCst) == 0 {
+            assert!(inbox.announce_park());
+            if deadline.load(Ordering::SeqCst) == 0 {
+                park.notify.wait();
+            }
+            inbox.drain(&mut Vec::new());
+        }
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_closed_inbox_loses_nothing() {
+    loom::model(|| {
+        let (_park, inbox) = parked_inbox();
+        let poster = {
+            let inbox = Arc::clone(&inbox);
+            thread::spawn(move || inbox.post(7).is_err())
+        };
+        let left = inbox.close();
+        let refused = poster.join().unwrap();
+        assert_eq!(left.len() + usize::from(refused), 1);
+        assert!(inbox.is_closed());
+    });
+}
+
+#[test]
+fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox();
+        let flag = Arc::new(QueuedFlag::default());
+        let done = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let wakers: Vec<_> = [0, 1]
+            .map(|which| {
+                let (inbox, flag, done) =
+                    (Arc::clone(&inbox), Arc::clone(&flag), Arc::clone(&done));
+                thread::spawn(move || {
+                    done[which].store(1, Ordering::Relaxed);
+                    if flag.raise() {
+                        inbox.post(()).expect("open");
+                    }
+                })
+            })
+            .into();
+        run(&park, &inbox, |()| {
+            // The poll: ready once both have done their part.
+            flag.lower();
+            done.iter().all(|done| done.load(Ordering::Relaxed) == 1)
+        });
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+    });
+}

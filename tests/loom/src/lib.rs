@@ -1,0 +1,30 @@
+//! Models of everything in glassfrog that crosses threads, checked under every interleaving.
+//!
+//! The files under test are those of the crate, compiled here once more: they take their locks and
+//! atomics from `crate::sync`, which here is made of loom's. Run with
+//! `cargo test --release -p glassfrog-loom`.
+#![cfg(test)]
+
+#[path = "../../../src/executor/flag.rs"]
+mod flag;
+#[path = "../../../src/executor/inbox.rs"]
+mod inbox;
+#[path = "../../../src/reactor/readiness.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod readiness;
+#[path = "../../../src/waiter.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod waiter;
+
+/// The crate's `sync`, made of loom's types.
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().expect("no holder panics")
+    }
+}
+
+mod executor_model;
+mod reactor_model;
