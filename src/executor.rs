@@ -21,17 +21,20 @@
 pub(crate) mod flag;
 pub(crate) mod inbox;
 pub(crate) mod local;
+pub(crate) mod outcome;
 pub(crate) mod task;
 
 use self::flag::QueuedFlag;
 use self::inbox::Inbox;
-use self::local::{Entered, Local};
-use self::task::{Outcome, Run, TaskWaker};
+use self::local::Entered;
+use self::outcome::{Id, JoinError};
+use self::task::{Run, TaskWaker};
 use crate::slab::{Key, Slab};
-use crate::waiter::{Tag, Waiter, panic_message, shielded, wake_all};
+use crate::waiter::{Tag, Waiter, shielded, wake_all};
 use futures_task::waker_ref;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -49,7 +52,7 @@ const SPARE_WAKERS: usize = 128;
 pub(crate) type Remote = Inbox<Message>;
 
 /// Builds a task on the thread of its runtime.
-pub(crate) type MakeTask = Box<dyn FnOnce() -> Pin<Box<dyn Run>> + Send>;
+type MakeTask = Box<dyn FnOnce() -> Pin<Box<dyn Run>> + Send>;
 
 /// What other threads have to say to an executor.
 pub(crate) enum Message {
@@ -62,7 +65,7 @@ pub(crate) enum Message {
         /// Makes the task.
         make: MakeTask,
         /// Its id.
-        id: u64,
+        id: Id,
         /// Who asked for it.
         location: &'static Location<'static>,
     },
@@ -80,14 +83,14 @@ impl fmt::Debug for Message {
 
 /// What stands in the slab for a task.
 struct Task {
-    /// The future or the outcome; `None` while it is being polled.
+    /// The future, or the outcome; taken out while it is being polled.
     run: Option<Pin<Box<dyn Run>>>,
-    /// Its waker, from its first poll on; `None` while it is being polled.
+    /// Its waker, between its first poll and its last; taken out while it is being polled.
     waker: Option<Arc<TaskWaker>>,
     /// Who awaits the join handle.
     joiner: Option<Waiter>,
     /// The number that users see.
-    id: u64,
+    id: Id,
     /// Who spawned it.
     location: &'static Location<'static>,
     /// How many times it was polled.
@@ -102,8 +105,11 @@ struct Task {
 pub(crate) struct Executor {
     /// All tasks that run or whose outcome waits for its handle.
     tasks: RefCell<Slab<Task>>,
-    /// The run queue, and what the thread has to find.
-    local: Rc<Local>,
+    /// The run queue: who is to be polled next, oldest first. Pushed to by spawns, by wakes on
+    /// this thread, and when the inbox is emptied.
+    ready: RefCell<VecDeque<Key>>,
+    /// The inbox, by which wakers and handles know whose they are.
+    remote: Arc<Remote>,
     /// The waker of the root future, which has its place in the run queue under `Key::NONE`.
     root: Arc<TaskWaker>,
     /// How many times the root futures were polled.
@@ -135,7 +141,8 @@ impl Executor {
                 queued: QueuedFlag::default(),
             }),
             root_polls: Cell::new(0),
-            local: Rc::new(Local::new(remote)),
+            ready: RefCell::new(VecDeque::new()),
+            remote,
             spare: RefCell::new(Vec::new()),
             closed: Cell::new(false),
             messages: Cell::new(Vec::new()),
@@ -143,18 +150,23 @@ impl Executor {
     }
 
     /// Makes it the executor of this thread, until the guard is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        self.local.enter()
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        local::enter(self)
+    }
+
+    /// Whether `remote` is the inbox of this executor.
+    fn is(&self, remote: &Arc<Remote>) -> bool {
+        Arc::ptr_eq(&self.remote, remote)
+    }
+
+    /// Puts a task at the end of the run queue.
+    fn push(&self, key: Key) {
+        self.ready.borrow_mut().push_back(key);
     }
 
     /// Whether the run queue is empty.
     pub(crate) fn is_idle(&self) -> bool {
-        self.local.is_idle()
-    }
-
-    /// Whether `remote` is the inbox of this executor.
-    pub(crate) fn is(&self, remote: &Arc<Remote>) -> bool {
-        Arc::ptr_eq(self.local.remote(), remote)
+        self.ready.borrow().is_empty()
     }
 
     /// How many tasks there are, finished ones whose outcome nobody has taken included.
@@ -164,7 +176,7 @@ impl Executor {
 
     /// Takes whoever has been ready the longest.
     pub(crate) fn next(&self) -> Option<Next> {
-        match self.local.pop()? {
+        match self.ready.borrow_mut().pop_front()? {
             Key::NONE => Some(Next::Root),
             key => Some(Next::Task(key)),
         }
@@ -174,7 +186,7 @@ impl Executor {
     pub(crate) fn queue_root(&self) {
         // A wake that the last one left in the queue serves this one.
         if self.root.queued.raise() {
-            self.local.push(Key::NONE);
+            self.push(Key::NONE);
         }
     }
 
@@ -184,7 +196,7 @@ impl Executor {
         let poll = self.root_polls.get().wrapping_add(1);
         self.root_polls.set(poll);
         let waker = waker_ref(&self.root);
-        self.local.run(Tag::new(0, poll), || {
+        local::run(Tag::new(0, poll), || {
             root.poll(&mut Context::from_waker(&waker))
         })
     }
@@ -194,7 +206,7 @@ impl Executor {
     pub(crate) fn spawn(
         &self,
         run: Pin<Box<dyn Run>>,
-        id: u64,
+        id: Id,
         location: &'static Location<'static>,
     ) -> Option<Key> {
         if self.closed.get() {
@@ -210,13 +222,13 @@ impl Executor {
             finished: false,
             detached: false,
         });
-        self.local.push(key);
+        self.push(key);
         Some(key)
     }
 
     /// Polls a task, unless it is gone or finished.
     pub(crate) fn poll(&self, key: Key) {
-        let (mut run, waker, tag) = {
+        let (mut run, waker, id, poll) = {
             let mut tasks = self.tasks.borrow_mut();
             let Some(task) = tasks.get_mut(key) else {
                 return;
@@ -228,11 +240,11 @@ impl Executor {
                 return;
             };
             task.polls = task.polls.wrapping_add(1);
-            (run, task.waker.take(), Tag::new(task.id, task.polls))
+            (run, task.waker.take(), task.id, task.polls)
         };
         let waker = waker.unwrap_or_else(|| self.new_waker(key));
         waker.queued.lower();
-        let finished = self.local.run(tag, || {
+        let finished = local::run(Tag::new(id.0, poll), || {
             let waker = waker_ref(&waker);
             match catch_unwind(AssertUnwindSafe(|| {
                 run.as_mut().poll(&mut Context::from_waker(&waker))
@@ -241,7 +253,7 @@ impl Executor {
                 Err(payload) => {
                     // What is left of the future is dropped here, and may panic once more.
                     shielded("dropping a task that had panicked", || {
-                        run.as_mut().fail(payload);
+                        run.as_mut().fail(JoinError::panicked(id, payload));
                     });
                     true
                 }
@@ -266,7 +278,7 @@ impl Executor {
             let task = tasks.remove(key);
             drop(tasks);
             if let Some(task) = task {
-                self.discard(run, task.id, task.location);
+                self.discard(run, task.location);
             }
         } else {
             task.run = Some(run);
@@ -277,42 +289,28 @@ impl Executor {
         }
     }
 
-    /// Drops the outcome of a task that nobody will ask for; a panic is logged, not lost.
-    fn discard(&self, mut run: Pin<Box<dyn Run>>, id: u64, location: &Location<'_>) {
-        if let Some(payload) = run.as_mut().take_panic() {
-            log::error!(
-                target: "glassfrog::task",
-                "task {id}, spawned at {location}, panicked: {}",
-                panic_message(&*payload)
-            );
-            shielded("dropping a panic's payload", || drop(payload));
+    /// Drops a task, or its outcome, for which nobody will ask the slab; a panic is logged, not
+    /// lost.
+    fn discard(&self, mut run: Pin<Box<dyn Run>>, location: &Location<'_>) {
+        run.as_mut().deliver();
+        if let Some(error) = run.as_mut().error() {
+            error.log_panic(location);
         }
         shielded("dropping what a task left", || drop(run));
     }
 
-    /// Moves the outcome of a task into `out`, or leaves the waker to be called when there is one.
-    /// `Err` if there is no such task: it was cancelled.
-    pub(crate) fn poll_join<T: 'static>(
-        &self,
-        key: Key,
-        waker: &Waker,
-    ) -> Poll<Option<Outcome<T>>> {
-        let mut outcome: Option<Outcome<T>> = None;
-        match self.take_outcome(key, waker, &mut outcome) {
-            Poll::Ready(()) => Poll::Ready(outcome),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// The part of [`poll_join`](Executor::poll_join) that is the same for every type.
-    fn take_outcome(&self, key: Key, waker: &Waker, outcome: &mut dyn Any) -> Poll<()> {
+    /// Moves the outcome of a task into `outcome`, an `Option<Result<T, JoinError>>`, or leaves the
+    /// waker to be called when there is one. No outcome: there is no such task any more.
+    pub(crate) fn poll_join(&self, key: Key, waker: &Waker, outcome: &mut dyn Any) -> Poll<()> {
         let mut tasks = self.tasks.borrow_mut();
         match tasks.get_mut(key) {
             None => Poll::Ready(()),
             Some(task) if task.finished => {
-                let task = tasks.remove(key);
+                let run = task.run.take();
+                // Nothing foreign is left in it: its waker is recycled, and its joiner is woken.
+                tasks.remove(key);
                 drop(tasks);
-                if let Some(mut run) = task.and_then(|task| task.run) {
+                if let Some(mut run) = run {
                     run.as_mut().take(outcome);
                 }
                 Poll::Ready(())
@@ -350,7 +348,7 @@ impl Executor {
             if let Some(task) = task
                 && let Some(run) = task.run
             {
-                self.discard(run, task.id, task.location);
+                self.discard(run, task.location);
             }
         } else {
             let joiner = task.joiner.take();
@@ -362,10 +360,10 @@ impl Executor {
     /// Does what other threads have asked for. The loop is awake from here on.
     pub(crate) fn take_messages(&self) {
         let mut messages = self.messages.take();
-        self.local.remote().drain(&mut messages);
+        self.remote.drain(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Wake(key) => self.local.push(key),
+                Message::Wake(key) => self.push(key),
                 Message::Detach(key) => self.detach(key),
                 Message::Spawn { make, id, location } => {
                     if let Some(key) = self.spawn(make(), id, location) {
@@ -396,18 +394,17 @@ impl Executor {
                     run,
                     waker,
                     joiner,
-                    id,
                     location,
                     ..
                 } = task;
                 if let Some(run) = run {
-                    self.discard(run, id, location);
+                    self.discard(run, location);
                 }
                 drop(waker);
                 wake_all(joiner.map(|joiner| joiner.waker));
             }
         }
-        while self.local.pop().is_some() {}
+        self.ready.take();
         self.spare.take();
     }
 
@@ -420,7 +417,7 @@ impl Executor {
             return spare;
         }
         Arc::new(TaskWaker {
-            remote: Arc::clone(self.local.remote()),
+            remote: Arc::clone(&self.remote),
             key,
             queued: QueuedFlag::default(),
         })

@@ -1,11 +1,10 @@
 //! [`Handle`]: a runtime as it is seen from other threads.
 
 use crate::context;
-use crate::executor::task::Stage;
-use crate::executor::{MakeTask, Message};
+use crate::executor::Message;
 use crate::runtime::Shared;
 use crate::task::JoinHandle;
-use crate::task::remote::{Delivery, promise};
+use crate::task::remote::{Crossing, Lazy, promise};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -98,11 +97,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
-        let (promise, output) = promise();
-        let delivery = Delivery::new(future, promise);
-        let id = self.post(Box::new(move || Stage::boxed(delivery)), location);
-        JoinHandle::remote(id, output)
+        self.spawn_made(Location::caller(), move || future)
     }
 
     /// Spawns a future that may not cross threads: the closure does, and builds the future on the
@@ -129,21 +124,30 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
-        let (promise, output) = promise();
-        let make: MakeTask =
-            Box::new(move || Stage::boxed(Delivery::new(async move { build().await }, promise)));
-        let id = self.post(make, location);
-        JoinHandle::remote(id, output)
+        self.spawn_made(Location::caller(), move || Lazy::new(build))
     }
 
-    /// Sends a task to the runtime's thread and returns its id.
-    fn post(&self, make: MakeTask, location: &'static Location<'static>) -> u64 {
+    /// Has a task made on the runtime's thread.
+    fn spawn_made<M, F>(
+        &self,
+        location: &'static Location<'static>,
+        make: M,
+    ) -> JoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
         let id = self.shared.new_id();
-        let message = Message::Spawn { make, id, location };
+        let (promise, output) = promise(id, location);
+        let make = Box::new(move || Crossing::boxed(make(), promise));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
-        drop(self.shared.inbox.post(message));
-        id
+        drop(
+            self.shared
+                .inbox
+                .post(Message::Spawn { make, id, location }),
+        );
+        JoinHandle::remote(id, output)
     }
 }
 

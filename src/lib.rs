@@ -1,26 +1,132 @@
 //! A small async runtime that you can see through.
+//!
+//! One thread, one loop: an executor that polls futures from a run queue, a reactor on [`mio`] that
+//! wakes them when their sockets are ready, and timers. No `unsafe` code, few dependencies, and
+//! little enough of it to be read in an afternoon.
+//!
+#![cfg_attr(feature = "prelude", doc = "```")]
+#![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+//! use glassfrog::net::TcpStream;
+//! use glassfrog::prelude::*;
+//! use std::io;
+//! use std::net::SocketAddr;
+//!
+//! async fn fetch_data(addr: SocketAddr) -> io::Result<String> {
+//!     let mut stream = TcpStream::connect(addr).await?;
+//!     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+//!     let mut text = String::with_capacity(4096);
+//!     stream.read_to_string(&mut text).await?;
+//!     Ok(text)
+//! }
+//!
+//! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let addr = server.local_addr()?;
+//! # std::thread::spawn(move || {
+//! #     for stream in server.incoming() {
+//! #         let mut stream = stream.unwrap();
+//! #         std::io::Read::read(&mut stream, &mut [0; 64]).unwrap();
+//! #         std::io::Write::write_all(&mut stream, b"HTTP/1.0 200 OK\r\n\r\nhello").unwrap();
+//! #     }
+//! # });
+//! glassfrog::block_on(async {
+//!     // Five at once, on this thread.
+//!     let fetches: Vec<_> = (0..5).map(|_| glassfrog::spawn(fetch_data(addr))).collect();
+//!     for fetch in fetches {
+//!         println!("{} bytes", fetch.await??.len());
+//!     }
+//!     io::Result::Ok(())
+//! })?;
+//! # io::Result::Ok(())
+//! ```
+//!
+//! # From a blocking socket to an event-driven coroutine
+//!
+//! `fetch_data` sends a request and reads until the peer closes. Written with blocking sockets it
+//! leaves the CPU idle and the thread stuck. The article that this crate grew from goes on to
+//! non-blocking sockets, to a generator that yields what it waits for, and to a scheduler that
+//! resumes it when the kernel says so. Here is where each step went:
+//!
+//! | in the article | here |
+//! | --- | --- |
+//! | the blocking `fetch_data` | `examples/01_blocking.rs` |
+//! | non-blocking, `except BlockingIOError` | `examples/02_nonblocking.rs` |
+//! | `yield sock, EVENT_READ` to a scheduler on `selectors` | `examples/03_selector.rs`, by hand on bare mio |
+//! | the generator | an `async fn`: a [`TcpStream`](net::TcpStream) that hits `WouldBlock` leaves its waker with the reactor and returns `Poll::Pending` |
+//! | `sel.register`, `sel.select`, `sel.unregister` | the reactor: a socket is registered once, edge-triggered, and never unregistered between waits |
+//! | `next(gen)`, `StopIteration` | `Future::poll`, `Poll::Ready` |
+//! | `run(fetch_data)` | [`block_on(fetch_data())`](block_on) |
+//! | `run_all([fetch_data] * 5)` | [`spawn`] each, await the [`JoinHandle`](task::JoinHandle)s |
+//! | a timer | [`time::sleep`], [`time::timeout`] |
+//!
+//! # What is where
+//!
+//! - [`block_on`], or a [`Runtime`] where several calls are to share tasks and sockets;
+//! - [`spawn`] and [`task`]: tasks that need not be `Send`; a [`Handle`] spawns from other threads;
+//! - [`net`]: TCP, with the traits of `futures-io`, `Send + Sync`, convertible from and to `std`;
+//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout);
+//! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
+//!   the feature of that name, which is on by default.
+//!
+//! What glassfrog is not: a pool that moves tasks between threads (make a runtime a thread), an
+//! io_uring runtime (those need about one syscall for a fetch; on readiness it takes six), a home
+//! for channels and locks (`async-channel`, `async-lock` and `futures` work as they are), an HTTP
+//! library.
+//!
+//! # Reading the source
+//!
+//! The modules stand in the order in which they are to be read. Each knows those after it and none
+//! before it:
+//!
+//! ```text
+//!    net  time  task  handle  entry     what a user calls
+//!         context                       which runtime this thread is in
+//!         runtime                       THE loop; owns one of each below
+//!    executor    reactor    timers      three engines that do not know one another
+//!    clock  waiter  slab  sync          what they are made of
+//! ```
+//!
+//! The best way in is `runtime.rs`, which is the loop and no more, then `executor.rs`,
+//! `reactor.rs`, and `net/tcp/stream.rs`.
+//!
+//! [`mio`]: https://docs.rs/mio
+
 #![forbid(unsafe_code)]
 
-mod clock;
-mod context;
 mod entry;
-mod executor;
 mod handle;
 pub mod net;
-mod reactor;
+pub mod time;
+pub mod task;
+mod context;
 mod runtime;
+mod executor;
+mod reactor;
+mod timers;
+mod clock;
+mod waiter;
 mod slab;
 mod sync;
-pub mod task;
-pub mod time;
-mod timers;
-mod waiter;
 
 pub use self::entry::{Builder, Runtime, block_on};
 pub use self::handle::Handle;
 pub use self::task::spawn;
 
-/// The extension traits of futures-lite.
+/// The extension traits of `futures-lite`, all at hand: `read_to_end`, `write_all`, `lines`,
+/// `next`, …
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::prelude::*;
+///
+/// glassfrog::block_on(async {
+///     let mut text = String::new();
+///     (&b"any reader"[..]).read_to_string(&mut text).await?;
+///     assert_eq!(text, "any reader");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[cfg(feature = "prelude")]
 pub mod prelude {
     #[doc(no_inline)]
@@ -28,3 +134,8 @@ pub mod prelude {
         AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, FutureExt, StreamExt,
     };
 }
+
+/// Compiles and runs the code of the README.
+#[cfg(all(doctest, feature = "prelude"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,11 +22,13 @@
 
 use crate::clock::Clock;
 use crate::executor::inbox::Inbox;
+use crate::executor::outcome::Id;
 use crate::executor::{Executor, Next, Remote};
 use crate::reactor::{Reactor, Sources};
 use crate::timers::Timers;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -42,7 +44,7 @@ const BATCH: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Core {
     /// Tasks and run queue.
-    pub(crate) executor: Executor,
+    pub(crate) executor: Rc<Executor>,
     /// Descriptors and readiness.
     reactor: Reactor,
     /// The part that is reached from any thread.
@@ -67,9 +69,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The id of a new task.
-    pub(crate) fn new_id(&self) -> u64 {
+    pub(crate) fn new_id(&self) -> Id {
         // Relaxed is enough: nothing but the number depends on it.
-        self.last_id.fetch_add(1, Ordering::Relaxed) + 1
+        Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
@@ -83,7 +85,7 @@ impl Core {
         let reactor = Reactor::new()?;
         let clock = Clock;
         let inbox = Arc::new(Inbox::new(reactor.unparker()));
-        let executor = Executor::new(Arc::clone(&inbox));
+        let executor = Rc::new(Executor::new(Arc::clone(&inbox)));
         let shared = Arc::new(Shared {
             inbox,
             timers: Timers::new(clock.now()),

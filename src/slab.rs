@@ -115,17 +115,6 @@ impl<T> Slab<T> {
     }
 
     /// The value of a key, if it is still there.
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        match self.slots.get(key.index()) {
-            Some(Slot {
-                generation,
-                state: State::Occupied(value),
-            }) if *generation == key.generation => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The value of a key, if it is still there, to be changed.
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index()) {
             Some(Slot {
@@ -170,15 +159,22 @@ impl<T> Slab<T> {
 
     /// Takes a value out, if it is still there.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.get(key)?;
-        let slot = &mut self.slots[key.index()];
-        slot.generation = slot.generation.wrapping_add(1);
-        let state = std::mem::replace(&mut slot.state, State::Vacant(self.vacant));
-        self.vacant = key.index;
-        self.len -= 1;
-        match state {
-            State::Occupied(value) => Some(value),
-            State::Vacant(_) => None,
+        let slot = self.slots.get_mut(key.index())?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        match std::mem::replace(&mut slot.state, State::Vacant(self.vacant)) {
+            State::Occupied(value) => {
+                slot.generation = slot.generation.wrapping_add(1);
+                self.vacant = key.index;
+                self.len -= 1;
+                Some(value)
+            }
+            // The key that will be given out next.
+            vacant => {
+                slot.state = vacant;
+                None
+            }
         }
     }
 
@@ -209,10 +205,9 @@ mod tests {
         assert_eq!(slab.remove(old), Some("old"));
         let new = slab.insert("new");
         assert_eq!(old.index(), new.index());
-        assert_eq!(slab.get(old), None);
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
-        assert_eq!(slab.get(new), Some(&"new"));
+        assert_eq!(slab.get_mut(new), Some(&mut "new"));
     }
 
     proptest! {
@@ -235,7 +230,7 @@ mod tests {
                 }
                 prop_assert_eq!(slab.len(), oracle.len());
                 for key in &given {
-                    prop_assert_eq!(slab.get(*key), oracle.get(&(key.index(), key.generation())));
+                    prop_assert_eq!(slab.get_mut(*key), oracle.get_mut(&(key.index(), key.generation())));
                 }
             }
             let mut left: Vec<usize> = oracle.into_values().collect();

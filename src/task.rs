@@ -17,21 +17,19 @@
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
 //! thread.
 
-pub(crate) mod error;
 mod join;
 pub(crate) mod remote;
 mod spawner;
 mod yielding;
 
-pub use self::error::JoinError;
 pub use self::join::JoinHandle;
 pub use self::spawner::LocalSpawner;
 pub use self::yielding::{YieldNow, yield_now};
+pub use crate::executor::outcome::{Id, JoinError};
 
 use crate::context;
 use crate::executor::task::Stage;
 use crate::slab::Key;
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -77,23 +75,4 @@ where
     let key = core.executor.spawn(Stage::boxed(future), id, location);
     // A runtime that is ending takes no task: no task has this key, and the handle says so.
     JoinHandle::local(id, key.unwrap_or(Key::NONE), Arc::clone(&core.shared.inbox))
-}
-
-/// The number of a task: unique within its runtime, counted from 1 in the order of the spawns.
-///
-/// # Examples
-///
-/// ```
-/// glassfrog::block_on(async {
-///     let task = glassfrog::spawn(async {});
-///     println!("task {}", task.id());
-/// });
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(u64);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }

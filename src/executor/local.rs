@@ -1,15 +1,13 @@
-//! What a thread knows of the executor that it is running: the run queue, the task that is being
+//! What a thread knows of the executor that it is running: which one it is, the task that is being
 //! polled, and how much more that task may do.
 //!
-//! Wakers and budget find it through a thread-local, which is set while a runtime is inside
-//! `block_on` (and while it shuts down). A thread that runs no executor has an unlimited budget
-//! and wakes through the inbox.
+//! The executor is set while its runtime is inside `block_on`, and while that shuts down. On a
+//! thread that runs none, wakes go through the inbox, and there is no budget.
 
-use super::Remote;
+use super::{Executor, Remote};
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,100 +20,59 @@ use std::task::{Context, Poll};
 /// spend a noticeable part of its time on the way through the run queue.
 pub(crate) const BUDGET: u32 = 128;
 
-/// The part of an executor that its thread finds without being handed it.
-#[derive(Debug)]
-pub(crate) struct Local {
-    /// Which executor this is: wakers compare it with theirs.
-    remote: Arc<Remote>,
-    /// The run queue: who is to be polled next, oldest first. Pushed to by wakes on this thread,
-    /// by spawns, and when the inbox is emptied.
-    ready: RefCell<VecDeque<Key>>,
-    /// The task that is being polled, as waiters are tagged.
-    current: Cell<Tag>,
-    /// How many operations the running poll has left.
-    budget: Cell<u32>,
-}
+/// The budget of a thread that runs no executor.
+const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
-    /// The executor that this thread is running.
-    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    /// The executor that this thread runs.
+    static EXECUTOR: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+    /// The task that is being polled on this thread, as waiters are tagged.
+    static CURRENT: Cell<Tag> = const { Cell::new(Tag::NONE) };
+    /// How many operations the running poll has left.
+    static BUDGET_LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
 }
 
-impl Local {
-    /// The local part of the executor that `remote` is the inbox of.
-    pub(super) fn new(remote: Arc<Remote>) -> Local {
-        Local {
-            remote,
-            ready: RefCell::new(VecDeque::new()),
-            current: Cell::new(Tag::NONE),
-            budget: Cell::new(BUDGET),
-        }
-    }
-
-    /// Makes it the executor of this thread, until the guard is dropped.
-    pub(super) fn enter(self: &Rc<Self>) -> Entered {
-        let previous = LOCAL
-            .try_with(|local| local.replace(Some(Rc::clone(self))))
-            .unwrap_or(None);
-        Entered { previous }
-    }
-
-    /// Puts a task at the end of the run queue.
-    pub(super) fn push(&self, key: Key) {
-        self.ready.borrow_mut().push_back(key);
-    }
-
-    /// Takes the task that has been ready the longest.
-    pub(super) fn pop(&self) -> Option<Key> {
-        self.ready.borrow_mut().pop_front()
-    }
-
-    /// Whether nobody is ready.
-    pub(super) fn is_idle(&self) -> bool {
-        self.ready.borrow().is_empty()
-    }
-
-    /// The inbox of this executor.
-    pub(super) fn remote(&self) -> &Arc<Remote> {
-        &self.remote
-    }
-
-    /// Runs a poll, or a drop, of the task that `tag` names, with a fresh budget.
-    pub(super) fn run<R>(&self, tag: Tag, foreign: impl FnOnce() -> R) -> R {
-        /// Takes the name off again, also when a panic passes.
-        struct Restore<'a>(&'a Cell<Tag>, Tag);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.set(self.1);
-            }
-        }
-        let _restore = Restore(&self.current, self.current.replace(tag));
-        self.budget.set(BUDGET);
-        foreign()
-    }
+/// Makes an executor that of this thread, until the guard is dropped.
+pub(super) fn enter(executor: &Rc<Executor>) -> Entered {
+    let previous = EXECUTOR
+        .try_with(|current| current.replace(Some(Rc::clone(executor))))
+        .unwrap_or(None);
+    Entered { previous }
 }
 
 /// Puts the thread's former executor back when dropped.
 #[derive(Debug)]
 pub(crate) struct Entered {
     /// What stood there before: nothing, or the runtime within which another one is dropped.
-    previous: Option<Rc<Local>>,
+    previous: Option<Rc<Executor>>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let previous = self.previous.take();
         // Where the thread-local is gone already, nobody can find anything there.
-        let _ended = LOCAL.try_with(|local| local.replace(previous));
+        let _ended = EXECUTOR.try_with(|current| current.replace(previous));
     }
+}
+
+/// The executor that has this inbox, if it is the one that this thread runs.
+pub(crate) fn here(remote: &Arc<Remote>) -> Option<Rc<Executor>> {
+    EXECUTOR
+        .try_with(|current| {
+            let current = current.borrow();
+            let executor = current.as_ref().filter(|executor| executor.is(remote));
+            executor.map(Rc::clone)
+        })
+        .ok()
+        .flatten()
 }
 
 /// Puts a task into the run queue of this thread, if this thread runs that task's executor.
 pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
-    LOCAL
-        .try_with(|local| match &*local.borrow() {
-            Some(local) if Arc::ptr_eq(&local.remote, remote) => {
-                local.push(key);
+    EXECUTOR
+        .try_with(|current| match &*current.borrow() {
+            Some(executor) if executor.is(remote) => {
+                executor.push(key);
                 true
             }
             _ => false,
@@ -123,23 +80,29 @@ pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
         .unwrap_or(false)
 }
 
+/// Runs a poll of the task that `tag` names, with a fresh budget.
+pub(super) fn run<R>(tag: Tag, poll: impl FnOnce() -> R) -> R {
+    /// Puts back what stood there before, also when a panic passes.
+    struct Restore(Tag, u32);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+            BUDGET_LEFT.set(self.1);
+        }
+    }
+    let _restore = Restore(CURRENT.replace(tag), BUDGET_LEFT.replace(BUDGET));
+    poll()
+}
+
 /// Who is being polled on this thread.
 pub(crate) fn current_tag() -> Tag {
-    LOCAL
-        .try_with(|local| local.borrow().as_ref().map(|local| local.current.get()))
-        .ok()
-        .flatten()
-        .unwrap_or(Tag::NONE)
+    CURRENT.get()
 }
 
 /// Lets the running poll do one more operation; once its budget is spent, wakes the task again
 /// and says `Pending`, which the caller has to return.
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    let left = LOCAL
-        .try_with(|local| local.borrow().as_ref().map(|local| local.budget.get()))
-        .ok()
-        .flatten();
-    if left == Some(0) {
+    if BUDGET_LEFT.get() == 0 {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
@@ -148,10 +111,8 @@ pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
 
 /// Takes one operation, which brought something, off the budget of the running poll.
 pub(crate) fn spend_budget() {
-    // Without an executor on this thread there is nothing to take it from.
-    let _outside = LOCAL.try_with(|local| {
-        if let Some(local) = &*local.borrow() {
-            local.budget.set(local.budget.get().saturating_sub(1));
-        }
-    });
+    let left = BUDGET_LEFT.get();
+    if left != UNLIMITED {
+        BUDGET_LEFT.set(left.saturating_sub(1));
+    }
 }

@@ -1,11 +1,10 @@
 //! One task: its future and then its output, in one allocation; and its waker.
 //!
 //! ```text
-//!                 poll: Ready            take
-//!   +---------+ -------------> +----------+ ------> +-------+
-//!   | Running |                | Finished |         | Taken |
-//!   +---------+ -------------> +----------+ ------> +-------+
-//!                 a panic        Panicked    take
+//!              poll: Ready, or fail            take
+//!   +---------+ ------------------> +----------+ ------> +-------+
+//!   | Running |                     | Finished |         | Taken |
+//!   +---------+                     +----------+         +-------+
 //! ```
 //!
 //! The waker does not own the future. It is a key into the slab of the thread that owns the
@@ -14,6 +13,7 @@
 
 use super::flag::QueuedFlag;
 use super::local::push_here;
+use super::outcome::JoinError;
 use super::{Message, Remote};
 use crate::slab::Key;
 use futures_task::ArcWake;
@@ -23,25 +23,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// What a panic carries.
-pub(crate) type Payload = Box<dyn Any + Send>;
-
-/// How a task ended: with its output, or with a panic.
-pub(crate) type Outcome<T> = Result<T, Payload>;
-
 /// A future of any kind, on its way to its output.
 pub(crate) trait Run {
     /// Polls the future. When it is ready its output stays inside and the future is dropped.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Drops the future, or the output, because of a panic, and keeps that instead.
-    fn fail(self: Pin<&mut Self>, payload: Payload);
+    /// Drops the future, or the output, and keeps the error instead.
+    fn fail(self: Pin<&mut Self>, error: JoinError);
 
-    /// Moves the outcome into `out`, which has to be an `Option<Outcome<T>>` for the task's `T`.
+    /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>` for the task's `T`.
     fn take(self: Pin<&mut Self>, out: &mut dyn Any);
 
-    /// Takes the panic out, if it ended in one that nobody has taken.
-    fn take_panic(self: Pin<&mut Self>) -> Option<Payload>;
+    /// The error, if it ended in one that nobody has taken.
+    fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
+
+    /// Hands the outcome to a handle that looks for it outside the slab. Without one it stays.
+    fn deliver(self: Pin<&mut Self>) {}
 }
 
 pin_project! {
@@ -50,8 +47,7 @@ pin_project! {
     #[project_replace = StageOwned]
     pub(crate) enum Stage<F, T> {
         Running { #[pin] future: F },
-        Finished { output: T },
-        Panicked { payload: Payload },
+        Finished { outcome: Result<T, JoinError> },
         Taken,
     }
 }
@@ -73,33 +69,30 @@ where
 {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let StageRef::Running { future } = self.as_mut().project() {
-            let output = ready!(future.poll(cx));
-            self.set(Stage::Finished { output });
+            let outcome = Ok(ready!(future.poll(cx)));
+            self.set(Stage::Finished { outcome });
         }
         Poll::Ready(())
     }
 
-    fn fail(mut self: Pin<&mut Self>, payload: Payload) {
-        self.set(Stage::Panicked { payload });
+    fn fail(mut self: Pin<&mut Self>, error: JoinError) {
+        let outcome = Err(error);
+        self.set(Stage::Finished { outcome });
     }
 
     fn take(self: Pin<&mut Self>, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Option<Outcome<F::Output>>>() {
-            *out = match self.project_replace(Stage::Taken) {
-                StageOwned::Finished { output } => Some(Ok(output)),
-                StageOwned::Panicked { payload } => Some(Err(payload)),
-                StageOwned::Running { .. } | StageOwned::Taken => None,
-            };
+        if let Some(out) = out.downcast_mut()
+            && let StageOwned::Finished { outcome } = self.project_replace(Stage::Taken)
+        {
+            *out = Some(outcome);
         }
     }
 
-    fn take_panic(mut self: Pin<&mut Self>) -> Option<Payload> {
-        if let StageRef::Panicked { .. } = self.as_mut().project()
-            && let StageOwned::Panicked { payload } = self.project_replace(Stage::Taken)
-        {
-            return Some(payload);
+    fn error(self: Pin<&mut Self>) -> Option<&JoinError> {
+        match self.project() {
+            StageRef::Finished { outcome } => outcome.as_ref().err(),
+            StageRef::Running { .. } | StageRef::Taken => None,
         }
-        None
     }
 }
 

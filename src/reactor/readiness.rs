@@ -174,8 +174,10 @@ impl Waiters {
 
     /// Takes out the entries that are chosen.
     fn take(&mut self, chosen: impl Fn(&Entry) -> bool, mut taken: impl FnMut(Waker)) {
-        for entry in self.rest.extract_if(.., |entry| chosen(entry)) {
-            taken(entry.waiter.waker);
+        if !self.rest.is_empty() {
+            for entry in self.rest.extract_if(.., |entry| chosen(entry)) {
+                taken(entry.waiter.waker);
+            }
         }
         if self.first.as_ref().is_some_and(&chosen)
             && let Some(entry) = mem::replace(&mut self.first, self.rest.pop())

@@ -22,6 +22,7 @@ use super::readiness::{
 };
 use mio::Interest;
 use mio::event::Event;
+use std::ops::{Deref, Range};
 
 /// Whether the rules hold at all.
 const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -29,6 +30,10 @@ const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// The most that Linux moves in one call, whatever the length asked for (`MAX_RW_COUNT`,
 /// `read(2)`). A transfer of this size says nothing about the queue.
 const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
+
+/// The most buffers that Linux fills or empties in one call (`UIO_MAXIOV`, `readv(2)`). The rest
+/// stays untouched, however much there is.
+const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
 /// What an operation that moved something has taught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,13 @@ pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson
     } else {
         Lesson::Exhausted
     }
+}
+
+/// Which of these buffers to give to one call, so that their length is what it would fill: from
+/// the first that is not empty on. `None`: there is no such buffer.
+pub(crate) fn for_one_call<B: Deref<Target = [u8]>>(bufs: &[B]) -> Option<Range<usize>> {
+    let first = bufs.iter().position(|buf| !buf.is_empty())?;
+    Some(first..bufs.len().min(first + MOST_BUFFERS_IN_ONE_CALL))
 }
 
 /// Whether a socket that has become writable after `connect` is known to be connected.

@@ -53,11 +53,6 @@ pub(crate) struct Source<S: ?Sized> {
     io: S,
 }
 
-/// What an operation that was told to wait answers.
-pub(crate) fn would_block() -> io::Error {
-    io::ErrorKind::WouldBlock.into()
-}
-
 /// What every operation on a descriptor answers that could not be registered.
 fn unregistered() -> io::Error {
     io::Error::other("this descriptor could not be registered with the reactor: the log says why")
@@ -122,16 +117,19 @@ impl<S> Source<S> {
         Ok(seen)
     }
 
-    /// Tries an operation if it is worth trying, and notes what it taught. Does not wait.
-    pub(crate) fn try_op<R>(
+    /// Tries an operation if it is worth trying, and notes what it taught. `None`: it would block.
+    fn attempt<R>(
         &self,
         direction: Direction,
-        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
-    ) -> io::Result<R> {
+        op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> Option<io::Result<R>> {
         loop {
-            let seen = self.snapshot()?;
+            let seen = match self.snapshot() {
+                Ok(seen) => seen,
+                Err(ended) => return Some(Err(ended)),
+            };
             if !seen.is_ready(direction) {
-                return Err(would_block());
+                return None;
             }
             match op(&self.io, seen) {
                 Ok((result, lesson)) => {
@@ -140,16 +138,26 @@ impl<S> Source<S> {
                         Lesson::Exhausted => self.readiness.clear(direction, seen),
                         Lesson::Ended => self.readiness.mark(ENDED),
                     }
-                    return Ok(result);
+                    return Some(Ok(result));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.clear(direction, seen);
                 }
                 // A signal came first (`signal(7)`).
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Some(Err(error)),
             }
         }
+    }
+
+    /// Tries an operation if it is worth trying. Does not wait: `WouldBlock` says that it would.
+    pub(crate) fn try_op<R>(
+        &self,
+        direction: Direction,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> io::Result<R> {
+        self.attempt(direction, &mut op)
+            .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     /// Tries an operation until it does something, and leaves the waker when it is to wait.
@@ -162,9 +170,8 @@ impl<S> Source<S> {
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
         loop {
-            match self.try_op(direction, &mut op) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+            if let Some(result) = self.attempt(direction, &mut op) {
+                return Poll::Ready(result);
             }
             let place = match &mut place {
                 Place::Seat(seat) => Place::Seat(seat),

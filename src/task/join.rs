@@ -1,10 +1,8 @@
 //! [`JoinHandle`]: the output of a task, awaited.
 
-use super::Id;
-use super::error::{Failure, JoinError};
 use super::remote::Output;
-use crate::context;
-use crate::executor::local::{poll_budget, spend_budget};
+use super::{Id, JoinError};
+use crate::executor::local::{self, poll_budget, spend_budget};
 use crate::executor::{Message, Remote};
 use crate::slab::Key;
 use std::fmt;
@@ -44,7 +42,6 @@ use std::thread;
 ///     assert_eq!(task.await.unwrap(), 42);
 /// });
 /// ```
-#[must_use = "a dropped `JoinHandle` detaches its task: `drop` it to say that this is meant"]
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
@@ -71,18 +68,18 @@ enum Origin {
 
 impl<T> JoinHandle<T> {
     /// The handle of a task in the slab.
-    pub(super) fn local(id: u64, key: Key, inbox: Arc<Remote>) -> JoinHandle<T> {
+    pub(super) fn local(id: Id, key: Key, inbox: Arc<Remote>) -> JoinHandle<T> {
         JoinHandle {
-            id: Id(id),
+            id,
             origin: Origin::Local { key, inbox },
             output: PhantomData,
         }
     }
 
     /// The handle of a task whose output comes in a cell.
-    pub(crate) fn remote(id: u64, output: Arc<dyn Output>) -> JoinHandle<T> {
+    pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
         JoinHandle {
-            id: Id(id),
+            id,
             origin: Origin::Remote(output),
             output: PhantomData,
         }
@@ -110,30 +107,23 @@ impl<T: 'static> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(poll_budget(cx));
-        let result: Result<T, Failure> = match &self.origin {
-            Origin::Local { key, inbox } => match context::try_current() {
-                Some(core) if core.executor.is(inbox) => {
-                    match ready!(core.executor.poll_join(*key, cx.waker())) {
-                        Some(outcome) => outcome.map_err(Failure::Panicked),
-                        None => Err(Failure::Cancelled),
-                    }
-                }
-                _ if inbox.is_closed() => Err(Failure::Cancelled),
-                _ => not_here(self.id),
+        let mut outcome: Option<Self::Output> = None;
+        match &self.origin {
+            Origin::Local { key, inbox } => match local::here(inbox) {
+                Some(executor) => ready!(executor.poll_join(*key, cx.waker(), &mut outcome)),
+                // Its tasks are cancelled.
+                None if inbox.is_closed() => {}
+                None => not_here(self.id),
             },
-            Origin::Remote(output) => {
-                let mut kept: Option<Result<T, Failure>> = None;
-                ready!(output.poll(cx, &mut kept));
-                kept.unwrap_or(Err(Failure::Cancelled))
-            }
+            Origin::Remote(output) => ready!(output.poll(cx, &mut outcome)),
             Origin::Taken => panic!(
                 "the `JoinHandle` of task {} was polled after it had given its output",
                 self.id
             ),
-        };
+        }
         self.origin = Origin::Taken;
         spend_budget();
-        Poll::Ready(result.map_err(|failure| JoinError::new(self.id, failure)))
+        Poll::Ready(outcome.unwrap_or_else(|| Err(JoinError::cancelled(self.id))))
     }
 }
 
@@ -153,10 +143,10 @@ fn not_here(id: Id) -> ! {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.origin, Origin::Taken) {
-            Origin::Local { key, inbox } => match context::try_current() {
-                Some(core) if core.executor.is(&inbox) => core.executor.detach(key),
+            Origin::Local { key, inbox } => match local::here(&inbox) {
+                Some(executor) => executor.detach(key),
                 // A runtime that has ended has nothing to detach.
-                _ => drop(inbox.post(Message::Detach(key))),
+                None => drop(inbox.post(Message::Detach(key))),
             },
             Origin::Remote(output) => output.detach(),
             Origin::Taken => {}

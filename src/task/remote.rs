@@ -1,21 +1,24 @@
 //! The output of a task on its way to another thread: a promise, kept by the task, and the cell in
 //! which a [`JoinHandle`](super::JoinHandle) looks for it.
 
-use super::error::Failure;
+use super::{Id, JoinError};
+use crate::executor::task::{Run, Stage};
 use crate::sync::{Mutex, lock};
-use crate::waiter::wake_all;
+use crate::waiter::{shielded, wake_all};
 use pin_project_lite::pin_project;
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 /// What is in a cell: the output, or why there is none.
-type Kept<T> = Result<T, Failure>;
+type Outcome<T> = Result<T, JoinError>;
 
 /// A cell that two threads share.
 struct Cell<T> {
+    /// Who spawned the task.
+    location: &'static Location<'static>,
     /// Everything, under one lock.
     state: Mutex<State<T>>,
 }
@@ -23,7 +26,7 @@ struct Cell<T> {
 /// What stands under the lock.
 struct State<T> {
     /// What the task left and nobody has taken.
-    kept: Option<Kept<T>>,
+    outcome: Option<Outcome<T>>,
     /// Who awaits it.
     waker: Option<Waker>,
     /// Nobody will: the handle is gone.
@@ -32,43 +35,50 @@ struct State<T> {
 
 /// The side of a cell that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
 pub(crate) trait Output: Send + Sync {
-    /// Moves what is kept into `out`, an `Option<Result<T, Failure>>`, or leaves the waker.
+    /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()>;
 
-    /// Says that nobody will ask any more, and drops what is kept.
+    /// Says that nobody will ask any more, and drops what is there; a panic is logged, not lost.
     fn detach(&self);
 }
 
 /// The side of a cell that the task holds. Dropping it unkept says that the task was cancelled.
 pub(crate) struct Promise<T> {
+    /// The task.
+    id: Id,
     /// The cell, until something is in it.
     cell: Option<Arc<Cell<T>>>,
 }
 
 /// A cell, seen from both sides.
-pub(crate) fn promise<T: Send + 'static>() -> (Promise<T>, Arc<dyn Output>) {
+pub(crate) fn promise<T: Send + 'static>(
+    id: Id,
+    location: &'static Location<'static>,
+) -> (Promise<T>, Arc<dyn Output>) {
     let cell = Arc::new(Cell {
+        location,
         state: Mutex::new(State {
-            kept: None,
+            outcome: None,
             waker: None,
             detached: false,
         }),
     });
     let output = Arc::clone(&cell);
-    (Promise { cell: Some(cell) }, output)
+    let cell = Some(cell);
+    (Promise { id, cell }, output)
 }
 
 impl<T> Promise<T> {
     /// Leaves what came of the task; hands it back if nobody will ask for it.
-    fn keep(&mut self, kept: Kept<T>) -> Result<(), Kept<T>> {
+    fn keep(&mut self, outcome: Outcome<T>) -> Result<(), Outcome<T>> {
         let Some(cell) = self.cell.take() else {
-            return Err(kept);
+            return Err(outcome);
         };
         let mut state = lock(&cell.state);
         if state.detached {
-            return Err(kept);
+            return Err(outcome);
         }
-        state.kept = Some(kept);
+        state.outcome = Some(outcome);
         let waker = state.waker.take();
         drop(state);
         wake_all(waker);
@@ -78,8 +88,10 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        // If the promise has been kept, or nobody waits for it, this changes nothing.
-        drop(self.keep(Err(Failure::Cancelled)));
+        if self.cell.is_some() {
+            // Nobody who would want it: handed back, and dropped.
+            drop(self.keep(Err(JoinError::cancelled(self.id))));
+        }
     }
 }
 
@@ -87,15 +99,15 @@ impl<T: Send + 'static> Output for Cell<T> {
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
-        let Some(kept) = state.kept.take() else {
+        let Some(outcome) = state.outcome.take() else {
             let former = state.waker.replace(waker);
             drop(state);
             drop(former);
             return Poll::Pending;
         };
         drop(state);
-        if let Some(out) = out.downcast_mut::<Option<Kept<T>>>() {
-            *out = Some(kept);
+        if let Some(out) = out.downcast_mut() {
+            *out = Some(outcome);
         }
         Poll::Ready(())
     }
@@ -103,44 +115,104 @@ impl<T: Send + 'static> Output for Cell<T> {
     fn detach(&self) {
         let mut state = lock(&self.state);
         state.detached = true;
-        let left = (state.kept.take(), state.waker.take());
+        let (outcome, waker) = (state.outcome.take(), state.waker.take());
         drop(state);
-        drop(left);
+        if let Some(Err(error)) = &outcome {
+            error.log_panic(self.location);
+        }
+        shielded("dropping what a task left", || drop(outcome));
+        drop(waker);
     }
 }
 
 pin_project! {
-    /// Runs a future and keeps a promise with what comes of it.
-    pub(crate) struct Delivery<F: Future> {
-        // Before the promise, so that it is dropped before anybody hears that it was cancelled.
+    /// A task whose outcome crosses threads.
+    pub(crate) struct Crossing<F: Future> {
+        // The task. Before the promise, so that it is dropped before anybody hears of that.
         #[pin]
-        future: F,
+        stage: Stage<F, F::Output>,
+        // Where the outcome goes.
         promise: Promise<F::Output>,
     }
 }
 
-impl<F: Future> Delivery<F> {
-    /// A delivery that has not begun.
-    pub(crate) fn new(future: F, promise: Promise<F::Output>) -> Delivery<F> {
-        Delivery { future, promise }
+impl<F> Crossing<F>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    /// A task that has not been polled yet.
+    pub(crate) fn boxed(future: F, promise: Promise<F::Output>) -> Pin<Box<dyn Run>> {
+        let stage = Stage::Running { future };
+        Box::pin(Crossing { stage, promise })
     }
 }
 
-impl<F: Future> Future for Delivery<F> {
-    type Output = ();
-
+impl<F: Future> Run for Crossing<F>
+where
+    F::Output: 'static,
+{
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
-        let kept = match polled {
-            Ok(poll) => Ok(ready!(poll)),
-            Err(payload) => Err(Failure::Panicked(payload)),
-        };
-        match this.promise.keep(kept) {
-            // Nobody asks for the output; what nobody asks for of a panic is for the log, which
-            // the executor writes.
-            Err(Err(Failure::Panicked(payload))) => resume_unwind(payload),
-            Ok(()) | Err(_) => Poll::Ready(()),
+        Run::poll(self.project().stage, cx)
+    }
+
+    fn fail(self: Pin<&mut Self>, error: JoinError) {
+        self.project().stage.fail(error);
+    }
+
+    fn take(self: Pin<&mut Self>, out: &mut dyn Any) {
+        self.project().stage.take(out);
+    }
+
+    fn error(self: Pin<&mut Self>) -> Option<&JoinError> {
+        self.project().stage.error()
+    }
+
+    fn deliver(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let mut outcome = None;
+        this.stage.as_mut().take(&mut outcome);
+        if let Some(outcome) = outcome
+            && let Err(outcome) = this.promise.keep(outcome)
+        {
+            this.stage.set(Stage::Finished { outcome });
+        }
+    }
+}
+
+pin_project! {
+    /// A future that a closure builds, as the first thing that its task does.
+    #[project = LazyRef]
+    pub(crate) enum Lazy<C, F> {
+        Unbuilt { build: Option<C> },
+        Built { #[pin] future: F },
+    }
+}
+
+impl<C, F> Lazy<C, F> {
+    /// A future that is not built yet.
+    pub(crate) fn new(build: C) -> Lazy<C, F> {
+        Lazy::Unbuilt { build: Some(build) }
+    }
+}
+
+impl<C, F> Future for Lazy<C, F>
+where
+    C: FnOnce() -> F,
+    F: Future,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if let LazyRef::Unbuilt { build } = self.as_mut().project()
+            && let Some(build) = build.take()
+        {
+            let future = build();
+            self.set(Lazy::Built { future });
+        }
+        match self.project() {
+            LazyRef::Built { future } => future.poll(cx),
+            LazyRef::Unbuilt { .. } => unreachable!("polled after its closure had panicked"),
         }
     }
 }

@@ -139,8 +139,8 @@ impl TcpListener {
     ///
     /// # Examples
     ///
-    /// ```
-    /// # #[cfg(feature = "prelude")] {
+    #[cfg_attr(feature = "prelude", doc = "```")]
+    #[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
     /// use glassfrog::net::{TcpListener, TcpStream};
     /// use glassfrog::prelude::*;
     ///
@@ -154,7 +154,6 @@ impl TcpListener {
     ///     }
     ///     std::io::Result::Ok(())
     /// })?;
-    /// # }
     /// # std::io::Result::Ok(())
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {

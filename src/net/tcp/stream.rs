@@ -30,22 +30,19 @@ use std::task::{Context, Poll};
 ///
 /// ```
 /// use glassfrog::net::{TcpListener, TcpStream};
-/// # #[cfg(feature = "prelude")]
-/// use glassfrog::prelude::*;
 ///
-/// # #[cfg(feature = "prelude")]
 /// glassfrog::block_on(async {
 ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
 ///     let addr = listener.local_addr()?;
 ///     let client = glassfrog::spawn(async move {
-///         let mut stream = TcpStream::connect(addr).await?;
-///         stream.write_all(b"hello").await
+///         let stream = TcpStream::connect(addr).await?;
+///         stream.write(b"hello").await
 ///     });
 ///
-///     let (mut stream, _) = listener.accept().await?;
-///     let mut text = String::new();
-///     stream.read_to_string(&mut text).await?;
-///     assert_eq!(text, "hello");
+///     let (stream, _) = listener.accept().await?;
+///     let mut buf = [0; 16];
+///     let count = stream.read(&mut buf).await?;
+///     assert_eq!(&buf[..count], b"hello");
 ///     client.await?
 /// })?;
 /// # std::io::Result::Ok(())
@@ -69,6 +66,14 @@ fn reading<'a>(
     }
 }
 
+/// A read into several buffers, which have room.
+fn reading_vectored<'a, 'b: 'a>(
+    bufs: &'a mut [IoSliceMut<'b>],
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+    let room = bufs.iter().map(|buf| buf.len()).sum();
+    reading(room, move |io| io.read_vectored(bufs))
+}
+
 /// A write of some kind, in the shape that the reactor's sources take.
 fn writing<'a>(
     length: usize,
@@ -80,14 +85,12 @@ fn writing<'a>(
     }
 }
 
-/// How much fits into these buffers.
-fn room(bufs: &[IoSliceMut<'_>]) -> usize {
-    bufs.iter().map(|buf| buf.len()).sum()
-}
-
-/// How much is in these buffers.
-fn length(bufs: &[IoSlice<'_>]) -> usize {
-    bufs.iter().map(|buf| buf.len()).sum()
+/// The same from several buffers, which hold something.
+fn writing_vectored<'a>(
+    bufs: &'a [IoSlice<'a>],
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+    let length = bufs.iter().map(|buf| buf.len()).sum();
+    writing(length, move |io| io.write_vectored(bufs))
 }
 
 impl TcpStream {
@@ -373,10 +376,10 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if room(bufs) == 0 {
+        let Some(range) = rules::for_one_call(bufs) else {
             return Ok(0);
-        }
-        let op = reading(room(bufs), |io| io.read_vectored(bufs));
+        };
+        let op = reading_vectored(&mut bufs[range]);
         self.socket.try_op(Direction::Read, op)
     }
 
@@ -420,10 +423,10 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if length(bufs) == 0 {
+        let Some(range) = rules::for_one_call(bufs) else {
             return Ok(0);
-        }
-        let op = writing(length(bufs), |io| io.write_vectored(bufs));
+        };
+        let op = writing_vectored(&bufs[range]);
         self.socket.try_op(Direction::Write, op)
     }
 
@@ -647,10 +650,10 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        if room(bufs) == 0 {
+        let Some(range) = rules::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
-        }
-        let op = reading(room(bufs), |io| io.read_vectored(bufs));
+        };
+        let op = reading_vectored(&mut bufs[range]);
         self.socket.poll_op(Direction::Read, cx, op)
     }
 }
@@ -673,10 +676,10 @@ impl AsyncWrite for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if length(bufs) == 0 {
+        let Some(range) = rules::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
-        }
-        let op = writing(length(bufs), |io| io.write_vectored(bufs));
+        };
+        let op = writing_vectored(&bufs[range]);
         self.socket.poll_op(Direction::Write, cx, op)
     }
 

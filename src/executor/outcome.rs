@@ -1,21 +1,35 @@
-//! [`JoinError`]: why a task has no output.
+//! Which task it was and how it ended: [`Id`] and [`JoinError`], which users see under
+//! [`task`](crate::task).
 
-use super::Id;
-use crate::executor::task::Payload;
 use crate::sync::{Mutex, lock};
 use crate::waiter::panic_message;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 
-/// Why a task ended without an output.
-pub(crate) enum Failure {
-    /// It was dropped before its end.
-    Cancelled,
-    /// It panicked.
-    Panicked(Payload),
+/// The number of a task: unique within its runtime, counted from 1 in the order of the spawns.
+///
+/// # Examples
+///
+/// ```
+/// glassfrog::block_on(async {
+///     let task = glassfrog::spawn(async {});
+///     println!("task {}", task.id());
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub(crate) u64);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// Why a task ended without an output: it was cancelled, or it panicked.
 ///
@@ -30,7 +44,11 @@ pub(crate) enum Failure {
 ///     assert_eq!(error.to_string(), "task 1 panicked: out of luck");
 /// });
 /// ```
-pub struct JoinError {
+pub struct JoinError(Box<Cause>);
+
+/// Why, and who. Behind a box, so that the outputs of tasks, which nearly always are none of this,
+/// travel light.
+struct Cause {
     /// Whose end it was.
     id: Id,
     /// The panic, unless it was cancelled. The lock only makes what is `Send` also `Sync`; it is
@@ -39,13 +57,22 @@ pub struct JoinError {
 }
 
 impl JoinError {
-    /// The error of a task.
-    pub(crate) fn new(id: Id, failure: Failure) -> JoinError {
-        let panic = match failure {
-            Failure::Cancelled => None,
-            Failure::Panicked(payload) => Some(Mutex::new(payload)),
-        };
-        JoinError { id, panic }
+    /// The error of a task that was dropped before its end.
+    pub(crate) fn cancelled(id: Id) -> JoinError {
+        JoinError(Box::new(Cause { id, panic: None }))
+    }
+
+    /// The error of a task that panicked.
+    pub(crate) fn panicked(id: Id, payload: Payload) -> JoinError {
+        let panic = Some(Mutex::new(payload));
+        JoinError(Box::new(Cause { id, panic }))
+    }
+
+    /// Logs a panic of which nobody else will hear.
+    pub(crate) fn log_panic(&self, spawned_at: &Location<'_>) {
+        if self.is_panic() {
+            log::error!(target: "glassfrog::task", "{self} (spawned at {spawned_at})");
+        }
     }
 
     /// Whether the task was dropped before its end: its runtime has ended.
@@ -60,7 +87,7 @@ impl JoinError {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
+        self.0.panic.is_none()
     }
 
     /// Whether the task panicked.
@@ -75,7 +102,7 @@ impl JoinError {
     /// });
     /// ```
     pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
+        self.0.panic.is_some()
     }
 
     /// What the task panicked with, to be passed on with
@@ -97,13 +124,13 @@ impl JoinError {
     /// ```
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.panic {
+        match self.0.panic {
             Some(payload) => payload
                 .into_inner()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
             None => panic!(
                 "task {} was cancelled and did not panic: ask `is_panic` first",
-                self.id
+                self.0.id
             ),
         }
     }
@@ -121,20 +148,20 @@ impl JoinError {
     /// });
     /// ```
     pub fn id(&self) -> Id {
-        self.id
+        self.0.id
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.panic {
-            None => write!(f, "task {} was cancelled", self.id),
+        match &self.0.panic {
+            None => write!(f, "task {} was cancelled", self.0.id),
             Some(payload) => {
                 let payload = lock(payload);
                 write!(
                     f,
                     "task {} panicked: {}",
-                    self.id,
+                    self.0.id,
                     panic_message(&**payload)
                 )
             }
