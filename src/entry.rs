@@ -26,6 +26,7 @@ use std::sync::Arc;
 /// let sum = glassfrog::block_on(async { 1 + 2 });
 /// assert_eq!(sum, 3);
 /// ```
+#[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(future),
@@ -101,6 +102,7 @@ impl Runtime {
     /// assert_eq!(length, 8);
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = context::enter_to_run(&self.core);
         // After the context, so that it is dropped inside it.

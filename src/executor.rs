@@ -242,8 +242,13 @@ impl Executor {
             task.polls = task.polls.wrapping_add(1);
             (run, task.waker.take(), task.id, task.polls)
         };
-        let waker = waker.unwrap_or_else(|| self.new_waker(key));
-        waker.queued.lower();
+        let waker = match waker {
+            Some(waker) => {
+                waker.queued.lower();
+                waker
+            }
+            None => self.new_waker(key),
+        };
         let finished = local::run(Tag::new(id.0, poll), || {
             let waker = waker_ref(&waker);
             match catch_unwind(AssertUnwindSafe(|| {
@@ -408,12 +413,13 @@ impl Executor {
         self.spare.take();
     }
 
-    /// A waker for the first poll of a task: a spare one, or a new one.
+    /// A waker for the first poll of a task: a spare one, or a new one. Its flag is down.
     fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
         if let Some(mut spare) = self.spare.borrow_mut().pop()
             && let Some(waker) = Arc::get_mut(&mut spare)
         {
             waker.key = key;
+            waker.queued = QueuedFlag::default();
             return spare;
         }
         Arc::new(TaskWaker {
@@ -423,10 +429,11 @@ impl Executor {
         })
     }
 
-    /// Keeps the waker of a finished task for another one, if nobody else holds it.
-    fn recycle(&self, mut waker: Arc<TaskWaker>) {
+    /// Keeps the waker of a finished task for another one, if nobody else seems to hold it: whether
+    /// that is so is found out when it is taken.
+    fn recycle(&self, waker: Arc<TaskWaker>) {
         let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_WAKERS && Arc::get_mut(&mut waker).is_some() {
+        if spare.len() < SPARE_WAKERS && Arc::strong_count(&waker) == 1 {
             spare.push(waker);
         }
     }

@@ -31,7 +31,8 @@ pub(crate) trait Run {
     /// Drops the future, or the output, and keeps the error instead.
     fn fail(self: Pin<&mut Self>, error: JoinError);
 
-    /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>` for the task's `T`.
+    /// Moves the outcome, if there is one, into `out`, an `Option<Result<T, JoinError>>` for the
+    /// task's `T`.
     fn take(self: Pin<&mut Self>, out: &mut dyn Any);
 
     /// The error, if it ended in one that nobody has taken.
@@ -80,8 +81,9 @@ where
         self.set(Stage::Finished { outcome });
     }
 
-    fn take(self: Pin<&mut Self>, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut()
+    fn take(mut self: Pin<&mut Self>, out: &mut dyn Any) {
+        if let StageRef::Finished { .. } = self.as_mut().project()
+            && let Some(out) = out.downcast_mut()
             && let StageOwned::Finished { outcome } = self.project_replace(Stage::Taken)
         {
             *out = Some(outcome);

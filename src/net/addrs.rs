@@ -60,11 +60,11 @@ impl Iterator for Addrs {
     }
 }
 
-/// What a host name is answered.
-fn name(host: &str) -> io::Error {
+/// What a name is answered.
+fn unresolved(name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::Unsupported,
-        format!("`{host}` is not an IP address, and names are not resolved"),
+        format!("`{name}` is not an IP address, and names are not resolved"),
     )
 }
 
@@ -91,9 +91,9 @@ impl Sealed for str {
         if let Ok(addr) = self.parse::<SocketAddr>() {
             return addr.addrs();
         }
-        match self.rsplit_once(':') {
+        match self.split_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Err(name(host))
+                Err(unresolved(self))
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -107,7 +107,7 @@ impl Sealed for (&str, u16) {
     fn addrs(&self) -> io::Result<Addrs> {
         match self.0.parse::<IpAddr>() {
             Ok(ip) => (ip, self.1).addrs(),
-            Err(_) => Err(name(self.0)),
+            Err(_) => Err(unresolved(self.0)),
         }
     }
 }

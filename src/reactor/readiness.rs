@@ -134,14 +134,10 @@ struct Entry {
 pub(crate) enum Wait {
     /// There is nothing to wait for: try again.
     Ready,
-    /// The waker is left; the old one, and those that had to make room, are the caller's to get
-    /// rid of once it holds no lock.
-    Waiting {
-        /// A waker that this one replaced; to be dropped.
-        replaced: Option<Waker>,
-        /// Wakers of a list that was full; to be woken.
-        overflown: Vec<Waker>,
-    },
+    /// The waker is left.
+    Waiting,
+    /// The waker is left, and these had to make room for it; they are to be woken.
+    Crowded(Vec<Waker>),
 }
 
 impl Entry {
@@ -233,16 +229,15 @@ impl Readiness {
 
     /// Leaves a waker until the direction is ready, or says that it is.
     ///
-    /// The waker is a clone that was made before: no clone runs under the lock, and, since
-    /// arguments outlive the guard, no drop either.
+    /// The waker is a clone that was made before, and one that it replaces comes back in its place,
+    /// to be dropped afterwards: neither runs under the lock.
     pub(crate) fn wait(
         &self,
         direction: Direction,
         place: Place<'_>,
-        waker: Waker,
+        waker: &mut Waker,
         tag: Tag,
     ) -> Wait {
-        let mut overflown = Vec::new();
         let mut waiters = lock(&self.waiters);
         if self.load().has(direction.bit() | DEAD) {
             return Wait::Ready;
@@ -252,16 +247,14 @@ impl Readiness {
             Place::Seat(seat) => waiters.iter_mut().find(|entry| entry.seat == **seat),
             Place::Shared => waiters
                 .iter_mut()
-                .find(|entry| entry.shares(direction) && entry.waiter.waker.will_wake(&waker)),
+                .find(|entry| entry.shares(direction) && entry.waiter.waker.will_wake(waker)),
         };
         if let Some(entry) = former {
-            let former = mem::replace(&mut entry.waiter, Waiter { waker, tag });
-            let replaced = Some(former.waker);
-            return Wait::Waiting {
-                replaced,
-                overflown,
-            };
+            mem::swap(&mut entry.waiter.waker, waker);
+            entry.waiter.tag = tag;
+            return Wait::Waiting;
         }
+        let mut crowd = Vec::new();
         let seat = match place {
             Place::Seat(seat) => {
                 *seat = waiters.new_seat();
@@ -270,7 +263,7 @@ impl Readiness {
             Place::Shared => {
                 let shared = |entry: &Entry| entry.shares(direction);
                 if waiters.iter_mut().filter(|entry| shared(entry)).count() == SHARED_WAITERS {
-                    waiters.take(shared, |waker| overflown.push(waker));
+                    waiters.take(shared, |waker| crowd.push(waker));
                 }
                 None
             }
@@ -278,12 +271,15 @@ impl Readiness {
         waiters.push(Entry {
             direction,
             seat,
-            waiter: Waiter { waker, tag },
+            waiter: Waiter {
+                waker: mem::replace(waker, Waker::noop().clone()),
+                tag,
+            },
         });
-        let replaced = None;
-        Wait::Waiting {
-            replaced,
-            overflown,
+        if crowd.is_empty() {
+            Wait::Waiting
+        } else {
+            Wait::Crowded(crowd)
         }
     }
 

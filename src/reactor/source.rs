@@ -177,14 +177,14 @@ impl<S> Source<S> {
                 Place::Seat(seat) => Place::Seat(seat),
                 Place::Shared => Place::Shared,
             };
-            match self.readiness.wait(direction, place, waker.clone(), tag) {
+            match self
+                .readiness
+                .wait(direction, place, &mut waker.clone(), tag)
+            {
                 Wait::Ready => {}
-                Wait::Waiting {
-                    replaced,
-                    overflown,
-                } => {
-                    drop(replaced);
-                    wake_all(overflown);
+                Wait::Waiting => return Poll::Pending,
+                Wait::Crowded(crowd) => {
+                    wake_all(crowd);
                     return Poll::Pending;
                 }
             }

@@ -67,17 +67,11 @@ fn take(readiness: &Readiness, kernel: &Kernel, mut place: Option<&mut Seat>) {
             Some(seat) => Place::Seat(seat),
             None => Place::Shared,
         };
-        match readiness.wait(Direction::Read, place, waker.clone(), Tag::NONE) {
+        match readiness.wait(Direction::Read, place, &mut waker.clone(), Tag::NONE) {
             Wait::Ready => {}
-            Wait::Waiting {
-                replaced,
-                overflown,
-            } => {
-                drop(replaced);
-                wake_all(overflown);
-                // If a wake-up could be lost, loom would find the thread here for ever.
-                sleeper.0.wait();
-            }
+            // If a wake-up could be lost, loom would find the thread here for ever.
+            Wait::Waiting => sleeper.0.wait(),
+            Wait::Crowded(_) => unreachable!("there are too few of them"),
         }
     }
 }
@@ -137,11 +131,11 @@ fn who_gives_up_its_seat_takes_no_event_from_the_others() {
         let readiness = Arc::new(Readiness::new(0));
         let kernel = Arc::new(Kernel(AtomicUsize::new(0)));
         let mut given_up: Seat = None;
-        let (_sleeper, waker) = sleeper();
+        let (_sleeper, mut waker) = sleeper();
         let place = Place::Seat(&mut given_up);
         assert!(matches!(
-            readiness.wait(Direction::Read, place, waker, Tag::NONE),
-            Wait::Waiting { .. }
+            readiness.wait(Direction::Read, place, &mut waker, Tag::NONE),
+            Wait::Waiting
         ));
         let reactor = {
             let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
@@ -174,11 +168,11 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
                 wake_all(woken);
             })
         };
-        let (sleeper, waker) = sleeper();
-        match readiness.wait(Direction::Write, Place::Shared, waker, Tag::NONE) {
+        let (sleeper, mut waker) = sleeper();
+        match readiness.wait(Direction::Write, Place::Shared, &mut waker, Tag::NONE) {
             Wait::Ready => {}
             // Loom wakes without cause too; never to be woken would be a deadlock.
-            Wait::Waiting { .. } => {
+            Wait::Waiting | Wait::Crowded(_) => {
                 while !readiness.load().has(DEAD) {
                     sleeper.0.wait();
                 }

@@ -1,0 +1,188 @@
+//! The counting gate: `cargo run --profile count -p glassfrog-count -- check`.
+//!
+//! - `check` measures, compares with `baseline.txt` beside this package and fails if anything has become dearer
+//!   than the tolerances allow, or a fetch dearer than its limit;
+//! - `bless` measures and writes the baseline anew;
+//! - `report` measures and prints.
+//!
+//! Counts depend on the optimiser: only the profile `count` is comparable. Instructions take
+//! `valgrind` and syscalls `strace`; where one is missing, this says so and checks the rest.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use glassfrog_count::measure::{Quantity, Subject, hidden_subcommand};
+use glassfrog_count::runtime::Glassfrog;
+use glassfrog_count::server::Server;
+use glassfrog_count::table::{NOTHING, Table};
+use glassfrog_count::workloads::Workload;
+
+/// The committed counts.
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
+
+/// What stands above the table in the baseline.
+const BASELINE_HEAD: &str = "\
+# What one operation costs. Written by `cargo run --profile count -p glassfrog-count -- bless`;
+# `-- check` fails when something becomes dearer. A workload is explained in src/workloads.rs.
+";
+
+/// A fetch makes six syscalls (socket, connect, epoll_ctl, send, recv, close) and shares its waits with
+/// many others; this leaves one fetch in twenty for an end of stream that comes apart from the data.
+const FETCH_SYSCALLS: f64 = 6.05;
+
+/// How much dearer than the baseline a cost may be: a share of it plus an absolute amount.
+fn tolerance(quantity: Quantity) -> (f64, f64) {
+    match quantity {
+        // Compilers and C libraries differ by a few per cent.
+        Quantity::Instructions => (0.05, 5.0),
+        // How many events a wait returns depends on the machine.
+        Quantity::Syscalls => (0.0, 0.05),
+        // Memory comes in pages, and from allocators of different versions.
+        Quantity::Bytes => (0.05, 4.0),
+        // The kernel may preempt or page at any time.
+        Quantity::WakeUps => (0.0, 1.0),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode, String> {
+    let hidden = hidden_subcommand(arguments, |_, workload, n, server| {
+        Ok(workload.run::<Glassfrog>(n, server))
+    })?;
+    if hidden {
+        return Ok(ExitCode::SUCCESS);
+    }
+    match arguments {
+        [word] if word == "check" => {
+            let baseline =
+                fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
+            let baseline = Table::parse(&baseline).ok_or(format!("{BASELINE} is not a table"))?;
+            Ok(check(&baseline, &measure()?))
+        }
+        [word] if word == "bless" => {
+            if let Some(missing) = Quantity::ALL
+                .into_iter()
+                .find(|quantity| !quantity.is_available())
+            {
+                return Err(format!(
+                    "a baseline needs {}",
+                    missing.tool().unwrap_or_default()
+                ));
+            }
+            let table = measure()?;
+            fs::write(BASELINE, format!("{BASELINE_HEAD}{table}"))
+                .map_err(|error| error.to_string())?;
+            print!("{table}");
+            Ok(ExitCode::SUCCESS)
+        }
+        [word] if word == "report" => {
+            print!("{}", measure()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err("usage: glassfrog-count check|bless|report".into()),
+    }
+}
+
+/// Measures everything that this machine can.
+fn measure() -> Result<Table, String> {
+    let profile = env::current_exe().map_err(|error| error.to_string())?;
+    if profile
+        .parent()
+        .and_then(Path::file_name)
+        .is_none_or(|name| name != "count")
+    {
+        eprintln!("not built with `--profile count`: the counts will differ from the baseline's");
+    }
+    for quantity in Quantity::ALL {
+        if let (Some(tool), false) = (quantity.tool(), quantity.is_available()) {
+            eprintln!("{tool} is missing: no {}", quantity.name());
+        }
+    }
+
+    let server = Server::start().map_err(|error| format!("the server: {error}"))?;
+    let subject = Subject {
+        runtime: "glassfrog",
+        server: server.address(),
+    };
+    let mut table = Table::new(
+        ["workload"]
+            .into_iter()
+            .chain(Quantity::ALL.map(Quantity::name)),
+    );
+    for workload in Workload::ALL {
+        let mut row = vec![workload.to_string()];
+        for quantity in Quantity::ALL {
+            let value = if quantity.is_available() {
+                subject
+                    .measure(workload, quantity)
+                    .map_err(|error| error.to_string())?
+            } else {
+                None
+            };
+            row.push(value.map_or(NOTHING.into(), |value| quantity.format(value)));
+        }
+        table.push_if_any(row);
+    }
+    Ok(table)
+}
+
+/// Prints what was measured beside the baseline; fails if something is too dear.
+fn check(baseline: &Table, measured: &Table) -> ExitCode {
+    let mut verdicts = Table::new([
+        "workload", "quantity", "baseline", "now", "limit", "verdict",
+    ]);
+    let mut failed = false;
+    for workload in Workload::ALL {
+        for quantity in Quantity::ALL {
+            let cell = |table: &Table| {
+                table
+                    .cell(workload.name(), quantity.name())
+                    .map(String::from)
+            };
+            let (before, Some(now)) = (cell(baseline), cell(measured)) else {
+                continue;
+            };
+            let mut limit = before
+                .as_deref()
+                .and_then(number)
+                .map_or(f64::INFINITY, |before| {
+                    let (share, amount) = tolerance(quantity);
+                    before * (1.0 + share) + amount
+                });
+            if (workload, quantity) == (Workload::Fetch, Quantity::Syscalls) {
+                limit = limit.min(FETCH_SYSCALLS);
+            }
+            let fits = number(&now).is_some_and(|now| now <= limit);
+            failed |= !fits;
+            verdicts.push(vec![
+                workload.to_string(),
+                quantity.name().into(),
+                before.unwrap_or(NOTHING.into()),
+                now,
+                quantity.format(limit),
+                if fits { "ok" } else { "DEARER" }.into(),
+            ]);
+        }
+    }
+    print!("{verdicts}");
+    if failed {
+        println!("Something costs more than it did. If that is worth it, run `bless` and say why.");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn number(cell: &str) -> Option<f64> {
+    cell.parse().ok()
+}

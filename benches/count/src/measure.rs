@@ -1,0 +1,235 @@
+//! How a run is counted: by callgrind, by strace, and by what the kernel says of this process.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::{env, fs, io, process};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::server;
+use crate::workloads::{Kind, Workload};
+
+/// Keeps glibc from `rep stosb` and `rep movsb`: they are one instruction, and callgrind counts one
+/// a byte, on the processors where glibc chooses them.
+const NO_STRING_INSTRUCTIONS: &str =
+    "glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000";
+
+/// How many runs of each length are made. The least counts: what comes by chance, as how full the
+/// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
+const RUNS: usize = 3;
+
+/// What can be counted of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Instructions in user space, for each operation.
+    Instructions,
+    /// Syscalls of all threads, for each operation.
+    Syscalls,
+    /// Bytes of memory, for each idle thing.
+    Bytes,
+    /// How often the process woke up.
+    WakeUps,
+}
+
+impl Quantity {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Quantity; 4] = [
+        Quantity::Instructions,
+        Quantity::Syscalls,
+        Quantity::Bytes,
+        Quantity::WakeUps,
+    ];
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::Instructions => "instructions",
+            Quantity::Syscalls => "syscalls",
+            Quantity::Bytes => "bytes",
+            Quantity::WakeUps => "wake-ups",
+        }
+    }
+
+    /// The tool that counts it, if it takes one.
+    pub fn tool(self) -> Option<&'static str> {
+        match self {
+            Quantity::Instructions => Some("valgrind"),
+            Quantity::Syscalls => Some("strace"),
+            Quantity::Bytes | Quantity::WakeUps => None,
+        }
+    }
+
+    /// Whether this machine can count it.
+    pub fn is_available(self) -> bool {
+        self.tool()
+            .is_none_or(|tool| Command::new(tool).arg("--version").output().is_ok())
+    }
+
+    /// Writes a value of it with the digits that mean something.
+    pub fn format(self, value: f64) -> String {
+        match self {
+            Quantity::Syscalls => format!("{value:.2}"),
+            _ => format!("{value:.0}"),
+        }
+    }
+}
+
+/// A runtime as the measuring process sees it: a word on the command line of the measured one.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The name of the runtime.
+    pub runtime: &'a str,
+    /// The server at the other end.
+    pub server: SocketAddr,
+}
+
+impl Subject<'_> {
+    /// The cost of `workload` in `quantity`, or `None` if it is not measured in that.
+    pub fn measure(self, workload: Workload, quantity: Quantity) -> io::Result<Option<f64>> {
+        let cost = match (workload.kind(), quantity) {
+            (Kind::Counted(short, long), Quantity::Instructions) => {
+                per_operation(short, long, |n| self.instructions(workload, n))?
+            }
+            (Kind::Counted(short, long), Quantity::Syscalls) => {
+                per_operation(short, long, |n| self.syscalls(workload, n))?
+            }
+            (Kind::Bytes(n), Quantity::Bytes) => self.value(workload, n)? as f64 / n as f64,
+            (Kind::WakeUps(n), Quantity::WakeUps) => self.value(workload, n)? as f64,
+            _ => return Ok(None),
+        };
+        Ok(Some(cost))
+    }
+
+    /// What one run of it says: see [`Workload::run`].
+    pub fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
+        let output = output(&mut self.command(&[], workload, n)?)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.trim().parse().map_err(io::Error::other)
+    }
+
+    /// The instructions that one run executes in user space.
+    fn instructions(self, workload: Workload, n: u64) -> io::Result<u64> {
+        let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
+        let out_file = format!("--callgrind-out-file={}", out.display());
+        let callgrind = ["valgrind", "--tool=callgrind", &out_file];
+        let mut command = self.command(&callgrind, workload, n)?;
+        output(command.env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS))?;
+        let profile = fs::read_to_string(&out)?;
+        fs::remove_file(&out)?;
+        let total = profile
+            .lines()
+            .find_map(|line| line.strip_prefix("totals: "));
+        let total = total.ok_or_else(|| io::Error::other("callgrind wrote no totals"))?;
+        total.trim().parse().map_err(io::Error::other)
+    }
+
+    /// The syscalls that one run makes, on all its threads.
+    fn syscalls(self, workload: Workload, n: u64) -> io::Result<u64> {
+        let output = output(&mut self.command(&["strace", "-c", "-f"], workload, n)?)?;
+        // A row is: share, seconds, microseconds a call, calls, errors if any, name.
+        let summary = String::from_utf8_lossy(&output.stderr);
+        let rows = summary.lines().filter(|line| !line.ends_with(" total"));
+        let calls = rows.filter_map(|row| row.split_whitespace().nth(3)?.parse::<u64>().ok());
+        Ok(calls.sum())
+    }
+
+    /// The command that runs this binary again, under `tool`, for one workload.
+    fn command(self, tool: &[&str], workload: Workload, n: u64) -> io::Result<Command> {
+        let this = env::current_exe()?;
+        let mut words = tool.iter().map(OsStr::new).chain([this.as_os_str()]);
+        let mut command = Command::new(words.next().expect("this binary at least"));
+        command
+            .args(words)
+            .args(["run", self.runtime, workload.name()]);
+        command.args([n.to_string(), self.server.to_string()]);
+        Ok(command)
+    }
+}
+
+/// The difference between what long and short runs count, for each operation that is in it.
+fn per_operation(short: u64, long: u64, count: impl Fn(u64) -> io::Result<u64>) -> io::Result<f64> {
+    let least = |n| {
+        let counts: io::Result<Vec<u64>> = (0..RUNS).map(|_| count(n)).collect();
+        counts.map(|counts| counts.into_iter().min().unwrap_or(0))
+    };
+    // Without syscalls of its own, a long run may by chance make one less than a short one.
+    let difference = least(long)?.saturating_sub(least(short)?);
+    Ok(difference as f64 / (long - short) as f64)
+}
+
+/// Runs `command` to its end; an error says what it was and what it printed.
+fn output(command: &mut Command) -> io::Result<Output> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!(
+        "{command:?}: {}\n{message}",
+        output.status
+    )))
+}
+
+/// Does what the hidden subcommands `serve` and `run` ask for; returns whether `arguments` name one.
+///
+/// `run` is given the runtime, the workload, its length and the server, and returns what is printed.
+pub fn hidden_subcommand(
+    arguments: &[String],
+    run: impl FnOnce(&str, Workload, u64, SocketAddr) -> Result<u64, String>,
+) -> Result<bool, String> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["serve"] => {
+            raise_file_limit();
+            server::serve().map_err(|error| error.to_string())?;
+        }
+        ["run", runtime, workload, n, server] => {
+            raise_file_limit();
+            let n = n.parse().map_err(|_| format!("`{n}` is not a number"))?;
+            let server = server
+                .parse()
+                .map_err(|_| format!("`{server}` is not an address"))?;
+            println!("{}", run(runtime, workload.parse()?, n, server)?);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Allows as many open files as the system grants: ten thousand sockets need it.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it is refused, the workload that runs out of files says so.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// The bytes of memory of this process that are no file's: its heap, stacks and other mappings.
+///
+/// From `smaps_rollup`, which walks the page tables: the resident size in `statm` and `status` is
+/// summed lazily and may be off by many pages.
+pub fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux with /proc");
+    field(&text, "Anonymous:") * 1024
+}
+
+/// How often the threads of this process have waited so far.
+pub fn wake_ups() -> u64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux with /proc");
+    let statuses =
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+    statuses
+        .map(|text| field(&text, "voluntary_ctxt_switches:"))
+        .sum()
+}
+
+/// The number after `name` in one of the kernel's text files.
+fn field(text: &str, name: &str) -> u64 {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+    value
+        .and_then(|value| value.parse().ok())
+        .expect("a number after the field's name")
+}

@@ -1,0 +1,140 @@
+//! What the workloads need of a runtime, and the same for glassfrog.
+//!
+//! Every method is generic or returns an opaque future, so that all of it is resolved at compile
+//! time and the trait itself costs a runtime nothing. The peers implement it in `glassfrog-peers`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::prelude::*;
+
+/// The functions that a runtime offers to start, spawn, wait and talk TCP.
+///
+/// Buffers are `Vec`s and messages are static because monoio takes both by value.
+pub trait Runtime: 'static {
+    /// Its TCP listener.
+    type Listener;
+    /// Its TCP stream.
+    type Stream: 'static;
+
+    /// Makes a runtime and drives `future` on it to its end.
+    fn block_on<F: Future>(future: F) -> F::Output;
+
+    /// Spawns a task on the current runtime and returns what its output can be awaited with.
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static;
+
+    /// Spawns a task that goes on when nobody holds its handle.
+    fn spawn_detached(future: impl Future<Output = ()> + 'static);
+
+    /// Lets the other tasks run.
+    fn yield_now() -> impl Future<Output = ()>;
+
+    /// Waits for `duration`; registers with the timers no later than at its first poll.
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+
+    /// Listens at `address`.
+    fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>>;
+
+    /// The address that a listener has bound.
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// Waits for the next connection.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Connects to `address`.
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Writes the whole of `message`.
+    fn write_all(
+        stream: &mut Self::Stream,
+        message: &'static [u8],
+    ) -> impl Future<Output = io::Result<()>>;
+
+    /// Reads what there is into the elements of `buffer`, and returns how many bytes it was.
+    fn read<'a>(
+        stream: &'a mut Self::Stream,
+        buffer: &'a mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<usize>>;
+
+    /// Reads until the peer closes, appends it to `buffer`, and returns how many bytes it was.
+    fn read_to_end<'a>(
+        stream: &'a mut Self::Stream,
+        buffer: &'a mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<usize>>;
+}
+
+/// Glassfrog with its default settings.
+#[derive(Debug)]
+pub struct Glassfrog;
+
+impl Runtime for Glassfrog {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        glassfrog::block_on(future)
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let handle = glassfrog::spawn(future);
+        async { handle.await.expect("a task of a workload panicked") }
+    }
+
+    fn spawn_detached(future: impl Future<Output = ()> + 'static) {
+        drop(glassfrog::spawn(future));
+    }
+
+    fn yield_now() -> impl Future<Output = ()> {
+        glassfrog::task::yield_now()
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        glassfrog::time::sleep(duration)
+    }
+
+    fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> {
+        TcpListener::bind(address)
+    }
+
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    async fn accept(listener: &Self::Listener) -> io::Result<Self::Stream> {
+        Ok(listener.accept().await?.0)
+    }
+
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> {
+        TcpStream::connect(address)
+    }
+
+    fn write_all(
+        stream: &mut Self::Stream,
+        message: &'static [u8],
+    ) -> impl Future<Output = io::Result<()>> {
+        stream.write_all(message)
+    }
+
+    fn read<'a>(
+        stream: &'a mut Self::Stream,
+        buffer: &'a mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<usize>> {
+        stream.read(buffer)
+    }
+
+    fn read_to_end<'a>(
+        stream: &'a mut Self::Stream,
+        buffer: &'a mut Vec<u8>,
+    ) -> impl Future<Output = io::Result<usize>> {
+        stream.read_to_end(buffer)
+    }
+}

@@ -1,0 +1,33 @@
+//! The integration tests: one binary, a module a subject.
+
+mod support;
+mod task_probes;
+mod task_spawn;
+mod task_drop;
+mod task_panic;
+mod task_wakers;
+mod task_fairness;
+mod task_reentrancy;
+mod task_ecosystem;
+mod time_sleep;
+mod time_timeout;
+mod runtime_block_on;
+mod runtime_misuse;
+mod runtime_drop;
+#[cfg(target_os = "linux")]
+mod runtime_process;
+mod net_types;
+mod net_stream;
+#[cfg(unix)]
+mod net_faults;
+mod net_connect;
+mod net_listener;
+mod net_waiters;
+mod net_threads;
+#[cfg(unix)]
+mod net_convert;
+#[cfg(target_os = "linux")]
+mod net_descriptors;
+#[cfg(target_os = "linux")]
+mod net_scale;
+mod tidy;

@@ -1,0 +1,206 @@
+//! How connections come about, and the errors where they don't.
+
+use crate::support::{accepted, block_on};
+use glassfrog::net::{TcpListener, TcpStream, ToSocketAddrs};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// An address at which nobody listens, and nobody else can as long as the socket is there.
+fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, addr)
+}
+
+#[test]
+fn a_refused_connect_names_the_address() {
+    block_on(async {
+        let (_socket, addr) = refusing();
+        let error = TcpStream::connect(addr).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains(&addr.to_string()), "{error}");
+    });
+}
+
+#[test]
+fn of_several_addresses_the_first_that_answers_is_connected_to() {
+    block_on(async {
+        let (_one, refusing_one) = refusing();
+        let (_two, refusing_two) = refusing();
+        let first = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let second = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (first, second) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+        for addrs in [
+            &[first][..],
+            &[first, second],
+            &[refusing_one, first, second],
+            &[refusing_one, refusing_two, first, second],
+        ] {
+            let stream = TcpStream::connect(addrs).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), first);
+        }
+    });
+}
+
+#[test]
+fn if_no_address_answers_the_error_is_that_of_the_last() {
+    block_on(async {
+        let (_one, refusing_one) = refusing();
+        let (_two, refusing_two) = refusing();
+        let error = TcpStream::connect([refusing_one, refusing_two])
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(
+            error.to_string().contains(&refusing_two.to_string()),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_list_without_addresses_is_an_error() {
+    block_on(async {
+        let none: &[SocketAddr] = &[];
+        for error in [
+            TcpStream::connect(none).await.unwrap_err(),
+            TcpListener::bind(none).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("no address"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_name_is_an_error_that_names_it() {
+    async fn refused(name: impl ToSocketAddrs + Clone) {
+        for error in [
+            TcpStream::connect(name.clone()).await.unwrap_err(),
+            TcpListener::bind(name).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            assert!(error.to_string().contains("somewhere.example"), "{error}");
+        }
+    }
+    block_on(async {
+        refused("somewhere.example:80").await;
+        refused(String::from("somewhere.example:80")).await;
+        refused(("somewhere.example", 80)).await;
+        refused((String::from("somewhere.example"), 80)).await;
+    });
+}
+
+#[test]
+fn what_is_no_address_is_an_error_that_shows_it() {
+    block_on(async {
+        for garbage in [
+            "",
+            ":",
+            ":80",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:65536",
+            "::1",
+            "[::1]",
+        ] {
+            for error in [
+                TcpStream::connect(garbage).await.unwrap_err(),
+                TcpListener::bind(garbage).await.unwrap_err(),
+            ] {
+                assert!(
+                    matches!(
+                        error.kind(),
+                        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                    ),
+                    "{garbage}: {error}"
+                );
+                assert!(
+                    error.to_string().contains(&format!("`{garbage}`")),
+                    "{error}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn every_form_of_an_address_is_understood() {
+    async fn reaches(listener: &TcpListener, addr: impl ToSocketAddrs) {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, stream.local_addr().unwrap());
+    }
+    block_on(async {
+        let localhost = Ipv4Addr::LOCALHOST;
+        let listener = TcpListener::bind((localhost, 0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let port = addr.port();
+        reaches(&listener, addr).await;
+        reaches(&listener, &addr).await;
+        reaches(&listener, SocketAddrV4::new(localhost, port)).await;
+        reaches(&listener, [addr]).await;
+        reaches(&listener, &[addr][..]).await;
+        reaches(&listener, (localhost, port)).await;
+        reaches(&listener, (IpAddr::from(localhost), port)).await;
+        reaches(&listener, ("127.0.0.1", port)).await;
+        reaches(&listener, (String::from("127.0.0.1"), port)).await;
+        reaches(&listener, format!("127.0.0.1:{port}")).await;
+        reaches(&listener, &format!("127.0.0.1:{port}")).await;
+        reaches(&listener, format!("127.0.0.1:{port}").as_str()).await;
+    });
+}
+
+#[test]
+fn version_6_addresses_are_understood() {
+    // Not every machine has such an interface; where the system itself can't, there is no law.
+    if net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        println!("skipped: no IPv6 here");
+        return;
+    }
+    block_on(async {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for addr in [format!("[::1]:{port}"), format!("[0:0:0:0:0:0:0:1]:{port}")] {
+            TcpStream::connect(addr).await.unwrap();
+        }
+        TcpStream::connect(("::1", port)).await.unwrap();
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port))
+            .await
+            .unwrap();
+        TcpStream::connect(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0))
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_names_it() {
+    block_on(async {
+        let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap();
+        let error = TcpListener::bind(addr).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&addr.to_string()), "{error}");
+        // With another one to try it is not an error.
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = TcpListener::bind([addr, free]).await.unwrap();
+        assert_ne!(listener.local_addr().unwrap(), addr);
+    });
+}
+
+#[test]
+fn a_port_is_free_again_when_its_listener_is_gone() {
+    block_on(async {
+        let (stream, peer) = accepted().await;
+        let addr = stream.local_addr().unwrap();
+        // The end that closes first is the one that lingers (TIME_WAIT).
+        drop(stream);
+        drop(peer);
+        TcpListener::bind(addr).await.unwrap();
+    });
+}

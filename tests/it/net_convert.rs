@@ -1,0 +1,337 @@
+//! Sockets that come from elsewhere, that go elsewhere, and that are in two hands.
+
+use crate::support::{accepted, block_on, close_when_delivered, pairs, plain, settle};
+use futures::{AsyncReadExt, FutureExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{self, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
+
+/// Everything up to the end.
+async fn read_all(mut stream: &TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.unwrap();
+    all
+}
+
+/// A second descriptor of the same connection.
+fn duplicate(stream: &impl AsFd) -> net::TcpStream {
+    stream.as_fd().try_clone_to_owned().unwrap().into()
+}
+
+#[test]
+fn an_adopted_stream_finds_what_was_waiting() {
+    let adoptions: [fn(net::TcpStream) -> TcpStream; 2] = [
+        |stream| stream.try_into().unwrap(),
+        |stream| OwnedFd::from(stream).into(),
+    ];
+    block_on(async {
+        for adopt in adoptions {
+            let (stream, mut peer) = plain();
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(adopt(stream).read(&mut [0; 8]).await.unwrap(), 5);
+
+            let (stream, mut peer) = plain();
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            let stream = adopt(stream);
+            assert_eq!(read_all(&stream).await, b"hello");
+            assert_eq!(stream.write(b"x").await.unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn an_adopted_listener_finds_who_was_waiting() {
+    let adoptions: [fn(net::TcpListener) -> TcpListener; 2] = [
+        |listener| listener.try_into().unwrap(),
+        |listener| OwnedFd::from(listener).into(),
+    ];
+    block_on(async {
+        for adopt in adoptions {
+            let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let before = net::TcpStream::connect(addr).unwrap();
+            let listener = adopt(listener);
+            let after = net::TcpStream::connect(addr).unwrap();
+            for peer in [before, after] {
+                let (_, peer_addr) = listener.accept().await.unwrap();
+                assert_eq!(peer_addr, peer.local_addr().unwrap());
+            }
+            assert!(listener.accept().now_or_never().is_none());
+        }
+    });
+}
+
+#[test]
+fn a_stream_that_is_converted_back_blocks_and_has_lost_nothing() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(stream.read(&mut [0; 2]).await.unwrap(), 2);
+            let mut stream = net::TcpStream::try_from(stream).unwrap();
+            assert!(!SockRef::from(&stream).nonblocking().unwrap());
+            let mut rest = [0; 3];
+            stream.read_exact(&mut rest).unwrap();
+            assert_eq!(rest, *b"llo");
+            let answering = thread::spawn(move || {
+                peer.read_exact(&mut [0; 8]).unwrap();
+                peer.write_all(b"answer").unwrap();
+            });
+            stream.write_all(b"question").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "answer");
+            answering.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_listener_that_is_converted_back_blocks_and_has_lost_nothing() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let listener = net::TcpListener::try_from(listener).unwrap();
+        assert!(!SockRef::from(&listener).nonblocking().unwrap());
+        assert_eq!(listener.accept().unwrap().1, peer.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_stream_that_is_converted_back_can_come_again() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            for _ in 0..3 {
+                peer.write_all(b"hello").unwrap();
+                assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+                stream = net::TcpStream::try_from(stream)
+                    .unwrap()
+                    .try_into()
+                    .unwrap();
+            }
+            let stream = net::TcpStream::try_from(stream).unwrap();
+            let elsewhere = thread::spawn(|| {
+                block_on(async {
+                    let stream = TcpStream::try_from(stream).unwrap();
+                    stream.write(b"from another runtime").await.unwrap();
+                });
+            });
+            elsewhere.join().unwrap();
+            let mut heard = String::new();
+            peer.read_to_string(&mut heard).unwrap();
+            assert_eq!(heard, "from another runtime");
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_watched_is_an_error_and_no_panic() {
+    let file = || OwnedFd::from(File::open("Cargo.toml").unwrap());
+    block_on(async {
+        TcpStream::try_from(net::TcpStream::from(file())).unwrap_err();
+        TcpListener::try_from(net::TcpListener::from(file())).unwrap_err();
+        let stream = TcpStream::from(file());
+        let listener = TcpListener::from(file());
+        for error in [
+            stream.read(&mut [0; 8]).await.unwrap_err(),
+            stream.write(b"x").await.unwrap_err(),
+            stream.readable().await.unwrap_err(),
+            listener.accept().await.unwrap_err(),
+        ] {
+            assert!(
+                error.to_string().contains("could not be registered"),
+                "{error}"
+            );
+        }
+    });
+}
+
+#[test]
+fn an_adopted_duplicate_and_the_original_do_not_disturb_each_other() {
+    block_on(async {
+        for (original, mut peer) in pairs().await {
+            let adopted = TcpStream::try_from(duplicate(&original)).unwrap();
+            for stream in [&original, &adopted, &original] {
+                peer.write_all(b"hello").unwrap();
+                assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+            }
+            let mut buf = [0; 8];
+            let mut reading = Box::pin(original.read(&mut buf));
+            assert!((&mut reading).now_or_never().is_none());
+            drop(adopted);
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(reading.await.unwrap(), 5);
+
+            peer.write_all(b"hello").unwrap();
+            let adopted = TcpStream::try_from(duplicate(&original)).unwrap();
+            drop(original);
+            assert_eq!(adopted.read(&mut [0; 8]).await.unwrap(), 5);
+            drop(peer);
+            assert_eq!(adopted.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn what_another_descriptor_takes_is_not_waited_for_in_vain() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut other = duplicate(&stream);
+            peer.write_all(b"hello").unwrap();
+            stream.readable().await.unwrap();
+            other.read_exact(&mut [0; 5]).unwrap();
+            let mut buf = [0; 8];
+            let mut reading = Box::pin(stream.read(&mut buf));
+            assert!((&mut reading).now_or_never().is_none());
+            peer.write_all(b"again").unwrap();
+            assert_eq!(reading.await.unwrap(), 5);
+        }
+    });
+}
+
+#[test]
+fn a_stream_whose_descriptor_was_handed_out_still_sees_data_and_the_end() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            assert_eq!(stream.as_fd().as_raw_fd(), stream.as_raw_fd());
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            assert_eq!(read_all(&stream).await, b"hello");
+        }
+    });
+}
+
+#[test]
+fn the_end_that_was_known_before_the_descriptor_was_handed_out_stays() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+            let other = duplicate(&stream);
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+            drop(other);
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn events_of_a_duplicate_do_not_reach_the_next_socket() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut other = duplicate(&stream);
+            drop(stream);
+            let (next, mut next_peer) = accepted().await;
+            peer.write_all(b"hello").unwrap();
+            other.set_nonblocking(false).unwrap();
+            other.read_exact(&mut [0; 5]).unwrap();
+            settle().await;
+            assert!(next.readable().now_or_never().is_none());
+            next_peer.write_all(b"x").unwrap();
+            next.readable().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn keep_alive_is_set_on_a_live_stream() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let time = Duration::from_secs(77);
+            let keepalive = TcpKeepalive::new().with_time(time);
+            SockRef::from(&stream)
+                .set_tcp_keepalive(&keepalive)
+                .unwrap();
+            assert!(SockRef::from(&stream).keepalive().unwrap());
+            assert_eq!(SockRef::from(&stream).tcp_keepalive_time().unwrap(), time);
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+            let (reader, writer) = stream.into_split();
+            assert!(SockRef::from(&reader).keepalive().unwrap());
+            assert!(SockRef::from(&writer).keepalive().unwrap());
+        }
+    });
+}
+
+/// A socket bound to this address.
+fn bound(addr: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&addr.into()).unwrap();
+    socket
+}
+
+/// Port 0 of this machine.
+fn anywhere() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+#[test]
+fn two_listeners_may_share_a_port() {
+    const CONNECTIONS: usize = 30;
+    block_on(async {
+        let listen = |addr| {
+            let socket = bound(addr);
+            socket.listen(128).unwrap();
+            TcpListener::try_from(net::TcpListener::from(socket)).unwrap()
+        };
+        let one = listen(anywhere());
+        let addr = one.local_addr().unwrap();
+        let two = listen(addr);
+        assert_eq!(two.local_addr().unwrap(), addr);
+        let _peers = [(); CONNECTIONS].map(|()| net::TcpStream::connect(addr).unwrap());
+        for _ in 0..CONNECTIONS {
+            // Which of them gets a connection is the kernel's choice.
+            futures::select! {
+                accepted = Box::pin(one.accept()).fuse() => accepted.unwrap(),
+                accepted = Box::pin(two.accept()).fuse() => accepted.unwrap(),
+            };
+        }
+    });
+}
+
+#[test]
+fn a_socket_may_be_bound_before_it_is_connected() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = bound(anywhere());
+        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _in_progress = socket.connect(&listener.local_addr().unwrap().into());
+        let stream = TcpStream::try_from(net::TcpStream::from(socket)).unwrap();
+        stream.writable().await.unwrap();
+        assert!(stream.take_error().unwrap().is_none());
+        let (accepted, peer_addr) = listener.accept().await.unwrap();
+        assert_eq!(peer_addr, addr);
+        assert_eq!(stream.write(b"hello").await.unwrap(), 5);
+        assert_eq!(accepted.read(&mut [0; 8]).await.unwrap(), 5);
+    });
+}
+
+#[test]
+fn the_error_of_a_connect_that_was_begun_elsewhere_can_be_taken() {
+    block_on(async {
+        // Bound, but nobody listens.
+        let nobody = bound(anywhere());
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        match socket.connect(&nobody.local_addr().unwrap()) {
+            // Some systems know at once.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+            _in_progress => {}
+        }
+        let stream = TcpStream::try_from(net::TcpStream::from(socket)).unwrap();
+        stream.writable().await.unwrap();
+        let error = stream.take_error().unwrap().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(stream.take_error().unwrap().is_none());
+    });
+}

@@ -1,0 +1,256 @@
+//! What becomes of file descriptors: who still has one, who wakes whom, and when there are none
+//! left. Linux only: it is seen in `/proc`.
+
+use crate::support::{Files, block_on, child, open_files, pairs, status};
+use futures::channel::oneshot;
+use futures::{FutureExt, StreamExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use log::{LevelFilter, Log, Metadata, Record};
+use socket2::{Domain, Socket, Type};
+use std::cell::Cell;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::net::{self, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A listener that has as many connections waiting as it takes; no more are answered.
+fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&anywhere.into()).unwrap();
+    listener.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _in_progress = socket.connect(&addr.into());
+        let answered = (0..100).any(|_| socket.peer_addr().is_ok());
+        waiting.push(socket);
+        if !answered {
+            return (listener, waiting, addr);
+        }
+    }
+}
+
+#[test]
+fn a_connect_that_is_dropped_half_way_closes_its_socket() {
+    child(Files::Same, || {
+        block_on(async {
+            let (_listener, _waiting, addr) = full_listener();
+            let before = open_files();
+            for _ in 0..10 {
+                let mut connect = pin!(TcpStream::connect(addr));
+                assert!((&mut connect).now_or_never().is_none());
+                assert_eq!(open_files(), before + 1);
+            }
+            assert_eq!(open_files(), before);
+        });
+    })
+    .finish();
+}
+
+#[test]
+fn an_ended_runtime_keeps_no_descriptor_for_those_who_outlive_it() {
+    child(Files::Same, || {
+        let before = open_files();
+        let pairs = block_on(pairs());
+        assert_eq!(open_files(), before + 6);
+        drop(pairs);
+        assert_eq!(open_files(), before);
+    })
+    .finish();
+}
+
+/// A second descriptor of the same connection.
+fn duplicate(stream: &impl AsFd) -> net::TcpStream {
+    stream.as_fd().try_clone_to_owned().unwrap().into()
+}
+
+/// Asserts that this thread's loop sleeps on while single bytes go from one end of a connection
+/// to the other, which is no business of its any more.
+async fn assert_undisturbed_by(mut from: net::TcpStream, mut to: net::TcpStream) {
+    /// As many times would the loop be woken, for each of the bytes.
+    const BYTES: usize = 200;
+    // How many times this thread has gone to sleep.
+    let sleeps = || status("thread-self", "voluntary_ctxt_switches");
+    to.set_nonblocking(false).unwrap();
+    let (done, is_done) = oneshot::channel();
+    let before = sleeps();
+    thread::spawn(move || {
+        for _ in 0..BYTES {
+            from.write_all(b"x").unwrap();
+            to.read_exact(&mut [0]).unwrap();
+        }
+        done.send(()).unwrap();
+    });
+    is_done.await.unwrap();
+    // Once would do, but who knows what else a thread goes to sleep for.
+    assert!(sleeps() - before < BYTES / 4);
+}
+
+#[test]
+fn a_duplicate_of_a_dropped_socket_wakes_nobody() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            let other = duplicate(&stream);
+            drop(stream);
+            assert_undisturbed_by(peer, other).await;
+        }
+        for (stream, peer) in pairs().await {
+            let (reader, writer) = stream.into_split();
+            let other = duplicate(&reader);
+            writer.forget();
+            drop(reader);
+            assert_undisturbed_by(peer, other).await;
+        }
+    });
+}
+
+#[test]
+fn a_socket_that_was_converted_back_wakes_nobody() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            let stream = net::TcpStream::try_from(stream).unwrap();
+            assert_undisturbed_by(peer, stream).await;
+        }
+    });
+}
+
+/// A listener, and where it listens.
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+/// Keeps what is logged.
+struct Kept(Mutex<Vec<String>>);
+
+static LOG: Kept = Kept(Mutex::new(Vec::new()));
+
+impl Log for Kept {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+impl Kept {
+    /// What has been logged since the last call.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Opens files until there can be no more.
+fn take_all_descriptors() -> Vec<File> {
+    let mut files = Vec::new();
+    loop {
+        match File::open("/dev/null") {
+            Ok(file) => files.push(file),
+            Err(_full) => return files,
+        }
+    }
+}
+
+/// Has `accept` take three connections while there are no descriptors for them at first; the
+/// connections come out in their order.
+async fn starve<F>(addr: SocketAddr, accept: impl FnOnce() -> F)
+where
+    F: Future<Output = Vec<TcpStream>>,
+{
+    /// How many attempts are waited for.
+    const ATTEMPTS: u32 = 5;
+    /// The shortest pause that is no spinning.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    let mut peers = [(); 3].map(|()| net::TcpStream::connect(addr).unwrap());
+    let mut files = take_all_descriptors();
+    let began = Instant::now();
+    let polls = Cell::new(0);
+    let mut accept = pin!(accept());
+    let accepted = poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        if polls.get() == ATTEMPTS {
+            // It has not spun, and has logged once.
+            assert!(began.elapsed() >= PAUSE * (ATTEMPTS - 1));
+            let [line] = <[_; 1]>::try_from(LOG.take()).unwrap();
+            assert!(line.contains("accepts nothing"), "{line}");
+            files.clear();
+        }
+        let polled = accept.as_mut().poll(cx);
+        assert_eq!(polled.is_ready(), polls.get() >= ATTEMPTS);
+        polled
+    })
+    .await;
+    assert_eq!(LOG.take(), [""; 0]);
+    assert_eq!(accepted.len(), peers.len());
+    for (stream, peer) in accepted.iter().zip(&mut peers) {
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+    }
+}
+
+#[test]
+fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
+    child(Files::AtMost(64), || {
+        log::set_logger(&LOG).unwrap();
+        log::set_max_level(LevelFilter::Info);
+        block_on(async {
+            let (listener, addr) = listener().await;
+            // It can happen more than once, and is then logged once more.
+            for _ in 0..2 {
+                starve(addr, async || {
+                    let mut accepted = Vec::new();
+                    for _ in 0..3 {
+                        accepted.push(listener.accept().await.unwrap().0);
+                    }
+                    accepted
+                })
+                .await;
+                let incoming = listener.incoming().take(3).map(Result::unwrap);
+                starve(addr, || incoming.collect()).await;
+            }
+            // Somebody who gives up during the pause takes nothing along.
+            let peer = net::TcpStream::connect(addr).unwrap();
+            let files = take_all_descriptors();
+            assert!(listener.accept().now_or_never().is_none());
+            drop(files);
+            let (_, peer_addr) = listener.accept().await.unwrap();
+            assert_eq!(peer_addr, peer.local_addr().unwrap());
+        });
+    })
+    .finish();
+}
+
+#[test]
+fn without_descriptors_connecting_and_listening_are_errors() {
+    child(Files::AtMost(64), || {
+        block_on(async {
+            let (listener, addr) = listener().await;
+            let files = take_all_descriptors();
+            for error in [
+                TcpStream::connect(addr).await.unwrap_err(),
+                TcpListener::bind(addr).await.unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(&addr.to_string()), "{error}");
+                assert!(error.to_string().contains("Too many open files"), "{error}");
+            }
+            drop(files);
+            TcpStream::connect(addr).await.unwrap();
+            listener.accept().await.unwrap();
+        });
+    })
+    .finish();
+}

@@ -1,0 +1,292 @@
+//! What a connection does when the peer breaks it off or sends urgent data.
+
+use crate::support::{block_on, close_when_delivered, for_each, pairs, reset, settle};
+use futures::future::join;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use glassfrog::net::TcpStream;
+use socket2::SockRef;
+use std::io::{self, Read, Write};
+use std::net;
+
+/// Buffers smaller than "hello", of exactly its size, and larger.
+const ROOMS: [usize; 4] = [1, 3, 5, 64];
+
+/// What comes out of a stream, read in pieces of at most `room` bytes: the data, and the error
+/// that ended it if it was one.
+async fn outcome(stream: &TcpStream, room: usize) -> (Vec<u8>, Option<io::ErrorKind>) {
+    let mut all = Vec::new();
+    let mut buf = vec![0; room];
+    loop {
+        match stream.read(&mut buf).await {
+            Ok(0) => return (all, None),
+            Ok(count) => all.extend_from_slice(&buf[..count]),
+            Err(error) => return (all, Some(error.kind())),
+        }
+    }
+}
+
+/// Waits until this many bytes can be read.
+async fn arrived(stream: &TcpStream, count: usize) {
+    let mut buf = vec![0; count];
+    while stream.peek(&mut buf).await.unwrap() < count {
+        settle().await;
+    }
+}
+
+/// Waits until the reset of the connection has come and the reactor has told of it.
+async fn reset_arrived(stream: &TcpStream) {
+    while stream.peer_addr().is_ok() {
+        settle().await;
+    }
+    settle().await;
+}
+
+#[test]
+fn a_reset_after_data_is_never_a_truncated_success() {
+    block_on(async {
+        for room in ROOMS {
+            for (stream, mut peer) in pairs().await {
+                peer.write_all(b"hello").unwrap();
+                arrived(&stream, 5).await;
+                reset(peer);
+                reset_arrived(&stream).await;
+                let (data, error) = outcome(&stream, room).await;
+                assert!(b"hello".starts_with(&data));
+                // Where the kernel keeps what has come, nothing of it is lost.
+                assert!(data.len() == 5 || cfg!(not(target_os = "linux")));
+                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reset_after_data_that_was_read_is_never_a_truncated_success() {
+    block_on(async {
+        for room in ROOMS {
+            for (stream, mut peer) in pairs().await {
+                peer.write_all(b"hello").unwrap();
+                arrived(&stream, 5).await;
+                let mut buf = [0; 5];
+                (&stream).read_exact(&mut buf).await.unwrap();
+                reset(peer);
+                let (data, error) = outcome(&stream, room).await;
+                assert_eq!(data, b"");
+                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reset_at_any_moment_is_never_a_truncated_success() {
+    block_on(async {
+        for round in 0..100 {
+            for (stream, mut peer) in pairs().await {
+                peer.write_all(b"hello").unwrap();
+                // What of this the stream sees together, and what one by one, is left to chance.
+                reset(peer);
+                let (data, error) = outcome(&stream, ROOMS[round % ROOMS.len()]).await;
+                assert!(b"hello".starts_with(&data));
+                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reset_wakes_a_read_that_waits() {
+    block_on(async {
+        for (mut stream, peer) in pairs().await {
+            let breaking = async {
+                settle().await;
+                reset(peer);
+            };
+            let mut buf = [0; 8];
+            let (read, ()) = join(AsyncReadExt::read(&mut stream, &mut buf), breaking).await;
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        }
+    });
+}
+
+#[test]
+fn a_reset_wakes_a_write_that_waits() {
+    block_on(async {
+        for (mut stream, peer) in pairs().await {
+            let breaking = async {
+                settle().await;
+                reset(peer);
+            };
+            // More than the kernel takes while the peer reads nothing.
+            let bytes = vec![0; 16 << 20];
+            let (written, ()) = join(stream.write_all(&bytes), breaking).await;
+            let kind = written.unwrap_err().kind();
+            assert!(
+                matches!(
+                    kind,
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+                ),
+                "{kind}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_try_meets_the_reset_as_an_error() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            reset(peer);
+            stream.readable().await.unwrap();
+            let error = stream.try_read(&mut [0; 8]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            let error = stream.try_write(b"x").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+    });
+}
+
+/// A thing that a peer sends.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    /// Plain data.
+    Data(&'static [u8]),
+    /// One urgent byte (`MSG_OOB`).
+    Urgent,
+}
+use Piece::{Data, Urgent};
+
+impl Piece {
+    fn send(self, mut peer: &net::TcpStream) {
+        match self {
+            Data(data) => peer.write_all(data).unwrap(),
+            Urgent => assert_eq!(SockRef::from(peer).send_out_of_band(b"!").unwrap(), 1),
+        }
+    }
+
+    /// What of it is to be read: an urgent byte stands outside the stream (`tcp(7)`).
+    fn data(self) -> &'static [u8] {
+        match self {
+            Data(data) => data,
+            Urgent => b"",
+        }
+    }
+}
+
+/// Urgent bytes in all positions.
+const URGENT: [&[Piece]; 6] = [
+    &[Data(b"before"), Urgent, Data(b"after")],
+    &[Urgent, Data(b"after")],
+    &[Data(b"before"), Urgent],
+    &[Urgent],
+    &[Data(b"b"), Urgent, Data(b"a")],
+    &[
+        Data(b"before"),
+        Data(b"more"),
+        Urgent,
+        Data(b"x"),
+        Data(b"y"),
+    ],
+];
+
+/// The data among these pieces.
+fn data(pieces: &[Piece]) -> Vec<u8> {
+    pieces
+        .iter()
+        .flat_map(|piece| piece.data())
+        .copied()
+        .collect()
+}
+
+#[test]
+fn urgent_data_that_came_with_the_rest_wedges_no_reader() {
+    block_on(async {
+        let cases = URGENT
+            .into_iter()
+            .flat_map(|pieces| ROOMS.map(|room| (pieces, room)));
+        for_each(cases, async |(pieces, room), stream, peer| {
+            pieces.iter().for_each(|piece| piece.send(&peer));
+            close_when_delivered(peer).await;
+            assert_eq!(outcome(&stream, room).await, (data(pieces), None));
+        })
+        .await;
+    });
+}
+
+#[test]
+fn urgent_data_between_reads_wedges_no_reader() {
+    block_on(async {
+        for pieces in URGENT {
+            for room in ROOMS {
+                for (stream, peer) in pairs().await {
+                    for piece in pieces {
+                        piece.send(&peer);
+                        settle().await;
+                        let mut read = vec![0; piece.data().len()];
+                        for chunk in read.chunks_mut(room) {
+                            (&stream).read_exact(chunk).await.unwrap();
+                        }
+                        assert_eq!(read, piece.data());
+                    }
+                    drop(peer);
+                    assert_eq!(outcome(&stream, room).await, (Vec::new(), None));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn urgent_data_reaches_a_reader_that_is_waiting_already() {
+    block_on(async {
+        for pieces in URGENT {
+            for (stream, peer) in pairs().await {
+                let sending = async {
+                    for piece in pieces {
+                        settle().await;
+                        piece.send(&peer);
+                    }
+                    settle().await;
+                    drop(peer);
+                };
+                let (read, ()) = join(outcome(&stream, 3), sending).await;
+                assert_eq!(read, (data(pieces), None));
+            }
+        }
+    });
+}
+
+#[test]
+fn urgent_data_again_and_again_wedges_no_reader() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            for round in 0..50 {
+                Data(b"before").send(&peer);
+                Urgent.send(&peer);
+                Data(b"after").send(&peer);
+                let mut read = [0; 11];
+                for chunk in read.chunks_mut(1 + round % 11) {
+                    (&stream).read_exact(chunk).await.unwrap();
+                }
+                assert_eq!(read, *b"beforeafter");
+            }
+            drop(peer);
+            assert_eq!(outcome(&stream, 8).await, (Vec::new(), None));
+        }
+    });
+}
+
+#[test]
+fn urgent_data_from_the_stream_itself_is_the_peers_affair() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            assert_eq!(stream.write(b"before").await.unwrap(), 6);
+            SockRef::from(&stream).send_out_of_band(b"!").unwrap();
+            assert_eq!(stream.write(b"after").await.unwrap(), 5);
+            stream.shutdown(net::Shutdown::Write).unwrap();
+            let mut heard = String::new();
+            peer.read_to_string(&mut heard).unwrap();
+            assert_eq!(heard, "beforeafter");
+        }
+    });
+}

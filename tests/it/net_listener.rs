@@ -1,0 +1,163 @@
+//! What a listener does with the connections that come, also when things go wrong.
+
+use crate::support::{block_on, reset, settle};
+use futures::future::{abortable, join};
+use futures::{FutureExt, StreamExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::net::{self, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+
+/// A listener, and where it listens.
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+#[test]
+fn an_accepted_stream_comes_with_the_address_of_its_peer() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let peer = net::TcpStream::connect(addr).unwrap();
+        let (stream, peer_addr) = listener.accept().await.unwrap();
+        assert_eq!(peer_addr, peer.local_addr().unwrap());
+        assert_eq!(stream.peer_addr().unwrap(), peer_addr);
+        assert_eq!(stream.local_addr().unwrap(), addr);
+    });
+}
+
+#[test]
+fn connections_that_came_together_are_all_accepted() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        // They make one event, since nobody looks in between.
+        let peers = [(); 50].map(|()| net::TcpStream::connect(addr).unwrap());
+        for peer in peers {
+            let (_, peer_addr) = listener.accept().await.unwrap();
+            assert_eq!(peer_addr, peer.local_addr().unwrap());
+        }
+        assert!(listener.accept().now_or_never().is_none());
+    });
+}
+
+#[test]
+fn incoming_yields_connections_in_their_order() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let mut incoming = listener.incoming();
+        for _ in 0..3 {
+            assert!(incoming.next().now_or_never().is_none());
+            let peers = [(); 5].map(|()| net::TcpStream::connect(addr).unwrap());
+            for peer in peers {
+                let stream = incoming.next().await.unwrap().unwrap();
+                assert_eq!(stream.peer_addr().unwrap(), peer.local_addr().unwrap());
+            }
+        }
+    });
+}
+
+#[test]
+fn incoming_is_woken_by_a_connection() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let connect = async {
+            settle().await;
+            TcpStream::connect(addr).await.unwrap()
+        };
+        let mut incoming = listener.incoming();
+        let (stream, client) = join(incoming.next(), connect).await;
+        assert_eq!(
+            stream.unwrap().unwrap().peer_addr().unwrap(),
+            client.local_addr().unwrap()
+        );
+    });
+}
+
+#[test]
+fn an_accept_that_is_dropped_loses_no_connection() {
+    // As many as fit into the backlog.
+    const CONNECTIONS: usize = 100;
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let mut connected = HashSet::new();
+        let mut accepted = HashSet::new();
+        let mut peers = Vec::new();
+        for round in 0..CONNECTIONS {
+            let mut accept = pin!(listener.accept());
+            if round % 2 == 0
+                && let Some(result) = (&mut accept).now_or_never()
+            {
+                assert!(accepted.insert(result.unwrap().1));
+            }
+            let peer = net::TcpStream::connect(addr).unwrap();
+            connected.insert(peer.local_addr().unwrap());
+            peers.push(peer);
+            if round % 3 == 0 {
+                settle().await;
+            }
+            // Here the accept is dropped: not polled at all, or waiting, or woken.
+        }
+        while accepted.len() < CONNECTIONS {
+            assert!(accepted.insert(listener.accept().await.unwrap().1));
+        }
+        assert_eq!(accepted, connected);
+    });
+}
+
+#[test]
+fn if_one_who_accepts_gives_up_another_gets_the_connection() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let listener = Rc::new(listener);
+        let accept = |listener: &Rc<TcpListener>| {
+            let listener = Rc::clone(listener);
+            async move { listener.accept().await.unwrap().1 }
+        };
+        let (first, handle) = abortable(accept(&listener));
+        let first = glassfrog::spawn(first);
+        let second = glassfrog::spawn(accept(&listener));
+        settle().await;
+        handle.abort();
+        let peer = net::TcpStream::connect(addr).unwrap();
+        assert_eq!(second.await.unwrap(), peer.local_addr().unwrap());
+        assert!(first.await.unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_connection_broken_off_in_the_backlog_does_not_end_the_listener() {
+    block_on(async {
+        for _ in 0..20 {
+            let (listener, addr) = listener().await;
+            reset(net::TcpStream::connect(addr).unwrap());
+            reset(net::TcpStream::connect(addr).unwrap());
+            let peer = net::TcpStream::connect(addr).unwrap();
+            reset(net::TcpStream::connect(addr).unwrap());
+            // Some systems show those that were broken off, Linux among them, others don't.
+            while listener.accept().await.unwrap().1 != peer.local_addr().unwrap() {}
+        }
+    });
+}
+
+#[test]
+fn a_listener_that_is_dropped_turns_away_who_was_waiting() {
+    block_on(async {
+        let (listener, addr) = listener().await;
+        let mut peer = net::TcpStream::connect(addr).unwrap();
+        drop(listener);
+        let error = peer.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
+fn the_ttl_of_a_listener_is_kept() {
+    block_on(async {
+        let (listener, _) = listener().await;
+        listener.set_ttl(5).unwrap();
+        assert_eq!(listener.ttl().unwrap(), 5);
+    });
+}

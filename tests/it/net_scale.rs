@@ -1,0 +1,229 @@
+//! Many connections at once, and many one after the other. Linux only: what is measured here, it
+//! is measured in `/proc`.
+
+use crate::support::{Child, Files, block_on, child, open_files, say, status, watchdog};
+use futures::channel::oneshot;
+use futures::future::join_all;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use socket2::{Domain, Socket, Type};
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::net::{self, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+/// A listener that many may come to at once: what does not fit into the backlog comes a second
+/// later.
+fn roomy_listener(ip: Ipv4Addr) -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.listen(4096).unwrap();
+    TcpListener::try_from(net::TcpListener::from(socket)).unwrap()
+}
+
+/// A listener in a server process, which says where it is.
+fn announced_listener() -> TcpListener {
+    let listener = roomy_listener(Ipv4Addr::LOCALHOST);
+    say(listener.local_addr().unwrap());
+    listener
+}
+
+/// Where the listener of a server process is.
+fn announced(server: &mut Child) -> SocketAddr {
+    server.line().parse().unwrap()
+}
+
+/// The answer to a question: longer or shorter, and different, for each.
+fn answer(question: u32) -> Vec<u8> {
+    let length = 100 + question * 7919 % 20_000;
+    (0..length).map(|at| (at * 31 + question) as u8).collect()
+}
+
+#[test]
+fn a_thousand_fetches_at_once_are_complete_and_correct() {
+    const FETCHES: u32 = 1000;
+
+    /// Answers when all have asked, so that they are under way together.
+    async fn serve() {
+        let listener = announced_listener();
+        let asked = Rc::new(RefCell::new(Vec::new()));
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = Rc::clone(&asked);
+            glassfrog::spawn(async move {
+                let mut question = [0; 4];
+                stream.read_exact(&mut question).await.unwrap();
+                let (all, all_have_asked) = oneshot::channel();
+                asked.borrow_mut().push(all);
+                if asked.borrow().len() == FETCHES as usize {
+                    asked
+                        .take()
+                        .into_iter()
+                        .for_each(|all| all.send(()).unwrap());
+                }
+                all_have_asked.await.unwrap();
+                stream
+                    .write_all(&answer(u32::from_be_bytes(question)))
+                    .await
+                    .unwrap();
+            });
+        }
+    }
+
+    async fn fetch(addr: SocketAddr, question: u32) -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(addr).await?;
+        stream.write_all(&question.to_be_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+
+    child(Files::Most, || {
+        let mut server = child(Files::Same, || block_on(serve()));
+        let addr = announced(&mut server);
+        block_on(async {
+            let fetches: Vec<_> = (0..FETCHES)
+                .map(|question| glassfrog::spawn(fetch(addr, question)))
+                .collect();
+            for (question, fetch) in (0..).zip(fetches) {
+                assert!(fetch.await.unwrap().unwrap() == answer(question));
+            }
+        });
+    })
+    .finish();
+}
+
+/// Sends back what comes, until the end.
+async fn echo(stream: TcpStream) -> io::Result<()> {
+    let mut buf = [0; 64];
+    loop {
+        let count = stream.read(&mut buf).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        (&stream).write_all(&buf[..count]).await?;
+    }
+}
+
+/// Sends a number and asserts that it comes back.
+async fn round_trip(mut stream: &TcpStream, number: u64) {
+    stream.write_all(&number.to_be_bytes()).await.unwrap();
+    let mut back = [0; 8];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(u64::from_be_bytes(back), number);
+}
+
+/// How many files this process may have open.
+fn limit_of_files() -> usize {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.unwrap().split_whitespace().next().unwrap();
+    soft.parse().unwrap_or(usize::MAX)
+}
+
+#[test]
+fn ten_thousand_connections_are_held_while_a_tenth_is_active() {
+    const CONNECTIONS: usize = 10_000;
+    /// How many tasks connect.
+    const CONNECTING: usize = 100;
+    /// What the processes need besides.
+    const OTHER_FILES: usize = 100;
+
+    async fn serve() {
+        let listener = announced_listener();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            glassfrog::spawn(async { echo(stream).await.unwrap() });
+        }
+    }
+
+    child(Files::Most, || {
+        if limit_of_files() < CONNECTIONS + OTHER_FILES {
+            return say("skipped: not enough files may be open here");
+        }
+        let mut server = child(Files::Same, || block_on(serve()));
+        let addr = announced(&mut server);
+        block_on(async {
+            let connecting = (0..CONNECTING).map(async |_| {
+                let mut streams = Vec::new();
+                for _ in 0..CONNECTIONS / CONNECTING {
+                    streams.push(Rc::new(TcpStream::connect(addr).await.unwrap()));
+                }
+                streams
+            });
+            let streams = join_all(connecting).await.concat();
+            let active: Vec<_> = (streams.iter().step_by(10).cloned().zip(0..))
+                .map(|(stream, number)| {
+                    glassfrog::spawn(async move {
+                        for round in 0..5 {
+                            round_trip(&stream, number << 8 | round).await;
+                        }
+                    })
+                })
+                .collect();
+            for active in active {
+                active.await.unwrap();
+            }
+            // The others have not been forgotten.
+            for (stream, number) in streams.iter().zip(0..) {
+                round_trip(stream, number).await;
+            }
+        });
+    })
+    .finish();
+}
+
+#[test]
+fn a_hundred_thousand_connections_leave_nothing_behind() {
+    const ROUNDS: u8 = 20;
+    const CONNECTIONS_A_ROUND: usize = 5000;
+    /// How many tasks connect.
+    const CONNECTING: usize = 50;
+    /// The room that allocator and kernel may want to move in, in KiB. A leak of sixteen bytes a
+    /// connection would be more.
+    const SLACK: usize = 1024;
+
+    child(Files::Same, || {
+        let runtime = glassfrog::Runtime::new().unwrap();
+        let listener = runtime.block_on(async { roomy_listener(Ipv4Addr::UNSPECIFIED) });
+        let port = listener.local_addr().unwrap().port();
+        runtime.handle().spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                glassfrog::spawn(async { echo(stream).await.unwrap() });
+            }
+        });
+        let mut former = None;
+        for round in 1..=ROUNDS {
+            let _watchdog = watchdog();
+            // Each of the machine's own addresses has ports of its own, and ports are not free
+            // again at once (TIME_WAIT).
+            let addr = (Ipv4Addr::new(127, 0, 0, round), port);
+            let connecting = (0..CONNECTING).map(async |_| {
+                for number in 0..(CONNECTIONS_A_ROUND / CONNECTING) as u64 {
+                    let stream = TcpStream::connect(addr).await.unwrap();
+                    round_trip(&stream, number).await;
+                    // Ends the other side's task before the next round begins.
+                    stream.shutdown(net::Shutdown::Write).unwrap();
+                    assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+                }
+            });
+            runtime.block_on(join_all(connecting));
+            let now = (open_files(), status("self", "VmRSS"));
+            // The first rounds fill what is kept for those to come.
+            if round > 2 {
+                let (files, memory) = *former.get_or_insert(now);
+                assert_eq!(now.0, files);
+                assert!(
+                    now.1 <= memory + SLACK,
+                    "{memory} KiB then, {} KiB now",
+                    now.1
+                );
+            }
+        }
+    })
+    .finish();
+}

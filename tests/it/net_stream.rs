@@ -1,0 +1,633 @@
+//! What a connection carries, and how it ends in good order.
+
+use crate::support::{
+    accepted, block_on, close_when_delivered, connected, for_each, pairs, settle,
+};
+use futures::future::{join, join_all};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use glassfrog::net::TcpStream;
+use glassfrog::time::timeout;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::thread;
+use std::time::Duration;
+
+/// Everything up to the end, read in pieces of at most `room` bytes.
+async fn read_all(stream: &TcpStream, room: usize) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut buf = vec![0; room];
+    loop {
+        match stream.read(&mut buf).await? {
+            0 => return Ok(all),
+            count => all.extend_from_slice(&buf[..count]),
+        }
+    }
+}
+
+/// Bytes that differ from their neighbours near and far, so that none can be lost, doubled or
+/// moved unseen.
+fn pattern(length: usize, seed: u32) -> Vec<u8> {
+    (0..length as u32)
+        .map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}
+
+/// Buffers smaller than "hello", of exactly its size, and larger.
+const ROOMS: [usize; 4] = [1, 3, 5, 64];
+
+#[test]
+fn the_end_follows_data_that_came_with_it() {
+    block_on(async {
+        for_each(ROOMS, async |room, stream, mut peer| {
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            settle().await;
+            assert_eq!(read_all(&stream, room).await.unwrap(), b"hello");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_end_follows_data_that_was_read_before_it_came() {
+    block_on(async {
+        for_each(ROOMS, async |room, stream, mut peer| {
+            peer.write_all(b"hello").unwrap();
+            let mut buf = vec![0; room];
+            let mut read = Vec::new();
+            while read.len() < 5 {
+                let count = stream.read(&mut buf).await.unwrap();
+                read.extend_from_slice(&buf[..count]);
+            }
+            assert_eq!(read, b"hello");
+            close_when_delivered(peer).await;
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_end_without_data_is_seen() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            drop(peer);
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn the_end_is_read_again_and_again() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            assert_eq!(read_all(&stream, 64).await.unwrap(), b"hello");
+            let mut buf = [0; 8];
+            for _ in 0..3 {
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
+                assert_eq!(stream.peek(&mut buf).await.unwrap(), 0);
+                stream.readable().await.unwrap();
+                assert_eq!(stream.try_read(&mut buf).unwrap(), 0);
+                assert_eq!(AsyncReadExt::read(&mut stream, &mut buf).await.unwrap(), 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_peeked_at_is_there_to_be_read() {
+    block_on(async {
+        for_each(ROOMS, async |room, stream, mut peer| {
+            peer.write_all(b"hello").unwrap();
+            close_when_delivered(peer).await;
+            let mut buf = vec![0; room];
+            for _ in 0..2 {
+                let count = stream.peek(&mut buf).await.unwrap();
+                assert_eq!(buf[..count], b"hello"[..room.min(5)]);
+            }
+            assert_eq!(read_all(&stream, room).await.unwrap(), b"hello");
+            assert_eq!(stream.peek(&mut buf).await.unwrap(), 0);
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_peek_waits_for_data() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut buf = [0; 8];
+            let peek = async { stream.peek(&mut buf).await.unwrap() };
+            let write = async {
+                settle().await;
+                peer.write_all(b"hello").unwrap();
+            };
+            assert_eq!(join(peek, write).await.0, 5);
+        }
+    });
+}
+
+#[test]
+fn an_answer_can_be_read_after_shutting_down_for_writing() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let answering = thread::spawn(move || {
+                let mut question = Vec::new();
+                peer.read_to_end(&mut question).unwrap();
+                peer.write_all(&question).unwrap();
+            });
+            stream.write_all(b"question").await.unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(read_all(&stream, 64).await.unwrap(), b"question");
+            answering.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn closing_is_shutting_down_for_writing() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            stream.write_all(b"question").await.unwrap();
+            stream.close().await.unwrap();
+            let mut question = String::new();
+            peer.read_to_string(&mut question).unwrap();
+            assert_eq!(question, "question");
+            peer.write_all(b"answer").unwrap();
+            drop(peer);
+            assert_eq!(read_all(&stream, 64).await.unwrap(), b"answer");
+            let error = stream.write(b"more").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+    });
+}
+
+#[test]
+fn shutting_down_can_be_repeated_even_when_the_connection_is_gone() {
+    block_on(async {
+        for (mut stream, peer) in pairs().await {
+            for how in [Shutdown::Write, Shutdown::Write, Shutdown::Both] {
+                stream.shutdown(how).unwrap();
+                stream.close().await.unwrap();
+            }
+            drop(peer);
+            settle().await;
+            for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
+                stream.shutdown(how).unwrap();
+            }
+            stream.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn shutting_down_for_reading_ends_a_read_that_waits() {
+    block_on(async {
+        for (stream, _peer) in pairs().await {
+            let mut buf = [0; 8];
+            let shutdown = async {
+                settle().await;
+                stream.shutdown(Shutdown::Read).unwrap();
+            };
+            assert_eq!(join(stream.read(&mut buf), shutdown).await.0.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn dropping_the_write_half_ends_what_the_peer_reads() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (mut reader, mut writer) = stream.into_split();
+            writer.write_all(b"question").await.unwrap();
+            drop(writer);
+            let mut question = String::new();
+            peer.read_to_string(&mut question).unwrap();
+            assert_eq!(question, "question");
+            peer.write_all(b"answer").unwrap();
+            drop(peer);
+            let mut answer = String::new();
+            reader.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer, "answer");
+        }
+    });
+}
+
+#[test]
+fn forgetting_the_write_half_leaves_the_connection_open() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (reader, writer) = stream.into_split();
+            writer.forget();
+            assert_eq!(reader.as_ref().write(b"still here").await.unwrap(), 10);
+            drop(reader);
+            let mut heard = String::new();
+            peer.read_to_string(&mut heard).unwrap();
+            assert_eq!(heard, "still here");
+        }
+    });
+}
+
+#[test]
+fn dropping_the_read_half_leaves_the_write_half_working() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (reader, mut writer) = stream.into_split();
+            drop(reader);
+            writer.write_all(b"hello").await.unwrap();
+            drop(writer);
+            let mut heard = String::new();
+            peer.read_to_string(&mut heard).unwrap();
+            assert_eq!(heard, "hello");
+        }
+    });
+}
+
+#[test]
+fn reunited_halves_are_the_stream_again() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (reader, writer) = stream.into_split();
+            let (reader, writer) = writer.reunite(reader).unwrap().into_split();
+            let mut stream = reader.reunite(writer).unwrap();
+            // Neither of the write halves shut anything down when it went.
+            stream.write_all(b"question").await.unwrap();
+            let mut question = [0; 8];
+            peer.read_exact(&mut question).unwrap();
+            assert_eq!(question, *b"question");
+            peer.write_all(b"answer").unwrap();
+            drop(peer);
+            assert_eq!(read_all(&stream, 64).await.unwrap(), b"answer");
+        }
+    });
+}
+
+#[test]
+fn halves_of_two_streams_are_given_back() {
+    block_on(async {
+        let (one, mut one_peer) = accepted().await;
+        let (two, mut two_peer) = connected().await;
+        let (one_reader, one_writer) = one.into_split();
+        let (two_reader, two_writer) = two.into_split();
+        let error = one_reader.reunite(two_writer).unwrap_err();
+        assert!(error.to_string().contains("different streams"), "{error}");
+        let one = error.0.reunite(one_writer).unwrap();
+        let two = error.1.reunite(two_reader).unwrap();
+        for (stream, peer) in [(one, &mut one_peer), (two, &mut two_peer)] {
+            assert_eq!(stream.write(b"whole").await.unwrap(), 5);
+            let mut heard = [0; 5];
+            peer.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, *b"whole");
+        }
+    });
+}
+
+/// How much the tests of bulk transfers send. Several times what the kernel keeps for a connection
+/// (`tcp_wmem` and `tcp_rmem` of `tcp(7)`: 4 and 6 MiB at the most), so that a writer has to wait.
+const BULK: usize = 16 << 20;
+
+#[test]
+fn both_ends_may_be_full_at_once() {
+    block_on(async {
+        let (one, peer) = accepted().await;
+        let two = TcpStream::try_from(peer).unwrap();
+        let (there, back) = (pattern(BULK, 1), pattern(BULK, 2));
+
+        let fill = async |stream: &TcpStream, bytes: &[u8]| {
+            stream.writable().await.unwrap();
+            let mut sent = 0;
+            loop {
+                match stream.try_write(&bytes[sent..sent + (1 << 14)]) {
+                    Ok(count) => sent += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break sent,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        // Neither end reads before both are full.
+        let sent_there = fill(&one, &there).await;
+        let sent_back = fill(&two, &back).await;
+        assert!(sent_there < BULK && sent_back < BULK);
+
+        let write = async |mut stream: &TcpStream, bytes: &[u8]| {
+            stream.write_all(bytes).await.unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+        };
+        let (_, _, at_two, at_one) = futures::join!(
+            write(&one, &there[sent_there..]),
+            write(&two, &back[sent_back..]),
+            read_all(&two, 1 << 16),
+            read_all(&one, 1 << 16),
+        );
+        assert!(at_two.unwrap() == there);
+        assert!(at_one.unwrap() == back);
+    });
+}
+
+#[test]
+fn halves_work_in_two_tasks() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let echo = thread::spawn(move || io::copy(&mut peer.try_clone().unwrap(), &mut peer));
+            let bytes = pattern(1 << 20, 3);
+            let (mut reader, mut writer) = stream.into_split();
+            let sent = bytes.clone();
+            let writing = glassfrog::spawn(async move { writer.write_all(&sent).await });
+            let reading = glassfrog::spawn(async move {
+                let mut all = Vec::new();
+                reader.read_to_end(&mut all).await.map(|_| all)
+            });
+            writing.await.unwrap().unwrap();
+            assert!(reading.await.unwrap().unwrap() == bytes);
+            assert_eq!(echo.join().unwrap().unwrap(), 1 << 20);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_sends_single_bytes_is_understood() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let bytes = pattern(2000, 4);
+            let sent = bytes.clone();
+            let sending = thread::spawn(move || {
+                peer.set_nodelay(true).unwrap();
+                for byte in sent {
+                    peer.write_all(&[byte]).unwrap();
+                }
+            });
+            assert_eq!(read_all(&stream, 64).await.unwrap(), bytes);
+            sending.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_never_answers_is_left_to_the_timeout() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut buf = [0; 8];
+            let short = Duration::from_millis(5);
+            timeout(short, stream.read(&mut buf)).await.unwrap_err();
+            timeout(short, stream.readable()).await.unwrap_err();
+            let mut borrowed = &stream;
+            let poll_read = AsyncReadExt::read(&mut borrowed, &mut buf);
+            timeout(short, poll_read).await.unwrap_err();
+            // Nothing was lost on the way.
+            peer.write_all(b"at last").unwrap();
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 7);
+        }
+    });
+}
+
+#[test]
+fn an_answer_without_end_is_read_up_to_the_bound() {
+    const BOUND: usize = 1 << 20;
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let sending = thread::spawn(move || while peer.write_all(&[b'x'; 4096]).is_ok() {});
+            let mut read = Vec::new();
+            let mut bounded = (&stream).take(BOUND as u64);
+            assert_eq!(bounded.read_to_end(&mut read).await.unwrap(), BOUND);
+            assert!(read.iter().all(|&byte| byte == b'x'));
+            drop(stream);
+            sending.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_task_cannot_keep_a_flooded_socket_and_the_loop_to_itself() {
+    let flooding = block_on(async {
+        let (stream, mut peer) = accepted().await;
+        let flooding = thread::spawn(move || while peer.write_all(&[0; 1 << 16]).is_ok() {});
+        let _reading = glassfrog::spawn(async move {
+            while stream.read(&mut [0; 16]).await.is_ok_and(|count| count > 0) {}
+        });
+        // This one gets its turns, though the reader is always ready.
+        settle().await;
+        flooding
+    });
+    flooding.join().unwrap();
+}
+
+#[test]
+fn vectored_reads_and_writes_move_the_buffers_in_order() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let written = [&b"he"[..], b"", b"llo"].map(IoSlice::new);
+            assert_eq!(stream.write_vectored(&written).await.unwrap(), 5);
+            assert_eq!(stream.try_write_vectored(&written).unwrap(), 5);
+            let mut heard = [0; 10];
+            peer.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, *b"hellohello");
+
+            for _ in 0..2 {
+                peer.write_all(b"hello").unwrap();
+            }
+            close_when_delivered(peer).await;
+            let (mut head, mut none, mut tail) = ([0; 2], [0; 0], [0; 3]);
+            let mut bufs = [&mut head[..], &mut none, &mut tail].map(IoSliceMut::new);
+            assert_eq!(stream.read_vectored(&mut bufs).await.unwrap(), 5);
+            assert_eq!((&head, &tail), (b"he", b"llo"));
+            let (mut head, mut tail) = ([0; 3], [0; 8]);
+            let mut bufs = [&mut head[..], &mut tail].map(IoSliceMut::new);
+            assert_eq!(stream.try_read_vectored(&mut bufs).unwrap(), 5);
+            assert_eq!((&head, &tail[..2]), (b"hel", &b"lo"[..]));
+            let mut bufs = [&mut head[..], &mut tail].map(IoSliceMut::new);
+            assert_eq!(stream.read_vectored(&mut bufs).await.unwrap(), 0);
+        }
+    });
+}
+
+/// More buffers than the kernel takes in one call (`IOV_MAX`, 1024).
+const MANY_BUFFERS: usize = 3000;
+
+#[test]
+fn a_write_of_more_buffers_than_one_call_takes_does_not_wait_for_room() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let bytes = pattern(MANY_BUFFERS, 5);
+            let mut sent = 0;
+            while sent < bytes.len() {
+                let rest: Vec<_> = bytes[sent..].chunks(1).map(IoSlice::new).collect();
+                sent += stream.write_vectored(&rest).await.unwrap();
+            }
+            let mut heard = vec![0; MANY_BUFFERS];
+            peer.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, bytes);
+        }
+    });
+}
+
+#[test]
+fn a_read_into_more_buffers_than_one_call_takes_leaves_nothing_behind() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let bytes = pattern(MANY_BUFFERS, 6);
+            peer.write_all(&bytes).unwrap();
+            let mut read = Vec::new();
+            while read.len() < bytes.len() {
+                let mut buf = [0; MANY_BUFFERS];
+                let mut bufs: Vec<_> = buf.chunks_mut(1).map(IoSliceMut::new).collect();
+                let count = stream.read_vectored(&mut bufs).await.unwrap();
+                read.extend_from_slice(&buf[..count]);
+            }
+            assert_eq!(read, bytes);
+        }
+    });
+}
+
+#[test]
+fn empty_buffers_in_front_do_not_hide_those_behind() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let mut bufs = vec![IoSlice::new(&[]); MANY_BUFFERS];
+            bufs.push(IoSlice::new(b"hello"));
+            assert_eq!(stream.write_vectored(&bufs).await.unwrap(), 5);
+            let mut heard = [0; 5];
+            peer.read_exact(&mut heard).unwrap();
+            peer.write_all(&heard).unwrap();
+            let mut buf = [0; 8];
+            let mut bufs: Vec<_> = (0..MANY_BUFFERS)
+                .map(|_| IoSliceMut::new(&mut []))
+                .collect();
+            bufs.push(IoSliceMut::new(&mut buf));
+            assert_eq!(stream.read_vectored(&mut bufs).await.unwrap(), 5);
+            assert_eq!(buf, *b"hello\0\0\0");
+        }
+    });
+}
+
+/// Asserts that something would have to wait.
+#[track_caller]
+fn assert_would_block<T: std::fmt::Debug>(result: io::Result<T>) {
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn trying_to_read_finds_what_has_been_announced() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut buf = [0; 8];
+            assert_would_block(stream.try_read(&mut buf));
+            assert_would_block(stream.try_read_vectored(&mut [IoSliceMut::new(&mut buf)]));
+            peer.write_all(b"hello").unwrap();
+            stream.readable().await.unwrap();
+            assert_eq!(stream.try_read(&mut buf).unwrap(), 5);
+            assert_would_block(stream.try_read(&mut buf));
+            drop(peer);
+            stream.readable().await.unwrap();
+            for _ in 0..2 {
+                assert_eq!(stream.try_read(&mut buf).unwrap(), 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn trying_to_write_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            stream.writable().await.unwrap();
+            let mut sent = 0;
+            loop {
+                match stream.try_write(&[b'x'; 1 << 16]) {
+                    Ok(count) => sent += count,
+                    Err(error) => break assert_would_block::<()>(Err(error)),
+                }
+            }
+            assert_would_block(stream.try_write(b"x"));
+            assert_would_block(stream.try_write_vectored(&[IoSlice::new(b"x")]));
+            let emptying = thread::spawn(move || {
+                let mut all = Vec::new();
+                peer.read_to_end(&mut all).unwrap();
+                all.len()
+            });
+            sent += loop {
+                stream.writable().await.unwrap();
+                match stream.try_write(b"x") {
+                    Ok(count) => break count,
+                    Err(error) => assert_would_block::<()>(Err(error)),
+                }
+            };
+            drop(stream);
+            assert_eq!(emptying.join().unwrap(), sent);
+        }
+    });
+}
+
+#[test]
+fn an_accepted_stream_can_be_written_to_at_once() {
+    block_on(async {
+        let (stream, mut peer) = accepted().await;
+        assert_eq!(stream.try_write(b"hello").unwrap(), 5);
+        peer.read_exact(&mut [0; 5]).unwrap();
+    });
+}
+
+#[test]
+fn empty_buffers_neither_wait_nor_take_anything() {
+    block_on(async {
+        for (mut stream, mut peer) in pairs().await {
+            let nothing: &mut [IoSliceMut<'_>] = &mut [];
+            // Before anything has come ...
+            assert_eq!(stream.try_read(&mut []).unwrap(), 0);
+            assert_eq!(stream.try_write(&[]).unwrap(), 0);
+            assert_eq!(stream.try_read_vectored(nothing).unwrap(), 0);
+            assert_eq!(stream.try_write_vectored(&[]).unwrap(), 0);
+            assert_eq!(stream.peek(&mut []).await.unwrap(), 0);
+            assert_eq!(TcpStream::read(&stream, &mut []).await.unwrap(), 0);
+            assert_eq!(TcpStream::write(&stream, &[]).await.unwrap(), 0);
+            assert_eq!(AsyncReadExt::read(&mut stream, &mut []).await.unwrap(), 0);
+            assert_eq!(AsyncWriteExt::write(&mut stream, &[]).await.unwrap(), 0);
+            assert_eq!(stream.read_vectored(nothing).await.unwrap(), 0);
+            assert_eq!(stream.write_vectored(&[]).await.unwrap(), 0);
+            // ... and when something is there.
+            peer.write_all(b"hello").unwrap();
+            stream.readable().await.unwrap();
+            assert_eq!(TcpStream::read(&stream, &mut []).await.unwrap(), 0);
+            assert_eq!(stream.peek(&mut []).await.unwrap(), 0);
+            assert_eq!(TcpStream::read(&stream, &mut [0; 8]).await.unwrap(), 5);
+        }
+    });
+}
+
+#[test]
+fn options_are_kept() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            for nodelay in [true, false] {
+                stream.set_nodelay(nodelay).unwrap();
+                assert_eq!(stream.nodelay().unwrap(), nodelay);
+            }
+            for ttl in [7, 64] {
+                stream.set_ttl(ttl).unwrap();
+                assert_eq!(stream.ttl().unwrap(), ttl);
+            }
+            assert!(stream.take_error().unwrap().is_none());
+            assert_eq!(stream.peer_addr().unwrap(), peer.local_addr().unwrap());
+            assert_eq!(stream.local_addr().unwrap(), peer.peer_addr().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_hundred_conversations_do_not_mix() {
+    block_on(async {
+        let talks = (0..100).map(async |number| {
+            let (stream, peer) = accepted().await;
+            let peer = TcpStream::try_from(peer).unwrap();
+            let bytes = pattern(10_000, number);
+            let write = async {
+                let mut peer = peer;
+                peer.write_all(&bytes).await.unwrap();
+            };
+            let (read, ()) = join(read_all(&stream, 1000), write).await;
+            assert!(read.unwrap() == bytes);
+        });
+        join_all(talks).await;
+    });
+}

@@ -1,0 +1,409 @@
+//! Who is woken, when several wait for one socket.
+
+use crate::support::{accepted, block_on, pairs, settle};
+use futures::future::{abortable, join_all};
+use futures::task::{ArcWake, waker};
+use futures::{AsyncRead, AsyncReadExt};
+use glassfrog::net::TcpStream;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Counter {
+    fn new() -> Arc<Counter> {
+        Arc::default()
+    }
+
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl ArcWake for Counter {
+    fn wake_by_ref(this: &Arc<Counter>) {
+        this.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Polls a future once, on behalf of `counter`.
+fn poll_for<F: Future>(counter: &Arc<Counter>, future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&waker(Arc::clone(counter))))
+}
+
+/// Reads by the poll method once, on behalf of `counter`.
+fn poll_read_for(counter: &Arc<Counter>, mut stream: &TcpStream) -> Poll<io::Result<usize>> {
+    let waker = waker(Arc::clone(counter));
+    Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut [0; 1])
+}
+
+/// Runs a future and counts its polls.
+async fn counted<F: Future>(polls: &Cell<usize>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Fills a stream until it takes no more.
+async fn fill(stream: &TcpStream) {
+    stream.writable().await.unwrap();
+    while stream.try_write(&[0; 1 << 16]).is_ok() {}
+}
+
+/// Has eight tasks wait, drops the first, lets `happen` what they wait for, and joins the others.
+async fn eight_wait<W, F>(stream: TcpStream, wait: W, happen: impl AsyncFnOnce())
+where
+    W: Fn(Rc<TcpStream>) -> F,
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let stream = Rc::new(stream);
+    let waiting = Rc::new(Cell::new(0));
+    let (first, handle) = abortable(wait(Rc::clone(&stream)));
+    let first = glassfrog::spawn(first);
+    let others: Vec<_> = (0..7)
+        .map(|_| {
+            let (wait, waiting) = (wait(Rc::clone(&stream)), Rc::clone(&waiting));
+            glassfrog::spawn(async move { counted(&waiting, wait).await })
+        })
+        .collect();
+    settle().await;
+    assert_eq!(waiting.get(), 7);
+    handle.abort();
+    assert!(first.await.unwrap().is_err());
+    happen().await;
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    // Each was woken once, and found what it had waited for.
+    assert_eq!(waiting.get(), 14);
+}
+
+#[test]
+fn all_who_wait_to_read_are_woken_if_the_first_gives_up() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let readable = |stream: Rc<TcpStream>| async move { stream.readable().await };
+            eight_wait(stream, readable, async || peer.write_all(b"x").unwrap()).await;
+        }
+    });
+}
+
+#[test]
+fn all_who_peek_are_woken_if_the_first_gives_up() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let peek = |stream: Rc<TcpStream>| async move {
+                assert_eq!(stream.peek(&mut [0; 8]).await?, 1);
+                Ok(())
+            };
+            eight_wait(stream, peek, async || peer.write_all(b"x").unwrap()).await;
+        }
+    });
+}
+
+#[test]
+fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            fill(&stream).await;
+            let writable = |stream: Rc<TcpStream>| async move { stream.writable().await };
+            eight_wait(stream, writable, async || {
+                let mut buf = vec![0; 1 << 16];
+                peer.set_nonblocking(true).unwrap();
+                // What is under way comes while others run.
+                for _ in 0..100 {
+                    while peer.read(&mut buf).is_ok() {}
+                    settle().await;
+                }
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn all_who_wait_learn_of_the_end() {
+    block_on(async {
+        for (stream, peer) in pairs().await {
+            let read = |stream: Rc<TcpStream>| async move {
+                assert_eq!(stream.read(&mut [0; 8]).await?, 0);
+                Ok(())
+            };
+            eight_wait(stream, read, async || drop(peer)).await;
+        }
+    });
+}
+
+#[test]
+fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
+    const TASKS: usize = 20;
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let stream = Rc::new(stream);
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let stream = Rc::clone(&stream);
+                    glassfrog::spawn(async move {
+                        let mut byte = [0];
+                        AsyncReadExt::read_exact(&mut &*stream, &mut byte)
+                            .await
+                            .unwrap();
+                        byte[0]
+                    })
+                })
+                .collect();
+            settle().await;
+            let sent: Vec<u8> = (0..TASKS as u8).collect();
+            for byte in &sent {
+                peer.write_all(&[*byte]).unwrap();
+                settle().await;
+            }
+            let mut read: Vec<_> = join_all(tasks)
+                .await
+                .into_iter()
+                .map(Result::unwrap)
+                .collect();
+            read.sort_unstable();
+            assert_eq!(read, sent);
+        }
+    });
+}
+
+#[test]
+fn a_waker_that_is_given_up_has_been_woken() {
+    /// How many wakers a direction keeps at most, as the stream's documentation says.
+    const KEPT: usize = 8;
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let counters: Vec<_> = (0..100).map(|_| Counter::new()).collect();
+            for counter in &counters {
+                assert!(poll_read_for(counter, &stream).is_pending());
+                let is_kept = |counter: &&Arc<Counter>| Arc::strong_count(counter) > 1;
+                assert!(counters.iter().filter(is_kept).count() <= KEPT);
+            }
+            let kept = |counter: &&Arc<Counter>| counter.wakes() == 0;
+            assert!((1..=KEPT).contains(&counters.iter().filter(kept).count()));
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert!(counters.iter().all(|counter| counter.wakes() == 1));
+        }
+    });
+}
+
+#[test]
+fn one_task_that_polls_again_and_again_takes_one_place() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let one = Counter::new();
+            let waker = waker(Arc::clone(&one));
+            let mut cx = Context::from_waker(&waker);
+            for _ in 0..100 {
+                assert!(
+                    Pin::new(&mut &stream)
+                        .poll_read(&mut cx, &mut [0; 1])
+                        .is_pending()
+                );
+            }
+            assert_eq!(one.wakes(), 0);
+            // One is `one`, one is `waker`, one is the socket's.
+            assert_eq!(Arc::strong_count(&one), 3);
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!(one.wakes(), 1);
+        }
+    });
+}
+
+#[test]
+fn the_two_directions_wake_separately() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            fill(&stream).await;
+            let (reader, writer) = (Counter::new(), Counter::new());
+            let mut readable = pin!(stream.readable());
+            let mut writable = pin!(stream.writable());
+            assert!(poll_for(&reader, readable.as_mut()).is_pending());
+            assert!(poll_for(&writer, writable.as_mut()).is_pending());
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!((reader.wakes(), writer.wakes()), (1, 0));
+            assert!(poll_for(&reader, readable.as_mut()).is_ready());
+            assert!(poll_for(&writer, writable.as_mut()).is_pending());
+        }
+    });
+}
+
+#[test]
+fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (first, last) = (Counter::new(), Counter::new());
+            let mut readable = pin!(stream.readable());
+            assert!(poll_for(&first, readable.as_mut()).is_pending());
+            assert!(poll_for(&last, readable.as_mut()).is_pending());
+            assert_eq!(Arc::strong_count(&first), 1);
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!((first.wakes(), last.wakes()), (0, 1));
+        }
+    });
+}
+
+#[test]
+fn a_wait_that_is_dropped_keeps_no_waker() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let counters = [(); 10].map(|()| Counter::new());
+            let mut waits: Vec<_> = counters
+                .iter()
+                .map(|counter| {
+                    let mut wait = Box::pin(stream.readable());
+                    assert!(poll_for(counter, wait.as_mut()).is_pending());
+                    wait
+                })
+                .collect();
+            // The first, one in the middle, the last.
+            for dropped in [9, 4, 0] {
+                drop(waits.remove(dropped));
+            }
+            for (number, counter) in counters.iter().enumerate() {
+                let waits = ![9, 4, 0].contains(&number);
+                assert_eq!(Arc::strong_count(counter), 1 + usize::from(waits));
+            }
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            for (number, counter) in counters.iter().enumerate() {
+                let waited = ![9, 4, 0].contains(&number);
+                assert_eq!(counter.wakes(), usize::from(waited));
+            }
+        }
+    });
+}
+
+/// Calls a closure when it is woken.
+struct Calling<F>(F);
+
+impl<F: Fn() + Send + Sync> ArcWake for Calling<F> {
+    fn wake_by_ref(this: &Arc<Calling<F>>) {
+        (this.0)();
+    }
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_the_others_asleep() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let (before, after) = (Counter::new(), Counter::new());
+            let panicking = waker(Arc::new(Calling(|| panic!("this waker always does"))));
+            let mut first = pin!(stream.readable());
+            let mut second = pin!(stream.readable());
+            let mut third = pin!(stream.readable());
+            assert!(poll_for(&before, first.as_mut()).is_pending());
+            assert!(
+                second
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&panicking))
+                    .is_pending()
+            );
+            assert!(poll_for(&after, third.as_mut()).is_pending());
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!((before.wakes(), after.wakes()), (1, 1));
+        }
+    });
+}
+
+#[test]
+fn a_waker_may_use_the_socket_that_wakes_it() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let stream = Arc::new(stream);
+            let calls = Counter::new();
+            let calling = {
+                let (stream, calls) = (Arc::clone(&stream), Arc::clone(&calls));
+                waker(Arc::new(Calling(move || {
+                    assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
+                    stream.try_read(&mut [0; 8]).unwrap_err();
+                    // Waits again, which takes every lock that there is.
+                    assert!(poll_for(&calls, pin!(stream.readable())).is_pending());
+                    assert!(format!("{stream:?}").contains("TcpStream"));
+                    calls.0.fetch_add(1, Ordering::SeqCst);
+                })))
+            };
+            let mut readable = pin!(stream.readable());
+            assert!(
+                readable
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&calling))
+                    .is_pending()
+            );
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!(calls.wakes(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_waker_may_hold_the_last_reference_to_the_socket_that_wakes_it() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let stream = Arc::new(stream);
+            let holding = {
+                let stream = Arc::clone(&stream);
+                // The call does nothing; it is the drop after it that counts.
+                waker(Arc::new(Calling(move || drop(Arc::clone(&stream)))))
+            };
+            let mut cx = Context::from_waker(&holding);
+            assert!(
+                Pin::new(&mut &*stream)
+                    .poll_read(&mut cx, &mut [0; 1])
+                    .is_pending()
+            );
+            drop((holding, stream));
+            peer.write_all(b"x").unwrap();
+            settle().await;
+            // With the byte unread, what comes of the close may be a reset.
+            assert_ended(&mut peer);
+        }
+    });
+}
+
+/// Asserts that the other end has been closed.
+fn assert_ended(peer: &mut net::TcpStream) {
+    match peer.read(&mut [0; 8]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn waiting_does_not_poll() {
+    block_on(async {
+        let (stream, mut peer) = accepted().await;
+        let polls = Rc::new(Cell::new(0));
+        let reading = {
+            let polls = Rc::clone(&polls);
+            glassfrog::spawn(async move { counted(&polls, stream.read(&mut [0; 8])).await })
+        };
+        // Somebody else is busy.
+        settle().await;
+        assert_eq!(polls.get(), 1);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), 1);
+        assert_eq!(polls.get(), 2);
+    });
+}

@@ -1,0 +1,304 @@
+//! What the system sees of a runtime: its files, its memory, and whether it sleeps. On Linux,
+//! which shows it in `/proc`.
+
+use crate::support::{Files, accepted, child, open_files, park_on, settle, watchdog};
+use crate::task_probes::{poll_with, until};
+use futures::channel::oneshot;
+use futures::stream::FuturesUnordered;
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::LocalSpawner;
+use glassfrog::time::{sleep, timeout};
+use glassfrog::{Handle, Runtime, spawn};
+use socket2::SockRef;
+use std::cell::OnceCell;
+use std::fs;
+use std::future::{pending, poll_fn};
+use std::net;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any test.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// The directory under `/proc` that shows this thread.
+fn this_thread() -> String {
+    let link = fs::read_link("/proc/thread-self").unwrap();
+    format!("/proc/{}", link.display())
+}
+
+/// Whether a thread sleeps (`proc(5)`, the state in `stat`).
+fn sleeps(thread: &str) -> bool {
+    let stat = fs::read_to_string(format!("{thread}/stat")).unwrap();
+    // After the name, which is in brackets and may contain anything.
+    stat.rsplit_once(") ").unwrap().1.starts_with('S')
+}
+
+/// How often a thread has gone to sleep, and how many ticks of the processor it has used.
+fn activity(thread: &str) -> (u64, u64) {
+    let status = fs::read_to_string(format!("{thread}/status")).unwrap();
+    let switches = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .unwrap();
+    let stat = fs::read_to_string(format!("{thread}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    // `utime` and `stime`, the 14th and 15th; the state is the 3rd.
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+    (switches.trim().parse().unwrap(), ticks(14) + ticks(15))
+}
+
+/// How much memory this process has in use, in KiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_loop_with_nothing_to_do_sleeps() {
+    let _watchdog = watchdog();
+    let (idle, has_idled) = oneshot::channel::<()>();
+    let (parked, will_park) = std_mpsc::channel();
+    let thread = thread::spawn(move || {
+        glassfrog::block_on(async {
+            for _ in 0..100 {
+                let (stream, peer) = accepted().await;
+                drop(spawn(async move {
+                    let _peer = peer;
+                    stream.read(&mut [0]).await.map(drop)
+                }));
+            }
+            drop(spawn(sleep(FAR)));
+            drop(spawn(timeout(FAR, pending::<()>())));
+            settle().await;
+            parked.send(this_thread()).unwrap();
+            has_idled.await.unwrap();
+        });
+    });
+    let its = will_park.recv().unwrap();
+    while !sleeps(&its) {
+        thread::yield_now();
+    }
+    let (switches, ticks) = activity(&its);
+    thread::sleep(Duration::from_secs(1));
+    let (switches_later, ticks_later) = activity(&its);
+    assert!(sleeps(&its));
+    // It may have slept on a lock above; a busy loop sleeps never, or a thousand times.
+    assert!(
+        switches_later - switches <= 3,
+        "it woke up {}",
+        switches_later - switches
+    );
+    assert!(
+        ticks_later - ticks <= 3,
+        "it ran for {} ticks",
+        ticks_later - ticks
+    );
+    idle.send(()).unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
+    let _watchdog = watchdog();
+    /// What another thread does.
+    type Deed = Box<dyn FnOnce() + Send>;
+    /// Makes one by which the sender is used or dropped.
+    type MakeDeed = fn(oneshot::Sender<()>) -> Deed;
+    let deeds: [(&str, MakeDeed); 6] = [
+        ("a wake", |done| Box::new(move || done.send(()).unwrap())),
+        ("a new task", |done| {
+            let handle = Handle::current();
+            Box::new(move || drop(handle.spawn(async move { done.send(()).unwrap() })))
+        }),
+        ("a new task to be built", |done| {
+            let handle = Handle::current();
+            Box::new(move || {
+                drop(handle.spawn_with(|| async move { done.send(()).unwrap() }));
+            })
+        }),
+        ("a handle dropped", |done| {
+            // Its output is dropped by the loop, and the sender with it: the other end hears.
+            let task = spawn(async move { (done, Rc::new(())) });
+            Box::new(move || drop(task))
+        }),
+        ("a sleep that is begun", |done| {
+            let nap = sleep(Duration::from_millis(1));
+            Box::new(move || {
+                park_on(nap);
+                done.send(()).unwrap();
+            })
+        }),
+        ("a byte", |done| {
+            let (ours, mut peer) = crate::support::plain();
+            let stream = TcpStream::try_from(ours).unwrap();
+            drop(spawn(async move {
+                stream.readable().await.unwrap();
+                done.send(()).unwrap();
+            }));
+            Box::new(move || {
+                std::io::Write::write_all(&mut peer, b"!").unwrap();
+                // Kept open, or its end would do as well as the byte.
+                thread::park();
+            })
+        }),
+    ];
+    for (what, deed) in deeds {
+        println!("{what}");
+        let (done, has_been_done) = oneshot::channel();
+        glassfrog::block_on(async {
+            let mut far = pin!(sleep(FAR));
+            assert!(poll_with(&mut far, Waker::noop()).is_pending());
+            let deed = deed(done);
+            settle().await;
+            let the_loop = this_thread();
+            let thread = thread::spawn(move || {
+                while !sleeps(&the_loop) {
+                    thread::yield_now();
+                }
+                deed();
+            });
+            // Either is the word: what was dropped says so too.
+            let _word = has_been_done.await;
+            thread.thread().unpark();
+            thread.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn what_outlives_a_runtime_keeps_no_file_open() {
+    child(Files::Same, || {
+        let before = open_files();
+        let runtime = Runtime::new().unwrap();
+        assert!(open_files() > before);
+        let (wakers, waker) = std_mpsc::channel();
+        let kept = runtime.block_on(async {
+            let theirs = wakers.clone();
+            drop(spawn(poll_fn(move |cx| {
+                theirs.send(cx.waker().clone()).unwrap();
+                Poll::<()>::Pending
+            })));
+            let (stream, peer) = accepted().await;
+            let local = spawn(async move {
+                let _peer = peer;
+                stream.read(&mut [0]).await.map(drop)
+            });
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let remote = Handle::current().spawn(async move { listener.accept().await.map(drop) });
+            let mut nap = sleep(FAR);
+            assert!(poll_with(&mut nap, Waker::noop()).is_pending());
+            settle().await;
+            poll_fn(|cx| {
+                wakers.send(cx.waker().clone()).unwrap();
+                Poll::Ready(())
+            })
+            .await;
+            (
+                Handle::current(),
+                LocalSpawner::current(),
+                local,
+                remote,
+                nap,
+            )
+        });
+        let handle = runtime.handle();
+        drop(runtime);
+        let wakers: Vec<Waker> = waker.try_iter().collect();
+        assert_eq!(wakers.len(), 2);
+        assert_eq!(open_files(), before);
+        drop((kept, handle, wakers));
+        assert_eq!(open_files(), before);
+        // Neither does a nested or a panicking one.
+        glassfrog::block_on(async { drop(Runtime::new()) });
+        let panics = || glassfrog::block_on(async { panic!("with a runtime around it") });
+        assert!(
+            std::panic::catch_unwind(panics)
+                .map(|()| "no panic")
+                .is_err()
+        );
+        assert_eq!(open_files(), before);
+    })
+    .finish();
+}
+
+#[test]
+fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
+    /// Enough for a leak of some hundred bytes a runtime to show.
+    const RUNTIMES: usize = 10_000;
+    /// As many make the allocator and the kernel's tables as large as they will be.
+    const WARM_UP: usize = 500;
+    /// Far below what one leaked task a runtime makes.
+    const TOLERANCE: u64 = 1024;
+
+    async fn everything_pending(addr: net::SocketAddr) {
+        let stream = Arc::new(TcpStream::connect(addr).await.unwrap());
+        let same = Arc::clone(&stream);
+        let reader = spawn(async move { same.read(&mut [0]).await.map(drop) });
+        drop(spawn(async move { stream.readable().await }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        drop(spawn(async move {
+            let mut incoming = listener.incoming();
+            futures::StreamExt::next(&mut incoming).await.map(drop)
+        }));
+        drop(spawn(timeout(FAR, reader)));
+        drop(spawn(sleep(FAR)));
+        let (first, second) = (oneshot::channel::<()>(), oneshot::channel::<()>());
+        drop(spawn(async move {
+            let _other = first.0;
+            second.1.await
+        }));
+        drop(spawn(async move {
+            let _other = second.0;
+            first.1.await
+        }));
+        let remote = Handle::current().spawn(pending::<()>());
+        drop(Handle::current().spawn(remote));
+        let set: FuturesUnordered<_> = (0..3).map(|_| spawn(pending::<()>())).collect();
+        drop(spawn(futures::StreamExt::collect::<Vec<_>>(set)));
+        // A task that holds its own waker, and one with an output that nobody takes.
+        let own = OnceCell::new();
+        drop(spawn(poll_fn(move |cx| {
+            own.get_or_init(|| cx.waker().clone());
+            Poll::<()>::Pending
+        })));
+        drop(spawn(async {
+            let _kept = spawn(async { vec![0_u8; 100] });
+            pending::<()>().await;
+        }));
+        let ran = Rc::new(());
+        let theirs = Rc::clone(&ran);
+        drop(spawn(async move { drop(theirs) }));
+        until(|| Rc::strong_count(&ran) == 1).await;
+    }
+
+    child(Files::AtMost(64), || {
+        let peers = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = peers.local_addr().unwrap();
+        let mut before = (0, 0);
+        for count in 0..WARM_UP + RUNTIMES {
+            if count == WARM_UP {
+                before = (open_files(), resident());
+            }
+            glassfrog::block_on(everything_pending(addr));
+            // Broken off, so that thousands of closed connections do not use up the ports.
+            let (peer, _) = peers.accept().unwrap();
+            SockRef::from(&peer)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+        let after = (open_files(), resident());
+        assert_eq!(after.0, before.0);
+        assert!(after.1 <= before.1 + TOLERANCE, "{before:?} {after:?}");
+    })
+    .finish();
+}

@@ -1,0 +1,276 @@
+//! What the tests share: a watchdog against hanging, connections, and second processes.
+
+use futures::channel::oneshot;
+use futures::future::join_all;
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::yield_now;
+use socket2::SockRef;
+use std::any::type_name;
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Lines, Read, Write};
+use std::net;
+use std::pin::pin;
+use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+/// How long a test may take before it counts as hung. No test of a working crate comes near it,
+/// however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a future on a runtime of its own; ends the process, naming the test, if that never ends.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let _watchdog = watchdog();
+    glassfrog::block_on(future)
+}
+
+/// Ends the process, naming the test, unless what it returns is dropped in time.
+///
+/// It is a thread and not a timer of the runtime, so that it also sees a loop that is stuck, and
+/// so that the runtime of a test has no deadline that the test does not make.
+#[must_use = "the watchdog sleeps as soon as this is dropped"]
+pub(crate) fn watchdog() -> Watchdog {
+    let test = String::from(thread::current().name().unwrap_or("a test"));
+    let (alive, done) = channel();
+    thread::spawn(move || {
+        if done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            // Not `eprintln!`: what that prints is captured, and lost in the abort.
+            let _nobody_reads = writeln!(io::stderr(), "\n{test} hangs");
+            process::abort();
+        }
+    });
+    Watchdog { _alive: alive }
+}
+
+/// A watch that is on; see [`watchdog`].
+pub(crate) struct Watchdog {
+    /// Its drop is what the watchdog waits for.
+    _alive: Sender<()>,
+}
+
+/// Another executor, the simplest there is: polls on this thread, and parks it in between.
+pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Lets everybody run who can, and the reactor be looked at, many times over.
+pub(crate) async fn settle() {
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+}
+
+/// A connection of each origin that a stream can have, with the plain socket at the other end:
+/// what holds for one has to hold for all.
+pub(crate) async fn pairs() -> [(TcpStream, net::TcpStream); 3] {
+    [accepted().await, connected().await, adopted().await]
+}
+
+/// Lets a law work on all cases at once, each on a connection of each origin.
+pub(crate) async fn for_each<C: Copy>(
+    cases: impl IntoIterator<Item = C>,
+    law: impl AsyncFn(C, TcpStream, net::TcpStream),
+) {
+    let cases = cases.into_iter().map(async |case| {
+        join_all(pairs().await.map(|(stream, peer)| law(case, stream, peer))).await;
+    });
+    join_all(cases).await;
+}
+
+/// A connection that a listener accepted.
+pub(crate) async fn accepted() -> (TcpStream, net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    (stream, peer)
+}
+
+/// A connection that was connected.
+pub(crate) async fn connected() -> (TcpStream, net::TcpStream) {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (peer, _) = listener.accept().unwrap();
+    (stream.unwrap(), peer)
+}
+
+/// A connection that was made elsewhere.
+pub(crate) async fn adopted() -> (TcpStream, net::TcpStream) {
+    let (ours, peer) = plain();
+    (TcpStream::try_from(ours).unwrap(), peer)
+}
+
+/// Two plain sockets.
+pub(crate) fn plain() -> (net::TcpStream, net::TcpStream) {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (ours, listener.accept().unwrap().0)
+}
+
+/// Closes a connection, and waits until the other end's kernel has got all that was sent and the
+/// end of it.
+pub(crate) async fn close_when_delivered(peer: net::TcpStream) {
+    let (closed, is_closed) = oneshot::channel();
+    thread::spawn(move || {
+        // With this option `close` waits for that (`socket(7)`).
+        SockRef::from(&peer).set_linger(Some(PATIENCE)).unwrap();
+        drop(peer);
+        let _nobody_waits = closed.send(());
+    });
+    is_closed.await.unwrap();
+}
+
+/// Breaks a connection off.
+pub(crate) fn reset(peer: net::TcpStream) {
+    // With this option `close` sends RST instead of FIN (`tcp(7)`, `SO_LINGER` of `socket(7)`).
+    SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+}
+
+/// How many files this process has open, and this look at them.
+pub(crate) fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// A number of `/proc/.../status`, of this process (`self`) or this thread (`thread-self`).
+pub(crate) fn status(whose: &str, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{whose}/status")).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(field));
+    let number = value
+        .unwrap()
+        .trim_start_matches(':')
+        .split_whitespace()
+        .next();
+    number.unwrap().parse().unwrap()
+}
+
+/// How many files a second process may have open.
+pub(crate) enum Files {
+    /// As many as this one.
+    Same,
+    /// So many.
+    AtMost(u32),
+    /// As many as the system lets it.
+    Most,
+}
+
+/// A second process that runs a part of the test. It is killed when this is dropped.
+pub(crate) struct Child {
+    /// The process.
+    process: process::Child,
+    /// Its input, whose end would end it.
+    _stdin: Option<ChildStdin>,
+    /// What it prints.
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// The environment variable that tells a second process which closure it is there for.
+const PART: &str = "GLASSFROG_TEST_PART";
+
+/// What the lines that the processes of a test [`say`] begin with, among those of the harness.
+const SAYS: &str = "says: ";
+
+/// What a second process says when its part is over.
+const DONE: &str = "done";
+
+/// Runs a part of the test in a process of its own, which ends with it, and at the latest when this
+/// process does.
+///
+/// The process is made by running this test once more, so that it comes to this same call; what
+/// the test does before, it does in both processes. The part may have a child in turn. Next to one
+/// another a test (or part) may only have one, since closures are known by where they stand.
+pub(crate) fn child<F: FnOnce()>(files: Files, part: F) -> Child {
+    let name = type_name::<F>();
+    // A nested part is reached through those around it.
+    if env::var(PART).is_ok_and(|wanted| format!("{wanted}::").starts_with(&format!("{name}::"))) {
+        play(part);
+    }
+    let path = name.split("::{{closure}}").next().unwrap_or(name);
+    let (_crate_name, test) = path.split_once("::").unwrap();
+    let limit = match files {
+        Files::Same => String::from("$(ulimit -n)"),
+        Files::AtMost(count) => count.to_string(),
+        Files::Most => String::from("$(ulimit -H -n)"),
+    };
+    let mut process = Command::new("sh")
+        .args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"])
+        .arg(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(PART, name)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    Child {
+        // Taken out, since waiting for a process closes what is left in it.
+        _stdin: process.stdin.take(),
+        process,
+        lines,
+    }
+}
+
+/// Runs the part that this process is there for.
+fn play(part: impl FnOnce()) -> ! {
+    thread::spawn(|| {
+        // Its end is the end of the process at the other side, however that came about.
+        let _end = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(1);
+    });
+    part();
+    say(DONE);
+    process::exit(0);
+}
+
+/// Says a line to the process that made this one.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    // Where the cursor is, only the harness knows.
+    println!("\n{SAYS}{line}");
+}
+
+impl Child {
+    /// The next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        for line in self.lines.by_ref() {
+            if let Some(line) = line.unwrap().strip_prefix(SAYS) {
+                return String::from(line);
+            }
+        }
+        panic!("the second process has failed: {:?}", self.process.wait());
+    }
+
+    /// Waits until its part is over, and passes on what it says until then.
+    pub(crate) fn finish(mut self) {
+        loop {
+            match self.line() {
+                line if line == DONE => break,
+                line => println!("{line}"),
+            }
+        }
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+        let _status = self.process.wait();
+    }
+}

@@ -1,0 +1,324 @@
+//! What a dropped handle does, and when and where futures and outputs are dropped.
+
+use crate::support::{block_on, watchdog};
+use crate::task_probes::{Drops, Meddler, OnDrop, Place, Probe, Way, inside, poll_with, until};
+use futures::channel::oneshot;
+use glassfrog::task::{JoinHandle, yield_now};
+use glassfrog::{Handle, Runtime, spawn};
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::thread;
+
+/// Where a handle is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DroppedIn {
+    /// Inside the runtime of its task.
+    ItsRuntime,
+    /// On the thread of that runtime, while it sleeps.
+    NoRuntime,
+    /// Inside another runtime on the same thread.
+    AnotherRuntime,
+    /// On another thread.
+    AnotherThread,
+}
+
+impl DroppedIn {
+    const ALL: [DroppedIn; 4] = [
+        DroppedIn::ItsRuntime,
+        DroppedIn::NoRuntime,
+        DroppedIn::AnotherRuntime,
+        DroppedIn::AnotherThread,
+    ];
+
+    /// Drops a handle there.
+    fn drop<T>(self, runtime: &Runtime, task: JoinHandle<T>)
+    where
+        T: 'static,
+    {
+        match self {
+            DroppedIn::ItsRuntime => runtime.block_on(async { drop(task) }),
+            DroppedIn::NoRuntime => drop(task),
+            DroppedIn::AnotherRuntime => glassfrog::block_on(async { drop(task) }),
+            DroppedIn::AnotherThread => thread::spawn(|| drop(task)).join().unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_task_whose_handle_is_dropped_runs_on_to_its_end() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        for dropped_in in DroppedIn::ALL {
+            let runtime = Runtime::new().unwrap();
+            let (futures, outputs) = (Drops::default(), Drops::default());
+            let (finish, finished) = oneshot::channel::<()>();
+            let (future, output) = (futures.probe(), outputs.probe());
+            let task = inside(&runtime, || {
+                way.spawn(async move {
+                    let _future = future;
+                    finished.await.unwrap();
+                    output
+                })
+            });
+            dropped_in.drop(&runtime, task);
+            runtime.block_on(async {
+                assert_eq!(futures.count(), 0, "{way:?} {dropped_in:?}");
+                finish.send(()).unwrap();
+                until(|| outputs.count() == 1).await;
+            });
+            drop(runtime);
+            assert_eq!(futures.places(), [Place::here_inside()]);
+            assert_eq!(outputs.places(), [Place::here_inside()]);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_nobody_takes_is_dropped_once_with_its_handle() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        for dropped_in in DroppedIn::ALL {
+            let runtime = Runtime::new().unwrap();
+            let (futures, outputs) = (Drops::default(), Drops::default());
+            let (future, output) = (futures.probe(), outputs.probe());
+            let task = inside(&runtime, || {
+                way.spawn(async move {
+                    let _future = future;
+                    output
+                })
+            });
+            runtime.block_on(until(|| futures.count() == 1));
+            assert_eq!(outputs.count(), 0, "{way:?} {dropped_in:?}");
+            dropped_in.drop(&runtime, task);
+            runtime.block_on(until(|| outputs.count() == 1));
+            drop(runtime);
+            assert_eq!(outputs.count(), 1, "{way:?} {dropped_in:?}");
+            assert_eq!(futures.places(), [Place::here_inside()]);
+            if way == Way::Local {
+                // It may be bound to its thread, wherever the handle is.
+                assert_eq!(outputs.places(), [Place::here_inside()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_at_the_latest_with_the_runtime() {
+    for way in Way::ALL {
+        let runtime = Runtime::new().unwrap();
+        let (futures, outputs) = (Drops::default(), Drops::default());
+        let (future, output) = (futures.probe(), outputs.probe());
+        let task = inside(&runtime, || {
+            way.spawn(async move {
+                let _future = future;
+                output
+            })
+        });
+        runtime.block_on(until(|| futures.count() == 1));
+        thread::spawn(|| drop(task)).join().unwrap();
+        drop(runtime);
+        assert_eq!(outputs.count(), 1, "{way:?}");
+        if way == Way::Local {
+            assert_eq!(outputs.places(), [Place::here_inside()]);
+        }
+    }
+}
+
+#[test]
+fn a_handle_dropped_on_another_thread_ends_the_park_of_the_loop() {
+    block_on(async {
+        let (dropped, output_dropped) = oneshot::channel::<()>();
+        let mut dropped = Some(dropped);
+        // Local: only the loop can drop the output, and nothing else will wake it up.
+        let task = spawn(async move {
+            let not_send = Rc::new(());
+            OnDrop(move || {
+                assert_eq!(Rc::strong_count(&not_send), 1);
+                dropped.take().unwrap().send(()).unwrap();
+            })
+        });
+        yield_now().await;
+        let thread = thread::spawn(move || drop(task));
+        output_dropped.await.unwrap();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_may_drop_its_own_handle() {
+    block_on(async {
+        let outputs = Drops::default();
+        let own = Rc::new(Cell::new(None));
+        let (theirs, output) = (Rc::clone(&own), outputs.probe());
+        own.set(Some(spawn(async move {
+            drop(theirs.take());
+            yield_now().await;
+            output
+        })));
+        until(|| outputs.count() == 1).await;
+        assert_eq!(outputs.places(), [Place::here_inside()]);
+    });
+}
+
+#[test]
+fn an_output_that_is_taken_is_the_takers_alone() {
+    for way in Way::ALL {
+        let outputs = Drops::default();
+        let output = block_on(async {
+            let output = outputs.probe();
+            way.spawn(async move { output }).await.unwrap()
+        });
+        assert_eq!(outputs.count(), 0, "{way:?}");
+        drop(output);
+        assert_eq!(outputs.count(), 1, "{way:?}");
+    }
+}
+
+/// How a future ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ready,
+    Panic,
+    Never,
+}
+
+/// A future that is woken once from another thread, and notes where it is polled and dropped.
+struct Wanderer {
+    end: End,
+    woken: bool,
+    polls: Arc<Mutex<Vec<Place>>>,
+    _probe: Probe,
+}
+
+impl Future for Wanderer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.polls.lock().unwrap().push(Place {
+            thread: thread::current().id(),
+            inside: Handle::try_current().is_some(),
+        });
+        if !self.woken {
+            self.woken = true;
+            let waker = cx.waker().clone();
+            thread::spawn(move || waker.wake()).join().unwrap();
+            return Poll::Pending;
+        }
+        match self.end {
+            End::Ready => Poll::Ready(()),
+            End::Panic => panic!("the end of a wanderer"),
+            End::Never => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        for end in [End::Ready, End::Panic, End::Never] {
+            let runtime = Runtime::new().unwrap();
+            let polls = Arc::new(Mutex::new(Vec::new()));
+            let drops = Drops::default();
+            let wanderer = Wanderer {
+                end,
+                woken: false,
+                polls: Arc::clone(&polls),
+                _probe: drops.probe(),
+            };
+            let handle = runtime.handle();
+            let task = match way {
+                Way::Local => inside(&runtime, || spawn(wanderer)),
+                // From a thread where it must stay for no longer than the call.
+                Way::Remote => thread::spawn(move || handle.spawn(wanderer))
+                    .join()
+                    .unwrap(),
+                Way::RemoteWith => thread::spawn(move || handle.spawn_with(move || wanderer))
+                    .join()
+                    .unwrap(),
+            };
+            runtime.block_on(until(|| polls.lock().unwrap().len() == 2));
+            thread::spawn(|| drop(task)).join().unwrap();
+            drop(runtime);
+            assert_eq!(
+                *polls.lock().unwrap(),
+                [Place::here_inside(); 2],
+                "{way:?} {end:?}"
+            );
+            assert_eq!(drops.places(), [Place::here_inside()], "{way:?} {end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_future_that_was_never_polled_is_dropped_on_its_runtimes_thread_and_inside_it() {
+    for way in Way::ALL {
+        let runtime = Runtime::new().unwrap();
+        let drops = Drops::default();
+        let probe = drops.probe();
+        let future = async move { drop(probe) };
+        let handle = runtime.handle();
+        let task = match way {
+            Way::Local => inside(&runtime, || spawn(future)),
+            Way::Remote => thread::spawn(move || handle.spawn(future)).join().unwrap(),
+            Way::RemoteWith => thread::spawn(move || handle.spawn_with(move || future))
+                .join()
+                .unwrap(),
+        };
+        drop(runtime);
+        assert_eq!(drops.places(), [Place::here_inside()], "{way:?}");
+        let error = block_on(task).unwrap_err();
+        assert!(error.is_cancelled(), "{way:?}");
+    }
+}
+
+/// A future that is ready, or panics, at its second poll, with something in it that is only
+/// dropped with it.
+struct Leaving {
+    yielded: bool,
+    panics: bool,
+    _probe: Probe,
+}
+
+impl Future for Leaving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.yielded {
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        assert!(!self.panics, "the end of a leaving future");
+        Poll::Ready(())
+    }
+}
+
+#[test]
+fn a_future_is_gone_when_its_handle_hears_of_its_end() {
+    for way in Way::ALL {
+        for panics in [false, true] {
+            block_on(async {
+                let drops = Drops::default();
+                let mut task = way.spawn(Leaving {
+                    yielded: false,
+                    panics,
+                    _probe: drops.probe(),
+                });
+                // How many were dropped when the joiner was woken, from whatever thread it is.
+                let heard = Arc::new(Mutex::new(None));
+                let theirs = (Arc::clone(&heard), drops.clone());
+                let waker = Meddler::waker(
+                    move || *theirs.0.lock().unwrap() = Some(theirs.1.count()),
+                    || {},
+                );
+                assert!(poll_with(&mut task, &waker).is_pending());
+                until(|| heard.lock().unwrap().is_some()).await;
+                assert_eq!(*heard.lock().unwrap(), Some(1), "{way:?}, panics: {panics}");
+            });
+        }
+    }
+}

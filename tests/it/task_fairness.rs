@@ -1,0 +1,568 @@
+//! The promises of the module `task` about fairness, counted in polls.
+
+use crate::support::{accepted, block_on, park_on, plain};
+use crate::task_probes::{counted, until};
+use futures::channel::oneshot;
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::yield_now;
+use glassfrog::time::{now, sleep, sleep_until, timeout};
+use glassfrog::{Handle, spawn};
+use socket2::{Domain, Socket, Type};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::Write;
+use std::net;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+/// How many polls there are at most before an event, a timer or another thread is noticed.
+const NOTICED_AFTER: usize = 128;
+
+/// How many operations one poll makes at most.
+const OPERATIONS: usize = 128;
+
+#[test]
+fn between_a_wake_and_the_poll_each_other_task_is_polled_at_most_once() {
+    const OTHERS: usize = 50;
+    const ROUNDS: usize = 500;
+    block_on(async {
+        let polls: Rc<Vec<Cell<usize>>> = Rc::new((0..OTHERS).map(|_| Cell::new(0)).collect());
+        let at_wake: Rc<RefCell<Vec<usize>>> = Rc::default();
+        let waker: Rc<Cell<Option<Waker>>> = Rc::default();
+        let ended = Rc::new(Cell::new(false));
+        for number in 0..OTHERS {
+            let (polls, at_wake) = (Rc::clone(&polls), Rc::clone(&at_wake));
+            let (waker, ended) = (Rc::clone(&waker), Rc::clone(&ended));
+            drop(spawn(async move {
+                while !ended.get() {
+                    let count = polls[number].get() + 1;
+                    polls[number].set(count);
+                    // A different one wakes the sleeper each time, from every place in the queue.
+                    if count % OTHERS == number
+                        && let Some(waker) = waker.take()
+                    {
+                        *at_wake.borrow_mut() = polls.iter().map(Cell::get).collect();
+                        waker.wake();
+                        // A task that is spawned after the wake stands behind it as well.
+                        let (polls, now) = (Rc::clone(&polls), polls[0].get());
+                        drop(spawn(async move { assert!(polls[0].get() <= now + 1) }));
+                    }
+                    yield_now().await;
+                }
+            }));
+        }
+        let sleeper = spawn(async move {
+            for _ in 0..ROUNDS {
+                let mut asleep = false;
+                poll_fn(|cx| {
+                    if asleep {
+                        return Poll::Ready(());
+                    }
+                    asleep = true;
+                    waker.set(Some(cx.waker().clone()));
+                    Poll::Pending
+                })
+                .await;
+                for (before, now) in at_wake.borrow().iter().zip(&*polls) {
+                    assert!(now.get() <= before + 1);
+                }
+            }
+            ended.set(true);
+        });
+        sleeper.await.unwrap();
+    });
+}
+
+/// Runs some tasks that always yield, and a sleeper. One of the tasks makes happen what the
+/// sleeper waits for; returns how many polls of them there were until the sleeper noticed.
+async fn polls_until_noticed(
+    yielding: usize,
+    sleeper: impl Future<Output = ()> + 'static,
+    happens: impl FnOnce() + 'static,
+) -> usize {
+    let polls = Rc::new(Cell::new(0));
+    let happened_at = Rc::new(Cell::new(None::<usize>));
+    let noticed_after = Rc::new(Cell::new(None::<usize>));
+    let (ours, theirs) = (Rc::clone(&polls), Rc::clone(&happened_at));
+    let noticed = Rc::clone(&noticed_after);
+    drop(spawn(async move {
+        sleeper.await;
+        noticed.set(Some(ours.get() - theirs.get().expect("not yet")));
+    }));
+    let mut happens = Some(happens);
+    for number in 0..yielding {
+        let (polls, happened_at) = (Rc::clone(&polls), Rc::clone(&happened_at));
+        let noticed = Rc::clone(&noticed_after);
+        let mut happens = if number == yielding / 2 {
+            happens.take()
+        } else {
+            None
+        };
+        drop(spawn(async move {
+            while noticed.get().is_none() {
+                polls.set(polls.get() + 1);
+                // Somewhere in the middle of a turn.
+                if polls.get() > 1000
+                    && let Some(happens) = happens.take()
+                {
+                    happens();
+                    happened_at.set(Some(polls.get()));
+                }
+                yield_now().await;
+            }
+        }));
+    }
+    poll_fn(|cx| {
+        // The root future keeps out of it.
+        match noticed_after.get() {
+            Some(polls) => Poll::Ready(polls),
+            None => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// How many tasks yield all the time: one, some, and more than there are polls in a turn.
+const YIELDING: [usize; 4] = [1, 10, 127, 300];
+
+/// What was noticed in time is also polled in its turn, after each other task once.
+fn assert_in_time(yielding: usize, polls: usize) {
+    let most = NOTICED_AFTER + yielding + 1;
+    assert!(
+        polls <= most,
+        "{polls} polls for {yielding} tasks, at most {most}"
+    );
+}
+
+/// Sends a byte, and returns when it has arrived: `end` is the socket that receives it.
+fn send_a_byte(mut peer: &net::TcpStream, end: &net::TcpStream) {
+    peer.write_all(b"!").unwrap();
+    loop {
+        match end.peek(&mut [0]) {
+            Ok(count) => return assert_eq!(count, 1),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
+}
+
+#[test]
+fn a_socket_is_noticed_after_at_most_128_polls() {
+    for yielding in YIELDING {
+        block_on(async {
+            let (stream, peer) = accepted().await;
+            let end = net::TcpStream::from(stream.as_fd().try_clone_to_owned().unwrap());
+            let sleeper = async move { stream.readable().await.unwrap() };
+            let happens = move || send_a_byte(&peer, &end);
+            let polls = polls_until_noticed(yielding, sleeper, happens).await;
+            assert_in_time(yielding, polls);
+        });
+    }
+}
+
+#[test]
+fn a_deadline_is_noticed_after_at_most_128_polls() {
+    for yielding in YIELDING {
+        block_on(async {
+            // Too far for the thousand polls before; if they are slow, it starts anew.
+            let polls = loop {
+                let deadline = now() + Duration::from_millis(100);
+                let early = Rc::new(Cell::new(false));
+                let theirs = Rc::clone(&early);
+                let sleeper = async move {
+                    sleep_until(deadline).await;
+                    theirs.set(true);
+                };
+                let on_time = Rc::new(Cell::new(true));
+                let theirs = Rc::clone(&on_time);
+                let (wake, woken) = oneshot::channel::<()>();
+                let sleeper = async move {
+                    let sleeper = std::pin::pin!(sleeper);
+                    // Not before it has happened.
+                    let (_, woken) = futures::join!(sleeper, woken);
+                    woken.unwrap();
+                };
+                let happens = move || {
+                    theirs.set(!early.get() && now() < deadline);
+                    while now() < deadline {}
+                    wake.send(()).unwrap();
+                };
+                let polls = polls_until_noticed(yielding, sleeper, happens).await;
+                if on_time.get() {
+                    break polls;
+                }
+            };
+            assert_in_time(yielding, polls);
+        });
+    }
+}
+
+#[test]
+fn a_wake_from_another_thread_is_noticed_after_at_most_128_polls() {
+    for yielding in YIELDING {
+        block_on(async {
+            let (wake, woken) = oneshot::channel::<()>();
+            let sleeper = async move { woken.await.unwrap() };
+            let happens = move || thread::spawn(|| wake.send(()).unwrap()).join().unwrap();
+            let polls = polls_until_noticed(yielding, sleeper, happens).await;
+            assert_in_time(yielding, polls);
+        });
+    }
+}
+
+#[test]
+fn a_task_from_another_thread_is_noticed_after_at_most_128_polls() {
+    for yielding in YIELDING {
+        block_on(async {
+            let (wake, woken) = oneshot::channel::<()>();
+            let sleeper = async move { woken.await.unwrap() };
+            let handle = Handle::current();
+            let happens = move || {
+                let task = async move { wake.send(()).unwrap() };
+                drop(thread::spawn(move || handle.spawn(task)).join().unwrap());
+            };
+            let polls = polls_until_noticed(yielding, sleeper, happens).await;
+            // One turn of the queue for the new task, and one for the sleeper that it wakes.
+            assert_in_time(2 * yielding, polls);
+        });
+    }
+}
+
+/// Runs operations that are all ready, `total` in number; returns how many one poll made at most,
+/// and how often another task was polled meanwhile.
+async fn most_in_one_poll(operations: impl AsyncFnOnce(&dyn Fn()) + 'static) -> (usize, usize) {
+    let polls = Rc::new(Cell::new(0));
+    let most = Rc::new(Cell::new(0));
+    let others = Rc::new(Cell::new(0));
+    let ended = Rc::new(Cell::new(false));
+    let (theirs, theirs_too) = (Rc::clone(&others), Rc::clone(&ended));
+    drop(spawn(async move {
+        while !theirs_too.get() {
+            theirs.set(theirs.get() + 1);
+            yield_now().await;
+        }
+    }));
+    let (ours, most_of_all) = (Rc::clone(&polls), Rc::clone(&most));
+    let task = async move {
+        let (in_poll, count) = (Cell::new(0), Cell::new(0));
+        let done = || {
+            if in_poll.replace(ours.get()) != ours.get() {
+                count.set(0);
+            }
+            count.set(count.get() + 1);
+            most_of_all.set(most_of_all.get().max(count.get()));
+        };
+        operations(&done).await;
+    };
+    spawn(counted(&polls, task)).await.unwrap();
+    ended.set(true);
+    (most.get(), others.get())
+}
+
+/// How many operations the tasks want to make in one go.
+const TOTAL: usize = 10 * OPERATIONS;
+
+/// They may not all be made in one poll, and between polls others run.
+fn assert_shared((most, others): (usize, usize)) {
+    assert!(most <= OPERATIONS, "{most} operations in one poll");
+    // The first turn may have been the other task's.
+    assert!(
+        others >= TOTAL / OPERATIONS - 1,
+        "others had {others} turns"
+    );
+}
+
+/// A connection on which `TOTAL` bytes have arrived.
+async fn full() -> (TcpStream, net::TcpStream) {
+    let (stream, mut peer) = accepted().await;
+    peer.write_all(&[0; TOTAL]).unwrap();
+    let end = net::TcpStream::from(stream.as_fd().try_clone_to_owned().unwrap());
+    until(|| end.peek(&mut [0; TOTAL]).is_ok_and(|count| count == TOTAL)).await;
+    stream.readable().await.unwrap();
+    (stream, peer)
+}
+
+#[test]
+fn one_poll_makes_at_most_128_reads() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    assert_eq!(stream.read(&mut [0]).await.unwrap(), 1);
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_reads_by_the_trait() {
+    block_on(async {
+        let (mut stream, _peer) = full().await;
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    stream.read_exact(&mut [0]).await.unwrap();
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_reads_through_a_reference() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    (&stream).read_exact(&mut [0]).await.unwrap();
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_reads_through_a_half() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        let (mut reader, _writer) = stream.into_split();
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    reader.read_exact(&mut [0]).await.unwrap();
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_tries_after_readable() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    stream.readable().await.unwrap();
+                    assert_eq!(stream.try_read(&mut [0]).unwrap(), 1);
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_peeks() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for _ in 0..TOTAL {
+                    assert_eq!(stream.peek(&mut [0]).await.unwrap(), 1);
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_writes() {
+    block_on(async {
+        let (stream, peer) = accepted().await;
+        let writer = async move |done: &dyn Fn()| {
+            for _ in 0..TOTAL {
+                assert_eq!(stream.write(&[0]).await.unwrap(), 1);
+                done();
+            }
+        };
+        assert_shared(most_in_one_poll(writer).await);
+        drop(peer);
+    });
+}
+
+#[test]
+fn one_poll_makes_at_most_128_writes_by_the_trait() {
+    block_on(async {
+        let (mut stream, peer) = accepted().await;
+        let writer = async move |done: &dyn Fn()| {
+            for _ in 0..TOTAL {
+                stream.write_all(&[0]).await.unwrap();
+                done();
+            }
+        };
+        assert_shared(most_in_one_poll(writer).await);
+        drop(peer);
+    });
+}
+
+/// More than one poll may accept.
+const CONNECTIONS: i32 = 3 * OPERATIONS as i32;
+
+/// A listener in whose queue there are `CONNECTIONS`.
+fn crowded() -> (TcpListener, Vec<net::TcpStream>) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let addr = net::SocketAddr::from((net::Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&addr.into()).unwrap();
+    socket.listen(CONNECTIONS).unwrap();
+    let listener = net::TcpListener::from(socket);
+    let addr = listener.local_addr().unwrap();
+    let clients = (0..CONNECTIONS)
+        .map(|_| net::TcpStream::connect(addr).unwrap())
+        .collect();
+    (TcpListener::try_from(listener).unwrap(), clients)
+}
+
+#[test]
+fn one_poll_makes_at_most_128_accepts() {
+    block_on(async {
+        let (listener, _clients) = crowded();
+        let (most, _) = most_in_one_poll(async move |done| {
+            for _ in 0..CONNECTIONS {
+                listener.accept().await.unwrap();
+                done();
+            }
+        })
+        .await;
+        assert!(most <= OPERATIONS, "{most} accepts in one poll");
+    });
+}
+
+#[test]
+fn one_poll_takes_at_most_128_connections_from_the_stream_of_them() {
+    block_on(async {
+        let (listener, _clients) = crowded();
+        let (most, _) = most_in_one_poll(async move |done| {
+            let mut incoming = listener.incoming();
+            for _ in 0..CONNECTIONS {
+                incoming.next().await.unwrap().unwrap();
+                done();
+            }
+        })
+        .await;
+        assert!(most <= OPERATIONS, "{most} connections in one poll");
+    });
+}
+
+#[test]
+fn one_poll_joins_at_most_128_tasks() {
+    block_on(async {
+        let local: Vec<_> = (0..TOTAL / 2).map(|_| spawn(async {})).collect();
+        let remote: Vec<_> = (0..TOTAL / 2)
+            .map(|_| Handle::current().spawn(async {}))
+            .collect();
+        let last = Handle::current().spawn(async {});
+        last.await.unwrap();
+        assert_shared(
+            most_in_one_poll(async move |done| {
+                for task in local.into_iter().chain(remote) {
+                    task.await.unwrap();
+                    done();
+                }
+            })
+            .await,
+        );
+    });
+}
+
+#[test]
+fn the_root_future_has_the_same_limit() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        let others = Rc::new(Cell::new(0));
+        let theirs = Rc::clone(&others);
+        drop(spawn(async move {
+            loop {
+                theirs.set(theirs.get() + 1);
+                yield_now().await;
+            }
+        }));
+        for _ in 0..TOTAL {
+            stream.read(&mut [0]).await.unwrap();
+        }
+        assert!(others.get() >= TOTAL / OPERATIONS - 1);
+    });
+}
+
+#[test]
+fn a_task_that_is_always_ready_does_not_outrun_its_timeout() {
+    block_on(async {
+        let (stream, _peer) = accepted().await;
+        let endless = async {
+            loop {
+                stream.writable().await.unwrap();
+            }
+        };
+        let elapsed = timeout(Duration::from_millis(5), endless).await;
+        assert!(elapsed.is_err());
+        // Nor that of the tasks beside it.
+        let stream = Rc::new(stream);
+        drop(spawn(async move {
+            loop {
+                stream.writable().await.unwrap();
+            }
+        }));
+        sleep(Duration::from_millis(5)).await;
+    });
+}
+
+#[test]
+fn a_foreign_executor_has_no_limit() {
+    block_on(async {
+        let (ours, mut peer) = plain();
+        peer.write_all(b"!").unwrap();
+        let stream = TcpStream::try_from(ours).unwrap();
+        stream.readable().await.unwrap();
+        let thread = thread::spawn(move || {
+            let polls = Rc::new(Cell::new(0));
+            park_on(counted(&polls, async {
+                for _ in 0..TOTAL {
+                    stream.readable().await.unwrap();
+                    assert_eq!(stream.peek(&mut [0]).await.unwrap(), 1);
+                }
+            }));
+            assert_eq!(polls.get(), 1);
+        });
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn outside_of_block_on_the_thread_of_a_runtime_has_no_limit() {
+    let runtime = glassfrog::Runtime::new().unwrap();
+    let (stream, _peer) = runtime.block_on(async {
+        let (stream, mut peer) = accepted().await;
+        peer.write_all(b"!").unwrap();
+        stream.readable().await.unwrap();
+        // As spent as a budget can be.
+        for _ in 0..OPERATIONS {
+            stream.readable().await.unwrap();
+        }
+        (stream, peer)
+    });
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..TOTAL {
+        let mut readable = std::pin::pin!(stream.readable());
+        assert!(readable.as_mut().poll(&mut cx).is_ready());
+    }
+}

@@ -1,0 +1,439 @@
+//! Panics: of a task, of what a task leaves, and where one hears of them.
+
+use crate::support::{Files, block_on, child, park_on, settle, watchdog};
+use crate::task_probes::{Drops, Way, inside, logged, panic_text, record_log, until};
+use glassfrog::task::{JoinError, yield_now};
+use glassfrog::{Runtime, spawn};
+use std::any::Any;
+use std::error::Error;
+use std::future::pending;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::thread;
+
+/// Panics when dropped.
+struct Bomb(&'static str);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("{}", self.0);
+    }
+}
+
+/// A future that ends at once, with something in it that panics when it is dropped.
+struct Armed {
+    panics: Option<&'static str>,
+    _bomb: Bomb,
+}
+
+impl Future for Armed {
+    type Output = &'static str;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<&'static str> {
+        match self.panics {
+            Some(text) => panic!("{text}"),
+            None => Poll::Ready("output"),
+        }
+    }
+}
+
+#[test]
+fn a_panic_is_the_error_of_its_handle() {
+    for way in Way::ALL {
+        block_on(async {
+            let task = way.spawn(async {
+                yield_now().await;
+                panic!("out of luck")
+            });
+            let id = task.id();
+            let error: JoinError = task.await.map(|()| "no output").unwrap_err();
+            assert!(error.is_panic() && !error.is_cancelled(), "{way:?}");
+            assert_eq!(error.id(), id);
+            assert_eq!(error.to_string(), "task 1 panicked: out of luck");
+            assert!(format!("{error:?}").contains("task 1 panicked: out of luck"));
+        });
+    }
+}
+
+#[test]
+fn an_error_shows_what_the_panic_said_as_far_as_it_is_text() {
+    let text = |payload: fn()| {
+        block_on(async {
+            spawn(async move { payload() })
+                .await
+                .unwrap_err()
+                .to_string()
+        })
+    };
+    assert_eq!(text(|| panic!("literal")), "task 1 panicked: literal");
+    assert_eq!(text(|| panic!("{}", 5 + 5)), "task 1 panicked: 10");
+    let no_text = text(|| panic_any(5_u8));
+    assert!(no_text.starts_with("task 1 panicked: ("), "{no_text}");
+}
+
+#[test]
+fn into_panic_gives_what_the_task_panicked_with() {
+    for way in Way::ALL {
+        let payload: Box<dyn Any + Send> = block_on(async {
+            let task = way.spawn(async { panic_any(Arc::new(42_i32)) });
+            task.await.map(|()| "no output").unwrap_err().into_panic()
+        });
+        let resumed = catch_unwind(AssertUnwindSafe(|| resume_unwind(payload))).unwrap_err();
+        let payload = resumed.downcast::<Arc<i32>>().unwrap();
+        assert_eq!(Arc::into_inner(*payload), Some(42), "{way:?}");
+    }
+}
+
+#[test]
+fn into_panic_of_a_cancelled_task_says_what_to_ask_first() {
+    for way in Way::ALL {
+        let runtime = Runtime::new().unwrap();
+        let task = inside(&runtime, || way.spawn(pending::<()>()));
+        drop(runtime);
+        let error = block_on(task).unwrap_err();
+        assert!(error.is_cancelled() && !error.is_panic(), "{way:?}");
+        assert_eq!(error.to_string(), "task 1 was cancelled");
+        let text = panic_text(|| error.into_panic());
+        assert!(
+            text.contains("cancelled") && text.contains("is_panic"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_join_error_goes_wherever_errors_go() {
+    fn assert_error<T: Error + Send + Sync + 'static>() {}
+    assert_error::<JoinError>();
+
+    async fn boxed() -> Result<(), Box<dyn Error + Send + Sync>> {
+        spawn(async { panic!("boxed") }).await?;
+        Ok(())
+    }
+    async fn io() -> io::Result<()> {
+        spawn(async { panic!("as an io::Error") }).await?;
+        Ok(())
+    }
+    block_on(async {
+        let error = boxed().await.unwrap_err();
+        assert!(error.downcast_ref::<JoinError>().unwrap().is_panic());
+        let error = io().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Other);
+        assert!(error.to_string().contains("as an io::Error"), "{error}");
+        assert!(error.get_ref().unwrap().is::<JoinError>());
+    });
+}
+
+#[test]
+fn a_panic_harms_nobody_else() {
+    for way in Way::ALL {
+        block_on(async {
+            let ended = Arc::new(AtomicUsize::new(0));
+            let tasks: Vec<_> = (0..100)
+                .map(|number| {
+                    let ended = Arc::clone(&ended);
+                    way.spawn(async move {
+                        yield_now().await;
+                        assert!(number % 2 == 0, "an odd task");
+                        yield_now().await;
+                        ended.fetch_add(1, Ordering::SeqCst);
+                        number
+                    })
+                })
+                .collect();
+            for (number, task) in tasks.into_iter().enumerate() {
+                match task.await {
+                    Ok(output) => assert_eq!((output, number % 2), (number, 0)),
+                    Err(error) => assert!(error.is_panic() && number % 2 == 1),
+                }
+            }
+            assert_eq!(ended.load(Ordering::SeqCst), 50, "{way:?}");
+        });
+    }
+}
+
+#[test]
+fn a_second_panic_in_the_drop_of_the_future_does_not_hide_the_first() {
+    record_log();
+    for (way, second) in [
+        (Way::Local, "second panic of a local task"),
+        (Way::Remote, "second panic of a remote task"),
+    ] {
+        block_on(async {
+            let task = way.spawn(Armed {
+                panics: Some("first panic"),
+                _bomb: Bomb(second),
+            });
+            let error = task.await.unwrap_err();
+            assert_eq!(error.to_string(), "task 1 panicked: first panic", "{way:?}");
+            // The remote handle may hear of the first before there is a second.
+            until(|| !logged(second).is_empty()).await;
+            assert_eq!(logged(second).len(), 1, "{way:?}");
+            assert_eq!(spawn(async { "well" }).await.unwrap(), "well");
+        });
+    }
+}
+
+#[test]
+fn a_second_panic_in_the_drop_of_a_future_that_was_built_remotely_does_not_end_the_process() {
+    child(Files::Same, || {
+        block_on(async {
+            let task = Way::RemoteWith.spawn(Armed {
+                panics: Some("first panic"),
+                _bomb: Bomb("second panic of a task built remotely"),
+            });
+            let error = task.await.unwrap_err();
+            assert_eq!(error.to_string(), "task 1 panicked: first panic");
+        });
+    })
+    .finish();
+}
+
+#[test]
+fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_tasks() {
+    block_on(async {
+        let task = spawn(Armed {
+            panics: None,
+            _bomb: Bomb("dropped armed"),
+        });
+        let error = task.await.unwrap_err();
+        assert_eq!(error.to_string(), "task 1 panicked: dropped armed");
+        assert_eq!(spawn(async { "well" }).await.unwrap(), "well");
+    });
+}
+
+#[test]
+fn a_panic_in_the_drop_of_an_output_harms_nobody_and_is_logged() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "output of a local task"),
+        (Way::Remote, "output of a remote task"),
+        (Way::RemoteWith, "output of a task built remotely"),
+    ] {
+        block_on(async {
+            // The handle is dropped before the end.
+            drop(way.spawn(async move { Bomb(text) }));
+            until(|| !logged(text).is_empty()).await;
+            assert_eq!(logged(text).len(), 1, "{way:?}");
+            assert_eq!(spawn(async { "well" }).await.unwrap(), "well");
+        });
+    }
+}
+
+#[test]
+fn dropping_a_handle_does_not_panic_even_if_the_output_does() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "late output of a local task"),
+        (Way::Remote, "late output of a remote task"),
+        (Way::RemoteWith, "late output of a task built remotely"),
+    ] {
+        block_on(async {
+            let ended = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::clone(&ended);
+            let task = way.spawn(async move {
+                theirs.store(true, Ordering::SeqCst);
+                Bomb(text)
+            });
+            until(|| ended.load(Ordering::SeqCst)).await;
+            yield_now().await;
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+            assert!(
+                dropped.is_ok(),
+                "{way:?}: the panic came out of the handle's drop"
+            );
+            assert_eq!(logged(text).len(), 1, "{way:?}");
+        });
+    }
+}
+
+#[test]
+fn the_panic_of_a_detached_task_is_logged_with_where_it_was_spawned() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "detached local task"),
+        (Way::Remote, "detached remote task"),
+        (Way::RemoteWith, "detached task built remotely"),
+    ] {
+        block_on(async {
+            drop(way.spawn(async move { panic!("{text}") }));
+            until(|| !logged(text).is_empty()).await;
+            // Once, even if more time passes.
+            settle().await;
+        });
+        let lines = logged(text);
+        assert_eq!(lines.len(), 1, "{way:?} {lines:?}");
+        assert!(lines[0].starts_with("ERROR"), "{lines:?}");
+        // `Way::spawn`, the caller.
+        assert!(lines[0].contains("task_probes.rs:"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_panic_whose_handle_is_dropped_afterwards_is_logged() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "handle of a local task dropped too late"),
+        (Way::Remote, "handle of a remote task dropped too late"),
+        (
+            Way::RemoteWith,
+            "handle of a task built remotely dropped too late",
+        ),
+    ] {
+        block_on(async {
+            let panicking = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::clone(&panicking);
+            let task = way.spawn(async move {
+                theirs.store(true, Ordering::SeqCst);
+                panic!("{text}")
+            });
+            until(|| panicking.load(Ordering::SeqCst)).await;
+            yield_now().await;
+            assert!(
+                logged(text).is_empty(),
+                "{way:?}: somebody may still take it"
+            );
+            drop(task);
+            assert_eq!(logged(text).len(), 1, "{way:?}");
+        });
+    }
+}
+
+#[test]
+fn a_panic_whose_handle_is_dropped_afterwards_on_another_thread_is_logged() {
+    record_log();
+    let _watchdog = watchdog();
+    for (way, text) in [
+        (Way::Local, "handle of a local task dropped far away"),
+        (Way::Remote, "handle of a remote task dropped far away"),
+        (
+            Way::RemoteWith,
+            "handle of a task built remotely dropped far away",
+        ),
+    ] {
+        let runtime = Runtime::new().unwrap();
+        let panicking = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&panicking);
+        let task = inside(&runtime, || {
+            way.spawn(async move {
+                theirs.store(true, Ordering::SeqCst);
+                panic!("{text}")
+            })
+        });
+        runtime.block_on(until(|| panicking.load(Ordering::SeqCst)));
+        thread::spawn(|| drop(task)).join().unwrap();
+        runtime.block_on(async { yield_now().await });
+        assert_eq!(logged(text).len(), 1, "{way:?}");
+    }
+}
+
+#[test]
+fn a_panic_that_nobody_asked_about_is_logged_when_its_runtime_ends() {
+    record_log();
+    let text = "unasked when the runtime ended";
+    let runtime = Runtime::new().unwrap();
+    let task = inside(&runtime, || spawn(async move { panic!("{text}") }));
+    runtime.block_on(yield_now());
+    drop(runtime);
+    assert_eq!(logged(text).len(), 1);
+    drop(task);
+    assert_eq!(logged(text).len(), 1);
+}
+
+#[test]
+fn a_panic_that_somebody_asked_about_is_not_logged() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "asked about a local task"),
+        (Way::Remote, "asked about a remote task"),
+        (Way::RemoteWith, "asked about a task built remotely"),
+    ] {
+        block_on(async {
+            let error = way.spawn(async move { panic!("{text}") }).await;
+            assert!(error.map(|()| "no output").unwrap_err().is_panic());
+        });
+        assert_eq!(logged(text), [""; 0], "{way:?}");
+    }
+}
+
+#[test]
+fn a_payload_that_panics_when_dropped_harms_nobody() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "payload of a local task"),
+        (Way::Remote, "payload of a remote task"),
+        (Way::RemoteWith, "payload of a task built remotely"),
+    ] {
+        block_on(async {
+            drop(way.spawn(async move { panic_any(Bomb(text)) }));
+            until(|| !logged(text).is_empty()).await;
+            assert_eq!(spawn(async { "well" }).await.unwrap(), "well", "{way:?}");
+        });
+    }
+}
+
+#[test]
+fn a_future_that_panics_while_a_runtime_is_dropped_harms_nobody_and_is_logged() {
+    record_log();
+    for (way, text) in [
+        (Way::Local, "dropped with the runtime, local"),
+        (Way::Remote, "dropped with the runtime, remote"),
+        (Way::RemoteWith, "dropped with the runtime, built remotely"),
+    ] {
+        for polled in [false, true] {
+            let drops = Drops::default();
+            let runtime = Runtime::new().unwrap();
+            let tasks = runtime.block_on(async {
+                let tasks: Vec<_> = (0..10)
+                    .map(|number| {
+                        let (probe, bomb) = (drops.probe(), (number == 1).then(|| Bomb(text)));
+                        way.spawn(async move {
+                            let (_probe, _bomb) = (probe, bomb);
+                            pending::<()>().await;
+                        })
+                    })
+                    .collect();
+                if polled {
+                    settle().await;
+                }
+                tasks
+            });
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
+            assert!(dropped.is_ok(), "{way:?}, polled: {polled}");
+            assert_eq!(drops.count(), 10, "{way:?}, polled: {polled}");
+            for task in tasks {
+                assert!(park_on(task).unwrap_err().is_cancelled());
+            }
+        }
+        assert_eq!(logged(text).len(), 2, "{way:?}");
+    }
+}
+
+#[test]
+fn many_futures_that_panic_while_a_panic_drops_their_runtime_do_not_end_the_process() {
+    child(Files::Same, || {
+        let drops = Drops::default();
+        let payload = catch_unwind(|| {
+            glassfrog::block_on(async {
+                for way in Way::ALL.into_iter().cycle().take(9) {
+                    let probe = drops.probe();
+                    drop(way.spawn(async move {
+                        let (_probe, _bomb) = (probe, Bomb("dropped while unwinding"));
+                        pending::<()>().await;
+                    }));
+                }
+                settle().await;
+                panic!("the root future's panic");
+            })
+        })
+        .map(|()| "no panic")
+        .unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"the root future's panic"));
+        assert_eq!(drops.count(), 9);
+    })
+    .finish();
+}

@@ -1,0 +1,361 @@
+//! Foreign code that calls back: futures, outputs and wakers that wake, spawn and drop whatever
+//! there is, inside their own polls, wakes and drops.
+//!
+//! A borrow or a lock that is held around foreign code shows here as a panic or as a hang.
+
+use crate::support::{plain, settle, watchdog};
+use crate::task_probes::{Drops, Meddler, Probe, poll_with, until};
+use futures::channel::oneshot;
+use futures::io::AsyncRead;
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::time::sleep;
+use glassfrog::{Handle, Runtime, spawn};
+use std::any::Any;
+use std::future::{pending, poll_fn};
+use std::io::Write;
+use std::mem;
+use std::net;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Longer than any test.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// What foreign code has at hand to meddle with, from any thread.
+#[derive(Default)]
+struct Bag {
+    /// Wakers of tasks and others, to be called.
+    wakers: Mutex<Vec<Waker>>,
+    /// Sleeps, sockets and handles that are registered somewhere, to be dropped.
+    things: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// How often somebody meddled.
+    count: AtomicUsize,
+}
+
+impl Bag {
+    /// Keeps a waker to be called, at the expense of the oldest one.
+    fn keep_waker(&self, waker: &Waker) {
+        let mut wakers = self.wakers.lock().unwrap();
+        wakers.push(waker.clone());
+        let oldest = (wakers.len() > 20).then(|| wakers.remove(0));
+        drop(wakers);
+        drop(oldest);
+    }
+
+    /// Keeps something to be dropped.
+    fn keep(&self, thing: impl Any + Send) {
+        self.things.lock().unwrap().push(Box::new(thing));
+    }
+
+    /// Wakes everybody, drops everything, spawns, and registers new things.
+    fn meddle(self: &Arc<Self>) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let wakers = self.wakers.lock().unwrap().clone();
+        for waker in &wakers {
+            waker.wake_by_ref();
+        }
+        let things = mem::take(&mut *self.things.lock().unwrap());
+        drop(things);
+        for waker in wakers {
+            waker.wake();
+        }
+        let Some(handle) = Handle::try_current() else {
+            return;
+        };
+        drop(spawn(async {}));
+        drop(handle.spawn(async {}));
+        drop(handle.spawn_with(|| async {}));
+        let waker = self.wakers.lock().unwrap().last().cloned();
+        let waker = waker.unwrap_or(Waker::noop().clone());
+        // A runtime that is ending refuses some of the following, each in its way.
+        let _refused = catch_unwind(AssertUnwindSafe(|| {
+            let mut dropped = sleep(FAR);
+            assert!(poll_with(&mut dropped, &waker).is_pending());
+            drop(dropped);
+            let mut kept = sleep(FAR);
+            assert!(poll_with(&mut kept, &waker).is_pending());
+            self.keep(kept);
+        }));
+        let mut local = spawn(pending::<()>());
+        let mut remote = handle.spawn(pending::<()>());
+        let _cancelled = poll_with(&mut local, &waker);
+        let _cancelled = poll_with(&mut remote, &waker);
+        self.keep((local, remote));
+        let (ours, peer) = plain();
+        if let Ok(mut stream) = TcpStream::try_from(ours) {
+            let cx = &mut Context::from_waker(&waker);
+            let _refused = Pin::new(&mut stream).poll_read(cx, &mut [0]);
+            self.keep((stream, peer));
+        }
+    }
+}
+
+/// Meddles when dropped.
+struct MeddlesInDrop(
+    Arc<Bag>,
+    #[expect(dead_code, reason = "it is there to be dropped")] Probe,
+);
+
+impl Drop for MeddlesInDrop {
+    fn drop(&mut self) {
+        self.0.meddle();
+    }
+}
+
+/// How a future ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ready,
+    Panic,
+    Never,
+}
+
+/// A future that meddles in its polls and its drop, and whose output does so in its drop.
+struct Meddling {
+    bag: Arc<Bag>,
+    polls: usize,
+    end: End,
+    output: Option<MeddlesInDrop>,
+    _in_drop: MeddlesInDrop,
+}
+
+impl Meddling {
+    fn new(bag: &Arc<Bag>, end: End, drops: &Drops) -> Meddling {
+        Meddling {
+            bag: Arc::clone(bag),
+            polls: 0,
+            end,
+            output: Some(MeddlesInDrop(Arc::clone(bag), drops.probe())),
+            _in_drop: MeddlesInDrop(Arc::clone(bag), drops.probe()),
+        }
+    }
+}
+
+impl Future for Meddling {
+    type Output = MeddlesInDrop;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MeddlesInDrop> {
+        self.bag.keep_waker(cx.waker());
+        // Itself among them.
+        self.bag.meddle();
+        self.polls += 1;
+        match self.end {
+            End::Ready if self.polls == 3 => Poll::Ready(self.output.take().unwrap()),
+            End::Panic if self.polls == 3 => panic!("a meddling future"),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+#[test]
+fn futures_and_outputs_may_do_anything_in_their_polls_and_drops() {
+    let _watchdog = watchdog();
+    let bag = Arc::new(Bag::default());
+    let drops = Drops::default();
+    let mut tasks = 0;
+    let runtime = Runtime::new().unwrap();
+    let left = runtime.block_on(async {
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            for end in [End::Ready, End::Panic, End::Never] {
+                for remote in [false, true] {
+                    let future = || Meddling::new(&bag, end, &drops);
+                    let spawn = |future| match remote {
+                        false => spawn(future),
+                        true => Handle::current().spawn(future),
+                    };
+                    // Detached; awaited; dropped by somebody who meddles; kept to the end.
+                    drop(spawn(future()));
+                    let awaited = spawn(future());
+                    bag.keep(spawn(future()));
+                    kept.push(spawn(future()));
+                    tasks += 4;
+                    match end {
+                        End::Ready => drop(awaited.await.unwrap()),
+                        End::Panic => assert!(awaited.await.is_err_and(|error| error.is_panic())),
+                        End::Never => bag.keep(awaited),
+                    }
+                }
+            }
+        }
+        // Each future that ends drops itself and its output, those of `kept` only the former.
+        until(|| drops.count() == tasks / 3 * 2 * 2 - kept.len() / 3).await;
+        kept
+    });
+    drop(runtime);
+    // Each has dropped its own and its output, once, wherever it was at the end.
+    drop(left);
+    assert_eq!(drops.count(), 2 * tasks);
+    assert!(bag.count.load(Ordering::SeqCst) > 2 * tasks);
+}
+
+/// Something that can be waited for, with what makes it happen.
+struct Wait {
+    what: &'static str,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    happens: Box<dyn FnOnce()>,
+}
+
+/// All that can be waited for.
+async fn waits() -> Vec<Wait> {
+    fn wait(
+        what: &'static str,
+        future: impl Future<Output = ()> + 'static,
+        happens: impl FnOnce() + 'static,
+    ) -> Wait {
+        Wait {
+            what,
+            future: Box::pin(future),
+            happens: Box::new(happens),
+        }
+    }
+    fn stream() -> (TcpStream, net::TcpStream) {
+        let (ours, peer) = plain();
+        (TcpStream::try_from(ours).unwrap(), peer)
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (method, mut methods_peer) = stream();
+    let (mut by_trait, mut traits_peer) = stream();
+    let (finish_local, local) = oneshot::channel::<()>();
+    let (finish_remote, remote) = oneshot::channel::<()>();
+    let local = spawn(async move { local.await.unwrap_or(()) });
+    let remote = Handle::current().spawn(async move { remote.await.unwrap_or(()) });
+    vec![
+        wait("a sleep", sleep(Duration::from_millis(50)), || {}),
+        wait(
+            "a method of a socket",
+            async move { assert_eq!(method.read(&mut [0]).await.unwrap(), 1) },
+            move || methods_peer.write_all(b"!").unwrap(),
+        ),
+        wait(
+            "a trait of a socket",
+            poll_fn(move |cx| {
+                let read = Pin::new(&mut by_trait).poll_read(cx, &mut [0]);
+                read.map(|read| assert_eq!(read.unwrap(), 1))
+            }),
+            move || traits_peer.write_all(b"!").unwrap(),
+        ),
+        wait(
+            "a listener",
+            async move { drop(listener.accept().await.unwrap()) },
+            move || drop(net::TcpStream::connect(addr).unwrap()),
+        ),
+        wait(
+            "a local task",
+            async move { local.await.unwrap_or(()) },
+            move || finish_local.send(()).unwrap(),
+        ),
+        wait(
+            "a remote task",
+            async move { remote.await.unwrap_or(()) },
+            move || finish_remote.send(()).unwrap(),
+        ),
+    ]
+}
+
+/// A waker that meddles when called and when dropped, and counts both.
+fn meddler(bag: &Arc<Bag>) -> (Waker, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (called, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (wake_bag, wake_count) = (Arc::clone(bag), Arc::clone(&called));
+    let (drop_bag, drop_count) = (Arc::clone(bag), Arc::clone(&dropped));
+    let waker = Meddler::waker(
+        move || {
+            wake_count.fetch_add(1, Ordering::SeqCst);
+            wake_bag.meddle();
+        },
+        move || {
+            drop_count.fetch_add(1, Ordering::SeqCst);
+            drop_bag.meddle();
+        },
+    );
+    (waker, called, dropped)
+}
+
+/// Runs a test for everything that can be waited for. A future of the wait has been polled with
+/// a meddling waker, of which nobody else has a clone.
+fn with_each_wait(test: impl AsyncFn(Wait, &AtomicUsize, &AtomicUsize)) {
+    let _watchdog = watchdog();
+    let bag = Arc::new(Bag::default());
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        drop(spawn(Meddling::new(&bag, End::Never, &Drops::default())));
+        for mut wait in waits().await {
+            // The tasks and the listener have begun.
+            settle().await;
+            let what = wait.what;
+            let (waker, called, dropped) = meddler(&bag);
+            assert!(poll_with(&mut wait.future, &waker).is_pending(), "{what}");
+            drop(waker);
+            assert_eq!(dropped.load(Ordering::SeqCst), 0, "{what}: it was kept");
+            test(wait, &called, &dropped).await;
+            assert_eq!(dropped.load(Ordering::SeqCst), 1, "{what}");
+        }
+    });
+}
+
+#[test]
+fn wakers_may_do_anything_when_called() {
+    with_each_wait(async |mut wait, called, dropped| {
+        (wait.happens)();
+        until(|| called.load(Ordering::SeqCst) == 1).await;
+        assert_eq!(
+            dropped.load(Ordering::SeqCst),
+            1,
+            "{}: called by value",
+            wait.what
+        );
+        let future = &mut wait.future;
+        assert!(poll_with(future, Waker::noop()).is_ready(), "{}", wait.what);
+    });
+}
+
+#[test]
+fn wakers_may_do_anything_when_another_takes_their_place() {
+    with_each_wait(async |mut wait, called, _| {
+        let future = &mut wait.future;
+        assert!(
+            poll_with(future, Waker::noop()).is_pending(),
+            "{}",
+            wait.what
+        );
+        (wait.happens)();
+        wait.future.await;
+        // Those who poll by a trait are all called.
+        assert!(called.load(Ordering::SeqCst) <= 1, "{}", wait.what);
+    });
+}
+
+#[test]
+fn wakers_may_do_anything_when_dropped() {
+    with_each_wait(async |wait, called, dropped| {
+        drop(wait.future);
+        assert_eq!(called.load(Ordering::SeqCst), 0, "{}", wait.what);
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "{}", wait.what);
+    });
+}
+
+#[test]
+fn wakers_may_do_anything_when_the_runtime_ends() {
+    let _watchdog = watchdog();
+    for number in 0.. {
+        let bag = Arc::new(Bag::default());
+        let runtime = Runtime::new().unwrap();
+        let Some(mut wait) = runtime.block_on(async { waits().await.into_iter().nth(number) })
+        else {
+            break;
+        };
+        let (waker, called, dropped) = meddler(&bag);
+        let future = &mut wait.future;
+        runtime
+            .block_on(async { assert!(poll_with(future, &waker).is_pending(), "{}", wait.what) });
+        drop(waker);
+        drop(runtime);
+        assert_eq!(called.load(Ordering::SeqCst), 1, "{}", wait.what);
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "{}", wait.what);
+    }
+}

@@ -1,0 +1,443 @@
+//! Tests of the repository itself: what the source may name, and what has to stand in it.
+//!
+//! They read the files as text, line by line, which is enough for code that rustfmt has laid out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Who may name whom: each module of the crate and those that it may use. They stand in the order
+/// in which `lib.rs` declares them, and each knows only some of those after it.
+const LAYERS: [(&str, &[&str]); 14] = [
+    // What a user calls.
+    ("entry", &["handle", "context", "runtime"]),
+    ("handle", &["task", "context", "runtime", "executor"]),
+    (
+        "net",
+        &["time", "context", "runtime", "executor", "reactor"],
+    ),
+    (
+        "time",
+        &["context", "runtime", "executor", "timers", "slab"],
+    ),
+    (
+        "task",
+        &["context", "runtime", "executor", "slab", "sync", "waiter"],
+    ),
+    // Which runtime this thread is in.
+    ("context", &["runtime", "executor"]),
+    // The loop.
+    ("runtime", &["executor", "reactor", "timers", "clock"]),
+    // The engines, which do not know one another.
+    ("executor", &["waiter", "slab", "sync"]),
+    ("reactor", &["waiter", "slab", "sync"]),
+    ("timers", &["waiter", "slab", "sync"]),
+    // What they are made of.
+    ("clock", &[]),
+    ("waiter", &[]),
+    ("slab", &[]),
+    ("sync", &[]),
+];
+
+/// How many lines of code, without comments and tests, a file may have.
+const LONGEST_FILE: usize = 600;
+
+/// How many crates there may be, this one included: without features, and with the default ones.
+const MOST_CRATES: [(&[&str], usize); 2] = [(&["--no-default-features"], 8), (&[], 12)];
+
+/// The directory of the package.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The text of a file of the package.
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A file of the source.
+struct Source {
+    /// Its path from `src` on, with slashes.
+    path: String,
+    /// All of it.
+    text: String,
+}
+
+impl Source {
+    /// The module right under the crate that it belongs to.
+    fn module(&self) -> &str {
+        let end = self.path.find(['/', '.']).unwrap();
+        &self.path[..end]
+    }
+
+    /// Its lines of code with their numbers: no comments, no blank lines, no unit tests.
+    fn code(&self) -> Vec<(usize, &str)> {
+        let mut lines = Vec::new();
+        for (index, line) in self.text.lines().enumerate() {
+            if line == "#[cfg(test)]" {
+                // The unit tests are the last that a file has.
+                break;
+            }
+            let code = line.split(" // ").next().unwrap_or(line);
+            if !code.trim().is_empty() && !code.trim_start().starts_with("//") {
+                lines.push((index + 1, code));
+            }
+        }
+        lines
+    }
+
+    /// What a complaint about a line begins with.
+    fn at(&self, line: usize) -> String {
+        format!("src/{}:{line}", self.path)
+    }
+}
+
+/// All files of the source.
+fn sources() -> Vec<Source> {
+    fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, paths);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                paths.push(path);
+            }
+        }
+    }
+    let src = root().join("src");
+    let mut paths = Vec::new();
+    collect(&src, &mut paths);
+    paths.sort();
+    assert!(paths.len() > 20, "these are not all: {paths:?}");
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(&src).unwrap().to_str().unwrap();
+            Source {
+                path: path.replace('\\', "/"),
+                text,
+            }
+        })
+        .collect()
+}
+
+/// Fails with all complaints, if there are any.
+fn assert_none(complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// The words of a line: what consists of letters, digits and underscores.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+}
+
+/// The first segments of the paths in a line that begin with `prefix`, as `crate::`.
+fn after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
+    line.match_indices(prefix)
+        .filter(|(at, _)| !line[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        .map(|(at, _)| {
+            let rest = &line[at + prefix.len()..];
+            words(rest).next().filter(|word| rest.starts_with(word))
+        })
+        .map(|word| word.unwrap_or("{"))
+        .collect()
+}
+
+#[test]
+fn a_module_names_only_what_stands_under_it() {
+    let layers = BTreeMap::from(LAYERS);
+    let mut complaints = Vec::new();
+    for source in sources() {
+        let module = source.module();
+        if module == "lib" {
+            continue;
+        }
+        let Some(allowed) = layers.get(module) else {
+            complaints.push(format!("src/{} belongs to no layer", source.path));
+            continue;
+        };
+        for (line, code) in source.code() {
+            for named in after(code, "crate::") {
+                if named != module && !allowed.contains(&named) {
+                    complaints.push(format!("{}: `{module}` names `{named}`", source.at(line)));
+                }
+            }
+            // `super` leads out of a module only from the file that is the module.
+            let depth = source.path.matches('/').count();
+            let ups = "super::".repeat(depth + 1);
+            if code.contains(&ups) {
+                complaints.push(format!("{}: by `super` to the crate", source.at(line)));
+            }
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn the_layers_are_what_lib_rs_declares_in_the_order_of_reading() {
+    let lib = read("src/lib.rs");
+    let declared: Vec<&str> = lib
+        .lines()
+        .filter(|line| line.ends_with(';'))
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "))
+        .map(|name| name.trim_end_matches(';'))
+        .collect();
+    let order: Vec<&str> = LAYERS.iter().map(|layer| layer.0).collect();
+    assert_eq!(declared, order);
+    for (index, (module, uses)) in LAYERS.iter().enumerate() {
+        for used in *uses {
+            let position = order.iter().position(|other| other == used);
+            assert!(position > Some(index), "`{module}` comes after `{used}`");
+        }
+    }
+}
+
+#[test]
+fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
+    let mut complaints = Vec::new();
+    for source in sources() {
+        let may = ["reactor", "net"].contains(&source.module());
+        // A signature, from the line of the item to its body or end.
+        let mut in_public = false;
+        for (line, code) in source.code() {
+            let item = code.trim_start();
+            in_public |= item.starts_with("pub ")
+                || (item.starts_with("impl") && item.contains(" for "))
+                || item.starts_with("type ");
+            let names = words(code).any(|word| word == "mio");
+            if names && !may {
+                complaints.push(format!("{}: mio", source.at(line)));
+            }
+            if names && in_public && source.module() == "net" {
+                complaints.push(format!("{}: mio in public", source.at(line)));
+            }
+            if code.ends_with(['{', ';', '}', ',']) {
+                in_public = false;
+            }
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn there_is_no_unsafe_code() {
+    let lib = read("src/lib.rs");
+    assert!(lib.lines().any(|line| line == "#![forbid(unsafe_code)]"));
+    let mut complaints = Vec::new();
+    for source in sources() {
+        for (line, code) in source.code() {
+            if words(code).any(|word| word == "unsafe") {
+                complaints.push(format!("{}: {code}", source.at(line)));
+            }
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn there_are_no_more_crates_than_promised() {
+    for (features, most) in MOST_CRATES {
+        let tree = Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["tree", "--offline", "--package", env!("CARGO_PKG_NAME")])
+            .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+            .args(["--target", "x86_64-unknown-linux-gnu"])
+            .args(features)
+            .output();
+        let output = match tree {
+            Ok(output) if output.status.success() => output,
+            other => {
+                println!("skipped: cargo cannot tell the dependencies here: {other:?}");
+                return;
+            }
+        };
+        let text = String::from_utf8(output.stdout).unwrap();
+        let crates: BTreeSet<&str> = text
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)"))
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert!(crates.iter().any(|name| name.starts_with("mio ")));
+        assert!(crates.len() <= most, "{features:?}: {crates:#?}");
+    }
+}
+
+#[test]
+fn each_dependency_says_why_it_is_there() {
+    let manifest = read("Cargo.toml");
+    let mut complaints = Vec::new();
+    let mut count = 0;
+    let (mut previous, mut in_dependencies) = ("", false);
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.contains("dependencies");
+            // The table of a single dependency has its reason above it.
+            if line.contains("dependencies.") && !previous.starts_with('#') {
+                complaints.push(String::from(line));
+            }
+        } else if in_dependencies && line.contains('=') {
+            count += 1;
+            if !previous.starts_with('#') {
+                complaints.push(String::from(line));
+            }
+        }
+        previous = line;
+    }
+    assert!(count > 0);
+    assert_none(complaints);
+}
+
+#[test]
+fn the_changelog_has_an_entry_for_this_version() {
+    let changelog = read("CHANGELOG.md");
+    let version = env!("CARGO_PKG_VERSION");
+    let versions: Vec<&str> = changelog
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ")?.split(' ').next())
+        .collect();
+    assert!(
+        versions.contains(&version),
+        "{version} is not in {versions:?}"
+    );
+}
+
+#[test]
+fn the_code_of_the_readme_is_a_test() {
+    let readme = read("README.md");
+    assert!(readme.contains("```rust"), "no Rust code in the README");
+    let lib = read("src/lib.rs");
+    let lines: Vec<&str> = lib.lines().collect();
+    let include = r#"#[doc = include_str!("../README.md")]"#;
+    let at = lines.iter().position(|line| *line == include).unwrap();
+    assert!(lines[at - 1].starts_with("#[cfg(") && lines[at - 1].contains("doctest"));
+}
+
+#[test]
+fn each_file_begins_with_what_it_is_and_is_not_too_long() {
+    let mut complaints = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            complaints.push(format!("{}: no `//!`", source.at(1)));
+        }
+        let length = source.code().len();
+        if length > LONGEST_FILE {
+            complaints.push(format!("src/{}: {length} lines of code", source.path));
+        }
+    }
+    assert_none(complaints);
+}
+
+/// The name of the field that a line of a struct declares.
+fn field(code: &str) -> Option<&str> {
+    let code = match code.strip_prefix("pub") {
+        // A visibility, with brackets or without.
+        Some(rest) => rest.split_once(' ')?.1,
+        None => code,
+    };
+    let (name, _type) = code.split_once(": ")?;
+    words(name).eq([name]).then_some(name)
+}
+
+#[test]
+fn each_field_has_a_sentence() {
+    let mut complaints = Vec::new();
+    let mut count = 0;
+    for source in sources() {
+        // How far the fields of the struct that we are in are indented.
+        let mut fields = None;
+        let mut documented = false;
+        for (index, line) in source.text.lines().enumerate() {
+            if line == "#[cfg(test)]" {
+                break;
+            }
+            let code = line.trim_start();
+            let indent = line.len() - code.len();
+            if code.starts_with("//") {
+                documented = true;
+                continue;
+            }
+            if code.starts_with("#[") {
+                continue;
+            }
+            if code.ends_with('{') && words(code).any(|word| word == "struct") {
+                fields = Some(indent + 4);
+            } else if code.starts_with('}') && fields == Some(indent + 4) {
+                fields = None;
+            } else if fields == Some(indent)
+                && let Some(name) = field(code)
+            {
+                count += 1;
+                if !documented {
+                    complaints.push(format!("{}: {name}", source.at(index + 1)));
+                }
+            }
+            documented = false;
+        }
+    }
+    assert!(count > 80, "these {count} fields are not all");
+    assert_none(complaints);
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    /// What stands in no file, code or comment.
+    const NOWHERE: [&str; 10] = [
+        "todo!",
+        "unimplemented!",
+        "dbg!",
+        "TODO",
+        "FIXME",
+        "XXX",
+        "#[ignore",
+        "[allow(",
+        "[expect(",
+        ", allow(",
+    ];
+    let mut complaints = Vec::new();
+    for source in sources() {
+        for (index, line) in source.text.lines().enumerate() {
+            for bad in NOWHERE {
+                if line.contains(bad) {
+                    complaints.push(format!("{}: {bad}", source.at(index + 1)));
+                }
+            }
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn platforms_and_features_are_asked_for_in_their_places_only() {
+    /// Whether a `cfg` may stand in this line, above the next line of code.
+    fn is_allowed(path: &str, code: &str, next: &str) -> bool {
+        let is_module = next.starts_with("mod ") || next.starts_with("pub mod ");
+        let whole_module = ["#[cfg(unix)]", "#[cfg(windows)]"].contains(&code)
+            || code.starts_with("#[cfg(feature = ");
+        match path {
+            // The platform rules.
+            "reactor/rules.rs" => true,
+            // The alias for the types of a model checker.
+            "sync.rs" if words(code).any(|word| word == "loom") => true,
+            _ if whole_module && is_module => true,
+            // The README, as a test.
+            "lib.rs" if words(code).any(|word| word == "doctest") => next.starts_with("#[doc"),
+            // Whether an example runs.
+            _ => code.contains("cfg_attr(") && code.contains(r#"doc = "```"#),
+        }
+    }
+    let mut complaints = Vec::new();
+    for source in sources() {
+        let code = source.code();
+        for (index, (line, text)) in code.iter().enumerate() {
+            let next = code.get(index + 1).map_or("", |(_, next)| *next);
+            let asks = words(text).any(|word| word == "cfg" || word == "cfg_attr");
+            if asks && !is_allowed(&source.path, text.trim(), next) {
+                complaints.push(format!("{}: {}", source.at(*line), text.trim()));
+            }
+        }
+    }
+    assert_none(complaints);
+}
