@@ -93,25 +93,24 @@ impl<T> Slab<T> {
     ///
     /// With 2³² − 1 values in it, which no machine has room for.
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        let key = self.next_key();
-        match self.slots.get_mut(key.index()) {
-            Some(slot) => {
-                if let State::Vacant(next) = slot.state {
-                    self.vacant = next;
-                }
-                slot.state = State::Occupied(value);
-            }
-            None => {
-                assert!(key.index < u32::MAX, "a slab holds at most 2^32 - 1 values");
-                self.slots.push(Slot {
-                    generation: 0,
-                    state: State::Occupied(value),
-                });
-                self.vacant = key.index + 1;
-            }
-        }
+        let index = self.vacant;
         self.len += 1;
-        key
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            if let State::Vacant(next) = slot.state {
+                self.vacant = next;
+            }
+            slot.state = State::Occupied(value);
+            let generation = slot.generation;
+            return Key { index, generation };
+        }
+        assert!(index < u32::MAX, "a slab holds at most 2^32 - 1 values");
+        let generation = 0;
+        self.slots.push(Slot {
+            generation,
+            state: State::Occupied(value),
+        });
+        self.vacant = index + 1;
+        Key { index, generation }
     }
 
     /// The value of a key, if it is still there.

@@ -33,7 +33,11 @@ fn an_adopted_stream_finds_what_was_waiting() {
         for adopt in adoptions {
             let (stream, mut peer) = plain();
             peer.write_all(b"hello").unwrap();
-            assert_eq!(adopt(stream).read(&mut [0; 8]).await.unwrap(), 5);
+            let stream = adopt(stream);
+            let mut buf = [0; 8];
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 5);
+            // It does not block here.
+            assert!(stream.read(&mut buf).now_or_never().is_none());
 
             let (stream, mut peer) = plain();
             peer.write_all(b"hello").unwrap();
@@ -148,6 +152,24 @@ fn what_cannot_be_watched_is_an_error_and_no_panic() {
                 "{error}"
             );
         }
+    });
+}
+
+#[test]
+fn a_short_read_of_an_adopted_descriptor_is_not_taken_for_the_last() {
+    block_on(async {
+        // Not a stream, so that each read brings one message, however much room there is.
+        let (ours, peer) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let adopted = TcpStream::from(OwnedFd::from(ours));
+        for message in [&b"one"[..], b"more", b"last"] {
+            peer.send(message).unwrap();
+        }
+        let mut buf = [0; 64];
+        for message in [&b"one"[..], b"more", b"last"] {
+            let count = adopted.read(&mut buf).await.unwrap();
+            assert_eq!(&buf[..count], message);
+        }
+        assert!(adopted.read(&mut buf).now_or_never().is_none());
     });
 }
 

@@ -6,9 +6,12 @@ use crate::support::{
 use futures::future::{join, join_all};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use glassfrog::net::TcpStream;
+use glassfrog::task::yield_now;
 use glassfrog::time::timeout;
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
@@ -192,6 +195,28 @@ fn shutting_down_for_reading_ends_a_read_that_waits() {
                 stream.shutdown(Shutdown::Read).unwrap();
             };
             assert_eq!(join(stream.read(&mut buf), shutdown).await.0.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn shutting_down_for_reading_is_not_taken_for_the_peers_end() {
+    if cfg!(not(target_os = "linux")) {
+        println!("skipped: not every system keeps what comes after that (`shutdown(2)`)");
+        return;
+    }
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            stream.shutdown(Shutdown::Read).unwrap();
+            let mut buf = [0; 8];
+            assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
+            for _ in 0..2 {
+                peer.write_all(b"hello").unwrap();
+                while stream.peek(&mut buf).await.unwrap() < 5 {
+                    settle().await;
+                }
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 5);
+            }
         }
     });
 }
@@ -399,18 +424,28 @@ fn an_answer_without_end_is_read_up_to_the_bound() {
 }
 
 #[test]
-fn one_task_cannot_keep_a_flooded_socket_and_the_loop_to_itself() {
-    let flooding = block_on(async {
-        let (stream, mut peer) = accepted().await;
-        let flooding = thread::spawn(move || while peer.write_all(&[0; 1 << 16]).is_ok() {});
-        let _reading = glassfrog::spawn(async move {
-            while stream.read(&mut [0; 16]).await.is_ok_and(|count| count > 0) {}
-        });
-        // This one gets its turns, though the reader is always ready.
-        settle().await;
-        flooding
+fn a_task_with_a_lot_to_read_lets_the_others_run() {
+    const BYTES: usize = 10_000;
+    /// How many reads in a row are too many.
+    const TOO_MANY: usize = 1000;
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            peer.write_all(&[0; BYTES]).unwrap();
+            drop(peer);
+            let reads = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&reads);
+            glassfrog::spawn(async move {
+                while stream.read(&mut [0]).await.unwrap() > 0 {
+                    counted.set(counted.get() + 1);
+                }
+            });
+            while reads.get() < BYTES {
+                let before = reads.get();
+                yield_now().await;
+                assert!(reads.get() - before < TOO_MANY);
+            }
+        }
     });
-    flooding.join().unwrap();
 }
 
 #[test]

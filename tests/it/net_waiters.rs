@@ -182,6 +182,29 @@ fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
 }
 
 #[test]
+fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
+    const TASKS: usize = 20;
+    block_on(async {
+        for (stream, _peer) in pairs().await {
+            let stream = Rc::new(stream);
+            let polls = Rc::new(Cell::new(0));
+            for _ in 0..TASKS {
+                let (stream, polls) = (Rc::clone(&stream), Rc::clone(&polls));
+                glassfrog::spawn(async move {
+                    let mut byte = [0];
+                    let mut stream = &*stream;
+                    counted(&polls, AsyncReadExt::read(&mut stream, &mut byte)).await
+                });
+            }
+            settle().await;
+            let before = polls.get();
+            settle().await;
+            assert_eq!(polls.get(), before);
+        }
+    });
+}
+
+#[test]
 fn a_waker_that_is_given_up_has_been_woken() {
     /// How many wakers a direction keeps at most, as the stream's documentation says.
     const KEPT: usize = 8;
@@ -241,6 +264,24 @@ fn the_two_directions_wake_separately() {
             assert_eq!((reader.wakes(), writer.wakes()), (1, 0));
             assert!(poll_for(&reader, readable.as_mut()).is_ready());
             assert!(poll_for(&writer, writable.as_mut()).is_pending());
+        }
+    });
+}
+
+#[test]
+fn finding_nothing_in_one_direction_says_nothing_about_the_other() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            stream.writable().await.unwrap();
+            peer.write_all(b"x").unwrap();
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 1);
+            stream.try_read(&mut [0; 8]).unwrap_err();
+            assert_eq!(stream.try_write(b"x").unwrap(), 1);
+
+            peer.write_all(b"x").unwrap();
+            stream.readable().await.unwrap();
+            fill(&stream).await;
+            assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
         }
     });
 }

@@ -394,7 +394,7 @@ fn a_task_may_own_another_runtime() {
 #[test]
 fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
     thread_local! {
-        /// Dropped after, or before, the thread-locals of the crate: as they were first used.
+        /// Dropped before or after the thread-locals of the crate, whichever were used first.
         static LATE: RefCell<Option<Runtime>> = const { RefCell::new(None) };
     }
     let _watchdog = watchdog();

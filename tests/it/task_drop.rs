@@ -26,6 +26,7 @@ enum DroppedIn {
 }
 
 impl DroppedIn {
+    /// All places.
     const ALL: [DroppedIn; 4] = [
         DroppedIn::ItsRuntime,
         DroppedIn::NoRuntime,
@@ -180,16 +181,23 @@ fn an_output_that_is_taken_is_the_takers_alone() {
 /// How a future ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
+    /// With an output.
     Ready,
+    /// With a panic.
     Panic,
+    /// Not, before its runtime does.
     Never,
 }
 
 /// A future that is woken once from another thread, and notes where it is polled and dropped.
 struct Wanderer {
+    /// What it does once it has been woken.
     end: End,
+    /// Whether it has been.
     woken: bool,
+    /// Where it was polled.
     polls: Arc<Mutex<Vec<Place>>>,
+    /// Notes where it is dropped.
     _probe: Probe,
 }
 
@@ -278,8 +286,11 @@ fn a_future_that_was_never_polled_is_dropped_on_its_runtimes_thread_and_inside_i
 /// A future that is ready, or panics, at its second poll, with something in it that is only
 /// dropped with it.
 struct Leaving {
+    /// Whether it has been polled.
     yielded: bool,
+    /// Whether it ends in a panic.
     panics: bool,
+    /// Notes that it is gone.
     _probe: Probe,
 }
 

@@ -26,7 +26,9 @@ impl Drop for Bomb {
 
 /// A future that ends at once, with something in it that panics when it is dropped.
 struct Armed {
+    /// What its poll panics with, if it does.
     panics: Option<&'static str>,
+    /// What panics after that.
     _bomb: Bomb,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A borrow or a lock that is held around foreign code shows here as a panic or as a hang.
 
-use crate::support::{plain, settle, watchdog};
+use crate::support::{block_on, plain, settle, watchdog};
 use crate::task_probes::{Drops, Meddler, Probe, poll_with, until};
 use futures::channel::oneshot;
 use futures::io::AsyncRead;
@@ -32,8 +32,10 @@ struct Bag {
     wakers: Mutex<Vec<Waker>>,
     /// Sleeps, sockets and handles that are registered somewhere, to be dropped.
     things: Mutex<Vec<Box<dyn Any + Send>>>,
-    /// How often somebody meddled.
-    count: AtomicUsize,
+    /// How often somebody began to meddle.
+    begun: AtomicUsize,
+    /// How often somebody came to the end of it.
+    done: AtomicUsize,
 }
 
 impl Bag {
@@ -51,9 +53,21 @@ impl Bag {
         self.things.lock().unwrap().push(Box::new(thing));
     }
 
-    /// Wakes everybody, drops everything, spawns, and registers new things.
+    /// Meddles, and notes whether anything refused with a panic, which others may have hushed up.
     fn meddle(self: &Arc<Self>) {
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.do_everything();
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Fails unless everybody came to the end of it.
+    fn assert_unharmed(&self) {
+        let (begun, done) = (&self.begun, &self.done);
+        assert_eq!(begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst));
+    }
+
+    /// Wakes everybody, drops everything, spawns, and registers new things.
+    fn do_everything(self: &Arc<Self>) {
         let wakers = self.wakers.lock().unwrap().clone();
         for waker in &wakers {
             waker.wake_by_ref();
@@ -95,42 +109,63 @@ impl Bag {
 }
 
 /// Meddles when dropped.
-struct MeddlesInDrop(
-    Arc<Bag>,
-    #[expect(dead_code, reason = "it is there to be dropped")] Probe,
-);
+struct MeddlesInDrop {
+    /// What it meddles with.
+    bag: Arc<Bag>,
+    /// Notes that this is done.
+    _probe: Probe,
+}
+
+impl MeddlesInDrop {
+    /// Something to be dropped.
+    fn new(bag: &Arc<Bag>, drops: &Drops) -> MeddlesInDrop {
+        MeddlesInDrop {
+            bag: Arc::clone(bag),
+            _probe: drops.probe(),
+        }
+    }
+}
 
 impl Drop for MeddlesInDrop {
     fn drop(&mut self) {
-        self.0.meddle();
+        self.bag.meddle();
     }
 }
 
 /// How a future ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
+    /// With an output.
     Ready,
+    /// With a panic.
     Panic,
+    /// Not, before its runtime does.
     Never,
 }
 
 /// A future that meddles in its polls and its drop, and whose output does so in its drop.
 struct Meddling {
+    /// What it meddles with.
     bag: Arc<Bag>,
+    /// How many times it was polled.
     polls: usize,
+    /// What it does in the third poll.
     end: End,
+    /// What it gives then.
     output: Option<MeddlesInDrop>,
+    /// Its drop.
     _in_drop: MeddlesInDrop,
 }
 
 impl Meddling {
+    /// A future that has not been polled yet.
     fn new(bag: &Arc<Bag>, end: End, drops: &Drops) -> Meddling {
         Meddling {
             bag: Arc::clone(bag),
             polls: 0,
             end,
-            output: Some(MeddlesInDrop(Arc::clone(bag), drops.probe())),
-            _in_drop: MeddlesInDrop(Arc::clone(bag), drops.probe()),
+            output: Some(MeddlesInDrop::new(bag, drops)),
+            _in_drop: MeddlesInDrop::new(bag, drops),
         }
     }
 }
@@ -190,13 +225,17 @@ fn futures_and_outputs_may_do_anything_in_their_polls_and_drops() {
     // Each has dropped its own and its output, once, wherever it was at the end.
     drop(left);
     assert_eq!(drops.count(), 2 * tasks);
-    assert!(bag.count.load(Ordering::SeqCst) > 2 * tasks);
+    assert!(bag.done.load(Ordering::SeqCst) > 2 * tasks);
+    bag.assert_unharmed();
 }
 
 /// Something that can be waited for, with what makes it happen.
 struct Wait {
+    /// What it is called.
     what: &'static str,
+    /// What waits for it.
     future: Pin<Box<dyn Future<Output = ()>>>,
+    /// Makes it happen.
     happens: Box<dyn FnOnce()>,
 }
 
@@ -294,6 +333,7 @@ fn with_each_wait(test: impl AsyncFn(Wait, &AtomicUsize, &AtomicUsize)) {
             assert_eq!(dropped.load(Ordering::SeqCst), 0, "{what}: it was kept");
             test(wait, &called, &dropped).await;
             assert_eq!(dropped.load(Ordering::SeqCst), 1, "{what}");
+            bag.assert_unharmed();
         }
     });
 }
@@ -357,5 +397,49 @@ fn wakers_may_do_anything_when_the_runtime_ends() {
         drop(runtime);
         assert_eq!(called.load(Ordering::SeqCst), 1, "{}", wait.what);
         assert_eq!(dropped.load(Ordering::SeqCst), 1, "{}", wait.what);
+        bag.assert_unharmed();
     }
+}
+
+#[test]
+fn wakers_may_poll_and_drop_what_they_were_left_with() {
+    /// Leaves a waker with something that, when called, polls it to its end and drops it.
+    fn leave<F>(mut future: F) -> oneshot::Receiver<F::Output>
+    where
+        F: Future<Output: Send> + Unpin + Send + 'static,
+    {
+        let (send, output) = oneshot::channel();
+        let (in_waker, from_outside) = std::sync::mpsc::channel::<(F, oneshot::Sender<_>)>();
+        let from_outside = Mutex::new(from_outside);
+        let when_called = move || {
+            // If this panics, or never returns, there is no output.
+            let (mut future, send) = from_outside.lock().unwrap().recv().unwrap();
+            if let Poll::Ready(output) = poll_with(&mut future, Waker::noop()) {
+                drop(future);
+                drop(send.send(output));
+            }
+        };
+        let waker = Meddler::waker(when_called, || {});
+        assert!(poll_with(&mut future, &waker).is_pending());
+        in_waker.send((future, send)).unwrap();
+        output
+    }
+    block_on(async {
+        leave(sleep(Duration::from_millis(1))).await.unwrap();
+        assert_eq!(leave(spawn(async { 1 })).await.unwrap().unwrap(), 1);
+        let remote = Handle::current().spawn(async { 2 });
+        assert_eq!(leave(remote).await.unwrap().unwrap(), 2);
+        let (ours, mut peer) = plain();
+        let mut stream = TcpStream::try_from(ours).unwrap();
+        let read = leave(poll_fn(move |cx| {
+            Pin::new(&mut stream).poll_read(cx, &mut [0])
+        }));
+        peer.write_all(b"!").unwrap();
+        assert_eq!(read.await.unwrap().unwrap(), 1);
+        let (ours, mut peer) = plain();
+        let stream = TcpStream::try_from(ours).unwrap();
+        let read = leave(Box::pin(async move { stream.read(&mut [0]).await }));
+        peer.write_all(b"!").unwrap();
+        assert_eq!(read.await.unwrap().unwrap(), 1);
+    });
 }

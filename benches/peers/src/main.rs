@@ -5,7 +5,8 @@
 //! of its own, against the same server. Every runtime has one thread and its default settings:
 //!
 //! - *raw*: a state machine written by hand on mio, without futures; only where there are sockets;
-//! - *tokio*: a `LocalRuntime` (the current-thread scheduler with `spawn_local`), I/O and time enabled;
+//! - *tokio*: a `LocalRuntime` (the current-thread scheduler with `spawn_local`; spawning `Send`
+//!   tasks on it counts the same within two per cent), I/O and time enabled;
 //! - *smol*: a `LocalExecutor` under `smol::block_on`, sockets of `smol::net`;
 //! - *monoio*: the legacy driver (epoll), timers enabled, built without io_uring;
 //! - *glassfrog*: `glassfrog::block_on`.
