@@ -22,6 +22,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ struct Queue {
 /// All registered descriptors; reached from any thread.
 #[derive(Debug)]
 pub(crate) struct Sources {
+    /// How many turns there have been (modulo 2³²); written by the loop.
+    turns: AtomicU32,
     /// Under a lock, since sockets are dropped, and connections accepted, on any thread.
     registered: Mutex<Registered>,
 }
@@ -123,6 +126,7 @@ impl Reactor {
             }),
             woken: RefCell::new(Vec::new()),
             sources: Arc::new(Sources {
+                turns: AtomicU32::new(0),
                 registered: Mutex::new(Registered {
                     registry: Some(registry),
                     slab: Slab::new(),
@@ -152,6 +156,8 @@ impl Reactor {
     /// If the queue has become unusable, which takes somebody who closes descriptors that are not
     /// theirs.
     pub(crate) fn turn(&self, timeout: Option<Duration>) {
+        // Relaxed is enough: it is a measure of time and guards nothing.
+        self.sources.turns.fetch_add(1, Ordering::Relaxed);
         let mut woken = self.woken.take();
         {
             let queue = &mut *self.queue.borrow_mut();
@@ -225,6 +231,11 @@ impl Sources {
         }
         drop(registered);
         drop(removed);
+    }
+
+    /// Which turn it is.
+    pub(crate) fn turn(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Passes events on to their sources.

@@ -98,7 +98,8 @@ impl<S: AsRaw> Socket<S> {
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
-        self.poll_at(direction, Place::Shared, cx, op)
+        let turn = self.shared.sources.turn();
+        self.poll_at(direction, Place::Shared { turn }, cx, op)
     }
 
     /// Does an operation as soon as it can be done.

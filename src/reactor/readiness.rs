@@ -43,12 +43,19 @@ pub(crate) const DEAD: usize = 1 << 8;
 /// would have to sleep through exactly a multiple of 2²³ events of its socket.
 const TICK: usize = 1 << 9;
 
-/// How many wakers of poll methods a descriptor keeps in each direction.
+/// How many wakers of poll methods a descriptor keeps in each direction before it asks who is
+/// still there.
 ///
-/// They cannot be taken out again (nobody tells when a task loses interest), so the list must end
-/// somewhere: when it is full, all in it are woken, and those who still care come back. More than
-/// two halves of a stream are rarely polled by more than one task each.
+/// They cannot be taken out (nobody tells when a task loses interest), so a full list is swept: all
+/// in it are woken, and those who still care come back. More than two halves of a stream are rarely
+/// polled by more than one task each.
 const SHARED_WAITERS: usize = 8;
+
+/// How many turns of the reactor have to lie between two sweeps.
+///
+/// Those who come back must find room, however many they are, or sweeping them again and again
+/// would keep the loop busy. What is dead is at most what this many turns left behind.
+const TURNS_BETWEEN_SWEEPS: u32 = 1024;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +100,12 @@ pub(crate) type Seat = Option<NonZeroU32>;
 pub(crate) enum Place<'a> {
     /// In a seat of its own, which is filled in by the first wait.
     Seat(&'a mut Seat),
-    /// In the bounded list of the poll methods, in which the same waker stands once.
-    Shared,
+    /// In the list of the poll methods, in which the same waker stands once. It is swept when it
+    /// is full, but not too often.
+    Shared {
+        /// The turn that the reactor is in.
+        turn: u32,
+    },
 }
 
 /// Readiness and waiters of one descriptor.
@@ -115,6 +126,8 @@ struct Waiters {
     rest: Vec<Entry>,
     /// The last seat that was given out.
     last_seat: u32,
+    /// The turn of the last sweep, if there was one.
+    swept: Option<u32>,
 }
 
 /// One who waits.
@@ -122,7 +135,7 @@ struct Waiters {
 struct Entry {
     /// What it waits for.
     direction: Direction,
-    /// The seat of an async method; `None` for poll methods, which share a bounded list.
+    /// The seat of an async method; `None` for poll methods, which share a list.
     seat: Seat,
     /// Whom to wake.
     waiter: Waiter,
@@ -136,12 +149,12 @@ pub(crate) enum Wait {
     Ready,
     /// The waker is left.
     Waiting,
-    /// The waker is left, and these had to make room for it; they are to be woken.
-    Crowded(Vec<Waker>),
+    /// The waker is left, and the list was swept: these are to be woken.
+    Swept(Vec<Waker>),
 }
 
 impl Entry {
-    /// Whether it stands in the bounded list of that direction.
+    /// Whether it stands in the list of the poll methods of that direction.
     fn shares(&self, direction: Direction) -> bool {
         self.direction == direction && self.seat.is_none()
     }
@@ -152,6 +165,21 @@ impl Waiters {
     fn new_seat(&mut self) -> Seat {
         self.last_seat = self.last_seat.wrapping_add(1).max(1);
         NonZeroU32::new(self.last_seat)
+    }
+
+    /// Takes out those who share the list of a direction, if they are many and it is time.
+    fn sweep(&mut self, direction: Direction, turn: u32) -> Vec<Waker> {
+        let mut swept = Vec::new();
+        let shares = |entry: &Entry| entry.shares(direction);
+        let full = self.iter_mut().filter(|entry| shares(entry)).count() >= SHARED_WAITERS;
+        let is_time = self
+            .swept
+            .is_none_or(|last| turn.wrapping_sub(last) >= TURNS_BETWEEN_SWEEPS);
+        if full && is_time {
+            self.swept = Some(turn);
+            self.take(shares, |waker| swept.push(waker));
+        }
+        swept
     }
 
     /// All entries.
@@ -245,7 +273,7 @@ impl Readiness {
         let former = match &place {
             Place::Seat(None) => None,
             Place::Seat(seat) => waiters.iter_mut().find(|entry| entry.seat == **seat),
-            Place::Shared => waiters
+            Place::Shared { .. } => waiters
                 .iter_mut()
                 .find(|entry| entry.shares(direction) && entry.waiter.waker.will_wake(waker)),
         };
@@ -254,19 +282,12 @@ impl Readiness {
             entry.waiter.tag = tag;
             return Wait::Waiting;
         }
-        let mut crowd = Vec::new();
-        let seat = match place {
+        let (seat, swept) = match place {
             Place::Seat(seat) => {
                 *seat = waiters.new_seat();
-                *seat
+                (*seat, Vec::new())
             }
-            Place::Shared => {
-                let shared = |entry: &Entry| entry.shares(direction);
-                if waiters.iter_mut().filter(|entry| shared(entry)).count() == SHARED_WAITERS {
-                    waiters.take(shared, |waker| crowd.push(waker));
-                }
-                None
-            }
+            Place::Shared { turn } => (None, waiters.sweep(direction, turn)),
         };
         waiters.push(Entry {
             direction,
@@ -276,10 +297,10 @@ impl Readiness {
                 tag,
             },
         });
-        if crowd.is_empty() {
+        if swept.is_empty() {
             Wait::Waiting
         } else {
-            Wait::Crowded(crowd)
+            Wait::Swept(swept)
         }
     }
 

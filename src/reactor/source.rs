@@ -175,7 +175,7 @@ impl<S> Source<S> {
             }
             let place = match &mut place {
                 Place::Seat(seat) => Place::Seat(seat),
-                Place::Shared => Place::Shared,
+                Place::Shared { turn } => Place::Shared { turn: *turn },
             };
             match self
                 .readiness
@@ -183,8 +183,8 @@ impl<S> Source<S> {
             {
                 Wait::Ready => {}
                 Wait::Waiting => return Poll::Pending,
-                Wait::Crowded(crowd) => {
-                    wake_all(crowd);
+                Wait::Swept(swept) => {
+                    wake_all(swept);
                     return Poll::Pending;
                 }
             }

@@ -22,9 +22,8 @@ use std::task::{Context, Poll};
 /// may read while another one writes. [`into_split`](TcpStream::into_split) makes halves that can
 /// be given away.
 ///
-/// Several tasks may wait for the same direction; all of them are woken. Poll methods
-/// (`poll_read`, `poll_write`) keep up to eight wakers a direction, of as many tasks; beyond that
-/// all are woken and come back.
+/// Several tasks may wait for the same direction; all of them are woken. What polls by `poll_read`
+/// and `poll_write` may be woken without cause now and then if more than eight wait in this way.
 ///
 /// # Examples
 ///

@@ -40,10 +40,11 @@ fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usi
     let mut messages = Vec::new();
     loop {
         inbox.drain(&mut messages);
-        if messages
-            .drain(..)
-            .fold(false, |done, message| take(message) || done)
-        {
+        let mut done = false;
+        for message in messages.drain(..) {
+            done |= take(message);
+        }
+        if done {
             return parks;
         }
         if inbox.announce_park() {

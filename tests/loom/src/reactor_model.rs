@@ -65,13 +65,13 @@ fn take(readiness: &Readiness, kernel: &Kernel, mut place: Option<&mut Seat>) {
         }
         let place = match &mut place {
             Some(seat) => Place::Seat(seat),
-            None => Place::Shared,
+            None => Place::Shared { turn: 0 },
         };
         match readiness.wait(Direction::Read, place, &mut waker.clone(), Tag::NONE) {
             Wait::Ready => {}
             // If a wake-up could be lost, loom would find the thread here for ever.
             Wait::Waiting => sleeper.0.wait(),
-            Wait::Crowded(_) => unreachable!("there are too few of them"),
+            Wait::Swept(_) => unreachable!("there are too few of them"),
         }
     }
 }
@@ -169,10 +169,15 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
             })
         };
         let (sleeper, mut waker) = sleeper();
-        match readiness.wait(Direction::Write, Place::Shared, &mut waker, Tag::NONE) {
+        match readiness.wait(
+            Direction::Write,
+            Place::Shared { turn: 0 },
+            &mut waker,
+            Tag::NONE,
+        ) {
             Wait::Ready => {}
             // Loom wakes without cause too; never to be woken would be a deadlock.
-            Wait::Waiting | Wait::Crowded(_) => {
+            Wait::Waiting | Wait::Swept(_) => {
                 while !readiness.load().has(DEAD) {
                     sleeper.0.wait();
                 }
