@@ -3,11 +3,15 @@
 use crate::executor::local::Entered;
 use crate::runtime::Core;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 thread_local! {
     /// The runtime whose `block_on` runs on this thread, or that is being dropped on it.
-    static CONTEXT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    /// Whoever puts something in takes it out again. So it needs no destructor, and without one
+    /// it is there even for the destructors of other thread-locals.
+    static CONTEXT: RefCell<ManuallyDrop<Option<Rc<Core>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// What a call that needs a runtime says where there is none.
@@ -15,7 +19,6 @@ const NO_RUNTIME: &str =
     "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`";
 
 /// Puts the thread's former context back when dropped.
-#[derive(Debug)]
 pub(crate) struct Context {
     /// What stood there before.
     previous: Option<Rc<Core>>,
@@ -25,11 +28,7 @@ pub(crate) struct Context {
 
 /// Makes a runtime the context of this thread.
 pub(crate) fn enter(core: &Rc<Core>) -> Context {
-    // A runtime that is dropped from the destructor of a thread-local may find none any more, and
-    // its tasks are then dropped outside a context.
-    let previous = CONTEXT
-        .try_with(|context| context.replace(Some(Rc::clone(core))))
-        .unwrap_or(None);
+    let previous = replace(Some(Rc::clone(core)));
     Context {
         previous,
         _entered: core.executor.enter(),
@@ -50,12 +49,15 @@ pub(crate) fn enter_to_run(core: &Rc<Core>) -> Context {
     enter(core)
 }
 
+/// Exchanges what stands in the thread-local.
+fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
+    let previous = CONTEXT.with(|context| context.replace(ManuallyDrop::new(core)));
+    ManuallyDrop::into_inner(previous)
+}
+
 /// The runtime of this thread, if there is one.
 pub(crate) fn try_current() -> Option<Rc<Core>> {
-    CONTEXT
-        .try_with(|context| context.borrow().clone())
-        .ok()
-        .flatten()
+    CONTEXT.with(|context| Option::clone(&context.borrow()))
 }
 
 /// The runtime of this thread.
@@ -73,7 +75,6 @@ pub(crate) fn current() -> Rc<Core> {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let previous = self.previous.take();
-        let _ended = CONTEXT.try_with(|context| context.replace(previous));
+        drop(replace(self.previous.take()));
     }
 }

@@ -136,7 +136,7 @@ impl Drop for Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("core", &self.core).finish()
+        self.core.fmt(f)
     }
 }
 

@@ -35,7 +35,6 @@ use futures_task::waker_ref;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -69,16 +68,6 @@ pub(crate) enum Message {
         /// Who asked for it.
         location: &'static Location<'static>,
     },
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Message::Wake(key) => f.debug_tuple("Wake").field(key).finish(),
-            Message::Detach(key) => f.debug_tuple("Detach").field(key).finish(),
-            Message::Spawn { id, .. } => f.debug_tuple("Spawn").field(id).finish(),
-        }
-    }
 }
 
 /// What stands in the slab for a task.
@@ -358,7 +347,7 @@ impl Executor {
         } else {
             let joiner = task.joiner.take();
             drop(tasks);
-            drop(joiner);
+            shielded("dropping a waker", || drop(joiner));
         }
     }
 
@@ -389,25 +378,12 @@ impl Executor {
         for message in messages {
             shielded("dropping a task that was never polled", || drop(message));
         }
-        loop {
-            let tasks = self.tasks.borrow_mut().drain();
-            if tasks.is_empty() {
-                break;
+        let tasks = self.tasks.borrow_mut().drain();
+        for task in tasks {
+            if let Some(run) = task.run {
+                self.discard(run, task.location);
             }
-            for task in tasks {
-                let Task {
-                    run,
-                    waker,
-                    joiner,
-                    location,
-                    ..
-                } = task;
-                if let Some(run) = run {
-                    self.discard(run, location);
-                }
-                drop(waker);
-                wake_all(joiner.map(|joiner| joiner.waker));
-            }
+            wake_all(task.joiner.map(|joiner| joiner.waker));
         }
         self.ready.take();
         self.spare.take();
@@ -436,13 +412,5 @@ impl Executor {
         if spare.len() < SPARE_WAKERS && Arc::strong_count(&waker) == 1 {
             spare.push(waker);
         }
-    }
-}
-
-impl fmt::Debug for Executor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor")
-            .field("tasks", &self.len())
-            .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@
 //! # Socket options
 //!
 //! Those that are not here are set with the [`socket2`] crate, through
-//! [`AsFd`](std::os::fd::AsFd), on a socket that exists or on one that is still to be connected or
+//! `AsFd` or `AsSocket`, on a socket that exists or on one that is still to be connected or
 //! bound:
 //!
 //! ```

@@ -30,6 +30,10 @@ use std::time::Duration;
 /// next. Enough that a thousand connections cost one call, in 12 KiB.
 const EVENTS: usize = 1024;
 
+/// The longest that is waited in one call. A deadline further away takes several: kqueue of macOS
+/// refuses waits of more than three years, and `epoll_wait(2)` takes at most 25 days.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The token of the `mio::Waker` that ends a park from another thread.
 const UNPARK: Token = Token(usize::MAX);
 
@@ -53,7 +57,6 @@ pub(crate) trait Io: Debug + Send + Sync {}
 impl<S: Debug + Send + Sync> Io for S {}
 
 /// The part of the reactor that belongs to the loop.
-#[derive(Debug)]
 pub(crate) struct Reactor {
     /// The queue of the operating system, and the events of this turn.
     queue: RefCell<Queue>,
@@ -66,7 +69,6 @@ pub(crate) struct Reactor {
 }
 
 /// What a turn needs of mio.
-#[derive(Debug)]
 struct Queue {
     /// The queue of the operating system.
     poll: Poll,
@@ -75,7 +77,6 @@ struct Queue {
 }
 
 /// All registered descriptors; reached from any thread.
-#[derive(Debug)]
 pub(crate) struct Sources {
     /// How many turns there have been (modulo 2³²); written by the loop.
     turns: AtomicU32,
@@ -84,7 +85,6 @@ pub(crate) struct Sources {
 }
 
 /// What stands under the lock.
-#[derive(Debug)]
 struct Registered {
     /// The way into the queue; `None` once the runtime has ended.
     registry: Option<mio::Registry>,
@@ -93,7 +93,6 @@ struct Registered {
 }
 
 /// Ends the park of a loop; the `Waker` that the inbox holds.
-#[derive(Debug)]
 struct Unparker {
     /// `None` once the runtime has ended: whoever keeps a handle keeps no descriptor open.
     waker: Mutex<Option<mio::Waker>>,
@@ -101,9 +100,11 @@ struct Unparker {
 
 impl ArcWake for Unparker {
     fn wake_by_ref(this: &Arc<Self>) {
-        if let Some(waker) = &*lock(&this.waker)
-            && let Err(error) = waker.wake()
-        {
+        let woken = match &*lock(&this.waker) {
+            Some(waker) => waker.wake(),
+            None => Ok(()),
+        };
+        if let Err(error) = woken {
             log::error!(target: "glassfrog::reactor", "waking the loop failed: {error}");
         }
     }
@@ -161,6 +162,7 @@ impl Reactor {
         let mut woken = self.woken.take();
         {
             let queue = &mut *self.queue.borrow_mut();
+            let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
             match queue.poll.poll(&mut queue.events, timeout) {
                 Ok(()) => self.sources.publish(&queue.events, &mut woken),
                 // A signal ended the wait; the loop goes round and comes back.
@@ -174,16 +176,16 @@ impl Reactor {
 
     /// Ends the reactor: what survives of its sockets answers with an error from now on.
     pub(crate) fn shut_down(&self) {
-        let (registry, sources) = {
-            let mut registered = lock(&self.sources.registered);
-            (registered.registry.take(), registered.slab.drain())
-        };
         let mut woken = Vec::new();
-        for source in &sources {
-            source.kill(|waker| woken.push(waker));
-        }
+        let registry = {
+            let mut registered = lock(&self.sources.registered);
+            // Each socket has the other reference to its source, and the last one to drop.
+            for source in registered.slab.drain() {
+                source.kill(|waker| woken.push(waker));
+            }
+            registered.registry.take()
+        };
         wake_all(woken);
-        drop(sources);
         drop(registry);
         drop(lock(&self.unparker.waker).take());
     }
@@ -231,6 +233,11 @@ impl Sources {
         }
         drop(registered);
         drop(removed);
+    }
+
+    /// How many sockets there are.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.registered).slab.len()
     }
 
     /// Which turn it is.

@@ -26,6 +26,7 @@ use crate::executor::outcome::Id;
 use crate::executor::{Executor, Next, Remote};
 use crate::reactor::{Reactor, Sources};
 use crate::timers::Timers;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -41,7 +42,6 @@ use std::time::Duration;
 const BATCH: usize = 128;
 
 /// The engines of one runtime, and what other threads see of them.
-#[derive(Debug)]
 pub(crate) struct Core {
     /// Tasks and run queue.
     pub(crate) executor: Rc<Executor>,
@@ -53,7 +53,6 @@ pub(crate) struct Core {
 
 /// The part of a runtime that handles, sockets and sleeps hold, on any thread. It keeps no future
 /// and, once the runtime has ended, no descriptor alive.
-#[derive(Debug)]
 pub(crate) struct Shared {
     /// Messages to the loop.
     pub(crate) inbox: Arc<Remote>,
@@ -140,5 +139,15 @@ impl Core {
         self.executor.shut_down(messages);
         self.reactor.shut_down();
         self.shared.timers.shut_down();
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tasks, sockets) = (self.executor.len(), self.shared.sources.len());
+        f.debug_struct("Runtime")
+            .field("tasks", &tasks)
+            .field("sockets", &sockets)
+            .finish_non_exhaustive()
     }
 }

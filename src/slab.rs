@@ -33,7 +33,6 @@ impl Key {
 }
 
 /// A vector with holes, in which every slot counts its reuses.
-#[derive(Debug)]
 pub(crate) struct Slab<T> {
     /// All slots, occupied or not.
     slots: Vec<Slot<T>>,
@@ -44,7 +43,6 @@ pub(crate) struct Slab<T> {
 }
 
 /// One place in a slab.
-#[derive(Debug)]
 struct Slot<T> {
     /// Raised whenever a value is removed.
     generation: u32,
@@ -53,7 +51,6 @@ struct Slot<T> {
 }
 
 /// What a slot holds.
-#[derive(Debug)]
 enum State<T> {
     /// A value.
     Occupied(T),

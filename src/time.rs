@@ -6,7 +6,7 @@
 //! given in whole milliseconds (`epoll_wait(2)`) and rounded up, and by what the tasks that are
 //! polled before it take.
 
-mod sleep;
+pub(crate) mod sleep;
 mod timeout;
 
 pub use self::sleep::{Sleep, sleep, sleep_until};

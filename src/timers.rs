@@ -13,7 +13,6 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// The deadlines of one runtime.
-#[derive(Debug)]
 pub(crate) struct Timers {
     /// What the wheel's nanoseconds are counted from.
     epoch: Instant,

@@ -4,6 +4,7 @@
 //! the eyes of whoever asks what a task is waiting for.
 
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
@@ -14,7 +15,7 @@ use std::task::Waker;
 pub(crate) struct Tag {
     /// The low half of the task's id; `OUTSIDE` if no task of a runtime was being polled.
     task: u32,
-    /// The how-manieth poll of that task it was (modulo 2³²).
+    /// Which of that task's polls it was (modulo 2³²).
     poll: u32,
 }
 
@@ -65,10 +66,17 @@ impl fmt::Debug for Waiter {
 
 /// Runs foreign code that must not stop what comes after it; a panic is logged and goes no further.
 pub(crate) fn shielded(what: &str, foreign: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) else {
+        return;
+    };
+    // The logger is foreign too, and so is the payload's drop.
+    let logged = catch_unwind(AssertUnwindSafe(|| {
         log::error!(target: "glassfrog::task", "{what} panicked: {}", panic_message(&*payload));
-        // The payload's own drop is foreign too.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        drop(payload);
+    }));
+    if let Err(again) = logged {
+        // There is nobody left to tell, and its drop might go on like this.
+        mem::forget(again);
     }
 }
 

@@ -7,6 +7,8 @@
 //!   +-------+ <----------------------------- +--------+
 //!             post or nudge: wakes the loop, once
 //!             drain: the loop came back by itself
+//!
+//!   at the end of the runtime, for ever: closed, which hands every message back
 //! ```
 //!
 //! Whether the loop is parked stands under the same lock as the messages, and this is the whole
@@ -18,7 +20,6 @@ use std::mem;
 use std::task::Waker;
 
 /// A locked queue, and whether its reader sleeps.
-#[derive(Debug)]
 pub(crate) struct Inbox<M> {
     /// Everything that other threads see of the loop.
     state: Mutex<State<M>>,
@@ -27,7 +28,6 @@ pub(crate) struct Inbox<M> {
 }
 
 /// What stands under the lock.
-#[derive(Debug)]
 struct State<M> {
     /// What has come since the last `drain`, oldest first.
     messages: Vec<M>,

@@ -8,6 +8,7 @@ use super::{Executor, Remote};
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,23 +26,32 @@ const UNLIMITED: u32 = u32::MAX;
 
 thread_local! {
     /// The executor that this thread runs.
-    static EXECUTOR: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) };
+    /// Whoever puts something in takes it out again. So it needs no destructor, and without one
+    /// it is there even for the destructors of other thread-locals.
+    static EXECUTOR: RefCell<ManuallyDrop<Option<Rc<Executor>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
+
     /// The task that is being polled on this thread, as waiters are tagged.
     static CURRENT: Cell<Tag> = const { Cell::new(Tag::NONE) };
     /// How many operations the running poll has left.
     static BUDGET_LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
+    /// How many operations have been put off since the budget was spent.
+    static PUT_OFF: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes an executor that of this thread, until the guard is dropped.
 pub(super) fn enter(executor: &Rc<Executor>) -> Entered {
-    let previous = EXECUTOR
-        .try_with(|current| current.replace(Some(Rc::clone(executor))))
-        .unwrap_or(None);
+    let previous = replace(Some(Rc::clone(executor)));
     Entered { previous }
 }
 
+/// Exchanges what stands in the thread-local.
+fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
+    let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
+    ManuallyDrop::into_inner(previous)
+}
+
 /// Puts the thread's former executor back when dropped.
-#[derive(Debug)]
 pub(crate) struct Entered {
     /// What stood there before: nothing, or the runtime within which another one is dropped.
     previous: Option<Rc<Executor>>,
@@ -49,35 +59,28 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let previous = self.previous.take();
-        // Where the thread-local is gone already, nobody can find anything there.
-        let _ended = EXECUTOR.try_with(|current| current.replace(previous));
+        drop(replace(self.previous.take()));
     }
 }
 
 /// The executor that has this inbox, if it is the one that this thread runs.
 pub(crate) fn here(remote: &Arc<Remote>) -> Option<Rc<Executor>> {
-    EXECUTOR
-        .try_with(|current| {
-            let current = current.borrow();
-            let executor = current.as_ref().filter(|executor| executor.is(remote));
-            executor.map(Rc::clone)
-        })
-        .ok()
-        .flatten()
+    EXECUTOR.with(|current| {
+        let current = current.borrow();
+        let executor = current.as_ref().filter(|executor| executor.is(remote));
+        executor.map(Rc::clone)
+    })
 }
 
 /// Puts a task into the run queue of this thread, if this thread runs that task's executor.
 pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
-    EXECUTOR
-        .try_with(|current| match &*current.borrow() {
-            Some(executor) if executor.is(remote) => {
-                executor.push(key);
-                true
-            }
-            _ => false,
-        })
-        .unwrap_or(false)
+    EXECUTOR.with(|current| match current.borrow().as_ref() {
+        Some(executor) if executor.is(remote) => {
+            executor.push(key);
+            true
+        }
+        _ => false,
+    })
 }
 
 /// Runs a poll of the task that `tag` names, with a fresh budget.
@@ -91,6 +94,7 @@ pub(super) fn run<R>(tag: Tag, poll: impl FnOnce() -> R) -> R {
         }
     }
     let _restore = Restore(CURRENT.replace(tag), BUDGET_LEFT.replace(BUDGET));
+    PUT_OFF.set(0);
     poll()
 }
 
@@ -101,12 +105,22 @@ pub(crate) fn current_tag() -> Tag {
 
 /// Lets the running poll do one more operation; once its budget is spent, wakes the task again
 /// and says `Pending`, which the caller has to return.
+///
+/// Who is put off as often as it had operations does not return: it is another executor, which
+/// runs within the poll and is woken again and again. It gets a new budget.
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    if BUDGET_LEFT.get() == 0 {
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
+    if BUDGET_LEFT.get() > 0 {
+        return Poll::Ready(());
     }
-    Poll::Ready(())
+    let put_off = PUT_OFF.get() + 1;
+    if put_off < BUDGET {
+        PUT_OFF.set(put_off);
+    } else {
+        PUT_OFF.set(0);
+        BUDGET_LEFT.set(BUDGET);
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Takes one operation, which brought something, off the budget of the running poll.

@@ -2,7 +2,7 @@
 //! [`task`](crate::task).
 
 use crate::sync::{Mutex, lock};
-use crate::waiter::panic_message;
+use crate::waiter::{panic_message, shielded};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -71,7 +71,9 @@ impl JoinError {
     /// Logs a panic of which nobody else will hear.
     pub(crate) fn log_panic(&self, spawned_at: &Location<'_>) {
         if self.is_panic() {
-            log::error!(target: "glassfrog::task", "{self} (spawned at {spawned_at})");
+            shielded("the logger", || {
+                log::error!(target: "glassfrog::task", "{self} (spawned at {spawned_at})");
+            });
         }
     }
 
@@ -157,13 +159,9 @@ impl fmt::Display for JoinError {
         match &self.0.panic {
             None => write!(f, "task {} was cancelled", self.0.id),
             Some(payload) => {
-                let payload = lock(payload);
-                write!(
-                    f,
-                    "task {} panicked: {}",
-                    self.0.id,
-                    panic_message(&**payload)
-                )
+                // Copied: what is formatted into is foreign, and must not run under the lock.
+                let message = panic_message(&**lock(payload)).to_owned();
+                write!(f, "task {} panicked: {message}", self.0.id)
             }
         }
     }

@@ -99,7 +99,6 @@ where
 }
 
 /// What is behind the `Waker` of a task: where it lives, and how to get there.
-#[derive(Debug)]
 pub(crate) struct TaskWaker {
     /// The executor of the task.
     pub(super) remote: Arc<Remote>,

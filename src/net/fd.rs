@@ -3,9 +3,7 @@
 //! Handing a descriptor out ends the conclusions that are drawn for a descriptor that nobody else
 //! has; see `reactor/rules.rs`.
 
-use super::socket::Socket;
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 impl AsFd for TcpStream {
@@ -26,9 +24,21 @@ impl AsFd for OwnedReadHalf {
     }
 }
 
+impl AsRawFd for OwnedReadHalf {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_ref().as_raw_fd()
+    }
+}
+
 impl AsFd for OwnedWriteHalf {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.as_ref().as_fd()
+    }
+}
+
+impl AsRawFd for OwnedWriteHalf {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_ref().as_raw_fd()
     }
 }
 
@@ -44,13 +54,6 @@ impl AsRawFd for TcpListener {
     }
 }
 
-/// Makes a descriptor non-blocking; what goes wrong is logged, and found again by whoever uses it.
-fn unblock(done: io::Result<()>) {
-    if let Err(error) = done {
-        log::error!(target: "glassfrog::net", "a descriptor stays blocking: {error}");
-    }
-}
-
 /// Adopts a descriptor that is a TCP connection into the runtime of this thread.
 ///
 /// If it cannot be registered, this is logged, and every operation fails. `TryFrom` a stream of
@@ -60,12 +63,9 @@ fn unblock(done: io::Result<()>) {
 ///
 /// Outside a runtime.
 impl From<OwnedFd> for TcpStream {
+    #[track_caller]
     fn from(fd: OwnedFd) -> TcpStream {
-        let stream = std::net::TcpStream::from(fd);
-        unblock(stream.set_nonblocking(true));
-        TcpStream {
-            socket: Socket::adopt(mio::net::TcpStream::from_std(stream)),
-        }
+        TcpStream::adopt(std::net::TcpStream::from(fd))
     }
 }
 
@@ -78,9 +78,8 @@ impl From<OwnedFd> for TcpStream {
 ///
 /// Outside a runtime.
 impl From<OwnedFd> for TcpListener {
+    #[track_caller]
     fn from(fd: OwnedFd) -> TcpListener {
-        let listener = std::net::TcpListener::from(fd);
-        unblock(listener.set_nonblocking(true));
-        TcpListener::new(Socket::adopt(mio::net::TcpListener::from_std(listener)))
+        TcpListener::adopt(std::net::TcpListener::from(fd))
     }
 }

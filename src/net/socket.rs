@@ -59,11 +59,6 @@ impl<S: AsRaw> Socket<S> {
         &self.shared
     }
 
-    /// An error once the runtime has ended.
-    pub(super) fn check(&self) -> io::Result<()> {
-        self.source.snapshot().map(|_| ())
-    }
-
     /// The socket itself, for somebody who may do with it what we do not see.
     pub(super) fn hand_out(&self) -> &S {
         self.source.share();
@@ -100,6 +95,23 @@ impl<S: AsRaw> Socket<S> {
     ) -> Poll<io::Result<R>> {
         let turn = self.shared.sources.turn();
         self.poll_at(direction, Place::Shared { turn }, cx, op)
+    }
+
+    /// Tries an operation, or leaves the waker in a seat, which the caller is to
+    /// [leave](Socket::leave) in its drop.
+    pub(super) fn poll_seated<R>(
+        &self,
+        direction: Direction,
+        seat: &mut Seat,
+        cx: &mut Context<'_>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_at(direction, Place::Seat(seat), cx, op)
+    }
+
+    /// Takes the waker of an operation that no longer waits out of its seat.
+    pub(super) fn leave(&self, seat: &mut Seat) {
+        self.source.leave(seat);
     }
 
     /// Does an operation as soon as it can be done.
@@ -176,13 +188,21 @@ where
             seat,
             op,
         } = &mut *self;
-        socket.poll_at(*direction, Place::Seat(seat), cx, op)
+        socket.poll_seated(*direction, seat, cx, op)
     }
 }
 
 impl<S: AsRaw, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.source.leave(&mut self.seat);
+        self.socket.leave(&mut self.seat);
+    }
+}
+
+/// Notes that a descriptor could not be made non-blocking, where no error can be returned: it
+/// cannot be registered either, and whatever is tried on it fails.
+pub(super) fn unblocked(what: &str, done: io::Result<()>) {
+    if let Err(error) = done {
+        log::error!(target: "glassfrog::net", "{what} stays blocking: {error}");
     }
 }
 

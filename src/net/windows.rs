@@ -1,7 +1,10 @@
 //! Sockets as handles, on Windows.
+//!
+//! Handing a handle out ends the conclusions that are drawn for a descriptor that nobody else has;
+//! see `reactor/rules.rs`.
 
-use super::{TcpListener, TcpStream};
-use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
+use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket};
 
 impl AsSocket for TcpStream {
     fn as_socket(&self) -> BorrowedSocket<'_> {
@@ -15,6 +18,30 @@ impl AsRawSocket for TcpStream {
     }
 }
 
+impl AsSocket for OwnedReadHalf {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.as_ref().as_socket()
+    }
+}
+
+impl AsRawSocket for OwnedReadHalf {
+    fn as_raw_socket(&self) -> RawSocket {
+        self.as_ref().as_raw_socket()
+    }
+}
+
+impl AsSocket for OwnedWriteHalf {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.as_ref().as_socket()
+    }
+}
+
+impl AsRawSocket for OwnedWriteHalf {
+    fn as_raw_socket(&self) -> RawSocket {
+        self.as_ref().as_raw_socket()
+    }
+}
+
 impl AsSocket for TcpListener {
     fn as_socket(&self) -> BorrowedSocket<'_> {
         self.socket.hand_out().as_socket()
@@ -24,5 +51,35 @@ impl AsSocket for TcpListener {
 impl AsRawSocket for TcpListener {
     fn as_raw_socket(&self) -> RawSocket {
         self.socket.hand_out().as_raw_socket()
+    }
+}
+
+/// Adopts a handle that is a TCP connection into the runtime of this thread.
+///
+/// If it cannot be registered, this is logged, and every operation fails. `TryFrom` a stream of
+/// `std` has an error for that.
+///
+/// # Panics
+///
+/// Outside a runtime.
+impl From<OwnedSocket> for TcpStream {
+    #[track_caller]
+    fn from(socket: OwnedSocket) -> TcpStream {
+        TcpStream::adopt(std::net::TcpStream::from(socket))
+    }
+}
+
+/// Adopts a handle that listens for TCP connections into the runtime of this thread.
+///
+/// If it cannot be registered, this is logged, and every operation fails. `TryFrom` a listener of
+/// `std` has an error for that.
+///
+/// # Panics
+///
+/// Outside a runtime.
+impl From<OwnedSocket> for TcpListener {
+    #[track_caller]
+    fn from(socket: OwnedSocket) -> TcpListener {
+        TcpListener::adopt(std::net::TcpListener::from(socket))
     }
 }

@@ -3,7 +3,7 @@
 //! The word of readiness is read on every operation and takes no lock. Its bits:
 //!
 //! ```text
-//!    tick ...                     | DEAD | ENDED | SHARED | URGENT | ERROR | WRITE_CLOSED | READ_CLOSED | WRITABLE | READABLE
+//!    tick ...                     | DEAD | ENDED | HANDED_OUT | URGENT | ERROR | WRITE_CLOSED | READ_CLOSED | WRITABLE | READABLE
 //!    +1 with every event          |  set once, never cleared                                             |  set by events,
 //!                                                                                                           cleared by those who
 //!                                                                                                           hit `WouldBlock`
@@ -34,7 +34,7 @@ pub(crate) const ERROR: usize = 1 << 4;
 /// Urgent data came at least once.
 pub(crate) const URGENT: usize = 1 << 5;
 /// The descriptor is, or was, in other hands too: it was adopted or handed out.
-pub(crate) const SHARED: usize = 1 << 6;
+pub(crate) const HANDED_OUT: usize = 1 << 6;
 /// Everything that the peer sent has been read.
 pub(crate) const ENDED: usize = 1 << 7;
 /// The runtime has ended.
@@ -270,7 +270,10 @@ impl Readiness {
         if self.load().has(direction.bit() | DEAD) {
             return Wait::Ready;
         }
+        // The first place is never empty while others wait.
+        let alone = waiters.first.is_none();
         let former = match &place {
+            _ if alone => None,
             Place::Seat(None) => None,
             Place::Seat(seat) => waiters.iter_mut().find(|entry| entry.seat == **seat),
             Place::Shared { .. } => waiters
@@ -287,7 +290,8 @@ impl Readiness {
                 *seat = waiters.new_seat();
                 (*seat, Vec::new())
             }
-            Place::Shared { turn } => (None, waiters.sweep(direction, turn)),
+            Place::Shared { turn } if !alone => (None, waiters.sweep(direction, turn)),
+            Place::Shared { .. } => (None, Vec::new()),
         };
         waiters.push(Entry {
             direction,

@@ -18,7 +18,7 @@
 //! This is the only file of the reactor that names platforms.
 
 use super::readiness::{
-    ENDED, ERROR, READ_CLOSED, READABLE, SHARED, Snapshot, URGENT, WRITABLE, WRITE_CLOSED,
+    ENDED, ERROR, HANDED_OUT, READ_CLOSED, READABLE, Snapshot, URGENT, WRITABLE, WRITE_CLOSED,
 };
 use mio::Interest;
 use mio::event::Event;
@@ -81,7 +81,7 @@ pub(super) fn bits_of(event: &Event) -> usize {
 
 /// Whether anything may be concluded for this socket.
 fn conclusive(seen: Snapshot) -> bool {
-    KNOWN && !seen.has(SHARED | URGENT)
+    KNOWN && !seen.has(HANDED_OUT | URGENT)
 }
 
 /// What a read into `room` bytes has taught, if it was tried under `seen` and brought `count`.
@@ -117,7 +117,8 @@ pub(crate) fn for_one_call<B: Deref<Target = [u8]>>(bufs: &[B]) -> Option<Range<
 
 /// Whether a socket that has become writable after `connect` is known to be connected.
 pub(crate) fn surely_connected(seen: Snapshot) -> bool {
-    conclusive(seen) && !is_closed(seen)
+    // That the peer has closed already means that it was connected.
+    conclusive(seen) && !seen.has(ERROR | WRITE_CLOSED)
 }
 
 /// Whether an event said that the connection has failed or ended, in whichever direction.
@@ -127,7 +128,7 @@ pub(crate) fn is_closed(seen: Snapshot) -> bool {
 
 /// Whether reading has come to an end of which no read needs to tell.
 pub(crate) fn at_end(seen: Snapshot) -> bool {
-    seen.has(ENDED) && !seen.has(SHARED)
+    seen.has(ENDED) && !seen.has(HANDED_OUT)
 }
 
 #[cfg(unix)]

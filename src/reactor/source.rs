@@ -9,7 +9,7 @@
 //! ```
 
 use super::readiness::{
-    DEAD, Direction, ENDED, Place, READABLE, Readiness, SHARED, Seat, Snapshot, WRITABLE, Wait,
+    DEAD, Direction, ENDED, HANDED_OUT, Place, READABLE, Readiness, Seat, Snapshot, WRITABLE, Wait,
 };
 use super::rules::Lesson;
 use crate::slab::Key;
@@ -38,7 +38,7 @@ impl Origin {
         match self {
             Origin::Connecting | Origin::Created => 0,
             Origin::Accepted => WRITABLE,
-            Origin::Adopted => SHARED,
+            Origin::Adopted => HANDED_OUT,
         }
     }
 }
@@ -97,16 +97,16 @@ impl<S> Source<S> {
 
     /// Notes that the descriptor is in other hands too, so that nothing is concluded any more.
     pub(crate) fn share(&self) {
-        self.readiness.mark(SHARED);
+        self.readiness.mark(HANDED_OUT);
     }
 
     /// Whether the descriptor is, or was, in other hands too.
     pub(super) fn is_shared(&self) -> bool {
-        self.readiness.load().has(SHARED)
+        self.readiness.load().has(HANDED_OUT)
     }
 
     /// The readiness at this moment; an error once the runtime has ended.
-    pub(crate) fn snapshot(&self) -> io::Result<Snapshot> {
+    fn snapshot(&self) -> io::Result<Snapshot> {
         let seen = self.readiness.load();
         if seen.has(DEAD) {
             return Err(match self.key {

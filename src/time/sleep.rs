@@ -5,9 +5,10 @@ use crate::executor::local::current_tag;
 use crate::runtime::Shared;
 use crate::slab::Key;
 use crate::timers::Look;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// How far away "never" is, where a duration leads out of what an `Instant` can say: a century.
@@ -93,7 +94,6 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///     nap.await;
 /// });
 /// ```
-#[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
     /// When it ends.
@@ -105,7 +105,13 @@ pub struct Sleep {
 }
 
 /// How far a sleep is.
-#[derive(Clone, Copy, Debug)]
+///
+/// ```text
+///          first poll                  fired
+///    New ------------> Registered ------------> Elapsed
+///                          | dropped: taken out of the timers
+/// ```
+#[derive(Clone, Copy)]
 enum State {
     /// Never polled; the timers know nothing of it.
     New,
@@ -142,16 +148,18 @@ impl Sleep {
     }
 }
 
-impl Future for Sleep {
-    type Output = ();
+/// The runtime of a sleep has ended: nobody will ever wake it.
+#[derive(Debug)]
+pub(crate) struct Ended;
 
-    #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+impl Sleep {
+    /// Waits for the deadline, or for the end of the runtime.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let timers = &self.shared.timers;
         let look = match self.state {
             State::New => timers.insert(self.deadline, cx.waker().clone(), current_tag()),
             State::Registered(key) => timers.look(key, cx.waker(), current_tag()),
-            State::Elapsed => return Poll::Ready(()),
+            State::Elapsed => return Poll::Ready(Ok(())),
         };
         match look {
             Look::Waiting { key, earliest } => {
@@ -164,9 +172,21 @@ impl Future for Sleep {
             }
             Look::Fired => {
                 self.state = State::Elapsed;
-                Poll::Ready(())
+                Poll::Ready(Ok(()))
             }
-            Look::Ended => panic!("the runtime of this sleep has ended: nobody will ever wake it"),
+            Look::Ended => Poll::Ready(Err(Ended)),
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_end(cx)) {
+            Ok(()) => Poll::Ready(()),
+            Err(Ended) => panic!("the runtime of this sleep has ended: nobody will ever wake it"),
         }
     }
 }
@@ -176,5 +196,14 @@ impl Drop for Sleep {
         if let State::Registered(key) = self.state {
             self.shared.timers.remove(key);
         }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .field("elapsed", &matches!(self.state, State::Elapsed))
+            .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,6 @@ const LOOK_AT_MOST: usize = 32;
 const NIL: u32 = u32::MAX;
 
 /// Deadlines with their waiters.
-#[derive(Debug)]
 pub(crate) struct Wheel {
     /// The entries of all lists.
     entries: Slab<Entry>,
@@ -56,7 +55,6 @@ pub(crate) struct Wheel {
 }
 
 /// One deadline.
-#[derive(Debug)]
 struct Entry {
     /// When it is due.
     deadline: u64,

@@ -3,17 +3,17 @@
 use super::stream::TcpStream;
 use crate::context;
 use crate::net::addrs::ToSocketAddrs;
-use crate::net::socket::{Socket, attempted};
-use crate::reactor::readiness::Direction;
+use crate::net::socket::{Socket, attempted, unblocked};
+use crate::reactor::readiness::{Direction, Seat};
 use crate::reactor::rules::Lesson;
-use crate::reactor::source::Origin;
-use crate::time::Sleep;
+use crate::reactor::source::{Origin, runtime_ended};
+use crate::time::sleep::{Ended, Sleep};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -54,7 +54,8 @@ impl TcpListener {
     /// system choose one; [`local_addr`](TcpListener::local_addr) says which.
     ///
     /// On Unix `SO_REUSEADDR` is set, so that a server can be started again while connections of
-    /// the last one linger.
+    /// the last one linger. Up to 128 connections wait to be accepted, as with `std`; the [recipe
+    /// for socket options](crate::net#socket-options) shows how to have more.
     ///
     /// # Errors
     ///
@@ -95,11 +96,18 @@ impl TcpListener {
     }
 
     /// A listener on a registered socket.
-    pub(in crate::net) fn new(socket: Socket<mio::net::TcpListener>) -> TcpListener {
+    fn new(socket: Socket<mio::net::TcpListener>) -> TcpListener {
         TcpListener {
             socket,
             starved: AtomicBool::new(false),
         }
+    }
+
+    /// Adopts a listener where no error can be returned.
+    #[track_caller]
+    pub(in crate::net) fn adopt(listener: std::net::TcpListener) -> TcpListener {
+        unblocked("a TCP listener", listener.set_nonblocking(true));
+        TcpListener::new(Socket::adopt(mio::net::TcpListener::from_std(listener)))
     }
 
     /// Takes a connection, waiting for one.
@@ -110,7 +118,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of `accept(2)` that mean that there will be no connections any more.
+    /// If the runtime has ended, and those of `accept(2)` that concern neither a single connection
+    /// nor a want of descriptors or memory.
     ///
     /// # Cancel safety
     ///
@@ -120,19 +129,8 @@ impl TcpListener {
     ///
     /// See [`TcpListener`].
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut pause = None;
-        loop {
-            if let Some(pause) = pause.take() {
-                self.rest(pause).await?;
-            }
-            let accepted = self
-                .socket
-                .op(Direction::Read, |io, _| Ok((io.accept()?, Lesson::Nothing)))
-                .await;
-            if let Some(accepted) = self.settle(accepted, &mut pause) {
-                return accepted;
-            }
-        }
+        let mut accepting = Accepting::new(self);
+        poll_fn(|cx| accepting.poll(cx)).await
     }
 
     /// Connections, one after the other, for as long as there are any.
@@ -158,22 +156,8 @@ impl TcpListener {
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
-            listener: self,
-            pause: None,
+            accepting: Accepting::new(self),
         }
-    }
-
-    /// Waits until a listener that was starved is to try again.
-    async fn rest(&self, mut pause: Sleep) -> io::Result<()> {
-        poll_fn(|cx| self.poll_rest(&mut pause, cx)).await
-    }
-
-    /// The same, to be polled.
-    fn poll_rest(&self, pause: &mut Sleep, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A sleep whose runtime has ended would panic; a listener has an error for that.
-        self.socket.check()?;
-        ready!(pin!(pause).poll(cx));
-        Poll::Ready(Ok(()))
     }
 
     /// Makes a stream of what was accepted. `None`: try again, after the pause if there is one.
@@ -182,11 +166,13 @@ impl TcpListener {
         accepted: io::Result<(mio::net::TcpStream, SocketAddr)>,
         pause: &mut Option<Sleep>,
     ) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        let shared = self.socket.shared();
+        let accepted = accepted
+            .and_then(|(io, peer)| Ok((TcpStream::accepted(Arc::clone(shared), io)?, peer)));
         match accepted {
-            Ok((io, peer)) => {
+            Ok(accepted) => {
                 self.starved.store(false, Ordering::Relaxed);
-                let stream = TcpStream::accepted(Arc::clone(self.socket.shared()), io);
-                Some(stream.map(|stream| (stream, peer)))
+                Some(Ok(accepted))
             }
             Err(error) if concerns_the_peer(&error) => None,
             Err(error) if is_starvation(&error) => {
@@ -197,7 +183,6 @@ impl TcpListener {
                         "{self:?} accepts nothing until there is room again: {error}"
                     );
                 }
-                let shared = self.socket.shared();
                 let deadline = shared.clock.now() + STARVED_PAUSE;
                 *pause = Some(Sleep::new(Arc::clone(shared), deadline));
                 None
@@ -265,10 +250,14 @@ impl TcpListener {
     }
 }
 
-/// Whether an error of `accept` is only about the connection that would have been accepted.
+/// Whether an error of `accept` is only about the connection that would have been accepted, which
+/// is gone with it.
 ///
 /// Linux passes on what the network has to say about it already (`accept(2)`, "Error handling").
 fn concerns_the_peer(error: &io::Error) -> bool {
+    /// What has no `ErrorKind`, of Linux: `ENONET`, `EPROTO`, `ENOPROTOOPT`, `EHOSTDOWN`. None of
+    /// the numbers means anything else in an answer of `accept`, on any platform.
+    const OF_THE_NETWORK: [i32; 4] = [64, 71, 92, 112];
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -276,53 +265,109 @@ fn concerns_the_peer(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::NetworkUnreachable
+            // The firewall forbids it.
+            | io::ErrorKind::PermissionDenied
             | io::ErrorKind::TimedOut
-    ) || error.raw_os_error() == Some(EPROTO)
+    ) || is_one_of(error, &OF_THE_NETWORK)
 }
 
-/// `EPROTO` of Linux: the connection failed in a way that has no name.
-const EPROTO: i32 = 71;
-
-/// Whether an error of `accept` says that the process or the machine has none left of something.
+/// Whether an error of `accept`, or of the registration after it, says that the process or the
+/// machine has none left of something.
 fn is_starvation(error: &io::Error) -> bool {
     /// What has no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix; `ENOBUFS` of Linux and of the
     /// BSDs; `WSAEMFILE` and `WSAENOBUFS` of Windows. None of the numbers means anything else in
-    /// an answer of `accept`, on any of them.
-    const STARVATION: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
-    error.kind() == io::ErrorKind::OutOfMemory
-        || error
-            .raw_os_error()
-            .is_some_and(|number| STARVATION.contains(&number))
+    /// an answer of `accept`, on any platform.
+    const OF_THE_PROCESS: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
+    matches!(
+        error.kind(),
+        // The latter is `ENOSPC`: `epoll_ctl(2)` when there are too many registrations.
+        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull
+    ) || is_one_of(error, &OF_THE_PROCESS)
 }
 
-/// The connections of a listener; see [`TcpListener::incoming`]. It never ends.
-#[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
+/// Whether an error is one of the operating system's with one of these numbers.
+fn is_one_of(error: &io::Error, numbers: &[i32]) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|number| numbers.contains(&number))
+}
+
+/// Taking connections, one after the other; gives up its seat among the waiters when dropped.
+struct Accepting<'a> {
     /// Where they come in.
     listener: &'a TcpListener,
+    /// Its seat, once it has had to wait.
+    seat: Seat,
     /// What to wait for before the next attempt, if the last one found no room.
     pause: Option<Sleep>,
+}
+
+impl<'a> Accepting<'a> {
+    /// Has not begun to wait.
+    fn new(listener: &'a TcpListener) -> Accepting<'a> {
+        Accepting {
+            listener,
+            seat: None,
+            pause: None,
+        }
+    }
+
+    /// Takes the next connection.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let socket = &self.listener.socket;
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.poll_end(cx)).map_err(|Ended| runtime_ended())?;
+                self.pause = None;
+            }
+            let accepted = ready!(socket.poll_seated(
+                Direction::Read,
+                &mut self.seat,
+                cx,
+                |io, _| Ok((io.accept()?, Lesson::Nothing))
+            ));
+            if let Some(accepted) = self.listener.settle(accepted, &mut self.pause) {
+                return Poll::Ready(accepted);
+            }
+        }
+    }
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.listener.socket.leave(&mut self.seat);
+    }
+}
+
+/// The connections of a listener. It never ends.
+///
+/// # Cancel safety
+///
+/// Dropping it, or the future of its next connection, takes no connection.
+///
+/// # Examples
+///
+/// See [`TcpListener::incoming`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    /// The one that is awaited.
+    accepting: Accepting<'a>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Incoming { listener, pause } = &mut *self;
-        loop {
-            if let Some(rest) = pause {
-                ready!(listener.poll_rest(rest, cx))?;
-                *pause = None;
-            }
-            let accepted = ready!(listener.socket.poll_op(Direction::Read, cx, |io, _| Ok((
-                io.accept()?,
-                Lesson::Nothing
-            ))));
-            if let Some(accepted) = listener.settle(accepted, pause) {
-                return Poll::Ready(Some(accepted.map(|(stream, _)| stream)));
-            }
-        }
+        let accepted = ready!(self.accepting.poll(cx));
+        Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Incoming")
+            .field(self.accepting.listener)
+            .finish()
     }
 }
 
@@ -334,6 +379,7 @@ impl Stream for Incoming<'_> {
 impl TryFrom<std::net::TcpListener> for TcpListener {
     type Error = io::Error;
 
+    #[track_caller]
     fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         let shared = Arc::clone(&context::current().shared);
         listener.set_nonblocking(true)?;

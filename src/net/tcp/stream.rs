@@ -3,7 +3,7 @@
 use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
 use crate::net::addrs::ToSocketAddrs;
-use crate::net::socket::{Socket, attempted};
+use crate::net::socket::{Socket, attempted, unblocked};
 use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::rules::{self, Lesson};
 use crate::reactor::source::Origin;
@@ -51,6 +51,14 @@ pub struct TcpStream {
     pub(in crate::net) socket: Socket<mio::net::TcpStream>,
 }
 
+/// Whether an error says only that a connection is not there yet, or nothing has come over it.
+fn is_undecided(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
+    )
+}
+
 /// A read of some kind, in the shape that the reactor's sources take.
 fn reading<'a>(
     room: usize,
@@ -69,7 +77,10 @@ fn reading<'a>(
 fn reading_vectored<'a, 'b: 'a>(
     bufs: &'a mut [IoSliceMut<'b>],
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
-    let room = bufs.iter().map(|buf| buf.len()).sum();
+    // The same memory may stand there many times.
+    let room = bufs
+        .iter()
+        .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
     reading(room, move |io| io.read_vectored(bufs))
 }
 
@@ -88,7 +99,10 @@ fn writing<'a>(
 fn writing_vectored<'a>(
     bufs: &'a [IoSlice<'a>],
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
-    let length = bufs.iter().map(|buf| buf.len()).sum();
+    // The same memory may stand there many times.
+    let length = bufs
+        .iter()
+        .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
     writing(length, move |io| io.write_vectored(bufs))
 }
 
@@ -125,9 +139,10 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        let shared = Arc::clone(&context::current().shared);
         let mut failed = None;
         for addr in addr.addrs()? {
-            match TcpStream::connect_to(addr).await {
+            match TcpStream::connect_to(addr, &shared).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = Some(attempted("connect to", addr, error)),
             }
@@ -138,23 +153,31 @@ impl TcpStream {
     }
 
     /// Connects to one address.
-    async fn connect_to(addr: SocketAddr) -> io::Result<TcpStream> {
-        let shared = Arc::clone(&context::current().shared);
+    async fn connect_to(addr: SocketAddr, shared: &Arc<Shared>) -> io::Result<TcpStream> {
         let io = mio::net::TcpStream::connect(addr)?;
-        let socket = Socket::new(shared, io, Origin::Connecting)?;
+        let socket = Socket::new(Arc::clone(shared), io, Origin::Connecting)?;
         let connected = |io: &mio::net::TcpStream, seen| {
-            if !rules::surely_connected(seen) {
-                if let Some(error) = io.take_error()? {
-                    return Err(error);
-                }
-                match io.peer_addr() {
-                    Ok(_) => {}
-                    // Woken too early, as kqueue and IOCP may do; or connected and gone already.
-                    Err(error) if rules::is_closed(seen) => return Err(error),
-                    Err(_) => return Err(io::ErrorKind::WouldBlock.into()),
-                }
+            if rules::surely_connected(seen) {
+                return Ok(((), Lesson::Nothing));
             }
-            Ok(((), Lesson::Nothing))
+            // If the peer has sent something and then reset the connection, that comes first, and
+            // the error after it.
+            match io.peek(&mut [0]) {
+                Ok(count) if count > 0 => return Ok(((), Lesson::Nothing)),
+                Ok(_) => {}
+                Err(error) if is_undecided(&error) => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(error) = io.take_error()? {
+                return Err(error);
+            }
+            match io.peer_addr() {
+                Ok(_) => Ok(((), Lesson::Nothing)),
+                // Connected and gone already.
+                Err(error) if rules::is_closed(seen) => Err(error),
+                // Woken too early, as kqueue and IOCP may do.
+                Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+            }
         };
         socket.op(Direction::Write, connected).await?;
         Ok(TcpStream { socket })
@@ -166,13 +189,23 @@ impl TcpStream {
         Ok(TcpStream { socket })
     }
 
+    /// Adopts a connection where no error can be returned.
+    #[track_caller]
+    pub(in crate::net) fn adopt(stream: std::net::TcpStream) -> TcpStream {
+        unblocked("a TCP stream", stream.set_nonblocking(true));
+        TcpStream {
+            socket: Socket::adopt(mio::net::TcpStream::from_std(stream)),
+        }
+    }
+
     /// Reads what is there, waiting for at least one byte; 0 means that the peer has sent all it
     /// will send, or that `buf` is empty.
     ///
     /// # Errors
     ///
     /// `ConnectionReset` if the peer broke the connection off; what came before that is read
-    /// first.
+    /// first. The operating system reports this once: whoever meets it first, be it a write, a peek
+    /// or another reader, takes it away, and reading says 0 afterwards.
     ///
     /// # Cancel safety
     ///
@@ -747,6 +780,7 @@ impl AsyncWrite for TcpStream {
 impl TryFrom<std::net::TcpStream> for TcpStream {
     type Error = io::Error;
 
+    #[track_caller]
     fn try_from(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         let shared = Arc::clone(&context::current().shared);
         stream.set_nonblocking(true)?;
