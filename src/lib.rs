@@ -14,9 +14,9 @@
 //! async fn fetch_data(addr: SocketAddr) -> io::Result<String> {
 //!     let mut stream = TcpStream::connect(addr).await?;
 //!     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
-//!     let mut text = String::with_capacity(4096);
-//!     stream.read_to_string(&mut text).await?;
-//!     Ok(text)
+//!     let mut text = Vec::with_capacity(4096);
+//!     stream.read_to_end(&mut text).await?;
+//!     String::from_utf8(text).map_err(io::Error::other)
 //! }
 //!
 //! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -74,8 +74,8 @@
 //!
 //! # Reading the source
 //!
-//! The modules stand in the order in which they are to be read. Each knows those after it and none
-//! before it:
+//! The modules stand in layers, from what a user calls down to what it is made of. Each line knows
+//! those under it and none above it:
 //!
 //! ```text
 //!    net  time  task  handle  entry     what a user calls
@@ -85,23 +85,24 @@
 //!    clock  waiter  slab  sync          what they are made of
 //! ```
 //!
-//! The best way in is `runtime.rs`, which is the loop and no more, then `executor.rs`,
-//! `reactor.rs`, and `net/tcp/stream.rs`.
+//! The `mod` lines of this file stand in the order of reading: begin with `runtime.rs`, which is the
+//! loop and no more, go down to `executor.rs` and `reactor.rs`, and come back up to
+//! `net/tcp/stream.rs`.
 //!
 //! [`mio`]: https://docs.rs/mio
 
 #![forbid(unsafe_code)]
 
-mod entry;
-mod handle;
-pub mod net;
-pub mod time;
-pub mod task;
-mod context;
 mod runtime;
 mod executor;
 mod reactor;
 mod timers;
+mod context;
+pub mod net;
+pub mod time;
+pub mod task;
+mod handle;
+mod entry;
 mod clock;
 mod waiter;
 mod slab;

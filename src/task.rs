@@ -10,9 +10,9 @@
 //! - a task that is ready is polled after at most one poll of each other task;
 //! - a socket that becomes ready, a timer that is due and a wake from another thread are noticed
 //!   after at most 128 polls;
-//! - one poll makes at most 128 operations that bring something (reads, writes, accepts, joins),
+//! - one poll awaits at most 128 operations that bring something (reads, writes, accepts, joins),
 //!   even if every one of them could succeed at once. Then the operation wakes its task and is
-//!   `Pending`, and the others run.
+//!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
 //!
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
 //! thread.

@@ -1,7 +1,7 @@
 //! The promises of the module `task` about fairness, counted in polls.
 
-use crate::support::{accepted, block_on, park_on, plain};
-use crate::task_probes::{counted, until};
+use crate::support::{accepted, block_on, park_on, plain, settle};
+use crate::task_probes::{counted, poll_with, until};
 use futures::channel::oneshot;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use glassfrog::net::{TcpListener, TcpStream};
@@ -486,6 +486,27 @@ fn one_poll_joins_at_most_128_tasks() {
 }
 
 #[test]
+fn one_poll_joins_at_most_128_tasks_also_when_it_asks_for_all_of_them() {
+    block_on(async {
+        let mut tasks: Vec<_> = (0..TOTAL).map(|_| spawn(async {})).collect();
+        settle().await;
+        let mut most = 0;
+        // What `join_all` and the like do: each poll goes through all that are left.
+        poll_fn(|cx| {
+            let before = tasks.len();
+            tasks.retain_mut(|task| poll_with(task, cx.waker()).is_pending());
+            most = most.max(before - tasks.len());
+            match tasks.len() {
+                0 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        assert!(most <= OPERATIONS, "{most} tasks joined in one poll");
+    });
+}
+
+#[test]
 fn the_root_future_has_the_same_limit() {
     block_on(async {
         let (stream, _peer) = full().await;
@@ -544,6 +565,21 @@ fn a_foreign_executor_has_no_limit() {
             assert_eq!(polls.get(), 1);
         });
         thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_foreign_executor_within_a_task_is_not_put_off_for_ever() {
+    block_on(async {
+        let (stream, _peer) = full().await;
+        let polls = Rc::new(Cell::new(0));
+        // It blocks the loop, but with what is there already it gets to its end.
+        park_on(counted(&polls, async {
+            for _ in 0..TOTAL {
+                assert_eq!(stream.read(&mut [0]).await.unwrap(), 1);
+            }
+        }));
+        assert!(polls.get() > 1);
     });
 }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 
+use crate::server::REQUEST_CLOSE;
+use crate::workloads::BUFFER;
+
 /// The functions that a runtime offers to start, spawn, wait and talk TCP.
 ///
 /// Buffers are `Vec`s and messages are static because monoio takes both by value.
@@ -66,6 +69,17 @@ pub trait Runtime: 'static {
         stream: &'a mut Self::Stream,
         buffer: &'a mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>>;
+
+    /// The article's fetch: connects, writes the request, and reads the text until the peer closes.
+    fn fetch_data(address: SocketAddr) -> impl Future<Output = io::Result<String>> {
+        async move {
+            let mut stream = Self::connect(address).await?;
+            Self::write_all(&mut stream, REQUEST_CLOSE).await?;
+            let mut text = Vec::with_capacity(BUFFER);
+            Self::read_to_end(&mut stream, &mut text).await?;
+            String::from_utf8(text).map_err(io::Error::other)
+        }
+    }
 }
 
 /// Glassfrog with its default settings.
@@ -136,5 +150,14 @@ impl Runtime for Glassfrog {
         buffer: &'a mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>> {
         stream.read_to_end(buffer)
+    }
+
+    // As it stands on the front page.
+    async fn fetch_data(addr: SocketAddr) -> io::Result<String> {
+        let mut stream = TcpStream::connect(addr).await?;
+        stream.write_all(REQUEST_CLOSE).await?;
+        let mut text = Vec::with_capacity(4096);
+        stream.read_to_end(&mut text).await?;
+        String::from_utf8(text).map_err(io::Error::other)
     }
 }

@@ -12,7 +12,7 @@ use futures::{StreamExt, poll};
 
 use crate::measure;
 use crate::runtime::Runtime;
-use crate::server::{REQUEST_CLOSE, REQUEST_KEEP_ALIVE, RESPONSE};
+use crate::server::{REQUEST_KEEP_ALIVE, RESPONSE};
 
 /// How many tasks a workload of many tasks has, and how many fetches are in flight.
 pub const TASKS: u64 = 1000;
@@ -321,18 +321,10 @@ async fn keep_alive<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
 }
 
 /// The `fetch_data` of the front page.
-async fn fetch_data<R: Runtime>(server: SocketAddr) -> std::io::Result<Vec<u8>> {
-    let mut stream = R::connect(server).await?;
-    R::write_all(&mut stream, REQUEST_CLOSE).await?;
-    let mut response = Vec::with_capacity(BUFFER);
-    R::read_to_end(&mut stream, &mut response).await?;
-    Ok(response)
-}
-
 async fn fetch<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
     side_by_side::<R, _>(TASKS, || async move {
         for _ in 0..n / TASKS {
-            let response = fetch_data::<R>(server).await.expect("fetch");
+            let response = R::fetch_data(server).await.expect("fetch");
             assert_eq!(response.len(), RESPONSE.len());
         }
     })
