@@ -158,6 +158,13 @@ pub struct Builder {
 
 impl Builder {
     /// The default settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Builder::new().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new() -> Builder {
         Builder::default()
     }

@@ -47,8 +47,11 @@ pin_project! {
     #[project = StageRef]
     #[project_replace = StageOwned]
     pub(crate) enum Stage<F, T> {
+        // It has not ended.
         Running { #[pin] future: F },
+        // It has ended, and nobody has taken what came of it.
         Finished { outcome: Result<T, JoinError> },
+        // Nothing is left.
         Taken,
     }
 }

@@ -97,7 +97,7 @@ impl Sealed for str {
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("`{self}` is not of the form `address:port`"),
+                format!("`{self}` is not of the form `127.0.0.1:80` or `[::1]:80`"),
             )),
         }
     }

@@ -46,13 +46,13 @@ pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
     /// Where the output is to be found.
-    origin: Origin,
-    /// The handle hands out a `T` and holds none: what its threads are is the origin's concern.
+    place: Place,
+    /// The handle hands out a `T` and holds none: what its threads are is the place's concern.
     output: PhantomData<fn() -> T>,
 }
 
 /// Where a handle looks for its output.
-enum Origin {
+enum Place {
     /// In the slab of the runtime that has this inbox.
     Local {
         /// The place in the slab.
@@ -71,7 +71,7 @@ impl<T> JoinHandle<T> {
     pub(super) fn local(id: Id, key: Key, inbox: Arc<Remote>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            origin: Origin::Local { key, inbox },
+            place: Place::Local { key, inbox },
             output: PhantomData,
         }
     }
@@ -80,7 +80,7 @@ impl<T> JoinHandle<T> {
     pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            origin: Origin::Remote(output),
+            place: Place::Remote(output),
             output: PhantomData,
         }
     }
@@ -108,20 +108,20 @@ impl<T: 'static> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(poll_budget(cx));
         let mut outcome: Option<Self::Output> = None;
-        match &self.origin {
-            Origin::Local { key, inbox } => match local::here(inbox) {
+        match &self.place {
+            Place::Local { key, inbox } => match local::here(inbox) {
                 Some(executor) => ready!(executor.poll_join(*key, cx.waker(), &mut outcome)),
                 // Its tasks are cancelled.
                 None if inbox.is_closed() => {}
                 None => not_here(self.id),
             },
-            Origin::Remote(output) => ready!(output.poll(cx, &mut outcome)),
-            Origin::Taken => panic!(
+            Place::Remote(output) => ready!(output.poll(cx, &mut outcome)),
+            Place::Taken => panic!(
                 "the `JoinHandle` of task {} was polled after it had given its output",
                 self.id
             ),
         }
-        self.origin = Origin::Taken;
+        self.place = Place::Taken;
         spend_budget();
         Poll::Ready(outcome.unwrap_or_else(|| Err(JoinError::cancelled(self.id))))
     }
@@ -142,14 +142,14 @@ fn not_here(id: Id) -> ! {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.origin, Origin::Taken) {
-            Origin::Local { key, inbox } => match local::here(&inbox) {
+        match std::mem::replace(&mut self.place, Place::Taken) {
+            Place::Local { key, inbox } => match local::here(&inbox) {
                 Some(executor) => executor.detach(key),
                 // A runtime that has ended has nothing to detach.
                 None => drop(inbox.post(Message::Detach(key))),
             },
-            Origin::Remote(output) => output.detach(),
-            Origin::Taken => {}
+            Place::Remote(output) => output.detach(),
+            Place::Taken => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The output of a task on its way to another thread: a promise, kept by the task, and the cell in
+//! The outcome of a task on its way to another thread: a promise, kept by the task, and the place in
 //! which a [`JoinHandle`](super::JoinHandle) looks for it.
 
 use super::{Id, JoinError};
@@ -12,11 +12,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// What is in a cell: the output, or why there is none.
+/// How a task ended: with its output, or why there is none.
 type Outcome<T> = Result<T, JoinError>;
 
-/// A cell that two threads share.
-struct Cell<T> {
+/// What the two sides share.
+///
+/// ```text
+///    empty ----- keep -----> kept ----- poll -----> taken
+///      |                       |
+///      +------- detach --------+--> detached: what is kept is dropped, what comes is handed back
+/// ```
+struct Oneshot<T> {
     /// Who spawned the task.
     location: &'static Location<'static>,
     /// Everything, under one lock.
@@ -33,7 +39,7 @@ struct State<T> {
     detached: bool,
 }
 
-/// The side of a cell that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
+/// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
 pub(crate) trait Output: Send + Sync {
     /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()>;
@@ -42,20 +48,20 @@ pub(crate) trait Output: Send + Sync {
     fn detach(&self);
 }
 
-/// The side of a cell that the task holds. Dropping it unkept says that the task was cancelled.
+/// The side of a oneshot that the task holds. Dropping it unkept says that the task was cancelled.
 pub(crate) struct Promise<T> {
     /// The task.
     id: Id,
-    /// The cell, until something is in it.
-    cell: Option<Arc<Cell<T>>>,
+    /// The other side, until the promise is kept.
+    oneshot: Option<Arc<Oneshot<T>>>,
 }
 
-/// A cell, seen from both sides.
+/// Both sides of a new oneshot.
 pub(crate) fn promise<T: Send + 'static>(
     id: Id,
     location: &'static Location<'static>,
 ) -> (Promise<T>, Arc<dyn Output>) {
-    let cell = Arc::new(Cell {
+    let oneshot = Arc::new(Oneshot {
         location,
         state: Mutex::new(State {
             outcome: None,
@@ -63,18 +69,18 @@ pub(crate) fn promise<T: Send + 'static>(
             detached: false,
         }),
     });
-    let output = Arc::clone(&cell);
-    let cell = Some(cell);
-    (Promise { id, cell }, output)
+    let output = Arc::clone(&oneshot);
+    let oneshot = Some(oneshot);
+    (Promise { id, oneshot }, output)
 }
 
 impl<T> Promise<T> {
     /// Leaves what came of the task; hands it back if nobody will ask for it.
     fn keep(&mut self, outcome: Outcome<T>) -> Result<(), Outcome<T>> {
-        let Some(cell) = self.cell.take() else {
+        let Some(oneshot) = self.oneshot.take() else {
             return Err(outcome);
         };
-        let mut state = lock(&cell.state);
+        let mut state = lock(&oneshot.state);
         if state.detached {
             return Err(outcome);
         }
@@ -88,14 +94,14 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        if self.cell.is_some() {
+        if self.oneshot.is_some() {
             // Nobody who would want it: handed back, and dropped.
             drop(self.keep(Err(JoinError::cancelled(self.id))));
         }
     }
 }
 
-impl<T: Send + 'static> Output for Cell<T> {
+impl<T: Send + 'static> Output for Oneshot<T> {
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
@@ -184,7 +190,9 @@ pin_project! {
     /// A future that a closure builds, as the first thing that its task does.
     #[project = LazyRef]
     pub(crate) enum Lazy<C, F> {
+        // The closure, until the first poll takes it.
         Unbuilt { build: Option<C> },
+        // The future, which stays where it was built.
         Built { #[pin] future: F },
     }
 }

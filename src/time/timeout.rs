@@ -51,6 +51,10 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 
 pin_project! {
     /// The future of [`timeout`].
+    ///
+    /// # Examples
+    ///
+    /// See [`timeout`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {

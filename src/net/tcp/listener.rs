@@ -66,6 +66,10 @@ impl TcpListener {
     ///
     /// Outside a runtime.
     ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what it has bound.
+    ///
     /// # Examples
     ///
     /// ```

@@ -235,7 +235,7 @@ impl TcpStream {
     }
 
     /// Writes what there is room for, waiting for at least one byte of it. To write all, use
-    /// `write_all` of the [`prelude`](crate::prelude).
+    /// `write_all` of the crate's `prelude`.
     ///
     /// # Errors
     ///
