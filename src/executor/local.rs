@@ -21,6 +21,13 @@ use std::task::{Context, Poll};
 /// spend a noticeable part of its time on the way through the run queue.
 pub(crate) const BUDGET: u32 = 128;
 
+/// How many operations are put off in one poll before it is given a new budget.
+///
+/// More than a join has children, all of which it may ask once in a poll; so few that another
+/// executor, which runs within the poll and asks again and again, gets on: it waits a fraction of a
+/// millisecond.
+const PATIENCE: u32 = 10_000;
+
 /// The budget of a thread that runs no executor.
 const UNLIMITED: u32 = u32::MAX;
 
@@ -106,14 +113,14 @@ pub(crate) fn current_tag() -> Tag {
 /// Lets the running poll do one more operation; once its budget is spent, wakes the task again
 /// and says `Pending`, which the caller has to return.
 ///
-/// Who is put off as often as it had operations does not return: it is another executor, which
-/// runs within the poll and is woken again and again. It gets a new budget.
+/// Who asks on and on does not return: it is another executor, which runs within the poll and is
+/// woken again and again. It gets a new budget.
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     if BUDGET_LEFT.get() > 0 {
         return Poll::Ready(());
     }
     let put_off = PUT_OFF.get() + 1;
-    if put_off < BUDGET {
+    if put_off < PATIENCE {
         PUT_OFF.set(put_off);
     } else {
         PUT_OFF.set(0);
