@@ -56,14 +56,14 @@
 //! | `next(gen)`, `StopIteration` | `Future::poll`, `Poll::Ready` |
 //! | `run(fetch_data)` | [`block_on(fetch_data())`](block_on) |
 //! | `run_all([fetch_data] * 5)` | [`spawn`] each, await the [`JoinHandle`](task::JoinHandle)s |
-//! | a timer | [`time::sleep`], [`time::timeout`] |
+//! | a timer | [`time::sleep`], [`time::timeout`], [`time::interval`] |
 //!
 //! # What is where
 //!
 //! - [`block_on`], or a [`Runtime`] where several calls are to share tasks and sockets;
 //! - [`spawn`] and [`task`]: tasks that need not be `Send`; a [`Handle`] spawns from other threads;
 //! - [`net`]: TCP, with the traits of `futures-io`, `Send + Sync`, convertible from and to `std`;
-//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout);
+//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval);
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
 //!   the feature of that name, which is on by default.
 //!

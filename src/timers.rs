@@ -100,6 +100,18 @@ impl Timers {
         }
     }
 
+    /// Moves a deadline that has not fired.
+    pub(crate) fn reset(&self, key: Key, deadline: Instant) -> Look {
+        let deadline = self.nanos(deadline);
+        match &mut *lock(&self.wheel) {
+            None => Look::Ended,
+            Some(wheel) => match wheel.reset(key, deadline) {
+                Some(earliest) => Look::Waiting { key, earliest },
+                None => Look::Fired,
+            },
+        }
+    }
+
     /// Takes a deadline out, if it has not fired.
     pub(crate) fn remove(&self, key: Key) {
         let removed = match &mut *lock(&self.wheel) {

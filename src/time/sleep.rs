@@ -14,6 +14,13 @@ use std::time::{Duration, Instant};
 /// How far away "never" is, where a duration leads out of what an `Instant` can say: a century.
 const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// The moment a duration after `start`, or, where that cannot be said, one that is as good as never.
+pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
+    start
+        .checked_add(duration)
+        .unwrap_or_else(|| start + FAR_AWAY)
+}
+
 /// Waits for a duration, from now on. Not from the first poll on.
 ///
 /// A duration that leads out of what an [`Instant`] can say is as good as for ever.
@@ -41,8 +48,7 @@ const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let core = context::current();
-    let now = core.shared.clock.now();
-    let deadline = now.checked_add(duration).unwrap_or_else(|| now + FAR_AWAY);
+    let deadline = far_enough(core.shared.clock.now(), duration);
     Sleep::new(Arc::clone(&core.shared), deadline)
 }
 
@@ -109,7 +115,10 @@ pub struct Sleep {
 /// ```text
 ///          first poll                  fired
 ///    New ------------> Registered ------------> Elapsed
-///                          | dropped: taken out of the timers
+///     ^                 | ^   | reset                |
+///     |                 | +---+                      |
+///     +-----------------|-------- reset -------------+
+///                       | dropped: taken out of the timers
 /// ```
 #[derive(Clone, Copy)]
 enum State {
@@ -146,6 +155,68 @@ impl Sleep {
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
+
+    /// Whether the deadline has passed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{now, sleep, sleep_until};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     assert!(sleep_until(now()).is_elapsed());
+    ///     assert!(!sleep(Duration::from_secs(60)).is_elapsed());
+    /// });
+    /// ```
+    pub fn is_elapsed(&self) -> bool {
+        self.now() >= self.deadline
+    }
+
+    /// Moves the deadline, whether it has passed or not. Whoever awaits the sleep goes on waiting,
+    /// for the new one; after it has been ready, it is to be polled again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{now, sleep};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut nap = sleep(Duration::from_secs(60));
+    ///     let deadline = now() + Duration::from_millis(1);
+    ///     nap.reset(deadline);
+    ///     (&mut nap).await;
+    ///     assert!(now() >= deadline);
+    /// });
+    /// ```
+    pub fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.state = match self.state {
+            State::Registered(key) => match self.shared.timers.reset(key, deadline) {
+                Look::Waiting { key, earliest } => {
+                    self.nudge(earliest);
+                    State::Registered(key)
+                }
+                // The next poll registers it, or says that the runtime has ended.
+                Look::Fired | Look::Ended => State::New,
+            },
+            State::New | State::Elapsed => State::New,
+        };
+    }
+
+    /// The time of the runtime that it belongs to.
+    pub(super) fn now(&self) -> Instant {
+        self.shared.clock.now()
+    }
+
+    /// Ends the park of the loop if this has become its next deadline. That has an effect only
+    /// while the loop is parked, which means: when called from elsewhere.
+    fn nudge(&self, earliest: bool) {
+        if earliest {
+            self.shared.inbox.nudge();
+        }
+    }
 }
 
 /// The runtime of a sleep has ended: nobody will ever wake it.
@@ -163,10 +234,7 @@ impl Sleep {
         };
         match look {
             Look::Waiting { key, earliest } => {
-                if earliest {
-                    // Has an effect only while the loop is parked, which means: from elsewhere.
-                    self.shared.inbox.nudge();
-                }
+                self.nudge(earliest);
                 self.state = State::Registered(key);
                 Poll::Pending
             }

@@ -1,13 +1,13 @@
 //! [`timeout`]: giving up on what takes too long.
 
-use super::sleep::{Sleep, sleep};
+use super::sleep::{Sleep, sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs a future, but not for longer than `duration`, counted from now on.
 ///
@@ -49,8 +49,44 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     }
 }
 
+/// The same until a moment. One that has passed gives the future one poll and a turn of the loop.
+///
+/// # Errors
+///
+/// As [`timeout`].
+///
+/// # Panics
+///
+/// Outside a runtime.
+///
+/// # Cancel safety
+///
+/// As [`timeout`].
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{now, timeout_at};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     // One deadline for all.
+///     let deadline = now() + Duration::from_secs(60);
+///     for step in 0..3 {
+///         assert_eq!(timeout_at(deadline, async { step }).await, Ok(step));
+///     }
+/// });
+/// ```
+#[track_caller]
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timeout {
+        future: future.into_future(),
+        sleep: sleep_until(deadline),
+    }
+}
+
 pin_project! {
-    /// The future of [`timeout`].
+    /// The future of [`timeout`] and [`timeout_at`].
     ///
     /// # Examples
     ///

@@ -21,6 +21,7 @@
 
 use crate::slab::{Key, Slab};
 use crate::waiter::Waiter;
+use std::mem;
 
 /// How many bits of a deadline one wheel resolves.
 const DIGIT_BITS: u32 = 6;
@@ -50,7 +51,7 @@ pub(crate) struct Wheel {
     used: [u64; WHEELS],
     /// The time up to which everything has fired.
     time: u64,
-    /// The earliest deadline, or a moment before it, if it is known.
+    /// The earliest deadline, if it is known.
     earliest: Option<u64>,
 }
 
@@ -97,7 +98,6 @@ impl Wheel {
     /// Adds a deadline; true if it may now be the earliest. One that has passed fires at the next
     /// [`advance`](Wheel::advance).
     pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
-        let was_empty = self.is_empty();
         let key = self.entries.insert(Entry {
             deadline,
             waiter,
@@ -106,11 +106,34 @@ impl Wheel {
             slot: 0,
         });
         self.link(key);
-        let earliest = was_empty || self.earliest.is_none_or(|earliest| deadline < earliest);
-        if earliest && (was_empty || self.earliest.is_some()) {
+        (key, self.note(deadline))
+    }
+
+    /// Moves a deadline that has not fired; true if it may now be the earliest.
+    pub(crate) fn reset(&mut self, key: Key, deadline: u64) -> Option<bool> {
+        self.unlink(key);
+        let entry = self.entries.get_mut(key)?;
+        let former = mem::replace(&mut entry.deadline, deadline);
+        self.link(key);
+        self.forget(former);
+        Some(self.note(deadline))
+    }
+
+    /// Takes a new deadline into account; true if it may be the earliest.
+    fn note(&mut self, deadline: u64) -> bool {
+        let alone = self.entries.len() == 1;
+        let earliest = alone || self.earliest.is_none_or(|earliest| deadline < earliest);
+        if alone || (earliest && self.earliest.is_some()) {
             self.earliest = Some(deadline);
         }
-        (key, earliest)
+        earliest
+    }
+
+    /// Takes into account that a deadline is gone.
+    fn forget(&mut self, deadline: u64) {
+        if self.earliest.is_some_and(|earliest| deadline <= earliest) {
+            self.earliest = None;
+        }
     }
 
     /// The waiter of a deadline that has not fired.
@@ -122,12 +145,7 @@ impl Wheel {
     pub(crate) fn remove(&mut self, key: Key) -> Option<Waiter> {
         self.unlink(key);
         let entry = self.entries.remove(key)?;
-        let is_earliest = self
-            .earliest
-            .is_some_and(|earliest| entry.deadline <= earliest);
-        if is_earliest || self.is_empty() {
-            self.earliest = None;
-        }
+        self.forget(entry.deadline);
         Some(entry.waiter)
     }
 
@@ -137,7 +155,8 @@ impl Wheel {
         if self.earliest.is_none()
             && let Some((slot, begin)) = self.first_slot()
         {
-            self.earliest = Some(self.earliest_in(slot).unwrap_or(begin));
+            self.earliest = self.earliest_in(slot);
+            return self.earliest.or(Some(begin));
         }
         self.earliest
     }
@@ -169,7 +188,7 @@ impl Wheel {
 
     /// Takes out of a slot what is due, and puts the rest where it belongs by the wheel's time.
     fn empty(&mut self, slot: usize, now: u64, due: &mut Vec<Due>) {
-        let first = std::mem::replace(&mut self.slots[slot], NIL);
+        let first = mem::replace(&mut self.slots[slot], NIL);
         self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
         let mut position = first;
         while let Some((key, entry)) = self.entries.at(position as usize) {
@@ -326,6 +345,8 @@ mod tests {
         Insert(u64),
         /// Remove one of those ever inserted.
         Remove(prop::sample::Index),
+        /// Move one of those ever inserted to this far from now.
+        Reset(prop::sample::Index, u64),
         /// Let this much time pass.
         Advance(u64),
         /// Go to the moment that the wheel names.
@@ -343,6 +364,8 @@ mod tests {
             // Many in one slot, so that it overflows what is looked at.
             2 => (1000u64..1100).prop_map(Step::Insert),
             2 => any::<prop::sample::Index>().prop_map(Step::Remove),
+            2 => (any::<prop::sample::Index>(), distance())
+                .prop_map(|(index, distance)| Step::Reset(index, distance)),
             1 => distance().prop_map(|distance| Step::Advance(distance >> 20)),
             2 => Just(Step::Next),
         ]
@@ -374,13 +397,24 @@ mod tests {
                         let removed = wheel.remove(key).map(|waiter| waiter.tag);
                         prop_assert_eq!(removed, expected.map(|at| Tag::new(1, oracle.remove(at).1)));
                     }
-                    Step::Remove(_) => {}
+                    Step::Reset(index, distance) if !given.is_empty() => {
+                        let key = given[index.index(given.len())];
+                        let deadline = now.saturating_add(distance);
+                        let expected = oracle.iter().position(|entry| entry.2 == key);
+                        prop_assert_eq!(wheel.reset(key, deadline).is_some(), expected.is_some());
+                        if let Some(at) = expected {
+                            // It comes last among those with the same deadline.
+                            let (_, tag, key) = oracle.remove(at);
+                            oracle.push((deadline, tag, key));
+                        }
+                    }
+                    Step::Remove(_) | Step::Reset(..) => {}
                     Step::Advance(distance) => now = now.saturating_add(distance),
                     Step::Next => now = wheel.next().unwrap_or(now).max(now),
                 }
                 let mut expected: Vec<(u64, u32, Key)> =
                     oracle.extract_if(.., |entry| entry.0 <= now).collect();
-                expected.sort_by_key(|entry| (entry.0, entry.1));
+                expected.sort_by_key(|entry| entry.0);
                 let expected: Vec<_> = expected
                     .into_iter()
                     .map(|(deadline, number, _)| (deadline, Tag::new(1, number)))

@@ -11,6 +11,7 @@ mod task_reentrancy;
 mod task_ecosystem;
 mod time_sleep;
 mod time_timeout;
+mod time_interval;
 mod runtime_block_on;
 mod runtime_misuse;
 mod runtime_drop;
@@ -18,7 +19,7 @@ mod runtime_drop;
 mod runtime_process;
 mod net_types;
 mod net_stream;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod net_faults;
 mod net_connect;
 mod net_listener;

@@ -1,10 +1,19 @@
 //! How connections come about, and the errors where they don't.
 
-use crate::support::{accepted, block_on};
+use crate::support::{accepted, block_on, park_on, watchdog};
+use crate::task_probes::poll_with;
+use futures::channel::oneshot;
+use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream, ToSocketAddrs};
 use socket2::{Domain, Socket, Type};
-use std::io;
+use std::io::{self, Write};
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::pin::Pin;
+use std::task::Waker;
+use std::thread;
+
+/// A connection that is being made.
+type Connect = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// An address at which nobody listens, and nobody else can as long as the socket is there.
 fn refusing() -> (Socket, SocketAddr) {
@@ -44,6 +53,38 @@ fn of_several_addresses_the_first_that_answers_is_connected_to() {
             assert_eq!(stream.peer_addr().unwrap(), first);
         }
     });
+}
+
+#[test]
+fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
+    let executors: [fn(Connect) -> io::Result<TcpStream>; 2] = [
+        |connect| park_on(connect),
+        |connect| glassfrog::block_on(connect),
+    ];
+    let _watchdog = watchdog();
+    for executor in executors {
+        let (_socket, refusing) = refusing();
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut connect: Connect = Box::pin(TcpStream::connect([refusing, addr]));
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            assert!(poll_with(&mut connect, Waker::noop()).is_pending());
+        });
+        let (done, is_done) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            let connected = executor(connect);
+            done.send(()).unwrap();
+            connected
+        });
+        runtime.block_on(is_done).unwrap();
+        let stream = thread.join().unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addr);
+        // It is still the runtime's in which it was begun.
+        listener.accept().unwrap().0.write_all(b"hello").unwrap();
+        let read = runtime.block_on(async { stream.read(&mut [0; 8]).await });
+        assert_eq!(read.unwrap(), 5);
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::support::{accepted, block_on, close_when_delivered, pairs, plain, set
 use futures::{AsyncReadExt, FutureExt};
 use glassfrog::net::{TcpListener, TcpStream};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -133,8 +132,12 @@ fn a_stream_that_is_converted_back_can_come_again() {
     });
 }
 
+/// Linux only: elsewhere a file can be watched.
+#[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_watched_is_an_error_and_no_panic() {
+    use std::fs::File;
+
     let file = || OwnedFd::from(File::open("Cargo.toml").unwrap());
     block_on(async {
         TcpStream::try_from(net::TcpStream::from(file())).unwrap_err();
@@ -226,6 +229,22 @@ fn a_stream_whose_descriptor_was_handed_out_still_sees_data_and_the_end() {
             peer.write_all(b"hello").unwrap();
             close_when_delivered(peer).await;
             assert_eq!(read_all(&stream).await, b"hello");
+        }
+    });
+}
+
+#[test]
+fn the_halves_show_the_descriptor_of_their_stream() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let descriptor = stream.as_raw_fd();
+            let (reader, writer) = stream.into_split();
+            assert_eq!(reader.as_raw_fd(), descriptor);
+            assert_eq!(reader.as_fd().as_raw_fd(), descriptor);
+            assert_eq!(writer.as_raw_fd(), descriptor);
+            assert_eq!(writer.as_fd().as_raw_fd(), descriptor);
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(reader.as_ref().read(&mut [0; 8]).await.unwrap(), 5);
         }
     });
 }

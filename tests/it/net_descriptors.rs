@@ -1,20 +1,25 @@
 //! What becomes of file descriptors: who still has one, who wakes whom, and when there are none
 //! left. Linux only: it is seen in `/proc`.
 
-use crate::support::{Files, block_on, child, open_files, pairs, reset, settle, status};
+use crate::support::{
+    Files, block_on, child, child_with, open_files, pairs, reset, settle, status, watchdog,
+};
 use futures::channel::oneshot;
 use futures::{FutureExt, StreamExt};
+use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream};
 use log::{LevelFilter, Log, Metadata, Record};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::cell::Cell;
+use std::error::Error;
 use std::fs::{self, File};
 use std::future::poll_fn;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,7 +45,7 @@ fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
 
 #[test]
 fn a_connect_that_is_dropped_half_way_closes_its_socket() {
-    child(Files::Same, || {
+    child(|| {
         block_on(async {
             let (_listener, _waiting, addr) = full_listener();
             let before = open_files();
@@ -57,7 +62,7 @@ fn a_connect_that_is_dropped_half_way_closes_its_socket() {
 
 #[test]
 fn an_ended_runtime_keeps_no_descriptor_for_those_who_outlive_it() {
-    child(Files::Same, || {
+    child(|| {
         let before = open_files();
         let pairs = block_on(pairs());
         assert_eq!(open_files(), before + 6);
@@ -252,7 +257,7 @@ where
 
 #[test]
 fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
-    child(Files::AtMost(64), || {
+    child_with(Files::AtMost(64), || {
         log::set_logger(&LOG).unwrap();
         log::set_max_level(LevelFilter::Info);
         block_on(async {
@@ -282,9 +287,12 @@ fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
     .finish();
 }
 
+/// That this process may have no more descriptors (`errno(3)`).
+const EMFILE: i32 = 24;
+
 #[test]
 fn without_descriptors_connecting_and_listening_are_errors() {
-    child(Files::AtMost(64), || {
+    child_with(Files::AtMost(64), || {
         block_on(async {
             let (listener, addr) = listener().await;
             let files = take_all_descriptors();
@@ -293,12 +301,53 @@ fn without_descriptors_connecting_and_listening_are_errors() {
                 TcpListener::bind(addr).await.unwrap_err(),
             ] {
                 assert!(error.to_string().contains(&addr.to_string()), "{error}");
-                assert!(error.to_string().contains("Too many open files"), "{error}");
+                let reason = error.source().unwrap().downcast_ref::<io::Error>();
+                assert_eq!(reason.unwrap().raw_os_error(), Some(EMFILE));
             }
             drop(files);
             TcpStream::connect(addr).await.unwrap();
             listener.accept().await.unwrap();
         });
+    })
+    .finish();
+}
+
+#[test]
+fn an_accept_that_waits_for_descriptors_when_its_runtime_ends_is_told_so() {
+    /// So many that some are in the middle of a poll when the end comes.
+    const THREADS: usize = 4;
+    child_with(Files::AtMost(64), || {
+        let _watchdog = watchdog();
+        for _ in 0..50 {
+            let runtime = Runtime::new().unwrap();
+            let (listener, addr) = runtime.block_on(listener());
+            let listener = Arc::new(listener);
+            let _peer = net::TcpStream::connect(addr).unwrap();
+            let _files = take_all_descriptors();
+            // The event of the connection comes here.
+            runtime.block_on(settle());
+            let all_wait = Arc::new(Barrier::new(THREADS + 1));
+            let threads = [(); THREADS].map(|()| {
+                let (listener, all_wait) = (Arc::clone(&listener), Arc::clone(&all_wait));
+                thread::spawn(move || {
+                    let mut accept = pin!(listener.accept());
+                    let mut cx = Context::from_waker(Waker::noop());
+                    assert!(accept.as_mut().poll(&mut cx).is_pending());
+                    all_wait.wait();
+                    loop {
+                        if let Poll::Ready(accepted) = accept.as_mut().poll(&mut cx) {
+                            return accepted.unwrap_err().to_string();
+                        }
+                    }
+                })
+            });
+            all_wait.wait();
+            drop(runtime);
+            for thread in threads {
+                let text = thread.join().unwrap();
+                assert!(text.contains("runtime") && text.contains("ended"), "{text}");
+            }
+        }
     })
     .finish();
 }

@@ -148,8 +148,17 @@ fn a_listener_that_is_dropped_turns_away_who_was_waiting() {
         let (listener, addr) = listener().await;
         let mut peer = net::TcpStream::connect(addr).unwrap();
         drop(listener);
-        let error = peer.read(&mut [0; 8]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        // Some systems say that it was turned away, others that it has ended.
+        match peer.read(&mut [0; 8]) {
+            Ok(count) => assert_eq!(count, 0),
+            Err(error) => assert!(
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+                ),
+                "{error}"
+            ),
+        }
     });
 }
 

@@ -1,7 +1,9 @@
 //! Many connections at once, and many one after the other. Linux only: what is measured here, it
 //! is measured in `/proc`.
 
-use crate::support::{Child, Files, block_on, child, open_files, say, status, watchdog};
+use crate::support::{
+    Child, Files, block_on, child, child_with, open_files, say, status, watchdog,
+};
 use futures::channel::oneshot;
 use futures::future::join_all;
 use futures::{AsyncReadExt, AsyncWriteExt};
@@ -79,8 +81,8 @@ fn a_thousand_fetches_at_once_are_complete_and_correct() {
         Ok(answer)
     }
 
-    child(Files::Most, || {
-        let mut server = child(Files::Same, || block_on(serve()));
+    child_with(Files::Most, || {
+        let mut server = child(|| block_on(serve()));
         let addr = announced(&mut server);
         block_on(async {
             let fetches: Vec<_> = (0..FETCHES)
@@ -140,11 +142,11 @@ fn ten_thousand_connections_are_held_while_a_tenth_is_active() {
         }
     }
 
-    child(Files::Most, || {
+    child_with(Files::Most, || {
         if limit_of_files() < CONNECTIONS + OTHER_FILES {
             return say("skipped: not enough files may be open here");
         }
-        let mut server = child(Files::Same, || block_on(serve()));
+        let mut server = child(|| block_on(serve()));
         let addr = announced(&mut server);
         block_on(async {
             let connecting = (0..CONNECTING).map(async |_| {
@@ -186,7 +188,7 @@ fn a_hundred_thousand_connections_leave_nothing_behind() {
     /// connection would be more.
     const SLACK: usize = 1024;
 
-    child(Files::Same, || {
+    child(|| {
         let runtime = glassfrog::Runtime::new().unwrap();
         let listener = runtime.block_on(async { roomy_listener(Ipv4Addr::UNSPECIFIED) });
         let port = listener.local_addr().unwrap().port();

@@ -162,7 +162,8 @@ fn closing_is_shutting_down_for_writing() {
             drop(peer);
             assert_eq!(read_all(&stream, 64).await.unwrap(), b"answer");
             let error = stream.write(b"more").await.unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            // Windows has an error of its own for it, which has no name in `std`.
+            assert!(error.kind() == io::ErrorKind::BrokenPipe || cfg!(windows));
         }
     });
 }
@@ -185,6 +186,8 @@ fn shutting_down_can_be_repeated_even_when_the_connection_is_gone() {
     });
 }
 
+/// Unix only: elsewhere this is no event.
+#[cfg(unix)]
 #[test]
 fn shutting_down_for_reading_ends_a_read_that_waits() {
     block_on(async {
@@ -199,12 +202,10 @@ fn shutting_down_for_reading_ends_a_read_that_waits() {
     });
 }
 
+/// Linux only: not every system keeps what comes after that.
+#[cfg(target_os = "linux")]
 #[test]
 fn shutting_down_for_reading_is_not_taken_for_the_peers_end() {
-    if cfg!(not(target_os = "linux")) {
-        println!("skipped: not every system keeps what comes after that (`shutdown(2)`)");
-        return;
-    }
     block_on(async {
         for (stream, mut peer) in pairs().await {
             stream.shutdown(Shutdown::Read).unwrap();

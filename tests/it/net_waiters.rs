@@ -3,8 +3,8 @@
 use crate::support::{accepted, block_on, pairs, settle};
 use futures::future::{abortable, join_all};
 use futures::task::{ArcWake, waker};
-use futures::{AsyncRead, AsyncReadExt};
-use glassfrog::net::TcpStream;
+use futures::{AsyncRead, AsyncReadExt, StreamExt};
+use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::time::sleep;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -202,6 +202,31 @@ fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
             let before = polls.get();
             settle().await;
             assert_eq!(polls.get(), before);
+        }
+    });
+}
+
+#[test]
+fn any_number_of_tasks_come_to_rest_in_front_of_a_listener() {
+    const TASKS: usize = 20;
+    block_on(async {
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let polls = Rc::new(Cell::new(0));
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (listener, polls) = (Rc::clone(&listener), Rc::clone(&polls));
+                glassfrog::spawn(async move {
+                    let mut incoming = listener.incoming();
+                    counted(&polls, incoming.next()).await.unwrap().unwrap();
+                })
+            })
+            .collect();
+        settle().await;
+        assert_eq!(polls.get(), TASKS);
+        let addr = listener.local_addr().unwrap();
+        let _peers = [(); TASKS].map(|()| net::TcpStream::connect(addr).unwrap());
+        for task in tasks {
+            task.await.unwrap();
         }
     });
 }

@@ -1,20 +1,22 @@
 //! `block_on`, the function and the method: what runs when, and what is left afterwards.
 
 use crate::support::{accepted, block_on, settle, watchdog};
-use crate::task_probes::{Drops, OnDrop, Place, counted, inside, until};
+use crate::task_probes::{Drops, OnDrop, Place, counted, inside, poll_with, until};
 use futures::channel::{mpsc, oneshot};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::yield_now;
-use glassfrog::time::sleep;
+use glassfrog::time::{sleep, timeout};
 use glassfrog::{Builder, Handle, Runtime, spawn};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Barrier, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -268,6 +270,81 @@ fn the_context_is_there_inside_and_nowhere_else() {
         assert!(thread.join().unwrap());
     });
     assert!(Handle::try_current().is_none());
+}
+
+#[test]
+fn block_on_works_when_its_thread_is_ending() {
+    /// What the thread leaves.
+    struct Late(Sender<Option<&'static str>>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            // A panic here would end the process.
+            let output = catch_unwind(|| {
+                glassfrog::block_on(async {
+                    assert!(Handle::try_current().is_some());
+                    let local = spawn(async { "well" });
+                    Handle::current().spawn(async {}).await.unwrap();
+                    local.await.unwrap()
+                })
+            });
+            self.0.send(output.ok()).unwrap();
+        }
+    }
+
+    thread_local! {
+        /// Dropped before or after the thread-locals of the crate, whichever were used first.
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+
+    let _watchdog = watchdog();
+    for crate_first in [false, true] {
+        let (send, receive) = channel();
+        let thread = thread::spawn(move || {
+            if crate_first {
+                glassfrog::block_on(settle());
+            }
+            LATE.set(Some(Late(send)));
+            glassfrog::block_on(settle());
+        });
+        thread.join().unwrap();
+        assert_eq!(receive.recv(), Ok(Some("well")));
+    }
+}
+
+#[test]
+fn what_is_shown_of_a_runtime_and_its_parts_is_short_however_much_there_is() {
+    /// A few lines of a terminal.
+    const SHORT: usize = 500;
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut sockets = Vec::new();
+        for _ in 0..50 {
+            sockets.push(accepted().await);
+            drop(spawn(sleep(Duration::MAX)));
+        }
+        settle().await;
+        let mut nap = sleep(Duration::MAX);
+        assert!(poll_with(&mut nap, Waker::noop()).is_pending());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, _peer) = &sockets[0];
+        let things: [&dyn Debug; 9] = [
+            &runtime,
+            &Runtime::builder(),
+            &Handle::current(),
+            &nap,
+            &timeout(Duration::MAX, pending::<()>()),
+            &spawn(async {}),
+            stream,
+            &listener,
+            &listener.incoming(),
+        ];
+        for thing in things {
+            for text in [format!("{thing:?}"), format!("{thing:#?}")] {
+                assert!((1..=SHORT).contains(&text.len()), "{text}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! The end of a runtime: what it cancels, and what becomes of that which outlives it.
 
 use crate::support::{accepted, block_on, park_on, settle, watchdog};
-use crate::task_probes::{Drops, OnDrop, Place, Probe, Wakes, Way, inside, poll_with, until};
+use crate::task_probes::{
+    Drops, Meddler, OnDrop, Place, Probe, Wakes, Way, inside, poll_with, until,
+};
 use futures::channel::oneshot;
-use futures::task::{LocalSpawn, LocalSpawnExt};
+use futures::task::{LocalSpawn, LocalSpawnExt, Spawn};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::{JoinError, JoinHandle, LocalSpawner};
 use glassfrog::time::sleep;
 use glassfrog::{Handle, Runtime, spawn};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
-use std::io;
+use std::io::{self, Read, Write};
+use std::net;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -229,7 +232,7 @@ fn a_handle_that_outlives_its_runtime_cancels_what_it_is_given() {
 #[test]
 fn a_waker_that_outlives_its_runtime_does_nothing_and_keeps_no_future() {
     let drops = Drops::default();
-    let (wakers, waker) = std::sync::mpsc::channel();
+    let (wakers, waker) = mpsc::channel();
     let runtime = Runtime::new().unwrap();
     let send_waker = |probe: Option<Probe>| {
         let wakers = wakers.clone();
@@ -336,6 +339,52 @@ fn sockets_that_outlive_their_runtime_say_so() {
 }
 
 #[test]
+fn a_socket_may_be_taken_out_of_a_runtime_that_is_ending() {
+    let _watchdog = watchdog();
+    let (send, receive) = mpsc::channel();
+    let convert = |(stream, listener): (TcpStream, TcpListener)| {
+        let (theirs, kept) = (send.clone(), Mutex::new(Some((stream, listener))));
+        move || {
+            let (stream, listener) = kept.lock().unwrap().take().unwrap();
+            let stream = net::TcpStream::try_from(stream);
+            theirs
+                .send((stream, net::TcpListener::try_from(listener)))
+                .unwrap();
+        }
+    };
+    let make = async || {
+        let (stream, peer) = accepted().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        ((stream, listener), peer)
+    };
+    let runtime = Runtime::new().unwrap();
+    // By the drop of a task ...
+    let first_peer = runtime.block_on(async {
+        let (sockets, peer) = make().await;
+        let converts = OnDrop(convert(sockets));
+        drop(spawn(async move {
+            let _converts = converts;
+            pending::<()>().await;
+        }));
+        peer
+    });
+    // ... and by the waker of somebody who outlives the runtime.
+    let (sockets, second_peer) = runtime.block_on(make());
+    let (survivor, _peer) = runtime.block_on(accepted());
+    let waker = Meddler::waker(convert(sockets), || {});
+    let mut readable = Box::pin(survivor.readable());
+    assert!(poll_with(&mut readable, &waker).is_pending());
+    drop(runtime);
+    for mut peer in [first_peer, second_peer] {
+        let (stream, listener) = receive.try_recv().unwrap();
+        peer.write_all(b"!").unwrap();
+        assert_eq!(stream.unwrap().read(&mut [0; 8]).unwrap(), 1);
+        let addr = listener.unwrap().local_addr().unwrap();
+        assert_ne!(addr.port(), 0);
+    }
+}
+
+#[test]
 fn a_runtime_may_be_dropped_inside_another() {
     let _watchdog = watchdog();
     let drops = Drops::default();
@@ -430,6 +479,48 @@ fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
 }
 
 #[test]
+fn whatever_other_threads_do_while_a_runtime_ends_nothing_is_lost() {
+    const ROUNDS: usize = 100;
+    const THREADS: usize = 3;
+    let _watchdog = watchdog();
+    for _ in 0..ROUNDS {
+        let drops = Drops::default();
+        let runtime = Runtime::new().unwrap();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (handle, drops, begun) = (runtime.handle(), drops.clone(), Arc::clone(&begun));
+                thread::spawn(move || {
+                    let mut tasks = Vec::new();
+                    // Until the end is noticed, and once more.
+                    while handle.status().is_ok() || tasks.is_empty() {
+                        let (probe, woken) = (drops.probe(), oneshot::channel::<()>());
+                        tasks.push(handle.spawn(async move {
+                            let _probe = probe;
+                            woken.1.await.unwrap();
+                        }));
+                        woken.0.send(()).unwrap_or(());
+                        begun.fetch_add(1, Ordering::SeqCst);
+                    }
+                    let spawned = tasks.len();
+                    for task in tasks {
+                        // Each hears of its end, this or that.
+                        let cancelled = |error: &JoinError| error.is_cancelled();
+                        assert!(park_on(task).as_ref().map_or_else(cancelled, |()| true));
+                    }
+                    spawned
+                })
+            })
+            .collect();
+        runtime.block_on(until(|| begun.load(Ordering::SeqCst) > 20 * THREADS));
+        drop(runtime);
+        let spawned = threads.into_iter().map(|thread| thread.join().unwrap());
+        let spawned: usize = spawned.sum();
+        assert_eq!(drops.count(), spawned);
+    }
+}
+
+#[test]
 fn a_stream_may_be_dropped_after_its_runtime_on_another_thread() {
     let runtime = Runtime::new().unwrap();
     let (stream, peer) = runtime.block_on(accepted());
@@ -438,5 +529,5 @@ fn a_stream_may_be_dropped_after_its_runtime_on_another_thread() {
         .join()
         .unwrap();
     // It is closed, which the peer sees.
-    assert_eq!(io::Read::read(&mut &peer, &mut [0]).unwrap(), 0);
+    assert_eq!((&peer).read(&mut [0]).unwrap(), 0);
 }

@@ -1,7 +1,7 @@
 //! What the system sees of a runtime: its files, its memory, and whether it sleeps. On Linux,
 //! which shows it in `/proc`.
 
-use crate::support::{Files, accepted, child, open_files, park_on, settle, watchdog};
+use crate::support::{Files, accepted, child, child_with, open_files, park_on, settle, watchdog};
 use crate::task_probes::{poll_with, until};
 use futures::channel::oneshot;
 use futures::stream::FuturesUnordered;
@@ -177,7 +177,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
 
 #[test]
 fn what_outlives_a_runtime_keeps_no_file_open() {
-    child(Files::Same, || {
+    child(|| {
         let before = open_files();
         let runtime = Runtime::new().unwrap();
         assert!(open_files() > before);
@@ -281,7 +281,7 @@ fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
         until(|| Rc::strong_count(&ran) == 1).await;
     }
 
-    child(Files::AtMost(64), || {
+    child_with(Files::AtMost(64), || {
         let peers = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = peers.local_addr().unwrap();
         let mut before = (0, 0);

@@ -7,9 +7,11 @@ use glassfrog::task::yield_now;
 use socket2::SockRef;
 use std::any::type_name;
 use std::env;
+#[cfg(target_os = "linux")]
 use std::fs;
 use std::io::{self, BufRead, BufReader, Lines, Read, Write};
 use std::net;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -145,11 +147,13 @@ pub(crate) fn reset(peer: net::TcpStream) {
 }
 
 /// How many files this process has open, and this look at them.
+#[cfg(target_os = "linux")]
 pub(crate) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// A number of `/proc/.../status`, of this process (`self`) or this thread (`thread-self`).
+#[cfg(target_os = "linux")]
 pub(crate) fn status(whose: &str, field: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{whose}/status")).unwrap();
     let value = status.lines().find_map(|line| line.strip_prefix(field));
@@ -161,10 +165,9 @@ pub(crate) fn status(whose: &str, field: &str) -> usize {
     number.unwrap().parse().unwrap()
 }
 
-/// How many files a second process may have open.
+/// How many files a second process may have open, if not as many as this one.
+#[cfg(target_os = "linux")]
 pub(crate) enum Files {
-    /// As many as this one.
-    Same,
     /// So many.
     AtMost(u32),
     /// As many as the system lets it.
@@ -196,7 +199,31 @@ const DONE: &str = "done";
 /// The process is made by running this test once more, so that it comes to this same call; what
 /// the test does before, it does in both processes. The part may have a child in turn. Next to one
 /// another a test (or part) may only have one, since closures are known by where they stand.
-pub(crate) fn child<F: FnOnce()>(files: Files, part: F) -> Child {
+pub(crate) fn child<F: FnOnce()>(part: F) -> Child {
+    second_process(Command::new(this_program()), part)
+}
+
+/// Does the same under another limit of open files.
+#[cfg(target_os = "linux")]
+pub(crate) fn child_with<F: FnOnce()>(files: Files, part: F) -> Child {
+    let limit = match files {
+        Files::AtMost(count) => count.to_string(),
+        Files::Most => String::from("$(ulimit -H -n)"),
+    };
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"])
+        .arg(this_program());
+    second_process(limited, part)
+}
+
+/// The program of the tests.
+fn this_program() -> PathBuf {
+    env::current_exe().unwrap()
+}
+
+/// Runs a part of the test by a command that is this program.
+fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
     let name = type_name::<F>();
     // A nested part is reached through those around it.
     if env::var(PART).is_ok_and(|wanted| format!("{wanted}::").starts_with(&format!("{name}::"))) {
@@ -204,14 +231,7 @@ pub(crate) fn child<F: FnOnce()>(files: Files, part: F) -> Child {
     }
     let path = name.split("::{{closure}}").next().unwrap_or(name);
     let (_crate_name, test) = path.split_once("::").unwrap();
-    let limit = match files {
-        Files::Same => String::from("$(ulimit -n)"),
-        Files::AtMost(count) => count.to_string(),
-        Files::Most => String::from("$(ulimit -H -n)"),
-    };
-    let mut process = Command::new("sh")
-        .args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"])
-        .arg(env::current_exe().unwrap())
+    let mut process = command
         .args([test, "--exact", "--nocapture"])
         .env(PART, name)
         .stdin(Stdio::piped())

@@ -1,19 +1,24 @@
 //! Panics: of a task, of what a task leaves, and where one hears of them.
 
-use crate::support::{Files, block_on, child, park_on, settle, watchdog};
-use crate::task_probes::{Drops, Way, inside, logged, panic_text, record_log, until};
-use glassfrog::task::{JoinError, yield_now};
-use glassfrog::{Runtime, spawn};
+use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
+use crate::task_probes::{
+    Drops, Meddler, OnWrite, Wakes, Way, inside, logged, panic_text, poll_with, record_log, until,
+};
+use glassfrog::task::{JoinError, JoinHandle, yield_now};
+use glassfrog::time::sleep;
+use glassfrog::{Handle, Runtime, spawn};
 use std::any::Any;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::future::pending;
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 /// Panics when dropped.
 struct Bomb(&'static str);
@@ -75,6 +80,21 @@ fn an_error_shows_what_the_panic_said_as_far_as_it_is_text() {
     assert_eq!(text(|| panic!("{}", 5 + 5)), "task 1 panicked: 10");
     let no_text = text(|| panic_any(5_u8));
     assert!(no_text.starts_with("task 1 panicked: ("), "{no_text}");
+}
+
+#[test]
+fn an_error_may_be_shown_while_it_is_being_shown() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        let error = block_on(async { way.spawn(async { panic!("shown twice") }).await });
+        let error: JoinError = error.map(|()| "no output").unwrap_err();
+        let mut inner = Vec::new();
+        write!(OnWrite(|| inner.push(error.to_string())), "{error}").unwrap();
+        assert!(!inner.is_empty());
+        for text in inner {
+            assert_eq!(text, "task 1 panicked: shown twice", "{way:?}");
+        }
+    }
 }
 
 #[test]
@@ -182,7 +202,7 @@ fn a_second_panic_in_the_drop_of_the_future_does_not_hide_the_first() {
 
 #[test]
 fn a_second_panic_in_the_drop_of_a_future_that_was_built_remotely_does_not_end_the_process() {
-    child(Files::Same, || {
+    child(|| {
         block_on(async {
             let task = Way::RemoteWith.spawn(Armed {
                 panics: Some("first panic"),
@@ -378,6 +398,128 @@ fn a_payload_that_panics_when_dropped_harms_nobody() {
     }
 }
 
+/// A payload whose drop panics with another one, and so on.
+struct Chain(usize);
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            panic_any(Chain(self.0 - 1));
+        }
+    }
+}
+
+#[test]
+fn a_payload_that_panics_again_and_again_when_dropped_harms_nobody() {
+    for way in Way::ALL {
+        block_on(async {
+            // Once the payload is a task's, and once that of a drop.
+            drop(way.spawn(async { panic_any(Chain(5)) }));
+            drop(way.spawn(async { Chain(5) }));
+            settle().await;
+            assert_eq!(spawn(async { "well" }).await.unwrap(), "well", "{way:?}");
+            let chain = Chain(5);
+            drop(way.spawn(async move {
+                let _chain = chain;
+                pending::<()>().await;
+            }));
+            settle().await;
+        });
+    }
+}
+
+/// A logger that panics, as one that prints does when its output is closed.
+struct PanickingLogger;
+
+impl log::Log for PanickingLogger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        LOG_CALLS.fetch_add(1, Ordering::SeqCst);
+        panic!("the logger cannot log: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// How often it was called.
+static LOG_CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Has a logger that panics in this process, which has only one.
+fn log_by_panicking() {
+    log::set_logger(&PanickingLogger).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+}
+
+#[test]
+fn a_logger_that_panics_does_not_keep_a_runtime_from_ending() {
+    child(|| {
+        log_by_panicking();
+        let _watchdog = watchdog();
+        let drops = Drops::default();
+        let (wakes, waker) = Wakes::new();
+        let runtime = Runtime::new().unwrap();
+        let (stream, _peer) = runtime.block_on(async {
+            for way in Way::ALL {
+                let (probe, bomb) = (drops.probe(), Bomb("dropped with the runtime"));
+                drop(way.spawn(async move {
+                    let (_probe, _bomb) = (probe, bomb);
+                    pending::<()>().await;
+                }));
+            }
+            settle().await;
+            accepted().await
+        });
+        let mut nap = inside(&runtime, || sleep(Duration::MAX));
+        let mut readable = Box::pin(stream.readable());
+        assert!(poll_with(&mut nap, &waker).is_pending());
+        assert!(poll_with(&mut readable, &waker).is_pending());
+        drop(runtime);
+        assert_eq!(LOG_CALLS.load(Ordering::SeqCst), 3);
+        assert_eq!(drops.count(), 3);
+        assert_eq!(wakes.count(), 2);
+        park_on(readable).unwrap_err();
+    })
+    .finish();
+}
+
+#[test]
+fn a_logger_that_panics_takes_nothing_from_others() {
+    child(|| {
+        log_by_panicking();
+        block_on(async {
+            // Neither the wakes that come together with one that is logged ...
+            let (stream, mut peer) = accepted().await;
+            let (wakes, counting) = Wakes::new();
+            let panicking = Meddler::waker(|| panic!("out of order"), || {});
+            let mut readers: Vec<_> = (0..3).map(|_| Box::pin(stream.readable())).collect();
+            for (number, reader) in readers.iter_mut().enumerate() {
+                let waker = if number == 1 { &panicking } else { &counting };
+                assert!(poll_with(reader, waker).is_pending());
+            }
+            peer.write_all(b"!").unwrap();
+            until(|| wakes.count() == 2).await;
+            assert_eq!(LOG_CALLS.load(Ordering::SeqCst), 1);
+
+            // ... nor the messages.
+            let panicked = spawn(async { panic!("nobody will ask") });
+            settle().await;
+            let handle = Handle::current();
+            let spawned = thread::spawn(move || {
+                drop::<JoinHandle<()>>(panicked);
+                handle.spawn(async { "well" })
+            });
+            // Both are in the inbox before the loop looks there.
+            let spawned = spawned.join().unwrap();
+            assert_eq!(spawned.await.unwrap(), "well");
+            assert_eq!(LOG_CALLS.load(Ordering::SeqCst), 2);
+        });
+    })
+    .finish();
+}
+
 #[test]
 fn a_future_that_panics_while_a_runtime_is_dropped_harms_nobody_and_is_logged() {
     record_log();
@@ -417,7 +559,7 @@ fn a_future_that_panics_while_a_runtime_is_dropped_harms_nobody_and_is_logged() 
 
 #[test]
 fn many_futures_that_panic_while_a_panic_drops_their_runtime_do_not_end_the_process() {
-    child(Files::Same, || {
+    child(|| {
         let drops = Drops::default();
         let payload = catch_unwind(|| {
             glassfrog::block_on(async {

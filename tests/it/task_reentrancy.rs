@@ -4,13 +4,14 @@
 //! A borrow or a lock that is held around foreign code shows here as a panic or as a hang.
 
 use crate::support::{block_on, plain, settle, watchdog};
-use crate::task_probes::{Drops, Meddler, Probe, poll_with, until};
+use crate::task_probes::{Drops, Meddler, OnWrite, Probe, poll_with, until};
 use futures::channel::oneshot;
 use futures::io::AsyncRead;
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog::time::sleep;
+use glassfrog::time::{sleep, timeout};
 use glassfrog::{Handle, Runtime, spawn};
 use std::any::Any;
+use std::fmt::{Debug, Write as _};
 use std::future::{pending, poll_fn};
 use std::io::Write;
 use std::mem;
@@ -443,5 +444,43 @@ fn wakers_may_poll_and_drop_what_they_were_left_with() {
         let read = leave(Box::pin(async move { stream.read(&mut [0]).await }));
         peer.write_all(b"!").unwrap();
         assert_eq!(read.await.unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
+fn what_something_is_shown_in_may_do_anything_while_it_is_being_shown() {
+    let _watchdog = watchdog();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut nap = sleep(FAR);
+        assert!(poll_with(&mut nap, Waker::noop()).is_pending());
+        let stream = TcpStream::try_from(plain().0).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let things: [&dyn Debug; 8] = [
+            &runtime,
+            &Handle::current(),
+            &nap,
+            &timeout(FAR, pending::<()>()),
+            &spawn(async {}),
+            &stream,
+            &listener,
+            &listener.incoming(),
+        ];
+        for thing in things {
+            let mut writes = 0;
+            let meddle = OnWrite(|| {
+                writes += 1;
+                // Registers something everywhere, shows it, and drops it.
+                let stream = TcpStream::try_from(plain().0).unwrap();
+                let mut nap = sleep(FAR);
+                assert!(poll_with(&mut nap, Waker::noop()).is_pending());
+                assert!(poll_with(&mut Box::pin(stream.readable()), Waker::noop()).is_pending());
+                drop(spawn(async {}));
+                drop(Handle::current().spawn(async {}));
+                assert!(!format!("{stream:?} {nap:?} {thing:?}").is_empty());
+            });
+            write!({ meddle }, "{thing:#?}").unwrap();
+            assert!(writes > 0);
+        }
     });
 }

@@ -272,6 +272,27 @@ fn a_joiners_waker_that_panics_harms_nobody() {
 }
 
 #[test]
+fn a_joiners_waker_whose_drop_panics_harms_nobody() {
+    record_log();
+    let text = "a joiner's waker does not go in peace";
+    block_on(async {
+        let panicking = Meddler::waker(|| {}, || panic!("a joiner's waker does not go in peace"));
+        let mut local = spawn(pending::<()>());
+        assert!(poll_with(&mut local, &panicking).is_pending());
+        drop(panicking);
+        let handle = Handle::current();
+        // The waker goes when the loop hears that the handle has gone.
+        let thread = thread::spawn(move || {
+            drop(local);
+            handle.spawn(async { "well" })
+        });
+        let spawned = thread.join().unwrap();
+        assert_eq!(spawned.await.unwrap(), "well");
+        assert_eq!(logged(text).len(), 1);
+    });
+}
+
+#[test]
 fn a_waker_that_panics_when_the_runtime_ends_keeps_nobody_else_from_being_called() {
     record_log();
     let text = "out of order at the end";

@@ -119,6 +119,21 @@ fn what_cannot_be_said_by_an_instant_is_far_away() {
 }
 
 #[test]
+fn a_loop_whose_only_deadline_is_out_of_sight_waits_for_other_threads() {
+    block_on(async {
+        let mut longest = sleep(Duration::MAX);
+        assert!(poll_with(&mut longest, Waker::noop()).is_pending());
+        // In some of the rounds it is parked when the word comes.
+        for _ in 0..100 {
+            let (send, receive) = oneshot::channel();
+            let thread = thread::spawn(move || send.send(()).unwrap());
+            receive.await.unwrap();
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_sleep_is_counted_from_its_making_and_not_from_its_first_poll() {
     block_on(async {
         let nap = sleep(Duration::from_millis(20));

@@ -1,0 +1,286 @@
+//! [`Interval`]: ticks at equal distances.
+
+use super::now;
+use super::sleep::{Sleep, far_enough, sleep_until};
+use futures_core::Stream;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// By how much a tick may be late without having been missed: what the operating system's wait and
+/// a turn of the loop take, and a little more. Otherwise every tick would be missed by a hair.
+const LATE: Duration = Duration::from_millis(5);
+
+/// How many nanoseconds a second has.
+const NANOS_PER_SEC: u128 = 1_000_000_000;
+
+/// Ticks every `period`, the first time at once.
+///
+/// # Panics
+///
+/// Outside a runtime, and if `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{interval, now};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let before = now();
+///     let mut interval = interval(Duration::from_millis(2));
+///     interval.tick().await;
+///     interval.tick().await;
+///     interval.tick().await;
+///     assert!(now() - before >= Duration::from_millis(4));
+/// });
+/// ```
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    interval_at(now(), period)
+}
+
+/// Ticks every `period`, the first time at `start`.
+///
+/// # Panics
+///
+/// Outside a runtime, and if `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{interval_at, now};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let period = Duration::from_millis(2);
+///     let start = now() + period;
+///     let mut interval = interval_at(start, period);
+///     assert_eq!(interval.tick().await, start);
+///     assert_eq!(interval.tick().await, start + period);
+/// });
+/// ```
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(
+        !period.is_zero(),
+        "the period of an interval must not be zero"
+    );
+    Interval {
+        sleep: sleep_until(start),
+        period,
+        behavior: MissedTickBehavior::default(),
+    }
+}
+
+/// The ticks of [`interval`] and [`interval_at`]; also a [`Stream`] of them.
+///
+/// # Examples
+///
+/// See [`interval`].
+#[derive(Debug)]
+pub struct Interval {
+    /// The next tick.
+    sleep: Sleep,
+    /// From one tick to the next.
+    period: Duration,
+    /// What happens when a tick was missed.
+    behavior: MissedTickBehavior,
+}
+
+impl Interval {
+    /// Waits for the next tick, and returns when it was due.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no tick is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::interval;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut interval = interval(Duration::from_millis(1));
+    ///     let first = interval.tick().await;
+    ///     assert_eq!(interval.tick().await, first + Duration::from_millis(1));
+    /// });
+    /// ```
+    pub async fn tick(&mut self) -> Instant {
+        poll_fn(|cx| self.poll_tick(cx)).await
+    }
+
+    /// The same, to be polled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::interval;
+    /// use std::future::poll_fn;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut interval = interval(Duration::from_millis(1));
+    ///     poll_fn(|cx| interval.poll_tick(cx)).await;
+    /// });
+    /// ```
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        let due = self.sleep.deadline();
+        let next = self.behavior.after(due, self.sleep.now(), self.period);
+        self.sleep.reset(next);
+        Poll::Ready(due)
+    }
+
+    /// Begins anew: the next tick comes one period from now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{interval, now};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut interval = interval(Duration::from_millis(2));
+    ///     let before = now();
+    ///     interval.reset();
+    ///     assert!(interval.tick().await >= before + Duration::from_millis(2));
+    /// });
+    /// ```
+    pub fn reset(&mut self) {
+        let next = far_enough(self.sleep.now(), self.period);
+        self.sleep.reset(next);
+    }
+
+    /// Chooses what happens when ticks were missed. [`Burst`](MissedTickBehavior::Burst) if
+    /// nothing is chosen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{MissedTickBehavior, interval};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut interval = interval(Duration::from_millis(1));
+    ///     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ///     assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Skip);
+    /// });
+    /// ```
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.behavior = behavior;
+    }
+
+    /// What happens when ticks were missed.
+    ///
+    /// # Examples
+    ///
+    /// See [`set_missed_tick_behavior`](Interval::set_missed_tick_behavior).
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.behavior
+    }
+
+    /// From one tick to the next.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::interval;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     assert_eq!(interval(Duration::from_secs(1)).period(), Duration::from_secs(1));
+    /// });
+    /// ```
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+}
+
+/// It never ends.
+impl Stream for Interval {
+    type Item = Instant;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.poll_tick(cx).map(Some)
+    }
+}
+
+/// What an [`Interval`] does when nobody was there for a tick, by more than 5 ms.
+///
+/// ```text
+///    due      |    1    |    2    |    3    |    4    |    5    |
+///    busy          1=======================|
+///    Burst         1                       2 3 4      5
+///    Delay         1                       2         3         4
+///    Skip          1                       2    4         5
+/// ```
+///
+/// # Examples
+///
+/// See [`Interval::set_missed_tick_behavior`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTickBehavior {
+    /// Makes up for the missed ticks as quickly as it is asked, and is then on time again.
+    #[default]
+    Burst,
+    /// Counts the periods from the late tick on.
+    Delay,
+    /// Leaves the missed ticks out, and goes on at a multiple of the period from the start.
+    Skip,
+}
+
+impl MissedTickBehavior {
+    /// When the tick comes that follows the one that was `due` and is taken `now`.
+    fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
+        let late = now.saturating_duration_since(due);
+        if late <= LATE {
+            return far_enough(due, period);
+        }
+        match self {
+            MissedTickBehavior::Burst => far_enough(due, period),
+            MissedTickBehavior::Delay => far_enough(now, period),
+            MissedTickBehavior::Skip => {
+                let nanos = late.as_nanos() % period.as_nanos();
+                // Not more than `late`, and so within what a duration can say.
+                let (secs, nanos) = (nanos / NANOS_PER_SEC, nanos % NANOS_PER_SEC);
+                let since_the_last = Duration::new(secs as u64, nanos as u32);
+                far_enough(now, period - since_the_last)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_missed_tick_comes_what_was_chosen() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let period = Duration::from_millis(300);
+        let next =
+            |behavior: MissedTickBehavior, due, now| behavior.after(at(due), at(now), period);
+        for behavior in [
+            MissedTickBehavior::Burst,
+            MissedTickBehavior::Delay,
+            MissedTickBehavior::Skip,
+        ] {
+            // On time, or late by what the wait takes.
+            assert_eq!(next(behavior, 300, 300), at(600));
+            assert_eq!(next(behavior, 300, 305), at(600));
+            // A period that leads out of time.
+            assert!(behavior.after(start, start, Duration::MAX) > at(1_000_000));
+        }
+        assert_eq!(next(MissedTickBehavior::Burst, 600, 950), at(900));
+        assert_eq!(next(MissedTickBehavior::Delay, 600, 950), at(1250));
+        assert_eq!(next(MissedTickBehavior::Skip, 600, 950), at(1200));
+        // Exactly at a later tick: that one is missed too.
+        assert_eq!(next(MissedTickBehavior::Skip, 600, 900), at(1200));
+        assert_eq!(next(MissedTickBehavior::Delay, 600, 700), at(1000));
+        assert_eq!(next(MissedTickBehavior::Skip, 600, 700), at(900));
+    }
+}
