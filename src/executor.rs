@@ -11,7 +11,7 @@
 //!          +---------------+   taken out     +-----------+
 //!          |   in the slab | --------------> |  running  |
 //!          +---------------+                 +-----------+
-//!              ^  drain                            | poll: Ready, or a panic
+//!              ^  drain                            | poll: Ready, a panic, or aborted
 //!              |                                   v
 //!          (shutdown drops it)   joined, or  +------------+
 //!                                detached <- |  finished  |
@@ -50,8 +50,14 @@ const SPARE_WAKERS: usize = 128;
 /// The inbox of an executor.
 pub(crate) type Remote = Inbox<Message>;
 
-/// Builds a task on the thread of its runtime.
-type MakeTask = Box<dyn FnOnce() -> Pin<Box<dyn Run>> + Send>;
+/// Builds a task on the thread of its runtime, where it will have this key.
+type MakeTask = Box<dyn FnOnce(Key) -> Pin<Box<dyn Run>> + Send>;
+
+/// A task that other threads know before it has a key.
+pub(crate) trait Placed: Send + Sync {
+    /// Its key; `None` before it has one.
+    fn key(&self) -> Option<Key>;
+}
 
 /// What other threads have to say to an executor.
 pub(crate) enum Message {
@@ -59,6 +65,10 @@ pub(crate) enum Message {
     Wake(Key),
     /// The handle of this task is gone.
     Detach(Key),
+    /// This task is to be cancelled.
+    Abort(Key),
+    /// So is this one, which came, or will have come, by an earlier message.
+    AbortPlaced(Arc<dyn Placed>),
     /// Here is a new task.
     Spawn {
         /// Makes the task.
@@ -88,6 +98,8 @@ struct Task {
     finished: bool,
     /// Whether the join handle is gone, so that nobody will take the outcome.
     detached: bool,
+    /// Whether it is to be dropped instead of being polled again.
+    aborted: bool,
 }
 
 /// Tasks and run queue of one runtime.
@@ -210,14 +222,15 @@ impl Executor {
             polls: 0,
             finished: false,
             detached: false,
+            aborted: false,
         });
         self.push(key);
         Some(key)
     }
 
-    /// Polls a task, unless it is gone or finished.
+    /// Polls a task, or drops it if it was aborted, unless it is gone or finished.
     pub(crate) fn poll(&self, key: Key) {
-        let (mut run, waker, id, poll) = {
+        let (mut run, waker, id, poll, aborted) = {
             let mut tasks = self.tasks.borrow_mut();
             let Some(task) = tasks.get_mut(key) else {
                 return;
@@ -229,7 +242,7 @@ impl Executor {
                 return;
             };
             task.polls = task.polls.wrapping_add(1);
-            (run, task.waker.take(), task.id, task.polls)
+            (run, task.waker.take(), task.id, task.polls, task.aborted)
         };
         let waker = match waker {
             Some(waker) => {
@@ -241,6 +254,10 @@ impl Executor {
         let finished = local::run(Tag::new(id.0, poll), || {
             let waker = waker_ref(&waker);
             match catch_unwind(AssertUnwindSafe(|| {
+                if aborted {
+                    run.as_mut().fail(JoinError::cancelled(id));
+                    return Poll::Ready(());
+                }
                 run.as_mut().poll(&mut Context::from_waker(&waker))
             })) {
                 Ok(poll) => poll.is_ready(),
@@ -329,6 +346,26 @@ impl Executor {
         }
     }
 
+    /// Has a task dropped in place of its next poll. One that is being polled may still end.
+    pub(crate) fn abort(&self, key: Key) {
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key)
+            && !task.finished
+            && !task.aborted
+        {
+            task.aborted = true;
+            // It may stand in the queue twice now; the second time it is finished.
+            self.push(key);
+        }
+    }
+
+    /// Whether a task has ended.
+    pub(crate) fn is_finished(&self, key: Key) -> bool {
+        self.tasks
+            .borrow_mut()
+            .get_mut(key)
+            .is_none_or(|task| task.finished)
+    }
+
     /// Lets a task go on, or its outcome go, without a handle.
     pub(crate) fn detach(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
@@ -359,8 +396,11 @@ impl Executor {
             match message {
                 Message::Wake(key) => self.push(key),
                 Message::Detach(key) => self.detach(key),
+                Message::Abort(key) => self.abort(key),
+                Message::AbortPlaced(task) => self.abort(task.key().unwrap_or(Key::NONE)),
                 Message::Spawn { make, id, location } => {
-                    if let Some(key) = self.spawn(make(), id, location) {
+                    let run = make(self.tasks.borrow().next_key());
+                    if let Some(key) = self.spawn(run, id, location) {
                         // Its handle, if it has one, asks a cell of its own.
                         self.detach(key);
                     }

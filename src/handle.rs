@@ -140,14 +140,14 @@ impl Handle {
     {
         let id = self.shared.new_id();
         let (promise, output) = promise(id, location);
-        let make = Box::new(move || Crossing::boxed(make(), promise));
+        let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
         drop(
             self.shared
                 .inbox
                 .post(Message::Spawn { make, id, location }),
         );
-        JoinHandle::remote(id, output)
+        JoinHandle::remote(id, output, Arc::clone(&self.shared.inbox))
     }
 }
 

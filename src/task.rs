@@ -17,11 +17,13 @@
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
 //! thread.
 
+mod abort;
 mod join;
 pub(crate) mod remote;
 mod spawner;
 mod yielding;
 
+pub use self::abort::AbortHandle;
 pub use self::join::JoinHandle;
 pub use self::spawner::LocalSpawner;
 pub use self::yielding::{YieldNow, yield_now};

@@ -77,7 +77,7 @@ impl JoinError {
         }
     }
 
-    /// Whether the task was dropped before its end: its runtime has ended.
+    /// Whether the task was dropped before its end: it was aborted, or its runtime has ended.
     ///
     /// # Examples
     ///

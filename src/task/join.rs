@@ -1,9 +1,10 @@
 //! [`JoinHandle`]: the output of a task, awaited.
 
+use super::abort::{AbortHandle, Target};
 use super::remote::Output;
 use super::{Id, JoinError};
 use crate::executor::local::{self, poll_budget, spend_budget};
-use crate::executor::{Message, Remote};
+use crate::executor::{Message, Placed, Remote};
 use crate::slab::Key;
 use std::fmt;
 use std::marker::PhantomData;
@@ -60,8 +61,13 @@ enum Place {
         /// Which runtime it is, and how to reach it from elsewhere.
         inbox: Arc<Remote>,
     },
-    /// In a cell of its own.
-    Remote(Arc<dyn Output>),
+    /// In a oneshot of its own.
+    Remote {
+        /// Its side of the oneshot.
+        output: Arc<dyn Output>,
+        /// The runtime of the task.
+        inbox: Arc<Remote>,
+    },
     /// It has been taken.
     Taken,
 }
@@ -76,11 +82,11 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// The handle of a task whose output comes in a cell.
-    pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
+    /// The handle of a task whose output comes in a oneshot.
+    pub(crate) fn remote(id: Id, output: Arc<dyn Output>, inbox: Arc<Remote>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            place: Place::Remote(output),
+            place: Place::Remote { output, inbox },
             output: PhantomData,
         }
     }
@@ -99,6 +105,81 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> Id {
         self.id
     }
+
+    /// Cancels the task: its future is dropped in place of its next poll, and awaiting the handle
+    /// gives a [`JoinError`] that [is cancelled](JoinError::is_cancelled).
+    ///
+    /// | the task | what happens |
+    /// | --- | --- |
+    /// | was never polled, or waits | it is dropped when its turn in the run queue comes, on the thread of its runtime and inside its context |
+    /// | aborts itself, in its own poll | the same, if that poll returns `Pending`; if it returns `Ready`, the output stands |
+    /// | has ended, or panicked | nothing: the outcome stands |
+    /// | panics while it is dropped | that panic is the handle's [`JoinError`] |
+    ///
+    /// It may be called on any thread, and more than once. The handle need not be awaited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(std::future::pending::<()>());
+    ///     task.abort();
+    ///     assert!(task.await.unwrap_err().is_cancelled());
+    /// });
+    /// ```
+    pub fn abort(&self) {
+        self.abort_handle().abort();
+    }
+
+    /// A handle that can do nothing but abort the task.
+    ///
+    /// # Examples
+    ///
+    /// See [`AbortHandle`].
+    pub fn abort_handle(&self) -> AbortHandle {
+        let target = match &self.place {
+            Place::Local { key, inbox } => Target::Local {
+                key: *key,
+                inbox: Arc::clone(inbox),
+            },
+            Place::Remote { output, inbox } => Target::Placed {
+                task: Arc::clone(output) as Arc<dyn Placed>,
+                inbox: Arc::clone(inbox),
+            },
+            Place::Taken => Target::Ended,
+        };
+        AbortHandle::new(self.id, target)
+    }
+
+    /// Whether the task has ended: awaiting the handle gives its outcome at once.
+    ///
+    /// # Panics
+    ///
+    /// As polling: if the handle comes from [`spawn`](crate::spawn) and this is not inside the
+    /// task's runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async {});
+    ///     assert!(!task.is_finished());
+    ///     glassfrog::task::yield_now().await;
+    ///     assert!(task.is_finished());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn is_finished(&self) -> bool {
+        match &self.place {
+            Place::Local { key, inbox } => match local::here(inbox) {
+                Some(executor) => executor.is_finished(*key),
+                None if inbox.is_closed() => true,
+                None => not_here(self.id, "asked"),
+            },
+            Place::Remote { output, .. } => output.is_finished(),
+            Place::Taken => true,
+        }
+    }
 }
 
 impl<T: 'static> Future for JoinHandle<T> {
@@ -113,9 +194,9 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Some(executor) => ready!(executor.poll_join(*key, cx.waker(), &mut outcome)),
                 // Its tasks are cancelled.
                 None if inbox.is_closed() => {}
-                None => not_here(self.id),
+                None => not_here(self.id, "polled"),
             },
-            Place::Remote(output) => ready!(output.poll(cx, &mut outcome)),
+            Place::Remote { output, .. } => ready!(output.poll(cx, &mut outcome)),
             Place::Taken => panic!(
                 "the `JoinHandle` of task {} was polled after it had given its output",
                 self.id
@@ -127,13 +208,13 @@ impl<T: 'static> Future for JoinHandle<T> {
     }
 }
 
-/// Says what is wrong with polling a local handle here.
+/// Says what is wrong with using a local handle here.
 #[track_caller]
-fn not_here(id: Id) -> ! {
+fn not_here(id: Id, what: &str) -> ! {
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name");
     panic!(
-        "the `JoinHandle` of task {id} was polled on thread {name} ({:?}), which is not inside the \
+        "the `JoinHandle` of task {id} was {what} on thread {name} ({:?}), which is not inside the \
          task's runtime: a handle of `glassfrog::spawn` works only there; one of `Handle::spawn` \
          works anywhere",
         thread.id()
@@ -148,7 +229,7 @@ impl<T> Drop for JoinHandle<T> {
                 // A runtime that has ended has nothing to detach.
                 None => drop(inbox.post(Message::Detach(key))),
             },
-            Place::Remote(output) => output.detach(),
+            Place::Remote { output, .. } => output.detach(),
             Place::Taken => {}
         }
     }

@@ -2,14 +2,16 @@
 //! which a [`JoinHandle`](super::JoinHandle) looks for it.
 
 use super::{Id, JoinError};
+use crate::executor::Placed;
 use crate::executor::task::{Run, Stage};
+use crate::slab::Key;
 use crate::sync::{Mutex, lock};
 use crate::waiter::{shielded, wake_all};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 /// How a task ended: with its output, or why there is none.
@@ -23,6 +25,8 @@ type Outcome<T> = Result<T, JoinError>;
 ///      +------- detach --------+--> detached: what is kept is dropped, what comes is handed back
 /// ```
 struct Oneshot<T> {
+    /// Where the task is, once it has come to its runtime.
+    key: OnceLock<Key>,
     /// Who spawned the task.
     location: &'static Location<'static>,
     /// Everything, under one lock.
@@ -33,6 +37,8 @@ struct Oneshot<T> {
 struct State<T> {
     /// What the task left and nobody has taken.
     outcome: Option<Outcome<T>>,
+    /// Whether the task has left something.
+    finished: bool,
     /// Who awaits it.
     waker: Option<Waker>,
     /// Nobody will: the handle is gone.
@@ -40,7 +46,10 @@ struct State<T> {
 }
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
-pub(crate) trait Output: Send + Sync {
+pub(crate) trait Output: Placed {
+    /// Whether the outcome is there, or has been taken.
+    fn is_finished(&self) -> bool;
+
     /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()>;
 
@@ -62,9 +71,11 @@ pub(crate) fn promise<T: Send + 'static>(
     location: &'static Location<'static>,
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
+        key: OnceLock::new(),
         location,
         state: Mutex::new(State {
             outcome: None,
+            finished: false,
             waker: None,
             detached: false,
         }),
@@ -85,6 +96,7 @@ impl<T> Promise<T> {
             return Err(outcome);
         }
         state.outcome = Some(outcome);
+        state.finished = true;
         let waker = state.waker.take();
         drop(state);
         wake_all(waker);
@@ -101,7 +113,17 @@ impl<T> Drop for Promise<T> {
     }
 }
 
+impl<T: Send + 'static> Placed for Oneshot<T> {
+    fn key(&self) -> Option<Key> {
+        self.key.get().copied()
+    }
+}
+
 impl<T: Send + 'static> Output for Oneshot<T> {
+    fn is_finished(&self) -> bool {
+        lock(&self.state).finished
+    }
+
     fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
@@ -147,8 +169,12 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    /// A task that has not been polled yet.
-    pub(crate) fn boxed(future: F, promise: Promise<F::Output>) -> Pin<Box<dyn Run>> {
+    /// A task that has not been polled yet, and that has its place under this key.
+    pub(crate) fn boxed(future: F, promise: Promise<F::Output>, key: Key) -> Pin<Box<dyn Run>> {
+        if let Some(oneshot) = &promise.oneshot {
+            // Nobody else sets it.
+            let _first = oneshot.key.set(key);
+        }
         let stage = Stage::Running { future };
         Box::pin(Crossing { stage, promise })
     }

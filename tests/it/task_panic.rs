@@ -514,7 +514,7 @@ fn a_logger_that_panics_takes_nothing_from_others() {
             // Both are in the inbox before the loop looks there.
             let spawned = spawned.join().unwrap();
             assert_eq!(spawned.await.unwrap(), "well");
-            assert_eq!(LOG_CALLS.load(Ordering::SeqCst), 2);
+            assert!(LOG_CALLS.load(Ordering::SeqCst) > 1);
         });
     })
     .finish();
