@@ -15,8 +15,8 @@ thread_local! {
 }
 
 /// What a call that needs a runtime says where there is none.
-const NO_RUNTIME: &str =
-    "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`";
+const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`, in \
+     the `async` block that they run (their argument itself is made before they begin)";
 
 /// Puts the thread's former context back when dropped.
 pub(crate) struct Context {

@@ -48,6 +48,36 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// assert_eq!(runtime.block_on(task).unwrap(), "done");
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// A runtime is not `Send`. To have one at work in the background, give it a thread, and a future
+/// that ends when it is to stop:
+///
+/// ```
+/// use futures::channel::oneshot;
+/// use glassfrog::{Handle, Runtime};
+/// use std::sync::mpsc;
+/// use std::thread;
+///
+/// let (send_handle, handle) = mpsc::channel();
+/// let (stop, stopped) = oneshot::channel::<()>();
+/// let background = thread::spawn(move || {
+///     let runtime = Runtime::new()?;
+///     send_handle.send(runtime.handle()).ok();
+///     // Ends when `stop` is used or dropped; what still runs then is cancelled.
+///     runtime.block_on(stopped).ok();
+///     std::io::Result::Ok(())
+/// });
+///
+/// let handle: Handle = handle.recv().unwrap();
+/// let task = handle.spawn(async { 6 * 7 });
+/// // Here, under any executor.
+/// # let task = async { task.await };
+/// assert_eq!(glassfrog::block_on(task).unwrap(), 42);
+///
+/// drop(stop);
+/// background.join().unwrap()?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Runtime {
     /// Everything; shared with the thread's context while the loop runs.
     core: Rc<Core>,

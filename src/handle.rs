@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// Spawns onto a runtime from any thread.
 ///
-/// A handle keeps neither the runtime nor any of its tasks alive. What is spawned onto a runtime
+/// Tasks run only while the runtime's thread is inside `block_on`; what is spawned at other times
+/// waits for that. A handle keeps neither the runtime nor any of its tasks alive. What is spawned onto a runtime
 /// that has ended is dropped at once, and its [`JoinHandle`] yields a cancelled
 /// [`JoinError`](crate::task::JoinError).
 ///

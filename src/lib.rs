@@ -42,7 +42,8 @@
 //! # From a blocking socket to an event-driven coroutine
 //!
 //! `fetch_data` sends a request and reads until the peer closes. Written with blocking sockets it
-//! leaves the CPU idle and the thread stuck. The article that this crate grew from goes on to
+//! leaves the CPU idle and the thread stuck. An article that goes *from a blocking socket to an
+//! event-driven coroutine* in Python, from which this crate grew, goes on to
 //! non-blocking sockets, to a generator that yields what it waits for, and to a scheduler that
 //! resumes it when the kernel says so. Here is where each step went:
 //!
@@ -67,15 +68,15 @@
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
 //!   the feature of that name, which is on by default.
 //!
-//! What glassfrog is not: a pool that moves tasks between threads (make a runtime a thread), an
-//! io_uring runtime (those need about one syscall for a fetch; on readiness it takes six), a home
+//! What glassfrog is not: a pool that moves tasks between threads (run one runtime per thread), an
+//! io_uring runtime (those make fewer syscalls than readiness can), a home
 //! for channels and locks (`async-channel`, `async-lock` and `futures` work as they are), an HTTP
 //! library.
 //!
 //! # Reading the source
 //!
-//! The modules stand in layers, from what a user calls down to what it is made of. Each line knows
-//! those under it and none above it:
+//! The modules stand in layers, from what a user calls down to what it is made of. Each line of this
+//! picture knows those under it and none above it:
 //!
 //! ```text
 //!    net  time  task  handle  entry     what a user calls
@@ -115,6 +116,9 @@ pub use self::task::spawn;
 /// The extension traits of `futures-lite`, all at hand: `read_to_end`, `write_all`, `lines`,
 /// `next`, …
 ///
+/// Beside the prelude of the `futures` crate, which has methods of the same names, leave one of the
+/// two out.
+///
 /// # Examples
 ///
 /// ```
@@ -133,6 +137,31 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use futures_lite::{
         AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, FutureExt, StreamExt,
+    };
+}
+
+/// Buffers and other helpers of `futures-lite` for what reads and writes.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::io::BufReader;
+/// use glassfrog::prelude::*;
+///
+/// glassfrog::block_on(async {
+///     let mut lines = BufReader::new(&b"any\nreader"[..]).lines();
+///     assert_eq!(lines.next().await.unwrap()?, "any");
+///     assert_eq!(lines.next().await.unwrap()?, "reader");
+///     assert!(lines.next().await.is_none());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[cfg(feature = "prelude")]
+pub mod io {
+    #[doc(no_inline)]
+    pub use futures_lite::io::{
+        AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, copy,
     };
 }
 

@@ -2,8 +2,9 @@
 //!
 //! [`TcpStream`] and [`TcpListener`] look like those of [`std::net`], with `async` where the
 //! others block. A socket belongs to the runtime inside which it was made. It is `Send` and `Sync`
-//! and works on any thread and under any executor while that runtime runs; afterwards its
-//! operations answer with an error that says so.
+//! and works on any thread and under any executor while that runtime runs. Between two calls of
+//! `Runtime::block_on` nobody tells it that it is ready, and it waits; once the runtime has ended,
+//! its operations answer with an error that says so.
 //!
 //! # Cancel safety
 //!
@@ -52,8 +53,8 @@
 //! ```
 //!
 //! A socket that was adopted, or whose descriptor was handed out in this way, makes a few more
-//! syscalls than others: what its readiness would tell about a descriptor that nobody else has is
-//! not concluded any more.
+//! syscalls than others: somebody else may have a hand in it, so the kernel is asked where otherwise
+//! the answer would be known.
 //!
 //! [`socket2`]: https://docs.rs/socket2
 

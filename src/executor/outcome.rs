@@ -77,7 +77,8 @@ impl JoinError {
         }
     }
 
-    /// Whether the task was dropped before its end: it was aborted, or its runtime has ended.
+    /// Whether the task was dropped before its end: it was aborted, or its runtime has ended. An
+    /// output of a local [`spawn`](crate::spawn) that nobody has taken by then is lost with it.
     ///
     /// # Examples
     ///

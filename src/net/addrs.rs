@@ -8,7 +8,35 @@ use std::vec;
 /// [`TcpListener::bind`](super::TcpListener::bind) take: addresses, and literals of such.
 ///
 /// The counterpart of [`std::net::ToSocketAddrs`], whose look-up of names blocks. This one knows
-/// IP literals only: a host name is an error that says so. It cannot be implemented elsewhere.
+/// IP literals only: a host name is an error that says so. Look it up on a thread, and wait for the
+/// answer without blocking:
+///
+/// ```
+/// use futures::channel::oneshot;
+/// use glassfrog::net::TcpStream;
+/// use std::io;
+/// use std::net::{SocketAddr, ToSocketAddrs};
+///
+/// async fn look_up(name: &'static str) -> io::Result<Vec<SocketAddr>> {
+///     let (send, answer) = oneshot::channel();
+///     std::thread::spawn(move || send.send(name.to_socket_addrs().map(Iterator::collect)));
+///     answer.await.map_err(io::Error::other)?
+/// }
+///
+/// # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let port = server.local_addr()?.port();
+/// # let name: &'static str = Box::leak(format!("localhost:{port}").into_boxed_str());
+/// # /*
+/// let name = "localhost:8000";
+/// # */
+/// glassfrog::block_on(async {
+///     let addrs = look_up(name).await?;
+///     TcpStream::connect(&addrs[..]).await
+/// })?;
+/// # io::Result::Ok(())
+/// ```
+///
+/// It cannot be implemented elsewhere.
 ///
 /// # Examples
 ///
@@ -97,7 +125,9 @@ impl Sealed for str {
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("`{self}` is not of the form `127.0.0.1:80` or `[::1]:80`"),
+                format!(
+                    "`{self}` is not of the form `127.0.0.1:80` or `[::1]:80`, up to port 65535"
+                ),
             )),
         }
     }

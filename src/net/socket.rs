@@ -207,7 +207,6 @@ pub(super) fn unblocked(what: &str, done: io::Result<()>) {
 }
 
 /// An error together with what was tried, and with which address.
-#[derive(Debug)]
 struct Attempt {
     /// What was tried.
     what: &'static str,
@@ -231,5 +230,12 @@ impl fmt::Display for Attempt {
 impl Error for Attempt {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+/// One line, for `main` functions that return the error.
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
     }
 }

@@ -28,12 +28,15 @@ use std::thread;
 ///
 /// # Panics
 ///
-/// Polling panics if the handle comes from [`spawn`](crate::spawn) and this is another thread than
-/// that of its runtime, and if it has given its output already.
+/// Polling panics if the handle comes from [`spawn`](crate::spawn) and this is not inside its
+/// runtime's `block_on`, be it on another thread or on the same, and if it has given its output
+/// already.
 ///
 /// # Cancel safety
 ///
-/// Awaiting a reference (`&mut handle`) can be given up and taken up again; nothing is lost.
+/// Awaiting a reference (`&mut handle`) can be given up and taken up again; nothing is lost. Giving
+/// up, by a [`timeout`](crate::time::timeout) for example, does not end the task:
+/// [`abort`](JoinHandle::abort) does.
 ///
 /// # Examples
 ///

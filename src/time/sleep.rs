@@ -23,6 +23,9 @@ pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
 
 /// Waits for a duration, from now on. Not from the first poll on.
 ///
+/// As the argument of `block_on` it is made before there is a runtime: write
+/// `block_on(async { sleep(duration).await })`.
+///
 /// A duration that leads out of what an [`Instant`] can say is as good as for ever.
 ///
 /// # Panics

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Cancel safety
 ///
-/// Dropping the timeout, and its elapsing, drop nothing but the future with it.
+/// Dropping it drops the future. When the deadline comes first, the future is dropped with it.
 ///
 /// # Examples
 ///

@@ -182,9 +182,10 @@ impl TcpListener {
             Err(error) if is_starvation(&error) => {
                 // Relaxed is enough: at worst two threads log the same.
                 if !self.starved.swap(true, Ordering::Relaxed) {
-                    log::warn!(
+                    log::error!(
                         target: "glassfrog::net",
-                        "{self:?} accepts nothing until there is room again: {error}"
+                        "{} accepts nothing until there is room again: {error}",
+                        self.name()
                     );
                 }
                 let deadline = shared.clock.now() + STARVED_PAUSE;
@@ -192,6 +193,14 @@ impl TcpListener {
                 None
             }
             Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// What the log calls it.
+    fn name(&self) -> String {
+        match self.local_addr() {
+            Ok(addr) => addr.to_string(),
+            Err(_) => String::from("a listener"),
         }
     }
 

@@ -19,7 +19,8 @@ use std::task::{Context, Poll};
 /// A TCP connection, as [`std::net::TcpStream`], that waits without blocking.
 ///
 /// Reads and writes by [`AsyncRead`] and [`AsyncWrite`], and so does a reference to it: one task
-/// may read while another one writes. [`into_split`](TcpStream::into_split) makes halves that can
+/// may read while another one writes. `write_all`, `read_to_end` and the like come from the crate's
+/// `prelude`, or any other extension of those traits. [`into_split`](TcpStream::into_split) makes halves that can
 /// be given away.
 ///
 /// Several tasks may wait for the same direction; all of them are woken. What polls by `poll_read`
@@ -114,8 +115,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// That of the last address that was tried, with that address in its text, if none accepted;
-    /// an error of the kind `InvalidInput` or `Unsupported` for what is not an address.
+    /// That of the last address that was tried, with that address in its text, if none accepted (its
+    /// [`source`](std::error::Error::source) is the operating system's own error); an error of the
+    /// kind `InvalidInput` or `Unsupported` for what is not an address.
     ///
     /// # Panics
     ///
