@@ -69,14 +69,18 @@ pub(crate) fn shielded(what: &str, foreign: impl FnOnce()) {
     let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) else {
         return;
     };
-    // The logger is foreign too, and so is the payload's drop.
-    let logged = catch_unwind(AssertUnwindSafe(|| {
+    muffled(|| {
+        // The logger is foreign too, and so is the payload's drop.
         log::error!(target: "glassfrog::task", "{what} panicked: {}", panic_message(&*payload));
         drop(payload);
-    }));
-    if let Err(again) = logged {
-        // There is nobody left to tell, and its drop might go on like this.
-        mem::forget(again);
+    });
+}
+
+/// Runs foreign code of whose panic there is nobody left to tell, such as the logger.
+pub(crate) fn muffled(foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        // Its drop might panic once more, and so on.
+        mem::forget(payload);
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`task`](crate::task).
 
 use crate::sync::{Mutex, lock};
-use crate::waiter::{panic_message, shielded};
+use crate::waiter::{muffled, panic_message};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -71,7 +71,7 @@ impl JoinError {
     /// Logs a panic of which nobody else will hear.
     pub(crate) fn log_panic(&self, spawned_at: &Location<'_>) {
         if self.is_panic() {
-            shielded("the logger", || {
+            muffled(|| {
                 log::error!(target: "glassfrog::task", "{self} (spawned at {spawned_at})");
             });
         }
