@@ -12,8 +12,8 @@
 //!
 //! 1. an event of a registered descriptor (data, room, a connection, a hang-up);
 //! 2. the earliest deadline among the timers;
-//! 3. a message from another thread, in [`Inbox::post`]: the wake of a task, a new task, a handle
-//!    that was dropped there;
+//! 3. a message from another thread, in [`Inbox::post`]: the wake of a task, a new task, an
+//!    abort, a handle that was dropped there;
 //! 4. a sleep that another thread begins and that ends before all others, in [`Inbox::nudge`];
 //! 5. a signal that the process handles (`EINTR`), after which the loop parks again.
 //!

@@ -33,6 +33,10 @@ mod picture;
 mod server;
 mod url;
 
+/// What it takes.
+const USAGE: &str = "usage: fetch [http://address[:port][/path]]...
+fetches the URLs at once; without any, five pages of a server of its own";
+
 /// How long the whole run may take: all fetches start together, so the limit of each is the limit
 /// of all. Patient enough for a slow server, short enough to wait for in front of a terminal.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -49,11 +53,16 @@ fn main() -> ExitCode {
     let mut urls = Vec::new();
     for argument in env::args_os().skip(1) {
         let argument = argument.to_string_lossy();
+        if argument == "-h" || argument == "--help" {
+            // A pipe that nobody reads is no reason to fail.
+            let _unread = writeln!(io::stdout(), "{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         match Url::parse(&argument) {
             Ok(url) => urls.push(url),
             Err(reason) => {
                 eprintln!("fetch: cannot fetch {argument:?}: {reason}");
-                eprintln!("usage: fetch [http://address[:port][/path]]...");
+                eprintln!("{USAGE}");
                 return ExitCode::from(2);
             }
         }

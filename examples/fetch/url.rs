@@ -88,7 +88,7 @@ fn parse_authority(authority: &str) -> Result<SocketAddr, String> {
         let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
         let ip: Ipv4Addr = host.parse().map_err(|_| {
             if authority.parse::<Ipv6Addr>().is_ok() {
-                format!("an IPv6 address has to stand in brackets: http://[{authority}]/")
+                "an IPv6 address has to stand in brackets, as in http://[::1]:8000/".to_string()
             } else if host.is_empty() {
                 "it has no host".to_string()
             } else {
@@ -167,7 +167,7 @@ mod tests {
             ("http://localhost:8000/", "does not resolve names"),
             ("http://127.0.0.1.5/", "is not an IP address"),
             ("http://me:secret@127.0.0.1/", "passwords"),
-            ("http://::1/", "in brackets: http://[::1]/"),
+            ("http://::1/", "in brackets, as in http://[::1]:8000/"),
             ("http://[::1/", "never closed"),
             ("http://[fe80::1%eth0]/", "is not an IPv6 address"),
             ("http://[127.0.0.1]/", "is not an IPv6 address"),
