@@ -81,7 +81,8 @@ impl Handle {
 
     /// Spawns a future that may cross threads.
     ///
-    /// It is moved to the runtime's thread and is polled and dropped there. The [`JoinHandle`]
+    /// It is moved to the runtime's thread and is polled and dropped there. Any number may be on
+    /// the way: who spawns faster than the runtime polls fills the memory. The [`JoinHandle`]
     /// works on any thread and under any executor; dropping it detaches the task.
     ///
     /// # Examples

@@ -117,13 +117,12 @@ impl TcpListener {
     /// Takes a connection, waiting for one.
     ///
     /// A connection that was broken off while it waited is passed over. If the process has no
-    /// descriptors or memory left, this is logged once, connections stay in the backlog, and it is
-    /// tried again every 50 ms until it goes on.
+    /// descriptors or memory left (or a firewall interferes), this is logged once, connections stay
+    /// in the backlog, and it is tried again every 50 ms until it goes on.
     ///
     /// # Errors
     ///
-    /// If the runtime has ended, and those of `accept(2)` that concern neither a single connection
-    /// nor a want of descriptors or memory.
+    /// If the runtime has ended, and those of `accept(2)` that will not pass.
     ///
     /// # Cancel safety
     ///
@@ -179,12 +178,12 @@ impl TcpListener {
                 Some(Ok(accepted))
             }
             Err(error) if concerns_the_peer(&error) => None,
-            Err(error) if is_starvation(&error) => {
+            Err(error) if may_pass(&error) => {
                 // Relaxed is enough: at worst two threads log the same.
                 if !self.starved.swap(true, Ordering::Relaxed) {
                     log::error!(
                         target: "glassfrog::net",
-                        "{} accepts nothing until there is room again: {error}",
+                        "{} cannot accept, and tries again every {STARVED_PAUSE:?}: {error}",
                         self.name()
                     );
                 }
@@ -278,23 +277,23 @@ fn concerns_the_peer(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::NetworkUnreachable
-            // The firewall forbids it.
-            | io::ErrorKind::PermissionDenied
             | io::ErrorKind::TimedOut
     ) || is_one_of(error, &OF_THE_NETWORK)
 }
 
-/// Whether an error of `accept`, or of the registration after it, says that the process or the
-/// machine has none left of something.
-fn is_starvation(error: &io::Error) -> bool {
+/// Whether an error of `accept`, or of the registration after it, may pass: the process or the
+/// machine has none left of something, or a firewall forbids the connection.
+fn may_pass(error: &io::Error) -> bool {
     /// What has no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix; `ENOBUFS` of Linux and of the
     /// BSDs; `WSAEMFILE` and `WSAENOBUFS` of Windows. None of the numbers means anything else in
     /// an answer of `accept`, on any platform.
     const OF_THE_PROCESS: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
     matches!(
         error.kind(),
-        // The latter is `ENOSPC`: `epoll_ctl(2)` when there are too many registrations.
-        io::ErrorKind::OutOfMemory | io::ErrorKind::StorageFull
+        io::ErrorKind::OutOfMemory
+            // `ENOSPC` of `epoll_ctl(2)`: there are too many registrations.
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::PermissionDenied
     ) || is_one_of(error, &OF_THE_PROCESS)
 }
 
