@@ -183,7 +183,7 @@ impl<T> Slab<T> {
     }
 
     /// The keys of all values, in the order of their positions.
-    fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         (0..self.slots.len()).filter_map(|index| self.at(index).map(|(key, _)| key))
     }
 }

@@ -20,11 +20,13 @@
 mod abort;
 mod join;
 pub(crate) mod remote;
+mod set;
 mod spawner;
 mod yielding;
 
 pub use self::abort::AbortHandle;
 pub use self::join::JoinHandle;
+pub use self::set::JoinSet;
 pub use self::spawner::LocalSpawner;
 pub use self::yielding::{YieldNow, yield_now};
 pub use crate::executor::outcome::{Id, JoinError};

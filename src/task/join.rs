@@ -185,13 +185,11 @@ impl<T> JoinHandle<T> {
     }
 }
 
-impl<T: 'static> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
+impl<T: 'static> JoinHandle<T> {
+    /// Takes the outcome, whatever is left of the budget of the running poll.
     #[track_caller]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        ready!(poll_budget(cx));
-        let mut outcome: Option<Self::Output> = None;
+    pub(super) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let mut outcome: Option<Result<T, JoinError>> = None;
         match &self.place {
             Place::Local { key, inbox } => match local::here(inbox) {
                 Some(executor) => ready!(executor.poll_join(*key, cx.waker(), &mut outcome)),
@@ -206,8 +204,19 @@ impl<T: 'static> Future for JoinHandle<T> {
             ),
         }
         self.place = Place::Taken;
-        spend_budget();
         Poll::Ready(outcome.unwrap_or_else(|| Err(JoinError::cancelled(self.id))))
+    }
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(poll_budget(cx));
+        let outcome = ready!(self.poll_outcome(cx));
+        spend_budget();
+        Poll::Ready(outcome)
     }
 }
 

@@ -1,0 +1,329 @@
+//! [`JoinSet`]: tasks that belong together, joined in the order in which they end.
+//!
+//! Each task's handle is polled with a waker of its own, which puts the task into the set's queue
+//! and wakes whoever awaits the set. So a task that ends costs the same however many there are.
+
+use super::{AbortHandle, JoinError, JoinHandle, spawn};
+use crate::executor::flag::QueuedFlag;
+use crate::executor::local::{poll_budget, spend_budget};
+use crate::slab::{Key, Slab};
+use crate::sync::{Mutex, lock};
+use futures_task::{ArcWake, waker_ref};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+/// Tasks that belong together. Dropping the set aborts those that still run.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::task::JoinSet;
+///
+/// glassfrog::block_on(async {
+///     let mut set = JoinSet::new();
+///     for n in 1..=3 {
+///         set.spawn(async move { n * n });
+///     }
+///     let mut sum = 0;
+///     while let Some(square) = set.join_next().await {
+///         sum += square?;
+///     }
+///     assert_eq!(sum, 14);
+///     Ok::<_, glassfrog::task::JoinError>(())
+/// })?;
+/// # Ok::<_, glassfrog::task::JoinError>(())
+/// ```
+pub struct JoinSet<T> {
+    /// The tasks whose outcome has not been taken.
+    members: Slab<Member<T>>,
+    /// Which of them are to be looked at.
+    queue: Arc<Queue>,
+}
+
+/// One task of a set.
+struct Member<T> {
+    /// Where its outcome comes.
+    handle: JoinHandle<T>,
+    /// What the handle is polled with.
+    waker: Arc<MemberWaker>,
+}
+
+/// The members that are to be looked at, and who wants to know; reached from any thread.
+struct Queue {
+    /// Both, under one lock.
+    state: Mutex<QueueState>,
+}
+
+/// What stands under the lock.
+struct QueueState {
+    /// Members that are new or have ended, oldest first.
+    keys: VecDeque<Key>,
+    /// Who awaits the next that ends.
+    waker: Option<Waker>,
+}
+
+/// Puts a member into the queue of its set.
+struct MemberWaker {
+    /// The member.
+    key: Key,
+    /// Whether it is in the queue.
+    queued: QueuedFlag,
+    /// The queue of its set.
+    queue: Arc<Queue>,
+}
+
+impl ArcWake for MemberWaker {
+    fn wake_by_ref(this: &Arc<Self>) {
+        if this.queued.raise() {
+            let mut state = lock(&this.queue.state);
+            state.keys.push_back(this.key);
+            let waker = state.waker.take();
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// An empty set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// assert!(JoinSet::<()>::new().is_empty());
+    /// ```
+    pub fn new() -> JoinSet<T> {
+        JoinSet {
+            members: Slab::new(),
+            queue: Arc::new(Queue {
+                state: Mutex::new(QueueState {
+                    keys: VecDeque::new(),
+                    waker: None,
+                }),
+            }),
+        }
+    }
+
+    /// How many tasks there are whose outcome has not been taken, ended or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async {});
+    ///     assert_eq!(set.len(), 1);
+    ///     set.join_next().await;
+    ///     assert_eq!(set.len(), 0);
+    /// });
+    /// ```
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    ///
+    /// # Examples
+    ///
+    /// See [`new`](JoinSet::new).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Aborts all tasks; see [`JoinHandle::abort`]. They stay in the set until they are joined.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(std::future::pending::<()>());
+    ///     set.abort_all();
+    ///     assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// });
+    /// ```
+    pub fn abort_all(&mut self) {
+        for key in self.members.keys() {
+            if let Some((_, member)) = self.members.at(key.index()) {
+                member.handle.abort();
+            }
+        }
+    }
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// Spawns a task into the set, as [`spawn`](crate::spawn) does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     let abort = set.spawn(std::future::pending::<()>());
+    ///     abort.abort();
+    ///     assert!(set.join_next().await.unwrap().is_err());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let handle = spawn(future);
+        let abort = handle.abort_handle();
+        let waker = Arc::new(MemberWaker {
+            key: self.members.next_key(),
+            queued: QueuedFlag::default(),
+            queue: Arc::clone(&self.queue),
+        });
+        self.members.insert(Member {
+            handle,
+            waker: Arc::clone(&waker),
+        });
+        // Looked at once, so that its handle knows whom to wake.
+        ArcWake::wake_by_ref(&waker);
+        abort
+    }
+
+    /// Waits for the next task to end, and takes its outcome. `None` if the set is empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no outcome has been taken.
+    ///
+    /// # Examples
+    ///
+    /// See [`JoinSet`].
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        poll_fn(|cx| self.poll_join_next(cx)).await
+    }
+
+    /// The same, to be polled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    /// use std::future::poll_fn;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async { 5 });
+    ///     let outcome = poll_fn(|cx| set.poll_join_next(cx)).await;
+    ///     assert_eq!(outcome.unwrap().unwrap(), 5);
+    /// });
+    /// ```
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        ready!(poll_budget(cx));
+        let mut outcome = self.take_ended();
+        if outcome.is_none() && !self.is_empty() {
+            let waker = cx.waker().clone();
+            let former = lock(&self.queue.state).waker.replace(waker);
+            drop(former);
+            // One may have ended, on another thread, before the waker was there.
+            outcome = self.take_ended();
+            if outcome.is_none() {
+                return Poll::Pending;
+            }
+        }
+        spend_budget();
+        Poll::Ready(outcome)
+    }
+
+    /// Takes the outcome of a task that has ended, without waiting for one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::{JoinSet, yield_now};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async { 5 });
+    ///     assert!(set.try_join_next().is_none());
+    ///     yield_now().await;
+    ///     assert_eq!(set.try_join_next().unwrap().unwrap(), 5);
+    /// });
+    /// ```
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        self.take_ended()
+    }
+
+    /// Aborts all tasks and waits until they are gone. What came of them is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, all tasks have been aborted, and some may still
+    /// be in the set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(std::future::pending::<()>());
+    ///     set.shutdown().await;
+    ///     assert!(set.is_empty());
+    /// });
+    /// ```
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
+    }
+
+    /// Looks at those in the queue until one has ended.
+    fn take_ended(&mut self) -> Option<Result<T, JoinError>> {
+        loop {
+            let key = lock(&self.queue.state).keys.pop_front()?;
+            let Some(member) = self.members.get_mut(key) else {
+                continue;
+            };
+            member.waker.queued.lower();
+            let waker = waker_ref(&member.waker);
+            let mut cx = Context::from_waker(&waker);
+            if let Poll::Ready(outcome) = member.handle.poll_outcome(&mut cx) {
+                self.members.remove(key);
+                return Some(outcome);
+            }
+        }
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        self.abort_all();
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> JoinSet<T> {
+        JoinSet::new()
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

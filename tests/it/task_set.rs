@@ -1,0 +1,226 @@
+//! Sets of tasks.
+
+use crate::support::{block_on, settle};
+use crate::task_probes::Drops;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use glassfrog::task::{JoinSet, yield_now};
+use glassfrog::{Runtime, spawn};
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+
+/// A set is `Send` and `Sync`, as handles are, whatever its tasks give.
+const _: fn() = || {
+    fn crosses<T: Send + Sync + Unpin>() {}
+    crosses::<JoinSet<Rc<()>>>();
+};
+
+#[test]
+fn tasks_are_joined_in_the_order_in_which_they_end() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        let senders: Vec<_> = (0..5)
+            .map(|n| {
+                let (send, receive) = oneshot::channel::<()>();
+                set.spawn(async move {
+                    receive.await.unwrap();
+                    n
+                });
+                Some(send)
+            })
+            .collect();
+        let mut senders = senders;
+        for n in [3, 0, 4, 1, 2] {
+            assert!(set.join_next().now_or_never().is_none());
+            senders[n].take().unwrap().send(()).unwrap();
+            assert_eq!(set.join_next().await.unwrap().unwrap(), n);
+        }
+        assert!(set.join_next().await.is_none());
+        assert!(set.is_empty());
+    });
+}
+
+#[test]
+fn every_outcome_comes_once() {
+    const TASKS: usize = 10_000;
+    block_on(async {
+        let mut set = JoinSet::new();
+        for n in 0..TASKS {
+            set.spawn(async move {
+                for _ in 0..n % 3 {
+                    yield_now().await;
+                }
+                assert_ne!(n % 1000, 999, "one in a thousand");
+                n
+            });
+        }
+        assert_eq!(set.len(), TASKS);
+        let (mut seen, mut panics) = (vec![false; TASKS], 0);
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok(n) => assert!(!std::mem::replace(&mut seen[n], true)),
+                Err(error) => panics += usize::from(error.is_panic()),
+            }
+        }
+        assert_eq!(panics, 10);
+        assert_eq!(seen.iter().filter(|seen| **seen).count(), TASKS - panics);
+    });
+}
+
+#[test]
+fn a_set_that_is_dropped_aborts_its_tasks() {
+    block_on(async {
+        let drops = Drops::default();
+        let mut set = JoinSet::new();
+        for _ in 0..10 {
+            let probe = drops.probe();
+            set.spawn(async move {
+                let _probe = probe;
+                pending::<()>().await;
+            });
+        }
+        settle().await;
+        assert_eq!(drops.count(), 0);
+        drop(set);
+        settle().await;
+        assert_eq!(drops.count(), 10);
+    });
+}
+
+#[test]
+fn a_shutdown_ends_when_all_are_gone() {
+    block_on(async {
+        let drops = Drops::default();
+        let mut set = JoinSet::new();
+        for waits in [true, false, true] {
+            let probe = drops.probe();
+            set.spawn(async move {
+                let _probe = probe;
+                if waits {
+                    pending::<()>().await;
+                }
+            });
+        }
+        set.shutdown().await;
+        assert_eq!(drops.count(), 3);
+        assert!(set.is_empty());
+        // It can be used again.
+        set.spawn(async {});
+        assert!(set.join_next().await.unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_join_that_is_given_up_loses_nothing() {
+    block_on(async {
+        let (send, receive) = oneshot::channel();
+        let mut set = JoinSet::new();
+        set.spawn(async { receive.await.unwrap() });
+        for _ in 0..3 {
+            assert!(set.join_next().now_or_never().is_none());
+        }
+        send.send(7).unwrap();
+        settle().await;
+        assert_eq!(
+            set.join_next().now_or_never().flatten().unwrap().unwrap(),
+            7
+        );
+    });
+}
+
+#[test]
+fn who_only_asks_takes_all_that_have_ended_without_a_budget() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        for n in 0..1000 {
+            set.spawn(async move { n });
+        }
+        assert!(set.try_join_next().is_none());
+        settle().await;
+        let mut joined = 0;
+        while let Some(outcome) = set.try_join_next() {
+            assert_eq!(outcome.unwrap(), joined);
+            joined += 1;
+        }
+        assert_eq!(joined, 1000);
+    });
+}
+
+#[test]
+fn who_awaits_all_of_them_lets_others_run_meanwhile() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        for _ in 0..1000 {
+            set.spawn(async {});
+        }
+        settle().await;
+        let polls = Rc::new(Cell::new(0));
+        let theirs = Rc::clone(&polls);
+        let joined = spawn(async move {
+            let mut all = Box::pin(async move {
+                let mut joined = 0;
+                while set.join_next().await.is_some() {
+                    joined += 1;
+                }
+                joined
+            });
+            poll_fn(move |cx| {
+                theirs.set(theirs.get() + 1);
+                all.as_mut().poll(cx)
+            })
+            .await
+        });
+        assert_eq!(joined.await.unwrap(), 1000);
+        assert!(polls.get() >= 1000 / 128, "{} polls", polls.get());
+    });
+}
+
+#[test]
+fn the_end_of_one_task_has_one_task_looked_at() {
+    /// Counts how often it is polled.
+    struct Counted(Rc<Cell<usize>>, oneshot::Receiver<()>);
+    impl Future for Counted {
+        type Output = ();
+        fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<()> {
+            self.0.set(self.0.get() + 1);
+            self.1.poll_unpin(cx).map(|_| ())
+        }
+    }
+    block_on(async {
+        let polls = Rc::new(Cell::new(0));
+        let mut set = JoinSet::new();
+        let mut senders = Vec::new();
+        for _ in 0..1000 {
+            let (send, receive) = oneshot::channel();
+            senders.push(send);
+            set.spawn(Counted(Rc::clone(&polls), receive));
+        }
+        assert!(set.join_next().now_or_never().is_none());
+        settle().await;
+        assert_eq!(polls.replace(0), 1000);
+        senders.pop().unwrap().send(()).unwrap();
+        assert!(set.join_next().await.unwrap().is_ok());
+        assert_eq!(polls.get(), 1);
+    });
+}
+
+#[test]
+fn a_set_outlives_the_call_it_was_made_in_and_its_runtime() {
+    let runtime = Runtime::new().unwrap();
+    let mut set = runtime.block_on(async {
+        let mut set = JoinSet::new();
+        set.spawn(async { 1 });
+        set.spawn(pending());
+        set
+    });
+    runtime.block_on(async {
+        assert_eq!(set.join_next().await.unwrap().unwrap(), 1);
+    });
+    drop(runtime);
+    block_on(async {
+        assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+        assert!(set.join_next().await.is_none());
+    });
+}
