@@ -401,7 +401,7 @@ impl Executor {
                 Message::Spawn { make, id, location } => {
                     let run = make(self.tasks.borrow().next_key());
                     if let Some(key) = self.spawn(run, id, location) {
-                        // Its handle, if it has one, asks a cell of its own.
+                        // Its handle, if there still is one, asks its oneshot and not the slab.
                         self.detach(key);
                     }
                 }

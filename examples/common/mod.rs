@@ -149,6 +149,7 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
             break;
         }
     }
+    // What the steps have to wait for; it blocks nobody but this client's own thread.
     thread::sleep(THINKING_TIME);
 
     let body = "Hello from the embedded server.\n";

@@ -89,6 +89,7 @@ fn a_loop_with_nothing_to_do_sleeps() {
         thread::yield_now();
     }
     let (switches, ticks) = activity(&its);
+    // Orders nothing: it is the time over which the other thread has to stay idle.
     thread::sleep(Duration::from_secs(1));
     let (switches_later, ticks_later) = activity(&its);
     assert!(sleeps(&its));
