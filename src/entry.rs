@@ -1,13 +1,15 @@
 //! The ways into a runtime: [`block_on`], [`Runtime`] and its [`Builder`].
 
 use crate::context;
+use crate::executor::outcome::OnTaskPanic;
 use crate::handle::Handle;
-use crate::runtime::Core;
+use crate::runtime::{Core, Settings};
 use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs a future to its end on a runtime of its own, and returns its output.
 ///
@@ -155,6 +157,39 @@ impl Runtime {
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.core.shared))
     }
+
+    /// Ends the runtime, as dropping it does, and then waits for the blocking jobs that run, at most
+    /// for `timeout`. Nothing else waits for them; those that still wait for a thread are cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::spawn_blocking;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::sync::{Arc, mpsc};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let saved = Arc::new(AtomicBool::new(false));
+    /// let theirs = Arc::clone(&saved);
+    /// let (begun, has_begun) = mpsc::channel();
+    /// runtime.block_on(async {
+    ///     spawn_blocking(move || {
+    ///         begun.send(()).ok();
+    ///         // Writes to a disk.
+    ///         theirs.store(true, Ordering::Relaxed);
+    ///     });
+    /// });
+    /// has_begun.recv().unwrap();
+    /// runtime.shutdown_timeout(Duration::from_secs(10));
+    /// assert!(saved.load(Ordering::Relaxed));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn shutdown_timeout(self, timeout: Duration) {
+        let pool = Arc::clone(&self.core.shared.pool);
+        drop(self);
+        pool.wait(timeout);
+    }
 }
 
 impl Drop for Runtime {
@@ -182,8 +217,8 @@ impl fmt::Debug for Runtime {
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
-    /// Keeps the type open for settings.
-    _settings: (),
+    /// What has been chosen.
+    settings: Settings,
 }
 
 impl Builder {
@@ -197,6 +232,121 @@ impl Builder {
     /// ```
     pub fn new() -> Builder {
         Builder::default()
+    }
+
+    /// Has the time stand still while anything can run, for tests of what takes long.
+    ///
+    /// When nobody is ready and the sockets bring nothing, the time jumps to the next deadline: a
+    /// test that sleeps for a year takes a millisecond, and takes it in the same order each time.
+    /// [`time::advance`](crate::time::advance) moves it by hand.
+    ///
+    /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs. What
+    /// happens within this process over loopback comes in order. Nothing else holds it: who waits
+    /// for another process, or for a thread that is no blocking job, sees deadlines pass before the
+    /// answer, and needs the real clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{now, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Runtime::builder().virtual_clock().build()?;
+    /// runtime.block_on(async {
+    ///     let before = now();
+    ///     let year = Duration::from_secs(365 * 24 * 60 * 60);
+    ///     sleep(year).await;
+    ///     assert_eq!(now() - before, year);
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn virtual_clock(mut self) -> Builder {
+        self.settings.virtual_clock = true;
+        self
+    }
+
+    /// Shuffles the order in which ready tasks run, the same way for the same seed, so that tests
+    /// can search for what depends on it.
+    ///
+    /// Whoever is ready when a round begins is polled in it, in a random order; whoever becomes
+    /// ready meanwhile is polled in the next round. What is shuffled is the order of tasks, not that
+    /// of the operating system's events, so a test repeats itself as far as it does not depend on
+    /// those, on the real clock or on other threads. [`yield_now`](crate::task::yield_now) goes into
+    /// the next round, where another task that is new to it may come later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::RefCell;
+    /// use std::rc::Rc;
+    ///
+    /// fn order(seed: u64) -> Vec<u32> {
+    ///     let runtime = glassfrog::Runtime::builder().seed(seed).build().unwrap();
+    ///     runtime.block_on(async {
+    ///         let order = Rc::new(RefCell::new(Vec::new()));
+    ///         let tasks = (0..5).map(|n| {
+    ///             let order = Rc::clone(&order);
+    ///             glassfrog::spawn(async move { order.borrow_mut().push(n) })
+    ///         });
+    ///         for task in tasks.collect::<Vec<_>>() {
+    ///             task.await.unwrap();
+    ///         }
+    ///         order.take()
+    ///     })
+    /// }
+    ///
+    /// assert_eq!(order(1), order(1));
+    /// assert!((0..20).any(|seed| order(seed) != [0, 1, 2, 3, 4]));
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Limits how many threads [blocking jobs](crate::task::spawn_blocking) may have; 512 if nothing
+    /// is said.
+    ///
+    /// # Panics
+    ///
+    /// If `threads` is zero: no job could ever run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::builder().blocking_threads(4).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn blocking_threads(mut self, threads: usize) -> Builder {
+        assert!(threads > 0, "blocking jobs need at least one thread");
+        self.settings.blocking_threads = threads;
+        self
+    }
+
+    /// Chooses what the panic of a task does; [`OnTaskPanic::Log`] if nothing is said.
+    ///
+    /// With [`OnTaskPanic::EndRuntime`] every panic of a task ends the runtime, whether anybody
+    /// holds the task's handle or not: all tasks are cancelled, and `block_on` panics with what the
+    /// task panicked with. A further `block_on` panics too. (A panic of a
+    /// [blocking job](crate::task::spawn_blocking) is its handle's only, whatever is chosen.)
+    ///
+    /// # Examples
+    ///
+    /// ```should_panic
+    /// use glassfrog::OnTaskPanic;
+    ///
+    /// let runtime = glassfrog::Runtime::builder()
+    ///     .on_task_panic(OnTaskPanic::EndRuntime)
+    ///     .build()?;
+    /// runtime.block_on(async {
+    ///     glassfrog::spawn(async { panic!("this must not go unnoticed") });
+    ///     std::future::pending::<()>().await
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_task_panic(mut self, policy: OnTaskPanic) -> Builder {
+        self.settings.on_task_panic = policy;
+        self
     }
 
     /// Makes the runtime.
@@ -214,7 +364,7 @@ impl Builder {
     /// ```
     pub fn build(self) -> io::Result<Runtime> {
         Ok(Runtime {
-            core: Rc::new(Core::new()?),
+            core: Rc::new(Core::new(&self.settings)?),
         })
     }
 }

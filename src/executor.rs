@@ -22,19 +22,22 @@ pub(crate) mod flag;
 pub(crate) mod inbox;
 pub(crate) mod local;
 pub(crate) mod outcome;
+mod shuffle;
 pub(crate) mod task;
 
 use self::flag::QueuedFlag;
 use self::inbox::Inbox;
 use self::local::Entered;
-use self::outcome::{Id, JoinError};
+use self::outcome::{Id, JoinError, OnTaskPanic, Payload};
+use self::shuffle::Shuffle;
 use self::task::{Run, TaskWaker};
 use crate::slab::{Key, Slab};
-use crate::waiter::{Tag, Waiter, shielded, wake_all};
+use crate::waiter::{Tag, Waiter, panic_message, shielded, wake_all};
 use futures_task::waker_ref;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -57,6 +60,9 @@ type MakeTask = Box<dyn FnOnce(Key) -> Pin<Box<dyn Run>> + Send>;
 pub(crate) trait Placed: Send + Sync {
     /// Its key; `None` before it has one.
     fn key(&self) -> Option<Key>;
+
+    /// Cancels it here and now, if it is no task but a blocking job that waits for a thread.
+    fn cancel_job(&self);
 }
 
 /// What other threads have to say to an executor.
@@ -73,11 +79,19 @@ pub(crate) enum Message {
     Spawn {
         /// Makes the task.
         make: MakeTask,
-        /// Its id.
-        id: Id,
-        /// Who asked for it.
-        location: &'static Location<'static>,
+        /// Who it is.
+        origin: Origin,
     },
+}
+
+/// Who a task is to those who look at it.
+pub(crate) struct Origin {
+    /// Its number.
+    pub(crate) id: Id,
+    /// What its spawner calls it.
+    pub(crate) name: Option<Box<str>>,
+    /// Where it was spawned.
+    pub(crate) location: &'static Location<'static>,
 }
 
 /// What stands in the slab for a task.
@@ -100,6 +114,8 @@ struct Task {
     detached: bool,
     /// Whether it is to be dropped instead of being polled again.
     aborted: bool,
+    /// Whether it has a name, which stands elsewhere: most have none.
+    named: bool,
 }
 
 /// Tasks and run queue of one runtime.
@@ -109,6 +125,12 @@ pub(crate) struct Executor {
     /// The run queue: who is to be polled next, oldest first. Pushed to by spawns, by wakes on
     /// this thread, and when the inbox is emptied.
     ready: RefCell<VecDeque<Key>>,
+    /// Who is next in the run queue, where that is not whoever has been ready the longest.
+    shuffle: Option<Shuffle>,
+    /// The names of those tasks that have one.
+    names: RefCell<HashMap<Id, Box<str>>>,
+    /// What the panic of a task does.
+    on_panic: OnTaskPanic,
     /// The inbox, by which wakers and handles know whose they are.
     remote: Arc<Remote>,
     /// The waker of the root future, which has its place in the run queue under `Key::NONE`.
@@ -132,8 +154,9 @@ pub(crate) enum Next {
 }
 
 impl Executor {
-    /// An executor without tasks, which other threads reach through `remote`.
-    pub(crate) fn new(remote: Arc<Remote>) -> Executor {
+    /// An executor without tasks, which other threads reach through `remote`. With a seed, the
+    /// order in which ready tasks run is shuffled.
+    pub(crate) fn new(remote: Arc<Remote>, seed: Option<u64>, on_panic: OnTaskPanic) -> Executor {
         Executor {
             tasks: RefCell::new(Slab::new()),
             root: Arc::new(TaskWaker {
@@ -143,6 +166,9 @@ impl Executor {
             }),
             root_polls: Cell::new(0),
             ready: RefCell::new(VecDeque::new()),
+            shuffle: seed.map(Shuffle::new),
+            names: RefCell::new(HashMap::new()),
+            on_panic,
             remote,
             spare: RefCell::new(Vec::new()),
             closed: Cell::new(false),
@@ -170,14 +196,23 @@ impl Executor {
         self.ready.borrow().is_empty()
     }
 
+    /// Whether its runtime has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// How many tasks there are, finished ones whose outcome nobody has taken included.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().len()
     }
 
-    /// Takes whoever has been ready the longest.
+    /// Takes whose turn it is: whoever has been ready the longest, unless the order is shuffled.
     pub(crate) fn next(&self) -> Option<Next> {
-        match self.ready.borrow_mut().pop_front()? {
+        let mut ready = self.ready.borrow_mut();
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.choose(&mut ready);
+        }
+        match ready.pop_front()? {
             Key::NONE => Some(Next::Root),
             key => Some(Next::Task(key)),
         }
@@ -204,14 +239,14 @@ impl Executor {
 
     /// Takes a new task and makes it ready. After the shutdown has begun it is dropped, and there
     /// is no key.
-    pub(crate) fn spawn(
-        &self,
-        run: Pin<Box<dyn Run>>,
-        id: Id,
-        location: &'static Location<'static>,
-    ) -> Option<Key> {
+    pub(crate) fn spawn(&self, run: Pin<Box<dyn Run>>, origin: Origin) -> Option<Key> {
         if self.closed.get() {
             return None;
+        }
+        let Origin { id, name, location } = origin;
+        let named = name.is_some();
+        if let Some(name) = name {
+            self.names.borrow_mut().insert(id, name);
         }
         let key = self.tasks.borrow_mut().insert(Task {
             run: Some(run),
@@ -223,24 +258,22 @@ impl Executor {
             finished: false,
             detached: false,
             aborted: false,
+            named,
         });
         self.push(key);
         Some(key)
     }
 
-    /// Polls a task, or drops it if it was aborted, unless it is gone or finished.
-    pub(crate) fn poll(&self, key: Key) {
+    /// Polls a task, or drops it if it was aborted, unless it is gone or finished. What it panics
+    /// with comes out if that is to end the runtime.
+    pub(crate) fn poll(&self, key: Key) -> Option<Payload> {
         let (mut run, waker, id, poll, aborted) = {
             let mut tasks = self.tasks.borrow_mut();
-            let Some(task) = tasks.get_mut(key) else {
-                return;
-            };
+            let task = tasks.get_mut(key)?;
             if task.finished {
-                return;
+                return None;
             }
-            let Some(run) = task.run.take() else {
-                return;
-            };
+            let run = task.run.take()?;
             task.polls = task.polls.wrapping_add(1);
             (run, task.waker.take(), task.id, task.polls, task.aborted)
         };
@@ -251,20 +284,27 @@ impl Executor {
             }
             None => self.new_waker(key),
         };
+        let mut fatal = None;
         let finished = local::run(Tag::new(id.0, poll), || {
             let waker = waker_ref(&waker);
             match catch_unwind(AssertUnwindSafe(|| {
                 if aborted {
-                    run.as_mut().fail(JoinError::cancelled(id));
+                    run.as_mut().fail(self.named(JoinError::cancelled(id)));
                     return Poll::Ready(());
                 }
                 run.as_mut().poll(&mut Context::from_waker(&waker))
             })) {
                 Ok(poll) => poll.is_ready(),
-                Err(payload) => {
+                Err(mut payload) => {
+                    if self.on_panic == OnTaskPanic::EndRuntime {
+                        // The loop gets the panic itself, and the handle what it says.
+                        let message: Payload = Box::new(String::from(panic_message(&*payload)));
+                        fatal = Some(mem::replace(&mut payload, message));
+                    }
                     // What is left of the future is dropped here, and may panic once more.
                     shielded("dropping a task that had panicked", || {
-                        run.as_mut().fail(JoinError::panicked(id, payload));
+                        let error = self.named(JoinError::panicked(id, payload));
+                        run.as_mut().fail(error);
                     });
                     true
                 }
@@ -277,6 +317,22 @@ impl Executor {
             task.run = Some(run);
             task.waker = Some(waker);
         }
+        fatal
+    }
+
+    /// Adds to an error what the task is called.
+    fn named(&self, error: JoinError) -> JoinError {
+        let name = self.names.borrow().get(&error.id()).cloned();
+        error.with_name(name)
+    }
+
+    /// Takes a task out of the slab.
+    fn remove(&self, tasks: &mut Slab<Task>, key: Key) -> Option<Task> {
+        let task = tasks.remove(key)?;
+        if task.named {
+            self.names.borrow_mut().remove(&task.id);
+        }
+        Some(task)
     }
 
     /// Keeps the outcome of a task for its handle, or gets rid of it if there is none.
@@ -286,7 +342,7 @@ impl Executor {
             return;
         };
         if task.detached {
-            let task = tasks.remove(key);
+            let task = self.remove(&mut tasks, key);
             drop(tasks);
             if let Some(task) = task {
                 self.discard(run, task.location);
@@ -319,7 +375,7 @@ impl Executor {
             Some(task) if task.finished => {
                 let run = task.run.take();
                 // Nothing foreign is left in it: its waker is recycled, and its joiner is woken.
-                tasks.remove(key);
+                self.remove(&mut tasks, key);
                 drop(tasks);
                 if let Some(mut run) = run {
                     run.as_mut().take(outcome);
@@ -374,7 +430,7 @@ impl Executor {
         };
         task.detached = true;
         if task.finished {
-            let task = tasks.remove(key);
+            let task = self.remove(&mut tasks, key);
             drop(tasks);
             if let Some(task) = task
                 && let Some(run) = task.run
@@ -398,9 +454,9 @@ impl Executor {
                 Message::Detach(key) => self.detach(key),
                 Message::Abort(key) => self.abort(key),
                 Message::AbortPlaced(task) => self.abort(task.key().unwrap_or(Key::NONE)),
-                Message::Spawn { make, id, location } => {
+                Message::Spawn { make, origin } => {
                     let run = make(self.tasks.borrow().next_key());
-                    if let Some(key) = self.spawn(run, id, location) {
+                    if let Some(key) = self.spawn(run, origin) {
                         // Its handle, if there still is one, asks its oneshot and not the slab.
                         self.detach(key);
                     }
@@ -427,6 +483,7 @@ impl Executor {
         }
         self.ready.take();
         self.spare.take();
+        self.names.take();
     }
 
     /// A waker for the first poll of a task: a spare one, or a new one. Its flag is down.

@@ -1,10 +1,10 @@
 //! [`Handle`]: a runtime as it is seen from other threads.
 
 use crate::context;
-use crate::executor::Message;
+use crate::executor::{Message, Origin};
 use crate::runtime::Shared;
-use crate::task::JoinHandle;
 use crate::task::remote::{Crossing, Lazy, promise};
+use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -99,7 +99,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_made(Location::caller(), move || future)
+        self.spawn_made(None, Location::caller(), move || future)
     }
 
     /// Spawns a future that may not cross threads: the closure does, and builds the future on the
@@ -126,12 +126,33 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_made(Location::caller(), move || Lazy::new(build))
+        self.spawn_made(None, Location::caller(), move || Lazy::new(build))
+    }
+
+    /// Runs a closure that blocks, on a thread for such; see
+    /// [`task::spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let job = runtime.handle().spawn_blocking(|| std::fs::read_to_string("Cargo.toml"));
+    /// assert!(runtime.block_on(job).unwrap()?.contains("glassfrog"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(&self, work: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        blocking::submit(&self.shared, None, Location::caller(), work)
     }
 
     /// Has a task made on the runtime's thread.
-    fn spawn_made<M, F>(
+    pub(crate) fn spawn_made<M, F>(
         &self,
+        name: Option<Box<str>>,
         location: &'static Location<'static>,
         make: M,
     ) -> JoinHandle<F::Output>
@@ -141,14 +162,12 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let id = self.shared.new_id();
-        let (promise, output) = promise(id, location);
+        let origin = |name| Origin { id, name, location };
+        let (promise, output) = promise(origin(name.clone()), false);
+        let origin = origin(name);
         let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
-        drop(
-            self.shared
-                .inbox
-                .post(Message::Spawn { make, id, location }),
-        );
+        drop(self.shared.inbox.post(Message::Spawn { make, origin }));
         JoinHandle::remote(id, output, Arc::clone(&self.shared.inbox))
     }
 }

@@ -82,7 +82,7 @@
 //!    net  time  task  handle  entry     what a user calls
 //!         context                       which runtime this thread is in
 //!         runtime                       THE loop; owns one of each below
-//!    executor    reactor    timers      three engines that do not know one another
+//!    executor  reactor  timers  pool    four engines that do not know one another
 //!    clock  waiter  slab  sync          what they are made of
 //! ```
 //!
@@ -98,6 +98,7 @@ mod runtime;
 mod executor;
 mod reactor;
 mod timers;
+mod pool;
 mod context;
 pub mod net;
 pub mod time;
@@ -110,6 +111,7 @@ mod slab;
 mod sync;
 
 pub use self::entry::{Builder, Runtime, block_on};
+pub use self::executor::outcome::OnTaskPanic;
 pub use self::handle::Handle;
 pub use self::task::spawn;
 

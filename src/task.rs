@@ -18,6 +18,8 @@
 //! thread.
 
 mod abort;
+pub(crate) mod blocking;
+mod builder;
 mod join;
 pub(crate) mod remote;
 mod set;
@@ -25,6 +27,8 @@ mod spawner;
 mod yielding;
 
 pub use self::abort::AbortHandle;
+pub use self::blocking::spawn_blocking;
+pub use self::builder::Builder;
 pub use self::join::JoinHandle;
 pub use self::set::JoinSet;
 pub use self::spawner::LocalSpawner;
@@ -32,6 +36,7 @@ pub use self::yielding::{YieldNow, yield_now};
 pub use crate::executor::outcome::{Id, JoinError};
 
 use crate::context;
+use crate::executor::Origin;
 use crate::executor::task::Stage;
 use crate::slab::Key;
 use std::panic::Location;
@@ -73,10 +78,24 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let location = Location::caller();
+    spawn_named(None, Location::caller(), future)
+}
+
+/// Gives a future to the runtime of this thread, under a name if it has one.
+#[track_caller]
+fn spawn_named<F>(
+    name: Option<Box<str>>,
+    location: &'static Location<'static>,
+    future: F,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
     let core = context::current();
     let id = core.shared.new_id();
-    let key = core.executor.spawn(Stage::boxed(future), id, location);
+    let origin = Origin { id, name, location };
+    let key = core.executor.spawn(Stage::boxed(future), origin);
     // A runtime that is ending takes no task: no task has this key, and the handle says so.
     JoinHandle::local(id, key.unwrap_or(Key::NONE), Arc::clone(&core.shared.inbox))
 }

@@ -6,10 +6,12 @@
 //! given in whole milliseconds (`epoll_wait(2)`) and rounded up, and by what the tasks that are
 //! polled before it take.
 
+mod advance;
 mod interval;
 pub(crate) mod sleep;
 mod timeout;
 
+pub use self::advance::advance;
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -121,11 +121,10 @@ impl Timers {
         drop(removed);
     }
 
-    /// How long the loop may park at `now()`; `None` if there is nothing to get up for. The clock
-    /// is only read if there is.
-    pub(crate) fn next(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+    /// When the loop has to get up at the latest; `None` if there is nothing to get up for.
+    pub(crate) fn next(&self) -> Option<Instant> {
         let next = lock(&self.wheel).as_mut()?.next()?;
-        Some(Duration::from_nanos(next.saturating_sub(self.nanos(now()))))
+        self.epoch.checked_add(Duration::from_nanos(next))
     }
 
     /// Wakes those whose deadline has come, earliest first. The clock is only read if there are

@@ -1,5 +1,5 @@
 //! Which task it was and how it ended: [`Id`] and [`JoinError`], which users see under
-//! [`task`](crate::task).
+//! [`task`](crate::task), and what a panic does.
 
 use crate::sync::{Mutex, lock};
 use crate::waiter::{muffled, panic_message};
@@ -28,6 +28,22 @@ impl fmt::Display for Id {
     }
 }
 
+/// What the panic of a task does, besides going to its [`JoinHandle`](crate::task::JoinHandle); see
+/// [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+///
+/// # Examples
+///
+/// See [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnTaskPanic {
+    /// Nothing. If the task has no handle, the panic is logged.
+    #[default]
+    Log,
+    /// It ends the runtime: all its tasks are cancelled, and `block_on` panics with it.
+    EndRuntime,
+}
+
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
@@ -51,21 +67,49 @@ pub struct JoinError(Box<Cause>);
 struct Cause {
     /// Whose end it was.
     id: Id,
-    /// The panic, unless it was cancelled. The lock only makes what is `Send` also `Sync`; it is
-    /// taken for as long as it takes to look at the message.
-    panic: Option<Mutex<Payload>>,
+    /// What the spawner called it.
+    name: Option<Box<str>>,
+    /// How it ended.
+    end: End,
+}
+
+/// How a task ended that has no output.
+enum End {
+    /// It was dropped.
+    Cancelled,
+    /// It was a blocking job, and no thread could be started for it.
+    NoThread(io::Error),
+    /// It panicked. The lock only makes what is `Send` also `Sync`; it is taken for as long as it
+    /// takes to look at the message.
+    Panicked(Mutex<Payload>),
 }
 
 impl JoinError {
     /// The error of a task that was dropped before its end.
     pub(crate) fn cancelled(id: Id) -> JoinError {
-        JoinError(Box::new(Cause { id, panic: None }))
+        JoinError::new(id, End::Cancelled)
+    }
+
+    /// The error of a blocking job for which no thread could be started.
+    pub(crate) fn no_thread(id: Id, error: io::Error) -> JoinError {
+        JoinError::new(id, End::NoThread(error))
     }
 
     /// The error of a task that panicked.
     pub(crate) fn panicked(id: Id, payload: Payload) -> JoinError {
-        let panic = Some(Mutex::new(payload));
-        JoinError(Box::new(Cause { id, panic }))
+        JoinError::new(id, End::Panicked(Mutex::new(payload)))
+    }
+
+    /// The error of a task without a name.
+    fn new(id: Id, end: End) -> JoinError {
+        let name = None;
+        JoinError(Box::new(Cause { id, name, end }))
+    }
+
+    /// Adds the name of the task.
+    pub(crate) fn with_name(mut self, name: Option<Box<str>>) -> JoinError {
+        self.0.name = name;
+        self
     }
 
     /// Logs a panic of which nobody else will hear.
@@ -77,8 +121,9 @@ impl JoinError {
         }
     }
 
-    /// Whether the task was dropped before its end: it was aborted, or its runtime has ended. An
-    /// output of a local [`spawn`](crate::spawn) that nobody has taken by then is lost with it.
+    /// Whether the task was dropped before its end: it was aborted, its runtime has ended, or it was
+    /// a blocking job for which no thread could be started. An output of a local
+    /// [`spawn`](crate::spawn) that nobody has taken by the end of its runtime is lost with it.
     ///
     /// # Examples
     ///
@@ -90,7 +135,7 @@ impl JoinError {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        self.0.panic.is_none()
+        !self.is_panic()
     }
 
     /// Whether the task panicked.
@@ -105,7 +150,7 @@ impl JoinError {
     /// });
     /// ```
     pub fn is_panic(&self) -> bool {
-        self.0.panic.is_some()
+        matches!(self.0.end, End::Panicked(_))
     }
 
     /// What the task panicked with, to be passed on with
@@ -127,13 +172,13 @@ impl JoinError {
     /// ```
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.0.panic {
-            Some(payload) => payload
+        match self.0.end {
+            End::Panicked(payload) => payload
                 .into_inner()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
-            None => panic!(
-                "task {} was cancelled and did not panic: ask `is_panic` first",
-                self.0.id
+            End::Cancelled | End::NoThread(_) => panic!(
+                "{} was cancelled and did not panic: ask `is_panic` first",
+                Who(&self.0.name, self.0.id)
             ),
         }
     }
@@ -153,16 +198,52 @@ impl JoinError {
     pub fn id(&self) -> Id {
         self.0.id
     }
+
+    /// What its spawner called it; see [`task::Builder`](crate::task::Builder).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let writer = glassfrog::task::Builder::new().name("writer");
+    ///     let task = writer.spawn(std::future::pending::<()>());
+    ///     task.abort();
+    ///     let error = task.await.unwrap_err();
+    ///     assert_eq!(error.name(), Some("writer"));
+    ///     assert_eq!(error.to_string(), "task 1 \"writer\" was cancelled");
+    /// });
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+}
+
+/// How a task is spoken of.
+struct Who<'a>(&'a Option<Box<str>>, Id);
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.1)?;
+        match self.0 {
+            Some(name) => write!(f, " {name:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.panic {
-            None => write!(f, "task {} was cancelled", self.0.id),
-            Some(payload) => {
+        let who = Who(&self.0.name, self.0.id);
+        match &self.0.end {
+            End::Cancelled => write!(f, "{who} was cancelled"),
+            End::NoThread(error) => write!(
+                f,
+                "{who} was cancelled: no thread could be started for it: {error}"
+            ),
+            End::Panicked(payload) => {
                 // Copied: what is formatted into is foreign, and must not run under the lock.
                 let message = panic_message(&**lock(payload)).to_owned();
-                write!(f, "task {} panicked: {message}", self.0.id)
+                write!(f, "{who} panicked: {message}")
             }
         }
     }
@@ -174,7 +255,14 @@ impl fmt::Debug for JoinError {
     }
 }
 
-impl Error for JoinError {}
+impl Error for JoinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.end {
+            End::NoThread(error) => Some(error),
+            End::Cancelled | End::Panicked(_) => None,
+        }
+    }
+}
 
 /// For `task.await??` where the task's output is an [`io::Result`].
 impl From<JoinError> for io::Error {

@@ -67,6 +67,7 @@ impl AbortHandle {
                 None => drop(inbox.post(Message::Abort(*key))),
             },
             Target::Placed { task, inbox } => {
+                task.cancel_job();
                 drop(inbox.post(Message::AbortPlaced(Arc::clone(task))));
             }
             Target::Ended => {}

@@ -1,15 +1,17 @@
-//! The outcome of a task on its way to another thread: a promise, kept by the task, and the place in
-//! which a [`JoinHandle`](super::JoinHandle) looks for it.
+//! The outcome of a task on its way to another thread: a promise, kept by the task (or by a blocking
+//! job), and the place in which a [`JoinHandle`](super::JoinHandle) looks for it.
 
-use super::{Id, JoinError};
-use crate::executor::Placed;
+use super::JoinError;
+use crate::executor::outcome::{Id, Payload};
 use crate::executor::task::{Run, Stage};
+use crate::executor::{Origin, Placed};
 use crate::slab::Key;
 use crate::sync::{Mutex, lock};
 use crate::waiter::{shielded, wake_all};
 use pin_project_lite::pin_project;
 use std::any::Any;
-use std::panic::Location;
+use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -25,10 +27,10 @@ type Outcome<T> = Result<T, JoinError>;
 ///      +------- detach --------+--> detached: what is kept is dropped, what comes is handed back
 /// ```
 struct Oneshot<T> {
-    /// Where the task is, once it has come to its runtime.
+    /// Where the task is, once it has come to its runtime. A blocking job is nowhere.
     key: OnceLock<Key>,
-    /// Who spawned the task.
-    location: &'static Location<'static>,
+    /// Who the task is.
+    origin: Origin,
     /// Everything, under one lock.
     state: Mutex<State<T>>,
 }
@@ -43,6 +45,8 @@ struct State<T> {
     waker: Option<Waker>,
     /// Nobody will: the handle is gone.
     detached: bool,
+    /// It is a blocking job that waits for a thread, and so can be cancelled from anywhere.
+    waiting: bool,
 }
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
@@ -59,33 +63,82 @@ pub(crate) trait Output: Placed {
 
 /// The side of a oneshot that the task holds. Dropping it unkept says that the task was cancelled.
 pub(crate) struct Promise<T> {
-    /// The task.
-    id: Id,
     /// The other side, until the promise is kept.
     oneshot: Option<Arc<Oneshot<T>>>,
 }
 
-/// Both sides of a new oneshot.
+/// Both sides of a new oneshot, of a task or of a job that waits for a thread.
 pub(crate) fn promise<T: Send + 'static>(
-    id: Id,
-    location: &'static Location<'static>,
+    origin: Origin,
+    waiting: bool,
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
         key: OnceLock::new(),
-        location,
+        origin,
         state: Mutex::new(State {
             outcome: None,
             finished: false,
             waker: None,
             detached: false,
+            waiting,
         }),
     });
     let output = Arc::clone(&oneshot);
     let oneshot = Some(oneshot);
-    (Promise { id, oneshot }, output)
+    (Promise { oneshot }, output)
+}
+
+impl<T> Oneshot<T> {
+    /// The error of its task, or job, with its name.
+    fn error(&self, error: impl FnOnce(Id) -> JoinError) -> JoinError {
+        error(self.origin.id).with_name(self.origin.name.clone())
+    }
+
+    /// Drops an outcome for which nobody will ask; a panic is logged, not lost.
+    fn discard(&self, outcome: Option<Outcome<T>>) {
+        if let Some(Err(error)) = &outcome {
+            error.log_panic(self.origin.location);
+        }
+        shielded("dropping what a task left", || drop(outcome));
+    }
 }
 
 impl<T> Promise<T> {
+    /// Says that a job need not wait for a thread any more; false if it was cancelled before.
+    pub(super) fn begin(&self) -> bool {
+        let waiting = |oneshot: &Arc<Oneshot<T>>| mem::take(&mut lock(&oneshot.state).waiting);
+        self.oneshot.as_ref().is_some_and(waiting)
+    }
+
+    /// Leaves what came of a job, or logs its panic if nobody will ask for it.
+    pub(super) fn keep_job(mut self, outcome: Result<T, Payload>) {
+        let Some(oneshot) = &self.oneshot else {
+            return;
+        };
+        let oneshot = Arc::clone(oneshot);
+        let outcome =
+            outcome.map_err(|payload| oneshot.error(|id| JoinError::panicked(id, payload)));
+        if let Err(outcome) = self.keep(outcome) {
+            oneshot.discard(Some(outcome));
+        }
+    }
+
+    /// Says that there was no thread for a job.
+    pub(super) fn refuse(mut self, error: &io::Error) {
+        if self.begin()
+            && let Some(oneshot) = &self.oneshot
+        {
+            // An `io::Error` cannot be cloned.
+            let error = match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            };
+            let error = oneshot.error(|id| JoinError::no_thread(id, error));
+            // Nobody who would want it: handed back, and dropped.
+            drop(self.keep(Err(error)));
+        }
+    }
+
     /// Leaves what came of the task; hands it back if nobody will ask for it.
     fn keep(&mut self, outcome: Outcome<T>) -> Result<(), Outcome<T>> {
         let Some(oneshot) = self.oneshot.take() else {
@@ -106,9 +159,10 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        if self.oneshot.is_some() {
+        if let Some(oneshot) = &self.oneshot {
+            let error = oneshot.error(JoinError::cancelled);
             // Nobody who would want it: handed back, and dropped.
-            drop(self.keep(Err(JoinError::cancelled(self.id))));
+            drop(self.keep(Err(error)));
         }
     }
 }
@@ -116,6 +170,21 @@ impl<T> Drop for Promise<T> {
 impl<T: Send + 'static> Placed for Oneshot<T> {
     fn key(&self) -> Option<Key> {
         self.key.get().copied()
+    }
+
+    fn cancel_job(&self) {
+        let mut state = lock(&self.state);
+        if !mem::take(&mut state.waiting) {
+            return;
+        }
+        let mut waker = None;
+        if !state.detached {
+            state.outcome = Some(Err(self.error(JoinError::cancelled)));
+            state.finished = true;
+            waker = state.waker.take();
+        }
+        drop(state);
+        wake_all(waker);
     }
 }
 
@@ -145,10 +214,7 @@ impl<T: Send + 'static> Output for Oneshot<T> {
         state.detached = true;
         let (outcome, waker) = (state.outcome.take(), state.waker.take());
         drop(state);
-        if let Some(Err(error)) = &outcome {
-            error.log_panic(self.location);
-        }
-        shielded("dropping what a task left", || drop(outcome));
+        self.discard(outcome);
         drop(waker);
     }
 }

@@ -1,6 +1,7 @@
 //! [`LocalSpawner`]: the runtime of a thread, as the `futures` crates know it.
 
 use crate::context;
+use crate::executor::Origin;
 use crate::executor::task::Stage;
 use crate::runtime::Core;
 use futures_task::{LocalFutureObj, LocalSpawn, SpawnError};
@@ -60,10 +61,14 @@ impl LocalSpawn for LocalSpawner {
     #[track_caller]
     fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
         let core = self.core.upgrade().ok_or_else(SpawnError::shutdown)?;
-        let id = core.shared.new_id();
+        let origin = Origin {
+            id: core.shared.new_id(),
+            name: None,
+            location: Location::caller(),
+        };
         let key = core
             .executor
-            .spawn(Stage::boxed(future), id, Location::caller())
+            .spawn(Stage::boxed(future), origin)
             .ok_or_else(SpawnError::shutdown)?;
         core.executor.detach(key);
         Ok(())

@@ -9,9 +9,9 @@ use std::process::Command;
 
 /// Who may name whom: each module of the crate and those that it may use, top down. Each knows only
 /// some of those after it.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     // What a user calls.
-    ("entry", &["handle", "context", "runtime"]),
+    ("entry", &["handle", "context", "runtime", "executor"]),
     ("handle", &["task", "context", "runtime", "executor"]),
     (
         "net",
@@ -19,22 +19,28 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ),
     (
         "time",
-        &["context", "runtime", "executor", "timers", "slab"],
+        &["task", "context", "runtime", "executor", "timers", "slab"],
     ),
     (
         "task",
-        &["context", "runtime", "executor", "slab", "sync", "waiter"],
+        &[
+            "context", "runtime", "executor", "pool", "slab", "sync", "waiter",
+        ],
     ),
     // Which runtime this thread is in.
     ("context", &["runtime", "executor"]),
     // The loop.
-    ("runtime", &["executor", "reactor", "timers", "clock"]),
+    (
+        "runtime",
+        &["executor", "reactor", "timers", "pool", "clock"],
+    ),
     // The engines, which do not know one another.
     ("executor", &["waiter", "slab", "sync"]),
     ("reactor", &["waiter", "slab", "sync"]),
     ("timers", &["waiter", "slab", "sync"]),
+    ("pool", &["waiter", "sync"]),
     // What they are made of.
-    ("clock", &[]),
+    ("clock", &["sync"]),
     ("waiter", &[]),
     ("slab", &[]),
     ("sync", &[]),

@@ -1,0 +1,75 @@
+//! [`advance`]: moving the clock by hand.
+
+use super::sleep::far_enough;
+use crate::context;
+use crate::task::yield_now;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many times in a row it is accepted that deadlines come which have passed already, before the
+/// clock moves on. A task that sleeps for no time, again and again, would hold it for ever.
+const PATIENCE: u32 = 1000;
+
+/// Moves a [virtual clock](crate::Builder::virtual_clock).
+///
+/// It stops at each deadline on the way, fires it, and lets those whom that woke run, so that they
+/// see the time for which they waited. They have run once when this returns. Unlike a
+/// [`sleep`](super::sleep) it does not wait until nobody has anything to do, nor for blocking jobs.
+///
+/// # Panics
+///
+/// Outside a runtime, and in one whose clock is not virtual.
+///
+/// # Cancel safety
+///
+/// If the future is dropped before it is ready, the clock has moved a part of the way.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time::{advance, now, sleep};
+/// use std::time::Duration;
+///
+/// let runtime = glassfrog::Runtime::builder().virtual_clock().build()?;
+/// runtime.block_on(async {
+///     let before = now();
+///     let nap = glassfrog::spawn(sleep(Duration::from_secs(60)));
+///     glassfrog::task::yield_now().await;
+///     advance(Duration::from_secs(59)).await;
+///     assert!(!nap.is_finished());
+///     advance(Duration::from_secs(1)).await;
+///     assert!(nap.is_finished());
+///     assert_eq!(now() - before, Duration::from_secs(60));
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + 'static {
+    let shared = Arc::clone(&context::current().shared);
+    assert!(
+        shared.clock.is_virtual(),
+        "only a virtual clock can be moved: make the runtime with `Builder::virtual_clock`"
+    );
+    let target = far_enough(shared.clock.now(), duration);
+    async move {
+        let mut stuck = 0;
+        loop {
+            shared.timers.fire(|| shared.clock.now());
+            // Twice, since with a seed the first only leads into the round of those who were woken.
+            yield_now().await;
+            yield_now().await;
+            let now = shared.clock.now();
+            let next = match shared.timers.next() {
+                Some(next) if next <= now && stuck < PATIENCE => {
+                    stuck += 1;
+                    continue;
+                }
+                Some(next) if now < next && next < target => next,
+                _ if now < target => target,
+                _ => return,
+            };
+            stuck = 0;
+            shared.clock.advance_to(next);
+        }
+    }
+}
