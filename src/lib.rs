@@ -105,6 +105,7 @@ pub mod time;
 pub mod task;
 mod handle;
 mod entry;
+mod workers;
 mod clock;
 mod waiter;
 mod slab;
@@ -114,6 +115,7 @@ pub use self::entry::{Builder, Runtime, block_on};
 pub use self::executor::outcome::OnTaskPanic;
 pub use self::handle::Handle;
 pub use self::task::spawn;
+pub use self::workers::Workers;
 
 /// The extension traits of `futures-lite`, all at hand: `read_to_end`, `write_all`, `lines`,
 /// `next`, …

@@ -1,19 +1,14 @@
 //! [`JoinSet`]: tasks that belong together, joined in the order in which they end.
-//!
-//! Each task's handle is polled with a waker of its own, which puts the task into the set's queue
-//! and wakes whoever awaits the set. So a task that ends costs the same however many there are.
 
+use super::members::{MemberWaker, Queue};
 use super::{AbortHandle, JoinError, JoinHandle, spawn};
-use crate::executor::flag::QueuedFlag;
 use crate::executor::local::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
-use crate::sync::{Mutex, lock};
-use futures_task::{ArcWake, waker_ref};
-use std::collections::VecDeque;
+use futures_task::waker_ref;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// Tasks that belong together. Dropping the set aborts those that still run.
 ///
@@ -51,44 +46,6 @@ struct Member<T> {
     waker: Arc<MemberWaker>,
 }
 
-/// The members that are to be looked at, and who wants to know; reached from any thread.
-struct Queue {
-    /// Both, under one lock.
-    state: Mutex<QueueState>,
-}
-
-/// What stands under the lock.
-struct QueueState {
-    /// Members that are new or have ended, oldest first.
-    keys: VecDeque<Key>,
-    /// Who awaits the next that ends.
-    waker: Option<Waker>,
-}
-
-/// Puts a member into the queue of its set.
-struct MemberWaker {
-    /// The member.
-    key: Key,
-    /// Whether it is in the queue.
-    queued: QueuedFlag,
-    /// The queue of its set.
-    queue: Arc<Queue>,
-}
-
-impl ArcWake for MemberWaker {
-    fn wake_by_ref(this: &Arc<Self>) {
-        if this.queued.raise() {
-            let mut state = lock(&this.queue.state);
-            state.keys.push_back(this.key);
-            let waker = state.waker.take();
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-}
-
 impl<T> JoinSet<T> {
     /// An empty set.
     ///
@@ -102,12 +59,7 @@ impl<T> JoinSet<T> {
     pub fn new() -> JoinSet<T> {
         JoinSet {
             members: Slab::new(),
-            queue: Arc::new(Queue {
-                state: Mutex::new(QueueState {
-                    keys: VecDeque::new(),
-                    waker: None,
-                }),
-            }),
+            queue: Arc::new(Queue::new()),
         }
     }
 
@@ -188,17 +140,9 @@ impl<T: 'static> JoinSet<T> {
     {
         let handle = spawn(future);
         let abort = handle.abort_handle();
-        let waker = Arc::new(MemberWaker {
-            key: self.members.next_key(),
-            queued: QueuedFlag::default(),
-            queue: Arc::clone(&self.queue),
-        });
-        self.members.insert(Member {
-            handle,
-            waker: Arc::clone(&waker),
-        });
         // Looked at once, so that its handle knows whom to wake.
-        ArcWake::wake_by_ref(&waker);
+        let waker = MemberWaker::new(self.members.next_key(), &self.queue);
+        self.members.insert(Member { handle, waker });
         abort
     }
 
@@ -232,17 +176,17 @@ impl<T: 'static> JoinSet<T> {
     /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         ready!(poll_budget(cx));
-        let mut outcome = self.take_ended();
-        if outcome.is_none() && !self.is_empty() {
-            let waker = cx.waker().clone();
-            let former = lock(&self.queue.state).waker.replace(waker);
-            drop(former);
-            // One may have ended, on another thread, before the waker was there.
-            outcome = self.take_ended();
-            if outcome.is_none() {
-                return Poll::Pending;
-            }
-        }
+        let outcome = match self.is_empty() {
+            true => None,
+            false => loop {
+                let Some(key) = self.queue.pop_or_wait(cx.waker()) else {
+                    return Poll::Pending;
+                };
+                if let Some(outcome) = self.look_at(key) {
+                    break Some(outcome);
+                }
+            },
+        };
         spend_budget();
         Poll::Ready(outcome)
     }
@@ -263,7 +207,12 @@ impl<T: 'static> JoinSet<T> {
     /// });
     /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        self.take_ended()
+        loop {
+            let key = self.queue.pop()?;
+            if let Some(outcome) = self.look_at(key) {
+                return Some(outcome);
+            }
+        }
     }
 
     /// Aborts all tasks and waits until they are gone. What came of them is dropped.
@@ -290,20 +239,18 @@ impl<T: 'static> JoinSet<T> {
         while self.join_next().await.is_some() {}
     }
 
-    /// Looks at those in the queue until one has ended.
-    fn take_ended(&mut self) -> Option<Result<T, JoinError>> {
-        loop {
-            let key = lock(&self.queue.state).keys.pop_front()?;
-            let Some(member) = self.members.get_mut(key) else {
-                continue;
-            };
-            member.waker.queued.lower();
-            let waker = waker_ref(&member.waker);
-            let mut cx = Context::from_waker(&waker);
-            if let Poll::Ready(outcome) = member.handle.poll_outcome(&mut cx) {
+    /// Takes the outcome of a member, and the member out, if it has ended.
+    fn look_at(&mut self, key: Key) -> Option<Result<T, JoinError>> {
+        let member = self.members.get_mut(key)?;
+        member.waker.lower();
+        let waker = waker_ref(&member.waker);
+        let mut cx = Context::from_waker(&waker);
+        match member.handle.poll_outcome(&mut cx) {
+            Poll::Ready(outcome) => {
                 self.members.remove(key);
-                return Some(outcome);
+                Some(outcome)
             }
+            Poll::Pending => None,
         }
     }
 }
