@@ -326,13 +326,14 @@ impl Executor {
         error.with_name(name)
     }
 
-    /// Takes a task out of the slab.
-    fn remove(&self, tasks: &mut Slab<Task>, key: Key) -> Option<Task> {
-        let task = tasks.remove(key)?;
-        if task.named {
+    /// Frees the place of a task of which nothing is left that is foreign.
+    fn discard_slot(&self, tasks: &mut Slab<Task>, key: Key) {
+        if let Some(task) = tasks.get_mut(key)
+            && task.named
+        {
             self.names.borrow_mut().remove(&task.id);
         }
-        Some(task)
+        tasks.discard(key);
     }
 
     /// Keeps the outcome of a task for its handle, or gets rid of it if there is none.
@@ -342,11 +343,10 @@ impl Executor {
             return;
         };
         if task.detached {
-            let task = self.remove(&mut tasks, key);
+            let location = task.location;
+            self.discard_slot(&mut tasks, key);
             drop(tasks);
-            if let Some(task) = task {
-                self.discard(run, task.location);
-            }
+            self.discard(run, location);
         } else {
             task.run = Some(run);
             task.finished = true;
@@ -375,7 +375,7 @@ impl Executor {
             Some(task) if task.finished => {
                 let run = task.run.take();
                 // Nothing foreign is left in it: its waker is recycled, and its joiner is woken.
-                self.remove(&mut tasks, key);
+                self.discard_slot(&mut tasks, key);
                 drop(tasks);
                 if let Some(mut run) = run {
                     run.as_mut().take(outcome);
@@ -430,12 +430,11 @@ impl Executor {
         };
         task.detached = true;
         if task.finished {
-            let task = self.remove(&mut tasks, key);
+            let (run, location) = (task.run.take(), task.location);
+            self.discard_slot(&mut tasks, key);
             drop(tasks);
-            if let Some(task) = task
-                && let Some(run) = task.run
-            {
-                self.discard(run, task.location);
+            if let Some(run) = run {
+                self.discard(run, location);
             }
         } else {
             let joiner = task.joiner.take();

@@ -155,23 +155,34 @@ impl<T> Slab<T> {
 
     /// Takes a value out, if it is still there.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.vacate(key, |state, vacant| {
+            match std::mem::replace(state, vacant) {
+                State::Occupied(value) => Some(value),
+                State::Vacant(_) => None,
+            }
+        })?
+    }
+
+    /// Drops a value where it is, if it is still there.
+    pub(crate) fn discard(&mut self, key: Key) {
+        self.vacate(key, |state, vacant| *state = vacant);
+    }
+
+    /// Frees the slot of a value, by a function that exchanges its state for another.
+    fn vacate<R>(
+        &mut self,
+        key: Key,
+        exchange: impl FnOnce(&mut State<T>, State<T>) -> R,
+    ) -> Option<R> {
         let slot = self.slots.get_mut(key.index())?;
-        if slot.generation != key.generation {
+        if slot.generation != key.generation || matches!(slot.state, State::Vacant(_)) {
             return None;
         }
-        match std::mem::replace(&mut slot.state, State::Vacant(self.vacant)) {
-            State::Occupied(value) => {
-                slot.generation = slot.generation.wrapping_add(1);
-                self.vacant = key.index;
-                self.len -= 1;
-                Some(value)
-            }
-            // The key that will be given out next.
-            vacant => {
-                slot.state = vacant;
-                None
-            }
-        }
+        slot.generation = slot.generation.wrapping_add(1);
+        let vacant = State::Vacant(self.vacant);
+        self.vacant = key.index;
+        self.len -= 1;
+        Some(exchange(&mut slot.state, vacant))
     }
 
     /// Takes everything out; the keys that were given out find nothing from now on.
