@@ -64,11 +64,16 @@
 //! - [`block_on`], or a [`Runtime`] where several calls are to share tasks and sockets;
 //! - [`spawn`] and [`task`]: tasks that need not be `Send`; a [`Handle`] spawns from other threads;
 //! - [`net`]: TCP, with the traits of `futures-io`, `Send + Sync`, convertible from and to `std`;
-//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval);
+//! - [`task::scope`]: children that borrow from their parent; [`task::JoinSet`];
+//! - [`task::spawn_blocking`]: what blocks, on a thread where it may;
+//! - [`Workers`]: one runtime a thread, to use all cores;
+//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval); and
+//!   for tests a clock that stands still ([`Builder::virtual_clock`]) and tasks that run in another
+//!   order ([`Builder::seed`]);
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
 //!   the feature of that name, which is on by default.
 //!
-//! What glassfrog is not: a pool that moves tasks between threads (run one runtime per thread), an
+//! What glassfrog is not: a pool that moves tasks between threads ([`Workers`] runs one runtime a thread), an
 //! io_uring runtime (those make fewer syscalls than readiness can), a home
 //! for channels and locks (`async-channel`, `async-lock` and `futures` work as they are), an HTTP
 //! library.
@@ -79,7 +84,8 @@
 //! picture knows those under it and none above it:
 //!
 //! ```text
-//!    net  time  task  handle  entry     what a user calls
+//!    workers  entry  handle             what a user calls
+//!    net  time  task
 //!         context                       which runtime this thread is in
 //!         runtime                       THE loop; owns one of each below
 //!    executor  reactor  timers  pool    four engines that do not know one another
