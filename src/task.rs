@@ -15,7 +15,25 @@
 //!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
 //!
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
-//! thread.
+//! thread; [`spawn_blocking`] has threads for that.
+//!
+//! # How a task ends
+//!
+//! A task ends when its future is ready, when it panics, and when it is cancelled: by
+//! [`abort`](JoinHandle::abort) or by the end of its runtime. What a call does depends on how far the
+//! task is:
+//!
+//! | | was never polled, or waits | is being polled | has ended | has panicked |
+//! | --- | --- | --- | --- | --- |
+//! | `abort` | the future is dropped in place of the next poll | the same, if this poll returns `Pending`; if it returns `Ready`, the output stands | nothing: the output stands | nothing: the panic stands |
+//! | drop of the handle | the task goes on | the task goes on | the output is dropped | the panic is logged |
+//! | await of the handle | waits for the end | waits for the end | gives the output | gives a [`JoinError`] that is the panic |
+//! | drop of the runtime | the future is dropped | cannot be | the output is dropped, unless it comes from [`Handle::spawn`](crate::Handle::spawn): then it stands | the panic is logged, or stands likewise |
+//!
+//! A cancelled task's handle gives a [`JoinError`] that says so. A future is always dropped on the
+//! thread of its runtime and inside it. So is the output of a local [`spawn`]; that of `Handle::spawn`
+//! belongs to the handle and is dropped where that is. A call from another thread is a message to the
+//! loop, and takes effect when the loop reads it, after 128 polls at the latest.
 
 mod abort;
 pub(crate) mod blocking;
