@@ -71,7 +71,9 @@
 //!   for tests a clock that stands still ([`Builder::virtual_clock`]) and tasks that run in another
 //!   order ([`Builder::seed`]);
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
-//!   the feature of that name, which is on by default.
+//!   the feature of that name, which is on by default;
+//! - `main` and `test`: the attributes `#[glassfrog::main]` and `#[glassfrog::test]`, with the feature
+//!   `macros`, which is not.
 //!
 //! What glassfrog is not: a pool that moves tasks between threads ([`Workers`] runs one runtime a thread), an
 //! io_uring runtime (those make fewer syscalls than readiness can), a home
@@ -84,7 +86,7 @@
 //! picture knows those under it and none above it:
 //!
 //! ```text
-//!    workers  entry  handle             what a user calls
+//!    macros  workers  entry  handle     what a user calls
 //!    net  time  task
 //!         context                       which runtime this thread is in
 //!         runtime                       THE loop; owns one of each below
@@ -111,6 +113,9 @@ pub mod time;
 pub mod task;
 mod handle;
 mod entry;
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub mod macros;
 mod workers;
 mod clock;
 mod waiter;
@@ -122,6 +127,10 @@ pub use self::executor::outcome::OnTaskPanic;
 pub use self::handle::Handle;
 pub use self::task::spawn;
 pub use self::workers::Workers;
+
+#[doc(inline)]
+#[cfg(feature = "macros")]
+pub use glassfrog_macros::{main, test};
 
 /// The extension traits of `futures-lite`, all at hand: `read_to_end`, `write_all`, `lines`,
 /// `next`, …

@@ -1,0 +1,116 @@
+//! What stands in the parentheses of a macro.
+
+use crate::tokens::{Error, Tokens, fill};
+use proc_macro::{Literal, Span, TokenStream, TokenTree};
+
+/// The settings of a macro.
+pub(crate) struct Settings {
+    /// The path of glassfrog in the crate of the user.
+    pub(crate) krate: TokenStream,
+    /// The others, as calls of the methods of these names.
+    pub(crate) calls: TokenStream,
+}
+
+impl Settings {
+    /// Reads the settings of the macro of this name.
+    ///
+    /// # Errors
+    ///
+    /// With the first that is wrong.
+    pub(crate) fn parse(settings: TokenStream, of: &str) -> Result<Settings, Error> {
+        let mut tokens = Tokens::new(settings);
+        let mut krate = fill("::glassfrog", &[]);
+        let mut calls = TokenStream::new();
+        let mut seen = Vec::new();
+        while let Some(token) = tokens.next() {
+            let (name, span) = (token.to_string(), token.span());
+            if seen.contains(&name) {
+                return Err(Error::new(span, format!("`{name}` is set twice")));
+            }
+            match name.as_str() {
+                "crate" => krate = path(&mut tokens, span)?,
+                "virtual_clock" | "seed" | "iterations" if of == "main" => {
+                    let message = format!(
+                        "`{name}` is a setting of `#[glassfrog::test]`: instead of \
+                         `#[glassfrog::main]`, use `glassfrog::Builder` and `Runtime::block_on`"
+                    );
+                    return Err(Error::new(span, message));
+                }
+                "virtual_clock" => calls.extend(fill(".virtual_clock()", &[])),
+                "seed" | "iterations" => {
+                    let least = if name == "seed" { 0 } else { 1 };
+                    let number = number(&mut tokens, &token, least)?;
+                    let parts = [("NAME", token.into()), ("NUMBER", number)];
+                    calls.extend(fill(".NAME(NUMBER)", &parts));
+                }
+                _ => {
+                    let settings = match of {
+                        "main" => "`crate = path`",
+                        _ => "`virtual_clock`, `seed = N`, `iterations = N`, `crate = path`",
+                    };
+                    let message = format!(
+                        "`{name}` is no setting of `#[glassfrog::{of}]`, which has: {settings}"
+                    );
+                    return Err(Error::new(span, message));
+                }
+            }
+            if tokens.take(",").is_none()
+                && let Some(token) = tokens.next()
+            {
+                let message =
+                    format!("expected a comma after the setting `{name}`, found `{token}`");
+                return Err(Error::new(token.span(), message));
+            }
+            seen.push(name);
+        }
+        Ok(Settings { krate, calls })
+    }
+}
+
+/// The path after the name of a setting.
+fn path(tokens: &mut Tokens, name: Span) -> Result<TokenStream, Error> {
+    let wrong = |span| Error::new(span, "`crate` takes a path: `crate = my_glassfrog`");
+    tokens.take("=").ok_or_else(|| wrong(name))?;
+    let mut path = TokenStream::from_iter(tokens.take(":"));
+    path.extend(tokens.take(":"));
+    loop {
+        match tokens.next() {
+            Some(word @ TokenTree::Ident(_)) => path.extend([word]),
+            other => return Err(wrong(other.map_or(name, |token| token.span()))),
+        }
+        let Some(colon) = tokens.take(":") else {
+            return Ok(path);
+        };
+        path.extend([colon]);
+        path.extend(tokens.take(":"));
+    }
+}
+
+/// The number after the name of a setting.
+fn number(tokens: &mut Tokens, name: &TokenTree, least: u64) -> Result<TokenStream, Error> {
+    let value = tokens.take("=").and_then(|_| tokens.next());
+    let span = value.as_ref().unwrap_or(name).span();
+    match value.and_then(to_u64) {
+        Some(number) if number >= least => {
+            Ok(TokenTree::from(Literal::u64_unsuffixed(number)).into())
+        }
+        _ => {
+            let most = u64::MAX;
+            let message = format!("`{name}` takes a number from {least} to {most}: `{name} = 100`");
+            Err(Error::new(span, message))
+        }
+    }
+}
+
+/// The number that a literal stands for.
+fn to_u64(token: TokenTree) -> Option<u64> {
+    let TokenTree::Literal(literal) = token else {
+        return None;
+    };
+    let text = literal.to_string().replace('_', "");
+    let text = text.strip_suffix("u64").unwrap_or(&text);
+    let mut prefixes = [("0x", 16), ("0o", 8), ("0b", 2), ("", 10)].into_iter();
+    let (digits, radix) =
+        prefixes.find_map(|(prefix, radix)| Some((text.strip_prefix(prefix)?, radix)))?;
+    u64::from_str_radix(digits, radix).ok()
+}

@@ -1,0 +1,177 @@
+//! Tests that other tests run in a second process, to see how they end and what they print.
+//!
+//! Among the others they all pass. Those that are to fail do so only if they are told to.
+
+use glassfrog::time::advance;
+use glassfrog::{Runtime, spawn};
+use std::cell::RefCell;
+use std::env;
+use std::process::{Command, ExitCode};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The environment variable that tells a fixture that it is run by another test.
+const PART: &str = "GLASSFROG_TEST_PART";
+
+/// How a fixture ended.
+pub(crate) struct End {
+    /// Whether the harness let it pass.
+    pub(crate) passed: bool,
+    /// What the harness printed, with what it had captured.
+    pub(crate) output: String,
+}
+
+/// Runs a fixture in a second process, with a seed in its environment or none.
+pub(crate) fn run(fixture: &str, seed: Option<&str>) -> End {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args([&format!("fixtures::{fixture}"), "--exact", "--show-output"])
+        .env(PART, fixture)
+        .env_remove("GLASSFROG_SEED");
+    if let Some(seed) = seed {
+        command.env("GLASSFROG_SEED", seed);
+    }
+    let process = command.output().unwrap();
+    let output = String::from_utf8(process.stdout).unwrap();
+    assert!(output.contains("running 1 test"), "{fixture}: {output}");
+    End {
+        passed: process.status.success(),
+        output,
+    }
+}
+
+/// Whether this process is there for a fixture.
+fn is_part() -> bool {
+    env::var_os(PART).is_some()
+}
+
+/// Says which order tasks run in, on the runtime of this thread, and how many there have been.
+async fn order() -> String {
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let tasks = [0, 1, 2, 3, 4, 5, 6, 7].map(|number| {
+        let order = Rc::clone(&order);
+        spawn(async move { order.borrow_mut().push(number) })
+    });
+    let first = tasks[0].id();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    format!("ran: {:?}, the first was task {first}\n", order.take())
+}
+
+/// What a fixture that has runs with these seeds is to print of its orders.
+pub(crate) fn orders(seeds: &[u64]) -> String {
+    let runtime = |seed| Runtime::builder().seed(seed).build().unwrap();
+    let orders = seeds.iter().map(|seed| runtime(*seed).block_on(order()));
+    orders.collect()
+}
+
+/// The same for a run without a seed.
+pub(crate) fn unshuffled() -> String {
+    glassfrog::block_on(order())
+}
+
+/// The lines of an output that tell of orders.
+pub(crate) fn printed(output: &str) -> String {
+    let lines = output.split_inclusive('\n');
+    lines.filter(|line| line.starts_with("ran: ")).collect()
+}
+
+/// Counts the runs of a fixture that is to fail in one of them.
+fn is_run(number: u64, runs: &AtomicU64) -> bool {
+    is_part() && runs.fetch_add(1, Ordering::Relaxed) + 1 == number
+}
+
+#[glassfrog::test]
+async fn no_settings() {
+    print!("{}", order().await);
+}
+
+#[glassfrog::test(seed = 5)]
+async fn a_seed() {
+    print!("{}", order().await);
+}
+
+#[glassfrog::test(iterations = 3)]
+async fn iterations() {
+    print!("{}", order().await);
+}
+
+#[glassfrog::test(iterations = 0b11, virtual_clock, seed = 5_u64)]
+async fn all_settings() {
+    print!("{}", order().await);
+    // Fails where the clock is real.
+    advance(Duration::ZERO).await;
+}
+
+#[glassfrog::test(seed = 0xffff_ffff_ffff_ffff, iterations = 2)]
+async fn the_last_seed() {
+    print!("{}", order().await);
+}
+
+#[glassfrog::test(seed = 5, iterations = 100)]
+async fn panics() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    print!("{}", order().await);
+    if is_run(18, &RUNS) {
+        println!("line {}", line!() + 1);
+        panic!("words of its own");
+    }
+}
+
+#[glassfrog::test(virtual_clock, iterations = 100)]
+async fn returns_an_error() -> Result<(), String> {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    print!("{}", order().await);
+    if is_run(18, &RUNS) {
+        return Err(String::from("words of its own"));
+    }
+    Ok(())
+}
+
+#[glassfrog::test(iterations = 100)]
+async fn returns_a_code() -> ExitCode {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    print!("{}", order().await);
+    ExitCode::from(if is_run(18, &RUNS) { 7 } else { 0 })
+}
+
+#[glassfrog::test(iterations = 100)]
+async fn fails_in_some_orders() {
+    let order = order().await;
+    print!("{order}");
+    assert!(!(is_part() && order.starts_with("ran: [5")));
+}
+
+#[glassfrog::test]
+async fn fails_without_seeds() {
+    assert!(!is_part(), "words of its own");
+}
+
+#[glassfrog::test(iterations = 100)]
+#[should_panic(expected = "words of its own")]
+async fn should_panic() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    print!("{}", order().await);
+    assert!(is_part() && !is_run(3, &RUNS), "words of its own");
+}
+
+#[should_panic(expected = "words of its own")]
+#[glassfrog::test(iterations = 3)]
+async fn should_panic_and_does_not() {
+    print!("{}", order().await);
+    assert!(is_part(), "words of its own");
+}
+
+#[cfg(any())]
+#[glassfrog::test]
+async fn not_for_any_platform() {
+    compile_error!("this is not compiled");
+}
+
+#[glassfrog::test]
+#[cfg(any())]
+async fn not_for_any_platform_either() {
+    compile_error!("this is not compiled");
+}

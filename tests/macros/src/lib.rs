@@ -1,0 +1,7 @@
+//! The tests of `#[glassfrog::main]` and `#[glassfrog::test]`.
+#![cfg(test)]
+
+mod fixtures;
+mod functions;
+mod mistakes;
+mod runs;

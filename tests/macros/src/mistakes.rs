@@ -1,0 +1,334 @@
+//! Wrong use: one error, which stands where the mistake does and says what to do.
+//!
+//! The compiler that is to complain is started here. What it sees of glassfrog is the package with
+//! the macros; nothing else is needed to be wrong.
+
+use std::env::{self, consts};
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+/// Where the macros are, compiled for these tests.
+static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = env::current_exe().unwrap().with_extension("macros");
+    fs::create_dir_all(&directory).unwrap();
+    let library = format!("{}glassfrog{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
+    let library = directory.join(library);
+    let status = rustc()
+        .args(["--crate-name", "glassfrog", "--crate-type", "proc-macro"])
+        .args(["--extern", "proc_macro", "-o"])
+        .arg(&library)
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../macros/src/lib.rs"
+        ))
+        .status();
+    assert!(status.unwrap().success());
+    library
+});
+
+/// The compiler.
+fn rustc() -> Command {
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")));
+    rustc.args(["--edition", "2024"]);
+    rustc
+}
+
+/// What the compiler says about a program that is to be wrong: each message in a line, after the line
+/// and the column.
+fn errors(program: &str) -> Vec<String> {
+    let mut glassfrog = OsString::from("glassfrog=");
+    glassfrog.push(&*MACROS);
+    let mut rustc = rustc();
+    rustc.args(["--error-format", "short", "--emit", "metadata", "--extern"]);
+    rustc.arg(glassfrog);
+    if program.contains("glassfrog::test") {
+        rustc.arg("--test");
+    }
+    let mut process = rustc
+        .arg("-")
+        .current_dir(MACROS.parent().unwrap())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    stdin.write_all(program.as_bytes()).unwrap();
+    drop(stdin);
+    let output = process.wait_with_output().unwrap();
+    assert!(!output.status.success(), "this is not wrong: {program}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines = text.lines().filter(|line| {
+        let is_error = line.contains("error: ") || line.contains("error[");
+        is_error && !line.starts_with("error: aborting due to ")
+    });
+    let errors = lines.map(|line| line.trim_start_matches("<anon>:"));
+    errors.map(String::from).collect()
+}
+
+/// Asserts that a line in which `^` stands before a mistake is an error there, with this message.
+#[track_caller]
+fn assert_wrong(line: &str, message: &str) {
+    let column = line.find('^').unwrap() + 1;
+    let program = line.replace('^', "");
+    let error = format!("1:{column}: error: {message}");
+    assert_eq!(errors(&program), [error], "{program}");
+}
+
+#[test]
+fn what_cannot_be_run_is_one_error() {
+    let functions = [
+        (
+            "^fn main() { async {}.await }",
+            "runs only `async` functions: put `async` before this `fn`",
+        ),
+        (
+            "pub(crate) ^fn main() -> u32 { 7 }",
+            "runs only `async` functions: put `async` before this `fn`",
+        ),
+        ("^const fn main() {}", "runs no `const` functions"),
+        ("^const async fn main() {}", "runs no `const` functions"),
+        ("async ^unsafe fn main() {}", "runs no `unsafe` functions"),
+        (
+            r#"pub async ^extern "C" fn main() {}"#,
+            "runs no `extern` functions",
+        ),
+        (
+            "async fn main^(number: u32) -> u32 { number }",
+            "runs only functions without arguments",
+        ),
+        (
+            "async fn main^<'a, T>() -> &'a T where T: 'a { loop {} }",
+            "runs only functions without generic parameters",
+        ),
+    ];
+    for called in ["main", "test"] {
+        for (function, runs) in functions {
+            let line = format!("/** It. */ #[glassfrog::{called}] {function}");
+            assert_wrong(&line, &format!("`#[glassfrog::{called}]` {runs}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_function_that_cannot_be_run_is_told_too() {
+    for called in ["main", "test"] {
+        let function = "fn main() { let _: u32 = async { \"seven\" }.await; }";
+        let errors = errors(&format!("#[glassfrog::{called}] {function}"));
+        assert_eq!(errors.len(), 2, "{errors:?}");
+    }
+}
+
+#[test]
+fn what_is_no_function_is_one_error() {
+    let items = [
+        "struct It;",
+        "pub(crate) enum It { That }",
+        "mod it { pub async fn it() {} }",
+        "const fn_: u32 = 7;",
+        "unsafe trait It { async fn it(); }",
+        r#"unsafe extern "C" { fn it(); }"#,
+        "static IT: fn() = main;",
+    ];
+    for called in ["main", "test"] {
+        for item in items {
+            let line = format!("#[cfg(all())] ^#[glassfrog::{called}] {item} fn main() {{}}");
+            let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+            assert_wrong(&line, &message);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_function_is_there_nevertheless() {
+    for called in ["main", "test"] {
+        let line = format!("^#[glassfrog::{called}] struct It; use It as That; fn main() {{}}");
+        let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+        assert_wrong(&line, &message);
+    }
+}
+
+#[test]
+fn a_function_without_a_body_is_none() {
+    for called in ["main", "test"] {
+        let line = format!("trait It {{ #[glassfrog::{called}] async fn it(); }} fn main() {{}}");
+        let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+        assert_wrong(&line.replace('#', "^#"), &message);
+    }
+}
+
+#[test]
+fn a_setting_that_there_is_not_is_one_error_that_tells_what_there_is() {
+    for (name, settings) in [
+        ("sed", "^sed = 7"),
+        ("flavor", r#"seed = 7, ^flavor = "current_thread""#),
+        (r#""seed""#, r#"^"seed" = 7"#),
+        ("Seed", "^Seed(7)"),
+        (",", "^,"),
+        (",", "seed = 7,^, virtual_clock"),
+        ("-", "^-seed"),
+        ("(seed = 7)", "^(seed = 7)"),
+    ] {
+        let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
+        let message = format!(
+            "`{name}` is no setting of `#[glassfrog::test]`, which has: `virtual_clock`, `seed = \
+             N`, `iterations = N`, `crate = path`"
+        );
+        assert_wrong(&line, &message);
+    }
+    for (name, settings) in [
+        ("flavor", r#"^flavor = "current_thread""#),
+        ("glassfrog", "crate = glassfrog, ^glassfrog"),
+    ] {
+        let line = format!("#[glassfrog::main({settings})] async fn main() {{}}");
+        let message =
+            format!("`{name}` is no setting of `#[glassfrog::main]`, which has: `crate = path`");
+        assert_wrong(&line, &message);
+    }
+}
+
+#[test]
+fn a_setting_that_only_test_has_is_one_error_under_main() {
+    for (name, settings) in [
+        ("virtual_clock", "^virtual_clock"),
+        ("seed", r#"^seed = "seven""#),
+        ("iterations", "crate = glassfrog, ^iterations = 7"),
+    ] {
+        let line = format!("#[glassfrog::main({settings})] async fn main() {{}}");
+        let message = format!(
+            "`{name}` is a setting of `#[glassfrog::test]`: instead of `#[glassfrog::main]`, use \
+             `glassfrog::Builder` and `Runtime::block_on`"
+        );
+        assert_wrong(&line, &message);
+    }
+}
+
+#[test]
+fn a_setting_that_stands_there_twice_is_one_error() {
+    for (name, settings) in [
+        ("seed", "seed = 7, virtual_clock, ^seed = 7"),
+        ("iterations", "iterations = 7, ^iterations = 8"),
+        ("virtual_clock", "virtual_clock, ^virtual_clock,"),
+        ("crate", "crate = glassfrog, ^crate = glassfrog"),
+    ] {
+        let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
+        assert_wrong(&line, &format!("`{name}` is set twice"));
+    }
+}
+
+#[test]
+fn a_number_that_is_none_is_one_error() {
+    for (name, least, settings) in [
+        ("seed", 0, r#"seed = ^"7""#),
+        ("seed", 0, "seed = ^-7"),
+        ("seed", 0, "seed = ^7.0"),
+        ("seed", 0, "seed = ^7u32"),
+        ("seed", 0, "seed = ^18446744073709551616"),
+        ("seed", 0, "seed = ^0x1_0000_0000_0000_0000"),
+        ("seed", 0, "seed = ^SEED"),
+        ("seed", 0, "seed = ^_7"),
+        ("seed", 0, "seed = ^{ 7 }"),
+        ("seed", 0, "^seed"),
+        ("seed", 0, "^seed ="),
+        ("seed", 0, "^seed(7)"),
+        ("seed", 0, "^seed, iterations = 7"),
+        ("iterations", 1, "iterations = ^0"),
+        ("iterations", 1, "iterations = ^0b0_0u64"),
+        ("iterations", 1, "virtual_clock, ^iterations"),
+    ] {
+        let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
+        let most = u64::MAX;
+        let message = format!("`{name}` takes a number from {least} to {most}: `{name} = 100`");
+        assert_wrong(&line, &message);
+    }
+}
+
+#[test]
+fn a_path_that_is_none_is_one_error() {
+    for settings in [
+        r#"crate = ^"glassfrog""#,
+        "crate = ^7",
+        "crate = crate::^{glassfrog}",
+        "^crate",
+        "^crate = ",
+        "^crate = glassfrog::",
+        "^crate::glassfrog",
+        "^crate(glassfrog)",
+    ] {
+        for called in ["main", "test"] {
+            let line = format!("#[glassfrog::{called}({settings})] async fn main() {{}}");
+            assert_wrong(&line, "`crate` takes a path: `crate = my_glassfrog`");
+        }
+    }
+}
+
+#[test]
+fn a_missing_comma_is_one_error() {
+    for (name, found, settings) in [
+        ("seed", "iterations", "seed = 7 ^iterations = 7"),
+        ("virtual_clock", "seed", "virtual_clock ^seed = 7"),
+        ("virtual_clock", "=", "virtual_clock ^= true"),
+        ("crate", "seed", "crate = ::glassfrog ^seed = 7"),
+    ] {
+        let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
+        let message = format!("expected a comma after the setting `{name}`, found `{found}`");
+        assert_wrong(&line, &message);
+    }
+}
+
+/// As much of glassfrog as the expansions need to be right.
+const FROG: &str = "
+    mod frog {
+        pub fn block_on<F: Future>(_: F) -> F::Output { loop {} }
+        pub mod macros {
+            pub struct Test;
+            impl Test {
+                pub fn new() -> Test { Test }
+                pub fn run<F: Future>(self, _: fn() -> F) -> std::process::ExitCode { loop {} }
+            }
+        }
+    }";
+
+/// Asserts that a line in which `^` stands before a mistake is one error there, in a program that has
+/// as much of glassfrog.
+#[track_caller]
+fn assert_wrong_for_the_compiler(line: &str) {
+    let program = line.replace('^', "") + FROG;
+    let errors = errors(&program);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let place = format!("1:{}: error[", line.find('^').unwrap() + 1);
+    assert!(errors[0].starts_with(&place), "{errors:?}");
+}
+
+#[test]
+fn what_is_wrong_in_a_function_is_one_error_where_it_stands() {
+    for called in ["main", "test"] {
+        for function in [
+            "async fn main() { let _: u32 = ^\"seven\"; }",
+            "async fn main() -> ^Nothing { loop {} }",
+            "async fn main() -> Result<(), String> { Ok(^7) }",
+            "async fn main() { ^missing(); }",
+        ] {
+            let attribute = format!("#[glassfrog::{called}(crate = frog)]");
+            assert_wrong_for_the_compiler(&format!("{attribute} {function}"));
+        }
+    }
+}
+
+#[test]
+fn a_function_is_as_visible_as_it_says() {
+    for visibility in ["", "pub(self)", "pub(in crate::it)"] {
+        let function =
+            format!("#[glassfrog::main(crate = crate::frog)] {visibility} async fn it() {{}}");
+        let line = format!("mod it {{ {function} }} fn main() {{ it::^it() }}");
+        assert_wrong_for_the_compiler(&line);
+    }
+}
+
+#[test]
+fn a_wrong_path_is_one_error_where_it_stands() {
+    assert_wrong_for_the_compiler("#[glassfrog::main(crate = ^toad)] async fn main() {}");
+}

@@ -1,0 +1,161 @@
+//! The runs of a test: how many there are, on which runtimes, and what is told of one that fails.
+
+use crate::fixtures::{End, orders, printed, run, unshuffled};
+use glassfrog::time::{advance, now, sleep};
+use std::time::Duration;
+
+/// Asserts that a fixture ended like this, after runs that printed these orders.
+#[track_caller]
+fn assert_ended(end: &End, passed: bool, orders: String) {
+    let End { output, .. } = end;
+    assert_eq!(end.passed, passed, "{output}");
+    assert_eq!(printed(output), orders, "{output}");
+}
+
+/// What is told of a failed run.
+fn told(seed: u64, run: &str, setting: &str) -> String {
+    format!(
+        "this test failed with seed {seed} ({run}): repeat it with #[glassfrog::test({setting})], \
+         or with GLASSFROG_SEED={seed} in the environment\n"
+    )
+}
+
+#[test]
+fn the_seeds_of_these_tests_make_a_difference() {
+    for seed in [4, 5, 6, u64::MAX] {
+        assert_ne!(orders(&[seed]), orders(&[seed.wrapping_add(1)]));
+        assert_ne!(orders(&[seed]), unshuffled());
+    }
+}
+
+#[test]
+fn without_seed_and_iterations_there_is_one_run_that_is_not_shuffled() {
+    assert_ended(&run("no_settings", None), true, unshuffled());
+}
+
+#[test]
+fn a_seed_alone_is_that_of_the_only_run() {
+    assert_ended(&run("a_seed", None), true, orders(&[5]));
+}
+
+#[test]
+fn iterations_alone_have_the_seeds_from_0_on() {
+    assert_ended(&run("iterations", None), true, orders(&[0, 1, 2]));
+}
+
+#[test]
+fn iterations_with_a_seed_have_the_seeds_from_there_on() {
+    assert_ended(&run("all_settings", None), true, orders(&[5, 6, 7]));
+}
+
+#[test]
+fn after_the_last_seed_comes_the_first() {
+    assert_ended(&run("the_last_seed", None), true, orders(&[u64::MAX, 0]));
+}
+
+#[test]
+fn a_panic_ends_the_test_and_its_seed_is_told_after_it() {
+    let end = run("panics", None);
+    assert_ended(&end, false, orders(&Vec::from_iter(5..23)));
+    let (_, line) = end.output.split_once("\nline ").unwrap();
+    let (line, after) = line.split_once('\n').unwrap();
+    let (location, after) = after.split_once("words of its own\n").unwrap();
+    assert!(
+        location.contains(&format!("fixtures.rs:{line}:")),
+        "{location}"
+    );
+    assert!(
+        after.contains(&told(22, "run 18 of 100", "seed = 22")),
+        "{after}"
+    );
+}
+
+#[test]
+fn an_error_ends_the_test_and_its_seed_is_told_after_it() {
+    let end = run("returns_an_error", None);
+    assert_ended(&end, false, orders(&Vec::from_iter(0..18)));
+    let told = told(17, "run 18 of 100", "virtual_clock, seed = 17");
+    let both = format!("Error: \"words of its own\"\n{told}");
+    assert!(end.output.contains(&both), "{}", end.output);
+}
+
+#[test]
+fn a_code_that_is_not_that_of_success_ends_the_test_and_its_seed_is_told() {
+    let end = run("returns_a_code", None);
+    assert_ended(&end, false, orders(&Vec::from_iter(0..18)));
+    let told = told(17, "run 18 of 100", "seed = 17");
+    assert!(end.output.contains(&told), "{}", end.output);
+}
+
+#[test]
+fn a_failure_without_seeds_tells_of_none() {
+    let end = run("fails_without_seeds", Some("5"));
+    assert!(!end.passed && end.output.contains("words of its own"));
+    assert!(!end.output.contains("this test failed"), "{}", end.output);
+}
+
+#[test]
+fn should_panic_passes_with_the_first_run_that_panics() {
+    assert_ended(&run("should_panic", None), true, orders(&[0, 1, 2]));
+}
+
+#[test]
+fn should_panic_fails_if_no_run_panics() {
+    let end = run("should_panic_and_does_not", None);
+    assert_ended(&end, false, orders(&[0, 1, 2]));
+}
+
+#[test]
+fn a_seed_in_the_environment_is_that_of_the_only_run() {
+    for fixture in ["a_seed", "iterations", "all_settings"] {
+        assert_ended(&run(fixture, Some("17")), true, orders(&[17]));
+    }
+}
+
+#[test]
+fn a_seed_in_the_environment_is_nothing_to_a_test_without_seeds() {
+    for seed in ["17", "none"] {
+        assert_ended(&run("no_settings", Some(seed)), true, unshuffled());
+    }
+}
+
+#[test]
+fn what_is_told_of_a_seed_repeats_the_run() {
+    let end = run("fails_in_some_orders", None);
+    let (_, seed) = end.output.split_once("failed with seed ").unwrap();
+    let (seed, _) = seed.split_once(' ').unwrap();
+    let number: u64 = seed.parse().unwrap();
+    assert_ended(&end, false, orders(&Vec::from_iter(0..=number)));
+    let again = run("fails_in_some_orders", Some(seed));
+    assert_ended(&again, false, orders(&[number]));
+    let told = told(number, "run 1 of 1", &format!("seed = {number}"));
+    assert!(again.output.contains(&told), "{}", again.output);
+}
+
+#[test]
+fn a_seed_in_the_environment_that_is_no_number_is_a_panic_that_says_so() {
+    for seed in ["none", "", "-1", "18446744073709551616"] {
+        let end = run("iterations", Some(seed));
+        assert_ended(&end, false, String::new());
+        let words =
+            "GLASSFROG_SEED in the environment is no number from 0 to 18446744073709551615: ";
+        let words = format!("{words}{seed}\n");
+        assert!(end.output.contains(&words), "{}", end.output);
+    }
+}
+
+#[glassfrog::test(virtual_clock)]
+async fn with_a_virtual_clock_a_year_takes_no_time() {
+    // Fails at once where the clock is real.
+    advance(Duration::ZERO).await;
+    let before = now();
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    sleep(year).await;
+    assert_eq!(now() - before, year);
+}
+
+#[glassfrog::test]
+#[should_panic(expected = "only a virtual clock can be moved")]
+async fn without_the_setting_the_clock_is_real() {
+    advance(Duration::ZERO).await;
+}
