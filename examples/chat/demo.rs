@@ -1,0 +1,157 @@
+//! The clients that talk among themselves when `chat` is given no address.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use glassfrog::io::BufReader;
+use glassfrog::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+use glassfrog::prelude::*;
+use glassfrog::task::try_scope;
+use glassfrog::time::{interval, timeout};
+
+/// How many clients talk.
+const TALKERS: usize = 8;
+
+/// How often each says something: not as often as the server listens, so that nothing piles up.
+const RHYTHM: Duration = Duration::from_millis(25);
+
+/// How many characters that has: many, so that the queue of the slow client is full soon.
+const LENGTH: usize = 1000;
+
+/// The longest line that is read from the server.
+const MAX_LINE: u64 = 2000;
+
+/// How long all of it may take, so that a mistake in the server cannot hang whoever runs it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Talks until a client that does not listen is removed, and checks that the others missed nothing.
+pub(crate) async fn run() -> io::Result<()> {
+    timeout(TIMEOUT, talk_among_us()).await?
+}
+
+/// The talk, without a limit of time.
+async fn talk_among_us() -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    println!("listening on {address}");
+    glassfrog::spawn(super::serve(listener));
+
+    // All come before the first one talks, so that each hears everything.
+    let mut slow = Client::join(address, "slow").await?;
+    let mut talkers = Vec::new();
+    for number in 0..TALKERS {
+        talkers.push(Client::join(address, &format!("talker-{number}")).await?);
+    }
+
+    // The children borrow their clients, and the first error of one ends them all.
+    let slow_is_gone = Cell::new(false);
+    let heard: Vec<usize> = try_scope(async |scope| {
+        let talks = talkers.iter_mut().map(|it| it.talk(&slow_is_gone));
+        let talks: Vec<_> = talks.map(|talk| scope.spawn(talk)).collect();
+        let mut heard = Vec::new();
+        for talk in talks {
+            heard.push(talk.await);
+        }
+        io::Result::Ok(heard)
+    })
+    .await?;
+    println!("lines that each talker has heard, without a gap: {heard:?}");
+
+    // What had been sent to it is still to be read, and then comes the end, orderly or not.
+    let mut before = 0;
+    while let Ok(Some(_)) = slow.hear().await {
+        before += 1;
+    }
+    println!("lines that the slow one was sent before it was removed: {before}");
+    Ok(())
+}
+
+/// Somebody in the chat.
+struct Client {
+    /// What it hears.
+    reader: BufReader<OwnedReadHalf>,
+    /// Where it talks.
+    writer: OwnedWriteHalf,
+}
+
+impl Client {
+    /// Joins the chat, and waits until the others can be heard.
+    async fn join(address: SocketAddr, name: &str) -> io::Result<Client> {
+        let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
+        writer.write_all(format!("{name}\n").as_bytes()).await?;
+        let reader = BufReader::new(reader);
+        let mut client = Client { reader, writer };
+        let welcome = format!("* {name} has come");
+        while let Some(line) = client.hear().await? {
+            if line.starts_with(&welcome) {
+                return Ok(client);
+            }
+        }
+        Err(io::Error::other(format!("{name} was not let in")))
+    }
+
+    /// Hears one line. `None` at the end.
+    async fn hear(&mut self) -> io::Result<Option<String>> {
+        hear(&mut self.reader).await
+    }
+
+    /// Talks until the slow one is gone, and listens until all others have said goodbye. Returns how
+    /// many lines it has heard.
+    async fn talk(&mut self, slow_is_gone: &Cell<bool>) -> io::Result<usize> {
+        let Client { reader, writer } = self;
+        let speak = async {
+            let words = "bla ".repeat(LENGTH / 4);
+            let mut rhythm = interval(RHYTHM);
+            let mut number = 0;
+            while !slow_is_gone.get() {
+                rhythm.tick().await;
+                let line = format!("{number} {words}\n");
+                writer.write_all(line.as_bytes()).await?;
+                number += 1;
+            }
+            writer.write_all(b"goodbye\n").await
+        };
+        let listen = async {
+            let mut next_of = BTreeMap::new();
+            let mut goodbyes = 0;
+            while goodbyes < TALKERS - 1 {
+                let line = hear(reader).await?;
+                let line = line.ok_or_else(|| io::Error::other("a talker was removed"))?;
+                match line.split_once(": ") {
+                    Some((_, "goodbye")) => goodbyes += 1,
+                    Some((name, words)) => {
+                        let number: Option<usize> =
+                            words.split(' ').next().and_then(|it| it.parse().ok());
+                        let next = next_of.entry(name.to_string()).or_default();
+                        if number != Some(*next) {
+                            let gap = format!("{name} said {number:?} instead of {next}");
+                            return Err(io::Error::other(gap));
+                        }
+                        *next += 1;
+                    }
+                    None => {
+                        if line == "* slow does not keep up, and was removed" {
+                            slow_is_gone.set(true);
+                        }
+                    }
+                }
+            }
+            Ok(next_of.values().sum())
+        };
+        let ((), heard) = futures::try_join!(speak, listen)?;
+        Ok(heard)
+    }
+}
+
+/// Reads one line, without its end. `None` at the end.
+async fn hear(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    reader.take(MAX_LINE).read_line(&mut line).await?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(line.trim_end().to_string()))
+}
