@@ -3,6 +3,7 @@
 use crate::context;
 use crate::executor::outcome::OnTaskPanic;
 use crate::handle::Handle;
+use crate::runtime::stall::OnDeadlock;
 use crate::runtime::{Core, Settings};
 use std::fmt;
 use std::io;
@@ -123,7 +124,8 @@ impl Runtime {
     /// # Panics
     ///
     /// If this thread is inside a runtime already, and with the panic of the future; the runtime
-    /// can be used again after that.
+    /// can be used again after that. With the panic of a task if that is to
+    /// [end the runtime](Builder::on_task_panic), and from then on always.
     ///
     /// # Examples
     ///
@@ -240,10 +242,12 @@ impl Builder {
     /// test that sleeps for a year takes a millisecond, and takes it in the same order each time.
     /// [`time::advance`](crate::time::advance) moves it by hand.
     ///
-    /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs. What
+    /// A [blocking job](crate::task::spawn_blocking), and the look-up of a name is one, holds the clock
+    /// while it waits or runs. What
     /// happens within this process over loopback comes in order. Nothing else holds it: who waits
     /// for another process, or for a thread that is no blocking job, sees deadlines pass before the
-    /// answer, and needs the real clock.
+    /// answer, and needs the real clock. And a blocking job that waits for a deadline of this runtime
+    /// waits for ever, since it holds what it waits for.
     ///
     /// # Examples
     ///
@@ -304,7 +308,7 @@ impl Builder {
     }
 
     /// Limits how many threads [blocking jobs](crate::task::spawn_blocking) may have; 512 if nothing
-    /// is said.
+    /// is said. Look-ups of names have up to 32 more of their own.
     ///
     /// # Panics
     ///
@@ -349,12 +353,113 @@ impl Builder {
         self
     }
 
+    /// Logs a warning about each poll that takes longer than this: what it was, where it was spawned,
+    /// and how long it took. In debug builds this is on without being asked for, with 100 ms;
+    /// [`Duration::MAX`] turns it off.
+    ///
+    /// Meanwhile nobody else on this thread runs. What blocks belongs into
+    /// [`spawn_blocking`](crate::task::spawn_blocking).
+    ///
+    /// # Costs
+    ///
+    /// Two readings of the clock a poll, about 50 ns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Builder::new().watchdog(Duration::from_millis(10)).build()?;
+    /// runtime.block_on(async {
+    ///     // What no task should do.
+    ///     std::thread::sleep(Duration::from_millis(20));
+    ///     glassfrog::task::yield_now().await;
+    ///     assert_eq!(glassfrog::Handle::current().metrics().slow_polls, 1);
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Builder {
+        self.settings.watchdog = Some(limit);
+        self
+    }
+
+    /// Has a thread of its own log a warning about a poll that takes longer than this *while* it does,
+    /// so that also one that never ends is heard of.
+    ///
+    /// # Costs
+    ///
+    /// A thread, which wakes up four times in that time; and for each poll two readings of the clock,
+    /// a lock, and a copy of the task's name, about 100 ns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = glassfrog::Builder::new().watchdog_thread(Duration::from_secs(1));
+    /// let runtime = builder.build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog_thread(mut self, limit: Duration) -> Builder {
+        self.settings.watchdog_thread = Some(limit);
+        self
+    }
+
+    /// Chooses what happens when it is certain that no task will ever be woken;
+    /// [`OnDeadlock::Log`] if nothing is said.
+    ///
+    /// It is certain if nobody waits for a deadline or a socket, no blocking job waits or runs, there
+    /// is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle), and nobody holds the waker of
+    /// a task but the runtime itself; and if no socket and no sleep of the runtime was ever waited for
+    /// elsewhere. Nobody can then wake anything. Where a waker is held, by a channel for example, it is not certain: its
+    /// sender may be on another thread. See [`stall_report`](Builder::stall_report) for that.
+    ///
+    /// (A [`JoinHandle`](crate::task::JoinHandle) on another thread does not count. All it could still
+    /// do is to abort its task.)
+    ///
+    /// # Examples
+    ///
+    /// ```should_panic
+    /// use glassfrog::OnDeadlock;
+    ///
+    /// let builder = glassfrog::Builder::new().on_deadlock(OnDeadlock::Panic);
+    /// let runtime = builder.build()?;
+    /// // Panics, and says that nobody holds the waker of `main`.
+    /// runtime.block_on(std::future::pending::<()>());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_deadlock(mut self, policy: OnDeadlock) -> Builder {
+        self.settings.on_deadlock = policy;
+        self
+    }
+
+    /// Logs a warning, with the dump, when for so long nobody has run who could only be woken from
+    /// outside the runtime: by another thread, or by a task of this runtime that waits itself. It is
+    /// told once, until somebody runs again.
+    ///
+    /// Where this is normal, as in a runtime that works for other threads, leave it out.
+    /// `#[glassfrog::test]` sets five seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = glassfrog::Builder::new().stall_report(Duration::from_secs(5));
+    /// let runtime = builder.build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn stall_report(mut self, after: Duration) -> Builder {
+        self.settings.stall_report = Some(after);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptors or memory left for the event queue. On Linux a
-    /// runtime takes three descriptors.
+    /// If the operating system has no descriptors or memory left for the event queue, or no thread
+    /// for the watchdog. On Linux a runtime takes three descriptors.
     ///
     /// # Examples
     ///

@@ -21,19 +21,24 @@
 pub(crate) mod flag;
 pub(crate) mod inbox;
 pub(crate) mod local;
+pub(crate) mod look;
 pub(crate) mod outcome;
+pub(crate) mod pulse;
 mod shuffle;
 pub(crate) mod task;
 
 use self::flag::QueuedFlag;
 use self::inbox::Inbox;
 use self::local::Entered;
+use self::look::Child;
 use self::outcome::{Id, JoinError, OnTaskPanic, Payload};
+use self::pulse::{Polling, Pulse, Tally, one_more};
 use self::shuffle::Shuffle;
 use self::task::{Run, TaskWaker};
+use crate::clock::{Stamp, Stopwatch};
 use crate::slab::{Key, Slab};
-use crate::waiter::{Tag, Waiter, panic_message, shielded, wake_all};
-use futures_task::waker_ref;
+use crate::waiter::{Tag, Waiter, muffled, panic_message, shielded, trace, wake_all};
+use futures_task::{ArcWake, waker_ref};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -43,6 +48,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// How many idle wakers are kept for the tasks to come.
 ///
@@ -53,6 +59,16 @@ const SPARE_WAKERS: usize = 128;
 /// The inbox of an executor.
 pub(crate) type Remote = Inbox<Message>;
 
+/// Wakes the loop if it is parked, without a message: there is something to be looked at anew.
+impl ArcWake for Remote {
+    fn wake_by_ref(this: &Arc<Self>) {
+        this.nudge();
+    }
+}
+
+/// A way into it that is counted.
+pub(crate) type Outsider = inbox::Outsider<Message>;
+
 /// Builds a task on the thread of its runtime, where it will have this key.
 type MakeTask = Box<dyn FnOnce(Key) -> Pin<Box<dyn Run>> + Send>;
 
@@ -61,8 +77,9 @@ pub(crate) trait Placed: Send + Sync {
     /// Its key; `None` before it has one.
     fn key(&self) -> Option<Key>;
 
-    /// Cancels it here and now, if it is no task but a blocking job that waits for a thread.
-    fn cancel_job(&self);
+    /// Cancels it here and now if it is no task but a blocking job, and that waits for a thread. Says
+    /// whether it is one.
+    fn cancel_job(&self) -> bool;
 }
 
 /// What other threads have to say to an executor.
@@ -82,6 +99,8 @@ pub(crate) enum Message {
         /// Who it is.
         origin: Origin,
     },
+    /// Somebody wants to look at what only this thread sees.
+    Look(Box<dyn FnOnce() + Send>),
 }
 
 /// Who a task is to those who look at it.
@@ -106,6 +125,10 @@ struct Task {
     id: Id,
     /// Who spawned it.
     location: &'static Location<'static>,
+    /// When it was spawned.
+    spawned: Stamp,
+    /// When it was polled last: in the turn that began then.
+    polled: Stamp,
     /// How many times it was polled.
     polls: u32,
     /// Whether `run` holds an outcome.
@@ -118,6 +141,12 @@ struct Task {
     named: bool,
 }
 
+/// A poll whose time is taken.
+pub(crate) struct Watched {
+    /// Who is polled.
+    polling: Polling,
+}
+
 /// Tasks and run queue of one runtime.
 pub(crate) struct Executor {
     /// All tasks that run or whose outcome waits for its handle.
@@ -127,16 +156,31 @@ pub(crate) struct Executor {
     ready: RefCell<VecDeque<Key>>,
     /// Who is next in the run queue, where that is not whoever has been ready the longest.
     shuffle: Option<Shuffle>,
-    /// The names of those tasks that have one.
-    names: RefCell<HashMap<Id, Box<str>>>,
+    /// The names of those tasks that have one, by the low halves of their numbers.
+    names: RefCell<HashMap<u32, Box<str>>>,
     /// What the panic of a task does.
     on_panic: OnTaskPanic,
+    /// How long a poll may take without being told of, if that is watched.
+    watchdog: Option<Duration>,
+    /// Whether somebody wants to hear of each poll: the watchdog, its thread, or the log. Looked at
+    /// once a turn.
+    is_observed: Cell<bool>,
     /// The inbox, by which wakers and handles know whose they are.
     remote: Arc<Remote>,
     /// The waker of the root future, which has its place in the run queue under `Key::NONE`.
     root: Arc<TaskWaker>,
     /// How many times the root futures were polled.
     root_polls: Cell<u32>,
+    /// When one was polled last.
+    root_polled: Cell<Stamp>,
+    /// When this turn of the loop began.
+    turn: Cell<Stamp>,
+    /// What other threads see of who is being polled.
+    pulse: Arc<Pulse>,
+    /// What is counted.
+    tally: Tally,
+    /// The children of scopes, which live in the futures of their parents, by their numbers.
+    children: RefCell<HashMap<u32, Child>>,
     /// Wakers that nobody else holds, for the tasks to come.
     spare: RefCell<Vec<Arc<TaskWaker>>>,
     /// Set at the beginning of the shutdown: no task is taken any more.
@@ -156,7 +200,13 @@ pub(crate) enum Next {
 impl Executor {
     /// An executor without tasks, which other threads reach through `remote`. With a seed, the
     /// order in which ready tasks run is shuffled.
-    pub(crate) fn new(remote: Arc<Remote>, seed: Option<u64>, on_panic: OnTaskPanic) -> Executor {
+    pub(crate) fn new(
+        remote: Arc<Remote>,
+        pulse: Arc<Pulse>,
+        seed: Option<u64>,
+        on_panic: OnTaskPanic,
+        watchdog: Option<Duration>,
+    ) -> Executor {
         Executor {
             tasks: RefCell::new(Slab::new()),
             root: Arc::new(TaskWaker {
@@ -165,11 +215,18 @@ impl Executor {
                 queued: QueuedFlag::default(),
             }),
             root_polls: Cell::new(0),
+            root_polled: Cell::default(),
+            turn: Cell::default(),
+            tally: Tally::default(),
+            children: RefCell::default(),
             ready: RefCell::new(VecDeque::new()),
             shuffle: seed.map(Shuffle::new),
             names: RefCell::new(HashMap::new()),
             on_panic,
+            watchdog,
+            is_observed: Cell::new(false),
             remote,
+            pulse,
             spare: RefCell::new(Vec::new()),
             closed: Cell::new(false),
             messages: Cell::new(Vec::new()),
@@ -189,6 +246,35 @@ impl Executor {
     /// Puts a task at the end of the run queue.
     fn push(&self, key: Key) {
         self.ready.borrow_mut().push_back(key);
+    }
+
+    /// Notes that a turn of the loop begins.
+    pub(crate) fn begin_turn(&self, now: Stamp) {
+        self.turn.set(now);
+        self.pulse.begin_turn();
+        self.publish();
+        let traces = log::log_enabled!(target: "glassfrog::task", log::Level::Trace);
+        self.is_observed.set(traces || self.pulse.is_watched());
+    }
+
+    /// Who is being polled.
+    pub(crate) fn current_tag(&self) -> Tag {
+        self.pulse.polling()
+    }
+
+    /// Whether each poll is to be observed in this turn.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.is_observed.get()
+    }
+
+    /// Shows other threads what has been counted.
+    pub(crate) fn publish(&self) {
+        self.pulse.publish(&self.tally);
+    }
+
+    /// Notes that nobody is being polled.
+    pub(crate) fn rest(&self) {
+        self.pulse.rest();
     }
 
     /// Whether the run queue is empty.
@@ -231,10 +317,16 @@ impl Executor {
         self.root.queued.lower();
         let poll = self.root_polls.get().wrapping_add(1);
         self.root_polls.set(poll);
+        self.root_polled.set(self.turn.get());
         let waker = waker_ref(&self.root);
-        local::run(Tag::new(0, poll), || {
-            root.poll(&mut Context::from_waker(&waker))
-        })
+        let tag = Tag::new(0, poll);
+        self.begin_poll(tag);
+        let watched = self.is_observed().then(|| self.watch(tag, None));
+        let polled = local::run(|| root.poll(&mut Context::from_waker(&waker)));
+        if let Some(watched) = watched {
+            self.tell(&watched, polled.is_ready());
+        }
+        polled
     }
 
     /// Takes a new task and makes it ready. After the shutdown has begun it is dropped, and there
@@ -246,7 +338,7 @@ impl Executor {
         let Origin { id, name, location } = origin;
         let named = name.is_some();
         if let Some(name) = name {
-            self.names.borrow_mut().insert(id, name);
+            self.names.borrow_mut().insert(id.low(), name);
         }
         let key = self.tasks.borrow_mut().insert(Task {
             run: Some(run),
@@ -254,13 +346,17 @@ impl Executor {
             joiner: None,
             id,
             location,
+            spawned: self.turn.get(),
+            polled: self.turn.get(),
             polls: 0,
             finished: false,
             detached: false,
             aborted: false,
             named,
         });
+        one_more(&self.tally.spawned);
         self.push(key);
+        trace!("glassfrog::task", "task {id} is spawned at {location}");
         Some(key)
     }
 
@@ -275,6 +371,7 @@ impl Executor {
             }
             let run = task.run.take()?;
             task.polls = task.polls.wrapping_add(1);
+            task.polled = self.turn.get();
             (run, task.waker.take(), task.id, task.polls, task.aborted)
         };
         let waker = match waker {
@@ -285,7 +382,9 @@ impl Executor {
             None => self.new_waker(key),
         };
         let mut fatal = None;
-        let finished = local::run(Tag::new(id.0, poll), || {
+        let tag = Tag::new(id.0, poll);
+        self.begin_poll(tag);
+        let finished = local::run(|| {
             let waker = waker_ref(&waker);
             match catch_unwind(AssertUnwindSafe(|| {
                 if aborted {
@@ -311,6 +410,7 @@ impl Executor {
             }
         });
         if finished {
+            one_more(&self.tally.finished);
             self.finish(key, run);
             self.recycle(waker);
         } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
@@ -320,9 +420,72 @@ impl Executor {
         fatal
     }
 
+    /// Notes that a poll begins.
+    fn begin_poll(&self, tag: Tag) {
+        self.pulse.begin(tag);
+        one_more(&self.tally.polls);
+    }
+
+    /// Begins to watch the next poll of a task.
+    #[cold]
+    pub(crate) fn watch_task(&self, key: Key) -> Option<Box<Watched>> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.get_mut(key).filter(|task| !task.finished)?;
+        let tag = Tag::new(task.id.0, task.polls.wrapping_add(1));
+        let location = task.location;
+        drop(tasks);
+        Some(self.watch(tag, Some(location)))
+    }
+
+    /// Tells what came of it.
+    #[cold]
+    pub(crate) fn tell_task(&self, key: Key, watched: Box<Watched>) {
+        self.tell(&watched, self.is_finished(key));
+    }
+
+    /// Begins to watch a poll.
+    #[cold]
+    fn watch(&self, tag: Tag, location: Option<&'static Location<'static>>) -> Box<Watched> {
+        let (id, poll) = tag.who().unwrap_or_default();
+        let polling = Polling {
+            id,
+            name: self.names.borrow().get(&id).cloned(),
+            location,
+            poll,
+            since: Stopwatch::start(),
+        };
+        trace!("glassfrog::task", "{polling} begins");
+        self.pulse.show(polling.clone());
+        Box::new(Watched { polling })
+    }
+
+    /// Tells of a poll that is over, if that is to be told.
+    #[cold]
+    fn tell(&self, watched: &Watched, is_ready: bool) {
+        let time = watched.polling.since.elapsed();
+        if self.watchdog.is_some_and(|limit| time > limit) {
+            one_more(&self.tally.slow_polls);
+            muffled(|| {
+                log::warn!(
+                    target: "glassfrog::task",
+                    "{} held up its thread for {} ms: what blocks belongs into `spawn_blocking`, \
+                     and what computes for long there too",
+                    watched.polling,
+                    time.as_millis()
+                );
+            });
+        }
+        let outcome = if is_ready {
+            "ends the task"
+        } else {
+            "leaves it waiting"
+        };
+        trace!("glassfrog::task", "{} {outcome}", watched.polling);
+    }
+
     /// Adds to an error what the task is called.
     fn named(&self, error: JoinError) -> JoinError {
-        let name = self.names.borrow().get(&error.id()).cloned();
+        let name = self.names.borrow().get(&error.id().low()).cloned();
         error.with_name(name)
     }
 
@@ -331,7 +494,7 @@ impl Executor {
         if let Some(task) = tasks.get_mut(key)
             && task.named
         {
-            self.names.borrow_mut().remove(&task.id);
+            self.names.borrow_mut().remove(&task.id.low());
         }
         tasks.discard(key);
     }
@@ -383,7 +546,7 @@ impl Executor {
                 Poll::Ready(())
             }
             Some(task) => {
-                let tag = local::current_tag();
+                let tag = self.pulse.polling();
                 if let Some(joiner) = &mut task.joiner
                     && joiner.waker.will_wake(waker)
                 {
@@ -449,7 +612,10 @@ impl Executor {
         self.remote.drain(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Wake(key) => self.push(key),
+                Message::Wake(key) => {
+                    one_more(&self.tally.remote_wakes);
+                    self.push(key);
+                }
                 Message::Detach(key) => self.detach(key),
                 Message::Abort(key) => self.abort(key),
                 Message::AbortPlaced(task) => self.abort(task.key().unwrap_or(Key::NONE)),
@@ -460,6 +626,7 @@ impl Executor {
                         self.detach(key);
                     }
                 }
+                Message::Look(look) => shielded("a look at the tasks", look),
             }
         }
         self.messages.set(messages);
@@ -475,6 +642,9 @@ impl Executor {
         }
         let tasks = self.tasks.borrow_mut().drain();
         for task in tasks {
+            if !task.finished {
+                one_more(&self.tally.finished);
+            }
             if let Some(run) = task.run {
                 self.discard(run, task.location);
             }
@@ -483,6 +653,7 @@ impl Executor {
         self.ready.take();
         self.spare.take();
         self.names.take();
+        self.publish();
     }
 
     /// A waker for the first poll of a task: a spare one, or a new one. Its flag is down.

@@ -1,14 +1,21 @@
 //! [`Handle`]: a runtime as it is seen from other threads.
 
 use crate::context;
-use crate::executor::{Message, Origin};
+use crate::dump::{Answer, Dump, called};
+use crate::executor::{Message, Origin, Outsider, local};
+use crate::metrics::Metrics;
+use crate::pool::Lane;
 use crate::runtime::Shared;
 use crate::task::remote::{Crossing, Lazy, promise};
 use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// How long a dump waits for the loop, before it says what the loop is busy with.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Spawns onto a runtime from any thread.
 ///
@@ -36,12 +43,15 @@ use std::sync::Arc;
 pub struct Handle {
     /// The part of the runtime that any thread may see.
     shared: Arc<Shared>,
+    /// Says that there is somebody who may spawn at any time.
+    _outsider: Outsider,
 }
 
 impl Handle {
     /// The handle of a runtime.
     pub(crate) fn new(shared: Arc<Shared>) -> Handle {
-        Handle { shared }
+        let _outsider = Outsider::new(&shared.inbox);
+        Handle { shared, _outsider }
     }
 
     /// The runtime that this thread is in.
@@ -146,7 +156,43 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        blocking::submit(&self.shared, None, Location::caller(), work)
+        blocking::submit(&self.shared, Lane::Jobs, None, Location::caller(), work)
+    }
+
+    /// What every task of the runtime waits for; see [`Dump`].
+    ///
+    /// It may be called on any thread. On another than the runtime's it blocks until the loop has
+    /// answered, at most for a second; a loop that does not answer is busy in a poll, which the dump
+    /// then tells, or nobody is inside `block_on`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::Handle;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let dump = glassfrog::task::spawn_blocking(move || handle.dump()).await.unwrap();
+    ///     // Taken on the other thread, while `main` waited for it.
+    ///     assert!(dump.to_string().contains("main"));
+    ///     assert!(dump.to_string().contains("blocking job"));
+    /// });
+    /// ```
+    pub fn dump(&self) -> Dump {
+        dump(&self.shared)
+    }
+
+    /// How much the runtime has done; see [`Metrics`]. It may be called on any thread.
+    ///
+    /// # Examples
+    ///
+    /// See [`Metrics`].
+    pub fn metrics(&self) -> Metrics {
+        // On its own thread nothing that has been counted is left out.
+        if let Some(executor) = local::here(&self.shared.inbox) {
+            executor.publish();
+        }
+        self.shared.metrics()
     }
 
     /// Has a task made on the runtime's thread.
@@ -170,6 +216,55 @@ impl Handle {
         drop(self.shared.inbox.post(Message::Spawn { make, origin }));
         JoinHandle::remote(id, output, Arc::clone(&self.shared.inbox))
     }
+}
+
+/// Asks the loop of a runtime who waits for what; see [`Handle::dump`].
+pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
+    if let Some(core) = context::try_current()
+        && Arc::ptr_eq(&core.shared, shared)
+    {
+        return core.dump();
+    }
+    let (send, answer) = mpsc::channel();
+    let look = move || {
+        if let Some(core) = context::try_current() {
+            // Who asked may have gone.
+            let _gone = send.send(core.dump());
+        }
+    };
+    let busy_before = shared.pulse.polling();
+    let posted = shared.inbox.post(Message::Look(Box::new(look)));
+    let tasks = Vec::new();
+    if posted.is_err() {
+        let answer = Answer::Ended;
+        return Dump { answer, tasks };
+    }
+    if let Ok(dump) = answer.recv_timeout(PATIENCE) {
+        return dump;
+    }
+    let busy = shared.pulse.polling();
+    let answer = match busy.who() {
+        _ if shared.inbox.is_closed() => Answer::Ended,
+        None => Answer::Asleep,
+        Some((task, poll)) => {
+            let who = shared.pulse.who();
+            let who = who.filter(|who| (who.id, who.poll) == (task, poll));
+            Answer::Busy {
+                task,
+                poll,
+                at_least: match &who {
+                    Some(who) => who.since.elapsed(),
+                    None if busy == busy_before => PATIENCE,
+                    None => Duration::ZERO,
+                },
+                who: match who {
+                    Some(who) => who.to_string(),
+                    None => format!("poll {poll} of task {}", called(u64::from(task), None)),
+                },
+            }
+        }
+    };
+    Dump { answer, tasks }
 }
 
 impl Spawn for Handle {

@@ -72,6 +72,9 @@
 //!   order ([`Builder::seed`]);
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
 //!   the feature of that name, which is on by default;
+//! - [`Handle::dump`] and [`task::dump`]: what every task waits for; [`Handle::metrics`];
+//!   [`Builder::watchdog`] and [`Builder::on_deadlock`];
+//! - `signal`, with the feature of that name: `SIGUSR1` prints the dump;
 //! - `main` and `test`: the attributes `#[glassfrog::main]` and `#[glassfrog::test]`, with the feature
 //!   `macros`, which is not.
 //!
@@ -86,11 +89,12 @@
 //! picture knows those under it and none above it:
 //!
 //! ```text
-//!    macros  workers  entry  handle     what a user calls
-//!    net  time  task
+//!    macros  signal  workers  entry     what a user calls
+//!    handle  net  time  task
 //!         context                       which runtime this thread is in
 //!         runtime                       THE loop; owns one of each below
 //!    executor  reactor  timers  pool    four engines that do not know one another
+//!    dump  metrics                      what they tell of themselves
 //!    clock  waiter  slab  sync          what they are made of
 //! ```
 //!
@@ -117,14 +121,21 @@ mod entry;
 #[cfg(feature = "macros")]
 pub mod macros;
 mod workers;
+#[cfg(all(unix, feature = "signal"))]
+pub mod signal;
+mod dump;
+mod metrics;
 mod clock;
 mod waiter;
 mod slab;
 mod sync;
 
+pub use self::dump::Dump;
 pub use self::entry::{Builder, Runtime, block_on};
 pub use self::executor::outcome::OnTaskPanic;
 pub use self::handle::Handle;
+pub use self::metrics::Metrics;
+pub use self::runtime::stall::OnDeadlock;
 pub use self::task::spawn;
 pub use self::workers::Workers;
 

@@ -5,12 +5,18 @@
 //! [`block_on`](crate::block_on), and needs nothing from here.
 
 use crate::entry::{Builder, Runtime};
+use crate::runtime::stall::OnDeadlock;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
+use std::time::Duration;
 
 /// The environment variable with the seed of the only run that tests with seeds are to have.
 const SEED: &str = "GLASSFROG_SEED";
+
+/// How long a test may wait for something outside its runtime before that is told. It may be
+/// normal, so the test goes on.
+const STALL: Duration = Duration::from_secs(5);
 
 /// A test that is to be run.
 #[derive(Debug, Default)]
@@ -100,7 +106,9 @@ impl Test {
 
     /// Makes a runtime.
     fn runtime(&self, seed: Option<u64>) -> Runtime {
-        let mut builder = Builder::new();
+        let mut builder = Builder::new()
+            .on_deadlock(OnDeadlock::Panic)
+            .stall_report(STALL);
         if self.virtual_clock {
             builder = builder.virtual_clock();
         }

@@ -61,12 +61,15 @@
 mod addrs;
 #[cfg(unix)]
 mod fd;
+mod race;
+mod resolve;
 mod socket;
 mod tcp;
 #[cfg(windows)]
 mod windows;
 
 pub use self::addrs::ToSocketAddrs;
+pub use self::resolve::lookup_host;
 pub use self::tcp::listener::{Incoming, TcpListener};
 pub use self::tcp::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::stream::TcpStream;

@@ -7,15 +7,18 @@
 //! An event carries a token made of the index and the generation of the source's slot: one that
 //! comes late, for a socket that is closed, finds nothing.
 
+pub(crate) mod connecting;
 pub(crate) mod readiness;
 pub(crate) mod rules;
 pub(crate) mod source;
 
+use self::connecting::Connecting;
+use self::readiness::Direction;
 use self::rules::AsRaw;
 use self::source::{Origin, Source, runtime_ended};
 use crate::slab::{Key, Slab};
 use crate::sync::{Mutex, lock};
-use crate::waiter::wake_all;
+use crate::waiter::{Seen, trace, wake_all};
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -52,9 +55,10 @@ fn index(token: Token) -> usize {
 }
 
 /// What a registered descriptor is to those who do not know its type.
-pub(crate) trait Io: Debug + Send + Sync {}
-
-impl<S: Debug + Send + Sync> Io for S {}
+pub(crate) trait Io: Debug + Send + Sync {
+    /// Says in words what somebody does who waits for it.
+    fn describe(&self, direction: Direction, connecting: &Connecting) -> String;
+}
 
 /// The part of the reactor that belongs to the loop.
 pub(crate) struct Reactor {
@@ -80,6 +84,8 @@ struct Queue {
 pub(crate) struct Sources {
     /// How many turns there have been (modulo 2³²); written by the loop.
     turns: AtomicU32,
+    /// Where somebody was last found to wait. Written and read by the loop alone.
+    waited_for: AtomicU32,
     /// Under a lock, since sockets are dropped, and connections accepted, on any thread.
     registered: Mutex<Registered>,
 }
@@ -90,6 +96,14 @@ struct Registered {
     registry: Option<mio::Registry>,
     /// The sources, by their keys.
     slab: Slab<Arc<Source<dyn Io>>>,
+}
+
+impl Registered {
+    /// The source that a token names, unless it is gone.
+    fn source(&self, wanted: Token) -> Option<&Arc<Source<dyn Io>>> {
+        let (key, source) = self.slab.at(index(wanted))?;
+        (token(key) == wanted).then_some(source)
+    }
 }
 
 /// Ends the park of a loop; the `Waker` that the inbox holds.
@@ -128,6 +142,7 @@ impl Reactor {
             woken: RefCell::new(Vec::new()),
             sources: Arc::new(Sources {
                 turns: AtomicU32::new(0),
+                waited_for: AtomicU32::new(0),
                 registered: Mutex::new(Registered {
                     registry: Some(registry),
                     slab: Slab::new(),
@@ -150,28 +165,56 @@ impl Reactor {
     }
 
     /// Waits for events, at most for `timeout` (`None`: as long as it takes), and wakes those who
-    /// waited for them.
+    /// waited for them. Returns how many events there were.
     ///
     /// # Panics
     ///
     /// If the queue has become unusable, which takes somebody who closes descriptors that are not
     /// theirs.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) {
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
         // Relaxed is enough: it is a measure of time and guards nothing.
         self.sources.turns.fetch_add(1, Ordering::Relaxed);
         let mut woken = self.woken.take();
-        {
+        let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
             match queue.poll.poll(&mut queue.events, timeout) {
                 Ok(()) => self.sources.publish(&queue.events, &mut woken),
                 // A signal ended the wait; the loop goes round and comes back.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => panic!("the event queue of the operating system failed: {error}"),
             }
+        };
+        if log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
+            self.tell_events();
         }
         wake_all(woken.drain(..));
         self.woken.replace(woken);
+        count
+    }
+
+    /// Logs what the last events were.
+    fn tell_events(&self) {
+        let events: Vec<(usize, Token)> = {
+            let queue = self.queue.borrow();
+            let events = queue.events.iter();
+            events
+                .map(|event| (rules::bits_of(event), event.token()))
+                .collect()
+        };
+        let connecting = Connecting::unknown();
+        let mut told = Vec::new();
+        for (bits, token) in events {
+            let registered = lock(&self.sources.registered);
+            if let Some(source) = registered.source(token) {
+                let directions = [Direction::Read, Direction::Write].into_iter();
+                let ready = directions.filter(|direction| bits & direction.bit() != 0);
+                told.extend(ready.map(|direction| source.io().describe(direction, &connecting)));
+            }
+        }
+        for what in told {
+            trace!("glassfrog::reactor", "event: ready to {what}");
+        }
     }
 
     /// Ends the reactor: what survives of its sockets answers with an error from now on.
@@ -240,20 +283,57 @@ impl Sources {
         lock(&self.registered).slab.len()
     }
 
+    /// Who waits for what.
+    pub(crate) fn look(&self) -> Vec<(Seen, String)> {
+        let connecting = Connecting::default();
+        let mut seen = Vec::new();
+        // Under the lock, and not with clones: who takes a socket out of the runtime has to have the
+        // only one.
+        let registered = lock(&self.registered);
+        for key in registered.slab.keys() {
+            if let Some((_, source)) = registered.slab.at(key.index()) {
+                for (direction, waiter) in source.waiting() {
+                    seen.push((waiter, source.io().describe(direction, &connecting)));
+                }
+            }
+        }
+        seen
+    }
+
+    /// Whether somebody waits for a descriptor.
+    pub(crate) fn has_waiters(&self) -> bool {
+        let registered = lock(&self.registered);
+        let has_waiters = |index: usize| {
+            let source = registered.slab.at(index);
+            source.is_some_and(|(_, source)| source.has_waiters())
+        };
+        // Mostly it is the same as the last time.
+        let last = self.waited_for.load(Ordering::Relaxed) as usize;
+        if has_waiters(last) {
+            return true;
+        }
+        let found = registered.slab.keys().find(|key| has_waiters(key.index()));
+        if let Some(key) = found {
+            self.waited_for.store(key.index() as u32, Ordering::Relaxed);
+        }
+        found.is_some()
+    }
+
     /// Which turn it is.
     pub(crate) fn turn(&self) -> u32 {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Passes events on to their sources.
-    fn publish(&self, events: &Events, woken: &mut Vec<Waker>) {
+    /// Passes events on to their sources. Returns how many there were.
+    fn publish(&self, events: &Events, woken: &mut Vec<Waker>) -> usize {
         let registered = lock(&self.registered);
+        let mut count = 0;
         for event in events {
-            if let Some((key, source)) = registered.slab.at(index(event.token()))
-                && token(key) == event.token()
-            {
+            count += 1;
+            if let Some(source) = registered.source(event.token()) {
                 source.publish(rules::bits_of(event), |waker| woken.push(waker));
             }
         }
+        count
     }
 }

@@ -17,25 +17,38 @@
 //!    abort, a handle that was dropped there;
 //! 4. a sleep that another thread begins and that ends before all others, in [`Inbox::nudge`];
 //! 5. a signal that the process handles (`EINTR`), after which the loop parks again;
-//! 6. the end of a blocking job, under a virtual clock, which the job has held.
+//! 6. the end of a blocking job, even if nobody awaits it: under a virtual clock it has held the time,
+//!    and what it might have woken it wakes no more;
+//! 7. once in each time of quiet without anything but wakes to wait for: the question whether there is
+//!    anybody who could wake a task, in [`stall`].
 //!
-//! The clock is read before and after a park if there are deadlines, and once in a turn that does
-//! not park if there are; without deadlines never.
+//! The clock is read when a turn begins, before a park, and once more if that is to end at a deadline.
 
-use crate::clock::Clock;
+mod census;
+pub(crate) mod stall;
+mod watch;
+
+use self::stall::{OnDeadlock, Stall};
+use self::watch::Watch;
+
+use crate::clock::{Clock, Stamp};
 use crate::executor::inbox::Inbox;
 use crate::executor::outcome::{Id, OnTaskPanic, Payload};
-use crate::executor::{Executor, Next, Remote};
+use crate::executor::pulse::Pulse;
+use crate::executor::{Executor, Next, Remote, local};
+use crate::metrics::Metrics;
 use crate::pool::{DEFAULT_THREADS, Pool};
 use crate::reactor::{Reactor, Sources};
 use crate::timers::Timers;
+use crate::waiter::{Tag, trace};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -56,7 +69,19 @@ pub(crate) struct Settings {
     pub(crate) blocking_threads: usize,
     /// What the panic of a task does.
     pub(crate) on_task_panic: OnTaskPanic,
+    /// How long a poll may take without being told of.
+    pub(crate) watchdog: Option<Duration>,
+    /// The same for a thread that tells it meanwhile.
+    pub(crate) watchdog_thread: Option<Duration>,
+    /// What happens when no task will ever be woken.
+    pub(crate) on_deadlock: OnDeadlock,
+    /// After how long it is told that this is possible.
+    pub(crate) stall_report: Option<Duration>,
 }
+
+/// How long a poll may take in a debug build without being told of: enough for all but what blocks,
+/// on a machine under load too.
+const WATCHDOG: Duration = Duration::from_millis(100);
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -65,6 +90,11 @@ impl Default for Settings {
             seed: None,
             blocking_threads: DEFAULT_THREADS,
             on_task_panic: OnTaskPanic::default(),
+            // Two readings of the clock make a poll that does little four times as dear.
+            watchdog: cfg!(debug_assertions).then_some(WATCHDOG),
+            watchdog_thread: None,
+            on_deadlock: OnDeadlock::default(),
+            stall_report: None,
         }
     }
 }
@@ -77,6 +107,14 @@ pub(crate) struct Core {
     reactor: Reactor,
     /// The part that is reached from any thread.
     pub(crate) shared: Arc<Shared>,
+    /// When this turn began, in nanoseconds since the runtime was made.
+    turned: Cell<u64>,
+    /// When it parked, likewise, if it has.
+    parked: Cell<Option<u64>>,
+    /// Whether it waits for something that cannot come.
+    stall: Stall,
+    /// The watchdog's thread, if there is one.
+    _watch: Option<Watch>,
 }
 
 /// The part of a runtime that handles, sockets and sleeps hold, on any thread. It keeps no future
@@ -92,8 +130,13 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Threads for what blocks.
     pub(crate) pool: Arc<Pool>,
+    /// Who is being polled.
+    pub(crate) pulse: Arc<Pulse>,
     /// The id of the last task that was spawned; 0 is the root future's.
     last_id: AtomicU64,
+    /// Whether a socket or a sleep was ever waited for by something other than a task of this runtime:
+    /// then nobody knows what else may happen to it. Relaxed is enough, since it guards nothing.
+    is_visited: AtomicBool,
 }
 
 impl Shared {
@@ -101,6 +144,48 @@ impl Shared {
     pub(crate) fn new_id(&self) -> Id {
         // Relaxed is enough: nothing but the number depends on it.
         Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Who is being polled, if that is a task of this runtime: the numbers of others mean nothing
+    /// here.
+    pub(crate) fn current_tag(&self) -> Tag {
+        match local::is_here(&self.inbox) {
+            true => self.pulse.polling(),
+            false => {
+                self.is_visited.store(true, Ordering::Relaxed);
+                Tag::NONE
+            }
+        }
+    }
+
+    /// How much has been done.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let pulse = &self.pulse;
+        let (timers_set, timers_fired, timers_cancelled) = self.timers.counts();
+        let (blocking_threads, blocking_queue) = self.pool.counts();
+        // In this order, so that no more seem to have ended than were spawned.
+        let tasks_finished = pulse.finished.get_acquired();
+        let tasks_spawned = pulse.spawned.get();
+        Metrics {
+            tasks_spawned,
+            tasks_finished,
+            tasks_alive: tasks_spawned.saturating_sub(tasks_finished),
+            polls: pulse.polls.get(),
+            slow_polls: pulse.slow_polls.get(),
+            wakes_local: pulse.local_wakes.get(),
+            wakes_remote: pulse.remote_wakes.get(),
+            turns: pulse.turns.get(),
+            parks: pulse.parks.get(),
+            time_parked: Duration::from_nanos(pulse.parked.get()),
+            time_busy: Duration::from_nanos(pulse.busy.get()),
+            io_events: pulse.events.get(),
+            sockets: self.sources.len(),
+            timers_set,
+            timers_fired,
+            timers_cancelled,
+            blocking_threads,
+            blocking_queue,
+        }
     }
 }
 
@@ -116,25 +201,40 @@ impl Core {
             true => Clock::stopped(),
             false => Clock::Real,
         };
-        let job_ended = settings.virtual_clock.then(|| reactor.unparker());
         let inbox = Arc::new(Inbox::new(reactor.unparker()));
+        let pulse = Arc::new(Pulse::new(
+            settings.watchdog.or(settings.watchdog_thread).is_some(),
+        ));
+        let watch = match settings.watchdog_thread {
+            Some(limit) => Some(Watch::new(Arc::clone(&pulse), limit)?),
+            None => None,
+        };
         let executor = Rc::new(Executor::new(
             Arc::clone(&inbox),
+            Arc::clone(&pulse),
             settings.seed,
             settings.on_task_panic,
+            settings.watchdog,
         ));
+        let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
             inbox,
             timers: Timers::new(clock.now()),
             sources: Arc::clone(reactor.sources()),
             clock,
             pool: Arc::new(Pool::new(settings.blocking_threads, job_ended)),
+            pulse,
             last_id: AtomicU64::new(0),
+            is_visited: AtomicBool::new(false),
         });
         Ok(Core {
             executor,
             reactor,
             shared,
+            turned: Cell::new(0),
+            parked: Cell::new(None),
+            stall: Stall::new(settings.on_deadlock, settings.stall_report),
+            _watch: watch,
         })
     }
 
@@ -149,13 +249,26 @@ impl Core {
             "this runtime has ended: one of its tasks panicked, and `OnTaskPanic::EndRuntime` was \
              asked for"
         );
+        self.turned.set(self.nanos());
+        self.begin_turn();
+        let _running = Running(self);
         self.executor.take_messages();
         self.executor.queue_root();
         loop {
+            self.stall.awake_if(!self.executor.is_idle());
+            let is_observed = self.executor.is_observed();
             for _ in 0..BATCH {
                 match self.executor.next() {
                     Some(Next::Task(key)) => {
-                        if let Some(panic) = self.executor.poll(key) {
+                        let watched = match is_observed {
+                            false => None,
+                            true => self.executor.watch_task(key),
+                        };
+                        let panic = self.executor.poll(key);
+                        if let Some(watched) = watched {
+                            self.executor.tell_task(key, watched);
+                        }
+                        if let Some(panic) = panic {
                             self.end(panic);
                         }
                     }
@@ -167,18 +280,66 @@ impl Core {
                     None => break,
                 }
             }
-            self.reactor.turn(self.patience());
-            // Asked before the inbox is emptied: what a job leaves there comes before its end.
-            let may_leap = self.may_leap();
+            self.executor.rest();
+            // Asked before the events are looked at and again before the inbox is: what a job does
+            // there comes before its end, and both before any deadline.
+            let might_leap = self.may_leap();
+            self.wait();
+            let may_leap = might_leap && self.may_leap();
             self.executor.take_messages();
             if may_leap
                 && self.executor.is_idle()
                 && let Some(deadline) = self.shared.timers.next()
             {
                 self.shared.clock.advance_to(deadline);
+                // The time that nobody has spent is nobody's.
+                self.turned.set(self.nanos());
             }
-            self.shared.timers.fire(|| self.shared.clock.now());
+            self.shared.timers.fire(self.begin_turn());
         }
+    }
+
+    /// Looks what has happened, and if nobody is ready to run, waits until something does.
+    fn wait(&self) {
+        let mut patience = self.patience();
+        if patience != Some(Duration::ZERO) {
+            self.parked.set(Some(self.nanos()));
+            trace!(
+                "glassfrog::reactor",
+                "nobody is ready: waiting for events, {}",
+                match patience {
+                    Some(patience) => format!("for {patience:?} at most"),
+                    None => String::from("as long as it takes"),
+                }
+            );
+        }
+        // What was told may have woken somebody: a logger is foreign code.
+        if !self.executor.is_idle() {
+            patience = Some(Duration::ZERO);
+        }
+        let events = self.reactor.turn(patience);
+        self.shared.pulse.events.add(events as u64);
+    }
+
+    /// Nanoseconds since the runtime was made.
+    fn nanos(&self) -> u64 {
+        self.shared.timers.nanos(self.shared.clock.now())
+    }
+
+    /// Notes the time at which a turn begins, and returns it.
+    fn begin_turn(&self) -> u64 {
+        let pulse = &self.shared.pulse;
+        let now = self.nanos();
+        let mut last = self.turned.replace(now);
+        if let Some(parked) = self.parked.take() {
+            pulse.parks.add(1);
+            pulse.busy.add(parked.saturating_sub(last));
+            pulse.parked.add(now.saturating_sub(parked));
+            last = now;
+        }
+        pulse.busy.add(now.saturating_sub(last));
+        self.executor.begin_turn(Stamp::new(now));
+        now
     }
 
     /// How long the reactor may wait: not at all if somebody is ready, else until the next
@@ -189,11 +350,30 @@ impl Core {
         if !self.executor.is_idle() || !self.shared.inbox.announce_park() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.shared.timers.next()?;
+        let Some(deadline) = self.shared.timers.next() else {
+            return self.stall.patience(self);
+        };
         if self.shared.clock.is_virtual() {
             return self.may_leap().then_some(Duration::ZERO);
         }
         Some(deadline.saturating_duration_since(self.shared.clock.now()))
+    }
+
+    /// Whether there is nothing to wait for but the wakes of others: no deadline, not even one that is
+    /// as good as never, no socket, and no blocking job.
+    fn has_only_wakes_to_wait_for(&self) -> bool {
+        let shared = &self.shared;
+        shared.timers.is_empty() && !shared.pool.is_busy() && !shared.sources.has_waiters()
+    }
+
+    /// Whether there is anybody who could wake a task.
+    fn can_be_woken(&self) -> bool {
+        let shared = &self.shared;
+        shared.is_visited.load(Ordering::Relaxed)
+            || shared.inbox.has_outsiders()
+            || self.executor.is_held()
+            // Last: who has gone meanwhile has left a message before.
+            || !shared.inbox.is_quiet()
     }
 
     /// Whether the clock may be moved when there is nothing to do: a virtual one that no blocking
@@ -211,10 +391,21 @@ impl Core {
     /// Cancels everything. The caller has made this the context of the thread.
     pub(crate) fn shut_down(&self) {
         let messages = self.shared.inbox.close();
-        self.executor.shut_down(messages);
+        // Before the tasks: what their drops submit is not begun any more.
         self.shared.pool.shut_down();
+        self.executor.shut_down(messages);
         self.reactor.shut_down();
         self.shared.timers.shut_down();
+    }
+}
+
+/// Says that the loop has stopped, when it is dropped, and what it has done until then.
+struct Running<'a>(&'a Core);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.executor.rest();
+        self.0.begin_turn();
     }
 }
 

@@ -14,6 +14,9 @@
 //!   even if every one of them could succeed at once. Then the operation wakes its task and is
 //!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
 //!
+//! Where the order is [shuffled](crate::Builder::seed), a ready task is polled after at most two polls
+//! of each other one.
+//!
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
 //! thread; [`spawn_blocking`] has threads for that.
 //!
@@ -57,6 +60,7 @@ pub use self::yielding::{YieldNow, yield_now};
 pub use crate::executor::outcome::{Id, JoinError};
 
 use crate::context;
+use crate::dump::Dump;
 use crate::executor::Origin;
 use crate::executor::task::Stage;
 use crate::slab::Key;
@@ -102,6 +106,20 @@ where
     spawn_named(None, Location::caller(), future)
 }
 
+/// What every task of this thread's runtime waits for; see [`Dump`].
+///
+/// # Panics
+///
+/// Outside a runtime. From other threads there is [`Handle::dump`](crate::Handle::dump).
+///
+/// # Examples
+///
+/// See [`Dump`].
+#[track_caller]
+pub fn dump() -> Dump {
+    context::current().dump()
+}
+
 /// Gives a future to the runtime of this thread, under a name if it has one.
 #[track_caller]
 fn spawn_named<F>(
@@ -115,8 +133,10 @@ where
 {
     let core = context::current();
     let id = core.shared.new_id();
+    let inbox = Arc::clone(&core.shared.inbox);
+    let known = name.clone();
     let origin = Origin { id, name, location };
     let key = core.executor.spawn(Stage::boxed(future), origin);
     // A runtime that is ending takes no task: no task has this key, and the handle says so.
-    JoinHandle::local(id, key.unwrap_or(Key::NONE), Arc::clone(&core.shared.inbox))
+    JoinHandle::local(id, known, key.unwrap_or(Key::NONE), inbox)
 }

@@ -8,9 +8,13 @@ mod wheel;
 use self::wheel::Wheel;
 use crate::slab::Key;
 use crate::sync::{Mutex, lock};
-use crate::waiter::{Tag, Waiter, wake_all};
+use crate::waiter::{Seen, Tag, Waiter, wake_all};
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
+
+/// A deadline that is never reached: more than 584 years away, which a virtual clock might get to.
+const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one runtime.
 pub(crate) struct Timers {
@@ -18,6 +22,8 @@ pub(crate) struct Timers {
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
+    /// What the wheel had counted when the runtime ended.
+    last_counts: OnceLock<(u64, u64, u64)>,
 }
 
 /// What a sleep learns when it looks at its deadline.
@@ -43,14 +49,15 @@ impl Timers {
         Timers {
             epoch,
             wheel: Mutex::new(Some(Wheel::new())),
+            last_counts: OnceLock::new(),
         }
     }
 
     /// Nanoseconds since the epoch. What precedes it is due at once, and what is more than 584
     /// years away never is.
-    fn nanos(&self, instant: Instant) -> u64 {
+    pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos).unwrap_or(u64::MAX)
+        u64::try_from(nanos).unwrap_or(NEVER)
     }
 
     /// Registers a deadline. The waker is a clone that was made before: foreign code does not run
@@ -68,7 +75,7 @@ impl Timers {
 
     /// Looks whether a registered deadline has fired, and if not, leaves the waker in place of the
     /// one that is there.
-    pub(crate) fn look(&self, key: Key, waker: &Waker, tag: Tag) -> Look {
+    pub(crate) fn look_again(&self, key: Key, waker: &Waker, tag: Tag) -> Look {
         let waiting = Look::Waiting {
             key,
             earliest: false,
@@ -124,26 +131,58 @@ impl Timers {
     /// When the loop has to get up at the latest; `None` if there is nothing to get up for.
     pub(crate) fn next(&self) -> Option<Instant> {
         let next = lock(&self.wheel).as_mut()?.next()?;
-        self.epoch.checked_add(Duration::from_nanos(next))
+        self.instant(next)
     }
 
-    /// Wakes those whose deadline has come, earliest first. The clock is only read if there are
-    /// deadlines at all.
-    pub(crate) fn fire(&self, now: impl FnOnce() -> Instant) {
+    /// Whether there are no deadlines at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
+    }
+
+    /// The moment so many nanoseconds after the epoch, unless it is as good as never.
+    fn instant(&self, nanos: u64) -> Option<Instant> {
+        match nanos {
+            NEVER => None,
+            _ => self.epoch.checked_add(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Wakes those whose deadline has come by `now`, in nanoseconds since the epoch, earliest first.
+    pub(crate) fn fire(&self, now: u64) {
         let mut due = Vec::new();
         if let Some(wheel) = &mut *lock(&self.wheel)
             && !wheel.is_empty()
         {
-            wheel.advance(self.nanos(now()), &mut due);
+            wheel.advance(now.min(NEVER - 1), &mut due);
         }
         wake_all(due.into_iter().map(|due| due.waiter.waker));
+    }
+
+    /// How many deadlines were ever set, and how many of them have fired, and were taken out.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        let counts = lock(&self.wheel).as_ref().map(Wheel::counts);
+        counts
+            .or(self.last_counts.get().copied())
+            .unwrap_or_default()
+    }
+
+    /// All deadlines, and who waits for them.
+    pub(crate) fn look(&self) -> Vec<(Seen, Option<Instant>)> {
+        let wheel = lock(&self.wheel);
+        let entries = wheel.iter().flat_map(Wheel::waiters);
+        entries
+            .map(|(deadline, waiter)| (waiter.look(), self.instant(deadline)))
+            .collect()
     }
 
     /// Ends the timers: what is registered is woken and learns that its runtime has ended.
     pub(crate) fn shut_down(&self) {
         let wheel = lock(&self.wheel).take();
         if let Some(mut wheel) = wheel {
-            wake_all(wheel.drain().into_iter().map(|waiter| waiter.waker));
+            let waiters = wheel.drain();
+            // Nobody else sets it.
+            let _first = self.last_counts.set(wheel.counts());
+            wake_all(waiters.into_iter().map(|waiter| waiter.waker));
         }
     }
 }

@@ -38,6 +38,24 @@ impl Tag {
             poll,
         }
     }
+
+    /// Both numbers in one.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.task) << 32 | u64::from(self.poll)
+    }
+
+    /// The tag of such a number.
+    pub(crate) fn from_number(number: u64) -> Tag {
+        Tag {
+            task: (number >> 32) as u32,
+            poll: number as u32,
+        }
+    }
+
+    /// Which task it was, and in which of its polls. `None`: something that is no task.
+    pub(crate) fn who(self) -> Option<(u32, u32)> {
+        (self != Tag::NONE).then_some((self.task, self.poll))
+    }
 }
 
 impl fmt::Debug for Tag {
@@ -56,6 +74,25 @@ pub(crate) struct Waiter {
     pub(crate) waker: Waker,
     /// Who left it.
     pub(crate) tag: Tag,
+}
+
+/// A waiter as it is seen by somebody who only looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    /// Who left it.
+    pub(crate) tag: Tag,
+    /// What tells its waker from others: clones of one have the same.
+    pub(crate) waker: usize,
+}
+
+impl Waiter {
+    /// What is to be seen of it.
+    pub(crate) fn look(&self) -> Seen {
+        Seen {
+            tag: self.tag,
+            waker: self.waker.data() as usize,
+        }
+    }
 }
 
 impl fmt::Debug for Waiter {
@@ -83,6 +120,18 @@ pub(crate) fn muffled(foreign: impl FnOnce()) {
         mem::forget(payload);
     }
 }
+
+/// Logs a step at `trace`, so that a logger that panics does no harm. Where nobody listens it costs a
+/// comparison.
+macro_rules! trace {
+    ($target:literal, $($what:tt)+) => {
+        if log::max_level() == log::LevelFilter::Trace {
+            $crate::waiter::muffled(|| log::trace!(target: $target, $($what)+));
+        }
+    };
+}
+
+pub(crate) use trace;
 
 /// Wakes each of them, whatever the others do. The caller holds no lock and no borrow.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {

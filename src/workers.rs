@@ -3,9 +3,11 @@
 use crate::entry::{Builder, block_on};
 use crate::handle::Handle;
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
+use crate::waiter::muffled;
 use std::fmt;
 use std::future::pending;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
 
@@ -95,8 +97,8 @@ impl Workers {
     pub fn build(builder: Builder, count: usize) -> io::Result<Workers> {
         assert!(count > 0, "no workers would never do any work");
         let mut workers = Workers {
-            handles: Vec::with_capacity(count),
-            threads: Vec::with_capacity(count),
+            handles: Vec::new(),
+            threads: Vec::new(),
         };
         for index in 0..count {
             // If this fails, those that have been started are stopped by the drop of `workers`.
@@ -154,13 +156,15 @@ impl Workers {
     /// Runs a future on each worker, blocks this thread until all have ended, and stops the workers.
     /// The outputs come in the order of the workers' numbers.
     ///
-    /// If one panics, the others are cancelled: what comes out is one
-    /// [`JoinError`] that [is a panic](JoinError::is_panic), and others that
-    /// [are cancelled](JoinError::is_cancelled).
+    /// If one panics, or its runtime is [ended by a panic](Builder::on_task_panic), the others are
+    /// cancelled: what comes out is one [`JoinError`] that [is a panic](JoinError::is_panic), and
+    /// others that [are cancelled](JoinError::is_cancelled).
     ///
     /// # Panics
     ///
-    /// Inside a runtime, whose thread this would block.
+    /// Inside a runtime, whose thread this would block; if the operating system has no descriptors
+    /// left for another runtime, which waits for the others; and with the panic of another task, if
+    /// that ended a runtime.
     ///
     /// # Examples
     ///
@@ -172,8 +176,13 @@ impl Workers {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
+        assert!(
+            Handle::try_current().is_none(),
+            "`Workers::run` inside a runtime would stop all its tasks: use `spawn_on_each`, and \
+             `.await` the handles"
+        );
         let tasks = self.spawn_on_each(build);
-        block_on(async {
+        let outcomes: Vec<_> = block_on(async {
             let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
             let mut outcomes: Vec<_> = tasks.iter().map(|_| None).collect();
             let mut running = JoinSet::new();
@@ -181,13 +190,19 @@ impl Workers {
                 running.spawn(async move { (index, task.await) });
             }
             while let Some(Ok((index, outcome))) = running.join_next().await {
-                if outcome.as_ref().is_err_and(JoinError::is_panic) {
+                if outcome.is_err() {
                     aborts.iter().for_each(AbortHandle::abort);
                 }
                 outcomes[index] = Some(outcome);
             }
             outcomes.into_iter().flatten().collect()
-        })
+        });
+        let told =
+            |outcome: &Result<_, JoinError>| outcome.as_ref().is_err_and(JoinError::is_panic);
+        match self.stop() {
+            Err(panic) if !outcomes.iter().any(told) => resume_unwind(panic),
+            _ => outcomes,
+        }
     }
 
     /// Stops all workers at once, and waits for their threads: the tasks that still run are
@@ -231,7 +246,7 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         // Who wants to know calls `stop`.
-        let _panic_of_a_runtime = self.end();
+        muffled(|| drop(self.end()));
     }
 }
 
@@ -260,10 +275,13 @@ impl Worker {
                 // Ends by being aborted.
                 let _cancelled = runtime.block_on(life);
             })?;
-        match receiver.recv() {
-            Ok(Ok((handle, end))) => Ok((handle, Worker { end, thread })),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(io::Error::other("the thread of a worker has ended")),
-        }
+        let error = match receiver.recv() {
+            Ok(Ok((handle, end))) => return Ok((handle, Worker { end, thread })),
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::other("the thread of a worker has ended"),
+        };
+        // It is about to end, and has nothing to say but that.
+        let _end = thread.join();
+        Err(error)
     }
 }

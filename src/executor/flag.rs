@@ -28,6 +28,11 @@ impl QueuedFlag {
         !self.raised.swap(true, Ordering::Release)
     }
 
+    /// Whether it is raised, for somebody who only looks.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Relaxed)
+    }
+
     /// Lowers the flag. The caller polls the task next.
     pub(crate) fn lower(&self) {
         // A swap and not a store: only a read-modify-write reads, and so acquires, what the last

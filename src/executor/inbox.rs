@@ -15,8 +15,10 @@
 //! proof: a message is either there when the loop announces that it will park, and then it
 //! doesn't, or it comes later, and then its sender sees the announcement and wakes the loop.
 
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use std::mem;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// A locked queue, and whether its reader sleeps.
@@ -25,6 +27,49 @@ pub(crate) struct Inbox<M> {
     state: Mutex<State<M>>,
     /// Ends the park of the loop. Called without the lock.
     unpark: Waker,
+    /// How many hold a way in by which they may say anything at any time.
+    outsiders: AtomicUsize,
+}
+
+/// A way into the inbox, of somebody who may say anything at any time, and so is counted.
+pub(crate) struct Outsider<M> {
+    /// The inbox.
+    inbox: Arc<Inbox<M>>,
+}
+
+impl<M> Outsider<M> {
+    /// Lets somebody in.
+    pub(crate) fn new(inbox: &Arc<Inbox<M>>) -> Outsider<M> {
+        let inbox = Arc::clone(inbox);
+        // Relaxed is enough: whoever makes another is one already, or is the loop's own thread.
+        inbox.outsiders.fetch_add(1, Ordering::Relaxed);
+        Outsider { inbox }
+    }
+}
+
+impl<M> Clone for Outsider<M> {
+    fn clone(&self) -> Outsider<M> {
+        Outsider::new(&self.inbox)
+    }
+}
+
+impl<M> Drop for Outsider<M> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `has_outsiders`, so that who sees that nobody is left sees
+        // the messages that they left.
+        if self.inbox.outsiders.fetch_sub(1, Ordering::Release) == 1 {
+            // The loop may want to know that nobody is left.
+            self.inbox.nudge();
+        }
+    }
+}
+
+impl<M> Deref for Outsider<M> {
+    type Target = Arc<Inbox<M>>;
+
+    fn deref(&self) -> &Arc<Inbox<M>> {
+        &self.inbox
+    }
 }
 
 /// What stands under the lock.
@@ -47,7 +92,19 @@ impl<M> Inbox<M> {
                 closed: false,
             }),
             unpark,
+            outsiders: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether anybody is there who may say anything at any time.
+    pub(crate) fn has_outsiders(&self) -> bool {
+        self.outsiders.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether nothing has come since the park was announced.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = lock(&self.state);
+        state.parked && state.messages.is_empty()
     }
 
     /// Leaves a message and wakes the loop if it is parked. A closed inbox hands it back.

@@ -1,12 +1,12 @@
-//! What a thread knows of the executor that it is running: which one it is, the task that is being
-//! polled, and how much more that task may do.
+//! What a thread knows of the executor that it is running: which one it is, and how much more the task
+//! may do that is being polled.
 //!
 //! The executor is set while its runtime is inside `block_on`, and while that shuts down. On a
 //! thread that runs none, wakes go through the inbox, and there is no budget.
 
+use super::pulse::one_more;
 use super::{Executor, Remote};
 use crate::slab::Key;
-use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -38,8 +38,9 @@ thread_local! {
     static EXECUTOR: RefCell<ManuallyDrop<Option<Rc<Executor>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 
-    /// The task that is being polled on this thread, as waiters are tagged.
-    static CURRENT: Cell<Tag> = const { Cell::new(Tag::NONE) };
+    /// Where the inbox of that executor is: what is asked most often is whether it is a certain one.
+    static HERE: Cell<usize> = const { Cell::new(0) };
+
     /// How many operations the running poll has left.
     static BUDGET_LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
     /// How many operations have been put off since the budget was spent.
@@ -54,6 +55,11 @@ pub(super) fn enter(executor: &Rc<Executor>) -> Entered {
 
 /// Exchanges what stands in the thread-local.
 fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
+    HERE.set(
+        executor
+            .as_ref()
+            .map_or(0, |executor| address(&executor.remote)),
+    );
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
     ManuallyDrop::into_inner(previous)
 }
@@ -70,6 +76,16 @@ impl Drop for Entered {
     }
 }
 
+/// What tells an inbox from others.
+fn address(remote: &Arc<Remote>) -> usize {
+    Arc::as_ptr(remote) as usize
+}
+
+/// Whether this thread runs the executor that has this inbox.
+pub(crate) fn is_here(remote: &Arc<Remote>) -> bool {
+    HERE.get() == address(remote)
+}
+
 /// The executor that has this inbox, if it is the one that this thread runs.
 pub(crate) fn here(remote: &Arc<Remote>) -> Option<Rc<Executor>> {
     EXECUTOR.with(|current| {
@@ -83,6 +99,7 @@ pub(crate) fn here(remote: &Arc<Remote>) -> Option<Rc<Executor>> {
 pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
     EXECUTOR.with(|current| match current.borrow().as_ref() {
         Some(executor) if executor.is(remote) => {
+            one_more(&executor.tally.local_wakes);
             executor.push(key);
             true
         }
@@ -90,24 +107,18 @@ pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
     })
 }
 
-/// Runs a poll of the task that `tag` names, with a fresh budget.
-pub(super) fn run<R>(tag: Tag, poll: impl FnOnce() -> R) -> R {
+/// Runs a poll with a fresh budget.
+pub(super) fn run<R>(poll: impl FnOnce() -> R) -> R {
     /// Puts back what stood there before, also when a panic passes.
-    struct Restore(Tag, u32);
+    struct Restore(u32);
     impl Drop for Restore {
         fn drop(&mut self) {
-            CURRENT.set(self.0);
-            BUDGET_LEFT.set(self.1);
+            BUDGET_LEFT.set(self.0);
         }
     }
-    let _restore = Restore(CURRENT.replace(tag), BUDGET_LEFT.replace(BUDGET));
+    let _restore = Restore(BUDGET_LEFT.replace(BUDGET));
     PUT_OFF.set(0);
     poll()
-}
-
-/// Who is being polled on this thread.
-pub(crate) fn current_tag() -> Tag {
-    CURRENT.get()
 }
 
 /// Lets the running poll do one more operation; once its budget is spent, wakes the task again

@@ -22,6 +22,13 @@ use std::panic::Location;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(crate) u64);
 
+impl Id {
+    /// The half of the number by which waiters name the task.
+    pub(crate) fn low(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

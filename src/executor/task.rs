@@ -16,6 +16,7 @@ use super::local::push_here;
 use super::outcome::JoinError;
 use super::{Message, Remote};
 use crate::slab::Key;
+use crate::waiter::Seen;
 use futures_task::ArcWake;
 use pin_project_lite::pin_project;
 use std::any::Any;
@@ -37,6 +38,11 @@ pub(crate) trait Run {
 
     /// The error, if it ended in one that nobody has taken.
     fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
+
+    /// Who awaits the outcome outside the slab, for somebody who only looks.
+    fn awaited_by(self: Pin<&mut Self>) -> Option<Seen> {
+        None
+    }
 
     /// Hands the outcome to a handle that looks for it outside the slab. Without one it stays.
     fn deliver(self: Pin<&mut Self>) {}

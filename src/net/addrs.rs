@@ -4,39 +4,17 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
-/// What [`TcpStream::connect`](super::TcpStream::connect) and
-/// [`TcpListener::bind`](super::TcpListener::bind) take: addresses, and literals of such.
+/// What [`TcpStream::connect`](super::TcpStream::connect),
+/// [`TcpListener::bind`](super::TcpListener::bind) and [`lookup_host`](super::lookup_host) take:
+/// addresses, literals of such, and names with a port.
 ///
-/// The counterpart of [`std::net::ToSocketAddrs`], whose look-up of names blocks. This one knows
-/// IP literals only: a host name is an error that says so. Look it up on a thread, and wait for the
-/// answer without blocking:
+/// The counterpart of [`std::net::ToSocketAddrs`], whose look-up of names blocks. It cannot be
+/// implemented elsewhere.
 ///
-/// ```
-/// use futures::channel::oneshot;
-/// use glassfrog::net::TcpStream;
-/// use std::io;
-/// use std::net::{SocketAddr, ToSocketAddrs};
-///
-/// async fn look_up(name: &'static str) -> io::Result<Vec<SocketAddr>> {
-///     let (send, answer) = oneshot::channel();
-///     std::thread::spawn(move || send.send(name.to_socket_addrs().map(Iterator::collect)));
-///     answer.await.map_err(io::Error::other)?
-/// }
-///
-/// # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
-/// # let port = server.local_addr()?.port();
-/// # let name: &'static str = Box::leak(format!("localhost:{port}").into_boxed_str());
-/// # /*
-/// let name = "localhost:8000";
-/// # */
-/// glassfrog::block_on(async {
-///     let addrs = look_up(name).await?;
-///     TcpStream::connect(&addrs[..]).await
-/// })?;
-/// # io::Result::Ok(())
-/// ```
-///
-/// It cannot be implemented elsewhere.
+/// Literals are read at once. A name is looked up by the operating system (`getaddrinfo(3)`), which
+/// blocks, on a thread of the runtime's [pool](crate::task::spawn_blocking): at most 32 at a time,
+/// beside the jobs of others. Dropping the future that waits for it gives it up; the thread is free
+/// when the operating system has answered.
 ///
 /// # Examples
 ///
@@ -46,14 +24,12 @@ use std::vec;
 ///
 /// glassfrog::block_on(async {
 ///     TcpListener::bind("127.0.0.1:0").await?;
-///     TcpListener::bind(("127.0.0.1", 0)).await?;
+///     TcpListener::bind("localhost:0").await?;
+///     TcpListener::bind(("localhost", 0)).await?;
 ///     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
 ///     // The first that can be bound to.
 ///     let addrs = [SocketAddr::from((Ipv6Addr::LOCALHOST, 0)), "127.0.0.1:0".parse().unwrap()];
 ///     TcpListener::bind(&addrs[..]).await?;
-///
-///     let error = TcpListener::bind("localhost:0").await.unwrap_err();
-///     assert!(error.to_string().contains("localhost"));
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -64,8 +40,22 @@ impl<T: Sealed + ?Sized> ToSocketAddrs for T {}
 
 /// The trait's one method, where nobody else can reach it.
 pub trait Sealed {
-    /// The addresses that are meant.
-    fn addrs(&self) -> io::Result<Addrs>;
+    /// The addresses that are meant, or the name that leads to them.
+    fn target(&self) -> io::Result<Target>;
+}
+
+/// What is to be connected or bound to.
+#[derive(Debug)]
+pub enum Target {
+    /// These.
+    Addrs(Addrs),
+    /// What this name leads to.
+    Name {
+        /// The name.
+        host: String,
+        /// The port, which goes with every address.
+        port: u16,
+    },
 }
 
 /// Some addresses, without an allocation where there is one.
@@ -88,69 +78,72 @@ impl Iterator for Addrs {
     }
 }
 
-/// What a name is answered.
-fn unresolved(name: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        format!("`{name}` is not an IP address, and names are not resolved"),
-    )
-}
-
 impl Sealed for SocketAddr {
-    fn addrs(&self) -> io::Result<Addrs> {
-        Ok(Addrs::One(Some(*self)))
+    fn target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(Addrs::One(Some(*self))))
     }
 }
 
 impl Sealed for [SocketAddr] {
-    fn addrs(&self) -> io::Result<Addrs> {
-        Ok(Addrs::Several(Vec::from(self).into_iter()))
+    fn target(&self) -> io::Result<Target> {
+        let addrs = Vec::from(self).into_iter();
+        Ok(Target::Addrs(Addrs::Several(addrs)))
+    }
+}
+
+impl Sealed for Vec<SocketAddr> {
+    fn target(&self) -> io::Result<Target> {
+        self[..].target()
     }
 }
 
 impl<const N: usize> Sealed for [SocketAddr; N] {
-    fn addrs(&self) -> io::Result<Addrs> {
-        self[..].addrs()
+    fn target(&self) -> io::Result<Target> {
+        self[..].target()
     }
 }
 
 impl Sealed for str {
-    fn addrs(&self) -> io::Result<Addrs> {
+    fn target(&self) -> io::Result<Target> {
         if let Ok(addr) = self.parse::<SocketAddr>() {
-            return addr.addrs();
+            return addr.target();
         }
-        match self.split_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Err(unresolved(self))
-            }
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "`{self}` is not of the form `127.0.0.1:80` or `[::1]:80`, up to port 65535"
-                ),
-            )),
+        if let Some((host, port)) = self.rsplit_once(':')
+            && is_name(host)
+            && let Ok(port) = port.parse::<u16>()
+        {
+            return (host, port).target();
         }
+        Err(malformed(
+            self,
+            "`example.com:80`, `127.0.0.1:80` or `[::1]:80`, up to port 65535",
+        ))
     }
 }
 
 impl Sealed for (&str, u16) {
-    fn addrs(&self) -> io::Result<Addrs> {
-        match self.0.parse::<IpAddr>() {
-            Ok(ip) => (ip, self.1).addrs(),
-            Err(_) => Err(unresolved(self.0)),
+    fn target(&self) -> io::Result<Target> {
+        let (host, port) = *self;
+        match host.parse::<IpAddr>() {
+            Ok(ip) => (ip, port).target(),
+            Err(_) if is_name(host) => Ok(Target::Name {
+                host: String::from(host),
+                port,
+            }),
+            Err(_) => Err(malformed(host, "`example.com`, `127.0.0.1` or `::1`")),
         }
     }
 }
 
 impl Sealed for String {
-    fn addrs(&self) -> io::Result<Addrs> {
-        self.as_str().addrs()
+    fn target(&self) -> io::Result<Target> {
+        self.as_str().target()
     }
 }
 
 impl Sealed for (String, u16) {
-    fn addrs(&self) -> io::Result<Addrs> {
-        (self.0.as_str(), self.1).addrs()
+    fn target(&self) -> io::Result<Target> {
+        (self.0.as_str(), self.1).target()
     }
 }
 
@@ -158,8 +151,8 @@ impl Sealed for (String, u16) {
 macro_rules! sealed_for_one {
     ($($one:ty),*) => {$(
         impl Sealed for $one {
-            fn addrs(&self) -> io::Result<Addrs> {
-                SocketAddr::from(*self).addrs()
+            fn target(&self) -> io::Result<Target> {
+                SocketAddr::from(*self).target()
             }
         }
     )*};
@@ -174,7 +167,22 @@ sealed_for_one!(
 );
 
 impl<T: Sealed + ?Sized> Sealed for &T {
-    fn addrs(&self) -> io::Result<Addrs> {
-        (**self).addrs()
+    fn target(&self) -> io::Result<Target> {
+        (**self).target()
     }
+}
+
+/// Whether this may be the name of a host: the rest is the resolver's to say, but what stands in no
+/// name never comes to it. An address with a zone (`fe80::1%eth0`) is for the resolver too.
+fn is_name(host: &str) -> bool {
+    let foreign = |c: char| c.is_whitespace() || c.is_control() || "[]/\\@?#\"'".contains(c);
+    !host.is_empty() && !host.contains(foreign) && (!host.contains(':') || host.contains('%'))
+}
+
+/// What is no address is answered.
+fn malformed(text: &str, forms: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("`{}` is not of the form {forms}", text.escape_debug()),
+    )
 }

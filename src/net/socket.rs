@@ -1,16 +1,17 @@
 //! What all sockets have in common: where context, budget and reactor meet.
 
 use crate::context;
-use crate::executor::local::{current_tag, poll_budget, spend_budget};
+use crate::executor::local::{poll_budget, spend_budget};
 use crate::reactor::Io;
+use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Place, Seat, Snapshot};
 use crate::reactor::rules::{AsRaw, Lesson};
 use crate::reactor::source::{Origin, Source};
 use crate::runtime::Shared;
+use crate::waiter::trace;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -48,7 +49,7 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     }
 }
 
-impl<S: AsRaw> Socket<S> {
+impl<S: AsRaw + Io> Socket<S> {
     /// The socket itself, for what needs no readiness.
     pub(super) fn io(&self) -> &S {
         self.source.io()
@@ -141,12 +142,28 @@ impl<S: AsRaw> Socket<S> {
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
-        let result = ready!(
-            self.source
-                .poll_op(direction, place, cx.waker(), current_tag(), op)
-        );
+        let tag = || self.shared.current_tag();
+        let poll = self.source.poll_op(direction, place, cx.waker(), tag, op);
+        if log::log_enabled!(target: "glassfrog::net", log::Level::Trace) {
+            self.tell(direction, &poll);
+        }
+        let result = ready!(poll);
         spend_budget();
         Poll::Ready(result)
+    }
+}
+
+impl<S: AsRaw + Io> Socket<S> {
+    /// Logs what came of an operation.
+    #[cold]
+    fn tell<R>(&self, direction: Direction, poll: &Poll<io::Result<R>>) {
+        let outcome = match poll {
+            Poll::Ready(Ok(_)) => "done",
+            Poll::Ready(Err(_)) => "failed",
+            Poll::Pending => "would block, so the waker is left with the reactor",
+        };
+        let what = self.io().describe(direction, &Connecting::unknown());
+        trace!("glassfrog::net", "{what}: {outcome}");
     }
 }
 
@@ -163,7 +180,7 @@ impl<S: AsRaw + fmt::Debug> fmt::Debug for Socket<S> {
 }
 
 /// An operation that is under way; gives up its seat among the waiters when dropped.
-pub(super) struct Operation<'a, S: AsRaw, F> {
+pub(super) struct Operation<'a, S: AsRaw + Io, F> {
     /// What it is done on.
     socket: &'a Socket<S>,
     /// What it waits for.
@@ -176,7 +193,7 @@ pub(super) struct Operation<'a, S: AsRaw, F> {
 
 impl<R, S, F> Future for Operation<'_, S, F>
 where
-    S: AsRaw,
+    S: AsRaw + Io,
     F: FnMut(&S, Snapshot) -> io::Result<(R, Lesson)> + Unpin,
 {
     type Output = io::Result<R>;
@@ -192,7 +209,7 @@ where
     }
 }
 
-impl<S: AsRaw, F> Drop for Operation<'_, S, F> {
+impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
         self.socket.leave(&mut self.seat);
     }
@@ -206,24 +223,25 @@ pub(super) fn unblocked(what: &str, done: io::Result<()>) {
     }
 }
 
-/// An error together with what was tried, and with which address.
+/// An error together with what was tried, and with which address or name.
 struct Attempt {
     /// What was tried.
     what: &'static str,
-    /// With which address.
-    addr: SocketAddr,
+    /// With which address or name.
+    with: Box<str>,
     /// What came of it.
     error: io::Error,
 }
 
-/// Says in an error what was tried with which address. The kind stays.
-pub(super) fn attempted(what: &'static str, addr: SocketAddr, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), Attempt { what, addr, error })
+/// Says in an error what was tried with which address or name. The kind stays.
+pub(super) fn attempted(what: &'static str, with: impl ToString, error: io::Error) -> io::Error {
+    let with = with.to_string().into_boxed_str();
+    io::Error::new(error.kind(), Attempt { what, with, error })
 }
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.what, self.addr, self.error)
+        write!(f, "{} {}: {}", self.what, self.with, self.error)
     }
 }
 

@@ -16,7 +16,7 @@
 //! stays.
 
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
-use crate::waiter::{Tag, Waiter};
+use crate::waiter::{Seen, Tag, Waiter};
 use std::mem;
 use std::num::NonZeroU32;
 use std::task::Waker;
@@ -68,7 +68,7 @@ pub(crate) enum Direction {
 
 impl Direction {
     /// The bit that says that it is ready.
-    fn bit(self) -> usize {
+    pub(crate) fn bit(self) -> usize {
         match self {
             Direction::Read => READABLE,
             Direction::Write => WRITABLE,
@@ -316,11 +316,16 @@ impl Readiness {
     }
 
     /// Who waits in which direction.
-    pub(crate) fn waiting(&self) -> Vec<(Direction, Tag)> {
+    pub(crate) fn waiting(&self) -> Vec<(Direction, Seen)> {
         lock(&self.waiters)
             .iter_mut()
-            .map(|entry| (entry.direction, entry.waiter.tag))
+            .map(|entry| (entry.direction, entry.waiter.look()))
             .collect()
+    }
+
+    /// Whether anybody waits. The first place is never empty while others do.
+    pub(crate) fn has_waiters(&self) -> bool {
+        lock(&self.waiters).first.is_some()
     }
 
     /// Marks the end of the runtime, and hands out all who wait.

@@ -13,7 +13,7 @@ use super::readiness::{
 };
 use super::rules::Lesson;
 use crate::slab::Key;
-use crate::waiter::{Tag, wake_all};
+use crate::waiter::{Seen, Tag, wake_all};
 use std::fmt;
 use std::io;
 use std::task::Poll;
@@ -83,11 +83,6 @@ impl<S> Source<S> {
     /// Gives the descriptor back. The source has left the reactor.
     pub(crate) fn into_io(self) -> S {
         self.io
-    }
-
-    /// The descriptor, for what needs no readiness.
-    pub(crate) fn io(&self) -> &S {
-        &self.io
     }
 
     /// The place among the sources of the reactor.
@@ -160,13 +155,14 @@ impl<S> Source<S> {
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Tries an operation until it does something, and leaves the waker when it is to wait.
+    /// Tries an operation until it does something, and leaves the waker, with the tag, when it is to
+    /// wait.
     pub(crate) fn poll_op<R>(
         &self,
         direction: Direction,
         mut place: Place<'_>,
         waker: &Waker,
-        tag: Tag,
+        tag: impl Fn() -> Tag,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
         loop {
@@ -179,7 +175,7 @@ impl<S> Source<S> {
             };
             match self
                 .readiness
-                .wait(direction, place, &mut waker.clone(), tag)
+                .wait(direction, place, &mut waker.clone(), tag())
             {
                 Wait::Ready => {}
                 Wait::Waiting => return Poll::Pending,
@@ -200,6 +196,21 @@ impl<S> Source<S> {
 }
 
 impl<S: ?Sized> Source<S> {
+    /// The descriptor, for what needs no readiness.
+    pub(crate) fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// Who waits in which direction.
+    pub(super) fn waiting(&self) -> Vec<(Direction, Seen)> {
+        self.readiness.waiting()
+    }
+
+    /// Whether anybody does.
+    pub(super) fn has_waiters(&self) -> bool {
+        self.readiness.has_waiters()
+    }
+
     /// Notes an event, and hands out those who waited for it.
     pub(super) fn publish(&self, bits: usize, woken: impl FnMut(Waker)) {
         self.readiness.publish(bits, woken);
@@ -214,11 +225,13 @@ impl<S: ?Sized> Source<S> {
 impl<S: fmt::Debug + ?Sized> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.readiness.load();
+        let waiting = self.readiness.waiting().into_iter();
+        let waiting: Vec<_> = waiting.map(|(what, who)| (what, who.tag)).collect();
         f.debug_struct("Source")
             .field("io", &&self.io)
             .field("readable", &seen.has(READABLE))
             .field("writable", &seen.has(WRITABLE))
-            .field("waiting", &self.readiness.waiting())
+            .field("waiting", &waiting)
             .finish()
     }
 }

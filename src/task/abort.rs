@@ -1,7 +1,7 @@
 //! [`AbortHandle`]: cancelling a task from anywhere.
 
 use super::Id;
-use crate::executor::{Message, Placed, Remote, local};
+use crate::executor::{Message, Outsider, Placed, local};
 use crate::slab::Key;
 use std::fmt;
 use std::sync::Arc;
@@ -35,14 +35,14 @@ pub(super) enum Target {
         /// The place in the slab.
         key: Key,
         /// Which runtime it is, and how to reach it from elsewhere.
-        inbox: Arc<Remote>,
+        inbox: Outsider,
     },
     /// The same, or still on its way there.
     Placed {
         /// Knows the place in the slab.
         task: Arc<dyn Placed>,
         /// How to reach the runtime.
-        inbox: Arc<Remote>,
+        inbox: Outsider,
     },
     /// It had ended when the handle was made.
     Ended,
@@ -67,8 +67,9 @@ impl AbortHandle {
                 None => drop(inbox.post(Message::Abort(*key))),
             },
             Target::Placed { task, inbox } => {
-                task.cancel_job();
-                drop(inbox.post(Message::AbortPlaced(Arc::clone(task))));
+                if !task.cancel_job() {
+                    drop(inbox.post(Message::AbortPlaced(Arc::clone(task))));
+                }
             }
             Target::Ended => {}
         }

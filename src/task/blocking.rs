@@ -4,9 +4,9 @@ use super::JoinHandle;
 use super::remote::{Promise, promise};
 use crate::context;
 use crate::executor::Origin;
-use crate::pool::Job;
+use crate::pool::{About, Job, Lane};
 use crate::runtime::Shared;
-use crate::waiter::shielded;
+use crate::waiter::{shielded, trace};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 ///
 /// The [`JoinHandle`] works on any thread; a panic of the closure is its
 /// [`JoinError`](super::JoinError). Aborting it, or the end of the runtime, cancels a job that waits
-/// for a thread. One that runs cannot be stopped, and nobody waits for it but
+/// for a thread, at once. One that runs cannot be stopped, and nobody waits for it but
 /// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout).
 ///
 /// # Jobs that wait for jobs
@@ -29,7 +29,9 @@ use std::sync::Arc;
 /// A job is outside any runtime: it may call [`block_on`](crate::block_on), use a
 /// [`Handle`](crate::Handle) that it was given, or wait for a channel. If it waits for another job of
 /// the same runtime, it takes a thread while that one needs one; if all threads wait like this, none
-/// goes on. The pool logs a warning when it has not begun a job for ten seconds although some wait.
+/// goes on. A full pool that has not begun a job for ten seconds although some wait logs a warning,
+/// once. (While jobs wait, another thread watches for that.) So does a pool whose job has to wait
+/// because no thread could be started for it.
 ///
 /// # Panics
 ///
@@ -51,12 +53,14 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    submit(&context::current().shared, None, Location::caller(), work)
+    let shared = &context::current().shared;
+    submit(shared, Lane::Jobs, None, Location::caller(), work)
 }
 
 /// Hands a closure to the threads of a runtime.
 pub(crate) fn submit<F, T>(
     shared: &Shared,
+    lane: Lane,
     name: Option<Box<str>>,
     location: &'static Location<'static>,
     work: F,
@@ -67,7 +71,11 @@ where
 {
     let id = shared.new_id();
     let (promise, output) = promise(Origin { id, name, location }, true);
-    shared.pool.submit(Box::new(Blocking { work, promise }));
+    let job = Box::new(Blocking { work, promise });
+    let about = Arc::clone(&output) as Arc<dyn About>;
+    if let Some(job) = shared.pool.submit(lane, job, about) {
+        output.set_job(&shared.pool, job);
+    }
     JoinHandle::remote(id, output, Arc::clone(&shared.inbox))
 }
 
@@ -87,7 +95,10 @@ where
     fn run(self: Box<Self>) {
         let Blocking { work, promise } = *self;
         if promise.begin() {
+            let id = promise.id();
+            trace!("glassfrog::blocking", "job {id} begins");
             promise.keep_job(catch_unwind(AssertUnwindSafe(work)));
+            trace!("glassfrog::blocking", "job {id} has ended");
         }
     }
 

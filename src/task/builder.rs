@@ -2,6 +2,7 @@
 
 use super::{JoinHandle, blocking, spawn_named};
 use crate::context;
+use crate::pool::Lane;
 use std::panic::Location;
 
 /// Spawns a task under a name, by which errors, logs and reports call it.
@@ -87,6 +88,6 @@ impl Builder {
         T: Send + 'static,
     {
         let shared = &context::current().shared;
-        blocking::submit(shared, self.name, Location::caller(), work)
+        blocking::submit(shared, Lane::Jobs, self.name, Location::caller(), work)
     }
 }

@@ -4,8 +4,9 @@ use super::abort::{AbortHandle, Target};
 use super::remote::Output;
 use super::{Id, JoinError};
 use crate::executor::local::{self, poll_budget, spend_budget};
-use crate::executor::{Message, Placed, Remote};
+use crate::executor::{Message, Outsider, Placed, Remote};
 use crate::slab::Key;
+use crate::waiter::Tag;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -25,6 +26,7 @@ use std::thread;
 /// | --- | --- |
 /// | [`spawn`](crate::spawn) | on the thread of its runtime, since the output may not be `Send` |
 /// | [`Handle::spawn`](crate::Handle::spawn), [`Handle::spawn_with`](crate::Handle::spawn_with) | anywhere |
+/// | [`spawn_blocking`](super::spawn_blocking) | anywhere |
 ///
 /// # Panics
 ///
@@ -49,6 +51,8 @@ use std::thread;
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
+    /// What its spawner calls it, for when its runtime cannot tell any more.
+    name: Option<Box<str>>,
     /// Where the output is to be found.
     place: Place,
     /// The handle hands out a `T` and holds none: what its threads are is the place's concern.
@@ -77,9 +81,15 @@ enum Place {
 
 impl<T> JoinHandle<T> {
     /// The handle of a task in the slab.
-    pub(super) fn local(id: Id, key: Key, inbox: Arc<Remote>) -> JoinHandle<T> {
+    pub(super) fn local(
+        id: Id,
+        name: Option<Box<str>>,
+        key: Key,
+        inbox: Arc<Remote>,
+    ) -> JoinHandle<T> {
         JoinHandle {
             id,
+            name,
             place: Place::Local { key, inbox },
             output: PhantomData,
         }
@@ -89,6 +99,7 @@ impl<T> JoinHandle<T> {
     pub(crate) fn remote(id: Id, output: Arc<dyn Output>, inbox: Arc<Remote>) -> JoinHandle<T> {
         JoinHandle {
             id,
+            name: None,
             place: Place::Remote { output, inbox },
             output: PhantomData,
         }
@@ -118,6 +129,8 @@ impl<T> JoinHandle<T> {
     /// | aborts itself, in its own poll | the same, if that poll returns `Pending`; if it returns `Ready`, the output stands |
     /// | has ended, or panicked | nothing: the outcome stands |
     /// | panics while it is dropped | that panic is the handle's [`JoinError`] |
+    /// | is a [blocking job](super::spawn_blocking) that waits for a thread | it is cancelled at once |
+    /// | is a blocking job that runs | nothing: the outcome stands |
     ///
     /// It may be called on any thread, and more than once. The handle need not be awaited.
     ///
@@ -143,11 +156,11 @@ impl<T> JoinHandle<T> {
         let target = match &self.place {
             Place::Local { key, inbox } => Target::Local {
                 key: *key,
-                inbox: Arc::clone(inbox),
+                inbox: Outsider::new(inbox),
             },
             Place::Remote { output, inbox } => Target::Placed {
                 task: Arc::clone(output) as Arc<dyn Placed>,
-                inbox: Arc::clone(inbox),
+                inbox: Outsider::new(inbox),
             },
             Place::Taken => Target::Ended,
         };
@@ -197,14 +210,21 @@ impl<T: 'static> JoinHandle<T> {
                 None if inbox.is_closed() => {}
                 None => not_here(self.id, "polled"),
             },
-            Place::Remote { output, .. } => ready!(output.poll(cx, &mut outcome)),
+            Place::Remote { output, inbox } => {
+                let executor = local::here(inbox);
+                let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
+                ready!(output.poll(cx, tag, &mut outcome));
+            }
             Place::Taken => panic!(
                 "the `JoinHandle` of task {} was polled after it had given its output",
                 self.id
             ),
         }
         self.place = Place::Taken;
-        Poll::Ready(outcome.unwrap_or_else(|| Err(JoinError::cancelled(self.id))))
+        Poll::Ready(outcome.unwrap_or_else(|| {
+            let error = JoinError::cancelled(self.id);
+            Err(error.with_name(self.name.take()))
+        }))
     }
 }
 

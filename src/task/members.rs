@@ -10,6 +10,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+/// How many members one poll of the group looks at at most, so that the other tasks get their turn: as
+/// many as the loop polls tasks before it looks at the reactor.
+pub(super) const BATCH: usize = 128;
+
 /// The members that are to be looked at, and who wants to know; reached from any thread.
 pub(super) struct Queue {
     /// Both, under one lock.
@@ -40,22 +44,33 @@ impl Queue {
         lock(&self.state).keys.pop_front()
     }
 
-    /// The same; if there is none, the waker is left for the next that comes.
-    pub(super) fn pop_or_wait(&self, waker: &Waker) -> Option<Key> {
-        if let Some(key) = self.pop() {
-            return Some(key);
+    /// How many members are to be looked at in one poll of the group: those that are in the queue now,
+    /// unless they are too many. Those that come meanwhile wait for the next poll, and so let the other
+    /// tasks go first.
+    pub(super) fn round(&self) -> usize {
+        lock(&self.state).keys.len().min(BATCH)
+    }
+
+    /// Puts members back that are to be looked at in the next poll of the group.
+    pub(super) fn put_back(&self, keys: Vec<Key>) {
+        if !keys.is_empty() {
+            lock(&self.state).keys.extend(keys);
         }
+    }
+
+    /// Ends a poll: leaves the waker for the next member that comes, or, if there is one already, wakes
+    /// it at once.
+    pub(super) fn wait(&self, waker: &Waker) {
         let waker = waker.clone();
         let mut state = lock(&self.state);
-        let key = state.keys.pop_front();
-        let former = match key {
-            // It came from another thread meanwhile.
-            Some(_) => Some(waker),
-            None => state.waker.replace(waker),
-        };
-        drop(state);
-        drop(former);
-        key
+        if state.keys.is_empty() {
+            let former = state.waker.replace(waker);
+            drop(state);
+            drop(former);
+        } else {
+            drop(state);
+            waker.wake();
+        }
     }
 
     /// Adds a member, and wakes who waits for one.
@@ -81,15 +96,13 @@ pub(super) struct MemberWaker {
 }
 
 impl MemberWaker {
-    /// The waker of a new member, which is in the queue from here on.
+    /// The waker of a new member. To be looked at the first time, it is to be woken.
     pub(super) fn new(key: Key, queue: &Arc<Queue>) -> Arc<MemberWaker> {
-        let waker = Arc::new(MemberWaker {
+        Arc::new(MemberWaker {
             key,
             queued: QueuedFlag::default(),
             queue: Arc::clone(queue),
-        });
-        ArcWake::wake_by_ref(&waker);
-        waker
+        })
     }
 
     /// Says that the member has been taken out of the queue. The caller polls it next.

@@ -5,16 +5,17 @@ use super::JoinError;
 use crate::executor::outcome::{Id, Payload};
 use crate::executor::task::{Run, Stage};
 use crate::executor::{Origin, Placed};
+use crate::pool::{About, Pool};
 use crate::slab::Key;
 use crate::sync::{Mutex, lock};
-use crate::waiter::{shielded, wake_all};
+use crate::waiter::{Seen, Tag, Waiter, shielded, wake_all};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// How a task ended: with its output, or why there is none.
 type Outcome<T> = Result<T, JoinError>;
@@ -27,8 +28,10 @@ type Outcome<T> = Result<T, JoinError>;
 ///      +------- detach --------+--> detached: what is kept is dropped, what comes is handed back
 /// ```
 struct Oneshot<T> {
-    /// Where the task is, once it has come to its runtime. A blocking job is nowhere.
+    /// Where the task is, once it has come to its runtime.
     key: OnceLock<Key>,
+    /// Where the job is, if it is one, once it has been submitted.
+    job: OnceLock<(Arc<Pool>, Key)>,
     /// Who the task is.
     origin: Origin,
     /// Everything, under one lock.
@@ -42,7 +45,7 @@ struct State<T> {
     /// Whether the task has left something.
     finished: bool,
     /// Who awaits it.
-    waker: Option<Waker>,
+    waiter: Option<Waiter>,
     /// Nobody will: the handle is gone.
     detached: bool,
     /// It is a blocking job that waits for a thread, and so can be cancelled from anywhere.
@@ -50,12 +53,15 @@ struct State<T> {
 }
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
-pub(crate) trait Output: Placed {
+pub(crate) trait Output: Placed + About {
     /// Whether the outcome is there, or has been taken.
     fn is_finished(&self) -> bool;
 
     /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
-    fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()>;
+    fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()>;
+
+    /// Says where the job is that this is the outcome of.
+    fn set_job(&self, pool: &Arc<Pool>, job: Key);
 
     /// Says that nobody will ask any more, and drops what is there; a panic is logged, not lost.
     fn detach(&self);
@@ -74,11 +80,12 @@ pub(crate) fn promise<T: Send + 'static>(
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
         key: OnceLock::new(),
+        job: OnceLock::new(),
         origin,
         state: Mutex::new(State {
             outcome: None,
             finished: false,
-            waker: None,
+            waiter: None,
             detached: false,
             waiting,
         }),
@@ -104,6 +111,13 @@ impl<T> Oneshot<T> {
 }
 
 impl<T> Promise<T> {
+    /// The number of its task, or job, while nobody has kept it.
+    pub(super) fn id(&self) -> Id {
+        self.oneshot
+            .as_ref()
+            .map_or(Id(0), |oneshot| oneshot.origin.id)
+    }
+
     /// Says that a job need not wait for a thread any more; false if it was cancelled before.
     pub(super) fn begin(&self) -> bool {
         let waiting = |oneshot: &Arc<Oneshot<T>>| mem::take(&mut lock(&oneshot.state).waiting);
@@ -150,9 +164,9 @@ impl<T> Promise<T> {
         }
         state.outcome = Some(outcome);
         state.finished = true;
-        let waker = state.waker.take();
+        let waiter = state.waiter.take();
         drop(state);
-        wake_all(waker);
+        wake_all(waiter.map(|waiter| waiter.waker));
         Ok(())
     }
 }
@@ -172,19 +186,39 @@ impl<T: Send + 'static> Placed for Oneshot<T> {
         self.key.get().copied()
     }
 
-    fn cancel_job(&self) {
-        let mut state = lock(&self.state);
-        if !mem::take(&mut state.waiting) {
-            return;
+    fn cancel_job(&self) -> bool {
+        let Some((pool, job)) = self.job.get() else {
+            return false;
+        };
+        if !mem::take(&mut lock(&self.state).waiting) {
+            return true;
         }
-        let mut waker = None;
+        // The closure goes before anybody hears of that. If a thread has just taken it, that one drops
+        // it.
+        pool.discard(*job);
+        let mut waiter = None;
+        let mut state = lock(&self.state);
         if !state.detached {
             state.outcome = Some(Err(self.error(JoinError::cancelled)));
             state.finished = true;
-            waker = state.waker.take();
+            waiter = state.waiter.take();
         }
         drop(state);
-        wake_all(waker);
+        wake_all(waiter.map(|waiter| waiter.waker));
+        true
+    }
+}
+
+impl<T: Send + 'static> About for Oneshot<T> {
+    fn describe(&self) -> String {
+        match &self.origin.name {
+            Some(name) => format!("blocking job ({})", name.escape_debug()),
+            None => format!("blocking job {} ({})", self.origin.id, self.origin.location),
+        }
+    }
+
+    fn awaited_by(&self) -> Option<Seen> {
+        lock(&self.state).waiter.as_ref().map(Waiter::look)
     }
 }
 
@@ -193,11 +227,11 @@ impl<T: Send + 'static> Output for Oneshot<T> {
         lock(&self.state).finished
     }
 
-    fn poll(&self, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
+    fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         let Some(outcome) = state.outcome.take() else {
-            let former = state.waker.replace(waker);
+            let former = state.waiter.replace(Waiter { waker, tag });
             drop(state);
             drop(former);
             return Poll::Pending;
@@ -209,13 +243,18 @@ impl<T: Send + 'static> Output for Oneshot<T> {
         Poll::Ready(())
     }
 
+    fn set_job(&self, pool: &Arc<Pool>, job: Key) {
+        // Nobody else sets it.
+        let _first = self.job.set((Arc::clone(pool), job));
+    }
+
     fn detach(&self) {
         let mut state = lock(&self.state);
         state.detached = true;
-        let (outcome, waker) = (state.outcome.take(), state.waker.take());
+        let (outcome, waiter) = (state.outcome.take(), state.waiter.take());
         drop(state);
         self.discard(outcome);
-        drop(waker);
+        drop(waiter);
     }
 }
 
@@ -264,6 +303,11 @@ where
 
     fn error(self: Pin<&mut Self>) -> Option<&JoinError> {
         self.project().stage.error()
+    }
+
+    fn awaited_by(self: Pin<&mut Self>) -> Option<Seen> {
+        let oneshot = self.project().promise.oneshot.as_ref()?;
+        lock(&oneshot.state).waiter.as_ref().map(Waiter::look)
     }
 
     fn deliver(self: Pin<&mut Self>) {

@@ -12,25 +12,25 @@
 //!            +-- queue   who was woken
 //! ```
 
-use super::members::{MemberWaker, Queue};
-use crate::executor::local::poll_budget;
+use super::members::{BATCH, MemberWaker, Queue};
+use crate::context;
+use crate::executor::local::{poll_budget, spend_budget};
+use crate::executor::look::Known;
 use crate::executor::outcome::Payload;
 use crate::slab::{Key, Slab};
 use crate::waiter::{shielded, wake_all};
-use futures_task::waker_ref;
+use futures_task::{ArcWake, waker_ref};
+use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-
-/// How many children one poll of the parent polls at most, so that the other tasks get their turn:
-/// as many as the loop polls tasks before it looks at the reactor.
-const BATCH: usize = 128;
 
 /// Runs children beside one another that may borrow what outlives the scope.
 ///
@@ -41,7 +41,8 @@ const BATCH: usize = 128;
 ///
 /// The children take their turns within the parent's task, on its thread, and are polled only when
 /// they are woken. They need be neither `Send` nor `'static`; the scope's future is not `Send`. It
-/// works under any executor.
+/// works under any executor. The closure is to stand in the call: in a variable of its own its type
+/// could not be inferred.
 ///
 /// # Examples
 ///
@@ -85,6 +86,15 @@ const BATCH: usize = 128;
 ///     .await;
 ///     assert_eq!(log, ["grandchild"]);
 /// });
+/// ```
+///
+/// A child cannot borrow what the body owns, which may be gone before the child is:
+///
+/// ```compile_fail,E0597
+/// glassfrog::block_on(glassfrog::task::scope(async |s| {
+///     let word = String::from("frog");
+///     s.spawn(async { println!("{}", &word) });
+/// }));
 /// ```
 pub async fn scope<'env, F, R>(body: F) -> R
 where
@@ -168,7 +178,24 @@ impl<'env> Scope<'env> {
         F::Output: 'env,
     {
         self.nursery
-            .spawn(Location::caller(), async move { Ok(future.await) })
+            .spawn(Location::caller(), Infallibly { future })
+    }
+}
+
+pin_project! {
+    /// A future that cannot fail, for those who expect that it may.
+    struct Infallibly<F> {
+        // The future. Not in an `async` block, where a panic of its would drop it while it unwinds.
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Infallibly<F> {
+    type Output = Result<F::Output, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx).map(Ok)
     }
 }
 
@@ -230,7 +257,8 @@ impl<E> fmt::Debug for TryScope<'_, E> {
 /// A child of a scope, to be awaited within the scope. Dropping it lets the child go on.
 ///
 /// A child that panics, or fails in a [`try_scope`], ends the scope and with it whoever awaits
-/// this. So the output is not a `Result`.
+/// this. So the output is not a `Result`. An output that panics when it is dropped, for want of a
+/// handle, is logged.
 ///
 /// # Panics
 ///
@@ -286,12 +314,50 @@ impl<T> Place<T> {
     }
 }
 
-/// Says that a child is gone when it is dropped.
-struct Ending<T>(Rc<Place<T>>);
+/// Says how a child has ended, at the latest when it is dropped.
+struct Ending<T> {
+    /// Whom it says it to.
+    place: Rc<Place<T>>,
+}
+
+impl<T> Ending<T> {
+    /// Leaves the output, or drops it if there is no handle.
+    fn ready(&self, output: T) {
+        match Rc::strong_count(&self.place) {
+            1 => shielded("dropping what a child of a scope left", || drop(output)),
+            _ => self.place.end(Output::Ready(output)),
+        }
+    }
+}
 
 impl<T> Drop for Ending<T> {
     fn drop(&mut self) {
-        self.0.end(Output::Cancelled);
+        self.place.end(Output::Cancelled);
+    }
+}
+
+pin_project! {
+    /// A child together with its end.
+    struct Ended<F, T> {
+        // The child. Before its end, so that it is dropped before anybody hears of that.
+        #[pin]
+        future: F,
+        // Where its output goes.
+        ending: Ending<T>,
+    }
+}
+
+impl<F, T, E> Future for Ended<F, T>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<(), E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        let this = self.project();
+        let output = ready!(this.future.poll(cx))?;
+        this.ending.ready(output);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -343,6 +409,8 @@ struct Nursery<'env, E> {
     queue: Arc<Queue>,
     /// The scope has ended; no child is taken any more.
     closed: Cell<bool>,
+    /// The number of the task, or child, that polls the scope.
+    parent: Cell<u32>,
 }
 
 /// The place of a child.
@@ -351,8 +419,12 @@ struct Cradle<'env, E> {
     child: Option<Child<'env, E>>,
     /// What it is polled with.
     waker: Arc<MemberWaker>,
+    /// The poll of the parent in which it was polled last.
+    round: u32,
     /// Where it was spawned.
     location: &'static Location<'static>,
+    /// Its place in dumps, if there is a runtime.
+    known: Option<Rc<Known>>,
 }
 
 impl<'env, E> Nursery<'env, E> {
@@ -362,6 +434,7 @@ impl<'env, E> Nursery<'env, E> {
             cradles: RefCell::new(Slab::new()),
             queue: Arc::new(Queue::new()),
             closed: Cell::new(false),
+            parent: Cell::new(0),
         })
     }
 
@@ -376,29 +449,39 @@ impl<'env, E> Nursery<'env, E> {
             state: Cell::new(Output::Pending),
             waker: Cell::new(None),
         });
-        let ending = Ending(Rc::clone(&place));
-        let child: Child<'env, E> = Box::pin(async move {
-            ending.0.end(Output::Ready(future.await?));
-            Ok(())
-        });
+        let ending = Ending {
+            place: Rc::clone(&place),
+        };
+        let child: Child<'env, E> = Box::pin(Ended { future, ending });
         if self.closed.get() {
             drop(child);
         } else {
             let key = self.cradles.borrow().next_key();
             let waker = MemberWaker::new(key, &self.queue);
+            let first = Arc::clone(&waker);
             self.cradles.borrow_mut().insert(Cradle {
                 child: Some(child),
                 waker,
+                round: 0,
                 location,
+                known: context::try_current().map(|core| {
+                    let (id, parent) = (core.shared.new_id(), self.parent.get());
+                    Rc::new(Known::new(&core.executor, id, parent, location))
+                }),
             });
+            ArcWake::wake_by_ref(&first);
         }
         ScopedJoinHandle { place }
     }
 
     /// Polls a child, and takes it out if it has ended.
-    fn poll(&self, key: Key) -> Result<(), E> {
-        let (child, waker) = match self.cradles.borrow_mut().get_mut(key) {
-            Some(cradle) => (cradle.child.take(), Arc::clone(&cradle.waker)),
+    fn poll(&self, key: Key) -> Result<(), Failure<E>> {
+        let (child, waker, known) = match self.cradles.borrow_mut().get_mut(key) {
+            Some(cradle) => (
+                cradle.child.take(),
+                Arc::clone(&cradle.waker),
+                cradle.known.clone(),
+            ),
             None => return Ok(()),
         };
         let Some(mut child) = child else {
@@ -406,19 +489,35 @@ impl<'env, E> Nursery<'env, E> {
         };
         waker.lower();
         let waker = waker_ref(&waker);
-        match child.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(outcome) => {
-                let cradle = self.cradles.borrow_mut().remove(key);
-                drop(cradle);
-                outcome
+        let mut cx = Context::from_waker(&waker);
+        let mut poll = || child.as_mut().poll(&mut cx);
+        let polled = catch(|| match &known {
+            Some(known) => known.poll(poll),
+            None => poll(),
+        });
+        if let Ok(Poll::Pending) = polled {
+            if let Some(cradle) = self.cradles.borrow_mut().get_mut(key) {
+                cradle.child = Some(child);
             }
-            Poll::Pending => {
-                if let Some(cradle) = self.cradles.borrow_mut().get_mut(key) {
-                    cradle.child = Some(child);
-                }
-                Ok(())
-            }
+            return Ok(());
         }
+        let cradle = self.cradles.borrow_mut().remove(key);
+        drop(cradle);
+        let failure = match polled {
+            Ok(Poll::Ready(Err(error))) => Failure::Error(error),
+            Err(panic) => panic,
+            Ok(_) => return catch(|| drop(child)),
+        };
+        // What is left of the child may panic, and must not hide why it failed.
+        shielded("dropping a child that had failed", || drop(child));
+        Err(failure)
+    }
+
+    /// Whether a child has been polled in this round; if not, it is from here on.
+    fn was_polled_in(&self, round: u32, key: Key) -> bool {
+        let mut cradles = self.cradles.borrow_mut();
+        let cradle = cradles.get_mut(key);
+        cradle.is_some_and(|cradle| mem::replace(&mut cradle.round, round) == round)
     }
 
     /// Shows the scope.
@@ -450,49 +549,78 @@ impl<E> Drop for Closing<'_, '_, E> {
     }
 }
 
+/// Runs foreign code; its panic is a failure of the scope.
+fn catch<R, E>(foreign: impl FnOnce() -> R) -> Result<R, Failure<E>> {
+    catch_unwind(AssertUnwindSafe(foreign)).map_err(Failure::Panic)
+}
+
 /// Polls the body and the children until all have ended, or one has failed. What is left of them
-/// is dropped before this returns.
+/// is dropped before this returns, and cannot hide why it does.
 async fn run<'env, F, R, E>(nursery: Rc<Nursery<'env, E>>, body: F) -> Result<R, Failure<E>>
 where
     F: Future<Output = Result<R, E>>,
 {
     let _closing = Closing(&nursery);
-    let mut body = pin!(body);
+    if let Some(core) = context::try_current() {
+        let (parent, _) = core.executor.current_tag().who().unwrap_or_default();
+        nursery.parent.set(parent);
+    }
+    let mut body = pin!(Some(body));
     let body_waker = MemberWaker::new(Key::NONE, &nursery.queue);
+    ArcWake::wake_by_ref(&body_waker);
     let mut output = None;
-    poll_fn(|cx| {
+    let (mut round, mut body_round) = (0_u32, 0);
+    let ended = poll_fn(|cx| {
+        round = round.wrapping_add(1);
+        // Those who have had their turn and want another let the other tasks go first.
+        let mut later = Vec::new();
         for _ in 0..BATCH {
-            ready!(poll_budget(cx));
-            if nursery.cradles.borrow().len() == 0
-                && let Some(output) = output.take()
-            {
-                return Poll::Ready(Ok(output));
+            if poll_budget(cx).is_pending() {
+                break;
             }
-            let Some(key) = nursery.queue.pop_or_wait(cx.waker()) else {
-                return Poll::Pending;
+            let Some(key) = nursery.queue.pop() else {
+                break;
             };
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                if key != Key::NONE {
-                    return nursery.poll(key);
-                }
-                body_waker.lower();
-                if output.is_none() {
-                    let waker = waker_ref(&body_waker);
-                    let poll = body.as_mut().poll(&mut Context::from_waker(&waker));
-                    if let Poll::Ready(outcome) = poll {
-                        output = Some(outcome?);
-                    }
-                }
-                Ok(())
-            }));
-            match polled {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Poll::Ready(Err(Failure::Error(error))),
-                Err(payload) => return Poll::Ready(Err(Failure::Panic(payload))),
+            let was_polled = match key {
+                Key::NONE => mem::replace(&mut body_round, round) == round,
+                _ => nursery.was_polled_in(round, key),
+            };
+            if was_polled {
+                later.push(key);
+                continue;
+            }
+            // A poll of a child is an operation of the parent, so that scopes in scopes do not
+            // multiply the turn that they take.
+            spend_budget();
+            if key != Key::NONE {
+                nursery.poll(key)?;
+                continue;
+            }
+            body_waker.lower();
+            let waker = waker_ref(&body_waker);
+            let mut cx = Context::from_waker(&waker);
+            let polled = match body.as_mut().as_pin_mut() {
+                Some(body) => catch(|| body.poll(&mut cx))?,
+                None => continue,
+            };
+            if let Poll::Ready(outcome) = polled {
+                output = Some(outcome.map_err(Failure::Error)?);
+                catch(|| body.set(None))?;
             }
         }
-        cx.waker().wake_by_ref();
+        nursery.queue.put_back(later);
+        if nursery.cradles.borrow().len() == 0
+            && let Some(output) = output.take()
+        {
+            return Poll::Ready(Ok(output));
+        }
+        nursery.queue.wait(cx.waker());
         Poll::Pending
     })
-    .await
+    .await;
+    if ended.is_err() {
+        shielded("dropping the body of a scope", || body.set(None));
+        shielded("dropping the output of a scope", || drop(output));
+    }
+    ended
 }

@@ -4,7 +4,7 @@ use super::members::{MemberWaker, Queue};
 use super::{AbortHandle, JoinError, JoinHandle, spawn};
 use crate::executor::local::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
-use futures_task::waker_ref;
+use futures_task::{ArcWake, waker_ref};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -140,9 +140,11 @@ impl<T: 'static> JoinSet<T> {
     {
         let handle = spawn(future);
         let abort = handle.abort_handle();
-        // Looked at once, so that its handle knows whom to wake.
         let waker = MemberWaker::new(self.members.next_key(), &self.queue);
+        let first = Arc::clone(&waker);
         self.members.insert(Member { handle, waker });
+        // Looked at once, so that its handle knows whom to wake.
+        ArcWake::wake_by_ref(&first);
         abort
     }
 
@@ -176,17 +178,18 @@ impl<T: 'static> JoinSet<T> {
     /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         ready!(poll_budget(cx));
-        let outcome = match self.is_empty() {
-            true => None,
-            false => loop {
-                let Some(key) = self.queue.pop_or_wait(cx.waker()) else {
-                    return Poll::Pending;
-                };
-                if let Some(outcome) = self.look_at(key) {
-                    break Some(outcome);
-                }
-            },
-        };
+        let mut outcome = None;
+        for _ in 0..self.queue.round() {
+            let next = self.queue.pop();
+            outcome = next.and_then(|key| self.look_at(key));
+            if outcome.is_some() {
+                break;
+            }
+        }
+        if outcome.is_none() && !self.is_empty() {
+            self.queue.wait(cx.waker());
+            return Poll::Pending;
+        }
         spend_budget();
         Poll::Ready(outcome)
     }

@@ -2,6 +2,7 @@
 
 use super::sleep::far_enough;
 use crate::context;
+use crate::runtime::Shared;
 use crate::task::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,10 @@ const PATIENCE: u32 = 1000;
 
 /// Moves a [virtual clock](crate::Builder::virtual_clock).
 ///
-/// It stops at each deadline on the way, fires it, and lets those whom that woke run, so that they
-/// see the time for which they waited. They have run once when this returns. Unlike a
-/// [`sleep`](super::sleep) it does not wait until nobody has anything to do, nor for blocking jobs.
+/// The distance counts from the call, as that of a [`sleep`](super::sleep) does. The clock stops at each deadline on the way, fires
+/// it, and lets those tasks of this runtime whom that woke run, so that they see the time for which they
+/// waited. They have run once when this returns. Unlike a sleep it does not wait until nobody has
+/// anything to do, nor for blocking jobs.
 ///
 /// # Panics
 ///
@@ -53,12 +55,22 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
     let target = far_enough(shared.clock.now(), duration);
     async move {
         let mut stuck = 0;
+        let mut shown = shared.clock.now();
         loop {
-            shared.timers.fire(|| shared.clock.now());
+            fire(&shared);
             // Twice, since with a seed the first only leads into the round of those who were woken.
             yield_now().await;
             yield_now().await;
             let now = shared.clock.now();
+            if now != shown {
+                // Somebody else has moved it, and woken others.
+                shown = now;
+                continue;
+            }
+            if stuck == PATIENCE {
+                // Those who come back again and again are passed over.
+                fire(&shared);
+            }
             let next = match shared.timers.next() {
                 Some(next) if next <= now && stuck < PATIENCE => {
                     stuck += 1;
@@ -69,7 +81,14 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
                 _ => return,
             };
             stuck = 0;
+            shown = next;
             shared.clock.advance_to(next);
         }
     }
+}
+
+/// Wakes those whose deadline has come.
+fn fire(shared: &Shared) {
+    let now = shared.clock.now();
+    shared.timers.fire(shared.timers.nanos(now));
 }

@@ -1,18 +1,19 @@
 //! [`Sleep`]: waiting for a moment.
 
 use crate::context;
-use crate::executor::local::current_tag;
 use crate::runtime::Shared;
 use crate::slab::Key;
 use crate::timers::Look;
+use crate::waiter::trace;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How far away "never" is, where a duration leads out of what an `Instant` can say: a century.
-const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// How far away "never" is, where a duration leads out of what an `Instant` can say: a thousand years,
+/// and so more than the timers count.
+const FAR_AWAY: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 /// The moment a duration after `start`, or, where that cannot be said, one that is as good as never.
 pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
@@ -230,18 +231,25 @@ impl Sleep {
     /// Waits for the deadline, or for the end of the runtime.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let timers = &self.shared.timers;
+        let tag = self.shared.current_tag();
         let look = match self.state {
-            State::New => timers.insert(self.deadline, cx.waker().clone(), current_tag()),
-            State::Registered(key) => timers.look(key, cx.waker(), current_tag()),
+            State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
+            State::Registered(key) => timers.look_again(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
         match look {
             Look::Waiting { key, earliest } => {
                 self.nudge(earliest);
                 self.state = State::Registered(key);
+                trace!(
+                    "glassfrog::time",
+                    "the waker is left with the timers for {:?}",
+                    self.deadline.saturating_duration_since(self.now())
+                );
                 Poll::Pending
             }
             Look::Fired => {
+                trace!("glassfrog::time", "the deadline has come");
                 self.state = State::Elapsed;
                 Poll::Ready(Ok(()))
             }

@@ -53,6 +53,10 @@ pub(crate) struct Wheel {
     time: u64,
     /// The earliest deadline, if it is known.
     earliest: Option<u64>,
+    /// How many deadlines were ever inserted.
+    inserted: u64,
+    /// How many of them have fired.
+    fired: u64,
 }
 
 /// One deadline.
@@ -87,6 +91,8 @@ impl Wheel {
             used: [0; WHEELS],
             time: 0,
             earliest: None,
+            inserted: 0,
+            fired: 0,
         }
     }
 
@@ -105,6 +111,7 @@ impl Wheel {
             previous: NIL,
             slot: 0,
         });
+        self.inserted += 1;
         self.link(key);
         (key, self.note(deadline))
     }
@@ -177,6 +184,19 @@ impl Wheel {
         due.sort_by_key(|due| due.deadline);
     }
 
+    /// How many deadlines were ever inserted, and how many of them have fired, and were removed.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        let gone = self.inserted - self.entries.len() as u64;
+        (self.inserted, self.fired, gone - self.fired)
+    }
+
+    /// All deadlines that have not fired, in no order.
+    pub(crate) fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
+        let entries = self.entries.keys();
+        let entries = entries.filter_map(|key| self.entries.at(key.index()));
+        entries.map(|(_, entry)| (entry.deadline, &entry.waiter))
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> Vec<Waiter> {
         self.slots.fill(NIL);
@@ -198,6 +218,7 @@ impl Wheel {
                     deadline, waiter, ..
                 }) = self.entries.remove(key)
                 {
+                    self.fired += 1;
                     due.push(Due { deadline, waiter });
                 }
             } else {

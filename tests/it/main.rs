@@ -7,6 +7,11 @@ mod task_drop;
 mod task_panic;
 mod task_abort;
 mod task_set;
+mod task_seed;
+mod task_names;
+mod task_table;
+mod task_scope;
+mod task_blocking;
 mod task_wakers;
 mod task_fairness;
 mod task_reentrancy;
@@ -14,9 +19,12 @@ mod task_ecosystem;
 mod time_sleep;
 mod time_timeout;
 mod time_interval;
+mod time_virtual;
 mod runtime_block_on;
 mod runtime_misuse;
 mod runtime_drop;
+mod runtime_panic_policy;
+mod runtime_workers;
 #[cfg(target_os = "linux")]
 mod runtime_process;
 mod net_types;
@@ -24,6 +32,9 @@ mod net_stream;
 #[cfg(target_os = "linux")]
 mod net_faults;
 mod net_connect;
+mod net_names;
+#[cfg(target_os = "linux")]
+mod net_race;
 mod net_listener;
 mod net_waiters;
 mod net_threads;
@@ -33,4 +44,11 @@ mod net_convert;
 mod net_descriptors;
 #[cfg(target_os = "linux")]
 mod net_scale;
+mod see_stall;
+mod see_watchdog;
+mod see_metrics;
+#[cfg(all(unix, feature = "signal"))]
+mod see_signal;
+mod see_dump;
+mod see_log;
 mod tidy;

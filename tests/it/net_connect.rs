@@ -17,10 +17,14 @@ type Connect = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// An address at which nobody listens, and nobody else can as long as the socket is there.
 fn refusing() -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket
-        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-        .unwrap();
+    refusing_at(Ipv4Addr::LOCALHOST.into())
+}
+
+/// The same on an interface of one's choice.
+pub(crate) fn refusing_at(ip: IpAddr) -> (Socket, SocketAddr) {
+    let any_port = SocketAddr::from((ip, 0));
+    let socket = Socket::new(Domain::for_address(any_port), Type::STREAM, None).unwrap();
+    socket.bind(&any_port.into()).unwrap();
     let addr = socket.local_addr().unwrap().as_socket().unwrap();
     (socket, addr)
 }
@@ -88,18 +92,22 @@ fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
 }
 
 #[test]
-fn if_no_address_answers_the_error_is_that_of_the_last() {
+fn if_no_address_answers_the_error_says_of_each_why() {
     block_on(async {
         let (_one, refusing_one) = refusing();
         let (_two, refusing_two) = refusing();
+        let mut reasons = Vec::new();
+        for addr in [refusing_one, refusing_two] {
+            let error = TcpStream::connect(addr).await.unwrap_err();
+            reasons.push(error.to_string());
+        }
         let error = TcpStream::connect([refusing_one, refusing_two])
             .await
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(
-            error.to_string().contains(&refusing_two.to_string()),
-            "{error}"
-        );
+        assert_eq!(error.to_string(), reasons.join("; "));
+        // In one line too, for `main` functions that return it.
+        assert!(format!("{error:?}").contains(&reasons.join("; ")));
     });
 }
 
@@ -113,58 +121,6 @@ fn a_list_without_addresses_is_an_error() {
         ] {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             assert!(error.to_string().contains("no address"), "{error}");
-        }
-    });
-}
-
-#[test]
-fn a_name_is_an_error_that_names_it() {
-    async fn refused(name: impl ToSocketAddrs + Clone) {
-        for error in [
-            TcpStream::connect(name.clone()).await.unwrap_err(),
-            TcpListener::bind(name).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-            assert!(error.to_string().contains("somewhere.example"), "{error}");
-        }
-    }
-    block_on(async {
-        refused("somewhere.example:80").await;
-        refused(String::from("somewhere.example:80")).await;
-        refused(("somewhere.example", 80)).await;
-        refused((String::from("somewhere.example"), 80)).await;
-    });
-}
-
-#[test]
-fn what_is_no_address_is_an_error_that_shows_it() {
-    block_on(async {
-        for garbage in [
-            "",
-            ":",
-            ":80",
-            "127.0.0.1",
-            "127.0.0.1:",
-            "127.0.0.1:65536",
-            "::1",
-            "[::1]",
-        ] {
-            for error in [
-                TcpStream::connect(garbage).await.unwrap_err(),
-                TcpListener::bind(garbage).await.unwrap_err(),
-            ] {
-                assert!(
-                    matches!(
-                        error.kind(),
-                        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-                    ),
-                    "{garbage}: {error}"
-                );
-                assert!(
-                    error.to_string().contains(&format!("`{garbage}`")),
-                    "{error}"
-                );
-            }
         }
     });
 }

@@ -210,11 +210,24 @@ pub(crate) fn child_with<F: FnOnce()>(files: Files, part: F) -> Child {
         Files::AtMost(count) => count.to_string(),
         Files::Most => String::from("$(ulimit -H -n)"),
     };
+    second_process(limited(&format!("-n {limit}")), part)
+}
+
+/// Does the same with so many MiB of address space.
+#[cfg(target_os = "linux")]
+pub(crate) fn child_within<F: FnOnce()>(address_space: u32, part: F) -> Child {
+    let kibibytes = u64::from(address_space) * 1024;
+    second_process(limited(&format!("-v {kibibytes}")), part)
+}
+
+/// This program under a limit of the shell's `ulimit`.
+#[cfg(target_os = "linux")]
+fn limited(limit: &str) -> Command {
     let mut limited = Command::new("sh");
     limited
-        .args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"])
+        .args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh"])
         .arg(this_program());
-    second_process(limited, part)
+    limited
 }
 
 /// The program of the tests.

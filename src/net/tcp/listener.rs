@@ -3,7 +3,10 @@
 use super::stream::TcpStream;
 use crate::context;
 use crate::net::addrs::ToSocketAddrs;
+use crate::net::resolve::resolve;
 use crate::net::socket::{Socket, attempted, unblocked};
+use crate::reactor::Io;
+use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Seat};
 use crate::reactor::rules::Lesson;
 use crate::reactor::source::{Origin, runtime_ended};
@@ -59,8 +62,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// That of the last address that was tried, with that address in its text; an error of the
-    /// kind `InvalidInput` or `Unsupported` for what is not an address.
+    /// That of the last address that was tried, with that address in its text; that of the resolver
+    /// for a name, with the name; `InvalidInput` for what is neither.
     ///
     /// # Panics
     ///
@@ -68,7 +71,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes what it has bound.
+    /// Dropping the future gives the look-up up, and closes what it has bound.
     ///
     /// # Examples
     ///
@@ -86,7 +89,7 @@ impl TcpListener {
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let shared = Arc::clone(&context::current().shared);
         let mut failed = None;
-        for addr in addr.addrs()? {
+        for addr in resolve(addr.target()?, &shared).await? {
             let bound = mio::net::TcpListener::bind(addr)
                 .and_then(|io| Socket::new(Arc::clone(&shared), io, Origin::Created));
             match bound {
@@ -408,6 +411,15 @@ impl TryFrom<TcpListener> for std::net::TcpListener {
         let listener = std::net::TcpListener::from(listener.socket.into_io()?);
         listener.set_nonblocking(false)?;
         Ok(listener)
+    }
+}
+
+impl Io for mio::net::TcpListener {
+    fn describe(&self, _direction: Direction, _connecting: &Connecting) -> String {
+        match self.local_addr() {
+            Ok(local) => format!("accept tcp {local}"),
+            Err(error) => format!("accept tcp (closed: {error})"),
+        }
     }
 }
 

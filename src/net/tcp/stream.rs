@@ -2,11 +2,15 @@
 
 use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
-use crate::net::addrs::ToSocketAddrs;
+use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
+use crate::net::race::race;
+use crate::net::resolve::resolve;
 use crate::net::socket::{Socket, attempted, unblocked};
+use crate::reactor::Io;
+use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::rules::{self, Lesson};
-use crate::reactor::source::Origin;
+use crate::reactor::source::{Origin, runtime_ended};
 use crate::runtime::Shared;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
@@ -108,16 +112,22 @@ fn writing_vectored<'a>(
 }
 
 impl TcpStream {
-    /// Connects to the first of these addresses that accepts.
+    /// Connects to an address, or to the first of several that accepts.
+    ///
+    /// A name is [looked up](ToSocketAddrs). Several addresses, of a name or a list, race as RFC 8305
+    /// ("Happy Eyeballs") says: their families take turns, in the order given otherwise; the next
+    /// attempt begins when one has failed, or 250 ms after the last began; the first connection
+    /// wins, and the other attempts are closed. So an address that does not answer costs 250 ms.
     ///
     /// There is no deadline but the operating system's, which is minutes away where nobody answers:
-    /// put a [`timeout`](crate::time::timeout) around it.
+    /// put a [`timeout`](crate::time::timeout) around it, which then covers the look-up too.
     ///
     /// # Errors
     ///
-    /// That of the last address that was tried, with that address in its text, if none accepted (its
-    /// [`source`](std::error::Error::source) is the operating system's own error); an error of the
-    /// kind `InvalidInput` or `Unsupported` for what is not an address.
+    /// If none accepted, one that lists each address with its reason; its kind, and its
+    /// [`source`](std::error::Error::source), are those of the attempt that failed last. The
+    /// resolver's error for a name, with that name in its text. `InvalidInput` for what is neither
+    /// an address nor a name.
     ///
     /// # Panics
     ///
@@ -142,20 +152,28 @@ impl TcpStream {
     /// ```
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         let shared = Arc::clone(&context::current().shared);
-        let mut failed = None;
-        for addr in addr.addrs()? {
-            match TcpStream::connect_to(addr, &shared).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = Some(attempted("connect to", addr, error)),
+        match addr.target()? {
+            Target::Addrs(Addrs::One(Some(addr))) => {
+                let connected = TcpStream::connect_to(addr, &shared).await;
+                connected.map_err(|error| attempted("connect to", addr, error))
             }
+            // Boxed, so that the futures of those who have an address stay small.
+            target => Box::pin(TcpStream::connect_to_one_of(target, &shared)).await,
         }
-        Err(failed.unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to")
-        }))
+    }
+
+    /// Connects to a name, or to one of several addresses.
+    async fn connect_to_one_of(target: Target, shared: &Arc<Shared>) -> io::Result<TcpStream> {
+        let addrs = resolve(target, shared).await?;
+        race(addrs, shared, |addr| TcpStream::connect_to(addr, shared)).await
     }
 
     /// Connects to one address.
     async fn connect_to(addr: SocketAddr, shared: &Arc<Shared>) -> io::Result<TcpStream> {
+        if shared.inbox.is_closed() {
+            // It could not be registered, and the peer would see it come and go.
+            return Err(runtime_ended());
+        }
         let io = mio::net::TcpStream::connect(addr)?;
         let socket = Socket::new(Arc::clone(shared), io, Origin::Connecting)?;
         let connected = |io: &mio::net::TcpStream, seen| {
@@ -771,6 +789,24 @@ impl AsyncWrite for TcpStream {
     /// Shuts the connection down for writing. Reading goes on.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_close(cx)
+    }
+}
+
+impl Io for mio::net::TcpStream {
+    fn describe(&self, direction: Direction, connecting: &Connecting) -> String {
+        let what = match direction {
+            Direction::Read => "read",
+            Direction::Write => "write",
+        };
+        match (self.local_addr(), self.peer_addr()) {
+            (Ok(local), Ok(peer)) => format!("{what} tcp {local} → {peer}"),
+            // Not connected, not yet or not any more. Who waits for a connection waits to write.
+            (Ok(local), Err(_)) => match (direction, connecting.target(local)) {
+                (Direction::Write, Some(peer)) => format!("connect tcp {local} → {peer}"),
+                _ => format!("{what} tcp {local} (no peer)"),
+            },
+            (Err(error), _) => format!("{what} tcp (closed: {error})"),
+        }
     }
 }
 

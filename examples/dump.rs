@@ -1,0 +1,68 @@
+//! Tasks that are stuck, each in its own way, and a dump that says in which.
+//!
+//! ```text
+//! cargo run --release --example dump
+//! ```
+//!
+//! The dump is taken by another thread, as one would from a signal handler or an admin page; inside
+//! the runtime there is `task::dump()`.
+
+use std::io;
+use std::net;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use glassfrog::Handle;
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::{self, Builder, scope, spawn_blocking};
+use glassfrog::time::sleep;
+
+fn main() -> io::Result<()> {
+    // Accepts by its backlog, and never says a word.
+    let silent = net::TcpListener::bind("127.0.0.1:0")?;
+    let addr = silent.local_addr()?;
+
+    glassfrog::block_on(async {
+        // 1. Waits for an answer that does not come.
+        let client = Builder::new().name("client").spawn(async move {
+            let stream = TcpStream::connect(addr).await?;
+            stream.read(&mut [0; 1]).await
+        });
+
+        // 2. Waits for the first one, by its handle.
+        Builder::new().name("report").spawn(client);
+
+        // 3. Waits for clients.
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Builder::new()
+            .name("server")
+            .spawn(async move { listener.accept().await });
+
+        // 4. Waits for a thread, which waits for the end of this program.
+        let (_end, ended) = std::sync::mpsc::channel::<()>();
+        Builder::new().name("job").spawn(async move {
+            let job = spawn_blocking(move || ended.recv());
+            job.await
+        });
+
+        // 5. Waits for two things at once, in the children of a scope.
+        Builder::new().name("both").spawn(scope(async |s| {
+            s.spawn(sleep(Duration::from_secs(3600)));
+            s.spawn(sleep(Duration::from_secs(24 * 3600)));
+        }));
+
+        // 6. Waits for a channel; and another one for a waker that is lost.
+        let (_sender, receiver) = oneshot::channel::<()>();
+        Builder::new().name("channel").spawn(receiver);
+        Builder::new()
+            .name("lost")
+            .spawn(std::future::pending::<()>());
+
+        // Time passes, and nothing happens.
+        sleep(Duration::from_millis(300)).await;
+        let handle = Handle::current();
+        let dump = task::spawn_blocking(move || handle.dump()).await?;
+        print!("{dump}");
+        Ok(())
+    })
+}

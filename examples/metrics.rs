@@ -1,0 +1,153 @@
+//! A server that shows the numbers of its own runtime, as Prometheus reads them, and what its tasks
+//! wait for.
+//!
+//! ```text
+//! cargo run --release --example metrics                       # asks itself, prints the answers, ends
+//! cargo run --release --example metrics -- 127.0.0.1:9090     # try: curl 127.0.0.1:9090/metrics
+//!                                                             #  and: curl 127.0.0.1:9090/tasks
+//! ```
+//!
+//! The text format is that of Prometheus, version 0.0.4: a comment with the type, then a name and a
+//! number.
+
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::prelude::*;
+use glassfrog::task::{self, Builder};
+use glassfrog::time::{sleep, timeout};
+use glassfrog::{Handle, Metrics};
+
+/// How long a client may take for its request and for taking the answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest request that is read.
+const MAX_REQUEST: usize = 4096;
+
+/// How long to wait after a failed `accept`, so that an error that lasts is no busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let outcome = glassfrog::block_on(async {
+        match std::env::args().nth(1) {
+            Some(addr) => serve(TcpListener::bind(addr).await?).await,
+            None => demo().await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("metrics: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves, and asks itself.
+async fn demo() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let addr = listener.local_addr()?;
+    let server = Builder::new().name("server").spawn(serve(listener));
+    for path in ["/metrics", "/tasks"] {
+        println!("{}", timeout(DEADLINE, get(addr, path)).await??);
+    }
+    server.abort();
+    Ok(())
+}
+
+/// Fetches a page.
+async fn get(addr: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    String::from_utf8(answer).map_err(io::Error::other)
+}
+
+/// Answers clients for ever, each in a task of its own.
+async fn serve(listener: TcpListener) -> io::Result<()> {
+    println!("http://{}/metrics", listener.local_addr()?);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let client = Builder::new().name(format!("client {peer}"));
+                client.spawn(async move {
+                    let outcome = timeout(DEADLINE, answer(stream)).await;
+                    if let Err(error) = outcome.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                        eprintln!("{peer}: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                eprintln!("accept: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads a request and answers it.
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") && request.len() < MAX_REQUEST {
+        let mut buf = [0; 512];
+        match stream.read(&mut buf).await? {
+            0 => break,
+            count => request.extend_from_slice(&buf[..count]),
+        }
+    }
+    let (status, body) = match request.split(|byte| *byte == b' ').nth(1) {
+        Some(b"/metrics") => ("200 OK", prometheus(&Handle::current().metrics())),
+        Some(b"/tasks") => ("200 OK", task::dump().to_string()),
+        _ => ("404 Not Found", String::from("try /metrics or /tasks\n")),
+    };
+    let answer = format!(
+        "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await
+}
+
+/// The numbers, as Prometheus reads them.
+fn prometheus(metrics: &Metrics) -> String {
+    let counters = [
+        ("tasks_spawned_total", metrics.tasks_spawned as f64),
+        ("tasks_finished_total", metrics.tasks_finished as f64),
+        ("polls_total", metrics.polls as f64),
+        ("slow_polls_total", metrics.slow_polls as f64),
+        ("wakes_local_total", metrics.wakes_local as f64),
+        ("wakes_remote_total", metrics.wakes_remote as f64),
+        ("turns_total", metrics.turns as f64),
+        ("parks_total", metrics.parks as f64),
+        ("busy_seconds_total", metrics.time_busy.as_secs_f64()),
+        ("parked_seconds_total", metrics.time_parked.as_secs_f64()),
+        ("io_events_total", metrics.io_events as f64),
+        ("timers_set_total", metrics.timers_set as f64),
+        ("timers_fired_total", metrics.timers_fired as f64),
+        ("timers_cancelled_total", metrics.timers_cancelled as f64),
+    ];
+    let gauges = [
+        ("tasks_alive", metrics.tasks_alive as f64),
+        ("sockets", metrics.sockets as f64),
+        ("blocking_threads", metrics.blocking_threads as f64),
+        ("blocking_queue", metrics.blocking_queue as f64),
+    ];
+    let mut text = String::new();
+    let kinds = [("counter", &counters[..]), ("gauge", &gauges[..])];
+    for (kind, numbers) in kinds {
+        for (name, number) in numbers {
+            // Writing into a string cannot fail.
+            let _never = writeln!(
+                text,
+                "# TYPE glassfrog_{name} {kind}\nglassfrog_{name} {number}"
+            );
+        }
+    }
+    text
+}

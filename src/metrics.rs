@@ -1,0 +1,61 @@
+//! [`Metrics`]: how much a runtime has done.
+
+use std::time::Duration;
+
+/// How much a runtime has done since it was made, and what it has at this moment.
+///
+/// The numbers are kept at all times; each costs a few instructions. They are read one after the
+/// other while the loop runs on, so that they need not fit together to the last.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::Handle;
+///
+/// glassfrog::block_on(async {
+///     glassfrog::spawn(async {}).await.unwrap();
+///     let metrics = Handle::current().metrics();
+///     assert_eq!((metrics.tasks_spawned, metrics.tasks_finished, metrics.tasks_alive), (1, 1, 0));
+///     println!("{metrics:?}");
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Tasks that were spawned. The futures of `block_on` and the children of scopes do not count.
+    pub tasks_spawned: u64,
+    /// Tasks that have ended: are ready, panicked or were cancelled.
+    pub tasks_finished: u64,
+    /// Tasks that have not.
+    pub tasks_alive: u64,
+    /// Polls of tasks and of the futures of `block_on`.
+    pub polls: u64,
+    /// Polls that took longer than the [watchdog](crate::Builder::watchdog) allows.
+    pub slow_polls: u64,
+    /// Wakes by the runtime's own thread that made a task ready.
+    pub wakes_local: u64,
+    /// Wakes by other threads that made a task ready.
+    pub wakes_remote: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// How many times the loop had nothing to do and waited.
+    pub parks: u64,
+    /// How long it waited in total, up to the beginning of this turn.
+    pub time_parked: Duration,
+    /// How long it did not wait, while somebody was inside `block_on`.
+    pub time_busy: Duration,
+    /// Events that the operating system reported, the wake-ups by other threads among them.
+    pub io_events: u64,
+    /// Sockets that are open.
+    pub sockets: usize,
+    /// Deadlines that were set: sleeps that were polled before their time.
+    pub timers_set: u64,
+    /// Deadlines that were reached.
+    pub timers_fired: u64,
+    /// Deadlines that were given up before that.
+    pub timers_cancelled: u64,
+    /// Threads of the blocking pool.
+    pub blocking_threads: usize,
+    /// Blocking jobs that wait for a thread.
+    pub blocking_queue: usize,
+}

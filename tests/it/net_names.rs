@@ -1,0 +1,1128 @@
+//! Names: what counts as one, what it leads to, and that a look-up holds up nobody, however long it
+//! takes.
+
+use crate::support::{block_on, watchdog};
+use crate::task_probes::{Way, panic_text, poll_with};
+use futures::future::join_all;
+use glassfrog::Runtime;
+use glassfrog::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+use glassfrog::task::spawn_blocking;
+use glassfrog::time::{now, sleep, timeout};
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+/// What a host leads to.
+async fn look_up(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host(host).await?.collect())
+}
+
+/// What it leads to for the standard library, which blocks.
+fn look_up_blocking(host: impl net::ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    Ok(host.to_socket_addrs()?.collect())
+}
+
+/// Names that are none, as only the resolver knows: a part of one, or all of it, is too long
+/// (RFC 1035, section 2.3.4). So it need not ask anybody.
+fn impossible() -> [String; 3] {
+    let label = format!("{}.invalid", "a".repeat(64));
+    [label, ["a"; 200].join("."), "a".repeat(100_000)]
+}
+
+/// A runtime whose jobs have so many threads.
+fn with_threads(threads: usize) -> Runtime {
+    let builder = Runtime::builder().blocking_threads(threads);
+    builder.build().unwrap()
+}
+
+/// Gives a job to the runtime of this thread that lasts until what it returns is dropped.
+fn occupy_a_thread() -> Sender<Infallible> {
+    let (holds, held) = channel();
+    drop(spawn_blocking(move || held.recv()));
+    holds
+}
+
+/// What is neither an address nor a name, with or without a port.
+const MALFORMED: [&str; 38] = [
+    "",
+    ":",
+    "::",
+    ":80",
+    " ",
+    " :80",
+    "127.0.0.1",
+    "127.0.0.1:",
+    "127.0.0.1:65536",
+    "127.0.0.1:-1",
+    "127.0.0.1:http",
+    "127.0.0.1:80:80",
+    "127.0.0.1 :80",
+    " 127.0.0.1:80",
+    "127.0.0.1:80 ",
+    "::1",
+    "::1:80",
+    "[::1]",
+    "[::1]:",
+    "[::1]:65536",
+    "[::1:80",
+    "::1]:80",
+    "[127.0.0.1]:80",
+    "localhost",
+    "localhost:",
+    "localhost:65536",
+    "localhost:99999999999999999999",
+    "localhost:80/",
+    "local host:80",
+    "localhost\u{a0}:80",
+    "localhost\r\n:80",
+    "localhost:80\n",
+    "local\0host:80",
+    "local\u{7f}host:80",
+    "user@localhost:80",
+    "http://localhost:80",
+    "local\\host:80",
+    "localhost?#:80",
+];
+
+/// The same for hosts that have their port beside them.
+const MALFORMED_HOSTS: [&str; 16] = [
+    "",
+    " ",
+    ":",
+    "127.0.0.1 ",
+    "127.0.0.1:80",
+    "[::1]",
+    "::1::",
+    "localhost:80",
+    "local host",
+    "localhost\t",
+    "localhost\r\n",
+    "local\0host",
+    "\u{1b}[31mlocalhost",
+    "user@localhost",
+    "localhost/",
+    "'localhost'",
+];
+
+/// What each of these says to connecting, binding and looking up, all of which has to be ready at
+/// once.
+fn ready_errors(host: impl ToSocketAddrs + Copy) -> [io::Error; 3] {
+    fn ready<T>(future: impl Future<Output = io::Result<T>>) -> io::Error {
+        match poll_with(&mut Box::pin(future), Waker::noop()) {
+            Poll::Ready(result) => result.map(|_| "it is well-formed").unwrap_err(),
+            Poll::Pending => panic!("it is being looked up"),
+        }
+    }
+    [
+        ready(TcpStream::connect(host)),
+        ready(TcpListener::bind(host)),
+        ready(look_up(host)),
+    ]
+}
+
+/// Tries everything that is malformed, in the runtime of this thread.
+fn for_all_malformed(mut law: impl FnMut(&str, io::Error)) {
+    for text in MALFORMED {
+        for error in ready_errors(text) {
+            law(text, error);
+        }
+        for error in ready_errors(&String::from(text)) {
+            law(text, error);
+        }
+    }
+    for host in MALFORMED_HOSTS {
+        for error in ready_errors((host, 80)) {
+            law(host, error);
+        }
+        for error in ready_errors(&(String::from(host), 80)) {
+            law(host, error);
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
+    block_on(async {
+        for_all_malformed(|text, error| {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text:?}");
+            let message = error.to_string();
+            let shown = format!("`{}` is not of the form ", text.escape_debug());
+            assert!(message.starts_with(&shown), "{text:?}: {message}");
+            assert!(!message.contains(char::is_control), "{message:?}");
+        });
+    });
+}
+
+#[test]
+fn every_form_of_a_name_is_understood() {
+    async fn leads_here<A: ToSocketAddrs>(at: impl Fn(u16) -> A) {
+        let listener = TcpListener::bind(at(0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        assert!(addr.ip().is_loopback());
+        let addrs = look_up(at(addr.port())).await.unwrap();
+        assert!(addrs.contains(&addr), "{addr} is not in {addrs:?}");
+        let stream = TcpStream::connect(at(addr.port())).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, stream.local_addr().unwrap());
+    }
+    fn kept<T>(form: T) -> &'static T {
+        Box::leak(Box::new(form))
+    }
+    block_on(async {
+        leads_here(|port| format!("localhost:{port}")).await;
+        leads_here(|port| kept(format!("localhost:{port}"))).await;
+        leads_here(|port| kept(format!("localhost:{port}")).as_str()).await;
+        leads_here(|port| kept(kept(format!("localhost:{port}")).as_str())).await;
+        leads_here(|port| ("localhost", port)).await;
+        leads_here(|port| kept(("localhost", port))).await;
+        leads_here(|port| (String::from("localhost"), port)).await;
+        leads_here(|port| kept((String::from("localhost"), port))).await;
+        leads_here(|port| (kept(String::from("localhost")).as_str(), port)).await;
+        // The resolver's business, like everything that is in no way foreign to names.
+        leads_here(|port| ("LOCALHOST", port)).await;
+    });
+}
+
+#[test]
+fn addresses_are_found_as_they_were_given() {
+    block_on(async {
+        let v4 = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
+        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
+        for addrs in [&[][..], &[v4], &[v4, v4, v6, v6, v4], &[v6, v4, v4]] {
+            assert_eq!(look_up(addrs).await.unwrap(), addrs);
+        }
+        for text in ["192.0.2.1:80", "0.0.0.0:0", "255.255.255.255:65535"] {
+            let addr: SocketAddr = text.parse().unwrap();
+            assert_eq!(look_up(text).await.unwrap(), [addr]);
+            let host = addr.ip().to_string();
+            assert_eq!(look_up((host, addr.port())).await.unwrap(), [addr]);
+        }
+        for (text, host) in [("[::1]:80", "::1"), ("[0:0::1]:80", "0:0:0:0:0:0:0:1")] {
+            assert_eq!(look_up(text).await.unwrap(), [v6]);
+            assert_eq!(look_up((host, 80)).await.unwrap(), [v6]);
+        }
+    });
+}
+
+#[test]
+fn a_name_leads_to_what_it_leads_to_elsewhere_in_the_same_order() {
+    block_on(async {
+        for port in [0, 7, 65535] {
+            let addrs = look_up(("localhost", port)).await.unwrap();
+            assert_eq!(addrs, look_up_blocking(("localhost", port)).unwrap());
+            assert!(!addrs.is_empty());
+        }
+    });
+}
+
+#[test]
+fn what_was_found_outlives_the_name_and_crosses_threads() {
+    block_on(async {
+        let addrs = {
+            let name = String::from("localhost:7");
+            lookup_host(&name).await.unwrap()
+        };
+        let found = thread::spawn(move || addrs.collect::<Vec<_>>());
+        let expected = look_up_blocking("localhost:7").unwrap();
+        assert_eq!(found.join().unwrap(), expected);
+    });
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
+    block_on(async {
+        for host in impossible() {
+            // What it is called is the resolver's affair.
+            let reason = look_up_blocking((&*host, 80)).unwrap_err();
+            for error in [
+                TcpStream::connect((&*host, 80)).await.unwrap_err(),
+                TcpListener::bind((&*host, 80)).await.unwrap_err(),
+                look_up((&*host, 80)).await.unwrap_err(),
+                look_up((host.clone(), 80)).await.unwrap_err(),
+                look_up(format!("{host}:80")).await.unwrap_err(),
+            ] {
+                assert_eq!(error.to_string(), format!("resolve {host}: {reason}"));
+                assert_eq!(error.kind(), reason.kind());
+                assert_eq!(error.source().unwrap().to_string(), reason.to_string());
+                // In one line too, for `main` functions that return it.
+                assert!(format!("{error:?}").contains(&error.to_string()));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_thousand_look_ups_at_once_all_come_back() {
+    block_on(async {
+        let expected = look_up_blocking("localhost:7").unwrap();
+        let ways = Way::ALL.into_iter().cycle().take(1000);
+        let look_ups: Vec<_> = ways.map(|way| way.spawn(look_up("localhost:7"))).collect();
+        for found in join_all(look_ups).await {
+            assert_eq!(found.unwrap().unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
+    let _watchdog = watchdog();
+    for threads in [1, 2, 5] {
+        with_threads(threads).block_on(async {
+            let busy: Vec<_> = (0..threads).map(|_| occupy_a_thread()).collect();
+            let waiting: Vec<_> = (0..100).map(|n| spawn_blocking(move || n)).collect();
+            look_up("localhost:7").await.unwrap();
+            let listener = TcpListener::bind("localhost:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            TcpStream::connect(("localhost", port)).await.unwrap();
+            assert!(waiting.iter().all(|job| !job.is_finished()));
+            drop(busy);
+            for (n, job) in waiting.into_iter().enumerate() {
+                assert_eq!(job.await.unwrap(), n);
+            }
+        });
+    }
+}
+
+#[test]
+fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
+    let _watchdog = watchdog();
+    for round in 0..200 {
+        let threads = 1 + round % 3;
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        with_threads(threads).block_on(async {
+            let work = (0..50).map(async |_| {
+                let (running, most) = (running.clone(), most.clone());
+                let job = spawn_blocking(move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                });
+                let (job, found) = futures::join!(job, look_up("localhost:7"));
+                job.unwrap();
+                found.unwrap();
+            });
+            join_all(work).await;
+        });
+        assert!(most.load(Ordering::SeqCst) <= threads);
+    }
+}
+
+#[test]
+fn a_look_up_takes_no_virtual_time() {
+    let _watchdog = watchdog();
+    let runtime = Runtime::builder().virtual_clock().build().unwrap();
+    runtime.block_on(async {
+        let start = now();
+        for _ in 0..200 {
+            let found = timeout(Duration::from_nanos(1), look_up("localhost:7")).await;
+            found.unwrap().unwrap();
+        }
+        assert_eq!(now(), start);
+        let hour = Duration::from_secs(60 * 60);
+        for look_up in [look_up("localhost:7"), look_up("localhost:8")] {
+            // One that was given up holds the time until it has ended, and no longer.
+            drop(poll_with(&mut Box::pin(look_up), Waker::noop()));
+            sleep(hour).await;
+        }
+        assert_eq!(now() - start, 2 * hour);
+    });
+}
+
+#[test]
+fn looking_up_outside_a_runtime_panics() {
+    for host in ["localhost:7", "127.0.0.1:7", "malformed"] {
+        let text = panic_text(|| poll_with(&mut Box::pin(look_up(host)), Waker::noop()));
+        assert!(text.contains("no runtime on this thread"), "{text}");
+    }
+}
+
+/// What the system sees of it. On Linux, which shows it in `/proc`.
+#[cfg(target_os = "linux")]
+mod system {
+    use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
+    use crate::net_race::BlackHole;
+    use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
+    use crate::task_probes::poll_with;
+    use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+    use futures::future::{Either, select};
+    use futures::{FutureExt, StreamExt};
+    use glassfrog::net::{TcpListener, TcpStream};
+    use glassfrog::task::spawn_blocking;
+    use glassfrog::time::{now, sleep, timeout};
+    use glassfrog::{Runtime, spawn};
+    use std::any::type_name;
+    use std::collections::{BTreeSet, HashMap};
+    use std::env;
+    use std::error::Error;
+    use std::fs;
+    use std::io::{self, Read, Write};
+    use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+    use std::pin::{Pin, pin};
+    use std::process::{self, Command, Stdio};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Waker;
+    use std::thread;
+    use std::time::Duration;
+
+    /// How many names are looked up at a time, as the documentation says.
+    const LOOK_UPS: usize = 32;
+
+    /// How long an attempt to connect has before the next one begins.
+    const DELAY: Duration = Duration::from_millis(250);
+
+    /// How many threads of the pools of all runtimes there are.
+    fn pool_threads() -> usize {
+        let threads = fs::read_dir("/proc/self/task").unwrap();
+        threads
+            .filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).ok())
+            .filter(|name| name.starts_with("glassfrog-job"))
+            .count()
+    }
+
+    /// Waits, on this thread, until the pools have so many threads.
+    fn wait_for_pool_threads(count: usize) {
+        while pool_threads() != count {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_starts_no_thread() {
+        child(|| {
+            block_on(async {
+                let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let here = Ipv4Addr::LOCALHOST;
+                TcpListener::bind("127.0.0.1:0").await.unwrap();
+                TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+                TcpListener::bind((String::from("127.0.0.1"), 0))
+                    .await
+                    .unwrap();
+                TcpListener::bind([addr, addr]).await.unwrap();
+                let listener = TcpListener::bind((here, 0)).await.unwrap();
+                let addr = listener.local_addr().unwrap();
+                TcpStream::connect(addr).await.unwrap();
+                TcpStream::connect(addr.to_string()).await.unwrap();
+                TcpStream::connect(("127.0.0.1", addr.port()))
+                    .await
+                    .unwrap();
+                TcpStream::connect([addr, addr]).await.unwrap();
+                look_up("[::1]:80").await.unwrap();
+                look_up(("::1", 80)).await.unwrap();
+                look_up((IpAddr::from(here), 80)).await.unwrap();
+                for_all_malformed(|_, _| ());
+                assert_eq!(pool_threads(), 0);
+                look_up("localhost:80").await.unwrap();
+                assert_eq!(pool_threads(), 1);
+            });
+        })
+        .finish();
+    }
+
+    #[test]
+    fn many_look_ups_share_few_threads() {
+        child(|| {
+            block_on(async {
+                let look_ups: Vec<_> = (0..1000).map(|_| spawn(look_up("localhost:7"))).collect();
+                for look_up in look_ups {
+                    look_up.await.unwrap().unwrap();
+                }
+                // Those that have nothing to do stay for a while.
+                assert!(pool_threads() <= LOOK_UPS, "{} threads", pool_threads());
+            });
+            wait_for_pool_threads(0);
+        })
+        .finish();
+    }
+
+    #[test]
+    fn an_address_with_a_zone_is_understood() {
+        let index = fs::read_to_string("/sys/class/net/lo/ifindex").unwrap();
+        let index = index.trim().parse().unwrap();
+        block_on(async {
+            let addrs = look_up(("fe80::1%lo", 80)).await.unwrap();
+            let [SocketAddr::V6(addr)] = addrs[..] else {
+                panic!("{addrs:?}");
+            };
+            assert_eq!(addr.ip().to_string(), "fe80::1");
+            assert_eq!((addr.scope_id(), addr.port()), (index, 80));
+        });
+    }
+
+    /// The environment variable that tells a second process that it is one.
+    const AGAIN: &str = "GLASSFROG_TEST_AGAIN";
+
+    /// Runs a part of a test by running the test once more, under a command, in a process that ends
+    /// with this one. What the test does before, it does in both.
+    fn again_under<F: FnOnce()>(command: Command, part: F) {
+        if is_again() {
+            end_with_parent();
+            return part();
+        }
+        run_again(command, type_name::<F>());
+    }
+
+    /// Whether this process is such a one.
+    fn is_again() -> bool {
+        env::var_os(AGAIN).is_some()
+    }
+
+    /// Ends this process with the one that has its input.
+    fn end_with_parent() {
+        thread::spawn(|| {
+            let _end = io::stdin().read_to_end(&mut Vec::new());
+            process::exit(1);
+        });
+    }
+
+    /// Runs the test once more in which a closure stands.
+    fn run_again(mut command: Command, closure: &str) {
+        let (_crate_name, path) = closure.split_once("::").unwrap();
+        let test = path.split("::{{closure}}").next().unwrap();
+        let mut process = command
+            .arg(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(AGAIN, "")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Taken out, since waiting for a process closes what is left in it.
+        let _stdin = process.stdin.take();
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let passed = output.status.success() && said.contains("test result: ok. 1 passed");
+        assert!(
+            passed,
+            "the second process has failed: {}\n{said}",
+            output.status
+        );
+    }
+
+    #[test]
+    fn a_look_up_for_which_there_is_no_thread_fails_with_the_name_and_the_reason() {
+        /// How much address space there is, in KiB: enough for all else, and taken up in no time.
+        const ADDRESS_SPACE: &str = "1048576";
+        let mut limited = Command::new("sh");
+        let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$@\"");
+        limited.args(["-c", &script, "sh"]);
+        again_under(limited, || {
+            /// Half of what the stack of a thread takes (`std::thread`, "Stack size").
+            const BLOCK: usize = 1 << 20;
+            let _watchdog = watchdog();
+            let runtime = Runtime::new().unwrap();
+            let mut full = Vec::with_capacity(1 << 10);
+            loop {
+                let mut block = Vec::<u8>::new();
+                if block.try_reserve_exact(BLOCK).is_err() {
+                    break;
+                }
+                full.push(block);
+            }
+            // For what is smaller.
+            full.pop();
+            let reason = thread::Builder::new().spawn(|| {}).unwrap_err();
+            for _ in 0..3 {
+                let error = runtime.block_on(look_up("localhost:80")).unwrap_err();
+                let text = error.to_string();
+                assert!(text.starts_with("resolve localhost: "), "{text}");
+                assert!(text.ends_with(&reason.to_string()), "{text}");
+                // What needs none goes on.
+                runtime.block_on(look_up("127.0.0.1:80")).unwrap();
+            }
+            drop(full);
+            runtime.block_on(look_up("localhost:80")).unwrap();
+        });
+    }
+
+    /// Makes a network that has nothing but loopback, and there the one name server that everybody
+    /// asks, and becomes the program that it is given.
+    const OWN_NETWORK: &str = r#"
+        set -e
+        # A cache that would be asked first.
+        test ! -S /var/run/nscd/socket
+        ip link set lo up
+        mount -t tmpfs none /etc
+        echo 'hosts: files dns' > /etc/nsswitch.conf
+        printf '127.0.0.1 localhost\n::1 localhost\n' > /etc/hosts
+        # Once, and for longer than any test takes.
+        printf 'nameserver 127.0.0.1\nsearch .\noptions attempts:1 timeout:30\n' > /etc/resolv.conf
+        exec "$@"
+    "#;
+
+    /// Runs a part of a test, in a process of its own, where the test itself answers for all names.
+    /// Skips it where a process cannot have a network of its own.
+    fn with_server<F: FnOnce(Server)>(part: F) {
+        let own_network = || {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--mount", "--net"]);
+            command.args(["sh", "-c", OWN_NETWORK, "sh"]);
+            command
+        };
+        if is_again() {
+            end_with_parent();
+            let _watchdog = watchdog();
+            return part(Server::new());
+        }
+        match own_network().arg("true").output() {
+            Ok(output) if output.status.success() => run_again(own_network(), type_name::<F>()),
+            other => println!("skipped: no network of its own here: {other:?}"),
+        }
+    }
+
+    /// A name server (RFC 1035) whose answers the test gives.
+    struct Server {
+        /// What it is asked.
+        questions: UnboundedReceiver<Question>,
+    }
+
+    /// A question for all addresses of a name, which waits for an answer.
+    struct Question {
+        /// The name.
+        name: String,
+        /// What was sent: a message for each family.
+        messages: [Vec<u8>; 2],
+        /// Where it came from.
+        from: SocketAddr,
+        /// Where it came to.
+        socket: Arc<UdpSocket>,
+    }
+
+    impl Server {
+        /// Begins to serve.
+        fn new() -> Server {
+            let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
+            let (ask, questions) = unbounded();
+            thread::spawn(move || Server::serve(Arc::new(socket), ask));
+            Server { questions }
+        }
+
+        /// Receives questions. Those for the two families of a name come in two messages.
+        fn serve(socket: Arc<UdpSocket>, ask: UnboundedSender<Question>) {
+            let mut halves = HashMap::new();
+            loop {
+                let mut message = vec![0; 512];
+                let (length, from) = socket.recv_from(&mut message).unwrap();
+                message.truncate(length);
+                let name = name_in(&message);
+                let half = (from, name.clone());
+                let Some(other) = halves.remove(&half) else {
+                    halves.insert(half, message);
+                    continue;
+                };
+                let question = Question {
+                    name,
+                    messages: [other, message],
+                    from,
+                    socket: Arc::clone(&socket),
+                };
+                // Nobody asks any more at the end of the test.
+                let _closed = ask.unbounded_send(question);
+            }
+        }
+
+        /// Waits for a question.
+        async fn question(&mut self) -> Question {
+            self.questions.next().await.unwrap()
+        }
+
+        /// Waits for a question about this name.
+        async fn question_about(&mut self, name: &str) -> Question {
+            let question = self.question().await;
+            assert_eq!(question.name, name);
+            question
+        }
+    }
+
+    /// The name that a message asks for.
+    fn name_in(message: &[u8]) -> String {
+        let mut labels = Vec::new();
+        let mut rest = &message[12..];
+        while let [length, tail @ ..] = rest
+            && *length > 0
+        {
+            let (label, tail) = tail.split_at(usize::from(*length));
+            labels.push(String::from_utf8_lossy(label));
+            rest = tail;
+        }
+        labels.join(".")
+    }
+
+    impl Question {
+        /// Says which addresses the name has.
+        fn answer(self, ips: &[IpAddr]) {
+            self.reply(0, ips);
+        }
+
+        /// Says that there is no such name (`NXDOMAIN`).
+        fn deny(self) {
+            self.reply(3, &[]);
+        }
+
+        /// Says that it cannot be told (`SERVFAIL`).
+        fn fail(self) {
+            self.reply(2, &[]);
+        }
+
+        /// Replies to both messages.
+        fn reply(self, code: u8, ips: &[IpAddr]) {
+            for message in &self.messages {
+                // A header, the name with the length of its parts and a zero, type and class.
+                let name_end = 12 + self.name.len() + 2;
+                let asked = &message[12..name_end + 4];
+                let kind = message[name_end + 1];
+                let mut records = Vec::new();
+                let mut count = 0;
+                for ip in ips {
+                    let octets = match ip {
+                        IpAddr::V4(ip) if kind == 1 => ip.octets().to_vec(),
+                        IpAddr::V6(ip) if kind == 28 => ip.octets().to_vec(),
+                        _ => continue,
+                    };
+                    count += 1;
+                    // The name above, type, class, no time to live.
+                    records.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0]);
+                    records.extend([0, octets.len() as u8]);
+                    records.extend(octets);
+                }
+                // A response, with recursion.
+                let flags = [0x81, 0x80 | code];
+                let counts = [0, 1, 0, count, 0, 0, 0, 0];
+                let reply = [&message[..2], &flags, &counts, asked, &records].concat();
+                self.socket.send_to(&reply, self.from).unwrap();
+            }
+        }
+    }
+
+    /// An address of this host, which has many.
+    fn ip(last: u8) -> IpAddr {
+        Ipv4Addr::new(127, 0, 0, last).into()
+    }
+
+    /// Begins so many look-ups of names of their own, and waits until all are under way.
+    async fn slow_look_ups(server: &mut Server, count: usize) -> Vec<Question> {
+        for n in 0..count {
+            drop(spawn(look_up(format!("slow{n}.test:80"))));
+        }
+        let mut questions = Vec::new();
+        while questions.len() < count {
+            questions.push(server.question().await);
+        }
+        questions
+    }
+
+    #[test]
+    fn a_slow_look_up_holds_up_nobody() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let slow = spawn(look_up("slow.test:80"));
+                let question = server.question_about("slow.test").await;
+                // Tasks, timers, sockets, jobs, names and other names.
+                settle().await;
+                sleep(Duration::from_millis(1)).await;
+                let (stream, mut peer) = accepted().await;
+                peer.write_all(b"hello").unwrap();
+                assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
+                assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
+                look_up("localhost:80").await.unwrap();
+                let quick = spawn(look_up("quick.test:80"));
+                server.question_about("quick.test").await.answer(&[ip(2)]);
+                let found = quick.await.unwrap().unwrap();
+                assert_eq!(found, [SocketAddr::from((ip(2), 80))]);
+                assert!(!slow.is_finished());
+                question.answer(&[ip(1)]);
+                let found = slow.await.unwrap().unwrap();
+                assert_eq!(found, [SocketAddr::from((ip(1), 80))]);
+            });
+        });
+    }
+
+    #[test]
+    fn thirty_two_slow_look_ups_hold_up_other_names_but_no_job() {
+        with_server(|mut server| {
+            with_threads(1).block_on(async {
+                let name = |n| format!("name{n}.test:80");
+                let look_ups: Vec<_> = (0..LOOK_UPS + 10)
+                    .map(|n| spawn(look_up(name(n))))
+                    .collect();
+                let mut questions = Vec::new();
+                for _ in 0..LOOK_UPS {
+                    questions.push(server.question().await);
+                }
+                for n in 0..100 {
+                    assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
+                }
+                // One for the jobs.
+                assert_eq!(pool_threads(), LOOK_UPS + 1);
+                // One ends, and the next begins.
+                for _ in 0..10 {
+                    assert!(server.question().now_or_never().is_none());
+                    questions.remove(0).answer(&[ip(1)]);
+                    questions.push(server.question().await);
+                    assert_eq!(pool_threads(), LOOK_UPS + 1);
+                }
+                let names: BTreeSet<_> = questions.iter().map(|it| it.name.clone()).collect();
+                assert_eq!(names.len(), LOOK_UPS);
+                for question in questions {
+                    question.answer(&[ip(1)]);
+                }
+                for look_up in look_ups {
+                    let found = look_up.await.unwrap().unwrap();
+                    assert_eq!(found, [SocketAddr::from((ip(1), 80))]);
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_look_up_that_is_dropped_is_given_up_at_once() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let connect = spawn(async { drop(TcpStream::connect("slow.test:80").await) });
+                let bind = spawn(async { drop(TcpListener::bind("slow.test:80").await) });
+                let look_up_only = spawn(async { drop(look_up("slow.test:80").await) });
+                let mut questions = Vec::new();
+                for _ in 0..3 {
+                    questions.push(server.question_about("slow.test").await);
+                }
+                for task in [connect, bind, look_up_only] {
+                    task.abort();
+                    assert!(task.await.unwrap_err().is_cancelled());
+                }
+                // Nobody waits for what the threads are still busy with.
+                assert_eq!(pool_threads(), 3);
+                let again = spawn(look_up("slow.test:80"));
+                server.question_about("slow.test").await.answer(&[ip(1)]);
+                assert_eq!(again.await.unwrap().unwrap().len(), 1);
+                for question in questions {
+                    question.answer(&[ip(2)]);
+                }
+            });
+            wait_for_pool_threads(0);
+        });
+    }
+
+    #[test]
+    fn a_look_up_that_is_dropped_before_its_turn_asks_nobody() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let mut questions = slow_look_ups(&mut server, LOOK_UPS).await;
+                let given_up = spawn(look_up("given-up.test:80"));
+                let last = spawn(look_up("last.test:80"));
+                settle().await;
+                given_up.abort();
+                assert!(given_up.await.unwrap_err().is_cancelled());
+                questions.remove(0).answer(&[ip(1)]);
+                server.question_about("last.test").await.answer(&[ip(1)]);
+                last.await.unwrap().unwrap();
+            });
+        });
+    }
+
+    #[test]
+    fn a_runtime_ends_at_once_whatever_is_being_looked_up() {
+        with_server(|mut server| {
+            let ends: [fn(Runtime); 2] = [drop, |runtime| runtime.shutdown_timeout(Duration::ZERO)];
+            for end in ends {
+                let runtime = Runtime::new().unwrap();
+                let mut waiting = Box::pin(look_up("waiting.test:80"));
+                let questions = runtime.block_on(async {
+                    let questions = slow_look_ups(&mut server, LOOK_UPS).await;
+                    assert!(poll_with(&mut waiting, Waker::noop()).is_pending());
+                    questions
+                });
+                end(runtime);
+                assert_eq!(pool_threads(), LOOK_UPS);
+                // The one that was under way nowhere is over.
+                let error = park_on(waiting).unwrap_err();
+                assert!(
+                    error.to_string().starts_with("resolve waiting.test: "),
+                    "{error}"
+                );
+                // The others have had their time, whatever they hear.
+                for question in questions {
+                    question.answer(&[ip(1)]);
+                }
+                wait_for_pool_threads(0);
+            }
+            assert!(server.question().now_or_never().is_none());
+        });
+    }
+
+    #[test]
+    fn a_look_up_that_moves_elsewhere_needs_no_loop_that_turns() {
+        with_server(|mut server| {
+            let runtime = Runtime::new().unwrap();
+            let mut look_up = Box::pin(look_up("slow.test:80"));
+            let question = runtime.block_on(async {
+                assert!(poll_with(&mut look_up, Waker::noop()).is_pending());
+                server.question().await
+            });
+            let elsewhere = thread::spawn(|| park_on(look_up));
+            question.answer(&[ip(1)]);
+            let found = elsewhere.join().unwrap().unwrap();
+            assert_eq!(found, [SocketAddr::from((ip(1), 80))]);
+        });
+    }
+
+    #[test]
+    fn a_shutdown_may_wait_for_a_look_up() {
+        with_server(|mut server| {
+            let runtime = Runtime::new().unwrap();
+            let question = runtime.block_on(async {
+                drop(spawn(look_up("slow.test:80")));
+                server.question().await
+            });
+            let answered = Arc::new(AtomicBool::new(false));
+            let theirs = answered.clone();
+            thread::spawn(move || {
+                // A chance for a shutdown that does not wait.
+                for _ in 0..1000 {
+                    thread::yield_now();
+                }
+                theirs.store(true, Ordering::SeqCst);
+                question.answer(&[ip(1)]);
+            });
+            runtime.shutdown_timeout(Duration::MAX);
+            assert!(answered.load(Ordering::SeqCst));
+        });
+    }
+
+    #[test]
+    fn what_is_found_after_the_end_of_the_runtime_is_not_connected_to() {
+        with_server(|mut server| {
+            let listener = net::TcpListener::bind((ip(1), 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            type Trying = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+            let tries: [Trying; 2] = [
+                Box::pin(async move { TcpStream::connect(("late.test", port)).await.map(drop) }),
+                Box::pin(async { TcpListener::bind("late.test:0").await.map(drop) }),
+            ];
+            for mut trying in tries {
+                let runtime = Runtime::new().unwrap();
+                let question = runtime.block_on(async {
+                    assert!(poll_with(&mut trying, Waker::noop()).is_pending());
+                    server.question().await
+                });
+                let waits = thread::spawn(|| park_on(trying));
+                drop(runtime);
+                question.answer(&[ip(1)]);
+                let error = waits.join().unwrap().unwrap_err();
+                assert!(error.to_string().contains("has ended"), "{error}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_virtual_clock_is_held_by_a_look_up_until_the_answer() {
+        with_server(|mut server| {
+            let runtime = Runtime::builder().virtual_clock().build().unwrap();
+            runtime.block_on(async {
+                let (start, hour) = (now(), Duration::from_secs(60 * 60));
+                // While somebody waits for it.
+                let look_up_within = spawn(timeout(hour, look_up("slow.test:80")));
+                let question = server.question_about("slow.test").await;
+                let answer = thread::spawn(move || question.answer(&[ip(1)]));
+                look_up_within.await.unwrap().unwrap().unwrap();
+                answer.join().unwrap();
+                assert_eq!(now(), start);
+                // And when nobody does any more.
+                let given_up = spawn(look_up("slow.test:80"));
+                let question = server.question_about("slow.test").await;
+                given_up.abort();
+                let nap = spawn(sleep(hour));
+                question.answer(&[ip(1)]);
+                nap.await.unwrap();
+                assert_eq!(now() - start, hour);
+            });
+        });
+    }
+
+    #[test]
+    fn a_deadline_covers_the_look_up() {
+        with_server(|_server| {
+            glassfrog::block_on(async {
+                // Nobody ever answers.
+                let little = Duration::from_millis(10);
+                let connect = TcpStream::connect("slow.test:80");
+                assert!(timeout(little, connect).await.is_err());
+                let bind = TcpListener::bind("slow.test:80");
+                assert!(timeout(little, bind).await.is_err());
+                assert!(timeout(little, look_up("slow.test:80")).await.is_err());
+            });
+        });
+    }
+
+    /// Does something while every question gets the same reply, however often it is asked.
+    async fn replying<T>(
+        server: &mut Server,
+        reply: fn(Question),
+        work: impl Future<Output = T>,
+    ) -> T {
+        let replies = async {
+            loop {
+                reply(server.question().await);
+            }
+        };
+        match select(pin!(work), pin!(replies)).await {
+            Either::Left((output, _)) => output,
+            Either::Right((never, _)) => never,
+        }
+    }
+
+    #[test]
+    fn what_the_resolver_says_is_passed_on_with_the_name() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let replies: [fn(Question); 3] = [Question::deny, Question::fail, |question| {
+                    question.answer(&[])
+                }];
+                let mut reasons = BTreeSet::new();
+                for reply in replies {
+                    let host = "nosuch.invalid:80";
+                    let errors = async {
+                        let reason = spawn_blocking(move || look_up_blocking(host)).await;
+                        let reason = reason.unwrap().unwrap_err();
+                        let errors = [
+                            TcpStream::connect(host).await.unwrap_err(),
+                            TcpListener::bind(host).await.unwrap_err(),
+                            look_up(host).await.unwrap_err(),
+                        ];
+                        (reason, errors)
+                    };
+                    let (reason, errors) = replying(&mut server, reply, errors).await;
+                    for error in errors {
+                        let text = format!("resolve nosuch.invalid: {reason}");
+                        assert_eq!(error.to_string(), text);
+                        assert_eq!(error.kind(), reason.kind());
+                        let source: &io::Error = error.source().unwrap().downcast_ref().unwrap();
+                        assert_eq!(source.to_string(), reason.to_string());
+                    }
+                    reasons.insert(reason.to_string());
+                }
+                assert_eq!(reasons.len(), 3, "these are not all: {reasons:?}");
+            });
+        });
+    }
+
+    #[test]
+    fn nobody_is_asked_for_what_is_no_name() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                for_all_malformed(|_, _| ());
+                for host in impossible() {
+                    look_up((host, 80)).await.unwrap_err();
+                }
+                look_up("localhost:80").await.unwrap();
+                // What is asked comes in order.
+                let name = spawn(look_up("name.test:80"));
+                server.question_about("name.test").await.answer(&[ip(1)]);
+                name.await.unwrap().unwrap();
+            });
+        });
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_operating_system() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+                let far = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+                for ips in [
+                    [ip(3), v6, ip(2), far, ip(1)],
+                    [far, ip(2), ip(1), v6, ip(3)],
+                    [v6, far, ip(1), ip(3), ip(2)],
+                ] {
+                    let expected = spawn_blocking(|| look_up_blocking("many.test:7"));
+                    server.question().await.answer(&ips);
+                    let expected = expected.await.unwrap().unwrap();
+                    assert_eq!(expected.len(), ips.len());
+                    let found = spawn(look_up("many.test:7"));
+                    server.question().await.answer(&ips);
+                    assert_eq!(found.await.unwrap().unwrap(), expected);
+                }
+            });
+        });
+    }
+
+    /// The same addresses in the order of the operating system.
+    async fn in_order(server: &mut Server, ips: &[IpAddr]) -> Vec<IpAddr> {
+        let found = spawn_blocking(|| look_up_blocking("order.test:7"));
+        server.question_about("order.test").await.answer(ips);
+        let found = found.await.unwrap().unwrap();
+        found.iter().map(SocketAddr::ip).collect()
+    }
+
+    #[test]
+    fn the_addresses_of_a_name_race() {
+        with_server(|mut server| {
+            let runtime = Runtime::builder().virtual_clock().build().unwrap();
+            runtime.block_on(async {
+                let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
+                let has_v6 = net::TcpListener::bind((v6, 0)).is_ok();
+                for ips in [
+                    [ip(2), ip(3)],
+                    if has_v6 { [ip(2), v6] } else { [ip(4), ip(5)] },
+                ] {
+                    let [first, second] = in_order(&mut server, &ips).await[..] else {
+                        panic!("these are not two");
+                    };
+                    let hole = BlackHole::at(first);
+                    let answering = SocketAddr::from((second, hole.addr.port()));
+                    let _listener = net::TcpListener::bind(answering).unwrap();
+                    let start = now();
+                    let connect = spawn(TcpStream::connect(("both.test", answering.port())));
+                    server.question_about("both.test").await.answer(&ips);
+                    let stream = connect.await.unwrap().unwrap();
+                    assert_eq!(stream.peer_addr().unwrap(), answering);
+                    assert_eq!(now() - start, DELAY);
+                }
+                // Nobody else is in this network.
+                let connect = spawn(TcpStream::connect("both.test:9"));
+                server
+                    .question_about("both.test")
+                    .await
+                    .answer(&[ip(2), ip(3)]);
+                let error = connect.await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                let text = error.to_string();
+                for addr in ["127.0.0.2:9", "127.0.0.3:9"] {
+                    assert!(text.contains(&format!("connect to {addr}: ")), "{text}");
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_name_is_bound_to_at_its_first_address_that_is_free() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let ips = in_order(&mut server, &[ip(2), ip(3), ip(4)]).await;
+                let mut taken = Vec::new();
+                for ip in &ips {
+                    let port = taken.first().map_or(0, |it: &SocketAddr| it.port());
+                    let bind = spawn(TcpListener::bind(("three.test", port)));
+                    server.question_about("three.test").await.answer(&ips);
+                    let listener = bind.await.unwrap().unwrap();
+                    let addr = listener.local_addr().unwrap();
+                    assert_eq!(addr.ip(), *ip);
+                    taken.push(addr);
+                    spawn(async move { listener.accept().await.map(drop) });
+                }
+                let last = taken.last().unwrap();
+                let bind = spawn(TcpListener::bind(("three.test", last.port())));
+                server.question_about("three.test").await.answer(&ips);
+                let error = bind.await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+                assert!(error.to_string().starts_with(&format!("bind to {last}: ")));
+            });
+        });
+    }
+}

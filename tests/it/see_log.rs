@@ -1,0 +1,381 @@
+//! What the log tells: at `trace` the whole story, at `warn` nothing of a program that is well.
+
+use crate::support::{accepted, child, reset, settle, watchdog};
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use glassfrog::net::TcpStream;
+use glassfrog::task::{self, spawn_blocking};
+use glassfrog::time::{sleep, timeout};
+use glassfrog::{Handle, Runtime};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::net;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Calls a closure with each record.
+struct Logger<F>(F);
+
+impl<F: Fn(&Record<'_>) + Send + Sync> Log for Logger<F> {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        (self.0)(record);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Makes a closure the logger of this process.
+fn log_to(level: LevelFilter, log: impl Fn(&Record<'_>) + Send + Sync + 'static) {
+    log::set_logger(Box::leak(Box::new(Logger(log)))).unwrap();
+    log::set_max_level(level);
+}
+
+/// A runtime that does not mind how slow this machine is.
+fn patient() -> Runtime {
+    let builder = Runtime::builder().watchdog(Duration::from_secs(3600));
+    builder.build().unwrap()
+}
+
+/// Serves one fetch: the answer is sent when it is time.
+fn server(answer: mpsc::Receiver<()>) -> net::SocketAddr {
+    let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        answer.recv().unwrap();
+        stream.write_all(b"answer").unwrap();
+    });
+    addr
+}
+
+/// What all of this is about.
+async fn fetch(addr: net::SocketAddr) -> Vec<u8> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let mut text = [0; 16];
+    stream.write(b"GET ").await.unwrap();
+    let count = stream.read(&mut text).await.unwrap();
+    text[..count].to_vec()
+}
+
+/// What was logged of this crate: level, target and text.
+static LOG: Mutex<Vec<(Level, String, String)>> = Mutex::new(Vec::new());
+
+/// Keeps a record for [`told`], if it is of this crate.
+fn keep(record: &Record<'_>) {
+    if record.target().starts_with("glassfrog") {
+        let (target, text) = (record.target().to_owned(), record.args().to_string());
+        LOG.lock().unwrap().push((record.level(), target, text));
+    }
+}
+
+/// The lines of these targets, without the beginning that they share.
+fn told(targets: &[&str]) -> Vec<String> {
+    let log = LOG.lock().unwrap();
+    let lines = log.iter().filter_map(|(level, target, text)| {
+        let target = target.strip_prefix("glassfrog::").unwrap();
+        assert!(
+            ["task", "reactor", "net", "time", "blocking"].contains(&target),
+            "{target}: {text}"
+        );
+        assert_eq!(*level, Level::Trace, "{text}");
+        targets
+            .contains(&target)
+            .then(|| format!("{target}: {text}"))
+    });
+    lines.collect()
+}
+
+/// Says that these parts stand in the lines, each in a later one than the part before.
+fn assert_order(lines: &[String], parts: &[String]) {
+    let mut rest = lines.iter();
+    for part in parts {
+        let found = rest.any(|line| line.contains(&**part));
+        assert!(found, "{part:?} does not come in its place in {lines:#?}");
+    }
+}
+
+/// Linux only: elsewhere a connection to this machine may be there at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_tells_the_story_of_a_fetch_in_its_order() {
+    let part = || {
+        let _watchdog = watchdog();
+        let (answer, receiver) = mpsc::channel();
+        log_to(LevelFilter::Trace, move |record| {
+            keep(record);
+            let text = record.args().to_string();
+            if text.starts_with("read tcp") && text.contains("would block") {
+                answer.send(()).unwrap();
+            }
+        });
+        let addr = server(receiver);
+        let place = format!("spawned at {}:{}", file!(), line!() + 2);
+        let text = patient().block_on(async {
+            let task = task::Builder::new().name("fetch").spawn(fetch(addr));
+            task.await.unwrap()
+        });
+        assert_eq!(text, b"answer");
+        let lines = told(&["task", "net", "reactor"]);
+        let task = |poll| format!("task: poll {poll} of task 1 \"fetch\" ({place}:");
+        let main = |poll, what| format!("task: poll {poll} of the future of `block_on` {what}");
+        assert_order(
+            &lines,
+            &[
+                main(1, "begins"),
+                format!("task: task 1 is {place}"),
+                main(1, "leaves it waiting"),
+                task(1),
+                format!("→ {addr}: would block, so the waker is left with the reactor"),
+                task(1),
+                String::from("reactor: nobody is ready: waiting for events, as long as it takes"),
+                String::from("reactor: event: ready to write tcp 127.0.0.1:"),
+                task(2),
+                String::from("net: write tcp 127.0.0.1:"),
+                String::from("net: read tcp 127.0.0.1:"),
+                task(2),
+                String::from("reactor: nobody is ready: waiting for events"),
+                String::from("reactor: event: ready to read tcp 127.0.0.1:"),
+                task(3),
+                format!("→ {addr}: done"),
+                task(3),
+                main(2, "begins"),
+                main(2, "ends the task"),
+            ],
+        );
+        // Of the polls nothing is left out and nothing is told twice.
+        let polls: Vec<String> = told(&["task"]);
+        let ends = |line: &String, end: &str| line.ends_with(end);
+        for (end, count) in [
+            ("begins", 5),
+            ("leaves it waiting", 3),
+            ("ends the task", 2),
+        ] {
+            let found = polls.iter().filter(|line| ends(line, end)).count();
+            assert_eq!(found, count, "{end}: {lines:#?}");
+        }
+        assert_eq!(polls.len(), 11, "{lines:#?}");
+        let of_task = |end: &str| {
+            polls
+                .iter()
+                .filter(|line| line.contains("fetch") && ends(line, end))
+                .count()
+        };
+        assert_eq!((of_task("begins"), of_task("ends the task")), (3, 1));
+    };
+    child(part).finish();
+}
+
+#[test]
+fn a_read_of_a_connection_that_was_broken_off_is_told_as_a_read() {
+    let part = || {
+        let _watchdog = watchdog();
+        let runtime = patient();
+        let (stream, peer) = runtime.block_on(accepted());
+        log_to(LevelFilter::Trace, keep);
+        reset(peer);
+        let error = runtime.block_on(stream.read(&mut [0; 1])).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let lines = told(&["net", "reactor"]);
+        assert!(
+            lines.iter().all(|line| !line.contains("connect")),
+            "{lines:#?}"
+        );
+    };
+    child(part).finish();
+}
+
+#[test]
+fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
+    let part = || {
+        let _watchdog = watchdog();
+        log_to(LevelFilter::Trace, keep);
+        let runtime = Runtime::builder().virtual_clock().build().unwrap();
+        runtime.block_on(async {
+            sleep(Duration::from_secs(5)).await;
+            spawn_blocking(|| ()).await.unwrap();
+        });
+        // Until the thread has ended, it may have something to tell.
+        runtime.shutdown_timeout(Duration::from_secs(60));
+        let lines = told(&["time", "blocking"]);
+        let wanted = [
+            "time: the waker is left with the timers for 5s",
+            "time: the deadline has come",
+            "blocking: job 1 begins",
+            "blocking: job 1 has ended",
+        ];
+        assert_eq!(lines, wanted);
+    };
+    child(part).finish();
+}
+
+#[test]
+fn of_a_program_that_is_well_nothing_is_logged_at_warn() {
+    let part = || {
+        let _watchdog = watchdog();
+        log_to(LevelFilter::Warn, keep);
+        let runtime = patient();
+        runtime.block_on(async {
+            let (answer, receiver) = mpsc::channel();
+            answer.send(()).unwrap();
+            let fetched = glassfrog::spawn(fetch(server(receiver)));
+            let late = timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+            assert!(late.is_err());
+            let job = spawn_blocking(|| 5);
+            let remote = Handle::current().spawn(async { 6 });
+            let aborted = glassfrog::spawn(std::future::pending::<()>());
+            aborted.abort();
+            let (sender, receiver) = oneshot::channel();
+            thread::spawn(move || {
+                // Longer than the loop takes to ask whether it is stuck.
+                thread::sleep(Duration::from_millis(100));
+                sender.send(7).unwrap();
+            });
+            assert_eq!(fetched.await.unwrap(), b"answer");
+            assert_eq!((job.await.unwrap(), remote.await.unwrap()), (5, 6));
+            assert_eq!(receiver.await, Ok(7));
+            drop(glassfrog::spawn(std::future::pending::<()>()));
+            settle().await;
+            drop(task::dump());
+        });
+        drop(runtime);
+        assert_eq!(*LOG.lock().unwrap(), []);
+    };
+    child(part).finish();
+}
+
+thread_local! {
+    /// Whether this thread is logging: what a logger does is not logged in turn.
+    static IS_LOGGING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls a closure with each record that it does not cause itself.
+fn once(call: impl Fn(&Record<'_>)) -> impl Fn(&Record<'_>) {
+    move |record| {
+        if !IS_LOGGING.replace(true) {
+            call(record);
+            IS_LOGGING.set(false);
+        }
+    }
+}
+
+/// Fetches something, sleeps, and has a job done.
+fn exercise() {
+    let _watchdog = watchdog();
+    let (answer, receiver) = mpsc::channel();
+    answer.send(()).unwrap();
+    let addr = server(receiver);
+    patient().block_on(async {
+        let task = glassfrog::spawn(fetch(addr));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(task.await.unwrap(), b"answer");
+        assert_eq!(spawn_blocking(|| 5).await.unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_logger_may_look_at_the_runtime_that_logs() {
+    let part = || {
+        let looks = once(|record| {
+            if record.target().starts_with("glassfrog")
+                && let Some(handle) = Handle::try_current()
+            {
+                drop((handle.metrics(), handle.dump().to_json()));
+            }
+        });
+        log_to(LevelFilter::Trace, looks);
+        exercise();
+    };
+    child(part).finish();
+}
+
+/// The event queue logs each registration, as a part of the call that makes it.
+#[test]
+fn a_logger_may_look_at_the_runtime_while_the_event_queue_logs() {
+    let part = || {
+        let looks = once(|_| {
+            if let Some(handle) = Handle::try_current() {
+                assert!(handle.metrics().turns > 0);
+            }
+        });
+        log_to(LevelFilter::Trace, looks);
+        thread::spawn(|| {
+            // So that a failure does not take the watchdog's minute.
+            thread::sleep(Duration::from_secs(20));
+            eprintln!("the logger is stuck");
+            std::process::exit(1);
+        });
+        exercise();
+    };
+    child(part).finish();
+}
+
+#[test]
+fn what_a_logger_spawns_runs() {
+    let part = || {
+        let _watchdog = watchdog();
+        let (sender, receiver) = oneshot::channel();
+        let sender = Mutex::new(Some(sender));
+        let spawns = once(move |record| {
+            if record.args().to_string().starts_with("nobody is ready")
+                && let Some(sender) = sender.lock().unwrap().take()
+            {
+                drop(glassfrog::spawn(async { sender.send(()).unwrap() }));
+            }
+        });
+        log_to(LevelFilter::Trace, spawns);
+        patient().block_on(async {
+            let limit = sleep(Duration::from_secs(10));
+            assert!(
+                matches!(select(limit, receiver).await, Either::Right((Ok(()), _))),
+                "the loop slept although a task was ready"
+            );
+        });
+    };
+    child(part).finish();
+}
+
+/// The panic comes out of `block_on`; but the events have been taken from the queue by then.
+#[test]
+fn a_logger_that_panics_loses_no_wake() {
+    let part = || {
+        let _watchdog = watchdog();
+        let runtime = patient();
+        let (sender, receiver) = oneshot::channel();
+        let (stream, mut peer) = runtime.block_on(accepted());
+        let mut reads = runtime.handle().spawn(async move {
+            sender.send(()).unwrap();
+            stream.read(&mut [0; 1]).await
+        });
+        runtime.block_on(receiver).unwrap();
+        peer.write_all(b"x").unwrap();
+        let failed = AtomicBool::new(false);
+        log_to(LevelFilter::Trace, move |record| {
+            let text = record.args().to_string();
+            if text.starts_with("event: ready to read") && !failed.swap(true, Ordering::SeqCst) {
+                panic!("the logger fails once");
+            }
+        });
+        let mut wait = || {
+            runtime.block_on(async {
+                let limit = sleep(Duration::from_secs(5));
+                match select(&mut reads, limit).await {
+                    Either::Left((read, _)) => Some(read.unwrap().unwrap()),
+                    Either::Right(_) => None,
+                }
+            })
+        };
+        let waited = catch_unwind(AssertUnwindSafe(&mut wait));
+        let read = waited.unwrap_or_else(|_panic| wait());
+        assert_eq!(read, Some(1), "the task was not woken");
+    };
+    child(part).finish();
+}

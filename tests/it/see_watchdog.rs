@@ -1,0 +1,359 @@
+//! The watchdog: what is said of polls that take long, at their end or meanwhile.
+
+use crate::support::{child, watchdog};
+use crate::task_probes::{logged, panic_text, record_log};
+use glassfrog::task::{self, yield_now};
+use glassfrog::{Builder, Handle, OnTaskPanic, Runtime, spawn};
+use std::panic::Location;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than any test.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// How long a poll may take in most of these tests.
+const LIMIT: Duration = Duration::from_millis(10);
+
+/// Longer than a poll may take, and than it may take in a debug build without a word.
+const LONG: Duration = Duration::from_millis(120);
+
+/// What is logged of a poll that was slow.
+const HELD: &str = "held up its thread for";
+
+/// What is logged of a poll that is slow.
+const HOLDS: &str = "holds up its thread, for";
+
+/// A runtime that keeps watch over its polls, for a test that asks the log.
+fn watching(limit: Duration) -> Runtime {
+    record_log();
+    Builder::new().watchdog(limit).build().unwrap()
+}
+
+/// The same, by a thread only.
+fn watched(limit: Duration) -> Runtime {
+    record_log();
+    let builder = Builder::new().watchdog(Duration::MAX);
+    builder.watchdog_thread(limit).build().unwrap()
+}
+
+/// Blocks the thread until somebody has been told of so many things of this name.
+fn block_until_told(name: &str, times: usize) {
+    while logged(name).len() < times {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A poll that takes longer than [`LIMIT`].
+fn dawdle() {
+    thread::sleep(2 * LIMIT);
+}
+
+#[test]
+fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
+    let _watchdog = watchdog();
+    let name = "watchdog: slow";
+    let runtime = watching(LIMIT);
+    let (id, line) = runtime.block_on(async {
+        let line = line!() + 1;
+        let task = task::Builder::new().name(name).spawn(async {
+            yield_now().await;
+            dawdle();
+        });
+        let id = task.id();
+        task.await.unwrap();
+        (id, line)
+    });
+    let told = logged(name);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let begin = format!(
+        "WARN poll 2 of task {id} {name:?} (spawned at {}:{line}:",
+        file!()
+    );
+    assert!(told[0].starts_with(&begin), "{}", told[0]);
+    let (_, took) = told[0].split_once(&format!("{HELD} ")).unwrap();
+    let took: u128 = took.split(" ms: ").next().unwrap().parse().unwrap();
+    assert!(took >= (2 * LIMIT).as_millis(), "{took}");
+}
+
+#[test]
+fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
+    let _watchdog = watchdog();
+    let runtime = watching(LIMIT);
+    let here = Location::caller();
+    let (id, other) = runtime.block_on(async {
+        let task = spawn(async { dawdle() });
+        let other = Handle::current().spawn(async { dawdle() });
+        let ids = (task.id(), other.id());
+        task.await.unwrap();
+        other.await.unwrap();
+        ids
+    });
+    for (id, line) in [(id, here.line() + 2), (other, here.line() + 3)] {
+        let place = format!("poll 1 of task {id} (spawned at {}:{line}:", here.file());
+        let told = logged(&place);
+        assert_eq!(told.len(), 1, "{place}: {told:?}");
+        assert!(told[0].contains(HELD));
+    }
+}
+
+#[test]
+fn slow_polls_are_counted_whatever_came_of_them() {
+    let _watchdog = watchdog();
+    let runtime = watching(LIMIT);
+    let slow = || Handle::current().metrics().slow_polls;
+    runtime.block_on(async {
+        let task = spawn(async {
+            for _ in 0..3 {
+                dawdle();
+                yield_now().await;
+            }
+        });
+        task.await.unwrap();
+        assert_eq!(slow(), 3);
+        let panics = spawn(async {
+            dawdle();
+            panic!("slow, and wrong");
+        });
+        assert!(panics.await.unwrap_err().is_panic());
+        assert_eq!(slow(), 4);
+        dawdle();
+        yield_now().await;
+        assert_eq!(slow(), 5);
+    });
+}
+
+#[test]
+fn the_poll_that_ends_the_runtime_is_told_too() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "watchdog: the end";
+    let runtime = Builder::new()
+        .watchdog(LIMIT)
+        .on_task_panic(OnTaskPanic::EndRuntime)
+        .build()
+        .unwrap();
+    let text = panic_text(|| {
+        runtime.block_on(async {
+            let task = task::Builder::new().name(name).spawn(async {
+                dawdle();
+                panic!("late");
+            });
+            task.await.unwrap()
+        })
+    });
+    assert_eq!(text, "late");
+    let told = logged(name);
+    assert!(told.iter().any(|line| line.contains(HELD)), "{told:?}");
+}
+
+#[test]
+fn a_quick_poll_is_not_told() {
+    let _watchdog = watchdog();
+    for (name, limit) in [("watchdog: quick", FAR), ("watchdog: off", Duration::MAX)] {
+        watching(limit).block_on(async {
+            let task = task::Builder::new().name(name).spawn(async {
+                thread::sleep(LONG);
+                yield_now().await;
+            });
+            task.await.unwrap();
+            assert_eq!(Handle::current().metrics().slow_polls, 0);
+        });
+        assert_eq!(logged(name), [""; 0]);
+    }
+}
+
+#[test]
+fn only_a_debug_build_watches_without_being_asked() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "watchdog: by default";
+    glassfrog::block_on(async {
+        let task = task::Builder::new().name(name).spawn(async {
+            thread::sleep(LONG);
+        });
+        task.await.unwrap();
+        let told = usize::from(cfg!(debug_assertions));
+        assert_eq!(Handle::current().metrics().slow_polls, told as u64);
+        assert_eq!(logged(name).len(), told);
+    });
+}
+
+#[test]
+fn a_slow_poll_of_the_root_is_told() {
+    child(|| {
+        let _watchdog = watchdog();
+        watching(LIMIT).block_on(async {
+            yield_now().await;
+            dawdle();
+        });
+        let told = logged(HELD);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let begin = "WARN poll 2 of the future of `block_on` held up its thread for ";
+        assert!(told[0].starts_with(begin), "{}", told[0]);
+        // The thread tells of it meanwhile.
+        watched(LIMIT).block_on(async {
+            block_until_told(
+                "poll 1 of the future of `block_on` holds up its thread, for ",
+                1,
+            );
+        });
+        let told = logged(HOLDS);
+        assert_eq!(told.len(), 1, "{told:?}");
+    })
+    .finish();
+}
+
+#[test]
+fn the_thread_tells_of_a_poll_while_it_blocks_and_once() {
+    let _watchdog = watchdog();
+    let name = "watchdog: meanwhile";
+    let runtime = watched(LIMIT);
+    let (id, line) = runtime.block_on(async {
+        let line = line!() + 1;
+        let task = task::Builder::new().name(name).spawn(async {
+            // Each poll ends only when it has been told.
+            block_until_told(name, 1);
+            thread::sleep(10 * LIMIT);
+            yield_now().await;
+            block_until_told(name, 2);
+            thread::sleep(10 * LIMIT);
+        });
+        let id = task.id();
+        task.await.unwrap();
+        assert_eq!(Handle::current().metrics().slow_polls, 0);
+        (id, line)
+    });
+    let told = logged(name);
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (poll, line_told) in told.iter().enumerate() {
+        let begin = format!(
+            "WARN poll {} of task {id} {name:?} (spawned at {}:{line}:",
+            poll + 1,
+            file!()
+        );
+        assert!(line_told.starts_with(&begin), "{line_told}");
+        let (_, took) = line_told.split_once(&format!("{HOLDS} ")).unwrap();
+        let took: u128 = took.split(" ms already").next().unwrap().parse().unwrap();
+        assert!(took >= LIMIT.as_millis(), "{took}");
+    }
+}
+
+#[test]
+fn the_thread_works_beside_the_watch_in_the_loop() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "watchdog: both";
+    let builder = Builder::new().watchdog(LIMIT).watchdog_thread(LIMIT);
+    builder.build().unwrap().block_on(async {
+        let task = task::Builder::new().name(name).spawn(async {
+            block_until_told(name, 1);
+        });
+        task.await.unwrap();
+        assert_eq!(Handle::current().metrics().slow_polls, 1);
+    });
+    let told = logged(name);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains(HOLDS) && told[1].contains(HELD),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
+    child(|| {
+        let _watchdog = watchdog();
+        // So long that no quick poll takes it.
+        let limit = Duration::from_millis(500);
+        let runtime = watched(limit);
+        runtime.block_on(async {
+            glassfrog::time::sleep(2 * limit).await;
+        });
+        assert_eq!(logged(HOLDS), [""; 0], "it waited");
+        thread::sleep(2 * limit);
+        assert_eq!(logged(HOLDS), [""; 0], "nobody was inside `block_on`");
+        panic_text(|| runtime.block_on(async { panic!("over") }));
+        thread::sleep(2 * limit);
+        assert_eq!(
+            logged(HOLDS),
+            [""; 0],
+            "nobody was inside `block_on` any more"
+        );
+    })
+    .finish();
+}
+
+#[test]
+fn a_poll_that_never_ends_is_told() {
+    let name = "watchdog: never";
+    child(|| {
+        let _watchdog = watchdog();
+        let (begun, has_begun) = mpsc::channel();
+        thread::spawn(move || {
+            watched(LIMIT).block_on(async {
+                begun.send(()).unwrap();
+                let task = task::Builder::new().name(name).spawn(async {
+                    loop {
+                        thread::park();
+                    }
+                });
+                task.await.unwrap();
+            });
+        });
+        has_begun.recv().unwrap();
+        block_until_told(name, 1);
+        assert!(logged(name)[0].contains(HOLDS));
+    })
+    .finish();
+}
+
+#[test]
+fn the_drop_of_a_runtime_does_not_wait_for_the_thread_to_look() {
+    let _watchdog = watchdog();
+    let begin = Instant::now();
+    for limit in [FAR, Duration::MAX] {
+        watched(limit).block_on(async {});
+    }
+    assert!(begin.elapsed() < FAR);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_ends_with_the_runtime() {
+    use std::fs;
+
+    /// How many threads of this process are a watchdog's.
+    fn threads() -> usize {
+        let tasks = fs::read_dir("/proc/self/task").unwrap();
+        let names =
+            tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names
+            .filter(|name| name.trim() == "glassfrog-watch")
+            .count()
+    }
+
+    child(|| {
+        let _watchdog = watchdog();
+        for round in 0..200 {
+            let runtime = watched(LIMIT);
+            let other = watched(FAR);
+            if round % 2 == 0 {
+                runtime.block_on(yield_now());
+            }
+            if round == 0 {
+                // A thread has its name a moment after it has begun.
+                while threads() != 2 {
+                    thread::yield_now();
+                }
+            }
+            drop(runtime);
+            drop(other);
+            // What was joined may stand there a moment longer.
+            while threads() != 0 {
+                thread::yield_now();
+            }
+        }
+    })
+    .finish();
+}

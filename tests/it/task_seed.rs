@@ -1,0 +1,399 @@
+//! Seeds: the order of those who are ready is another one for each seed, and the same for the same.
+
+use crate::support::{settle, watchdog};
+use crate::task_probes::Drops;
+use futures::StreamExt;
+use futures::channel::{mpsc, oneshot};
+use glassfrog::task::{JoinError, JoinSet, yield_now};
+use glassfrog::time::{Sleep, now, sleep};
+use glassfrog::{Runtime, spawn};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// What happened, one after the other.
+type Order<T> = Rc<RefCell<Vec<T>>>;
+
+/// A runtime of this seed, or without one, and with a clock that brings no disorder of its own.
+fn runtime(seed: Option<u64>) -> Runtime {
+    let builder = Runtime::builder().virtual_clock();
+    match seed {
+        Some(seed) => builder.seed(seed).build().unwrap(),
+        None => builder.build().unwrap(),
+    }
+}
+
+/// Runs a future on a runtime of its own of this seed.
+fn block_on<F: Future>(seed: impl Into<Option<u64>>, future: F) -> F::Output {
+    let _watchdog = watchdog();
+    runtime(seed.into()).block_on(future)
+}
+
+/// In which order tasks run that do a bit of everything.
+fn trace(seed: u64) -> Vec<(usize, u32)> {
+    block_on(seed, async {
+        let order = Order::default();
+        let (send, mut receive) = mpsc::unbounded();
+        let mut set = JoinSet::new();
+        let tasks: Vec<_> = (0..5)
+            .map(|task| {
+                let (order, send) = (Rc::clone(&order), send.clone());
+                set.spawn({
+                    let order = Rc::clone(&order);
+                    async move {
+                        sleep(Duration::from_secs(1)).await;
+                        order.borrow_mut().push((task, 100));
+                    }
+                });
+                spawn(async move {
+                    for step in 0..5 {
+                        order.borrow_mut().push((task, step));
+                        yield_now().await;
+                        send.unbounded_send((task, step)).unwrap();
+                    }
+                    let order = Rc::clone(&order);
+                    let child = spawn(async move { order.borrow_mut().push((task, 200)) });
+                    if task % 2 == 0 {
+                        child.abort();
+                    }
+                    child.await.is_ok()
+                })
+            })
+            .collect();
+        drop(send);
+        while let Some((task, step)) = receive.next().await {
+            order.borrow_mut().push((task, 300 + step));
+        }
+        for (number, task) in tasks.into_iter().enumerate() {
+            let outcome = task.await.unwrap();
+            order.borrow_mut().push((number, 400 + u32::from(outcome)));
+        }
+        while set.join_next().await.is_some() {
+            order.borrow_mut().push((0, 500));
+        }
+        order.take()
+    })
+}
+
+#[test]
+fn a_seed_gives_the_same_order_each_time_and_another_seed_another_one() {
+    const SEEDS: u64 = 50;
+    let of_all: BTreeSet<_> = (0..SEEDS / 2)
+        .chain(u64::MAX - SEEDS / 2 + 1..=u64::MAX)
+        .map(|seed| {
+            let order = trace(seed);
+            assert_eq!(order, trace(seed), "seed {seed}");
+            order
+        })
+        .collect();
+    assert_eq!(of_all.len(), SEEDS as usize);
+}
+
+#[test]
+fn a_builder_that_is_used_twice_makes_runtimes_of_the_same_order() {
+    let _watchdog = watchdog();
+    let builder = Runtime::builder().virtual_clock().seed(7);
+    let orders = [builder.clone(), builder].map(|builder| {
+        let runtime = builder.build().unwrap();
+        runtime.block_on(in_one_round(Ready::Spawned, 20))
+    });
+    assert_eq!(orders[0], orders[1]);
+}
+
+/// By what several tasks become ready at the same time.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    /// They are new.
+    Spawned,
+    /// They are new, or, one of them, the root, which yields.
+    SpawnedOrRoot,
+    /// They are new, and what is seen is in which order their set is joined.
+    SpawnedIntoASet,
+    /// They are due at the same moment.
+    Due,
+    /// The same task wakes them.
+    Woken,
+}
+
+/// In which order so many tasks run that are ready at the same time.
+async fn in_one_round(ready: Ready, tasks: usize) -> Vec<usize> {
+    let order = Order::default();
+    let (mut set, mut senders) = (JoinSet::new(), Vec::new());
+    for task in 0..tasks {
+        let order = Rc::clone(&order);
+        let run = move || order.borrow_mut().push(task);
+        match ready {
+            Ready::SpawnedOrRoot if task == tasks - 1 => {
+                yield_now().await;
+                run();
+            }
+            Ready::Spawned | Ready::SpawnedOrRoot => drop(spawn(async move { run() })),
+            Ready::SpawnedIntoASet => drop(set.spawn(async { run })),
+            Ready::Due => drop(spawn(async move {
+                sleep(Duration::from_secs(1)).await;
+                run();
+            })),
+            Ready::Woken => {
+                let (send, receive) = oneshot::channel::<()>();
+                senders.push(send);
+                drop(spawn(async move {
+                    receive.await.unwrap_err();
+                    run();
+                }));
+            }
+        }
+    }
+    while let Some(run) = set.join_next().await {
+        run.unwrap()();
+    }
+    // By the virtual clock: when all of them wait, and when they are done.
+    sleep(Duration::from_nanos(1)).await;
+    drop(senders);
+    sleep(Duration::from_secs(2)).await;
+    order.take()
+}
+
+#[test]
+fn each_order_of_those_who_are_ready_comes_up() {
+    const TASKS: usize = 4;
+    const ORDERS: usize = 4 * 3 * 2;
+    for ready in [
+        Ready::Spawned,
+        Ready::SpawnedOrRoot,
+        Ready::SpawnedIntoASet,
+        Ready::Due,
+        Ready::Woken,
+    ] {
+        let fifo = Vec::from_iter(0..TASKS);
+        assert_eq!(
+            block_on(None, in_one_round(ready, TASKS)),
+            fifo,
+            "{ready:?}"
+        );
+        let mut counts = BTreeMap::new();
+        for seed in 0..(ORDERS as u64 * 30) {
+            let order = block_on(seed, in_one_round(ready, TASKS));
+            *counts.entry(order).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), ORDERS, "{ready:?}");
+        // 30 of each would be the mean.
+        let (least, most) = (counts.values().min(), counts.values().max());
+        assert!(
+            least > Some(&10) && most < Some(&60),
+            "{ready:?} {counts:?}"
+        );
+    }
+}
+
+/// Whom a task wakes, in each of its polls.
+type Script = Vec<Vec<usize>>;
+
+fn scripts() -> impl Strategy<Value = Vec<Script>> {
+    (1..8_usize).prop_flat_map(|tasks| {
+        let wakes = prop::collection::vec(0..tasks, 0..4);
+        let script = prop::collection::vec(wakes, 0..60);
+        prop::collection::vec(script, tasks)
+    })
+}
+
+/// What the tasks share.
+#[derive(Default)]
+struct World {
+    /// Their wakers, as far as they were polled.
+    wakers: Vec<Option<Waker>>,
+    /// Who was polled.
+    polled: Vec<usize>,
+}
+
+/// One poll of a task that follows its script.
+fn follow(
+    world: &RefCell<World>,
+    task: usize,
+    script: &mut dyn Iterator<Item = Vec<usize>>,
+    waker: &Waker,
+) {
+    let world = &mut *world.borrow_mut();
+    world.polled.push(task);
+    world.wakers[task] = Some(waker.clone());
+    for woken in script.next().into_iter().flatten() {
+        // Who was never polled is ready anyway.
+        if let Some(waker) = &world.wakers[woken] {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Runs tasks by their scripts until nothing is left to be done, the first as the root, which spawns
+/// the others. Returns who was polled.
+fn polls(seed: Option<u64>, scripts: &[Script]) -> Vec<usize> {
+    let world = Rc::new(RefCell::new(World::default()));
+    world.borrow_mut().wakers.resize(scripts.len(), None);
+    let mut root = scripts[0].clone().into_iter();
+    // By the virtual clock it ends when nobody can run any more.
+    let mut end: Option<Sleep> = None;
+    block_on(
+        seed,
+        poll_fn(|cx| {
+            let first = end.is_none();
+            let end = end.get_or_insert_with(|| sleep(Duration::from_secs(1)));
+            if Pin::new(end).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if first {
+                for (task, script) in scripts.iter().enumerate().skip(1) {
+                    let (world, mut script) = (Rc::clone(&world), script.clone().into_iter());
+                    drop(spawn(poll_fn(move |cx| -> Poll<()> {
+                        follow(&world, task, &mut script, cx.waker());
+                        Poll::Pending
+                    })));
+                }
+            }
+            follow(&world, 0, &mut root, cx.waker());
+            Poll::Pending
+        }),
+    );
+    world.take().polled
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn without_a_seed_the_first_in_is_the_first_out(scripts in scripts()) {
+        let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
+        let mut queue = VecDeque::from([0]);
+        let (mut expected, mut begun) = (Vec::new(), false);
+        while let Some(task) = queue.pop_front() {
+            expected.push(task);
+            if !std::mem::replace(&mut begun, true) {
+                queue.extend(1..scripts.len());
+            }
+            for woken in scripted[task].next().into_iter().flatten() {
+                if !queue.contains(woken) {
+                    queue.push_back(*woken);
+                }
+            }
+        }
+        prop_assert_eq!(polls(None, &scripts), expected);
+    }
+
+    #[test]
+    fn who_is_ready_when_a_round_begins_is_polled_once_in_it_and_nobody_else_is(
+        scripts in scripts(),
+        seed in any::<u64>(),
+    ) {
+        let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
+        let (mut round, mut next) = (BTreeSet::from([0]), BTreeSet::new());
+        let mut begun = false;
+        for task in polls(Some(seed), &scripts) {
+            if round.is_empty() {
+                std::mem::swap(&mut round, &mut next);
+            }
+            prop_assert!(round.remove(&task), "{} in {:?}, {:?}", task, round, next);
+            if !std::mem::replace(&mut begun, true) {
+                next.extend(1..scripts.len());
+            }
+            for woken in scripted[task].next().into_iter().flatten() {
+                if !round.contains(woken) {
+                    next.insert(*woken);
+                }
+            }
+        }
+        prop_assert!(round.is_empty() && next.is_empty(), "lost: {:?}, {:?}", round, next);
+    }
+}
+
+#[test]
+fn a_round_that_one_call_begins_is_ended_by_the_next() {
+    const TASKS: usize = 10;
+    let _watchdog = watchdog();
+    let mut cut_short = 0;
+    for seed in 0..50 {
+        let runtime = runtime(Some(seed));
+        let order = Order::default();
+        runtime.block_on(async {
+            for task in 0..TASKS {
+                let order = Rc::clone(&order);
+                drop(spawn(async move { order.borrow_mut().push(task) }));
+            }
+            yield_now().await;
+        });
+        cut_short += usize::from(order.borrow().len() < TASKS);
+        runtime.block_on(settle());
+        let mut order = order.take();
+        order.sort_unstable();
+        assert_eq!(order, Vec::from_iter(0..TASKS), "seed {seed}");
+    }
+    assert!(cut_short > 25, "{cut_short}");
+}
+
+#[test]
+fn aborted_tasks_are_dropped_once_in_any_order() {
+    for seed in 0..50 {
+        let drops = Drops::default();
+        block_on(seed, async {
+            let tasks: Vec<_> = (0..20)
+                .map(|number| {
+                    let probe = drops.probe();
+                    spawn(async move {
+                        let _probe = probe;
+                        if number % 2 == 0 {
+                            pending::<()>().await;
+                        }
+                        yield_now().await;
+                    })
+                })
+                .collect();
+            yield_now().await;
+            for task in &tasks {
+                task.abort();
+                task.abort();
+            }
+            for task in tasks {
+                // Those that are through with it have an output.
+                let _outcome = task.await;
+            }
+            assert_eq!(drops.count(), 20);
+            let before = now();
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(now() - before, Duration::from_secs(1));
+        });
+        assert_eq!(drops.count(), 20);
+    }
+}
+
+/// A program with a mistake: one task takes it for granted that the other has been there before.
+fn program_with_a_mistake(seed: Option<u64>) -> Result<u32, JoinError> {
+    block_on(seed, async {
+        let table = Rc::new(RefCell::new(None));
+        let theirs = Rc::clone(&table);
+        let loading = spawn(async move {
+            yield_now().await;
+            *theirs.borrow_mut() = Some(7);
+        });
+        let using = spawn(async move {
+            yield_now().await;
+            table.borrow().expect("loaded by now")
+        });
+        loading.await?;
+        using.await
+    })
+}
+
+#[test]
+fn a_mistake_that_hides_in_the_order_is_found_by_trying_seeds() {
+    for _ in 0..10 {
+        assert_eq!(program_with_a_mistake(None).unwrap(), 7);
+    }
+    let seed = (0..50).find(|seed| program_with_a_mistake(Some(*seed)).is_err());
+    // From then on it shows each time.
+    for _ in 0..10 {
+        assert!(program_with_a_mistake(seed).is_err(), "seed {seed:?}");
+    }
+    assert!((0..50).any(|seed| program_with_a_mistake(Some(seed)).is_ok()));
+}

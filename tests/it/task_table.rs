@@ -1,0 +1,275 @@
+//! The table in the documentation of `task`, cell by cell: what each call does to a task, depending
+//! on how far that is, for each way to spawn it, on the runtime's thread and from another.
+
+use crate::support::{park_on, settle, watchdog};
+use crate::task_probes::{Drops, Place, Probe, Way, until};
+use futures::channel::oneshot;
+use glassfrog::Runtime;
+use glassfrog::task::{JoinHandle, yield_now};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::thread::{self, ThreadId};
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    NeverPolled,
+    Waits,
+    Ended,
+    Panicked,
+}
+
+/// What is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Abort,
+    DropHandle,
+    Await,
+    DropRuntime,
+}
+
+/// What its handle gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    Output,
+    Cancelled,
+    Panic,
+    /// There is no handle any more.
+    Nothing,
+}
+
+/// A task that waits for a word, and then returns a probe or panics.
+struct Subject {
+    /// Its handle, unless it was dropped.
+    handle: Option<JoinHandle<Probe>>,
+    /// The word.
+    go: Option<oneshot::Sender<()>>,
+    /// Where its future was dropped.
+    future: Drops,
+    /// Where its output was dropped.
+    output: Drops,
+    /// How often it was polled.
+    polls: Arc<AtomicUsize>,
+}
+
+impl Subject {
+    /// Spawns it, and brings it as far as it is to be.
+    async fn new(way: Way, stage: Stage) -> Subject {
+        let (go, gone) = oneshot::channel();
+        let (future, output) = (Drops::default(), Drops::default());
+        let polls = Arc::new(AtomicUsize::new(0));
+        let (probe, result, count) = (future.probe(), output.probe(), Arc::clone(&polls));
+        let mut waits = gone;
+        let task = way.spawn(async move {
+            let _probe = probe;
+            poll_fn(|cx| {
+                count.fetch_add(1, Ordering::SeqCst);
+                Pin::new(&mut waits).poll(cx)
+            })
+            .await
+            .ok();
+            assert!(stage != Stage::Panicked, "as it was told");
+            result
+        });
+        let mut subject = Subject {
+            handle: Some(task),
+            go: Some(go),
+            future,
+            output,
+            polls,
+        };
+        match stage {
+            Stage::NeverPolled => {}
+            Stage::Waits => until(|| subject.polls.load(Ordering::SeqCst) > 0).await,
+            Stage::Ended | Stage::Panicked => {
+                subject.tell();
+                while !subject.handle.as_ref().unwrap().is_finished() {
+                    yield_now().await;
+                }
+            }
+        }
+        subject
+    }
+
+    /// Tells it to go on.
+    fn tell(&mut self) {
+        if let Some(go) = self.go.take() {
+            // It may be gone.
+            let _gone = go.send(());
+        }
+    }
+}
+
+/// What a handle gives, which is kept from dropping its output here.
+fn given(outcome: Result<Probe, glassfrog::task::JoinError>) -> Given {
+    match outcome {
+        Ok(probe) => {
+            std::mem::forget(probe);
+            Given::Output
+        }
+        Err(error) if error.is_cancelled() => Given::Cancelled,
+        Err(error) => {
+            assert!(error.is_panic());
+            Given::Panic
+        }
+    }
+}
+
+/// Does something here, or on another thread, and returns where.
+fn on(elsewhere: bool, what: impl FnOnce() + Send) -> ThreadId {
+    if !elsewhere {
+        what();
+        return thread::current().id();
+    }
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            what();
+            thread::current().id()
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// Does one thing to one task.
+fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
+    let case = format!("{way:?}, {stage:?}, {call:?}, elsewhere: {elsewhere}");
+    let here = Place::here_inside();
+    let runtime = Runtime::new().unwrap();
+    let (mut subject, caller, mut handle) = runtime.block_on(async {
+        let mut subject = Subject::new(way, stage).await;
+        let mut handle = subject.handle.take();
+        let caller = on(elsewhere, || match call {
+            Call::Abort => handle.as_ref().unwrap().abort(),
+            Call::DropHandle => drop(handle.take()),
+            Call::Await | Call::DropRuntime => {}
+        });
+        (subject, caller, handle)
+    });
+    let went_on = matches!(call, Call::DropHandle | Call::Await);
+    let outcome = match call {
+        Call::DropRuntime => {
+            drop(runtime);
+            handle.take().map(|handle| match elsewhere {
+                true => thread::spawn(move || park_on(handle)).join().unwrap(),
+                false => park_on(handle),
+            })
+        }
+        _ => runtime.block_on(async {
+            settle().await;
+            if went_on {
+                let ended = matches!(stage, Stage::Ended | Stage::Panicked);
+                assert_eq!(subject.future.count(), usize::from(ended), "{case}");
+            }
+            subject.tell();
+            settle().await;
+            match handle.take() {
+                Some(handle) => Some(handle.await),
+                None => None,
+            }
+        }),
+    };
+    let given = outcome.map_or(Given::Nothing, given);
+
+    let output_stands = way != Way::Local;
+    let expected = match (call, stage) {
+        (Call::DropHandle, _) => Given::Nothing,
+        (Call::DropRuntime, Stage::Ended) if !output_stands => Given::Cancelled,
+        (Call::DropRuntime, Stage::Panicked) if !output_stands => Given::Cancelled,
+        (_, Stage::Ended) | (Call::Await, Stage::NeverPolled | Stage::Waits) => Given::Output,
+        (_, Stage::Panicked) => Given::Panic,
+        (Call::Abort | Call::DropRuntime, _) => Given::Cancelled,
+    };
+    assert_eq!(given, expected, "{case}");
+    // The future goes where it lived, whatever came of it.
+    assert_eq!(subject.future.places(), [here], "{case}");
+    let dropped = match (call, stage) {
+        // It never came into being.
+        (_, Stage::Panicked) => vec![],
+        (Call::Abort | Call::DropRuntime, Stage::NeverPolled | Stage::Waits) => vec![],
+        (Call::DropHandle, Stage::Ended) if output_stands => vec![Place {
+            thread: caller,
+            inside: !elsewhere,
+        }],
+        (Call::DropHandle, _) => vec![here],
+        (Call::DropRuntime, Stage::Ended) if !output_stands => vec![here],
+        _ => vec![],
+    };
+    // What never came into being was dropped with the future; what came out was kept.
+    let made: Vec<Place> = match given {
+        Given::Output => vec![],
+        _ if dropped.is_empty() => vec![here],
+        _ => dropped,
+    };
+    assert_eq!(subject.output.places(), made, "{case}");
+}
+
+#[test]
+fn each_call_does_to_a_task_what_the_table_says() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        for stage in [
+            Stage::NeverPolled,
+            Stage::Waits,
+            Stage::Ended,
+            Stage::Panicked,
+        ] {
+            for call in [
+                Call::Abort,
+                Call::DropHandle,
+                Call::Await,
+                Call::DropRuntime,
+            ] {
+                for elsewhere in [false, true] {
+                    check(way, stage, call, elsewhere);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_task_that_is_called_upon_in_its_own_poll_ends_as_that_poll_says() {
+    let _watchdog = watchdog();
+    for way in Way::ALL {
+        for ready in [false, true] {
+            for aborts in [false, true] {
+                let case = format!("{way:?}, ready: {ready}, aborts: {aborts}");
+                let here = Place::here_inside();
+                let drops = Drops::default();
+                let runtime = Runtime::new().unwrap();
+                let ended = runtime.block_on(async {
+                    let (send, own) = oneshot::channel::<JoinHandle<()>>();
+                    let (probe, mut own) = (drops.probe(), own);
+                    let task = way.spawn(async move {
+                        let _probe = probe;
+                        let mut handle = (&mut own).await.ok();
+                        poll_fn(|_| {
+                            // It gives its handle away, or aborts itself by it.
+                            let handle = handle.take();
+                            if aborts && let Some(handle) = &handle {
+                                handle.abort();
+                            }
+                            match ready {
+                                true => Poll::Ready(()),
+                                false => Poll::Pending,
+                            }
+                        })
+                        .await;
+                    });
+                    let abort = task.abort_handle();
+                    send.send(task).ok().unwrap();
+                    settle().await;
+                    let ended = drops.count() == 1;
+                    abort.abort();
+                    settle().await;
+                    ended
+                });
+                assert_eq!(ended, ready || aborts, "{case}");
+                assert_eq!(drops.places(), [here], "{case}");
+            }
+        }
+    }
+}

@@ -1,0 +1,812 @@
+//! The virtual clock: it stands still while anything can run, and then shows the next deadline.
+
+use crate::support::{connected, park_on, settle, watchdog};
+#[cfg(target_os = "linux")]
+use crate::task_probes::Meddler;
+use crate::task_probes::{inside, panic_text, poll_with};
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, join, join_all, select};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::{spawn_blocking, yield_now};
+use glassfrog::time::{
+    MissedTickBehavior, Sleep, advance, interval_at, now, sleep, sleep_until, timeout,
+};
+use glassfrog::{Handle, Runtime, spawn};
+use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
+#[cfg(target_os = "linux")]
+use std::fs;
+use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A runtime with a virtual clock.
+fn virtual_runtime() -> Runtime {
+    Runtime::builder().virtual_clock().build().unwrap()
+}
+
+/// Runs a future on a runtime of its own with a virtual clock.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let _watchdog = watchdog();
+    virtual_runtime().block_on(future)
+}
+
+/// What a task does that has to do with time.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Sleeps.
+    Sleep(u64),
+    /// Sleeps for the second, but not for longer than the first.
+    Timeout(u64, u64),
+    /// Begins to sleep for the first, for the second does something else, and then sleeps for the
+    /// third instead.
+    Reset(u64, u64, u64),
+    /// Has another task sleep for the first, and aborts it after the second.
+    Cancel(u64, u64),
+    /// Sees so many ticks go by.
+    Ticks(u64, u64),
+}
+
+/// Nanoseconds, among them many that are equal, or nearly so.
+fn nanos() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..5_u64,
+        1_000..1_100_u64,
+        (0..10_u64).prop_map(|secs| secs * 1_000_000_000),
+        0..YEAR.as_nanos() as u64,
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        nanos().prop_map(Step::Sleep),
+        (nanos(), nanos()).prop_map(|(limit, nap)| Step::Timeout(limit, nap)),
+        (nanos(), nanos(), nanos()).prop_map(|(nap, other, then)| Step::Reset(nap, other, then)),
+        // Of two that are due at once, the order decides.
+        (nanos(), nanos()).prop_map(|(nap, end)| Step::Cancel(nap, end + u64::from(nap == end))),
+        (nanos(), 1..4_u64).prop_map(|(period, count)| Step::Ticks(period + 1, count)),
+    ]
+}
+
+/// What was to be seen: when (in nanoseconds from the start), by which task, at which of its steps,
+/// and how the step went.
+type Seen = (u64, usize, usize, bool);
+
+impl Step {
+    /// Does it; returns how it went.
+    async fn take(&self) -> bool {
+        let nanos = |nanos: &u64| Duration::from_nanos(*nanos);
+        match self {
+            Step::Sleep(nap) => sleep(nanos(nap)).await,
+            Step::Timeout(limit, nap) => {
+                return timeout(nanos(limit), sleep(nanos(nap))).await.is_ok();
+            }
+            Step::Reset(nap, other, then) => {
+                let mut nap = sleep(nanos(nap));
+                assert!(poll_with(&mut nap, Waker::noop()).is_pending());
+                sleep(nanos(other)).await;
+                nap.reset(now() + nanos(then));
+                nap.await;
+            }
+            Step::Cancel(nap, end) => {
+                let task = spawn(sleep(nanos(nap)));
+                sleep(nanos(end)).await;
+                task.abort();
+                return task.await.is_ok();
+            }
+            Step::Ticks(period, count) => {
+                let mut interval = interval_at(now() + nanos(period), nanos(period));
+                for _ in 0..*count {
+                    assert_eq!(interval.tick().await, now());
+                }
+            }
+        }
+        true
+    }
+
+    /// How long it takes, and how it goes.
+    fn expected(&self) -> (u64, bool) {
+        match *self {
+            Step::Sleep(nap) => (nap, true),
+            Step::Timeout(limit, nap) => (nap.min(limit), nap <= limit),
+            Step::Reset(_, other, then) => (other + then, true),
+            Step::Cancel(nap, end) => (end, nap < end),
+            Step::Ticks(period, count) => (period * count, true),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_seen_of_time_is_a_sorted_list(
+        scripts in prop::collection::vec(prop::collection::vec(step(), 0..6), 0..80),
+        seed in prop::option::of(any::<u64>()),
+    ) {
+        let _watchdog = watchdog();
+        let builder = Runtime::builder().virtual_clock();
+        let builder = match seed {
+            Some(seed) => builder.seed(seed),
+            None => builder,
+        };
+        let mut expected: Vec<Seen> = Vec::new();
+        for (task, script) in scripts.iter().enumerate() {
+            let mut at = 0;
+            for (number, step) in script.iter().enumerate() {
+                let (nanos, went) = step.expected();
+                at += nanos;
+                expected.push((at, task, number, went));
+            }
+        }
+        expected.sort();
+        let mut seen = builder.build().unwrap().block_on(async {
+            let start = now();
+            let seen = Rc::new(RefCell::new(Vec::new()));
+            let tasks: Vec<_> = scripts
+                .into_iter()
+                .enumerate()
+                .map(|(task, script)| {
+                    let seen = Rc::clone(&seen);
+                    spawn(async move {
+                        for (number, step) in script.iter().enumerate() {
+                            let went = step.take().await;
+                            let at = (now() - start).as_nanos() as u64;
+                            seen.borrow_mut().push((at, task, number, went));
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            // The last deadline, and not a nanosecond more.
+            let last = expected.last().map_or(0, |last| last.0);
+            assert_eq!(now() - start, Duration::from_nanos(last));
+            seen.take()
+        });
+        prop_assert!(seen.is_sorted_by_key(|seen| seen.0));
+        seen.sort();
+        prop_assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn the_time_begins_at_the_present() {
+    let before = Instant::now();
+    let runtime = virtual_runtime();
+    let after = Instant::now();
+    assert!((before..=after).contains(&inside(&runtime, now)));
+}
+
+#[test]
+fn a_sleep_ends_at_its_deadline_however_far_that_is() {
+    block_on(async {
+        for duration in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            HOUR,
+            YEAR,
+            YEAR * 100,
+        ] {
+            let before = now();
+            sleep(duration).await;
+            assert_eq!(now() - before, duration);
+            // One that has passed is as good as now.
+            let passed = now();
+            sleep_until(before).await;
+            assert_eq!(now(), passed);
+        }
+    });
+}
+
+#[test]
+fn no_sleep_ends_early_be_it_for_a_millennium() {
+    block_on(async {
+        let start = now();
+        let nap = spawn(sleep(YEAR * 1000));
+        yield_now().await;
+        advance(YEAR * 999).await;
+        assert_eq!(now() - start, YEAR * 999);
+        assert!(!nap.is_finished());
+    });
+}
+
+#[test]
+fn time_stands_still_while_anything_can_run() {
+    block_on(async {
+        let before = now();
+        let nap = spawn(sleep(Duration::from_nanos(1)));
+        settle().await;
+        // Tasks that wake one another, and never is more than one of them ready.
+        let (to, mut from_root) = mpsc::unbounded();
+        let (back, mut from_task) = mpsc::unbounded();
+        drop(spawn(async move {
+            while let Some(number) = from_root.next().await {
+                back.unbounded_send(number).unwrap();
+            }
+        }));
+        for number in 0..10_000 {
+            to.unbounded_send(number).unwrap();
+            assert_eq!(from_task.next().await, Some(number));
+        }
+        // More tasks than a turn of the loop polls.
+        join_all((0..1000).map(|_| spawn(yield_now()))).await;
+        assert_eq!(now(), before);
+        assert!(!nap.is_finished());
+        nap.await.unwrap();
+        assert_eq!(now() - before, Duration::from_nanos(1));
+    });
+}
+
+#[test]
+fn sockets_in_this_process_are_quicker_than_any_deadline() {
+    const PAIRS: usize = 10;
+    /// More than the kernel keeps, so that both sides wait.
+    const LENGTH: usize = 16_000_000;
+    /// Less than any operation takes by a real clock.
+    const LIMIT: Duration = Duration::from_nanos(1);
+
+    async fn talk(stream: TcpStream) {
+        let (mut reader, mut writer) = stream.split();
+        let writing = async {
+            let (mut written, bytes) = (0, vec![1; LENGTH / 10]);
+            while written < LENGTH {
+                // In pieces of all sizes.
+                let piece = bytes.len().min(written + 1).min(LENGTH - written);
+                let writes = writer.write_all(&bytes[..piece]);
+                timeout(LIMIT, writes).await.unwrap().unwrap();
+                written += piece;
+            }
+            timeout(LIMIT, writer.close()).await.unwrap().unwrap();
+        };
+        let reading = async {
+            let (mut read, mut buffer) = (0, vec![0; LENGTH / 50]);
+            loop {
+                let reads = reader.read(&mut buffer);
+                match timeout(LIMIT, reads).await.unwrap().unwrap() {
+                    0 => break,
+                    bytes => read += bytes,
+                }
+            }
+            assert_eq!(read, LENGTH);
+        };
+        join(reading, writing).await;
+    }
+    block_on(async {
+        let before = now();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let clients = (0..PAIRS).map(|_| {
+            spawn(async move {
+                let stream = timeout(LIMIT, TcpStream::connect(addr)).await.unwrap();
+                talk(stream.unwrap()).await;
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        for _ in 0..PAIRS {
+            let (stream, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
+            drop(spawn(talk(stream)));
+        }
+        for client in clients {
+            client.await.unwrap();
+        }
+        assert_eq!(now(), before);
+    });
+}
+
+#[test]
+fn a_task_that_yields_for_ever_holds_the_clock() {
+    block_on(async {
+        let before = now();
+        let busy = spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        let nap = spawn(sleep(Duration::from_nanos(1)));
+        settle().await;
+        // So does one that sleeps for no time.
+        for _ in 0..1000 {
+            sleep(Duration::ZERO).await;
+        }
+        assert_eq!(now(), before);
+        assert!(!nap.is_finished());
+        busy.abort();
+        nap.await.unwrap();
+        assert_eq!(now() - before, Duration::from_nanos(1));
+    });
+}
+
+#[test]
+fn a_timeout_ends_exactly_at_its_deadline_and_the_output_comes_first() {
+    block_on(async {
+        for (limit, nap) in [(2, 1), (2, 2), (2, 3), (0, 0), (0, 1)] {
+            let (limit, nap) = (HOUR * limit, HOUR * nap);
+            let before = now();
+            let outcome = timeout(limit, sleep(nap)).await;
+            assert_eq!(outcome.is_ok(), nap <= limit);
+            assert_eq!(now() - before, nap.min(limit));
+        }
+    });
+}
+
+#[test]
+fn missed_ticks_are_dealt_with_as_the_documentation_draws_it() {
+    // When the tick was due and when it came, in hours; the first is followed by 23 of other things.
+    for (behavior, expected) in [
+        (
+            MissedTickBehavior::Burst,
+            [(10, 10), (20, 33), (30, 33), (40, 40), (50, 50)],
+        ),
+        (
+            MissedTickBehavior::Delay,
+            [(10, 10), (20, 33), (43, 43), (53, 53), (63, 63)],
+        ),
+        (
+            MissedTickBehavior::Skip,
+            [(10, 10), (20, 33), (40, 40), (50, 50), (60, 60)],
+        ),
+    ] {
+        block_on(async {
+            let start = now();
+            let mut interval = interval_at(start + HOUR * 10, HOUR * 10);
+            interval.set_missed_tick_behavior(behavior);
+            for (number, (due, came)) in expected.into_iter().enumerate() {
+                assert_eq!(interval.tick().await - start, HOUR * due, "{behavior:?}");
+                assert_eq!(now() - start, HOUR * came, "{behavior:?}");
+                if number == 0 {
+                    sleep(HOUR * 23).await;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn the_time_goes_on_from_call_to_call() {
+    let _watchdog = watchdog();
+    let runtime = virtual_runtime();
+    let start = inside(&runtime, now);
+    let nap = inside(&runtime, || spawn(async { sleep(HOUR * 5).await }));
+    for hour in 0..4 {
+        assert_eq!(inside(&runtime, now) - start, HOUR * hour);
+        runtime.block_on(async { sleep(HOUR).await });
+    }
+    // It began when the second call let it run.
+    assert!(!inside(&runtime, || nap.is_finished()));
+    runtime.block_on(nap).unwrap();
+    assert_eq!(inside(&runtime, now) - start, HOUR * 5);
+}
+
+/// Has a runtime run a task so many times, between which it is idle, from another thread. Returns
+/// how far its clock has moved since `start` at most.
+fn let_it_run(handle: &Handle, times: usize, start: Instant) -> Duration {
+    let moved = (0..times).map(|_| park_on(handle.spawn(async move { now() - start })).unwrap());
+    moved.max().unwrap_or_default()
+}
+
+#[test]
+fn a_blocking_job_holds_the_clock_while_it_waits_and_while_it_runs() {
+    for jobs in [1, 2, 5] {
+        for detached in [false, true] {
+            let _watchdog = watchdog();
+            // All but one wait for the thread.
+            let builder = Runtime::builder().virtual_clock().blocking_threads(1);
+            builder.build().unwrap().block_on(async {
+                let (start, handle) = (now(), Handle::current());
+                let moved = Arc::new(Mutex::new(Vec::new()));
+                let handles = (0..jobs).map(|_| {
+                    let (handle, moved) = (handle.clone(), Arc::clone(&moved));
+                    spawn_blocking(move || {
+                        let by = let_it_run(&handle, 100, start);
+                        moved.lock().unwrap().push(by);
+                    })
+                });
+                let mut handles: Vec<_> = handles.collect();
+                if detached {
+                    handles.clear();
+                }
+                sleep(HOUR).await;
+                assert_eq!(now() - start, HOUR);
+                assert_eq!(*moved.lock().unwrap(), vec![Duration::ZERO; jobs]);
+                for job in handles {
+                    job.await.unwrap();
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn the_clock_goes_on_when_a_job_has_ended_of_which_nobody_hears() {
+    block_on(async {
+        for round in 0..100 {
+            let (before, handle) = (now(), Handle::current());
+            // The loop is parked by its end in most of the rounds.
+            drop(spawn_blocking(move || {
+                let_it_run(&handle, round % 4, before);
+            }));
+            sleep(HOUR).await;
+            assert_eq!(now() - before, HOUR);
+        }
+    });
+}
+
+#[test]
+fn a_job_that_was_aborted_holds_the_clock_no_longer_than_it_runs() {
+    let _watchdog = watchdog();
+    let builder = Runtime::builder().virtual_clock().blocking_threads(1);
+    builder.build().unwrap().block_on(async {
+        let before = now();
+        let (begun, has_begun) = oneshot::channel();
+        let (end, ends) = std_mpsc::channel::<()>();
+        let running = spawn_blocking(move || {
+            begun.send(()).unwrap();
+            ends.recv()
+        });
+        has_begun.await.unwrap();
+        let waiting = spawn_blocking(|| ());
+        waiting.abort();
+        running.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        drop(end);
+        sleep(HOUR).await;
+        assert_eq!(now() - before, HOUR);
+        running.await.unwrap().unwrap_err();
+    });
+}
+
+#[test]
+fn what_a_job_leaves_comes_before_any_deadline() {
+    block_on(async {
+        let before = now();
+        for round in 0..300 {
+            let (mut stream, mut peer) = connected().await;
+            let (send, receive) = oneshot::channel();
+            let handle = Handle::current();
+            let (spawned, was_spawned) = oneshot::channel();
+            let job = spawn_blocking(move || match round % 4 {
+                0 => peer.write_all(b"!").unwrap(),
+                1 => send.send(()).unwrap(),
+                2 => drop(handle.spawn(async { spawned.send(()).unwrap() })),
+                _ => {}
+            });
+            let limit = Duration::from_nanos(1);
+            match round % 4 {
+                0 => timeout(limit, stream.read_exact(&mut [0]))
+                    .await
+                    .unwrap()
+                    .unwrap(),
+                1 => timeout(limit, receive).await.unwrap().unwrap(),
+                2 => timeout(limit, was_spawned).await.unwrap().unwrap(),
+                _ => timeout(limit, job).await.unwrap().unwrap(),
+            }
+        }
+        assert_eq!(now(), before);
+    });
+}
+
+/// Waits until a thread sleeps; `thread` is its directory in `/proc`.
+#[cfg(target_os = "linux")]
+fn await_sleep_of(thread: &Path) {
+    let status = thread.join("status");
+    while !fs::read_to_string(&status).unwrap().contains("State:\tS") {
+        thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
+    block_on(async {
+        let ((first, mut to_first), (second, mut to_second)) =
+            (connected().await, connected().await);
+        let before = now();
+        let (woken, has_woken) = std_mpsc::channel();
+        let (ends, has_ended) = std_mpsc::channel();
+        let has_ended = Mutex::new(has_ended);
+        // Woken by the reactor, it keeps the loop there until the job's thread is idle again.
+        let waker = Meddler::waker(
+            move || {
+                woken.send(()).unwrap();
+                let thread: PathBuf = has_ended.lock().unwrap().recv().unwrap();
+                await_sleep_of(&thread);
+            },
+            || {},
+        );
+        let mut readable = Box::pin(first.readable());
+        assert!(poll_with(&mut readable, &waker).is_pending());
+        drop(spawn_blocking(move || {
+            to_first.write_all(b"!").unwrap();
+            has_woken.recv().unwrap();
+            to_second.write_all(b"!").unwrap();
+            let thread = fs::read_link("/proc/thread-self").unwrap();
+            ends.send(Path::new("/proc").join(thread)).unwrap();
+        }));
+        timeout(HOUR, second.readable()).await.unwrap().unwrap();
+        assert_eq!(now(), before);
+    });
+}
+
+#[test]
+fn a_thread_that_is_no_job_does_not_hold_the_clock() {
+    block_on(async {
+        let (mut stream, mut peer) = connected().await;
+        let before = now();
+        // Without a deadline there is nothing to jump to.
+        let thread = thread::spawn(move || {
+            peer.write_all(b"!").unwrap();
+            peer
+        });
+        stream.read_exact(&mut [0]).await.unwrap();
+        assert_eq!(now(), before);
+        // With one, it comes first.
+        let mut peer = thread.join().unwrap();
+        let (late, is_late) = std_mpsc::channel();
+        let thread = thread::spawn(move || {
+            is_late.recv().unwrap();
+            peer.write_all(b"!").unwrap();
+        });
+        timeout(HOUR, stream.read(&mut [0])).await.unwrap_err();
+        assert_eq!(now() - before, HOUR);
+        late.send(()).unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sleep_goes_by_the_clock_of_its_runtime_on_any_thread() {
+    /// An executor.
+    type Executor = fn(Sleep);
+    let executors: [Executor; 4] = [
+        |nap| park_on(nap),
+        |nap| glassfrog::block_on(nap),
+        |nap| virtual_runtime().block_on(nap),
+        |mut nap| {
+            while poll_with(&mut nap, Waker::noop()).is_pending() {
+                thread::yield_now();
+            }
+        },
+    ];
+    for executor in executors {
+        block_on(async {
+            let start = now();
+            let naps: Vec<_> = (1..=20).map(|hours| sleep(HOUR * hours)).collect();
+            let (done, is_done) = oneshot::channel();
+            let thread = thread::spawn(move || {
+                for nap in naps {
+                    assert!(!nap.is_elapsed());
+                    executor(nap);
+                }
+                done.send(()).unwrap();
+            });
+            is_done.await.unwrap();
+            assert_eq!(now() - start, HOUR * 20);
+            thread.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn each_runtime_has_a_clock_of_its_own() {
+    block_on(async {
+        let before = now();
+        let day = HOUR * 24;
+        let virtually = spawn_blocking(move || {
+            virtual_runtime().block_on(async {
+                let before = now();
+                sleep(day).await;
+                now() - before
+            })
+        });
+        assert_eq!(virtually.await.unwrap(), day);
+        let really = spawn_blocking(|| {
+            glassfrog::block_on(async {
+                let (begun, nap) = (Instant::now(), Duration::from_millis(3));
+                sleep(nap).await;
+                assert!(begun + nap <= now() && now() <= Instant::now());
+            });
+        });
+        really.await.unwrap();
+        assert_eq!(now(), before);
+    });
+}
+
+#[test]
+fn an_advance_stops_at_each_deadline_and_returns_when_all_whom_it_woke_have_run() {
+    // Hours, some of them equal, one at the target and some after it.
+    const NAPS: [u32; 9] = [5, 1, 3, 3, 9, 10, 11, 3, 20];
+    for seed in [None].into_iter().chain((0..100).map(Some)) {
+        let _watchdog = watchdog();
+        let builder = Runtime::builder().virtual_clock();
+        let runtime = match seed {
+            Some(seed) => builder.seed(seed).build().unwrap(),
+            None => builder.build().unwrap(),
+        };
+        runtime.block_on(async {
+            let start = now();
+            let woken = Rc::new(RefCell::new(Vec::new()));
+            for hours in NAPS {
+                let woken = Rc::clone(&woken);
+                drop(spawn(async move {
+                    // A second one, registered on the way.
+                    for hours in [hours, hours + 2] {
+                        sleep_until(start + HOUR * hours).await;
+                        assert_eq!(now() - start, HOUR * hours, "seed {seed:?}");
+                        woken.borrow_mut().push(hours);
+                    }
+                }));
+            }
+            settle().await;
+            for target in [0, 1, 1, 10, 21, 30] {
+                advance(start + HOUR * target - now()).await;
+                assert_eq!(now() - start, HOUR * target, "seed {seed:?}");
+                let mut expected: Vec<_> = NAPS.iter().flat_map(|nap| [*nap, nap + 2]).collect();
+                expected.retain(|hours| *hours <= target);
+                expected.sort_unstable();
+                assert_eq!(*woken.borrow(), expected, "seed {seed:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn an_advance_leads_to_each_tick_of_an_interval() {
+    block_on(async {
+        let start = now();
+        let ticks = Rc::new(Cell::new(0));
+        let theirs = Rc::clone(&ticks);
+        drop(spawn(async move {
+            let mut interval = interval_at(start, HOUR);
+            loop {
+                assert_eq!(interval.tick().await, now());
+                theirs.set(theirs.get() + 1);
+            }
+        }));
+        settle().await;
+        assert_eq!(ticks.get(), 1);
+        advance(HOUR * 100).await;
+        assert_eq!(ticks.get(), 101);
+    });
+}
+
+#[test]
+fn an_advance_may_be_of_any_length() {
+    block_on(async {
+        let before = now();
+        advance(Duration::ZERO).await;
+        assert_eq!(now(), before);
+        advance(Duration::from_nanos(1)).await;
+        assert_eq!(now() - before, Duration::from_nanos(1));
+        let nap = spawn(sleep(YEAR));
+        yield_now().await;
+        // As far as "for ever" is.
+        advance(Duration::MAX).await;
+        assert!(nap.is_finished());
+        assert!(now() - before >= YEAR * 10);
+    });
+}
+
+#[test]
+fn an_advance_does_not_wait_for_a_blocking_job() {
+    block_on(async {
+        let before = now();
+        let (end, ends) = std_mpsc::channel::<()>();
+        let job = spawn_blocking(move || ends.recv());
+        let nap = spawn(sleep(HOUR));
+        yield_now().await;
+        advance(HOUR).await;
+        assert!(nap.is_finished() && !job.is_finished());
+        assert_eq!(now() - before, HOUR);
+        drop(end);
+        job.await.unwrap().unwrap_err();
+    });
+}
+
+#[test]
+fn an_advance_stops_at_each_deadline_even_if_somebody_sleeps_for_no_time() {
+    for sleepers in [1, 2, 5, 50] {
+        block_on(async {
+            let start = now();
+            for _ in 0..sleepers {
+                drop(spawn(async {
+                    loop {
+                        sleep(Duration::ZERO).await;
+                    }
+                }));
+            }
+            let naps: Vec<_> = (1..=3)
+                .map(|hours| {
+                    spawn(async move {
+                        sleep_until(start + HOUR * hours).await;
+                        now() - start
+                    })
+                })
+                .collect();
+            yield_now().await;
+            advance(HOUR * 4).await;
+            assert_eq!(now() - start, HOUR * 4);
+            for (hours, nap) in (1..).zip(naps) {
+                assert_eq!(nap.await.unwrap(), HOUR * hours, "{sleepers} sleepers");
+            }
+        });
+    }
+}
+
+#[test]
+fn two_advances_at_once_stop_at_each_deadline() {
+    for seed in [None].into_iter().chain((0..20).map(Some)) {
+        let _watchdog = watchdog();
+        let builder = Runtime::builder().virtual_clock();
+        let runtime = match seed {
+            Some(seed) => builder.seed(seed).build().unwrap(),
+            None => builder.build().unwrap(),
+        };
+        runtime.block_on(async {
+            let start = now();
+            let naps: Vec<_> = (1..=3)
+                .map(|hours| {
+                    spawn(async move {
+                        sleep_until(start + HOUR * hours).await;
+                        now() - start
+                    })
+                })
+                .collect();
+            settle().await;
+            let advances = [advance(HOUR * 4), advance(HOUR * 5)].map(spawn);
+            for advance in advances {
+                advance.await.unwrap();
+            }
+            // Each is counted from the call on.
+            assert_eq!(now() - start, HOUR * 5);
+            for (hours, nap) in (1..).zip(naps) {
+                assert_eq!(nap.await.unwrap(), HOUR * hours, "seed {seed:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn an_advance_that_is_given_up_has_gone_a_part_of_the_way() {
+    block_on(async {
+        let start = now();
+        let late = spawn(async { sleep(HOUR * 5).await });
+        let first = Box::pin(sleep(HOUR * 3));
+        match select(first, Box::pin(advance(HOUR * 10))).await {
+            Either::Left(((), advance)) => drop(advance),
+            Either::Right(_) => panic!("there was a deadline on the way"),
+        }
+        assert_eq!(now() - start, HOUR * 3);
+        // Never polled.
+        drop(advance(HOUR));
+        assert_eq!(now() - start, HOUR * 3);
+        late.await.unwrap();
+        assert_eq!(now() - start, HOUR * 5);
+    });
+}
+
+#[test]
+fn an_advance_says_what_it_needs() {
+    let text = panic_text(|| advance(HOUR));
+    assert!(
+        text.contains("no runtime") && text.contains("block_on"),
+        "{text}"
+    );
+    let real = Runtime::new().unwrap();
+    let text = panic_text(|| inside(&real, || advance(HOUR)));
+    assert!(
+        text.contains("virtual") && text.contains("`Builder::virtual_clock`"),
+        "{text}"
+    );
+}
