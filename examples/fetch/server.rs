@@ -2,16 +2,24 @@
 //!
 //! Each path has its own pace, so that there is something to see: a time to think, and then a body
 //! that is sent in pieces, with a pause before each.
+//!
+//! It trusts nobody: there is a deadline for requests and one for silence, and a bound on the number
+//! of connections. So clients that only hold connections open lose them after a while, and whoever
+//! waits behind them is served.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_lock::Semaphore;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
+use socket2::{Domain, Socket, Type};
 
-use crate::url::Url;
+use crate::failure::{broken, tried};
+use crate::screen::complain;
 
 /// How the server answers one path.
 struct Page {
@@ -59,53 +67,112 @@ const PAGES: [Page; 5] = [
 /// The longest request that the server reads.
 const MAX_REQUEST: usize = 8 * 1024;
 
-/// How long a client may take to send its request.
+/// How long a client may take to send its request, however busily it does so.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a client may take nothing of a piece.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many clients are served at a time. Others wait in the queue of the listening socket. Below
+/// the 1024 file descriptors that a process usually may have.
+const MAX_CONNECTIONS: usize = 1000;
+
+/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
+/// loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many clients wait in that queue. The usual 128 is not much of a crowd, and whoever finds it
+/// full knocks again after a second.
+const BACKLOG: i32 = 1024;
+
 /// Starts the server on a free port, and returns the URLs of its pages.
-pub(crate) async fn start() -> io::Result<Vec<Url>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+pub(crate) async fn start() -> io::Result<(SocketAddr, Vec<String>)> {
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.local_addr()?;
-    // Nobody waits for this task; it is cancelled when `block_on` returns.
-    glassfrog::spawn(serve(listener));
-    PAGES
+    // Nobody waits for this task; it is cancelled when `block_on` returns. What goes wrong with a
+    // client, the client reports.
+    glassfrog::spawn(serve(listener, |_| {}));
+    let urls = PAGES
         .iter()
-        .map(|page| Url::parse(&format!("http://{address}{}", page.path)).map_err(io::Error::other))
-        .collect()
+        .map(|page| format!("http://{address}{}", page.path));
+    Ok((address, urls.collect()))
+}
+
+/// Is the server at this address for ever, and complains about its clients.
+pub(crate) async fn run(address: SocketAddr, announce: impl FnOnce(SocketAddr)) -> io::Result<()> {
+    let listener = listen(address)?;
+    announce(listener.local_addr()?);
+    serve(listener, complain).await;
+    Ok(())
+}
+
+/// Listens, with a longer queue than [`TcpListener::bind`] makes.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // On Windows this would let others listen there too.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::try_from(std::net::TcpListener::from(socket))
+    };
+    listen().map_err(|error| tried(format!("listen on {address}"), error))
 }
 
 /// Accepts connections for ever, and answers each in a task of its own.
-async fn serve(listener: TcpListener) {
-    let mut incoming = listener.incoming();
-    while let Some(connection) = incoming.next().await {
-        glassfrog::spawn(async move {
-            let outcome = match connection {
-                Ok(stream) => answer(stream).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                eprintln!("embedded server: {error}");
+async fn serve(listener: TcpListener, log: fn(&str)) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // The slot comes first: whoever cannot be served yet is not accepted yet.
+        let slot = slots.acquire_arc().await;
+        let (stream, client) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                log(&format!("accept: {error}"));
+                sleep(ACCEPT_PAUSE).await;
+                continue;
             }
+        };
+        glassfrog::spawn(async move {
+            if let Err(error) = answer(stream).await {
+                log(&format!("{client}: {error}"));
+            }
+            drop(slot);
         });
     }
 }
 
 /// Reads one request and sends the page it asks for.
 async fn answer(mut stream: TcpStream) -> io::Result<()> {
-    let request = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await??;
+    let request = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await;
+    let request = request.map_err(|_| broken("no request in time"))??;
     let path = request.split(' ').nth(1).unwrap_or_default();
     let Some(page) = PAGES.iter().find(|page| page.path == path) else {
-        return stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n").await;
+        let pages = PAGES.map(|page| page.path).join("\n") + "\n";
+        let length = pages.len();
+        let head = format!("HTTP/1.0 404 Not Found\r\nContent-Length: {length}\r\n\r\n");
+        return send(&mut stream, (head + &pages).as_bytes()).await;
     };
 
     sleep(page.thinking).await;
     let length = page.pieces as usize * page.piece_size;
     let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
+    send(&mut stream, head.as_bytes()).await?;
     let piece = vec![b'.'; page.piece_size];
     for _ in 0..page.pieces {
         sleep(page.pause).await;
-        stream.write_all(&piece).await?;
+        send(&mut stream, &piece).await?;
+    }
+    Ok(())
+}
+
+/// Sends to a client that has to take something now and then.
+async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let taken = timeout(IDLE_TIMEOUT, stream.write(bytes)).await;
+        bytes = &bytes[taken.map_err(|_| broken("takes nothing"))??..];
     }
     Ok(())
 }
@@ -118,10 +185,7 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<String> {
     while !request.ends_with(b"\r\n\r\n") {
         let received = stream.read(&mut buffer).await?;
         if received == 0 || request.len() + received > MAX_REQUEST {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a request that is cut short or too long",
-            ));
+            return Err(broken("a request that is cut short or too long"));
         }
         request.extend_from_slice(&buffer[..received]);
     }

@@ -1,22 +1,41 @@
-//! The part of a URL that `fetch` understands: `http://address[:port][/path][?query]`.
+//! The URLs that `fetch` understands: `http://host[:port][/path][?query]`, where the host is a name
+//! or an IP address.
 //!
-//! Everything else is refused with a reason, before anything is connected. It does not resolve
-//! names: the host has to be an IP address.
+//! Everything else is refused with a reason, before anything is resolved or connected. The URLs that
+//! redirects lead to go through the same gate.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The port of `http` (RFC 9110, section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
+
+/// The longest name of a host that the DNS can carry (RFC 1035, section 2.3.4).
+const MAX_NAME: usize = 253;
+
+/// The longest part of a name between two dots (there as well).
+const MAX_LABEL: usize = 63;
 
 /// Where to connect, and what to ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Url {
     /// The URL as it was given, for the report.
-    pub(crate) text: String,
-    /// Where to connect.
-    pub(crate) address: SocketAddr,
+    text: String,
+    /// Who is to be connected to.
+    host: Host,
+    /// On which port.
+    port: u16,
     /// The path and the query: what stands in the request line.
     target: String,
+}
+
+/// Who is to be connected to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Host {
+    /// An address.
+    Ip(IpAddr),
+    /// A name, to be resolved.
+    Name(String),
 }
 
 impl Url {
@@ -26,26 +45,26 @@ impl Url {
         // choosing. In a valid URL all such characters are percent-encoded (RFC 3986, section 2).
         if let Some(bad) = text.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(format!(
-                "it contains the character {bad:?}; blanks, control characters and everything \
-                 beyond ASCII have to be percent-encoded"
+                "it contains the character '{}'; blanks, control characters and everything \
+                 beyond ASCII have to be percent-encoded",
+                bad.escape_default()
             ));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err("it does not start with http://".to_string());
         };
         if !scheme.eq_ignore_ascii_case("http") {
-            return Err(format!(
-                "this example speaks plain http only, not {scheme:?}"
-            ));
+            return Err(format!("only http is spoken here, not {scheme:?}"));
         }
 
-        // The part behind a `#` is for the reader of the document, and never sent.
-        let rest = rest.split('#').next().unwrap_or_default();
+        let rest = without_fragment(rest);
         let end_of_authority = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end_of_authority);
+        let (host, port) = parse_authority(authority)?;
         Ok(Self {
             text: text.to_string(),
-            address: parse_authority(authority)?,
+            host,
+            port,
             target: if target.starts_with('/') {
                 target.to_string()
             } else {
@@ -54,51 +73,124 @@ impl Url {
         })
     }
 
-    /// The whole request.
-    ///
-    /// With HTTP/1.0 the answer ends where the peer closes, and is never in chunks. HTTP/1.0 does
-    /// not ask for a `Host`, but servers that house several sites do.
-    pub(crate) fn request(&self) -> String {
-        let Self {
-            target, address, ..
-        } = self;
-        let host = match (address.ip(), address.port()) {
-            (IpAddr::V4(ip), DEFAULT_PORT) => ip.to_string(),
-            (IpAddr::V6(ip), DEFAULT_PORT) => format!("[{ip}]"),
-            _ => address.to_string(),
+    /// Resolves a reference that stands in a page of this URL (RFC 3986, section 5.2): an absolute
+    /// URL, or a path that begins at the host or at the page.
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, String> {
+        if has_scheme(reference) {
+            return Self::parse(reference);
+        }
+        if let Some(rest) = reference.strip_prefix("//") {
+            return Self::parse(&format!("http://{rest}"));
+        }
+        let (path, _) = split_query(&self.target);
+        let reference = without_fragment(reference);
+        let target = if reference.is_empty() {
+            self.target.clone()
+        } else if reference.starts_with('?') {
+            format!("{path}{reference}")
+        } else {
+            let (reference, query) = split_query(reference);
+            let merged = if reference.starts_with('/') {
+                reference.to_string()
+            } else {
+                // Beside the page: in the place of what follows the last slash.
+                let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+                format!("{directory}{reference}")
+            };
+            without_dots(&merged) + query
         };
-        format!("GET {target} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        Self::parse(&format!("http://{}{target}", self.authority()))
+    }
+
+    /// Who is to be connected to.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether the host is a name.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
+
+    /// On which port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What follows the last slash of the path.
+    pub(crate) fn file_name(&self) -> &str {
+        let (path, _) = split_query(&self.target);
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Host and port, for messages.
+    pub(crate) fn peer(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The whole request (RFC 9112, section 3).
+    pub(crate) fn request(&self) -> String {
+        format!(
+            "GET {} HTTP/1.1\r\n\
+             Host: {}\r\n\
+             User-Agent: glassfrog-fetch/{}\r\n\
+             Accept: */*\r\n\
+             Connection: close\r\n\
+             \r\n",
+            self.target,
+            self.authority(),
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+
+    /// Host and port as they stand in URLs and in `Host`.
+    fn authority(&self) -> String {
+        match self.port {
+            DEFAULT_PORT => self.host.to_string(),
+            _ => self.peer(),
+        }
     }
 }
 
-/// Reads `127.0.0.1`, `127.0.0.1:8000`, `[::1]` or `[::1]:8000`.
-fn parse_authority(authority: &str) -> Result<SocketAddr, String> {
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Reads a host, with or without a port: `example.com`, `127.0.0.1:8000`, `[::1]:8000`.
+fn parse_authority(authority: &str) -> Result<(Host, u16), String> {
     if authority.contains('@') {
         return Err("user names and passwords are not supported".to_string());
     }
-    let (ip, port): (IpAddr, &str) = if let Some(rest) = authority.strip_prefix('[') {
-        let (host, port) = rest
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (ip, port) = rest
             .split_once(']')
             .ok_or("the bracket of the IPv6 address is never closed")?;
-        let ip: Ipv6Addr = host
+        let ip: Ipv6Addr = ip
             .parse()
-            .map_err(|_| format!("{host:?} is not an IPv6 address"))?;
-        (ip.into(), port)
+            .map_err(|_| format!("{ip:?} is not an IPv6 address"))?;
+        (Host::Ip(ip.into()), port)
+    } else if authority.parse::<Ipv6Addr>().is_ok() {
+        return Err(
+            "an IPv6 address has to stand in brackets, as in http://[::1]:8000/".to_string(),
+        );
     } else {
         let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-        let ip: Ipv4Addr = host.parse().map_err(|_| {
-            if authority.parse::<Ipv6Addr>().is_ok() {
-                "an IPv6 address has to stand in brackets, as in http://[::1]:8000/".to_string()
-            } else if host.is_empty() {
-                "it has no host".to_string()
-            } else {
-                format!(
-                    "{host:?} is not an IP address, and this example does not resolve names: \
-                     give an address, as in http://127.0.0.1:8000/"
-                )
-            }
-        })?;
-        (ip.into(), port)
+        match host.parse::<Ipv4Addr>() {
+            Ok(ip) => (Host::Ip(ip.into()), port),
+            Err(_) => (Host::Name(parse_name(host)?), port),
+        }
     };
 
     let port = if port.is_empty() {
@@ -108,7 +200,36 @@ fn parse_authority(authority: &str) -> Result<SocketAddr, String> {
             format!("{port:?} is not a port: expected a colon and a number from 1 to 65535")
         })?
     };
-    Ok(SocketAddr::new(ip, port))
+    Ok((host, port))
+}
+
+/// Takes a name that a resolver may be asked for.
+fn parse_name(name: &str) -> Result<String, String> {
+    if name.is_empty() {
+        return Err("it has no host".to_string());
+    }
+    // The last dot says that the name is complete.
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_label =
+        |label: &str| (1..=MAX_LABEL).contains(&label.len()) && label.chars().all(is_letter);
+    if labels.len() > MAX_NAME || !labels.split('.').all(is_label) {
+        return Err(format!("{name:?} is not the name of a host"));
+    }
+    // A resolver takes `127.1` and `0x7f000001` for addresses. No name ends like that (RFC 3696,
+    // section 2), and who writes such addresses mostly wants to get past somebody's check.
+    let last = labels.rsplit('.').next().unwrap_or_default();
+    let digits = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+    let is_number = match digits {
+        Some(digits) => digits.chars().all(|c| c.is_ascii_hexdigit()),
+        None => last.chars().all(|c| c.is_ascii_digit()),
+    };
+    if is_number {
+        return Err(format!(
+            "{name:?} is neither an IP address nor the name of a host"
+        ));
+    }
+    Ok(name.to_string())
 }
 
 /// Reads `:8000`. (Parsing the number alone is not enough: `u16` accepts `+8000`.)
@@ -118,13 +239,54 @@ fn parse_port(text: &str) -> Option<u16> {
     (port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(port)
 }
 
+/// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so is no path.
+fn has_scheme(reference: &str) -> bool {
+    let Some((scheme, _)) = reference.split_once(':') else {
+        return false;
+    };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+}
+
+/// Cuts off the part behind a `#`, which is for the reader of the document and never sent.
+fn without_fragment(text: &str) -> &str {
+    text.split('#').next().unwrap_or_default()
+}
+
+/// Parts a path from its query, which keeps its question mark.
+fn split_query(target: &str) -> (&str, &str) {
+    target.split_at(target.find('?').unwrap_or(target.len()))
+}
+
+/// Takes the parts `.` and `..` out of an absolute path; nothing lies above its root.
+fn without_dots(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let mut ends_in_directory = false;
+    for part in path.split('/').skip(1) {
+        ends_in_directory = matches!(part, "." | "..");
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if ends_in_directory {
+        parts.push("");
+    }
+    format!("/{}", parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Url;
 
     #[test]
-    fn a_url_becomes_an_address_and_a_request() {
-        for (text, address, target, host) in [
+    fn a_url_becomes_a_peer_and_a_request() {
+        for (text, peer, target, host) in [
             ("http://127.0.0.1", "127.0.0.1:80", "/", "127.0.0.1"),
             ("http://127.0.0.1:80/", "127.0.0.1:80", "/", "127.0.0.1"),
             (
@@ -142,30 +304,58 @@ mod tests {
             ("http://10.0.0.7:81#part", "10.0.0.7:81", "/", "10.0.0.7:81"),
             ("http://[::1]/x#y", "[::1]:80", "/x", "[::1]"),
             ("http://[::1]:8000/", "[::1]:8000", "/", "[::1]:8000"),
+            (
+                "http://example.com./a",
+                "example.com.:80",
+                "/a",
+                "example.com.",
+            ),
+            (
+                "http://localhost:8000",
+                "localhost:8000",
+                "/",
+                "localhost:8000",
+            ),
+            ("http://a_b.7-z.x1/", "a_b.7-z.x1:80", "/", "a_b.7-z.x1"),
         ] {
             let url = Url::parse(text).expect(text);
-            assert_eq!(url.text, text);
-            assert_eq!(url.address.to_string(), address, "{text}");
-            assert_eq!(
-                url.request(),
-                format!("GET {target} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            assert_eq!(url.to_string(), text);
+            assert_eq!(url.peer(), peer, "{text}");
+            let request = url.request();
+            let begin = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ");
+            assert!(request.starts_with(&begin), "{request}");
+            assert!(
+                request.ends_with("\r\nAccept: */*\r\nConnection: close\r\n\r\n"),
+                "{request}"
             );
         }
     }
 
     #[test]
     fn whatever_cannot_be_fetched_is_refused_with_the_reason() {
+        let long_label = format!("http://{}.com/", "a".repeat(64));
+        let long_name = format!("http://{}com/", "a.".repeat(126));
         for (text, reason) in [
             ("", "does not start with http://"),
             ("127.0.0.1:8000", "does not start with http://"),
-            ("https://127.0.0.1/", "plain http only"),
-            ("file:///etc/passwd", "plain http only"),
+            ("https://127.0.0.1/", "only http is spoken here"),
+            ("file:///etc/passwd", "only http is spoken here"),
             ("http://", "no host"),
             ("http:///path", "no host"),
             ("http://:8000/", "no host"),
-            ("http://example.com/", "does not resolve names"),
-            ("http://localhost:8000/", "does not resolve names"),
-            ("http://127.0.0.1.5/", "is not an IP address"),
+            ("http://./", "is not the name of a host"),
+            ("http://a..b/", "is not the name of a host"),
+            ("http://a%20b/", "is not the name of a host"),
+            ("http://a\\b/", "is not the name of a host"),
+            ("http://a,b/", "is not the name of a host"),
+            (&long_label, "is not the name of a host"),
+            (&long_name, "is not the name of a host"),
+            ("http://127.0.0.1.5/", "neither an IP address nor"),
+            ("http://127.1/", "neither an IP address nor"),
+            ("http://127.1./", "neither an IP address nor"),
+            ("http://2130706433/", "neither an IP address nor"),
+            ("http://0x7f000001/", "neither an IP address nor"),
+            ("http://0.0x/", "neither an IP address nor"),
             ("http://me:secret@127.0.0.1/", "passwords"),
             ("http://::1/", "in brackets, as in http://[::1]:8000/"),
             ("http://[::1/", "never closed"),
@@ -178,14 +368,79 @@ mod tests {
             ("http://127.0.0.1:-1/", "is not a port"),
             ("http://127.0.0.1:65536/", "is not a port"),
             ("http://127.0.0.1:80:81/", "is not a port"),
-            ("http://127.0.0.1:http/", "is not a port"),
+            ("http://example.com:http/", "is not a port"),
+            ("http://exa mple.com/", "' '"),
+            ("http://example.com\r\nX-Evil: 1/", "'\\r'"),
             ("http://127.0.0.1/a b", "' '"),
             ("http://127.0.0.1/\r\nX-Evil: 1", "'\\r'"),
+            ("http://127.0.0.1/\nX-Evil: 1", "'\\n'"),
+            ("http://127.0.0.1/\0", "'\\u{0}'"),
+            ("http://127.0.0.1/\t", "'\\t'"),
+            ("http://127.0.0.1/\u{7f}", "'\\u{7f}'"),
             ("http://127.0.0.1/\u{1b}[2J", "'\\u{1b}'"),
-            ("http://127.0.0.1/ü", "'ü'"),
+            ("http://127.0.0.1/ü", "'\\u{fc}'"),
         ] {
             let refusal = Url::parse(text).expect_err(text);
             assert!(refusal.contains(reason), "{text:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_resolved_as_the_rfc_says() {
+        // The examples of RFC 3986, section 5.4, as far as they are http.
+        let base = Url::parse("http://a/b/c/d;p?q").unwrap();
+        for (reference, resolved) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q"),
+            ("g#s", "http://a/b/c/g"),
+            (";x", "http://a/b/c/;x"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("./", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../..", "http://a/"),
+            ("../../../g", "http://a/g"),
+            ("/./g", "http://a/g"),
+            ("/../g", "http://a/g"),
+            ("g.", "http://a/b/c/g."),
+            ("..g", "http://a/b/c/..g"),
+            ("./g/.", "http://a/b/c/g/"),
+            ("g/../h", "http://a/b/c/h"),
+            ("g;x=1/../y", "http://a/b/c/y"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
+            ("a/b:c", "http://a/b/c/a/b:c"),
+            ("HTTP://x:1/y", "HTTP://x:1/y"),
+        ] {
+            let url = base.join(reference).expect(reference);
+            assert_eq!(url.to_string(), resolved, "{reference}");
+        }
+        let port = Url::parse("http://[::1]:81/x/y").unwrap();
+        assert_eq!(port.join("z").unwrap().to_string(), "http://[::1]:81/x/z");
+    }
+
+    #[test]
+    fn a_redirect_passes_the_same_gate() {
+        let base = Url::parse("http://a/b").unwrap();
+        for (reference, reason) in [
+            ("https://a/", "only http is spoken here"),
+            ("file:///etc/passwd", "only http is spoken here"),
+            ("javascript:alert(1)", "does not start with http://"),
+            ("http:g", "does not start with http://"),
+            ("/a b", "' '"),
+            ("/a\r\nX: y", "'\\r'"),
+            ("//me@x/", "passwords"),
+            ("//", "no host"),
+            ("//127.1/", "neither an IP address nor"),
+        ] {
+            let refusal = base.join(reference).expect_err(reference);
+            assert!(refusal.contains(reason), "{reference:?}: {refusal}");
         }
     }
 }

@@ -1,0 +1,426 @@
+//! The body of an answer: takes the chunks apart, counts, and finds the end.
+//!
+//! Like the head it is fed with bytes as they come. It keeps nothing of the body, and reserves
+//! nothing for what the peer says will come.
+//!
+//! ```text
+//!    Length ----------------- all came ----------------+
+//!    UntilClose ------------- closed ------------------+---> Complete
+//!                                                      |
+//!    Size --> Data --> DataEnd --> Size   (chunks)     |
+//!     | the last one                                   |
+//!     +----> Trailer -------- an empty line -----------+
+//! ```
+
+use std::io;
+
+use crate::failure::broken;
+use crate::head::Framing;
+use crate::printable::printable;
+
+/// The longest line that begins a chunk: a number, and extensions that nobody uses.
+const MAX_SIZE_LINE: usize = 4 * 1024;
+
+/// The longest trailer, the fields behind the last chunk.
+const MAX_TRAILER: usize = 64 * 1024;
+
+/// The most fields that a trailer may have.
+const MAX_TRAILER_FIELDS: usize = 128;
+
+/// What stands behind each chunk.
+const LINE_END: &[u8] = b"\r\n";
+
+/// The complaint about a chunk with something else behind it.
+const TOO_LONG_CHUNK: &str = "a chunk is longer than it said";
+
+/// A body that is being received.
+#[derive(Debug)]
+pub(crate) struct Body {
+    /// What comes next.
+    state: State,
+    /// How many bytes have come, without the framing of chunks.
+    pub(crate) received: u64,
+    /// How many may come.
+    most: u64,
+    /// A line of the chunks' framing, as far as it has come; the trailer as a whole.
+    line: Vec<u8>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// The rest of a body of so many bytes.
+    Length {
+        /// How many bytes there are in all.
+        whole: u64,
+    },
+    /// More, until the peer closes.
+    UntilClose,
+    /// The line with the size of a chunk.
+    Size,
+    /// The rest of a chunk.
+    Data {
+        /// How many bytes are missing.
+        left: u64,
+    },
+    /// The line end behind a chunk.
+    DataEnd,
+    /// The fields behind the last chunk, and an empty line.
+    Trailer,
+    /// Nothing.
+    Complete,
+}
+
+impl Body {
+    /// A body that ends where `framing` says, and must not have more than `most` bytes.
+    pub(crate) fn new(framing: Framing, most: u64) -> io::Result<Self> {
+        let state = match framing {
+            Framing::Length(0) => State::Complete,
+            Framing::Length(whole) if whole > most => {
+                return Err(broken(format!(
+                    "it says that it has {whole} bytes, and {most} are allowed"
+                )));
+            }
+            Framing::Length(whole) => State::Length { whole },
+            Framing::Chunked => State::Size,
+            Framing::UntilClose => State::UntilClose,
+        };
+        Ok(Self {
+            state,
+            received: 0,
+            most,
+            line: Vec::new(),
+        })
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state == State::Complete
+    }
+
+    /// Takes what has come, and gives what is part of the body to `keep`.
+    pub(crate) fn receive(
+        &mut self,
+        mut bytes: &[u8],
+        mut keep: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let limit = match self.state {
+                State::Length { whole } => whole - self.received,
+                State::Data { left } => left,
+                State::UntilClose => u64::MAX,
+                State::Complete => return Err(goes_on()),
+                State::Size | State::DataEnd | State::Trailer => {
+                    bytes = self.receive_framing(bytes)?;
+                    continue;
+                }
+            };
+            // A limit beyond the address space limits nothing.
+            let count = usize::try_from(limit)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            let (part, rest) = bytes.split_at(count);
+            self.received += count as u64;
+            if self.received > self.most {
+                return Err(broken(format!("it has more than {} bytes", self.most)));
+            }
+            keep(part)?;
+            bytes = rest;
+            match &mut self.state {
+                State::Length { whole } if *whole == self.received => self.state = State::Complete,
+                State::Data { left } => {
+                    *left -= count as u64;
+                    if *left == 0 {
+                        self.state = State::DataEnd;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer has closed: that was the end, or it should not have been.
+    pub(crate) fn closed(&mut self) -> io::Result<()> {
+        let received = self.received;
+        match self.state {
+            State::Complete => {}
+            State::UntilClose => self.state = State::Complete,
+            State::Length { whole } => {
+                return Err(broken(format!("closed after {received} of {whole} bytes")));
+            }
+            State::Size | State::Data { .. } | State::DataEnd | State::Trailer => {
+                return Err(broken(format!(
+                    "closed after {received} bytes, before the last chunk"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one line of the framing, or what has come of it, and returns what is behind.
+    fn receive_framing<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        self.line.extend_from_slice(line);
+        let (most, complaint) = match self.state {
+            State::Trailer => (MAX_TRAILER, "the trailer is longer than 64 KiB"),
+            State::DataEnd => (LINE_END.len(), TOO_LONG_CHUNK),
+            _ => (MAX_SIZE_LINE, "the size of a chunk is longer than 4 KiB"),
+        };
+        if self.line.len() > most {
+            return Err(broken(complaint));
+        }
+        if end.is_none() {
+            return Ok(rest);
+        }
+        self.state = match self.state {
+            State::Trailer if is_whole_trailer(&self.line)? => State::Complete,
+            // The next line of it goes behind this one.
+            State::Trailer => return Ok(rest),
+            State::DataEnd if self.line == LINE_END => State::Size,
+            State::DataEnd => return Err(broken(TOO_LONG_CHUNK)),
+            _ => match parse_size(&self.line)? {
+                0 => State::Trailer,
+                size if size > self.most - self.received => {
+                    return Err(broken(format!("it has more than {} bytes", self.most)));
+                }
+                left => State::Data { left },
+            },
+        };
+        self.line.clear();
+        Ok(rest)
+    }
+}
+
+/// The error that something came where nothing should.
+pub(crate) fn goes_on() -> io::Error {
+    broken("the answer goes on behind its end")
+}
+
+/// Reads the line that begins a chunk. (The parser takes an empty number for a 0, which would be
+/// the end.)
+fn parse_size(line: &[u8]) -> io::Result<u64> {
+    match httparse::parse_chunk_size(line) {
+        Ok(httparse::Status::Complete((read, size)))
+            if read == line.len() && line[0].is_ascii_hexdigit() =>
+        {
+            Ok(size)
+        }
+        _ => {
+            let begin = printable(line[..line.len().min(24)].trim_ascii_end());
+            Err(broken(format!("\"{begin}\" is no size of a chunk")))
+        }
+    }
+}
+
+/// Whether the trailer has come to its empty line.
+fn is_whole_trailer(lines: &[u8]) -> io::Result<bool> {
+    // Only then, or every line would be parsed again for each line that follows.
+    if !(lines == b"\r\n" || lines.ends_with(b"\n\r\n")) {
+        return Ok(false);
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
+    match httparse::parse_headers(lines, &mut fields) {
+        Ok(httparse::Status::Complete(_)) => Ok(true),
+        Ok(httparse::Status::Partial) => Err(broken("a broken trailer")),
+        Err(error) => Err(broken(format!("a broken trailer: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many bytes the bodies of the tests may have.
+    const MOST: u64 = 20;
+
+    /// Receives a body in two pieces, wherever they are parted, and byte by byte, and then the
+    /// close. Returns what came of it, which has to be the same each time.
+    fn receive(framing: Framing, received: &[u8]) -> Result<Vec<u8>, String> {
+        let receive = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut kept = Vec::new();
+            let outcome = (|| {
+                let mut body = Body::new(framing, MOST)?;
+                for piece in pieces {
+                    body.receive(piece, |part| {
+                        kept.extend_from_slice(part);
+                        Ok(())
+                    })?;
+                }
+                body.closed()?;
+                assert!(body.is_complete());
+                assert_eq!(body.received, kept.len() as u64);
+                io::Result::Ok(())
+            })();
+            assert!(kept.len() as u64 <= MOST);
+            outcome.map(|()| kept).map_err(|error| error.to_string())
+        };
+        let whole = receive(&mut [received].into_iter());
+        // Of the long ones, some.
+        for cut in (0..received.len()).step_by(1 + received.len() / 100) {
+            let (begin, end) = received.split_at(cut);
+            assert_eq!(receive(&mut [begin, end].into_iter()), whole, "at {cut}");
+        }
+        assert_eq!(receive(&mut received.chunks(1)), whole);
+        whole
+    }
+
+    #[test]
+    fn a_body_is_complete_where_its_framing_says() {
+        for (framing, received, body) in [
+            (Framing::Length(0), &b""[..], &b""[..]),
+            (Framing::Length(5), b"hello", b"hello"),
+            (Framing::UntilClose, b"", b""),
+            (Framing::UntilClose, b"hello", b"hello"),
+            (Framing::Chunked, b"0\r\n\r\n", b""),
+            (
+                Framing::Chunked,
+                b"5\r\nhello\r\n1;a=\"b\"\r\n \r\n00A \r\n0123456789\r\n0\r\n\r\n",
+                b"hello 0123456789",
+            ),
+            (
+                Framing::Chunked,
+                b"1\r\n\n\r\n0\r\nA: b\r\nC: d\r\n\r\n",
+                b"\n",
+            ),
+        ] {
+            let shown = received.escape_ascii();
+            assert_eq!(receive(framing, received), Ok(body.to_vec()), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_it_says_is_refused() {
+        let long_line = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(MAX_SIZE_LINE));
+        let long_trailer = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILER / 6 + 1));
+        let many_fields = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILER_FIELDS + 1));
+        for (framing, received, reason) in [
+            (
+                Framing::Length(5),
+                &b"hell"[..],
+                "closed after 4 of 5 bytes",
+            ),
+            (Framing::Length(5), b"", "closed after 0 of 5 bytes"),
+            (
+                Framing::Length(5),
+                b"hello!",
+                "the answer goes on behind its end",
+            ),
+            (
+                Framing::Length(0),
+                b"!",
+                "the answer goes on behind its end",
+            ),
+            (
+                Framing::Length(21),
+                b"",
+                "it says that it has 21 bytes, and 20 are allowed",
+            ),
+            (
+                Framing::Length(u64::MAX),
+                b"",
+                "it says that it has 18446744073709551615 bytes, and 20 are allowed",
+            ),
+            (
+                Framing::UntilClose,
+                b"012345678901234567890",
+                "it has more than 20 bytes",
+            ),
+            (Framing::Chunked, b"15\r\n", "it has more than 20 bytes"),
+            (
+                Framing::Chunked,
+                b"5\r\nhello\r\n10\r\n",
+                "it has more than 20 bytes",
+            ),
+            (
+                Framing::Chunked,
+                b"ffffffffffffffff\r\n",
+                "it has more than 20 bytes",
+            ),
+            (
+                Framing::Chunked,
+                b"0\r\n\r\n!",
+                "the answer goes on behind its end",
+            ),
+            (
+                Framing::Chunked,
+                b"",
+                "closed after 0 bytes, before the last chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"5\r\nhello\r\n",
+                "closed after 5 bytes, before the last chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"5\r\nhel",
+                "closed after 3 bytes, before the last chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"0\r\nA: b\r\n",
+                "closed after 0 bytes, before the last chunk",
+            ),
+            (Framing::Chunked, b"zz\r\n", "\"zz\" is no size of a chunk"),
+            (Framing::Chunked, b"\r\n\r\n", "\"\" is no size of a chunk"),
+            (
+                Framing::Chunked,
+                b";a\r\n\r\n",
+                "\";a\" is no size of a chunk",
+            ),
+            (Framing::Chunked, b" 5\r\n", "\" 5\" is no size of a chunk"),
+            (Framing::Chunked, b"-5\r\n", "\"-5\" is no size of a chunk"),
+            (
+                Framing::Chunked,
+                b"0x5\r\n",
+                "\"0x5\" is no size of a chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"5;a\nb\r\n",
+                "\"5;a\" is no size of a chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"11111111111111111\r\n",
+                "\"11111111111111111\" is no size of a chunk",
+            ),
+            (
+                Framing::Chunked,
+                b"5\r\nhello!\r\n",
+                "a chunk is longer than it said",
+            ),
+            (
+                Framing::Chunked,
+                b"5\r\nhello\n0\r\n",
+                "a chunk is longer than it said",
+            ),
+            (
+                Framing::Chunked,
+                long_line.as_bytes(),
+                "the size of a chunk is longer than 4 KiB",
+            ),
+            (
+                Framing::Chunked,
+                long_trailer.as_bytes(),
+                "the trailer is longer than 64 KiB",
+            ),
+            (
+                Framing::Chunked,
+                many_fields.as_bytes(),
+                "a broken trailer: too many headers",
+            ),
+            (
+                Framing::Chunked,
+                b"0\r\nA b\r\n\r\n",
+                "a broken trailer: invalid header name",
+            ),
+        ] {
+            let shown = received.escape_ascii();
+            let refusal = receive(framing, received);
+            assert_eq!(refusal, Err(reason.to_string()), "{framing:?} {shown}");
+        }
+    }
+}

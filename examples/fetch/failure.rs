@@ -1,0 +1,72 @@
+//! Errors that say what was tried.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// "Too many open files", in this process and in the whole system: the numbers that Linux, macOS
+/// and the BSDs agree on. `io::ErrorKind` has no name for them.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
+
+/// What a peer did wrong, in a sentence.
+pub(crate) fn broken(complaint: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, complaint.into())
+}
+
+/// Says in an error what was tried. The kind stays, and so does the error itself, as the source.
+pub(crate) fn tried(what: impl Into<String>, error: io::Error) -> io::Error {
+    let what = what.into();
+    io::Error::new(error.kind(), Tried { what, error })
+}
+
+/// Whether it is our own descriptors that were missing, at the root of it all.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let code = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error);
+        if code.is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An error together with what was tried.
+#[derive(Debug)]
+struct Tried {
+    /// What was tried.
+    what: String,
+    /// What came of it.
+    error: io::Error,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.error)
+    }
+}
+
+impl Error for Tried {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_descriptors_are_found_below_what_was_tried() {
+        let starved = || io::Error::from_raw_os_error(24);
+        assert!(is_out_of_descriptors(&starved()));
+        assert!(is_out_of_descriptors(&tried("a", tried("b", starved()))));
+        assert_eq!(tried("a", tried("b", broken("c"))).to_string(), "a: b: c");
+        assert!(!is_out_of_descriptors(&tried("a", broken("c"))));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(!is_out_of_descriptors(&tried("a", refused)));
+    }
+}

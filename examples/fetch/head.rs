@@ -1,0 +1,538 @@
+//! The head of an answer (RFC 9112): the status line, the fields, and what they say about the length
+//! of the body.
+//!
+//! It is fed with bytes as they come, in whatever pieces, and knows no socket. What a head may do is
+//! bounded, because a stranger writes it.
+
+use std::io;
+
+use crate::failure::broken;
+use crate::printable::printable;
+
+/// The longest head, its interim answers not counted: some eight times what servers are known to
+/// send.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// The most fields.
+const MAX_FIELDS: usize = 128;
+
+/// The most interim answers (`100 Continue` and the like) before the final one.
+const MAX_INTERIM: usize = 8;
+
+/// How much is shown of something that is no answer: enough to recognize another protocol's
+/// greeting.
+const EXCERPT: usize = 24;
+
+/// The head of a final answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// The code of the status, of three digits.
+    pub(crate) status: u16,
+    /// The status line, with everything but printable ASCII escaped: a stranger's bytes go to the
+    /// terminal.
+    pub(crate) status_line: String,
+    /// The names and values of the fields, in their order.
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    /// Whether it is of HTTP/1.0, which has no chunks.
+    is_1_0: bool,
+}
+
+/// Where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// With the last of its chunks.
+    Chunked,
+    /// Where the peer closes.
+    UntilClose,
+}
+
+/// Reads heads up to the final one.
+#[derive(Debug, Default)]
+pub(crate) struct HeadReader {
+    /// What has come of the head so far, and perhaps of what follows it.
+    held: Vec<u8>,
+    /// How far `held` has been searched for the end of the head.
+    searched: usize,
+    /// How many interim answers there were.
+    interim: usize,
+}
+
+impl HeadReader {
+    /// Takes what has come. Returns the head once it is whole, and the bytes behind it.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> io::Result<Option<(Head, Vec<u8>)>> {
+        self.held.extend_from_slice(bytes);
+        loop {
+            self.check_begin()?;
+            let end = self.find_end();
+            if end.unwrap_or(self.held.len()) > MAX_HEAD {
+                let what = match self.held[..MAX_HEAD].contains(&b'\n') {
+                    true => "head",
+                    false => "status line",
+                };
+                let most = MAX_HEAD / 1024;
+                return Err(broken(format!("the {what} is longer than {most} KiB")));
+            }
+            let Some(end) = end else {
+                return Ok(None);
+            };
+            let head = Head::parse(&self.held[..end])?;
+            self.held.drain(..end);
+            self.searched = 0;
+            match head.status {
+                101 => {
+                    return Err(broken(format!(
+                        "{}: another protocol, and nobody asked for it",
+                        head.status_line
+                    )));
+                }
+                100..=199 => self.interim += 1,
+                _ => return Ok(Some((head, std::mem::take(&mut self.held)))),
+            }
+            if self.interim > MAX_INTERIM {
+                return Err(broken(format!("more than {MAX_INTERIM} interim answers")));
+            }
+        }
+    }
+
+    /// What it means that the peer has closed before the head was whole.
+    pub(crate) fn closed(&self) -> io::Error {
+        match self.held.iter().position(|&byte| byte == b'\n') {
+            None if self.held.is_empty() && self.interim > 0 => {
+                broken("closed after an interim answer, without a final one")
+            }
+            None if self.held.is_empty() => broken("closed without an answer"),
+            None if self.held.starts_with(b"HTTP/") => {
+                broken("closed in the middle of the status line")
+            }
+            None => no_answer(&self.held),
+            Some(_) => broken("closed in the middle of the head"),
+        }
+    }
+
+    /// Fails early if this is never going to be an answer, and there is enough of it to be shown.
+    fn check_begin(&self) -> io::Result<()> {
+        let is_begin = self.held.iter().zip(b"HTTP/").all(|(a, b)| a == b);
+        let is_enough = self.held.len() >= EXCERPT || self.held.contains(&b'\n');
+        match !is_begin && is_enough {
+            true => Err(no_answer(&self.held)),
+            false => Ok(()),
+        }
+    }
+
+    /// Where the empty line ends that ends the head. A line ends with CR LF, or with a bare LF
+    /// (RFC 9112, section 2.2). What was searched once is not searched again, or a peer that sends
+    /// byte by byte could keep us busy.
+    fn find_end(&mut self) -> Option<usize> {
+        let held = &self.held;
+        let line_ends = (self.searched..held.len()).filter(|&at| held[at] == b'\n');
+        for end in line_ends {
+            let rest = &held[end + 1..];
+            for empty in [&b"\n"[..], b"\r\n"] {
+                if rest.starts_with(empty) {
+                    return Some(end + 1 + empty.len());
+                }
+            }
+        }
+        // The end of the last line, and what follows it, may still become one.
+        self.searched = held.len().saturating_sub(2);
+        None
+    }
+}
+
+impl Head {
+    /// Reads a whole head.
+    fn parse(bytes: &[u8]) -> io::Result<Self> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        let parsed = httparse::ParserConfig::default()
+            // To be taken by a user agent as blanks (RFC 9112, section 5.2).
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .parse_response(&mut response, bytes);
+        match parsed {
+            Ok(httparse::Status::Complete(_)) => {}
+            // The end was found, so that the parser does not agree on where the lines are.
+            Ok(httparse::Status::Partial) => return Err(broken("a broken head")),
+            Err(httparse::Error::Version | httparse::Error::Status) => {
+                return Err(no_answer(bytes));
+            }
+            Err(httparse::Error::TooManyHeaders) => {
+                return Err(broken(format!("more than {MAX_FIELDS} fields in the head")));
+            }
+            Err(error) => return Err(broken(format!("a broken head: {error}"))),
+        }
+        let status = response.code.unwrap_or_default();
+        if status < 100 {
+            return Err(no_answer(bytes));
+        }
+        let field = |field: &httparse::Header<'_>| {
+            let mut value = field.value.to_vec();
+            for byte in &mut value {
+                if matches!(byte, b'\r' | b'\n') {
+                    *byte = b' ';
+                }
+            }
+            (field.name.to_string(), value)
+        };
+        Ok(Self {
+            status,
+            status_line: printable(first_line(bytes)),
+            fields: response.headers.iter().map(field).collect(),
+            is_1_0: response.version == Some(0),
+        })
+    }
+
+    /// The values of all fields of this name, which is written in small letters.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// Where the body ends (RFC 9112, section 6.3). What leaves a doubt is refused: two who
+    /// read it differently is what smuggling is made of.
+    pub(crate) fn framing(&self) -> io::Result<Framing> {
+        if matches!(self.status, 204 | 304) {
+            return Ok(Framing::Length(0));
+        }
+        let lengths: Vec<&[u8]> = self.values("content-length").collect();
+        let codings = self
+            .values("transfer-encoding")
+            .collect::<Vec<_>>()
+            .join(&b", "[..]);
+        let is_coded = self.values("transfer-encoding").next().is_some();
+        if is_coded {
+            let shown = printable(&codings);
+            return if self.is_1_0 {
+                Err(broken(format!("Transfer-Encoding \"{shown}\" in HTTP/1.0")))
+            } else if !lengths.is_empty() {
+                Err(broken("both Transfer-Encoding and Content-Length"))
+            } else if codings.eq_ignore_ascii_case(b"chunked") {
+                Ok(Framing::Chunked)
+            } else {
+                Err(broken(format!(
+                    "Transfer-Encoding \"{shown}\" is not understood here"
+                )))
+            };
+        }
+        let mut framing = Framing::UntilClose;
+        for length in lengths
+            .iter()
+            .flat_map(|list| list.split(|&byte| byte == b','))
+        {
+            let length = length.trim_ascii();
+            let Some(length) = parse_length(length) else {
+                let shown = printable(length);
+                return Err(broken(format!("Content-Length \"{shown}\" is no length")));
+            };
+            match framing {
+                Framing::Length(other) if other != length => {
+                    return Err(broken(format!("two Content-Lengths, {other} and {length}")));
+                }
+                _ => framing = Framing::Length(length),
+            }
+        }
+        Ok(framing)
+    }
+
+    /// Where the answer says that what was asked for is now, if it says so. Everything but
+    /// printable ASCII in it is there for a URL's parser to refuse.
+    pub(crate) fn redirect(&self) -> Option<String> {
+        if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let location = self.values("location").next()?;
+        Some(String::from_utf8_lossy(location).into_owned())
+    }
+}
+
+/// Reads a length, which is digits and nothing else.
+fn parse_length(digits: &[u8]) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_number)?
+        .parse()
+        .ok()
+}
+
+/// The error that there is something else than an answer, with the begin of it.
+fn no_answer(received: &[u8]) -> io::Error {
+    let line = first_line(received);
+    let begin = printable(&line[..line.len().min(EXCERPT)]);
+    broken(format!("no HTTP/1 answer, it begins with \"{begin}\""))
+}
+
+/// The first line without its end.
+fn first_line(bytes: &[u8]) -> &[u8] {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a head that comes in two pieces, wherever they are parted, and byte by byte. Returns
+    /// what came of it, which has to be the same each time.
+    fn read(received: &[u8]) -> Result<(Head, Vec<u8>), String> {
+        let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut reader = HeadReader::default();
+            while let Some(piece) = pieces.next() {
+                if let Some((head, mut rest)) =
+                    reader.receive(piece).map_err(|error| error.to_string())?
+                {
+                    rest.extend(pieces.flatten());
+                    return Ok((head, rest));
+                }
+            }
+            Err(reader.closed().to_string())
+        };
+        let whole = read(&mut [received].into_iter());
+        for cut in 0..received.len() {
+            let (begin, end) = received.split_at(cut);
+            let parted = read(&mut [begin, end].into_iter());
+            assert_eq!(format!("{parted:?}"), format!("{whole:?}"), "at {cut}");
+        }
+        let bytewise = read(&mut received.chunks(1));
+        assert_eq!(format!("{bytewise:?}"), format!("{whole:?}"));
+        whole
+    }
+
+    #[test]
+    fn a_head_is_read_whatever_the_pieces() {
+        for (received, status_line, rest) in [
+            (
+                &b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nbody"[..],
+                "HTTP/1.0 200 OK",
+                &b"body"[..],
+            ),
+            (b"HTTP/1.1 404 Not Found\n\n", "HTTP/1.1 404 Not Found", b""),
+            (b"HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200", b""),
+            (b"HTTP/1.1 200 \r\nA: b\n\r\n\n", "HTTP/1.1 200 ", b"\n"),
+            (
+                b"HTTP/1.1 500 \xfcps\r\n\r\n",
+                r"HTTP/1.1 500 \xfcps",
+                b"",
+            ),
+            (
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: y\r\n\r\nHTTP/1.1 204 z\r\n\r\n.",
+                "HTTP/1.1 204 z",
+                b".",
+            ),
+        ] {
+            let (head, behind) = read(received).expect(status_line);
+            assert_eq!(head.status_line, status_line);
+            assert_eq!(behind, rest);
+        }
+    }
+
+    #[test]
+    fn whatever_has_no_head_is_no_answer() {
+        let many_fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(129));
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let many_interim = interim.repeat(9);
+        for (received, reason) in [
+            (&b""[..], "closed without an answer"),
+            (b"HTTP/", "closed in the middle of the status line"),
+            (
+                b"HTTP/1.0 200 OK\r",
+                "closed in the middle of the status line",
+            ),
+            (b"HTTP/1.0 200 OK\r\n", "closed in the middle of the head"),
+            (
+                b"HTTP/1.0 200 OK\r\nServer: x\r\n\r",
+                "closed in the middle of the head",
+            ),
+            (
+                interim.as_bytes(),
+                "closed after an interim answer, without a final one",
+            ),
+            (many_interim.as_bytes(), "more than 8 interim answers"),
+            (
+                b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+                "HTTP/1.1 101 Switching Protocols: another protocol, and nobody asked for it",
+            ),
+            (
+                b"SSH-2.0-OpenSSH_9.9\r\n",
+                "no HTTP/1 answer, it begins with \"SSH-2.0-OpenSSH_9.9\"",
+            ),
+            (
+                b"HTTP/1.0 2000 OK\r\n\r\n",
+                "no HTTP/1 answer, it begins with \"HTTP/1.0 2000 OK\"",
+            ),
+            (
+                b"HTTP/1.0  200 OK\r\n\r\n",
+                "no HTTP/1 answer, it begins with \"HTTP/1.0  200 OK\"",
+            ),
+            (
+                b"HTTP/1.1 099 x\r\n\r\n",
+                "no HTTP/1 answer, it begins with \"HTTP/1.1 099 x\"",
+            ),
+            (
+                b"HTTP/2.0 200 OK\r\n\r\n",
+                "no HTTP/1 answer, it begins with \"HTTP/2.0 200 OK\"",
+            ),
+            (
+                b"HTTP/1.1 200 \x1b[2J\r\n\r\n",
+                "no HTTP/1 answer, it begins with \"HTTP/1.1 200 \\x1b[2J\"",
+            ),
+            (b"\n\n", "no HTTP/1 answer, it begins with \"\""),
+            (
+                b"\x00\x01\"",
+                r#"no HTTP/1 answer, it begins with "\x00\x01"""#,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nA b\r\n\r\n",
+                "a broken head: invalid header name",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+                "a broken head: invalid header name",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
+                "a broken head: invalid header value",
+            ),
+            (many_fields.as_bytes(), "more than 128 fields in the head"),
+        ] {
+            let shown = received.escape_ascii();
+            assert_eq!(
+                read(received).map(|_| ()),
+                Err(reason.to_string()),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_head_is_bounded_whether_it_ends_or_not() {
+        for (begin, what) in [("", "status line"), ("\r\nA: ", "head")] {
+            for end in ["", "\r\n\r\n"] {
+                let filling = "x".repeat(MAX_HEAD);
+                let received = format!("HTTP/1.1 200 OK{begin}{filling}{end}");
+                let mut reader = HeadReader::default();
+                let error = reader.receive(received.as_bytes()).unwrap_err();
+                let reason = format!("the {what} is longer than 64 KiB");
+                assert_eq!(error.to_string(), reason);
+            }
+        }
+    }
+
+    /// The framing of an answer with these fields.
+    fn framing(head: &str) -> Result<Framing, String> {
+        let (head, _) = read(format!("HTTP/{head}\r\n\r\n").as_bytes()).unwrap();
+        head.framing().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_body_ends_where_the_rfc_says() {
+        for (head, expected) in [
+            ("1.1 200 OK", Framing::UntilClose),
+            ("1.1 200 OK\r\nContent-Length: 0", Framing::Length(0)),
+            ("1.1 200 OK\r\ncontent-length:007", Framing::Length(7)),
+            ("1.1 200 OK\r\nContent-Length: 7, 7", Framing::Length(7)),
+            (
+                "1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 7",
+                Framing::Length(7),
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 18446744073709551615",
+                Framing::Length(u64::MAX),
+            ),
+            ("1.1 200 OK\r\nTransfer-Encoding: Chunked", Framing::Chunked),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding:\r\n chunked",
+                Framing::Chunked,
+            ),
+            ("1.1 204 x\r\nContent-Length: 7", Framing::Length(0)),
+            (
+                "1.1 304 x\r\nTransfer-Encoding: chunked",
+                Framing::Length(0),
+            ),
+        ] {
+            assert_eq!(framing(head), Ok(expected), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_length_in_doubt_is_refused() {
+        for (head, reason) in [
+            (
+                "1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8",
+                "two Content-Lengths, 7 and 8",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 7, 8",
+                "two Content-Lengths, 7 and 8",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: -1",
+                "Content-Length \"-1\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: +1",
+                "Content-Length \"+1\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 1 2",
+                "Content-Length \"1 2\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: ",
+                "Content-Length \"\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 7,",
+                "Content-Length \"\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 0x10",
+                "Content-Length \"0x10\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 18446744073709551616",
+                "Content-Length \"18446744073709551616\" is no length",
+            ),
+            (
+                "1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked",
+                "both Transfer-Encoding and Content-Length",
+            ),
+            (
+                "1.0 200 OK\r\nTransfer-Encoding: chunked",
+                "Transfer-Encoding \"chunked\" in HTTP/1.0",
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
+                "Transfer-Encoding \"gzip, chunked\" is not understood here",
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                "Transfer-Encoding \"chunked, chunked\" is not understood here",
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding:",
+                "Transfer-Encoding \"\" is not understood here",
+            ),
+        ] {
+            assert_eq!(framing(head), Err(reason.to_string()), "{head}");
+        }
+    }
+
+    #[test]
+    fn only_a_redirect_with_a_location_redirects() {
+        for (head, redirect) in [
+            ("301 x\r\nLocation: /a b", Some("/a b")),
+            ("308 x\r\nlocation: ", Some("")),
+            ("302 x", None),
+            ("300 x\r\nLocation: /a", None),
+            ("304 x\r\nLocation: /a", None),
+            ("201 x\r\nLocation: /a", None),
+        ] {
+            let (head, _) = read(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).unwrap();
+            assert_eq!(head.redirect().as_deref(), redirect);
+        }
+    }
+}

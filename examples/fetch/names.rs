@@ -1,0 +1,94 @@
+//! The addresses of hosts: each name is resolved once a run, for all the fetches that ask for it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use async_lock::OnceCell;
+use glassfrog::net::lookup_host;
+
+use crate::failure::is_out_of_descriptors;
+use crate::url::{Host, Url};
+
+/// How many names are remembered. Redirects can bring up any number of them.
+const MAX_NAMES: usize = 1000;
+
+/// The names that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// What came of each; who comes first asks, and the others wait for the answer.
+    asked: RefCell<HashMap<(String, u16), Cell>>,
+}
+
+/// The place for the answer to a name.
+type Cell = Rc<OnceCell<Answer>>;
+
+/// The addresses of a name, or the kind and the text of the error.
+type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+
+impl Names {
+    /// The addresses to connect to for a URL.
+    pub(crate) async fn resolve(&self, url: &Url) -> io::Result<Vec<SocketAddr>> {
+        let name = match url.host() {
+            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, url.port())]),
+            Host::Name(name) => name.to_ascii_lowercase(),
+        };
+        let cell = self.cell(name.clone(), url.port());
+        // If whoever asks runs out of time, the next one asks.
+        let answer = cell.get_or_try_init(|| ask(&name, url.port())).await?;
+        answer
+            .clone()
+            .map_err(|(kind, reason)| io::Error::new(kind, reason))
+    }
+
+    /// The place for the answer to a name.
+    fn cell(&self, name: String, port: u16) -> Cell {
+        let mut asked = self.asked.borrow_mut();
+        if asked.len() >= MAX_NAMES {
+            asked.clear();
+        }
+        Rc::clone(asked.entry((name, port)).or_default())
+    }
+}
+
+/// Asks the operating system. Its error says by itself what was tried. It is part of the answer, but
+/// for the one that is about us and not about the name.
+async fn ask(name: &str, port: u16) -> io::Result<Answer> {
+    match lookup_host((name, port)).await {
+        Ok(addrs) => Ok(Ok(addrs.collect())),
+        Err(error) if is_out_of_descriptors(&error) => Err(error),
+        Err(error) => Ok(Err((error.kind(), error.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_asked_for_once() {
+        glassfrog::block_on(async {
+            let names = Names::default();
+            for (first, again) in [
+                ("http://localhost:1/a", "http://LocalHost:1/b"),
+                ("http://nosuch.invalid/", "http://nosuch.invalid/"),
+            ] {
+                let [first, again] = [first, again].map(|url| Url::parse(url).unwrap());
+                let asked = names
+                    .resolve(&first)
+                    .await
+                    .map_err(|error| error.to_string());
+                // The answer is there at once, and only if nobody has to be asked.
+                let again = pin!(names.resolve(&again));
+                let known = again.poll(&mut Context::from_waker(Waker::noop()));
+                let known = known.map_err(|error| error.to_string());
+                assert_eq!(known, std::task::Poll::Ready(asked));
+            }
+        });
+    }
+}

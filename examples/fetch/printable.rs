@@ -1,0 +1,34 @@
+//! What strangers send, fit to be printed.
+
+/// Escapes everything but printable ASCII: a terminal obeys the rest. Quotes stay as they are, and
+/// so do backslashes, so that this cannot be read back; nobody does.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b' '..=b'~' => text.push(char::from(byte)),
+            other => text += &other.escape_ascii().to_string(),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn only_printable_ascii_is_printed() {
+        assert_eq!(printable(b"it's a \"\\\" ~"), "it's a \"\\\" ~");
+        assert_eq!(
+            printable(b"\r\n\t\0\x1b[2J\x7f\xff"),
+            r"\r\n\t\x00\x1b[2J\x7f\xff"
+        );
+        let all: Vec<u8> = (0..=255).collect();
+        assert!(
+            printable(&all)
+                .bytes()
+                .all(|byte| (b' '..=b'~').contains(&byte))
+        );
+    }
+}

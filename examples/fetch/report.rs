@@ -1,0 +1,245 @@
+//! The report of a run as text: a table and a picture of a few fetches; of a crowd, a picture,
+//! percentiles and what it comes to.
+
+use crate::crowd::columns;
+use crate::fetch::{Exchange, Fetch};
+use crate::picture::{LENGTH_WIDTH, Scale, bars, label, legend};
+use crate::printable::printable;
+use crate::stats::{Stats, Times};
+use crate::style::{Style, bytes, grouped, rate};
+use crate::timing::Phase;
+
+/// The width of a duration in a table, with the blanks behind it.
+const DURATION_WIDTH: usize = 9;
+
+/// The width of the bytes in the table, with the blanks behind them.
+const BYTES_WIDTH: usize = 12;
+
+/// The percentiles of a crowd.
+const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
+
+/// The whole report.
+pub(crate) fn report(stats: &Stats, style: Style) -> String {
+    let report = match stats.is_crowd() {
+        false => format!(
+            "{}\n{}\n{}",
+            table(stats, style),
+            picture(stats, style),
+            summary(stats, style)
+        ),
+        true => format!(
+            "{}\n{}{}{}",
+            picture(stats, style),
+            percentiles(stats, style),
+            summary(stats, style),
+            tally(stats, style)
+        ),
+    };
+    style.paint(&report)
+}
+
+/// The phases that there were in this run: names are not resolved where there are none.
+fn phases(stats: &Stats) -> Vec<Phase> {
+    let was_resolved = |fetch: &Fetch| fetch.timing.spent(Phase::Resolve).is_some();
+    let resolved =
+        !stats.phases[Phase::Resolve as usize].is_empty() || stats.rows.iter().any(was_resolved);
+    let there_was = |phase: &Phase| *phase != Phase::Resolve || resolved;
+    Phase::ALL.into_iter().filter(there_was).collect()
+}
+
+/// How wide the column with the numbers of the fetches is.
+fn gutter(stats: &Stats) -> usize {
+    let number = match stats.is_crowd() {
+        // The column has numbers of fetches under way as well, which have commas.
+        true => grouped(stats.total as u64),
+        false => stats.total.to_string(),
+    };
+    number.len() + 3
+}
+
+/// Two lines a fetch: what was fetched, and how it went. Redirects stand in between.
+fn table(stats: &Stats, style: Style) -> String {
+    let gutter = gutter(stats);
+    let phases = phases(stats);
+    let mut table = " ".repeat(gutter);
+    for phase in &phases {
+        table += &format!("{:>7}  ", phase.name());
+    }
+    table += &format!("{:>10}  answer\n", "bytes");
+    for fetch in stats.sorted_rows() {
+        let url = style.shorten(&fetch.job.target.text, style.width - gutter);
+        table += &format!("{}{url}\n", label(fetch.job.number, gutter));
+        for line in followed(fetch) {
+            table += &" ".repeat(gutter);
+            table += &style.shorten(&line, style.width - gutter);
+            table.push('\n');
+        }
+        table += &" ".repeat(gutter);
+        match &fetch.outcome {
+            Ok(received) => {
+                for &phase in &phases {
+                    let spent = fetch.timing.spent(phase);
+                    let spent = spent.map(|spent| style.duration(spent));
+                    table += &format!("{:>7}  ", spent.unwrap_or_default());
+                }
+                let numbers = phases.len() * DURATION_WIDTH + BYTES_WIDTH;
+                let answer = style.shorten(answer(fetch), style.width - gutter - numbers);
+                table += &format!("{:>10}  {answer}\n", grouped(received.bytes));
+                if let Some(to) = leads_to(fetch) {
+                    let to = style.shorten(&to, style.width - gutter);
+                    table += &format!("{:gutter$}{to}\n", "");
+                }
+                if let Some(path) = &received.saved {
+                    table += &format!("{:gutter$}saved as {}\n", "", path.display());
+                }
+            }
+            // Never shortened: this is what somebody has to act upon.
+            Err(failure) => table += &format!("{} {failure}\n", style.failed()),
+        }
+    }
+    table
+}
+
+/// The redirects that a fetch has followed, a line for each.
+fn followed(fetch: &Fetch) -> impl Iterator<Item = String> {
+    fetch.exchanges.windows(2).map(|pair| {
+        let status_line = &pair[0].head.status_line;
+        format!("{status_line}, to {}", pair[1].url)
+    })
+}
+
+/// The status line of the last answer.
+fn answer(fetch: &Fetch) -> &str {
+    let last = fetch.exchanges.last();
+    last.map_or("", |last| &last.head.status_line)
+}
+
+/// Where the last answer leads to, if that was not followed.
+fn leads_to(fetch: &Fetch) -> Option<String> {
+    let to = fetch.exchanges.last()?.head.redirect()?;
+    Some(format!("leads to {}", printable(to.as_bytes())))
+}
+
+/// The time axis, bars, and a legend; of a crowd also columns.
+fn picture(stats: &Stats, style: Style) -> String {
+    let gutter = gutter(stats);
+    let scale = Scale::new(stats.took, style.width - gutter - LENGTH_WIDTH, style);
+    let (labels, axis) = scale.axis();
+    let mut picture = format!("{:gutter$}{labels}\n{:gutter$}{axis}\n", "", "");
+    if stats.is_crowd() {
+        picture += &columns(&stats.timeline, &scale, style, gutter);
+        picture += &format!(
+            "{:gutter$}so many were under way; and one in {} by itself:\n",
+            "",
+            grouped(stats.every as u64)
+        );
+    }
+    picture += &bars(&stats.sorted_rows(), &scale, gutter);
+    let failed = stats.rows.iter().any(|fetch| fetch.outcome.is_err());
+    let legend = legend(&phases(stats), failed, style);
+    picture + &format!("{:gutter$}{legend}\n", "")
+}
+
+/// How long the phases took: the percentiles of those that went well.
+fn percentiles(stats: &Stats, style: Style) -> String {
+    if stats.well == 0 {
+        return String::new();
+    }
+    let gutter = gutter(stats);
+    let mut table = format!("{:gutter$}{:<10}", "", "");
+    for percent in PERCENTILES {
+        table += &format!("{:>9}", format!("{percent} %"));
+    }
+    table += &format!("{:>9}\n", "slowest");
+    let phases = phases(stats).into_iter();
+    let rows = phases.map(|phase| (phase.name(), &stats.phases[phase as usize]));
+    for (name, times) in rows.chain([("all of it", &stats.wholes)]) {
+        let times: &Times = times;
+        table += &format!("{:gutter$}{name:<10}", "");
+        for percent in PERCENTILES {
+            table += &format!("{:>9}", style.duration(times.percentile(percent)));
+        }
+        table += &format!("{:>9}\n", style.duration(times.longest));
+    }
+    table + "\n"
+}
+
+/// What it comes to: how long it took, how long it would have taken one after the other, and rates.
+fn summary(stats: &Stats, style: Style) -> String {
+    let took = style.duration(stats.took);
+    let mut summary = match stats.over() {
+        1 => format!("1 fetch in {took}"),
+        several => format!(
+            "{} fetches in {took} on one thread; one by one they would have taken {}",
+            grouped(several),
+            style.duration(stats.spent)
+        ),
+    };
+    summary += ".\n";
+    if stats.well > 0 {
+        let volume = bytes(stats.bytes as f64 / stats.took.as_secs_f64().max(1e-6));
+        summary += &match stats.over() {
+            1 => format!("{volume} a second"),
+            _ => format!(
+                "{} fetches and {volume} a second",
+                rate(stats.per_second(stats.well))
+            ),
+        };
+        if stats.well > 1 && !stats.is_crowd() {
+            let median = style.duration(stats.wholes.percentile(50.0));
+            let longest = style.duration(stats.wholes.longest);
+            summary += &format!("; the median took {median}, the slowest {longest}");
+        }
+        summary += ".\n";
+    }
+    if stats.failed > 0 {
+        summary += &format!("{} failed.\n", grouped(stats.failed));
+    }
+    summary
+}
+
+/// What came back, and a line for each failure, with how often it came if that is more than once.
+fn tally(stats: &Stats, style: Style) -> String {
+    let mut tally = String::new();
+    for (status, &count) in &stats.statuses {
+        let separator = if tally.is_empty() { "Status " } else { ", " };
+        tally += &format!("{separator}{status}: {}", grouped(count));
+    }
+    if !tally.is_empty() {
+        tally += ".\n";
+    }
+    for (failure, count) in &stats.failures {
+        let times = match count {
+            1 => String::new(),
+            count => format!(" {} times", grouped(*count)),
+        };
+        tally += &format!("{}{times} {failure}\n", style.failed());
+    }
+    if stats.other_failures > 0 {
+        tally += &format!(
+            "{} {} times something else: --quiet or --json show each\n",
+            style.failed(),
+            grouped(stats.other_failures)
+        );
+    }
+    tally
+}
+
+/// What went over the wire, but for the bodies: `>` what was sent, `<` what came.
+pub(crate) fn verbose(fetch: &Fetch) -> String {
+    let mut text = format!("{} {}\n", fetch.job.number, fetch.job.target.text);
+    for Exchange { url, head } in &fetch.exchanges {
+        for line in url.request().trim_end().lines() {
+            text += &format!("> {line}\n");
+        }
+        text += &format!("< {}\n", head.status_line);
+        for (name, value) in &head.fields {
+            text += &format!("< {name}: {}\n", printable(value));
+        }
+    }
+    match &fetch.outcome {
+        Ok(received) => text += &format!("{} bytes\n\n", grouped(received.bytes)),
+        Err(failure) => text += &format!("failed: {failure}\n\n"),
+    }
+    text
+}

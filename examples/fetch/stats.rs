@@ -1,0 +1,265 @@
+//! The figures of a run: what is left of the fetches when they are over.
+//!
+//! Whatever the number of fetches, this takes the same memory: some are kept whole to be drawn, and
+//! of the others only counts, histograms and a timeline.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::fetch::Fetch;
+use crate::timeline::Timeline;
+use crate::timing::Phase;
+
+/// How many fetches are kept whole if that is all of them.
+const MOST_ROWS: usize = 20;
+
+/// How many are kept of a crowd, at regular distances.
+const SAMPLES: usize = 12;
+
+/// How many different failures are kept.
+const MOST_FAILURES: usize = 20;
+
+/// How exact the percentiles are: to as many digits as are shown.
+const DIGITS: u8 = 3;
+
+/// The figures of a run.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    /// How many fetches there will be.
+    pub(crate) total: usize,
+    /// Every how many of them one is kept.
+    pub(crate) every: usize,
+    /// Those that are kept, in the order of their ends.
+    pub(crate) rows: Vec<Fetch>,
+    /// How many went well.
+    pub(crate) well: u64,
+    /// How many failed.
+    pub(crate) failed: u64,
+    /// How many bytes the bodies have that were received.
+    pub(crate) bytes: u64,
+    /// How often each status came back in the end.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The failures, each with how often it came, in the order in which they came first.
+    pub(crate) failures: Vec<(String, u64)>,
+    /// How many failures there were besides.
+    pub(crate) other_failures: u64,
+    /// How long the phases took in the fetches that went well.
+    pub(crate) phases: [Times; Phase::ALL.len()],
+    /// How long the fetches took that went well.
+    pub(crate) wholes: Times,
+    /// How long all fetches took together.
+    pub(crate) spent: Duration,
+    /// When the last ended.
+    pub(crate) took: Duration,
+    /// How many were in which phase, and when.
+    pub(crate) timeline: Timeline,
+}
+
+impl Stats {
+    /// The figures of a run that has not begun.
+    pub(crate) fn new(total: usize) -> Self {
+        Self {
+            total,
+            every: match total <= MOST_ROWS {
+                true => 1,
+                false => total.div_ceil(SAMPLES),
+            },
+            rows: Vec::new(),
+            well: 0,
+            failed: 0,
+            bytes: 0,
+            statuses: BTreeMap::new(),
+            failures: Vec::new(),
+            other_failures: 0,
+            phases: std::array::from_fn(|_| Times::new()),
+            wholes: Times::new(),
+            spent: Duration::ZERO,
+            took: Duration::ZERO,
+            timeline: Timeline::new(),
+        }
+    }
+
+    /// Whether there are too many to show each.
+    pub(crate) fn is_crowd(&self) -> bool {
+        self.every > 1
+    }
+
+    /// How many are over.
+    pub(crate) fn over(&self) -> u64 {
+        self.well + self.failed
+    }
+
+    /// Takes a fetch that is over.
+    pub(crate) fn add(&mut self, fetch: Fetch) {
+        let timing = &fetch.timing;
+        self.spent += timing.took();
+        self.took = self.took.max(timing.ended);
+        for (phase, begin, end) in timing.phases() {
+            self.timeline.add(phase, begin, end);
+        }
+        if let Some(last) = fetch.exchanges.last() {
+            *self.statuses.entry(last.head.status).or_default() += 1;
+        }
+        match &fetch.outcome {
+            Ok(received) => {
+                self.well += 1;
+                self.bytes += received.bytes;
+                self.wholes.add(timing.took());
+                for (phase, times) in Phase::ALL.into_iter().zip(&mut self.phases) {
+                    if let Some(spent) = timing.spent(phase) {
+                        times.add(spent);
+                    }
+                }
+            }
+            Err(failure) => {
+                self.failed += 1;
+                let failure = format!("{}: {failure}", fetch.job.target.text);
+                let mut known = self.failures.iter_mut();
+                if let Some((_, count)) = known.find(|(other, _)| *other == failure) {
+                    *count += 1;
+                } else if self.failures.len() < MOST_FAILURES {
+                    self.failures.push((failure, 1));
+                } else {
+                    self.other_failures += 1;
+                }
+            }
+        }
+        if (fetch.job.number - 1).is_multiple_of(self.every) {
+            self.rows.push(fetch);
+        }
+    }
+
+    /// The rows in the order of their numbers.
+    pub(crate) fn sorted_rows(&self) -> Vec<&Fetch> {
+        let mut rows: Vec<&Fetch> = self.rows.iter().collect();
+        rows.sort_by_key(|fetch| fetch.job.number);
+        rows
+    }
+
+    /// How many times in a second of this run something happened.
+    pub(crate) fn per_second(&self, count: u64) -> f64 {
+        // Nothing takes no time, but a clock may be too coarse to tell.
+        count as f64 / self.took.max(Duration::from_micros(1)).as_secs_f64()
+    }
+}
+
+/// A lot of durations.
+#[derive(Debug)]
+pub(crate) struct Times {
+    /// How often there was which, in microseconds. It grows with the longest of them, and not with
+    /// their number.
+    histogram: Histogram<u64>,
+    /// The longest.
+    pub(crate) longest: Duration,
+}
+
+impl Times {
+    /// None so far.
+    fn new() -> Self {
+        let mut histogram = Histogram::new(DIGITS).expect("a number of digits from 0 to 5");
+        histogram.auto(true);
+        Self {
+            histogram,
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// Takes a duration.
+    fn add(&mut self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let recorded = self.histogram.record(micros);
+        recorded.expect("a histogram that grows as it needs to");
+        self.longest = self.longest.max(duration);
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.histogram.is_empty()
+    }
+
+    /// The duration that so many percent did not exceed.
+    pub(crate) fn percentile(&self, percent: f64) -> Duration {
+        let micros = self.histogram.value_at_percentile(percent);
+        // A value stands for those that are as good as equal to it, up to the largest of them.
+        Duration::from_micros(micros).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::fetch::{Job, Received, Target};
+    use crate::timing::Timing;
+
+    /// A fetch with this number that took so many milliseconds, or failed with a number of its own.
+    fn fetch(number: usize, millis: u64, fails: bool) -> Fetch {
+        let begun = [(Phase::Connect, Duration::ZERO)];
+        Fetch {
+            job: Job {
+                number,
+                target: Rc::new(Target::new("http://a/".to_string())),
+            },
+            timing: Timing::made_up(&begun, Duration::from_millis(millis)),
+            exchanges: Vec::new(),
+            outcome: match fails {
+                true => Err(format!("reason {}", number % 30)),
+                false => Ok(Received {
+                    bytes: 10,
+                    saved: None,
+                }),
+            },
+        }
+    }
+
+    #[test]
+    fn a_crowd_leaves_figures_and_some_rows() {
+        let mut stats = Stats::new(10_000);
+        for number in (1..=10_000).rev() {
+            stats.add(fetch(number, number as u64 / 10, number > 9_000));
+        }
+        assert!(stats.is_crowd());
+        assert_eq!(
+            (stats.well, stats.failed, stats.bytes),
+            (9_000, 1_000, 90_000)
+        );
+        assert_eq!(stats.took, Duration::from_secs(1));
+        let numbers: Vec<usize> = stats
+            .sorted_rows()
+            .iter()
+            .map(|row| row.job.number)
+            .collect();
+        assert_eq!(numbers.len(), SAMPLES);
+        assert!(
+            numbers
+                .windows(2)
+                .all(|pair| pair[1] - pair[0] == stats.every)
+        );
+        assert_eq!(numbers[0], 1);
+
+        for (percent, millis) in [(50.0, 450), (99.0, 891), (100.0, 900)] {
+            let percentile = stats.wholes.percentile(percent).as_millis();
+            assert!(percentile.abs_diff(millis) <= 1, "{percentile}");
+        }
+        assert!(stats.phases[0].is_empty());
+        assert!(!stats.phases[1].is_empty());
+
+        assert_eq!(stats.failures.len(), MOST_FAILURES);
+        let listed: u64 = stats.failures.iter().map(|(_, count)| count).sum();
+        assert_eq!(listed + stats.other_failures, stats.failed);
+    }
+
+    #[test]
+    fn a_few_are_all_kept() {
+        let mut stats = Stats::new(MOST_ROWS);
+        for number in 1..=MOST_ROWS {
+            stats.add(fetch(number, 1, false));
+        }
+        assert!(!stats.is_crowd());
+        assert_eq!(stats.rows.len(), MOST_ROWS);
+        assert_eq!(stats.per_second(stats.over()), 20_000.0);
+    }
+}

@@ -1,0 +1,235 @@
+//! How things are written: with which characters, in which colours, how wide; numbers and durations.
+
+use std::env;
+use std::time::Duration;
+
+use crate::timing::Phase;
+
+/// The width for a terminal that does not tell its own, and for a pipe.
+const DEFAULT_WIDTH: usize = 80;
+
+/// The narrowest report: below this the legend does not fit.
+const MIN_WIDTH: usize = 64;
+
+/// What ends a colour.
+const PLAIN: &str = "\x1b[0m";
+
+/// How things are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// Whether there may be more than ASCII.
+    pub(crate) unicode: bool,
+    /// Whether there may be colours.
+    pub(crate) colour: bool,
+    /// How many columns there are.
+    pub(crate) width: usize,
+}
+
+impl Style {
+    /// The style for where the report goes, as the environment wants it: `TERM=dumb` is as good as no
+    /// terminal, and `NO_COLOR` means what <https://no-color.org> says.
+    pub(crate) fn new(is_terminal: bool) -> Self {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let unicode = is_terminal && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let width = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        Self {
+            unicode,
+            colour: unicode && !is_set("NO_COLOR"),
+            width: width.unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH),
+        }
+    }
+
+    /// What a phase is drawn with.
+    pub(crate) fn symbol(self, phase: Phase) -> char {
+        match (phase, self.unicode) {
+            (Phase::Resolve, true) => '┄',
+            (Phase::Connect, true) => '▚',
+            (Phase::Wait, true) => '░',
+            (Phase::Read, true) => '█',
+            (Phase::Resolve, false) => '~',
+            (Phase::Connect, false) => '%',
+            (Phase::Wait, false) => '.',
+            (Phase::Read, false) => '#',
+        }
+    }
+
+    /// What marks a failure, in the table and at the end of its bar.
+    pub(crate) fn failed(self) -> char {
+        if self.unicode { '×' } else { 'x' }
+    }
+
+    /// The time axis: its line, its beginning and its ticks.
+    pub(crate) fn axis(self) -> [char; 3] {
+        if self.unicode {
+            ['─', '├', '┼']
+        } else {
+            ['-', '+', '+']
+        }
+    }
+
+    /// Cuts a text that is longer than `width` characters.
+    pub(crate) fn shorten(self, text: &str, width: usize) -> String {
+        if text.chars().count() <= width {
+            return text.to_string();
+        }
+        let dots = if self.unicode { "…" } else { "..." };
+        let kept = width.saturating_sub(dots.chars().count());
+        text.chars().take(kept).chain(dots.chars()).collect()
+    }
+
+    /// A duration in at most 7 characters.
+    pub(crate) fn duration(self, duration: Duration) -> String {
+        let seconds = duration.as_secs_f64();
+        if seconds < 1e-3 {
+            format!("{:.0} {}", seconds * 1e6, self.micros())
+        } else if seconds < 10e-3 {
+            format!("{:.1} ms", seconds * 1e3)
+        } else if seconds < 1.0 {
+            format!("{:.0} ms", seconds * 1e3)
+        } else {
+            format!("{seconds:.1} s")
+        }
+    }
+
+    /// The unit of a millionth of a second.
+    pub(crate) fn micros(self) -> &'static str {
+        if self.unicode { "µs" } else { "us" }
+    }
+
+    /// Gives the phases and failures in a text their colours, if there may be any.
+    pub(crate) fn paint(self, text: &str) -> String {
+        if !self.colour {
+            return text.to_string();
+        }
+        let mut painted = String::with_capacity(text.len());
+        let mut current = PLAIN;
+        for c in text.chars() {
+            let colour = colour(c);
+            if colour != current {
+                painted += colour;
+                current = colour;
+            }
+            painted.push(c);
+        }
+        painted
+    }
+}
+
+/// The colour of a character: those of the pictures have one, and there they are seen nowhere else.
+fn colour(c: char) -> &'static str {
+    match c {
+        '┄' => "\x1b[35m",
+        '▚' => "\x1b[33m",
+        '░' => "\x1b[34m",
+        '█' => "\x1b[32m",
+        '×' => "\x1b[31m",
+        _ => PLAIN,
+    }
+}
+
+/// A number with a comma between its groups of three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// How often something happened in a second: exactly if it was rare.
+pub(crate) fn rate(per_second: f64) -> String {
+    match per_second {
+        ..10.0 => format!("{per_second:.1}"),
+        _ => grouped(per_second.round() as u64),
+    }
+}
+
+/// A number of bytes, with a unit.
+pub(crate) fn bytes(count: f64) -> String {
+    match count {
+        ..1e3 => format!("{count:.0} bytes"),
+        ..1e6 => format!("{:.1} kB", count / 1e3),
+        ..1e9 => format!("{:.1} MB", count / 1e6),
+        _ => format!("{:.1} GB", count / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A style for a terminal of this width.
+    const TERMINAL: Style = Style {
+        unicode: true,
+        colour: true,
+        width: 80,
+    };
+
+    #[test]
+    fn durations_are_short_and_numbers_are_grouped() {
+        for (micros, text) in [
+            (0, "0 µs"),
+            (412, "412 µs"),
+            (4_120, "4.1 ms"),
+            (41_200, "41 ms"),
+            (412_000, "412 ms"),
+            (4_120_000, "4.1 s"),
+            (30_000_000, "30.0 s"),
+        ] {
+            assert_eq!(TERMINAL.duration(Duration::from_micros(micros)), text);
+        }
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (16_777_216, "16,777,216"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        for (per_second, text) in [
+            (0.04, "0.0"),
+            (2.36, "2.4"),
+            (11.9, "12"),
+            (54_321.0, "54,321"),
+        ] {
+            assert_eq!(rate(per_second), text);
+        }
+        for (count, text) in [
+            (0.0, "0 bytes"),
+            (12_345.0, "12.3 kB"),
+            (50e6, "50.0 MB"),
+            (1.25e9, "1.2 GB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn only_the_characters_of_pictures_have_colours() {
+        assert_eq!(TERMINAL.paint("1 ░██ x"), "1 \x1b[34m░\x1b[32m██\x1b[0m x");
+        let plain = Style {
+            colour: false,
+            ..TERMINAL
+        };
+        assert_eq!(plain.paint("1 ░██ x"), "1 ░██ x");
+        for phase in Phase::ALL {
+            assert_ne!(colour(TERMINAL.symbol(phase)), PLAIN);
+        }
+        assert_ne!(colour(TERMINAL.failed()), PLAIN);
+    }
+
+    #[test]
+    fn what_is_shortened_keeps_to_its_width() {
+        let ascii = Style {
+            unicode: false,
+            ..TERMINAL
+        };
+        assert_eq!(TERMINAL.shorten("12345", 5), "12345");
+        assert_eq!(TERMINAL.shorten("123456", 5), "1234…");
+        assert_eq!(ascii.shorten("123456", 5), "12...");
+    }
+}

@@ -1,0 +1,395 @@
+//! Peers that do what no peer should.
+
+use crate::support::{Peer, close, fails, fetch, read_request, reset};
+use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn a_connection_reset_in_the_middle_is_a_failure_wherever_it_happens() {
+    for sent in [
+        "",
+        "HTTP/1.1 200",
+        "HTTP/1.1 200 OK\r\nServer: x\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        // What ends with the connection has to end in order.
+        "HTTP/1.1 200 OK\r\n\r\nhello",
+    ] {
+        let peer = Peer::new(move |mut stream| {
+            read_request(&mut stream);
+            stream.write_all(sent.as_bytes()).unwrap();
+            reset(stream);
+        });
+        let url = peer.url("/");
+        let run = fetch(["-q", &url]).exits_with(1);
+        assert!(
+            run.stderr.starts_with(&format!("fetch: {url}: "))
+                && run.stderr.contains("reset by peer")
+                && run.stderr.contains(&peer.address),
+            "{sent:?}: {run:#?}"
+        );
+    }
+}
+
+#[test]
+fn who_never_answers_is_given_up_at_the_deadline() {
+    let silent = Peer::new(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
+    fails(
+        &["--timeout", "2"],
+        &silent,
+        "wait for PEER: not finished after 2s",
+    );
+    let silent_later = Peer::new(|mut stream| {
+        read_request(&mut stream);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+            .unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    fails(
+        &["--timeout", "2"],
+        &silent_later,
+        "read from PEER: not finished after 2s",
+    );
+}
+
+#[test]
+fn a_deadline_is_for_all_of_it_and_not_for_each_byte() {
+    let busy = Peer::new(|mut stream| {
+        read_request(&mut stream);
+        let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while sent.is_ok() {
+            thread::sleep(Duration::from_millis(5));
+            sent = stream.write_all(b".");
+        }
+    });
+    fails(
+        &["--timeout", "2.5"],
+        &busy,
+        "read from PEER: not finished after 2.5s",
+    );
+}
+
+#[test]
+fn an_answer_that_comes_byte_by_byte_is_an_answer() {
+    let slow = Peer::new(|mut stream| {
+        read_request(&mut stream);
+        stream.set_nodelay(true).unwrap();
+        for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        {
+            stream.write_all(&[*byte]).unwrap();
+            thread::sleep(Duration::from_millis(10));
+        }
+        close(stream);
+    });
+    fetch([slow.url("/")])
+        .exits_with(0)
+        .says(" 5  HTTP/1.1 200 OK\n");
+}
+
+#[test]
+fn a_head_without_end_is_cut_off() {
+    let endless = |begin: &'static str, more: &'static str| {
+        Peer::new(move |mut stream| {
+            read_request(&mut stream);
+            let mut sent = stream.write_all(begin.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(more.as_bytes());
+            }
+        })
+    };
+    fails(
+        &[],
+        &endless("HTTP/1.1 200 OK\r\n", "X-Filling: aaaaaaaaaaaaaaaaaaa\r\n"),
+        "read from PEER: the head is longer than 64 KiB",
+    );
+    fails(
+        &[],
+        &endless("HTTP/1.1 200 O", "KKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK"),
+        "read from PEER: the status line is longer than 64 KiB",
+    );
+    fails(
+        &[],
+        &endless("", "HTTP/1.1 100 Continue\r\n\r\n"),
+        "read from PEER: more than 8 interim answers",
+    );
+}
+
+#[test]
+fn a_head_with_too_many_fields_is_refused() {
+    let fields = "A: b\r\n".repeat(129);
+    let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
+    fails(
+        &[],
+        &peer,
+        "read from PEER: more than 128 fields in the head",
+    );
+}
+
+#[test]
+fn a_body_without_end_is_cut_off() {
+    for (begin, more) in [
+        ("\r\n", "................................"),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n",
+            "10\r\n................\r\n",
+        ),
+    ] {
+        let endless = Peer::new(move |mut stream| {
+            read_request(&mut stream);
+            let mut sent = write!(stream, "HTTP/1.1 200 OK\r\n{begin}");
+            while sent.is_ok() {
+                sent = stream.write_all(more.repeat(100).as_bytes());
+            }
+        });
+        fails(
+            &["--max-size", "1M"],
+            &endless,
+            "read from PEER: it has more than 1048576 bytes",
+        );
+    }
+}
+
+#[test]
+fn a_trailer_without_end_is_cut_off() {
+    let endless = Peer::new(move |mut stream| {
+        read_request(&mut stream);
+        let mut sent =
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+        while sent.is_ok() {
+            sent = stream.write_all(b"X-Filling: aaaaaaaaaaaaaaaaaaa\r\n");
+        }
+    });
+    fails(
+        &[],
+        &endless,
+        "read from PEER: the trailer is longer than 64 KiB",
+    );
+}
+
+#[test]
+fn an_answer_that_is_not_as_long_as_it_says_is_a_failure() {
+    for (sent, reason) in [
+        (
+            "Content-Length: 10\r\n\r\nhello",
+            "closed after 5 of 10 bytes",
+        ),
+        ("Content-Length: 10\r\n\r\n", "closed after 0 of 10 bytes"),
+        (
+            "Content-Length: 4\r\n\r\nhello",
+            "the answer goes on behind its end",
+        ),
+        (
+            "Content-Length: 0\r\n\r\nhello",
+            "the answer goes on behind its end",
+        ),
+    ] {
+        let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{sent}"));
+        fails(&[], &peer, &format!("read from PEER: {reason}"));
+    }
+    let peer = Peer::answering("HTTP/1.1 204 No Content\r\n\r\nhello");
+    fails(
+        &[],
+        &peer,
+        "read from PEER: the answer goes on behind its end",
+    );
+}
+
+#[test]
+fn broken_chunks_are_a_failure() {
+    for (sent, reason) in [
+        ("", "closed after 0 bytes, before the last chunk"),
+        (
+            "5\r\nhello\r\n",
+            "closed after 5 bytes, before the last chunk",
+        ),
+        ("5\r\nhel", "closed after 3 bytes, before the last chunk"),
+        (
+            "5\r\nhello\r\n0\r\n",
+            "closed after 5 bytes, before the last chunk",
+        ),
+        ("zz\r\nhello", "\"zz\" is no size of a chunk"),
+        ("-1\r\nhello", "\"-1\" is no size of a chunk"),
+        (
+            "11111111111111111\r\n",
+            "\"11111111111111111\" is no size of a chunk",
+        ),
+        ("5\r\nhello, world\r\n", "a chunk is longer than it said"),
+        ("0\r\n\r\nhello", "the answer goes on behind its end"),
+    ] {
+        let peer = Peer::answering(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{sent}"
+        ));
+        fails(&[], &peer, &format!("read from PEER: {reason}"));
+    }
+}
+
+#[test]
+fn a_length_in_doubt_is_a_failure() {
+    for (fields, reason) in [
+        (
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "two Content-Lengths, 5 and 6",
+        ),
+        (
+            "Content-Length: -5\r\n",
+            "Content-Length \"-5\" is no length",
+        ),
+        (
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length \"99999999999999999999\" is no length",
+        ),
+        (
+            "Content-Length: five\r\n",
+            "Content-Length \"five\" is no length",
+        ),
+        (
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "both Transfer-Encoding and Content-Length",
+        ),
+        (
+            "Transfer-Encoding: gzip\r\n",
+            "Transfer-Encoding \"gzip\" is not understood here",
+        ),
+    ] {
+        let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\nhello"));
+        fails(&[], &peer, &format!("read from PEER: {reason}"));
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_shown_and_escaped() {
+    for (sent, shown) in [
+        (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "SSH-2.0-OpenSSH_9.9"),
+        (b"\x16\x03\x01\x1b[2J\xff", r"\x16\x03\x01\x1b[2J\xff"),
+        (
+            b"<html>no head, as in 1991</html>",
+            "<html>no head, as in 199",
+        ),
+        (b"HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2x0 OK"),
+        (b"HTTP/3 200 OK\r\n\r\n", "HTTP/3 200 OK"),
+        (b"\r\n\r\n", ""),
+    ] {
+        let peer = Peer::answering(sent);
+        fails(
+            &[],
+            &peer,
+            &format!("read from PEER: no HTTP/1 answer, it begins with \"{shown}\""),
+        );
+    }
+}
+
+#[test]
+fn a_broken_head_is_a_failure() {
+    for (head, reason) in [
+        ("No colon\r\n", "a broken head: invalid header name"),
+        ("A: b\x01\r\n", "a broken head: invalid header value"),
+    ] {
+        let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
+        fails(&[], &peer, &format!("read from PEER: {reason}"));
+    }
+}
+
+#[test]
+fn who_closes_without_an_answer_has_not_answered() {
+    for (sent, attempt, reason) in [
+        ("", "wait for", "closed without an answer"),
+        (
+            "HTTP/1.1 200",
+            "read from",
+            "closed in the middle of the status line",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nA: b\r\n",
+            "read from",
+            "closed in the middle of the head",
+        ),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "read from",
+            "closed after an interim answer, without a final one",
+        ),
+    ] {
+        let peer = Peer::answering(sent);
+        fails(&[], &peer, &format!("{attempt} PEER: {reason}"));
+    }
+    // At once: then the request may come too late even to be sent.
+    let hasty = Peer::new(drop);
+    let run = fetch(["-q", &hasty.url("/")]).exits_with(1);
+    let expected = format!("fetch: {}: ", hasty.url("/"));
+    assert!(run.stderr.starts_with(&expected), "{run:#?}");
+}
+
+#[test]
+fn interim_answers_are_passed_over() {
+    let peer = Peer::answering(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    fetch([peer.url("/")])
+        .exits_with(0)
+        .says(" 5  HTTP/1.1 200 OK\n")
+        .never_says("Continue");
+    let switching = Peer::answering("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    fails(
+        &[],
+        &switching,
+        "read from PEER: HTTP/1.1 101 Switching Protocols: another protocol, and nobody asked for it",
+    );
+}
+
+#[test]
+fn nobody_waits_for_the_close_of_what_is_complete() {
+    for (answer, bytes) in [
+        ("200 OK\r\nContent-Length: 5\r\n\r\nhello", 5),
+        ("200 OK\r\nContent-Length: 0\r\n\r\n", 0),
+        (
+            "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            5,
+        ),
+        ("204 No Content\r\n\r\n", 0),
+        ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0),
+    ] {
+        // It closes after the client does, and the client's deadline would be a failure.
+        let open = Peer::new(move |mut stream| {
+            read_request(&mut stream);
+            write!(stream, "HTTP/1.1 {answer}").unwrap();
+            drop(stream.read_to_end(&mut Vec::new()));
+        });
+        let status_line = answer.lines().next().unwrap();
+        fetch([open.url("/")])
+            .exits_with(0)
+            .says(format!(" {bytes}  HTTP/1.1 {status_line}\n"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn no_memory_is_reserved_on_the_word_of_a_peer() {
+    use crate::support::{PROGRAM, Run, command};
+
+    for (says, reason) in [
+        (
+            "Content-Length: 900000000000\r\n\r\nhello",
+            "closed after 5 of 900000000000 bytes",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\nd18c2e2800\r\nhello",
+            "closed after 5 bytes, before the last chunk",
+        ),
+    ] {
+        let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{says}"));
+        let limited = "ulimit -v 4000000; exec \"$@\"";
+        let output = command("sh")
+            .args(["-c", limited, "sh", PROGRAM, "-q", "--max-size", "1000G"])
+            .arg(peer.url("/"))
+            .output();
+        let complaint = format!(
+            "fetch: {}: read from {}: {reason}\n",
+            peer.url("/"),
+            peer.address
+        );
+        Run::of(output.unwrap()).exits_with(1).complains(&complaint);
+    }
+}

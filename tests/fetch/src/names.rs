@@ -1,0 +1,112 @@
+//! Whom a URL leads to: names, addresses, and what is refused before anybody is asked.
+
+use crate::support::{Peer, fetch};
+use std::net::{SocketAddr, TcpListener};
+
+/// Answers with the request as its body.
+fn mirror(request: &str) -> Vec<u8> {
+    let length = request.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}").into()
+}
+
+#[test]
+fn the_request_is_what_http_1_1_asks_for() {
+    let peer = Peer::replying(mirror);
+    let run = fetch(["-qo", "-", &peer.url("/a/b?c=d%20e#f")]).exits_with(0);
+    let lines: Vec<&str> = run.stdout.split("\r\n").collect();
+    let host = format!("Host: {}", peer.address);
+    assert_eq!(lines[..2], ["GET /a/b?c=d%20e HTTP/1.1", &host]);
+    assert!(lines[2].starts_with("User-Agent: glassfrog-fetch/"));
+    assert_eq!(lines[3..], ["Accept: */*", "Connection: close", "", ""]);
+}
+
+#[test]
+fn a_name_is_resolved_and_named_to_the_host() {
+    let peer = Peer::replying(mirror);
+    let port = peer.address.parse::<SocketAddr>().unwrap().port();
+    let url = format!("http://localhost:{port}/");
+    fetch(["-qo", "-", &url])
+        .exits_with(0)
+        .says(format!("\r\nHost: localhost:{port}\r\n"));
+    // The column is there where a name is.
+    fetch([&url]).exits_with(0).says("    resolve  connect ");
+    fetch([&peer.url("/")]).exits_with(0).never_says("resolve");
+}
+
+#[test]
+fn an_ipv6_address_keeps_its_brackets() {
+    let Ok(peer) = Peer::at("[::1]:0", |mut stream| {
+        use std::io::Write;
+        let request = crate::support::read_request(&mut stream);
+        stream.write_all(&mirror(&request)).unwrap();
+        crate::support::close(stream);
+    }) else {
+        println!("skipped: no IPv6 here");
+        return;
+    };
+    assert!(peer.address.starts_with("[::1]:"));
+    fetch(["-qo", "-", &peer.url("/")])
+        .exits_with(0)
+        .says(format!("\r\nHost: {}\r\n", peer.address));
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_named() {
+    let run = fetch(["-q", "http://nosuch.invalid:81/x"]).exits_with(1);
+    let begin = "fetch: http://nosuch.invalid:81/x: resolve nosuch.invalid";
+    assert!(run.stderr.starts_with(begin), "{run:#?}");
+    assert_eq!(run.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_refused_connection_names_the_address() {
+    // A port that was free a moment ago.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = deaf.local_addr().unwrap();
+    drop(deaf);
+    let url = format!("http://{address}/");
+    let run = fetch(["-q", &url]).exits_with(1);
+    let begin = format!("fetch: {url}: connect to {address}: ");
+    assert!(run.stderr.starts_with(&begin), "{run:#?}");
+}
+
+#[test]
+fn what_could_smuggle_something_is_refused_before_anybody_is_connected() {
+    let peer = Peer::replying(mirror);
+    let address = &peer.address;
+    let urls = [
+        format!("http://{address}/a b"),
+        format!("http://{address}/a\r\nX-Evil: 1"),
+        format!("http://{address}/a\nX-Evil: 1"),
+        format!("http://{address}/a\rb"),
+        format!("http://{address}/a\tb"),
+        format!("http://{address}/\u{1b}[2J"),
+        format!("http://{address}/\u{7f}"),
+        format!("http://{address}\r\nX-Evil:1/"),
+        format!("http://{address} /"),
+        format!("http://evil@{address}/"),
+        "http://local host/".to_string(),
+        format!("http://{address}/ü"),
+    ];
+    let run = fetch([&["-q".to_string()], &urls[..]].concat()).exits_with(1);
+    let complaints: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(complaints.len(), urls.len());
+    for (complaint, url) in complaints.iter().zip(&urls) {
+        let url = url
+            .replace('\r', "\\r")
+            .replace('\n', "\\n")
+            .replace('\t', "\\t");
+        let url = url
+            .replace('\u{1b}', "\\x1b")
+            .replace('\u{7f}', "\\x7f")
+            .replace('ü', "\\xc3\\xbc");
+        let begin = format!("fetch: {url}: not a URL to fetch: ");
+        assert!(complaint.starts_with(&begin), "{complaint:?}");
+    }
+    assert_eq!(peer.accepted(), 0);
+    // Nothing of it comes to a terminal as it is.
+    assert!(run.stderr.chars().all(|c| c == '\n' || !c.is_control()));
+    // And it is counted.
+    fetch(["-q", &peer.url("/")]).exits_with(0);
+    assert_eq!(peer.accepted(), 1);
+}

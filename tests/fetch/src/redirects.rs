@@ -1,0 +1,169 @@
+//! Where answers lead to.
+
+use crate::support::{Peer, fails, fetch};
+
+/// A server that answers a path with the redirect that `to` says, or else with that path.
+fn redirecting(to: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Peer {
+    Peer::replying(move |request| {
+        let path = request.split(' ').nth(1).unwrap();
+        let answer = match to(path) {
+            Some(location) => {
+                format!(
+                    "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 4\r\n\r\nover"
+                )
+            }
+            None => {
+                let length = path.len();
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{path}")
+            }
+        };
+        answer.into_bytes()
+    })
+}
+
+#[test]
+fn a_redirect_is_shown_and_not_followed() {
+    let peer = redirecting(|path| (path == "/").then(|| "/there".to_string()));
+    fetch([peer.url("/")])
+        .exits_with(0)
+        .says(" 4  HTTP/1.1 302 Found\n    leads to /there\n");
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[test]
+fn a_redirect_is_followed_if_that_is_wanted() {
+    let other = redirecting(|_| None);
+    let elsewhere = other.url("/elsewhere");
+    let lower = format!("//{}/no-scheme", other.address);
+    let peer = redirecting(move |path| {
+        let location = match path {
+            "/a/relative" => "b",
+            "/a/absolute" => "/c?d=e#f",
+            "/a/up" => "../g",
+            "/a/elsewhere" => &elsewhere,
+            "/a/no-scheme" => &lower,
+            "/a/query" => "?x",
+            "/a/twice" => "/a/relative",
+            _ => return None,
+        };
+        Some(location.to_string())
+    });
+    for (path, target) in [
+        ("/a/relative", "/a/b"),
+        ("/a/absolute", "/c?d=e"),
+        ("/a/up", "/g"),
+        ("/a/elsewhere", "/elsewhere"),
+        ("/a/no-scheme", "/no-scheme"),
+        ("/a/query", "/a/query?x"),
+        ("/a/twice", "/a/b"),
+    ] {
+        let run = fetch(["-L", "-o-", &peer.url(path)]).exits_with(0);
+        assert_eq!(run.stdout, target, "{path}");
+        assert!(run.stderr.contains("HTTP/1.1 302 Found, to http://"));
+    }
+    assert_eq!(other.accepted(), 2);
+}
+
+#[test]
+fn a_circle_of_redirects_has_an_end() {
+    let circle = redirecting(|_| Some("/again".to_string()));
+    fails(
+        &["-L"],
+        &circle,
+        "read from PEER: redirected more than 10 times",
+    );
+    assert_eq!(circle.accepted(), 11);
+}
+
+#[test]
+fn ten_redirects_are_followed() {
+    let stairs = redirecting(|path| {
+        let step: usize = path[1..].parse().unwrap();
+        (step < 10).then(|| format!("/{}", step + 1))
+    });
+    let run = fetch(["-Lo", "-", &stairs.url("/0")]).exits_with(0);
+    assert_eq!(run.stdout, "/10");
+}
+
+#[test]
+fn a_redirect_passes_the_same_gate_as_any_url() {
+    for (location, reason) in [
+        (
+            "https://127.0.0.1/",
+            "only http is spoken here, not \"https\"",
+        ),
+        (
+            "file:///etc/passwd",
+            "only http is spoken here, not \"file\"",
+        ),
+        ("ftp://127.0.0.1/", "only http is spoken here, not \"ftp\""),
+        ("javascript:alert(1)", "it does not start with http://"),
+        (
+            "//me:secret@127.0.0.1/",
+            "user names and passwords are not supported",
+        ),
+        ("//", "it has no host"),
+        (
+            "http://127.1/",
+            "\"127.1\" is neither an IP address nor the name of a host",
+        ),
+        (
+            "/a b",
+            "it contains the character ' '; blanks, control characters and everything beyond \
+             ASCII have to be percent-encoded",
+        ),
+    ] {
+        let to = location.to_string();
+        let peer = redirecting(move |_| Some(to.clone()));
+        fails(
+            &["-L"],
+            &peer,
+            &format!("read from PEER: redirected to {location:?}: {reason}"),
+        );
+        assert_eq!(peer.accepted(), 1);
+    }
+}
+
+#[test]
+fn a_redirect_to_nobody_names_who_was_tried_last() {
+    let peer = redirecting(|_| Some("http://nosuch.invalid/".to_string()));
+    let run = fetch(["-qL", &peer.url("/")]).exits_with(1);
+    let begin = format!("fetch: {}: resolve nosuch.invalid", peer.url("/"));
+    assert!(run.stderr.starts_with(&begin), "{run:#?}");
+}
+
+#[test]
+fn the_deadline_is_for_all_redirects_together() {
+    let slow = redirecting(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        Some("/again".to_string())
+    });
+    let run = fetch(["-qL", "--timeout", "0.5", &slow.url("/")]).exits_with(1);
+    assert!(
+        run.stderr.ends_with("not finished after 500ms\n"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn what_only_looks_like_a_redirect_is_an_answer() {
+    for head in [
+        "302 Found\r\n",
+        "300 Multiple Choices\r\nLocation: /x\r\n",
+        "304 Not Modified\r\nLocation: /x\r\n",
+        "201 Created\r\nLocation: /x\r\n",
+    ] {
+        let peer = Peer::answering(format!("HTTP/1.1 {head}Content-Length: 0\r\n\r\n"));
+        fetch(["-L", &peer.url("/")]).exits_with(0);
+        assert_eq!(peer.accepted(), 1, "{head}");
+    }
+}
+
+#[test]
+fn a_location_is_escaped_where_it_is_shown() {
+    let peer =
+        Peer::answering(b"HTTP/1.1 302 x\r\nLocation: /\xc2\x9b2J\r\nContent-Length: 0\r\n\r\n");
+    fetch([peer.url("/")])
+        .exits_with(0)
+        .says("    leads to /\\xc2\\x9b2J\n");
+}

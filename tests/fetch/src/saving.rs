@@ -1,0 +1,216 @@
+//! Where the bodies go.
+
+use crate::support::{Peer, TempDir, fetch};
+use std::fs;
+
+/// Answers with the path.
+fn echo(request: &str) -> Vec<u8> {
+    let path = request.split(' ').nth(1).unwrap();
+    let length = path.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{path}").into()
+}
+
+#[test]
+fn the_body_of_one_becomes_a_file() {
+    let directory = TempDir::new("one");
+    let peer = Peer::replying(echo);
+    let path = directory.path("a file");
+    for body in ["/once", "/and-again"] {
+        fetch(["-o", &path, &peer.url(body)])
+            .exits_with(0)
+            .says(format!("saved as {path}\n"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), body);
+        assert_eq!(directory.files(), ["a file"]);
+    }
+}
+
+#[test]
+fn the_body_of_one_goes_to_standard_output_and_the_report_to_the_other() {
+    let peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\xffx\r\n\0");
+    let _watchdog = crate::support::watchdog();
+    let output = crate::support::command(crate::support::PROGRAM)
+        .args(["-o", "-", &peer.url("/")])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(output.stdout, b"\xffx\r\n\0");
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(report.contains(" 5  HTTP/1.1 200 OK\n"));
+}
+
+#[test]
+fn the_bodies_of_several_become_files_in_a_directory() {
+    let directory = TempDir::new("several");
+    let peer = Peer::replying(echo);
+    let path = directory.path("new/deep");
+    let urls = ["/a/b.html?c", "/", "/a/b.html"].map(|path| peer.url(path));
+    fetch(
+        [
+            &["-qn4", "-o", &path],
+            &urls.each_ref().map(String::as_str)[..],
+        ]
+        .concat(),
+    )
+    .exits_with(0);
+    for (name, body) in [
+        ("01-b.html", "/a/b.html?c"),
+        ("02-index", "/"),
+        ("03-b.html", "/a/b.html"),
+        ("04-b.html", "/a/b.html?c"),
+        ("12-b.html", "/a/b.html"),
+    ] {
+        let saved = fs::read_to_string(format!("{path}/{name}"));
+        assert_eq!(saved.unwrap(), body, "{name}");
+    }
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 12);
+    // One alone, if the directory is there.
+    fetch(["-q", "-o", &path, &peer.url("/alone")]).exits_with(0);
+    assert_eq!(
+        fs::read_to_string(format!("{path}/1-alone")).unwrap(),
+        "/alone"
+    );
+}
+
+#[test]
+fn no_url_leads_out_of_the_directory() {
+    let directory = TempDir::new("inside");
+    let peer = Peer::replying(echo);
+    let path = directory.path("in");
+    let urls = [
+        "/../../out",
+        "/..",
+        "/%2e%2e%2fout",
+        r"/..\..\out",
+        "/.hidden",
+        "/a:b",
+    ]
+    .map(|path| peer.url(path));
+    fetch(
+        [
+            &["-q", "-o", &path],
+            &urls.each_ref().map(String::as_str)[..],
+        ]
+        .concat(),
+    )
+    .exits_with(0);
+    assert_eq!(directory.files(), ["in"]);
+    let mut names: Vec<String> = fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "1-out",
+            "2-index",
+            "3-_2e_2e_2fout",
+            "4-_.._out",
+            "5-hidden",
+            "6-a_b"
+        ]
+    );
+}
+
+#[test]
+fn a_redirect_does_not_choose_a_name_outside_either() {
+    let directory = TempDir::new("redirect");
+    let peer = Peer::replying(|request| match request.split(' ').nth(1).unwrap() {
+        "/" => b"HTTP/1.1 302 x\r\nLocation: /..%2f..%2fout\r\n\r\n".to_vec(),
+        _ => echo(request),
+    });
+    let path = directory.path("in");
+    fetch(["-qL", "-n2", "-o", &path, &peer.url("/")]).exits_with(0);
+    assert_eq!(directory.files(), ["in"]);
+    assert!(fs::exists(format!("{path}/1-_2f.._2fout")).unwrap());
+}
+
+#[test]
+fn what_fails_leaves_no_file_and_the_old_one_in_its_place() {
+    let directory = TempDir::new("failed");
+    let path = directory.path("file");
+    fs::write(&path, "old").unwrap();
+    let short = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
+    fetch(["-q", "-o", &path, &short.url("/")]).exits_with(1);
+    let missing = Peer::answering("HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nhello");
+    fetch(["-q", "--fail", "-o", &path, &missing.url("/")]).exits_with(1);
+    let silent = Peer::new(|mut stream| {
+        use std::io::{Read, Write};
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    fetch(["-q", "--timeout", "0.3", "-o", &path, &silent.url("/")]).exits_with(1);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(directory.files(), ["file"]);
+
+    // What is shown is also saved: without `--fail` that is no failure.
+    fetch(["-q", "-o", &path, &missing.url("/")]).exits_with(0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "hello");
+}
+
+#[test]
+fn what_cannot_be_written_is_a_failure_that_names_the_file() {
+    let directory = TempDir::new("unwritable");
+    let path = directory.path("not/there");
+    let peer = Peer::replying(echo);
+    let run = fetch(["-q", "-o", &path, &peer.url("/")]).exits_with(1);
+    let begin = format!(
+        "fetch: {}: read from {}: write {path}",
+        peer.url("/"),
+        peer.address
+    );
+    assert!(run.stderr.starts_with(&begin), "{run:#?}");
+
+    fs::write(directory.path("file"), "").unwrap();
+    let below = directory.path("file/below");
+    let run = fetch(["-n2", "-o", &below, &peer.url("/")]).exits_with(1);
+    let begin = format!("fetch: make the directory {below}: ");
+    assert!(run.stderr.starts_with(&begin), "{run:#?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_and_a_device_is_not_replaced() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::process::Command;
+    use std::thread;
+
+    let directory = TempDir::new("links");
+    let peer = Peer::replying(echo);
+    let (file, link) = (directory.path("file"), directory.path("link"));
+    fs::write(&file, "old").unwrap();
+    symlink(&file, &link).unwrap();
+    fetch(["-q", "-o", &link, &peer.url("/new")]).exits_with(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "/new");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+    // A pipe stands for all devices: to replace one of the system's would do harm.
+    let pipe = directory.path("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    fetch(["-q", "-o", &pipe, &peer.url("/new")]).exits_with(0);
+    let kind = fs::metadata(&pipe).unwrap().file_type();
+    assert!(kind.is_fifo());
+    assert_eq!(reader.join().unwrap(), "/new");
+
+    // In a directory the names are ours, and a link that waits there leads nowhere.
+    let victim = directory.path("victim");
+    fs::write(&victim, "old").unwrap();
+    fs::create_dir(directory.path("in")).unwrap();
+    symlink(&victim, directory.path("in/1-new")).unwrap();
+    fetch(["-q", "-o", &directory.path("in"), &peer.url("/new")]).exits_with(0);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "old");
+    assert_eq!(
+        fs::read_to_string(directory.path("in/1-new")).unwrap(),
+        "/new"
+    );
+}
