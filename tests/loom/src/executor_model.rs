@@ -1,7 +1,7 @@
 //! The way in for other threads: the flag of a task, and the inbox.
 
 use crate::flag::QueuedFlag;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Outsider};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -98,6 +98,31 @@ fn a_nudge_after_the_announcement_ends_the_park() {
             inbox.drain(&mut Vec::new());
         }
         sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn who_goes_is_not_missed_before_what_it_left() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox();
+        // There before the loop asks.
+        let outsider = Outsider::new(&inbox);
+        let thread = thread::spawn(move || {
+            outsider.post(7).expect("open");
+            drop(outsider);
+        });
+        let mut messages = Vec::new();
+        while messages.is_empty() {
+            if inbox.announce_park() {
+                // The question whether anybody is left, as the loop asks it. The answer is yes, as long as
+                // there is something that it has not seen.
+                assert!(inbox.has_outsiders() || !inbox.is_quiet());
+                park.notify.wait();
+            }
+            inbox.drain(&mut messages);
+        }
+        thread.join().unwrap();
+        assert!(!inbox.has_outsiders());
     });
 }
 

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 #[path = "../../../src/executor/flag.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
 mod flag;
 #[path = "../../../src/executor/inbox.rs"]
 mod inbox;
@@ -13,7 +14,12 @@ mod inbox;
 #[expect(dead_code, reason = "the models use a part of it")]
 mod readiness;
 #[path = "../../../src/waiter.rs"]
-#[expect(dead_code, reason = "the models use a part of it")]
+#[expect(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "the models use a part of it"
+)]
 mod waiter;
 
 /// The crate's `sync`, made of loom's types.
