@@ -14,8 +14,10 @@ use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_lock::Semaphore;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 use glassfrog::task::{self, Builder};
@@ -24,6 +26,9 @@ use glassfrog::{Handle, Metrics};
 
 /// How long a client may take for its request and for taking the answer.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How many clients are served at a time. Others wait in the queue of the listening socket.
+const MAX_CONNECTIONS: usize = 100;
 
 /// The longest request that is read.
 const MAX_REQUEST: usize = 4096;
@@ -72,11 +77,15 @@ async fn get(addr: SocketAddr, path: &str) -> io::Result<String> {
 /// Answers clients for ever, each in a task of its own.
 async fn serve(listener: TcpListener) -> io::Result<()> {
     println!("http://{}/metrics", listener.local_addr()?);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        // The slot comes first: whoever cannot be served yet is not accepted yet.
+        let slot = slots.acquire_arc().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let client = Builder::new().name(format!("client {peer}"));
                 client.spawn(async move {
+                    let _slot = slot;
                     let outcome = timeout(DEADLINE, answer(stream)).await;
                     if let Err(error) = outcome.unwrap_or_else(|elapsed| Err(elapsed.into())) {
                         eprintln!("{peer}: {error}");
