@@ -22,9 +22,10 @@ use std::time::Duration;
 /// Nothing is polled for it: what a task waits for is what it has left its waker with, by its last
 /// poll. What it left in an earlier one is shown with that fact ("since poll 12 of 15"): it may
 /// belong to one of several futures that the task polls by turns, or be left behind by one that was
-/// dropped. A task that waits and has left nothing with glassfrog waits for something outside: a
-/// channel, a lock. Then the text says whether anybody still holds its waker; if nobody does, nothing
-/// will ever wake it.
+/// dropped. A task that waits and has left nothing with glassfrog, or whose waker is held by others
+/// too, waits for something outside: a channel, a lock. The text says how many hold its waker. If nobody
+/// does, nothing will ever wake it; if somebody does, that may still be the task itself, or one that waits
+/// for it.
 ///
 /// # Examples
 ///

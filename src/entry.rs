@@ -433,12 +433,14 @@ impl Builder {
         self
     }
 
-    /// Logs a warning, with the dump, when for so long nobody has run who could only be woken from
-    /// outside the runtime: by another thread, or by a task of this runtime that waits itself. It is
-    /// told once, until somebody runs again.
+    /// Logs a warning, with the dump, when for so long nothing has happened in a runtime in which nobody
+    /// waits for a deadline, a socket or a blocking job: then tasks can only be woken from outside, by
+    /// another thread, or by a task that waits itself. That is how a lock that is locked twice and a
+    /// channel to oneself look. It is told once, until somebody runs again.
     ///
-    /// Where this is normal, as in a runtime that works for other threads, leave it out.
-    /// `#[glassfrog::test]` sets five seconds.
+    /// Where this is normal, as in a runtime that works for other threads, leave it out. Where somebody
+    /// always listens or sleeps, as in a server, it never comes: take a [dump](Handle::dump).
+    /// `#[glassfrog::test]` sets five seconds, and prints it to the standard error stream too.
     ///
     /// # Examples
     ///
@@ -451,6 +453,12 @@ impl Builder {
     /// ```
     pub fn stall_report(mut self, after: Duration) -> Builder {
         self.settings.stall_report = Some(after);
+        self
+    }
+
+    /// Prints that to the standard error stream too.
+    pub(crate) fn stall_to_stderr(mut self) -> Builder {
+        self.settings.stall_to_stderr = true;
         self
     }
 

@@ -108,7 +108,8 @@ impl Test {
     fn runtime(&self, seed: Option<u64>) -> Runtime {
         let mut builder = Builder::new()
             .on_deadlock(OnDeadlock::Panic)
-            .stall_report(STALL);
+            .stall_report(STALL)
+            .stall_to_stderr();
         if self.virtual_clock {
             builder = builder.virtual_clock();
         }

@@ -86,14 +86,17 @@ pub(crate) struct Sources {
     turns: AtomicU32,
     /// Where somebody was last found to wait. Written and read by the loop alone.
     waited_for: AtomicU32,
-    /// Under a lock, since sockets are dropped, and connections accepted, on any thread.
+    /// The way into the queue; `None` once the runtime has ended. Under a lock that is held from the
+    /// choice of a key to the entry in the slab, since sockets are dropped, and connections accepted,
+    /// on any thread. mio may log while it is held, if somebody has asked it to.
+    registry: Mutex<Option<mio::Registry>>,
+    /// The sources, by their keys. Its lock is taken after the other one, if both are, and never held
+    /// while anything is logged, so that a logger may ask for numbers.
     registered: Mutex<Registered>,
 }
 
 /// What stands under the lock.
 struct Registered {
-    /// The way into the queue; `None` once the runtime has ended.
-    registry: Option<mio::Registry>,
     /// The sources, by their keys.
     slab: Slab<Arc<Source<dyn Io>>>,
 }
@@ -143,10 +146,8 @@ impl Reactor {
             sources: Arc::new(Sources {
                 turns: AtomicU32::new(0),
                 waited_for: AtomicU32::new(0),
-                registered: Mutex::new(Registered {
-                    registry: Some(registry),
-                    slab: Slab::new(),
-                }),
+                registry: Mutex::new(Some(registry)),
+                registered: Mutex::new(Registered { slab: Slab::new() }),
             }),
             unparker: Arc::new(Unparker {
                 waker: Mutex::new(Some(unparker)),
@@ -220,14 +221,14 @@ impl Reactor {
     /// Ends the reactor: what survives of its sockets answers with an error from now on.
     pub(crate) fn shut_down(&self) {
         let mut woken = Vec::new();
-        let registry = {
+        let registry = lock(&self.sources.registry).take();
+        {
             let mut registered = lock(&self.sources.registered);
             // Each socket has the other reference to its source, and the last one to drop.
             for source in registered.slab.drain() {
                 source.kill(|waker| woken.push(waker));
             }
-            registered.registry.take()
-        };
+        }
         wake_all(woken);
         drop(registry);
         drop(lock(&self.unparker.waker).take());
@@ -249,16 +250,18 @@ impl Sources {
     where
         S: mio::event::Source + Io + 'static,
     {
-        let mut registered = lock(&self.registered);
-        let key = registered.slab.next_key();
-        let done = match &registered.registry {
+        let registry = lock(&self.registry);
+        let key = lock(&self.registered).slab.next_key();
+        let done = match &*registry {
             Some(registry) => registry.register(&mut io, token(key), rules::interest()),
             None => Err(runtime_ended()),
         };
         match done {
             Ok(()) => {
                 let source = Arc::new(Source::new(io, origin, key));
-                registered.slab.insert(Arc::clone(&source) as Arc<_>);
+                lock(&self.registered)
+                    .slab
+                    .insert(Arc::clone(&source) as Arc<_>);
                 Ok(source)
             }
             Err(error) => Err((io, error)),
@@ -267,14 +270,14 @@ impl Sources {
 
     /// Stops watching a descriptor that is about to be closed or handed over.
     pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
-        let mut registered = lock(&self.registered);
-        let removed = registered.slab.remove(source.key());
+        let registry = lock(&self.registry);
+        let removed = lock(&self.registered).slab.remove(source.key());
         if source.is_shared()
-            && let Some(registry) = &registered.registry
+            && let Some(registry) = &*registry
         {
             rules::deregister(registry, source.io());
         }
-        drop(registered);
+        drop(registry);
         drop(removed);
     }
 
@@ -326,6 +329,8 @@ impl Sources {
 
     /// Passes events on to their sources. Returns how many there were.
     fn publish(&self, events: &Events, woken: &mut Vec<Waker>) -> usize {
+        // Not while another thread has registered a source that is not in the slab yet.
+        let _registry = lock(&self.registry);
         let registered = lock(&self.registered);
         let mut count = 0;
         for event in events {

@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) on_deadlock: OnDeadlock,
     /// After how long it is told that this is possible.
     pub(crate) stall_report: Option<Duration>,
+    /// Whether that goes to the standard error stream too: tests have no logger, mostly.
+    pub(crate) stall_to_stderr: bool,
 }
 
 /// How long a poll may take in a debug build without being told of: enough for all but what blocks,
@@ -95,6 +97,7 @@ impl Default for Settings {
             watchdog_thread: None,
             on_deadlock: OnDeadlock::default(),
             stall_report: None,
+            stall_to_stderr: false,
         }
     }
 }
@@ -233,7 +236,7 @@ impl Core {
             shared,
             turned: Cell::new(0),
             parked: Cell::new(None),
-            stall: Stall::new(settings.on_deadlock, settings.stall_report),
+            stall: Stall::new(settings),
             _watch: watch,
         })
     }

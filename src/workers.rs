@@ -2,13 +2,15 @@
 
 use crate::entry::{Builder, block_on};
 use crate::handle::Handle;
+use crate::sync::{Mutex, lock};
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
-use crate::waiter::muffled;
+use crate::waiter::{muffled, wake_all};
 use std::fmt;
-use std::future::pending;
+use std::future::poll_fn;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 /// Several runtimes, each on a thread of its own.
@@ -41,9 +43,40 @@ pub struct Workers {
 /// The thread of one runtime.
 struct Worker {
     /// Ends the runtime's `block_on`.
-    end: AbortHandle,
+    end: Arc<End>,
     /// The thread, which ends then.
     thread: thread::JoinHandle<()>,
+}
+
+/// What the `block_on` of a worker waits for.
+#[derive(Default)]
+struct End {
+    /// Whether it has come, and who waits for it.
+    state: Mutex<(bool, Option<Waker>)>,
+}
+
+impl End {
+    /// Lets it come.
+    fn come(&self) {
+        let mut state = lock(&self.state);
+        state.0 = true;
+        let waker = state.1.take();
+        drop(state);
+        wake_all(waker);
+    }
+
+    /// Waits for it.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut state = lock(&self.state);
+        if state.0 {
+            return Poll::Ready(());
+        }
+        let former = state.1.replace(waker);
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
 }
 
 impl Workers {
@@ -233,7 +266,7 @@ impl Workers {
 
     /// Ends all runtimes, and waits for their threads. The second time there are none.
     fn end(&mut self) -> thread::Result<()> {
-        self.threads.iter().for_each(|worker| worker.end.abort());
+        self.threads.iter().for_each(|worker| worker.end.come());
         let this = thread::current().id();
         let threads = self.threads.drain(..).map(|worker| worker.thread);
         let others = threads.filter(|thread| thread.thread().id() != this);
@@ -262,6 +295,8 @@ impl Worker {
     /// Starts one runtime on a thread, and waits until it is there.
     fn start(builder: Builder, index: usize) -> io::Result<(Handle, Worker)> {
         let (sender, receiver) = mpsc::channel();
+        let end = Arc::new(End::default());
+        let theirs = Arc::clone(&end);
         let thread = thread::Builder::new()
             .name(format!("glassfrog-{index}"))
             .spawn(move || {
@@ -269,14 +304,11 @@ impl Worker {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(sender.send(Err(error))),
                 };
-                let handle = runtime.handle();
-                let life = handle.spawn(pending::<()>());
-                drop(sender.send(Ok((handle, life.abort_handle()))));
-                // Ends by being aborted.
-                let _cancelled = runtime.block_on(life);
+                drop(sender.send(Ok(runtime.handle())));
+                runtime.block_on(poll_fn(|cx| theirs.poll(cx)));
             })?;
         let error = match receiver.recv() {
-            Ok(Ok((handle, end))) => return Ok((handle, Worker { end, thread })),
+            Ok(Ok(handle)) => return Ok((handle, Worker { end, thread })),
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("the thread of a worker has ended"),
         };

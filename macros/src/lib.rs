@@ -99,6 +99,9 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A test that `#[should_panic]` passes with the first run that panics; the others don't take place.
 ///
+/// A test in which no task can ever be woken again panics, with what every task waits for; one in which
+/// only something outside its runtime could wake a task, for five seconds, prints that, and goes on.
+///
 /// If `GLASSFROG_SEED` is set in the environment, every test with `seed` or `iterations` runs once,
 /// with that seed. Tests with neither are not shuffled and take no notice of it.
 ///

@@ -73,19 +73,22 @@ impl Core {
 fn task(look: TaskLook, now: Stamp, mut waits: Vec<(Wait, usize)>, has_children: bool) -> TaskDump {
     waits.sort_by_key(|(wait, _)| wait.poll);
     let current = waits.iter().any(|(wait, _)| wait.poll == look.polls);
-    if look.state == State::Waiting && !current {
-        let ours = waits
-            .iter()
-            .filter(|(_, waker)| look.waker.is_some_and(|(address, _)| *waker == address));
-        let ours = ours.count();
-        let held = look.waker.map(|(_, others)| others.saturating_sub(ours));
-        // Who else holds the waker is whoever wrapped it for the others, if somebody has: a set of
-        // tasks, or a combinator.
-        let is_wrapped = waits.len() > ours && held == Some(1);
-        let what = match has_children {
-            true => Some(What::Children),
-            false if is_wrapped => None,
-            false => Some(What::Outside(held)),
+    if look.state == State::Waiting {
+        let is_ours = |waker: usize| look.waker.is_some_and(|(address, _)| address == waker);
+        let ours = waits.iter().filter(|(_, waker)| is_ours(*waker)).count();
+        // Whoever wrapped the waker for the others (a set of tasks, a combinator) holds it too.
+        let wrapped = usize::from(ours < waits.len());
+        let held = look
+            .waker
+            .map(|(_, others)| others.saturating_sub(ours + wrapped));
+        let is_explained = current || wrapped > 0;
+        let what = match held {
+            _ if has_children && !current => Some(What::Children),
+            // They hold its waker.
+            _ if has_children => None,
+            // What it has left with us is all that it waits for, as far as can be seen.
+            None | Some(0) if is_explained => None,
+            _ => Some(What::Outside(held)),
         };
         let poll = look.polls;
         waits.extend(what.map(|what| (Wait { what, poll }, 0)));

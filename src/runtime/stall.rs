@@ -15,11 +15,12 @@
 //! Whatever else ends the park (a dump, a signal, an event that wakes nobody) leads to the same
 //! question again, with what is left of the time.
 
-use super::Core;
+use super::{Core, Settings};
 use crate::dump::{Dump, Time};
 use crate::waiter::muffled;
 use std::cell::Cell;
 use std::fmt;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// How long the loop has had nothing to do before it is asked whether it ever will. So who is woken
@@ -57,6 +58,8 @@ pub(super) struct Stall {
     pub(super) policy: OnDeadlock,
     /// After how long it is told that it is possible, if it is to be told.
     pub(super) patience: Option<Duration>,
+    /// Whether that goes to the standard error stream too.
+    to_stderr: bool,
     /// Since when the loop has had nothing to do.
     quiet: Cell<Option<Instant>>,
     /// How long it may have nothing to do before the question.
@@ -69,10 +72,11 @@ pub(super) struct Stall {
 
 impl Stall {
     /// The search in a loop that has not parked.
-    pub(super) fn new(policy: OnDeadlock, patience: Option<Duration>) -> Stall {
+    pub(super) fn new(settings: &Settings) -> Stall {
         Stall {
-            policy,
-            patience,
+            policy: settings.on_deadlock,
+            patience: settings.stall_report,
+            to_stderr: settings.stall_to_stderr,
             quiet: Cell::new(None),
             grace: Cell::new(GRACE),
             asked: Cell::new(false),
@@ -118,9 +122,23 @@ impl Stall {
         let patience = self.patience?;
         if left(patience).is_none() {
             self.told.set(true);
-            warn(core, patience);
+            self.warn(core, patience);
         }
         left(patience)
+    }
+
+    /// Says that nobody but something outside the runtime can wake anybody, for so long.
+    fn warn(&self, core: &Core, patience: Duration) {
+        let text = format!(
+            "nothing has happened for {}, and only something outside this runtime can wake a task:\n{}",
+            Time(patience),
+            core.dump()
+        );
+        muffled(|| log::warn!(target: "glassfrog::task", "{text}"));
+        if self.to_stderr {
+            // Not `eprint!`: what that prints a harness keeps to the end of the test, which may not come.
+            let _unread = writeln!(io::stderr(), "\n{text}");
+        }
     }
 
     /// Does what is to be done when it is certain.
@@ -134,19 +152,6 @@ impl Stall {
             OnDeadlock::Call(call) => call(&core.dump()),
         }
     }
-}
-
-/// Says that nobody but something outside glassfrog can wake anybody, for so long.
-fn warn(core: &Core, patience: Duration) {
-    muffled(|| {
-        log::warn!(
-            target: "glassfrog::task",
-            "nothing has happened for {}, and only something outside this runtime can wake a \
-             task:\n{}",
-            Time(patience),
-            core.dump()
-        );
-    });
 }
 
 /// A deadlock, in words.

@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     // What a user calls.
     ("macros", &["entry", "runtime"]),
     ("signal", &["handle", "context"]),
-    ("workers", &["entry", "handle", "task", "waiter"]),
+    ("workers", &["entry", "handle", "task", "sync", "waiter"]),
     ("entry", &["handle", "context", "runtime", "executor"]),
     (
         "handle",
