@@ -456,8 +456,9 @@ impl Builder {
         self
     }
 
-    /// Prints that to the standard error stream too.
-    pub(crate) fn stall_to_stderr(mut self) -> Builder {
+    /// Prints that to the standard error stream too. For the attribute `test`.
+    #[doc(hidden)]
+    pub fn stall_to_stderr(mut self) -> Builder {
         self.settings.stall_to_stderr = true;
         self
     }
