@@ -366,7 +366,8 @@ impl Core {
     /// as good as never, no socket, and no blocking job.
     fn has_only_wakes_to_wait_for(&self) -> bool {
         let shared = &self.shared;
-        shared.timers.is_empty() && !shared.pool.is_busy() && !shared.sources.has_waiters()
+        // First what is found at once in most programs.
+        !shared.sources.has_waiters() && shared.timers.is_empty() && !shared.pool.is_busy()
     }
 
     /// Whether there is anybody who could wake a task.
