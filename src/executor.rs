@@ -141,12 +141,6 @@ struct Task {
     named: bool,
 }
 
-/// A poll whose time is taken.
-pub(crate) struct Watched {
-    /// Who is polled.
-    polling: Polling,
-}
-
 /// Tasks and run queue of one runtime.
 pub(crate) struct Executor {
     /// All tasks that run or whose outcome waits for its handle.
@@ -428,7 +422,7 @@ impl Executor {
 
     /// Begins to watch the next poll of a task.
     #[cold]
-    pub(crate) fn watch_task(&self, key: Key) -> Option<Box<Watched>> {
+    pub(crate) fn watch_task(&self, key: Key) -> Option<Box<Polling>> {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.get_mut(key).filter(|task| !task.finished)?;
         let tag = Tag::new(task.id.0, task.polls.wrapping_add(1));
@@ -439,13 +433,13 @@ impl Executor {
 
     /// Tells what came of it.
     #[cold]
-    pub(crate) fn tell_task(&self, key: Key, watched: Box<Watched>) {
+    pub(crate) fn tell_task(&self, key: Key, watched: Box<Polling>) {
         self.tell(&watched, self.is_finished(key));
     }
 
     /// Begins to watch a poll.
     #[cold]
-    fn watch(&self, tag: Tag, location: Option<&'static Location<'static>>) -> Box<Watched> {
+    fn watch(&self, tag: Tag, location: Option<&'static Location<'static>>) -> Box<Polling> {
         let (id, poll) = tag.who().unwrap_or_default();
         let polling = Polling {
             id,
@@ -456,13 +450,13 @@ impl Executor {
         };
         trace!("glassfrog::task", "{polling} begins");
         self.pulse.show(polling.clone());
-        Box::new(Watched { polling })
+        Box::new(polling)
     }
 
     /// Tells of a poll that is over, if that is to be told.
     #[cold]
-    fn tell(&self, watched: &Watched, is_ready: bool) {
-        let time = watched.polling.since.elapsed();
+    fn tell(&self, watched: &Polling, is_ready: bool) {
+        let time = watched.since.elapsed();
         if self.watchdog.is_some_and(|limit| time > limit) {
             one_more(&self.tally.slow_polls);
             muffled(|| {
@@ -470,7 +464,7 @@ impl Executor {
                     target: "glassfrog::task",
                     "{} held up its thread for {} ms: what blocks belongs into `spawn_blocking`, \
                      and what computes for long there too",
-                    watched.polling,
+                    watched,
                     time.as_millis()
                 );
             });
@@ -480,7 +474,7 @@ impl Executor {
         } else {
             "leaves it waiting"
         };
-        trace!("glassfrog::task", "{} {outcome}", watched.polling);
+        trace!("glassfrog::task", "{} {outcome}", watched);
     }
 
     /// Adds to an error what the task is called.

@@ -183,11 +183,13 @@ fn what_takes_long_is_time_that_is_busy() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
+        // The time that the loop is to be found busy.
         spawn(async { thread::sleep(LONG) }).await.unwrap();
         settle().await;
         assert!(metrics().time_busy >= LONG);
     });
     let before = runtime.handle().metrics().time_busy;
+    // The time between two calls, which is nobody's.
     thread::sleep(10 * LONG);
     runtime.block_on(settle());
     let between = runtime.handle().metrics().time_busy - before;
@@ -198,6 +200,7 @@ fn what_takes_long_is_time_that_is_busy() {
     );
     // The turn in which the future ends is one too.
     for _ in 0..5 {
+        // The time that the loop is to be found busy.
         runtime.block_on(async { thread::sleep(LONG) });
     }
     runtime.block_on(settle());

@@ -102,6 +102,7 @@ fn verdict_with<F: Future>(builder: Builder, name: &'static str, future: F) -> V
             if begin.elapsed() > PATIENCE {
                 break;
             }
+            // Asks now and then, and orders nothing.
             thread::sleep(Duration::from_millis(1));
         }
         ender.abort();
@@ -148,6 +149,7 @@ fn in_silence<F: Future>(name: &'static str, future: F) -> F::Output {
 /// Waits until the runtime with a task of this name has said that a deadlock is possible.
 fn until_told(name: &str) {
     while logged(name).is_empty() {
+        // Asks now and then, and orders nothing.
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -288,6 +290,7 @@ fn a_blocking_job_that_is_over_does_not_hide_a_deadlock() {
     })
     .certain();
     verdict("stall: after a detached job", async {
+        // A job that is still at work when the loop parks.
         drop(spawn_blocking(|| thread::sleep(LONG)));
         pending::<()>().await;
     })

@@ -60,6 +60,7 @@ fn a_deadline_is_for_all_of_it_and_not_for_each_byte() {
         read_request(&mut stream);
         let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while sent.is_ok() {
+            // Slowly, so that the end comes from the deadline and not from how much was sent.
             thread::sleep(Duration::from_millis(5));
             sent = stream.write_all(b".");
         }
@@ -79,6 +80,7 @@ fn an_answer_that_comes_byte_by_byte_is_an_answer() {
         for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         {
             stream.write_all(&[*byte]).unwrap();
+            // This slowness is what is tested.
             thread::sleep(Duration::from_millis(10));
         }
         close(stream);

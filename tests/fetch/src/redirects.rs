@@ -135,6 +135,7 @@ fn a_redirect_to_nobody_names_who_was_tried_last() {
 #[test]
 fn the_deadline_is_for_all_redirects_together() {
     let slow = redirecting(|_| {
+        // What each of them takes of the deadline.
         std::thread::sleep(std::time::Duration::from_millis(100));
         Some("/again".to_string())
     });
