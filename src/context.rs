@@ -55,6 +55,21 @@ fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
     ManuallyDrop::into_inner(previous)
 }
 
+/// Does something with the runtime of this thread. Foreign code is not to run in there: it might enter
+/// another one.
+///
+/// # Panics
+///
+/// If there is none.
+#[inline]
+#[track_caller]
+pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> R {
+    match CONTEXT.with(|context| context.borrow().as_ref().map(|core| f(core))) {
+        Some(result) => result,
+        None => panic!("{NO_RUNTIME}"),
+    }
+}
+
 /// The runtime of this thread, if there is one.
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     CONTEXT.with(|context| Option::clone(&context.borrow()))

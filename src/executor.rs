@@ -1,6 +1,6 @@
 //! The executor: tasks, and the run queue of those that are ready.
 //!
-//! The loop in [`runtime`](crate::runtime) calls it; it knows no I/O and no time. Tasks live in a
+//! The loop in [`runtime`](crate::runtime) calls it; it knows no I/O and no deadlines. Tasks live in a
 //! slab of the thread that owns the runtime. A poll takes the task's box out of the slab, so that
 //! no borrow is held while the future runs, and puts it back afterwards.
 //!
@@ -20,41 +20,45 @@
 
 pub(crate) mod flag;
 pub(crate) mod inbox;
+pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod look;
 pub(crate) mod outcome;
 pub(crate) mod pulse;
+mod queue;
 mod shuffle;
 pub(crate) mod task;
 
-use self::flag::QueuedFlag;
 use self::inbox::Inbox;
 use self::local::Entered;
 use self::look::Child;
 use self::outcome::{Id, JoinError, OnTaskPanic, Payload};
 use self::pulse::{Polling, Pulse, Tally, one_more};
+use self::queue::RunQueue;
 use self::shuffle::Shuffle;
 use self::task::{Run, TaskWaker};
 use crate::clock::{Stamp, Stopwatch};
 use crate::slab::{Key, Slab};
 use crate::waiter::{Tag, Waiter, muffled, panic_message, shielded, trace, wake_all};
 use futures_task::{ArcWake, waker_ref};
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How many idle wakers are kept for the tasks to come.
+/// How many wakers the executor keeps for new tasks, besides the one that lies ready.
 ///
-/// A task that finishes without having waited gives its waker back at once, so one is enough for
-/// those; this many cover a burst of connections that end together, in 6 KiB.
+/// A task that finishes at its first poll gives its waker back at once, so one is enough for those;
+/// this many cover a burst of connections that end together, in 6 KiB.
 const SPARE_WAKERS: usize = 128;
+
+/// How many messages the vector that they are read into keeps room for after a burst.
+const KEPT_MESSAGES: usize = 1024;
 
 /// The inbox of an executor.
 pub(crate) type Remote = Inbox<Message>;
@@ -103,92 +107,139 @@ pub(crate) enum Message {
     Look(Box<dyn FnOnce() + Send>),
 }
 
-/// Who a task is to those who look at it.
+/// How a task is named to those who look at it.
 pub(crate) struct Origin {
     /// Its number.
     pub(crate) id: Id,
-    /// What its spawner calls it.
+    /// The name that its spawner gave it.
     pub(crate) name: Option<Box<str>>,
     /// Where it was spawned.
     pub(crate) location: &'static Location<'static>,
 }
 
-/// What stands in the slab for a task.
+/// A task in the slab, where the low half of its number is its generation. In as few bytes as hold it:
+/// there may be a million.
 struct Task {
-    /// The future, or the outcome; taken out while it is being polled.
-    run: Option<Pin<Box<dyn Run>>>,
-    /// Its waker, between its first poll and its last; taken out while it is being polled.
-    waker: Option<Arc<TaskWaker>>,
-    /// Who awaits the join handle.
+    /// The future, or the outcome; taken out while the task is being polled.
+    body: Option<Body>,
+    /// The task that awaits the join handle.
     joiner: Option<Waiter>,
-    /// The number that users see.
-    id: Id,
-    /// Who spawned it.
+    /// Where it was spawned.
     location: &'static Location<'static>,
     /// When it was spawned.
     spawned: Stamp,
     /// When it was polled last: in the turn that began then.
     polled: Stamp,
-    /// How many times it was polled.
+    /// How many times it was polled (modulo 2³²).
     polls: u32,
-    /// Whether `run` holds an outcome.
-    finished: bool,
-    /// Whether the join handle is gone, so that nobody will take the outcome.
-    detached: bool,
-    /// Whether it is to be dropped instead of being polled again.
-    aborted: bool,
-    /// Whether it has a name, which stands elsewhere: most have none.
-    named: bool,
+    /// The part of its number that is above the low half.
+    id_high: u16,
+    /// How far it has come.
+    phase: Phase,
+    /// [`DETACHED`] and [`NAMED`].
+    marks: u8,
+}
+
+/// The join handle of the task is gone, so nobody will take the outcome.
+const DETACHED: u8 = 1;
+/// The task has a name, which is kept elsewhere: most tasks have none.
+const NAMED: u8 = 1 << 1;
+
+/// How far a task has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is polled whenever it is woken.
+    Alive,
+    /// Its next poll drops the future instead.
+    Aborted,
+    /// Its body is the outcome.
+    Finished,
+}
+
+/// The part of a task that a poll takes out of the slab.
+struct Body {
+    /// The future, or the outcome.
+    run: Pin<Box<dyn Run>>,
+    /// The task's waker, between its first poll and its last.
+    waker: Option<Arc<TaskWaker>>,
+}
+
+impl Task {
+    /// The number of the task with this key.
+    fn id(&self, key: Key) -> Id {
+        Id::from_halves(self.id_high, key.generation())
+    }
+
+    /// Whether the task has this mark.
+    fn has(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+}
+
+/// All tasks, and which of them are ready: under one borrow, since a poll needs both.
+struct Tasks {
+    /// The tasks that run, and those whose outcome waits for its handle.
+    slab: Slab<Task>,
+    /// The ready tasks. Spawns, wakes on this thread and messages push to it.
+    ready: RunQueue,
 }
 
 /// Tasks and run queue of one runtime.
 pub(crate) struct Executor {
-    /// All tasks that run or whose outcome waits for its handle.
-    tasks: RefCell<Slab<Task>>,
-    /// The run queue: who is to be polled next, oldest first. Pushed to by spawns, by wakes on
-    /// this thread, and when the inbox is emptied.
-    ready: RefCell<VecDeque<Key>>,
-    /// Who is next in the run queue, where that is not whoever has been ready the longest.
-    shuffle: Option<Shuffle>,
+    /// The tasks.
+    tasks: RefCell<Tasks>,
     /// The names of those tasks that have one, by the low halves of their numbers.
     names: RefCell<HashMap<u32, Box<str>>>,
     /// What the panic of a task does.
     on_panic: OnTaskPanic,
-    /// How long a poll may take without being told of, if that is watched.
+    /// How long a poll may take before the log mentions it, if it is watched.
     watchdog: Option<Duration>,
-    /// Whether somebody wants to hear of each poll: the watchdog, its thread, or the log. Looked at
-    /// once a turn.
+    /// Whether the watchdog, its thread or the log looks at each poll. Set once a turn.
     is_observed: Cell<bool>,
-    /// The inbox, by which wakers and handles know whose they are.
+    /// The inbox, by which wakers and handles know their executor.
     remote: Arc<Remote>,
-    /// The waker of the root future, which has its place in the run queue under `Key::NONE`.
+    /// The waker of the root future, which stands in the run queue as `Key::NONE`.
     root: Arc<TaskWaker>,
     /// How many times the root futures were polled.
     root_polls: Cell<u32>,
-    /// When one was polled last.
+    /// When a root future was polled last.
     root_polled: Cell<Stamp>,
     /// When this turn of the loop began.
     turn: Cell<Stamp>,
-    /// What other threads see of who is being polled.
+    /// What other threads see of the poll that is going on.
     pulse: Arc<Pulse>,
     /// What is counted.
     tally: Tally,
     /// The children of scopes, which live in the futures of their parents, by their numbers.
     children: RefCell<HashMap<u32, Child>>,
-    /// Wakers that nobody else holds, for the tasks to come.
-    spare: RefCell<Vec<Arc<TaskWaker>>>,
+    /// The waker that lies ready for the next new task: a task that ends at its first poll returns it.
+    spare: Cell<Option<Arc<TaskWaker>>>,
+    /// More such wakers, which nobody else holds.
+    spares: RefCell<Vec<Arc<TaskWaker>>>,
     /// Set at the beginning of the shutdown: no task is taken any more.
     closed: Cell<bool>,
     /// The vector that the inbox is emptied into, kept for its room.
     messages: Cell<Vec<Message>>,
 }
 
-/// What the run queue says is next.
-pub(crate) enum Next {
-    /// The root future.
+/// What [`Executor::poll_next`] did.
+pub(crate) enum Polled {
+    /// Nothing: no task is ready.
+    Nothing,
+    /// Nothing yet: the root future is next, and its owner polls it.
     Root,
-    /// This task.
-    Task(Key),
+    /// It polled a task.
+    Task,
+    /// It polled a task that panicked, and that panic ends the runtime.
+    Panicked(Payload),
+}
+
+/// Fills an empty place. An assignment would look for something to drop there, in every poll.
+#[inline]
+fn put<T>(place: &mut Option<T>, value: T) {
+    let former = place.replace(value);
+    debug_assert!(former.is_none(), "the place was not empty");
+    mem::forget(former);
 }
 
 impl Executor {
@@ -202,28 +253,26 @@ impl Executor {
         watchdog: Option<Duration>,
     ) -> Executor {
         Executor {
-            tasks: RefCell::new(Slab::new()),
-            root: Arc::new(TaskWaker {
-                remote: Arc::clone(&remote),
-                key: Key::NONE,
-                queued: QueuedFlag::default(),
+            tasks: RefCell::new(Tasks {
+                slab: Slab::new(),
+                ready: RunQueue::new(seed.map(Shuffle::new)),
             }),
+            root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
             root_polled: Cell::default(),
             turn: Cell::default(),
             tally: Tally::default(),
             children: RefCell::default(),
-            ready: RefCell::new(VecDeque::new()),
-            shuffle: seed.map(Shuffle::new),
-            names: RefCell::new(HashMap::new()),
+            names: RefCell::default(),
             on_panic,
             watchdog,
             is_observed: Cell::new(false),
             remote,
             pulse,
-            spare: RefCell::new(Vec::new()),
+            spare: Cell::new(None),
+            spares: RefCell::default(),
             closed: Cell::new(false),
-            messages: Cell::new(Vec::new()),
+            messages: Cell::default(),
         }
     }
 
@@ -238,8 +287,9 @@ impl Executor {
     }
 
     /// Puts a task at the end of the run queue.
+    #[inline]
     fn push(&self, key: Key) {
-        self.ready.borrow_mut().push_back(key);
+        self.tasks.borrow_mut().ready.push(key);
     }
 
     /// Notes that a turn of the loop begins.
@@ -249,16 +299,12 @@ impl Executor {
         self.publish();
         let traces = log::log_enabled!(target: "glassfrog::task", log::Level::Trace);
         self.is_observed.set(traces || self.pulse.is_watched());
+        self.tasks.borrow_mut().slab.shrink();
     }
 
-    /// Who is being polled.
+    /// The task that is being polled, and its poll.
     pub(crate) fn current_tag(&self) -> Tag {
         self.pulse.polling()
-    }
-
-    /// Whether each poll is to be observed in this turn.
-    pub(crate) fn is_observed(&self) -> bool {
-        self.is_observed.get()
     }
 
     /// Shows other threads what has been counted.
@@ -266,14 +312,15 @@ impl Executor {
         self.pulse.publish(&self.tally);
     }
 
-    /// Notes that nobody is being polled.
+    /// Notes that the polls of this turn are over.
     pub(crate) fn rest(&self) {
         self.pulse.rest();
+        local::end_budget();
     }
 
     /// Whether the run queue is empty.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ready.borrow().is_empty()
+        self.tasks.borrow().ready.is_empty()
     }
 
     /// Whether its runtime has ended.
@@ -283,164 +330,194 @@ impl Executor {
 
     /// How many tasks there are, finished ones whose outcome nobody has taken included.
     pub(crate) fn len(&self) -> usize {
-        self.tasks.borrow().len()
-    }
-
-    /// Takes whose turn it is: whoever has been ready the longest, unless the order is shuffled.
-    pub(crate) fn next(&self) -> Option<Next> {
-        let mut ready = self.ready.borrow_mut();
-        if let Some(shuffle) = &self.shuffle {
-            shuffle.choose(&mut ready);
-        }
-        match ready.pop_front()? {
-            Key::NONE => Some(Next::Root),
-            key => Some(Next::Task(key)),
-        }
+        self.tasks.borrow().slab.len()
     }
 
     /// Makes the root future ready, for a `block_on` that begins.
     pub(crate) fn queue_root(&self) {
         // A wake that the last one left in the queue serves this one.
-        if self.root.queued.raise() {
+        if self.root.flags.wake_here() {
             self.push(Key::NONE);
         }
     }
 
     /// Polls the root future. Its panic is the caller's.
     pub(crate) fn poll_root<F: Future>(&self, root: Pin<&mut F>) -> Poll<F::Output> {
-        self.root.queued.lower();
+        self.root.flags.begin_poll();
         let poll = self.root_polls.get().wrapping_add(1);
         self.root_polls.set(poll);
         self.root_polled.set(self.turn.get());
-        let waker = waker_ref(&self.root);
-        let tag = Tag::new(0, poll);
-        self.begin_poll(tag);
-        let watched = self.is_observed().then(|| self.watch(tag, None));
-        let polled = local::run(|| root.poll(&mut Context::from_waker(&waker)));
-        if let Some(watched) = watched {
-            self.tell(&watched, polled.is_ready());
-        }
+        let watched = self.begin_poll(Key::NONE, Tag::new(0, poll));
+        let polled = root.poll(&mut Context::from_waker(&waker_ref(&self.root)));
+        self.end_poll(watched, polled.is_ready());
         polled
     }
 
-    /// Takes a new task and makes it ready. After the shutdown has begun it is dropped, and there
-    /// is no key.
-    pub(crate) fn spawn(&self, run: Pin<Box<dyn Run>>, origin: Origin) -> Option<Key> {
+    /// Takes a new task and makes it ready. After the shutdown has begun the task comes back, to be
+    /// dropped, with a key that no task has.
+    #[inline]
+    pub(crate) fn spawn(
+        &self,
+        run: Pin<Box<dyn Run>>,
+        origin: Origin,
+    ) -> (Key, Option<Pin<Box<dyn Run>>>) {
         if self.closed.get() {
-            return None;
+            return (Key::NONE, Some(run));
         }
         let Origin { id, name, location } = origin;
-        let named = name.is_some();
+        let mut marks = 0;
         if let Some(name) = name {
-            self.names.borrow_mut().insert(id.low(), name);
+            marks = NAMED;
+            self.remember_name(id, name);
         }
-        let key = self.tasks.borrow_mut().insert(Task {
-            run: Some(run),
-            waker: None,
-            joiner: None,
-            id,
-            location,
-            spawned: self.turn.get(),
-            polled: self.turn.get(),
-            polls: 0,
-            finished: false,
-            detached: false,
-            aborted: false,
-            named,
-        });
+        let mut tasks = self.tasks.borrow_mut();
+        let key = tasks.slab.insert_as(
+            id.low(),
+            Task {
+                body: Some(Body { run, waker: None }),
+                joiner: None,
+                location,
+                spawned: self.turn.get(),
+                polled: self.turn.get(),
+                polls: 0,
+                id_high: id.high(),
+                phase: Phase::Alive,
+                marks,
+            },
+        );
+        tasks.ready.push(key);
         one_more(&self.tally.spawned);
-        self.push(key);
-        trace!("glassfrog::task", "task {id} is spawned at {location}");
-        Some(key)
+        (key, None)
     }
 
-    /// Polls a task, or drops it if it was aborted, unless it is gone or finished. What it panics
-    /// with comes out if that is to end the runtime.
-    pub(crate) fn poll(&self, key: Key) -> Option<Payload> {
-        let (mut run, waker, id, poll, aborted) = {
-            let mut tasks = self.tasks.borrow_mut();
-            let task = tasks.get_mut(key)?;
-            if task.finished {
-                return None;
-            }
-            let run = task.run.take()?;
-            task.polls = task.polls.wrapping_add(1);
-            task.polled = self.turn.get();
-            (run, task.waker.take(), task.id, task.polls, task.aborted)
+    /// Takes the next ready task and polls it, or drops it if it was aborted. A task that is gone or
+    /// finished is passed over.
+    #[inline(always)]
+    pub(crate) fn poll_next(&self) -> Polled {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(key) = tasks.ready.pop() else {
+            return Polled::Nothing;
         };
+        if key == Key::NONE {
+            return Polled::Root;
+        }
+        let Some(task) = tasks.slab.get_mut(key) else {
+            return Polled::Task;
+        };
+        let phase = task.phase;
+        if phase == Phase::Finished {
+            return Polled::Task;
+        }
+        let Some(Body { mut run, waker }) = task.body.take() else {
+            return Polled::Task;
+        };
+        task.polls = task.polls.wrapping_add(1);
+        task.polled = self.turn.get();
+        let tag = Tag::new(key.generation().into(), task.polls);
+        drop(tasks);
+
         let waker = match waker {
             Some(waker) => {
-                waker.queued.lower();
+                waker.flags.begin_poll();
                 waker
             }
             None => self.new_waker(key),
         };
+        let watched = self.begin_poll(key, tag);
         let mut fatal = None;
-        let tag = Tag::new(id.0, poll);
-        self.begin_poll(tag);
-        let finished = local::run(|| {
+        let is_ready = {
             let waker = waker_ref(&waker);
-            match catch_unwind(AssertUnwindSafe(|| {
-                if aborted {
-                    run.as_mut().fail(self.named(JoinError::cancelled(id)));
-                    return Poll::Ready(());
-                }
-                run.as_mut().poll(&mut Context::from_waker(&waker))
+            let mut cx = Context::from_waker(&waker);
+            match catch_unwind(AssertUnwindSafe(|| match phase {
+                Phase::Alive => run.as_mut().poll(&mut cx).is_ready(),
+                _ => self.cancel(key, run.as_mut()),
             })) {
-                Ok(poll) => poll.is_ready(),
-                Err(mut payload) => {
-                    if self.on_panic == OnTaskPanic::EndRuntime {
-                        // The loop gets the panic itself, and the handle what it says.
-                        let message: Payload = Box::new(String::from(panic_message(&*payload)));
-                        fatal = Some(mem::replace(&mut payload, message));
-                    }
-                    // What is left of the future is dropped here, and may panic once more.
-                    shielded("dropping a task that had panicked", || {
-                        let error = self.named(JoinError::panicked(id, payload));
-                        run.as_mut().fail(error);
-                    });
+                Ok(is_ready) => is_ready,
+                Err(payload) => {
+                    fatal = self.take_panic(key, run.as_mut(), payload);
                     true
                 }
             }
-        });
-        if finished {
-            one_more(&self.tally.finished);
+        };
+        self.end_poll(watched, is_ready);
+        if is_ready {
             self.finish(key, run);
             self.recycle(waker);
-        } else if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
-            task.run = Some(run);
-            task.waker = Some(waker);
+        } else if let Some(task) = self.tasks.borrow_mut().slab.get_mut(key) {
+            let waker = Some(waker);
+            put(&mut task.body, Body { run, waker });
         }
+        match fatal {
+            None => Polled::Task,
+            Some(payload) => Polled::Panicked(payload),
+        }
+    }
+
+    /// Drops the future of a task that was aborted.
+    #[cold]
+    fn cancel(&self, key: Key, run: Pin<&mut dyn Run>) -> bool {
+        run.fail(self.error_of(key, JoinError::cancelled));
+        true
+    }
+
+    /// Makes a panic the outcome of its task. Returns the panic if it ends the runtime.
+    #[cold]
+    fn take_panic(
+        &self,
+        key: Key,
+        run: Pin<&mut dyn Run>,
+        mut payload: Payload,
+    ) -> Option<Payload> {
+        let mut fatal = None;
+        if self.on_panic == OnTaskPanic::EndRuntime {
+            // The loop gets the panic itself, and the handle its message.
+            let message: Payload = Box::new(String::from(panic_message(&*payload)));
+            fatal = Some(mem::replace(&mut payload, message));
+        }
+        // What is left of the future is dropped here, and may panic once more.
+        shielded("dropping a task that had panicked", || {
+            run.fail(self.error_of(key, |id| JoinError::panicked(id, payload)));
+        });
         fatal
     }
 
-    /// Notes that a poll begins.
-    fn begin_poll(&self, tag: Tag) {
+    /// The error of the task with this key, which names the task.
+    fn error_of(&self, key: Key, error: impl FnOnce(Id) -> JoinError) -> JoinError {
+        let mut tasks = self.tasks.borrow_mut();
+        let id = tasks.slab.get_mut(key).map(|task| task.id(key));
+        drop(tasks);
+        let error = error(id.unwrap_or_default());
+        let name = self.names.borrow().get(&key.generation()).cloned();
+        error.with_name(name)
+    }
+
+    /// Begins a poll, with a fresh budget. Returns what is noted of it if somebody observes it.
+    #[inline]
+    fn begin_poll(&self, key: Key, tag: Tag) -> Option<Box<Polling>> {
         self.pulse.begin(tag);
         one_more(&self.tally.polls);
+        local::begin_budget();
+        match self.is_observed.get() {
+            false => None,
+            true => Some(self.observe(key, tag)),
+        }
     }
 
-    /// Begins to watch the next poll of a task.
-    #[cold]
-    pub(crate) fn watch_task(&self, key: Key) -> Option<Box<Polling>> {
-        let mut tasks = self.tasks.borrow_mut();
-        let task = tasks.get_mut(key).filter(|task| !task.finished)?;
-        let tag = Tag::new(task.id.0, task.polls.wrapping_add(1));
-        let location = task.location;
-        drop(tasks);
-        Some(self.watch(tag, Some(location)))
+    /// Ends a poll.
+    #[inline]
+    fn end_poll(&self, watched: Option<Box<Polling>>, is_ready: bool) {
+        if let Some(polling) = watched {
+            self.report(&polling, is_ready);
+        }
     }
 
-    /// Tells what came of it.
+    /// Notes for the watchdog and the log which poll begins.
     #[cold]
-    pub(crate) fn tell_task(&self, key: Key, watched: Box<Polling>) {
-        self.tell(&watched, self.is_finished(key));
-    }
-
-    /// Begins to watch a poll.
-    #[cold]
-    fn watch(&self, tag: Tag, location: Option<&'static Location<'static>>) -> Box<Polling> {
+    fn observe(&self, key: Key, tag: Tag) -> Box<Polling> {
         let (id, poll) = tag.who().unwrap_or_default();
+        let mut tasks = self.tasks.borrow_mut();
+        let location = tasks.slab.get_mut(key).map(|task| task.location);
+        drop(tasks);
         let polling = Polling {
             id,
             name: self.names.borrow().get(&id).cloned(),
@@ -453,10 +530,10 @@ impl Executor {
         Box::new(polling)
     }
 
-    /// Tells of a poll that is over, if that is to be told.
+    /// Logs a poll that took too long.
     #[cold]
-    fn tell(&self, watched: &Polling, is_ready: bool) {
-        let time = watched.since.elapsed();
+    fn report(&self, polling: &Polling, is_ready: bool) {
+        let time = polling.since.elapsed();
         if self.watchdog.is_some_and(|limit| time > limit) {
             one_more(&self.tally.slow_polls);
             muffled(|| {
@@ -464,53 +541,68 @@ impl Executor {
                     target: "glassfrog::task",
                     "{} held up its thread for {} ms: what blocks belongs into `spawn_blocking`, \
                      and what computes for long there too",
-                    watched,
+                    polling,
                     time.as_millis()
                 );
             });
         }
-        let outcome = if is_ready {
-            "ends the task"
-        } else {
-            "leaves it waiting"
+        let outcome = match is_ready {
+            true => "ends the task",
+            false => "leaves it waiting",
         };
-        trace!("glassfrog::task", "{} {outcome}", watched);
+        trace!("glassfrog::task", "{polling} {outcome}");
     }
 
-    /// Adds to an error what the task is called.
-    fn named(&self, error: JoinError) -> JoinError {
-        let name = self.names.borrow().get(&error.id().low()).cloned();
-        error.with_name(name)
+    /// Remembers the name of a task.
+    #[cold]
+    fn remember_name(&self, id: Id, name: Box<str>) {
+        self.names.borrow_mut().insert(id.low(), name);
     }
 
-    /// Frees the place of a task of which nothing is left that is foreign.
-    fn discard_slot(&self, tasks: &mut Slab<Task>, key: Key) {
-        if let Some(task) = tasks.get_mut(key)
-            && task.named
-        {
-            self.names.borrow_mut().remove(&task.id.low());
-        }
-        tasks.discard(key);
+    /// Forgets the name of a task.
+    #[cold]
+    fn forget_name(&self, key: Key) {
+        self.names.borrow_mut().remove(&key.generation());
     }
 
-    /// Keeps the outcome of a task for its handle, or gets rid of it if there is none.
+    /// Keeps the outcome of a task for its handle, or drops it if there is none.
+    #[inline(always)]
     fn finish(&self, key: Key, run: Pin<Box<dyn Run>>) {
+        one_more(&self.tally.finished);
         let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.get_mut(key) else {
+        let Some(task) = tasks.slab.get_mut(key) else {
             return;
         };
-        if task.detached {
-            let location = task.location;
-            self.discard_slot(&mut tasks, key);
+        if !task.has(DETACHED) {
+            put(&mut task.body, Body { run, waker: None });
+            task.phase = Phase::Finished;
+            if let Some(joiner) = task.joiner.take() {
+                drop(tasks);
+                wake_all([joiner.waker]);
+            }
+        } else if let Some(task) = tasks.slab.remove(key) {
+            let (_taken, location) = self.leave(key, task);
             drop(tasks);
             self.discard(run, location);
-        } else {
-            task.run = Some(run);
-            task.finished = true;
-            let joiner = task.joiner.take();
-            drop(tasks);
-            wake_all(joiner.map(|joiner| joiner.waker));
         }
+    }
+
+    /// Takes apart a finished task that has left the slab: its outcome, if it was not taken out before,
+    /// and where it was spawned.
+    #[inline]
+    fn leave(
+        &self,
+        key: Key,
+        mut task: Task,
+    ) -> (Option<Pin<Box<dyn Run>>>, &'static Location<'static>) {
+        if task.has(NAMED) {
+            self.forget_name(key);
+        }
+        let run = task.body.take().map(|body| body.run);
+        let location = task.location;
+        // Neither a waker nor a joiner is left, but the compiler can't know that.
+        mem::forget(task);
+        (run, location)
     }
 
     /// Drops a task, or its outcome, for which nobody will ask the slab; a panic is logged, not
@@ -523,155 +615,119 @@ impl Executor {
         shielded("dropping what a task left", || drop(run));
     }
 
-    /// Moves the outcome of a task into `outcome`, an `Option<Result<T, JoinError>>`, or leaves the
-    /// waker to be called when there is one. No outcome: there is no such task any more.
-    pub(crate) fn poll_join(&self, key: Key, waker: &Waker, outcome: &mut dyn Any) -> Poll<()> {
-        let mut tasks = self.tasks.borrow_mut();
-        match tasks.get_mut(key) {
-            None => Poll::Ready(()),
-            Some(task) if task.finished => {
-                let run = task.run.take();
-                // Nothing foreign is left in it: its waker is recycled, and its joiner is woken.
-                self.discard_slot(&mut tasks, key);
-                drop(tasks);
-                if let Some(mut run) = run {
-                    run.as_mut().take(outcome);
-                }
-                Poll::Ready(())
-            }
-            Some(task) => {
-                let tag = self.pulse.polling();
-                if let Some(joiner) = &mut task.joiner
-                    && joiner.waker.will_wake(waker)
-                {
-                    joiner.tag = tag;
-                    return Poll::Pending;
-                }
-                drop(tasks);
-                let waker = waker.clone();
-                let former = match self.tasks.borrow_mut().get_mut(key) {
-                    Some(task) => task.joiner.replace(Waiter { waker, tag }),
-                    None => None,
-                };
-                drop(former);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Has a task dropped in place of its next poll. One that is being polled may still end.
-    pub(crate) fn abort(&self, key: Key) {
-        if let Some(task) = self.tasks.borrow_mut().get_mut(key)
-            && !task.finished
-            && !task.aborted
-        {
-            task.aborted = true;
-            // It may stand in the queue twice now; the second time it is finished.
-            self.push(key);
-        }
-    }
-
-    /// Whether a task has ended.
-    pub(crate) fn is_finished(&self, key: Key) -> bool {
-        self.tasks
-            .borrow_mut()
-            .get_mut(key)
-            .is_none_or(|task| task.finished)
-    }
-
-    /// Lets a task go on, or its outcome go, without a handle.
-    pub(crate) fn detach(&self, key: Key) {
-        let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.get_mut(key) else {
-            return;
-        };
-        task.detached = true;
-        if task.finished {
-            let (run, location) = (task.run.take(), task.location);
-            self.discard_slot(&mut tasks, key);
-            drop(tasks);
-            if let Some(run) = run {
-                self.discard(run, location);
-            }
-        } else {
-            let joiner = task.joiner.take();
-            drop(tasks);
-            shielded("dropping a waker", || drop(joiner));
-        }
-    }
-
     /// Does what other threads have asked for. The loop is awake from here on.
+    #[inline]
     pub(crate) fn take_messages(&self) {
+        if self.remote.awake() {
+            self.read_messages();
+        }
+    }
+
+    /// Reads the messages of other threads. No task is being polled meanwhile.
+    fn read_messages(&self) {
         let mut messages = self.messages.take();
         self.remote.drain(&mut messages);
         for message in messages.drain(..) {
             match message {
                 Message::Wake(key) => {
                     one_more(&self.tally.remote_wakes);
-                    self.push(key);
+                    self.take_wake(key);
                 }
                 Message::Detach(key) => self.detach(key),
                 Message::Abort(key) => self.abort(key),
                 Message::AbortPlaced(task) => self.abort(task.key().unwrap_or(Key::NONE)),
                 Message::Spawn { make, origin } => {
-                    let run = make(self.tasks.borrow().next_key());
-                    if let Some(key) = self.spawn(run, origin) {
-                        // Its handle, if there still is one, asks its oneshot and not the slab.
-                        self.detach(key);
-                    }
+                    let key = self.tasks.borrow().slab.next_key_as(origin.id.low());
+                    let run = make(key);
+                    let (id, location) = (origin.id, origin.location);
+                    let (key, refused) = self.spawn(run, origin);
+                    trace!("glassfrog::task", "task {id} is spawned at {location}");
+                    drop(refused);
+                    // Its handle, if there still is one, asks its oneshot and not the slab.
+                    self.detach(key);
                 }
                 Message::Look(look) => shielded("a look at the tasks", look),
             }
         }
+        messages.shrink_to(KEPT_MESSAGES);
         self.messages.set(messages);
+    }
+
+    /// Queues a task that another thread has woken, unless it is gone or stands in the queue.
+    fn take_wake(&self, key: Key) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Tasks { slab, ready } = &mut *tasks;
+        let waker = match key {
+            Key::NONE => Some(&self.root),
+            // A task that can be woken was polled, and so has a waker.
+            _ => slab
+                .get_mut(key)
+                .and_then(|task| task.body.as_ref()?.waker.as_ref()),
+        };
+        if waker.is_some_and(|waker| waker.flags.receive()) {
+            ready.push(key);
+        }
     }
 
     /// Drops every task, each inside the context and whatever the others do.
     ///
-    /// The inbox has been closed. Whoever spawns from a drop gets a handle that is cancelled.
+    /// The inbox has been closed. A spawn from one of the drops gives a handle that is cancelled.
     pub(crate) fn shut_down(&self, messages: Vec<Message>) {
         self.closed.set(true);
         for message in messages {
             shielded("dropping a task that was never polled", || drop(message));
         }
-        let tasks = self.tasks.borrow_mut().drain();
+        let tasks = self.tasks.borrow_mut().slab.drain();
         for task in tasks {
-            if !task.finished {
+            if task.phase != Phase::Finished {
                 one_more(&self.tally.finished);
             }
-            if let Some(run) = task.run {
-                self.discard(run, task.location);
+            if let Some(body) = task.body {
+                self.discard(body.run, task.location);
             }
             wake_all(task.joiner.map(|joiner| joiner.waker));
         }
-        self.ready.take();
+        self.tasks.borrow_mut().ready.clear();
         self.spare.take();
+        self.spares.take();
         self.names.take();
         self.publish();
     }
 
-    /// A waker for the first poll of a task: a spare one, or a new one. Its flag is down.
+    /// A waker for the first poll of a task. Its flags are down.
+    #[inline]
     fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
-        if let Some(mut spare) = self.spare.borrow_mut().pop()
-            && let Some(waker) = Arc::get_mut(&mut spare)
-        {
-            waker.key = key;
-            waker.queued = QueuedFlag::default();
-            return spare;
+        match self.spare.take() {
+            Some(waker) => {
+                waker.reuse(key);
+                waker
+            }
+            None => self.fetch_waker(key),
         }
-        Arc::new(TaskWaker {
-            remote: Arc::clone(&self.remote),
-            key,
-            queued: QueuedFlag::default(),
-        })
     }
 
-    /// Keeps the waker of a finished task for another one, if nobody else seems to hold it: whether
-    /// that is so is found out when it is taken.
+    /// The same where none lies ready.
+    #[cold]
+    fn fetch_waker(&self, key: Key) -> Arc<TaskWaker> {
+        match self.spares.borrow_mut().pop() {
+            Some(waker) => {
+                waker.reuse(key);
+                waker
+            }
+            None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
+        }
+    }
+
+    /// Keeps the waker of a finished task for another one, if nobody else holds it.
+    #[inline]
     fn recycle(&self, waker: Arc<TaskWaker>) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_WAKERS && Arc::strong_count(&waker) == 1 {
-            spare.push(waker);
+        if Arc::strong_count(&waker) == 1
+            && let Some(former) = self.spare.replace(Some(waker))
+        {
+            let mut spares = self.spares.borrow_mut();
+            if spares.len() < SPARE_WAKERS {
+                spares.push(former);
+            }
         }
     }
 }

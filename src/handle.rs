@@ -209,12 +209,13 @@ impl Handle {
     {
         let id = self.shared.new_id();
         let origin = |name| Origin { id, name, location };
-        let (promise, output) = promise(origin(name.clone()), false);
+        let (promise, output) =
+            promise(origin(name.clone()), Arc::clone(&self.shared.inbox), false);
         let origin = origin(name);
         let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
         drop(self.shared.inbox.post(Message::Spawn { make, origin }));
-        JoinHandle::remote(id, output, Arc::clone(&self.shared.inbox))
+        JoinHandle::remote(id, output)
     }
 }
 

@@ -173,8 +173,9 @@ impl Reactor {
     /// If the queue has become unusable, which takes somebody who closes descriptors that are not
     /// theirs.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
-        // Relaxed is enough: it is a measure of time and guards nothing.
-        self.sources.turns.fetch_add(1, Ordering::Relaxed);
+        // Relaxed is enough: it is a measure of time and guards nothing. Nobody else writes it.
+        let turn = self.sources.turn().wrapping_add(1);
+        self.sources.turns.store(turn, Ordering::Relaxed);
         let mut woken = self.woken.take();
         let count = {
             let queue = &mut *self.queue.borrow_mut();

@@ -22,7 +22,7 @@
 //! 7. once in each time of quiet without anything but wakes to wait for: the question whether there is
 //!    anybody who could wake a task, in [`stall`].
 //!
-//! The clock is read when a turn begins, before a park, and once more if that is to end at a deadline.
+//! The clock is read when a turn begins, and before a park.
 
 mod census;
 pub(crate) mod stall;
@@ -35,7 +35,7 @@ use crate::clock::{Clock, Stamp};
 use crate::executor::inbox::Inbox;
 use crate::executor::outcome::{Id, OnTaskPanic, Payload};
 use crate::executor::pulse::Pulse;
-use crate::executor::{Executor, Next, Remote, local};
+use crate::executor::{Executor, Polled, Remote, local};
 use crate::metrics::Metrics;
 use crate::pool::{DEFAULT_THREADS, Pool};
 use crate::reactor::{Reactor, Sources};
@@ -259,28 +259,16 @@ impl Core {
         self.executor.queue_root();
         loop {
             self.stall.awake_if(!self.executor.is_idle());
-            let is_observed = self.executor.is_observed();
             for _ in 0..BATCH {
-                match self.executor.next() {
-                    Some(Next::Task(key)) => {
-                        let watched = match is_observed {
-                            false => None,
-                            true => self.executor.watch_task(key),
-                        };
-                        let panic = self.executor.poll(key);
-                        if let Some(watched) = watched {
-                            self.executor.tell_task(key, watched);
-                        }
-                        if let Some(panic) = panic {
-                            self.end(panic);
-                        }
-                    }
-                    Some(Next::Root) => {
+                match self.executor.poll_next() {
+                    Polled::Task => {}
+                    Polled::Root => {
                         if let Poll::Ready(output) = self.executor.poll_root(root.as_mut()) {
                             return output;
                         }
                     }
-                    None => break,
+                    Polled::Nothing => break,
+                    Polled::Panicked(payload) => self.end(payload),
                 }
             }
             self.executor.rest();
@@ -293,6 +281,7 @@ impl Core {
             if may_leap
                 && self.executor.is_idle()
                 && let Some(deadline) = self.shared.timers.next()
+                && let Some(deadline) = self.shared.timers.instant(deadline)
             {
                 self.shared.clock.advance_to(deadline);
                 // The time that nobody has spent is nobody's.
@@ -302,25 +291,31 @@ impl Core {
         }
     }
 
-    /// Looks what has happened, and if nobody is ready to run, waits until something does.
+    /// Turns the reactor, and parks in it if no task is ready.
     fn wait(&self) {
-        let mut patience = self.patience();
-        if patience != Some(Duration::ZERO) {
-            self.parked.set(Some(self.nanos()));
-            trace!(
-                "glassfrog::reactor",
-                "nobody is ready: waiting for events, {}",
-                match patience {
-                    Some(patience) => format!("for {patience:?} at most"),
-                    None => String::from("as long as it takes"),
-                }
-            );
+        let mut timeout = Some(Duration::ZERO);
+        // The park is announced before the deadlines are looked at: a sleep that another thread
+        // begins in between sees the announcement and nudges.
+        if self.announce_park() {
+            let now = self.nanos();
+            timeout = self.park_timeout(now);
+            if timeout != Some(Duration::ZERO) {
+                self.parked.set(Some(now));
+                trace!(
+                    "glassfrog::reactor",
+                    "nobody is ready: waiting for events, {}",
+                    match timeout {
+                        Some(timeout) => format!("for {timeout:?} at most"),
+                        None => String::from("as long as it takes"),
+                    }
+                );
+            }
+            // A logger or a report is foreign code, and may have woken a task.
+            if !self.executor.is_idle() {
+                timeout = Some(Duration::ZERO);
+            }
         }
-        // What was told may have woken somebody: a logger is foreign code.
-        if !self.executor.is_idle() {
-            patience = Some(Duration::ZERO);
-        }
-        let events = self.reactor.turn(patience);
+        let events = self.reactor.turn(timeout);
         self.shared.pulse.events.add(events as u64);
     }
 
@@ -345,21 +340,25 @@ impl Core {
         now
     }
 
-    /// How long the reactor may wait: not at all if somebody is ready, else until the next
-    /// deadline, or without end.
-    fn patience(&self) -> Option<Duration> {
-        // The park is announced before the deadlines are looked at: a sleep that another thread
-        // begins in between sees the announcement and nudges.
-        if !self.executor.is_idle() || !self.shared.inbox.announce_park() {
-            return Some(Duration::ZERO);
+    /// Announces a park if no task is ready and no message has come.
+    fn announce_park(&self) -> bool {
+        while self.executor.is_idle() {
+            if self.shared.inbox.announce_park() {
+                return true;
+            }
+            self.executor.take_messages();
         }
-        let Some(deadline) = self.shared.timers.next() else {
-            return self.stall.patience(self);
-        };
-        if self.shared.clock.is_virtual() {
-            return self.may_leap().then_some(Duration::ZERO);
+        false
+    }
+
+    /// How long a park that begins now may last: until the next deadline, or without end. Not at all
+    /// where a virtual clock can be moved to that deadline instead.
+    fn park_timeout(&self, now: u64) -> Option<Duration> {
+        match self.shared.timers.next() {
+            None => self.stall.patience(self),
+            Some(_) if self.shared.clock.is_virtual() => self.may_leap().then_some(Duration::ZERO),
+            Some(deadline) => Some(Duration::from_nanos(deadline.saturating_sub(now))),
         }
-        Some(deadline.saturating_duration_since(self.shared.clock.now()))
     }
 
     /// Whether there is nothing to wait for but the wakes of others: no deadline, not even one that is

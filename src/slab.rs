@@ -1,16 +1,29 @@
 //! A slab with generations: the one container of tasks, sources and timers.
 //!
-//! A key is an index and the generation that its slot had when the key was given out. Removing a
-//! value moves the slot to the next generation, so a key that is kept too long finds nothing
-//! instead of somebody else's value. A slot comes back to the same generation after 2³² reuses;
-//! those who keep keys for that long see a spurious wake at worst.
+//! A key is an index and a generation. The slab counts its insertions, and that count is the
+//! generation of what is inserted, unless the caller has a number of its own that never repeats. So a
+//! key that is kept too long finds nothing instead of a stranger's value, even in a slot that was
+//! given back to the allocator and came again. Generations have 32 bits: a stale key could match only
+//! after a multiple of 2³² insertions, the last of them into the very same slot.
+//!
+//! ```text
+//!     slots   | A | - | B | - | - | C | - | - | - | - |
+//!     vacant      3<--1<------4<------6                   a list through the vacant slots
+//!     end                                 ^               nothing is occupied from here on
+//! ```
+//!
+//! A slab gives its room back. [`shrink`](Slab::shrink), which the owner calls once a turn, lowers the
+//! end past vacant slots and cuts the slots behind it off if they are more than half of all. It looks
+//! at a slot only for a value that was removed, so a turn in which nothing was removed costs nothing.
+
+use std::mem;
 
 /// Names a value in a [`Slab`]; worthless once the value is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     /// Which slot.
     index: u32,
-    /// What the slot's generation was when the value was put in.
+    /// The generation of the value that was inserted there.
     generation: u32,
 }
 
@@ -21,30 +34,57 @@ impl Key {
         generation: u32::MAX,
     };
 
+    /// The key of a slot and a generation.
+    pub(crate) fn new(index: u32, generation: u32) -> Key {
+        Key { index, generation }
+    }
+
+    /// Both halves as one number.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key with this number.
+    pub(crate) fn from_number(number: u64) -> Key {
+        Key {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+
     /// The position of the slot; small, and shared by all generations.
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }
 
-    /// How many values had the slot before (modulo 2³²).
+    /// What tells this value from the others that had the slot.
     pub(crate) fn generation(self) -> u32 {
         self.generation
     }
 }
 
-/// A vector with holes, in which every slot counts its reuses.
+/// How many slots a slab keeps although nothing is in them: a small program never pays for shrinking.
+pub(crate) const KEPT_SLOTS: usize = 1024;
+
+/// A vector with holes, in which no key comes twice.
 pub(crate) struct Slab<T> {
     /// All slots, occupied or not.
     slots: Vec<Slot<T>>,
     /// The first vacant slot, or `slots.len()` if there is none.
     vacant: u32,
-    /// How many slots are occupied.
-    len: usize,
+    /// No slot from this position on is occupied.
+    end: u32,
+    /// How many values were ever inserted; the low half is the generation of the next one.
+    inserted: u64,
+    /// How many values were ever removed.
+    removed: u64,
+    /// How many slots [`shrink`](Slab::shrink) has ever looked at.
+    looked_at: u64,
 }
 
 /// One place in a slab.
 struct Slot<T> {
-    /// Raised whenever a value is removed.
+    /// The generation of the value in it, or of the last one.
     generation: u32,
     /// The value, or the way to the next vacant slot.
     state: State<T>,
@@ -64,24 +104,32 @@ impl<T> Slab<T> {
         Slab {
             slots: Vec::new(),
             vacant: 0,
-            len: 0,
+            end: 0,
+            inserted: 0,
+            removed: 0,
+            looked_at: 0,
         }
     }
 
     /// How many values it holds.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        (self.inserted - self.removed) as usize
+    }
+
+    /// For how many values it has room.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
     }
 
     /// The key that the next [`insert`](Slab::insert) will return.
     pub(crate) fn next_key(&self) -> Key {
-        Key {
-            index: self.vacant,
-            generation: self
-                .slots
-                .get(self.vacant as usize)
-                .map_or(0, |slot| slot.generation),
-        }
+        self.next_key_as(self.inserted as u32)
+    }
+
+    /// The key that the next [`insert_as`](Slab::insert_as) will return for this generation.
+    pub(crate) fn next_key_as(&self, generation: u32) -> Key {
+        Key::new(self.vacant, generation)
     }
 
     /// Puts a value in.
@@ -90,27 +138,42 @@ impl<T> Slab<T> {
     ///
     /// With 2³² − 1 values in it, which no machine has room for.
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.insert_as(self.inserted as u32, value)
+    }
+
+    /// Puts a value in under a generation that was not given to this slab before.
+    ///
+    /// # Panics
+    ///
+    /// As [`insert`](Slab::insert).
+    #[inline]
+    pub(crate) fn insert_as(&mut self, generation: u32, value: T) -> Key {
         let index = self.vacant;
-        self.len += 1;
-        if let Some(slot) = self.slots.get_mut(index as usize) {
-            if let State::Vacant(next) = slot.state {
-                self.vacant = next;
-            }
-            slot.state = State::Occupied(value);
-            let generation = slot.generation;
-            return Key { index, generation };
-        }
-        assert!(index < u32::MAX, "a slab holds at most 2^32 - 1 values");
-        let generation = 0;
-        self.slots.push(Slot {
+        let occupied = Slot {
             generation,
             state: State::Occupied(value),
-        });
-        self.vacant = index + 1;
-        Key { index, generation }
+        };
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => {
+                if let State::Vacant(next) = slot.state {
+                    self.vacant = next;
+                }
+                // There is nothing to drop in a vacant slot, and the compiler can't know that.
+                mem::forget(mem::replace(slot, occupied));
+            }
+            None => {
+                assert!(index < u32::MAX, "a slab holds at most 2^32 - 1 values");
+                self.slots.push(occupied);
+                self.vacant = index + 1;
+            }
+        }
+        self.end = self.end.max(index + 1);
+        self.inserted += 1;
+        Key::new(index, generation)
     }
 
     /// The value of a key, if it is still there.
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index()) {
             Some(Slot {
@@ -123,18 +186,10 @@ impl<T> Slab<T> {
 
     /// The value at a position, whatever its generation, with the full key.
     pub(crate) fn at(&self, index: usize) -> Option<(Key, &T)> {
-        match self.slots.get(index) {
-            Some(Slot {
-                generation,
-                state: State::Occupied(value),
-            }) => Some((
-                Key {
-                    index: index as u32,
-                    generation: *generation,
-                },
-                value,
-            )),
-            _ => None,
+        let slot = self.slots.get(index)?;
+        match &slot.state {
+            State::Occupied(value) => Some((Key::new(index as u32, slot.generation), value)),
+            State::Vacant(_) => None,
         }
     }
 
@@ -154,48 +209,96 @@ impl<T> Slab<T> {
     }
 
     /// Takes a value out, if it is still there.
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.vacate(key, |state, vacant| {
-            match std::mem::replace(state, vacant) {
-                State::Occupied(value) => Some(value),
-                State::Vacant(_) => None,
-            }
-        })?
+        self.remove_if(key, |_| true)
     }
 
-    /// Drops a value where it is, if it is still there.
-    pub(crate) fn discard(&mut self, key: Key) {
-        self.vacate(key, |state, vacant| *state = vacant);
-    }
-
-    /// Frees the slot of a value, by a function that exchanges its state for another.
-    fn vacate<R>(
-        &mut self,
-        key: Key,
-        exchange: impl FnOnce(&mut State<T>, State<T>) -> R,
-    ) -> Option<R> {
+    /// Takes a value out, if it is still there and `wanted`.
+    #[inline]
+    pub(crate) fn remove_if(&mut self, key: Key, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
         let slot = self.slots.get_mut(key.index())?;
-        if slot.generation != key.generation || matches!(slot.state, State::Vacant(_)) {
-            return None;
+        match &slot.state {
+            State::Occupied(value) if slot.generation == key.generation && wanted(value) => {}
+            _ => return None,
         }
-        slot.generation = slot.generation.wrapping_add(1);
-        let vacant = State::Vacant(self.vacant);
-        self.vacant = key.index;
-        self.len -= 1;
-        Some(exchange(&mut slot.state, vacant))
+        let vacant = State::Vacant(mem::replace(&mut self.vacant, key.index));
+        self.removed += 1;
+        match mem::replace(&mut slot.state, vacant) {
+            State::Occupied(value) => Some(value),
+            State::Vacant(_) => None,
+        }
     }
 
-    /// Takes everything out; the keys that were given out find nothing from now on.
-    pub(crate) fn drain(&mut self) -> Vec<T> {
-        let keys: Vec<Key> = self.keys().collect();
-        keys.into_iter()
-            .filter_map(|key| self.remove(key))
-            .collect()
+    /// Takes everything out, and gives the room back.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.removed = self.inserted;
+        (self.vacant, self.end) = (0, 0);
+        let slots = mem::take(&mut self.slots).into_iter();
+        slots.filter_map(|slot| match slot.state {
+            State::Occupied(value) => Some(value),
+            State::Vacant(_) => None,
+        })
+    }
+
+    /// Gives back the room behind the last occupied slot, if it is more than half of all and not
+    /// small.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if self.slots.len() > KEPT_SLOTS {
+            self.lower_end();
+            let (end, len) = (self.end as usize, self.slots.len());
+            if end < len / 2 {
+                self.cut_off(end);
+            }
+        }
+    }
+
+    /// Lowers the end past vacant slots, at most as many as values were removed.
+    fn lower_end(&mut self) {
+        if self.len() == 0 {
+            self.end = 0;
+        }
+        while self.looked_at < self.removed
+            && let Some(last) = self.end.checked_sub(1)
+            && self.at(last as usize).is_none()
+        {
+            self.looked_at += 1;
+            self.end = last;
+        }
+    }
+
+    /// Forgets the slots from `end` on, which are vacant, and lists the vacant ones before it anew, so
+    /// that the lowest is the first to be occupied.
+    #[cold]
+    fn cut_off(&mut self, end: usize) {
+        self.slots.truncate(end);
+        self.slots.shrink_to(KEPT_SLOTS);
+        self.vacant = end as u32;
+        for (index, slot) in self.slots.iter_mut().enumerate().rev() {
+            if let State::Vacant(next) = &mut slot.state {
+                *next = mem::replace(&mut self.vacant, index as u32);
+            }
+        }
+    }
+
+    /// All values, in the order of their positions, with their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        (0..self.end as usize).filter_map(|index| self.at(index))
+    }
+
+    /// All values, in the order of their positions, with their keys.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        let slots = self.slots.iter_mut().enumerate();
+        slots.filter_map(|(index, slot)| match &mut slot.state {
+            State::Occupied(value) => Some((Key::new(index as u32, slot.generation), value)),
+            State::Vacant(_) => None,
+        })
     }
 
     /// The keys of all values, in the order of their positions.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        (0..self.slots.len()).filter_map(|index| self.at(index).map(|(key, _)| key))
+        self.iter().map(|(key, _)| key)
     }
 }
 
@@ -217,33 +320,124 @@ mod tests {
         assert_eq!(slab.get_mut(new), Some(&mut "new"));
     }
 
+    /// A slab after a burst: `count` values of which those stay that `stays` names.
+    fn after_a_burst(count: u32, stays: impl Fn(u32) -> bool) -> Slab<u32> {
+        let mut slab = Slab::new();
+        let keys: Vec<Key> = (0..count).map(|value| slab.insert(value)).collect();
+        for (value, key) in keys.into_iter().enumerate() {
+            if !stays(value as u32) {
+                slab.remove(key);
+            }
+        }
+        slab
+    }
+
+    #[test]
+    fn the_room_of_a_burst_is_given_back() {
+        let mut slab = after_a_burst(1_000_000, |_| false);
+        slab.shrink();
+        assert!(slab.capacity() <= KEPT_SLOTS);
+    }
+
+    #[test]
+    fn the_room_before_the_last_survivor_stays_and_no_more() {
+        let mut slab = after_a_burst(1_000_000, |value| value == 100_000 || value == 700_000);
+        slab.shrink();
+        // What is behind the last one is less than half.
+        assert_eq!(slab.capacity(), slab.slots.capacity());
+        assert!(slab.slots.len() == 1_000_000);
+        let last = slab.keys().last().expect("two are left");
+        slab.remove(last);
+        slab.shrink();
+        assert_eq!(slab.slots.len(), 100_001);
+        assert!(slab.capacity() < 200_002, "{}", slab.capacity());
+        assert_eq!(
+            slab.iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+            [100_000]
+        );
+    }
+
+    #[test]
+    fn a_slot_that_comes_again_has_a_generation_of_its_own() {
+        let mut slab = Slab::new();
+        let burst: Vec<Key> = (0..10_000).map(|value| slab.insert(value)).collect();
+        for key in &burst {
+            slab.remove(*key);
+        }
+        slab.shrink();
+        let again: Vec<Key> = (0..10_000).map(|value| slab.insert(value)).collect();
+        let stale = |key: &&Key| {
+            slab.at(key.index())
+                .is_some_and(|(found, _)| found == **key)
+        };
+        assert_eq!(burst.iter().filter(stale).count(), 0);
+        assert_eq!(again.iter().filter(stale).count(), 10_000);
+    }
+
+    #[test]
+    fn a_steady_load_never_moves() {
+        let mut slab = Slab::new();
+        let mut keys = std::collections::VecDeque::new();
+        keys.extend((0..10_000).map(|value| slab.insert(value)));
+        let capacity = slab.capacity();
+        for value in 0..100_000 {
+            slab.remove(keys.pop_front().expect("it is full"));
+            slab.shrink();
+            keys.push_back(slab.insert(value));
+            assert_eq!(slab.capacity(), capacity);
+        }
+    }
+
+    #[test]
+    fn shrinking_looks_at_one_slot_for_each_value_removed() {
+        for count in [100_000, 200_000] {
+            let mut slab = after_a_burst(count, |value| value % 10 == 0);
+            for value in 0..count {
+                let key = slab.insert(value);
+                slab.shrink();
+                slab.remove(key);
+                slab.shrink();
+            }
+            assert!(slab.looked_at <= slab.removed);
+        }
+    }
+
     proptest! {
-        /// Against a map from every key ever given out: what a slab answers is what the map answers.
+        /// Against a map from every key ever given out: what a slab answers is what the map answers,
+        /// also after it has given room back. The slots are many times those that a slab keeps.
         #[test]
-        fn a_slab_is_a_map_whose_keys_are_never_reused(steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..200)) {
+        fn a_slab_is_a_map_whose_keys_are_never_reused(
+            steps in prop::collection::vec((0..4, any::<prop::sample::Index>(), 0..3000_usize), 0..60)
+        ) {
             let mut slab = Slab::new();
             let mut oracle: HashMap<(usize, u32), usize> = HashMap::new();
-            let mut given = Vec::new();
-            for (step, (insert, which)) in steps.into_iter().enumerate() {
-                if insert || given.is_empty() {
-                    let expected = slab.next_key();
-                    let key = slab.insert(step);
-                    prop_assert_eq!(key, expected);
-                    prop_assert!(oracle.insert((key.index(), key.generation()), step).is_none());
-                    given.push(key);
-                } else {
-                    let key: Key = given[which.index(given.len())];
-                    prop_assert_eq!(slab.remove(key), oracle.remove(&(key.index(), key.generation())));
+            let mut given: Vec<Key> = Vec::new();
+            for (step, (what, which, count)) in steps.into_iter().enumerate() {
+                match what {
+                    0 | 1 => for _ in 0..count {
+                        let expected = slab.next_key();
+                        let key = slab.insert(step);
+                        prop_assert_eq!(key, expected);
+                        prop_assert!(oracle.insert((key.index(), key.generation()), step).is_none());
+                        given.push(key);
+                    },
+                    // Removes a run of those ever given out, stale ones too.
+                    2 => for key in given.iter().skip(which.index(given.len().max(1))).take(2 * count) {
+                        prop_assert_eq!(slab.remove(*key), oracle.remove(&(key.index(), key.generation())));
+                    },
+                    _ => slab.shrink(),
                 }
                 prop_assert_eq!(slab.len(), oracle.len());
-                for key in &given {
-                    prop_assert_eq!(slab.get_mut(*key), oracle.get_mut(&(key.index(), key.generation())));
-                }
+                let last = slab.keys().last().map_or(0, |key| key.index() + 1);
+                prop_assert!(last <= slab.end as usize);
+            }
+            for key in &given {
+                prop_assert_eq!(slab.get_mut(*key), oracle.get_mut(&(key.index(), key.generation())));
             }
             let mut left: Vec<usize> = oracle.into_values().collect();
             left.sort_unstable();
-            prop_assert_eq!(slab.keys().count(), left.len());
-            let mut drained = slab.drain();
+            prop_assert_eq!(slab.iter_mut().count(), left.len());
+            let mut drained: Vec<usize> = slab.drain().collect();
             drained.sort_unstable();
             prop_assert_eq!(drained, left);
             prop_assert_eq!(slab.len(), 0);

@@ -5,7 +5,7 @@
 //! `tests/loom` compiles the very same files against a `sync` module of its own, made of loom's
 //! types, so what is proved there is what runs here.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Locks a mutex whose holders never run foreign code, so that poison has no meaning for it.

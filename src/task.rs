@@ -63,7 +63,7 @@ use crate::context;
 use crate::dump::Dump;
 use crate::executor::Origin;
 use crate::executor::task::Stage;
-use crate::slab::Key;
+use crate::waiter::trace;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -121,6 +121,7 @@ pub fn dump() -> Dump {
 }
 
 /// Gives a future to the runtime of this thread, under a name if it has one.
+#[inline]
 #[track_caller]
 fn spawn_named<F>(
     name: Option<Box<str>>,
@@ -131,12 +132,21 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let core = context::current();
-    let id = core.shared.new_id();
-    let inbox = Arc::clone(&core.shared.inbox);
-    let known = name.clone();
-    let origin = Origin { id, name, location };
-    let key = core.executor.spawn(Stage::boxed(future), origin);
+    let run = Stage::boxed(future);
+    let (handle, refused) = context::with(|core| {
+        let id = core.shared.new_id();
+        let inbox = Arc::clone(&core.shared.inbox);
+        let known = name.clone();
+        let origin = Origin { id, name, location };
+        let (key, refused) = core.executor.spawn(run, origin);
+        (JoinHandle::local(id, known, key, inbox), refused)
+    });
+    trace!(
+        "glassfrog::task",
+        "task {} is spawned at {location}",
+        handle.id()
+    );
     // A runtime that is ending takes no task: no task has this key, and the handle says so.
-    JoinHandle::local(id, known, key.unwrap_or(Key::NONE), inbox)
+    drop(refused);
+    handle
 }

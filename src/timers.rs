@@ -7,7 +7,7 @@ mod wheel;
 
 use self::wheel::Wheel;
 use crate::slab::Key;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Tag, Waiter, wake_all};
 use std::sync::OnceLock;
 use std::task::Waker;
@@ -22,6 +22,12 @@ pub(crate) struct Timers {
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
+    /// Whether the loop has anything to do with the wheel, which spares it the lock where no deadline is
+    /// set. Written under the lock.
+    ///
+    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and the
+    /// call is what makes the loop look again.
+    is_in_use: AtomicBool,
     /// What the wheel had counted when the runtime ended.
     last_counts: OnceLock<(u64, u64, u64)>,
 }
@@ -49,6 +55,7 @@ impl Timers {
         Timers {
             epoch,
             wheel: Mutex::new(Some(Wheel::new())),
+            is_in_use: AtomicBool::new(false),
             last_counts: OnceLock::new(),
         }
     }
@@ -68,6 +75,7 @@ impl Timers {
             None => Look::Ended,
             Some(wheel) => {
                 let (key, earliest) = wheel.insert(deadline, Waiter { waker, tag });
+                self.is_in_use.store(true, Ordering::Relaxed);
                 Look::Waiting { key, earliest }
             }
         }
@@ -128,19 +136,24 @@ impl Timers {
         drop(removed);
     }
 
-    /// When the loop has to get up at the latest; `None` if there is nothing to get up for.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    /// When the loop has to get up at the latest, in nanoseconds since the epoch; `None` if there is
+    /// nothing to get up for.
+    pub(crate) fn next(&self) -> Option<u64> {
+        if !self.is_in_use.load(Ordering::Relaxed) {
+            return None;
+        }
         let next = lock(&self.wheel).as_mut()?.next()?;
-        self.instant(next)
+        (next != NEVER).then_some(next)
     }
 
     /// Whether there are no deadlines at all.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
+        !self.is_in_use.load(Ordering::Relaxed)
+            || lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
     }
 
     /// The moment so many nanoseconds after the epoch, unless it is as good as never.
-    fn instant(&self, nanos: u64) -> Option<Instant> {
+    pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
             _ => self.epoch.checked_add(Duration::from_nanos(nanos)),
@@ -149,11 +162,16 @@ impl Timers {
 
     /// Wakes those whose deadline has come by `now`, in nanoseconds since the epoch, earliest first.
     pub(crate) fn fire(&self, now: u64) {
+        if !self.is_in_use.load(Ordering::Relaxed) {
+            return;
+        }
         let mut due = Vec::new();
-        if let Some(wheel) = &mut *lock(&self.wheel)
-            && !wheel.is_empty()
-        {
-            wheel.advance(now.min(NEVER - 1), &mut due);
+        if let Some(wheel) = &mut *lock(&self.wheel) {
+            match wheel.is_empty() {
+                false => wheel.advance(now.min(NEVER - 1), &mut due),
+                true => self.is_in_use.store(false, Ordering::Relaxed),
+            }
+            wheel.shrink();
         }
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }

@@ -1,29 +1,47 @@
 //! The way in for other threads: messages to a loop that may be asleep.
 //!
 //! ```text
-//!             announce_park, nothing in it
-//!   +-------+ -----------------------------> +--------+
-//!   | awake |                                | parked |
-//!   +-------+ <----------------------------- +--------+
-//!             post or nudge: wakes the loop, once
-//!             drain: the loop came back by itself
+//!                       announce_park
+//!          +-------+ -----------------> +--------+
+//!          | AWAKE |                    | PARKED |
+//!          +-------+ <----------------- +--------+
+//!            |   ^     awake: nobody         |
+//!       call |   |     has called            | call: wakes the loop
+//!            v   | awake: it has             v
+//!          +-------------------------------------+
+//!          |               CALLED                |
+//!          +-------------------------------------+
 //!
 //!   at the end of the runtime, for ever: closed, which hands every message back
 //! ```
 //!
-//! Whether the loop is parked stands under the same lock as the messages, and this is the whole
-//! proof: a message is either there when the loop announces that it will park, and then it
-//! doesn't, or it comes later, and then its sender sees the announcement and wakes the loop.
+//! One word says whether the loop is parked and whether it was called since it looked last. A call is a
+//! [`post`](Inbox::post), whose message is in the queue by then, or a [`nudge`](Inbox::nudge).
+//!
+//! Why no call is lost: calls and the announcement of a park are read-modify-writes of this word. A call
+//! that comes before the announcement makes it fail, and the loop looks again; a call that comes after it
+//! finds the word at `PARKED`, and wakes the loop.
 
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
 use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Waker;
 
+/// The loop runs, and has not been called since it looked.
+const AWAKE: u8 = 0;
+/// The loop sleeps, or is about to, and has not been called.
+const PARKED: u8 = 1;
+/// The loop has been called, and has not looked yet.
+const CALLED: u8 = 2;
+
 /// A locked queue, and whether its reader sleeps.
 pub(crate) struct Inbox<M> {
-    /// Everything that other threads see of the loop.
+    /// See the head of this file. Written by the loop and by those who call it.
+    reader: AtomicU8,
+    /// The runtime has ended; nothing is taken any more. Written under the lock.
+    closed: AtomicBool,
+    /// What others have left.
     state: Mutex<State<M>>,
     /// Ends the park of the loop. Called without the lock.
     unpark: Waker,
@@ -55,7 +73,7 @@ impl<M> Clone for Outsider<M> {
 
 impl<M> Drop for Outsider<M> {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `has_outsiders`, so that who sees that nobody is left sees
+        // Release: pairs with the Acquire in `has_outsiders`, so that a loop that finds nobody left finds
         // the messages that they left.
         if self.inbox.outsiders.fetch_sub(1, Ordering::Release) == 1 {
             // The loop may want to know that nobody is left.
@@ -76,20 +94,16 @@ impl<M> Deref for Outsider<M> {
 struct State<M> {
     /// What has come since the last `drain`, oldest first.
     messages: Vec<M>,
-    /// The loop sleeps, or is about to, and nobody has woken it yet.
-    parked: bool,
-    /// The runtime has ended; nothing is taken any more.
-    closed: bool,
 }
 
 impl<M> Inbox<M> {
     /// An open, empty inbox. `unpark` is to end the park of the loop that reads it.
     pub(crate) fn new(unpark: Waker) -> Inbox<M> {
         Inbox {
+            reader: AtomicU8::new(AWAKE),
+            closed: AtomicBool::new(false),
             state: Mutex::new(State {
                 messages: Vec::new(),
-                parked: false,
-                closed: false,
             }),
             unpark,
             outsiders: AtomicUsize::new(0),
@@ -103,56 +117,63 @@ impl<M> Inbox<M> {
 
     /// Whether nothing has come since the park was announced.
     pub(crate) fn is_quiet(&self) -> bool {
-        let state = lock(&self.state);
-        state.parked && state.messages.is_empty()
+        self.reader.load(Ordering::Acquire) == PARKED && lock(&self.state).messages.is_empty()
     }
 
     /// Leaves a message and wakes the loop if it is parked. A closed inbox hands it back.
     pub(crate) fn post(&self, message: M) -> Result<(), M> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if self.is_closed() {
             return Err(message);
         }
         state.messages.push(message);
-        let parked = mem::take(&mut state.parked);
         drop(state);
-        if parked {
-            self.unpark.wake_by_ref();
-        }
+        self.nudge();
         Ok(())
     }
 
-    /// Wakes the loop if it is parked, because its next deadline has become an earlier one.
+    /// Calls the loop, and wakes it if it is parked. Without a message the call says that something has
+    /// changed: the next deadline has become an earlier one, or the last outsider has left.
     pub(crate) fn nudge(&self) {
-        let parked = mem::take(&mut lock(&self.state).parked);
-        if parked {
+        // Release: pairs with the Acquire in `awake`.
+        if self.reader.swap(CALLED, Ordering::Release) == PARKED {
             self.unpark.wake_by_ref();
         }
     }
 
-    /// Says that the loop is about to park; false if it must not, because something has come.
+    /// Says that the loop is about to park; false if it must not, because it was called.
     pub(crate) fn announce_park(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.parked = state.messages.is_empty();
-        state.parked
+        // Relaxed is enough: a loop that finds itself called goes on to `awake`.
+        let parked = Ordering::Relaxed;
+        let announced = self.reader.compare_exchange(AWAKE, PARKED, parked, parked);
+        announced.is_ok()
     }
 
-    /// Takes all messages, and says that the loop is awake. `into` has to be empty.
+    /// Says that the loop is awake; true if it was called, so that it has to
+    /// [take](Inbox::drain) the messages that have come.
+    #[inline]
+    pub(crate) fn awake(&self) -> bool {
+        // A stale AWAKE does no harm: the announcement of the next park fails. Acquire: pairs with the
+        // Release in `nudge`, so that what the caller did before is seen.
+        self.reader.load(Ordering::Relaxed) != AWAKE
+            && self.reader.swap(AWAKE, Ordering::Acquire) == CALLED
+    }
+
+    /// Takes all messages. `into` has to be empty.
     pub(crate) fn drain(&self, into: &mut Vec<M>) {
-        let mut state = lock(&self.state);
-        state.parked = false;
-        mem::swap(&mut state.messages, into);
+        mem::swap(&mut lock(&self.state).messages, into);
     }
 
     /// Ends the inbox and returns what is in it.
     pub(crate) fn close(&self) -> Vec<M> {
         let mut state = lock(&self.state);
-        state.closed = true;
+        // Release: who sees the end sees what came before it.
+        self.closed.store(true, Ordering::Release);
         mem::take(&mut state.messages)
     }
 
     /// Whether the runtime has ended.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.state).closed
+        self.closed.load(Ordering::Acquire)
     }
 }

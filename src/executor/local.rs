@@ -5,8 +5,8 @@
 //! thread that runs none, wakes go through the inbox, and there is no budget.
 
 use super::pulse::one_more;
+use super::task::TaskWaker;
 use super::{Executor, Remote};
-use crate::slab::Key;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -28,9 +28,6 @@ pub(crate) const BUDGET: u32 = 128;
 /// millisecond.
 const PATIENCE: u32 = 10_000;
 
-/// The budget of a thread that runs no executor.
-const UNLIMITED: u32 = u32::MAX;
-
 thread_local! {
     /// The executor that this thread runs.
     /// Whoever puts something in takes it out again. So it needs no destructor, and without one
@@ -41,10 +38,31 @@ thread_local! {
     /// Where the inbox of that executor is: what is asked most often is whether it is a certain one.
     static HERE: Cell<usize> = const { Cell::new(0) };
 
-    /// How many operations the running poll has left.
-    static BUDGET_LEFT: Cell<u32> = const { Cell::new(UNLIMITED) };
-    /// How many operations have been put off since the budget was spent.
-    static PUT_OFF: Cell<u32> = const { Cell::new(0) };
+    /// How much the running poll may still do.
+    static BUDGET_LEFT: Cell<Budget> = const { Cell::new(Budget::UNLIMITED) };
+}
+
+/// What is left of the budget of a poll.
+#[derive(Clone, Copy)]
+struct Budget {
+    /// How many operations it may do.
+    left: u32,
+    /// How many operations have been put off since none was left.
+    put_off: u32,
+}
+
+impl Budget {
+    /// The budget at the beginning of a poll.
+    const FULL: Budget = Budget {
+        left: BUDGET,
+        put_off: 0,
+    };
+
+    /// The budget where no executor polls.
+    const UNLIMITED: Budget = Budget {
+        left: u32::MAX,
+        put_off: 0,
+    };
 }
 
 /// Makes an executor that of this thread, until the guard is dropped.
@@ -95,56 +113,64 @@ pub(crate) fn here(remote: &Arc<Remote>) -> Option<Rc<Executor>> {
     })
 }
 
-/// Puts a task into the run queue of this thread, if this thread runs that task's executor.
-pub(super) fn push_here(remote: &Arc<Remote>, key: Key) -> bool {
+/// Does something with the executor that has this inbox, if it is the one that this thread runs. Foreign
+/// code is not to run in there: it might enter another one.
+#[inline]
+pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> Option<R> {
     EXECUTOR.with(|current| match current.borrow().as_ref() {
-        Some(executor) if executor.is(remote) => {
-            one_more(&executor.tally.local_wakes);
-            executor.push(key);
-            true
-        }
-        _ => false,
+        Some(executor) if executor.is(remote) => Some(f(executor)),
+        _ => None,
     })
 }
 
-/// Runs a poll with a fresh budget.
-pub(super) fn run<R>(poll: impl FnOnce() -> R) -> R {
-    /// Puts back what stood there before, also when a panic passes.
-    struct Restore(u32);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            BUDGET_LEFT.set(self.0);
+/// Puts a task into the run queue of this thread, unless it stands there, if this thread runs that task's
+/// executor.
+#[inline]
+pub(super) fn wake_here(waker: &TaskWaker) -> bool {
+    with(&waker.remote, |executor| {
+        if waker.flags.wake_here() {
+            one_more(&executor.tally.local_wakes);
+            executor.push(waker.key());
         }
-    }
-    let _restore = Restore(BUDGET_LEFT.replace(BUDGET));
-    PUT_OFF.set(0);
-    poll()
+    })
+    .is_some()
+}
+
+/// Gives the poll that begins a fresh budget.
+#[inline]
+pub(super) fn begin_budget() {
+    BUDGET_LEFT.set(Budget::FULL);
+}
+
+/// Notes that no poll is going on: what runs now has no budget.
+pub(super) fn end_budget() {
+    BUDGET_LEFT.set(Budget::UNLIMITED);
 }
 
 /// Lets the running poll do one more operation; once its budget is spent, wakes the task again
 /// and says `Pending`, which the caller has to return.
 ///
-/// Who asks on and on does not return: it is another executor, which runs within the poll and is
-/// woken again and again. It gets a new budget.
+/// A caller that asks again and again does not return: it is another executor, which runs within the
+/// poll and is woken each time. It gets a new budget.
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    if BUDGET_LEFT.get() > 0 {
+    let budget = BUDGET_LEFT.get();
+    if budget.left > 0 {
         return Poll::Ready(());
     }
-    let put_off = PUT_OFF.get() + 1;
-    if put_off < PATIENCE {
-        PUT_OFF.set(put_off);
-    } else {
-        PUT_OFF.set(0);
-        BUDGET_LEFT.set(BUDGET);
-    }
+    let put_off = budget.put_off + 1;
+    BUDGET_LEFT.set(match put_off < PATIENCE {
+        true => Budget { left: 0, put_off },
+        false => Budget::FULL,
+    });
     cx.waker().wake_by_ref();
     Poll::Pending
 }
 
 /// Takes one operation, which brought something, off the budget of the running poll.
 pub(crate) fn spend_budget() {
-    let left = BUDGET_LEFT.get();
-    if left != UNLIMITED {
-        BUDGET_LEFT.set(left.saturating_sub(1));
+    let budget = BUDGET_LEFT.get();
+    if budget.left != Budget::UNLIMITED.left {
+        let left = budget.left.saturating_sub(1);
+        BUDGET_LEFT.set(Budget { left, ..budget });
     }
 }

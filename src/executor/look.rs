@@ -1,8 +1,8 @@
 //! What is to be seen of the tasks, for somebody who asks: nothing is polled, woken or moved.
 
-use super::Executor;
 use super::outcome::Id;
 use super::pulse::Polling;
+use super::{Executor, Phase};
 use crate::clock::{Stamp, Stopwatch};
 use crate::waiter::{Seen, Tag};
 use std::collections::HashMap;
@@ -162,32 +162,29 @@ impl Executor {
         let running = self.running();
         let mut seen = vec![self.look_at_root(&running)];
         let names = self.names.borrow();
-        let mut tasks = self.tasks.borrow_mut();
-        let keys: Vec<_> = tasks.keys().collect();
-        for key in keys {
-            let Some(task) = tasks.get_mut(key) else {
-                continue;
-            };
-            let (queued, waker) = match &task.waker {
+        for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
+            let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());
+            let (queued, waker) = match waker {
                 // Between two polls it has one.
                 Some(waker) => {
                     let address = Arc::as_ptr(waker) as usize;
                     let others = Arc::strong_count(waker) - 1;
-                    (waker.queued.is_raised(), Some((address, others)))
+                    (waker.flags.is_queued(), Some((address, others)))
                 }
                 None => (true, None),
             };
+            let id = task.id(key);
             let local = task.joiner.as_ref().map(|joiner| joiner.look());
-            let run = task.run.as_mut().map(|run| run.as_mut());
+            let run = task.body.as_mut().map(|body| body.run.as_mut());
             let state = match &run {
                 None => State::Running,
-                Some(_) if task.finished => State::Finished,
-                Some(_) if queued || task.aborted => State::Ready,
+                Some(_) if task.phase == Phase::Finished => State::Finished,
+                Some(_) if queued || task.phase == Phase::Aborted => State::Ready,
                 Some(_) => State::Waiting,
             };
             seen.push(TaskLook {
-                id: task.id,
-                name: names.get(&task.id.low()).cloned(),
+                id,
+                name: names.get(&key.generation()).cloned(),
                 location: Some(task.location),
                 polls: task.polls,
                 spawned: Some(task.spawned),
@@ -248,7 +245,7 @@ impl Executor {
         let address = Arc::as_ptr(&self.root) as usize;
         let state = match running.contains(&0) {
             true => State::Running,
-            _ if self.root.queued.is_raised() => State::Ready,
+            _ if self.root.flags.is_queued() => State::Ready,
             _ => State::Waiting,
         };
         TaskLook {

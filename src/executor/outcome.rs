@@ -19,13 +19,23 @@ use std::panic::Location;
 ///     println!("task {}", task.id());
 /// });
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(crate) u64);
 
 impl Id {
-    /// The half of the number by which waiters name the task.
+    /// The number whose low half is `low`.
+    pub(crate) fn from_halves(high: u16, low: u32) -> Id {
+        Id(u64::from(high) << 32 | u64::from(low))
+    }
+
+    /// The half of the number by which keys and waiters name the task.
     pub(crate) fn low(self) -> u32 {
         self.0 as u32
+    }
+
+    /// The rest of the number. It has 16 bits, enough for nine years of a million tasks a second.
+    pub(crate) fn high(self) -> u16 {
+        (self.0 >> 32) as u16
     }
 }
 

@@ -11,8 +11,8 @@
 //! runtime and a way to get there, so a future is never dropped on a foreign thread, a waker that
 //! is kept for ever keeps nothing alive, and a task that holds its own waker is no cycle.
 
-use super::flag::QueuedFlag;
-use super::local::push_here;
+use super::flag::TaskFlags;
+use super::local::wake_here;
 use super::outcome::JoinError;
 use super::{Message, Remote};
 use crate::slab::Key;
@@ -22,6 +22,7 @@ use pin_project_lite::pin_project;
 use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::task::{Context, Poll, ready};
 
 /// A future of any kind, on its way to its output.
@@ -111,17 +112,54 @@ where
 pub(crate) struct TaskWaker {
     /// The executor of the task.
     pub(super) remote: Arc<Remote>,
-    /// The task. Written only while nobody else holds the waker.
-    pub(super) key: Key,
+    /// The key of the task, as a number. Written only while nobody else holds the waker.
+    key: AtomicU64,
     /// Whether the task is in the run queue, or on its way there.
-    pub(super) queued: QueuedFlag,
+    pub(super) flags: TaskFlags,
+}
+
+impl TaskWaker {
+    /// The waker of a task, which is not in the run queue.
+    pub(super) fn new(remote: Arc<Remote>, key: Key) -> TaskWaker {
+        TaskWaker {
+            remote,
+            key: AtomicU64::new(key.number()),
+            flags: TaskFlags::default(),
+        }
+    }
+
+    /// Makes it the waker of another task. Nobody else holds it.
+    #[inline]
+    pub(super) fn reuse(&self, key: Key) {
+        // Pairs with the Release of the `Arc`s that others dropped: what they did with the waker comes
+        // before this.
+        fence(Ordering::Acquire);
+        self.key.store(key.number(), Ordering::Relaxed);
+        self.flags.reset();
+    }
+
+    /// The key of the task.
+    #[inline]
+    pub(super) fn key(&self) -> Key {
+        // Relaxed is enough: a thread that holds the waker got it after the key was written.
+        Key::from_number(self.key.load(Ordering::Relaxed))
+    }
+
+    /// A wake on a thread that does not run the executor of this task.
+    #[cold]
+    fn wake_from_afar(&self) {
+        if self.flags.wake_from_afar() {
+            // An inbox that is closed discards the wake: there is nothing left to poll.
+            let _discarded = self.remote.post(Message::Wake(self.key()));
+        }
+    }
 }
 
 impl ArcWake for TaskWaker {
+    #[inline]
     fn wake_by_ref(this: &Arc<Self>) {
-        if this.queued.raise() && !push_here(&this.remote, this.key) {
-            // An inbox that is closed discards the wake: there is nothing left to poll.
-            let _discarded = this.remote.post(Message::Wake(this.key));
+        if !wake_here(this) {
+            this.wake_from_afar();
         }
     }
 }

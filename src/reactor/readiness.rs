@@ -15,7 +15,7 @@
 //! only cleared by who tried under the very tick that it clears, so an event that came meanwhile
 //! stays.
 
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Tag, Waiter};
 use std::mem;
 use std::num::NonZeroU32;
@@ -115,6 +115,8 @@ pub(crate) struct Readiness {
     word: AtomicUsize,
     /// Who waits. Never touched on an operation that succeeds at once.
     waiters: Mutex<Waiters>,
+    /// Whether anybody does, for the loop, which asks before each park. Written under the lock.
+    is_waited_for: AtomicBool,
 }
 
 /// Those who wait for one descriptor, in both directions.
@@ -145,10 +147,10 @@ struct Entry {
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Wait {
-    /// There is nothing to wait for: try again.
-    Ready,
-    /// The waker is left.
-    Waiting,
+    /// There is nothing to wait for: try again. The waker comes back.
+    Ready(Waker),
+    /// The waker is left; this is the one that it replaces.
+    Waiting(Option<Waker>),
     /// The waker is left, and the list was swept: these are to be woken.
     Swept(Vec<Waker>),
 }
@@ -187,12 +189,37 @@ impl Waiters {
         self.first.iter_mut().chain(&mut self.rest)
     }
 
-    /// Adds an entry.
-    fn push(&mut self, entry: Entry) {
-        if self.first.is_none() {
-            self.first = Some(entry);
-        } else {
-            self.rest.push(entry);
+    /// Adds somebody to others who wait, or puts a waker in the place of its former one.
+    fn join(&mut self, direction: Direction, place: Place<'_>, waiter: Waiter) -> Wait {
+        let former = match &place {
+            Place::Seat(None) => None,
+            Place::Seat(seat) => self.iter_mut().find(|entry| entry.seat == **seat),
+            Place::Shared { .. } => self.iter_mut().find(|entry| {
+                entry.shares(direction) && entry.waiter.waker.will_wake(&waiter.waker)
+            }),
+        };
+        if let Some(entry) = former {
+            return Wait::Waiting(Some(mem::replace(&mut entry.waiter, waiter).waker));
+        }
+        let (seat, swept) = match place {
+            Place::Seat(seat) => {
+                *seat = self.new_seat();
+                (*seat, Vec::new())
+            }
+            Place::Shared { turn } => (None, self.sweep(direction, turn)),
+        };
+        let entry = Entry {
+            direction,
+            seat,
+            waiter,
+        };
+        match self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.rest.push(entry),
+        }
+        match swept.is_empty() {
+            true => Wait::Waiting(None),
+            false => Wait::Swept(swept),
         }
     }
 
@@ -204,9 +231,12 @@ impl Waiters {
             }
         }
         if self.first.as_ref().is_some_and(&chosen)
-            && let Some(entry) = mem::replace(&mut self.first, self.rest.pop())
+            && let Some(entry) = self.first.take()
         {
             taken(entry.waiter.waker);
+            if !self.rest.is_empty() {
+                self.first = self.rest.pop();
+            }
         }
     }
 }
@@ -217,6 +247,7 @@ impl Readiness {
         Readiness {
             word: AtomicUsize::new(bits),
             waiters: Mutex::default(),
+            is_waited_for: AtomicBool::new(false),
         }
     }
 
@@ -252,67 +283,60 @@ impl Readiness {
             .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
                 Some(word.wrapping_add(TICK) | bits)
             });
-        lock(&self.waiters).take(|entry| bits & entry.direction.bit() != 0, &mut woken);
+        self.take(|entry| bits & entry.direction.bit() != 0, &mut woken);
     }
 
     /// Leaves a waker until the direction is ready, or says that it is.
     ///
-    /// The waker is a clone that was made before, and one that it replaces comes back in its place,
-    /// to be dropped afterwards: neither runs under the lock.
+    /// The waker is a clone that was made before, and what is not left here comes back to be dropped
+    /// afterwards: neither runs under the lock.
+    #[inline]
     pub(crate) fn wait(
         &self,
         direction: Direction,
         place: Place<'_>,
-        waker: &mut Waker,
+        waker: Waker,
         tag: Tag,
     ) -> Wait {
         let mut waiters = lock(&self.waiters);
         if self.load().has(direction.bit() | DEAD) {
-            return Wait::Ready;
+            return Wait::Ready(waker);
         }
+        let waiter = Waiter { waker, tag };
         // The first place is never empty while others wait.
-        let alone = waiters.first.is_none();
-        let former = match &place {
-            _ if alone => None,
-            Place::Seat(None) => None,
-            Place::Seat(seat) => waiters.iter_mut().find(|entry| entry.seat == **seat),
-            Place::Shared { .. } => waiters
-                .iter_mut()
-                .find(|entry| entry.shares(direction) && entry.waiter.waker.will_wake(waker)),
-        };
-        if let Some(entry) = former {
-            mem::swap(&mut entry.waiter.waker, waker);
-            entry.waiter.tag = tag;
-            return Wait::Waiting;
+        if waiters.first.is_some() {
+            return waiters.join(direction, place, waiter);
         }
-        let (seat, swept) = match place {
+        let seat = match place {
             Place::Seat(seat) => {
                 *seat = waiters.new_seat();
-                (*seat, Vec::new())
+                *seat
             }
-            Place::Shared { turn } if !alone => (None, waiters.sweep(direction, turn)),
-            Place::Shared { .. } => (None, Vec::new()),
+            Place::Shared { .. } => None,
         };
-        waiters.push(Entry {
+        waiters.first = Some(Entry {
             direction,
             seat,
-            waiter: Waiter {
-                waker: mem::replace(waker, Waker::noop().clone()),
-                tag,
-            },
+            waiter,
         });
-        if swept.is_empty() {
-            Wait::Waiting
-        } else {
-            Wait::Swept(swept)
-        }
+        self.is_waited_for.store(true, Ordering::Relaxed);
+        Wait::Waiting(None)
     }
 
     /// Gives up a seat. The waker that was in it is the caller's to drop.
     pub(crate) fn leave(&self, seat: NonZeroU32) -> Option<Waker> {
         let mut left = None;
-        lock(&self.waiters).take(|entry| entry.seat == Some(seat), |waker| left = Some(waker));
+        self.take(|entry| entry.seat == Some(seat), |waker| left = Some(waker));
         left
+    }
+
+    /// Takes out the entries that are chosen.
+    #[inline]
+    fn take(&self, chosen: impl Fn(&Entry) -> bool, taken: impl FnMut(Waker)) {
+        let mut waiters = lock(&self.waiters);
+        waiters.take(chosen, taken);
+        let is_waited_for = waiters.first.is_some();
+        self.is_waited_for.store(is_waited_for, Ordering::Relaxed);
     }
 
     /// Who waits in which direction.
@@ -325,12 +349,12 @@ impl Readiness {
 
     /// Whether anybody waits. The first place is never empty while others do.
     pub(crate) fn has_waiters(&self) -> bool {
-        lock(&self.waiters).first.is_some()
+        self.is_waited_for.load(Ordering::Relaxed)
     }
 
     /// Marks the end of the runtime, and hands out all who wait.
     pub(crate) fn kill(&self, mut woken: impl FnMut(Waker)) {
         self.mark(DEAD);
-        lock(&self.waiters).take(|_| true, &mut woken);
+        self.take(|_| true, &mut woken);
     }
 }

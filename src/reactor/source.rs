@@ -167,18 +167,22 @@ impl<S> Source<S> {
     ) -> Poll<io::Result<R>> {
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
+                if let Place::Seat(seat) = &mut place {
+                    // If it has waited, the event that ended that has emptied its seat, or is about to.
+                    **seat = None;
+                }
                 return Poll::Ready(result);
             }
             let place = match &mut place {
                 Place::Seat(seat) => Place::Seat(seat),
                 Place::Shared { turn } => Place::Shared { turn: *turn },
             };
-            match self
-                .readiness
-                .wait(direction, place, &mut waker.clone(), tag())
-            {
-                Wait::Ready => {}
-                Wait::Waiting => return Poll::Pending,
+            match self.readiness.wait(direction, place, waker.clone(), tag()) {
+                Wait::Ready(unused) => drop(unused),
+                Wait::Waiting(former) => {
+                    drop(former);
+                    return Poll::Pending;
+                }
                 Wait::Swept(swept) => {
                     wake_all(swept);
                     return Poll::Pending;
@@ -188,6 +192,7 @@ impl<S> Source<S> {
     }
 
     /// Takes the waker of an async method that no longer waits out of its seat, and drops it.
+    #[inline]
     pub(crate) fn leave(&self, seat: &mut Seat) {
         if let Some(seat) = seat.take() {
             drop(self.readiness.leave(seat));

@@ -70,13 +70,17 @@ where
     T: Send + 'static,
 {
     let id = shared.new_id();
-    let (promise, output) = promise(Origin { id, name, location }, true);
+    let (promise, output) = promise(
+        Origin { id, name, location },
+        Arc::clone(&shared.inbox),
+        true,
+    );
     let job = Box::new(Blocking { work, promise });
     let about = Arc::clone(&output) as Arc<dyn About>;
     if let Some(job) = shared.pool.submit(lane, job, about) {
         output.set_job(&shared.pool, job);
     }
-    JoinHandle::remote(id, output, Arc::clone(&shared.inbox))
+    JoinHandle::remote(id, output)
 }
 
 /// A closure on its way to a thread.

@@ -3,15 +3,17 @@
 use super::abort::{AbortHandle, Target};
 use super::remote::Output;
 use super::{Id, JoinError};
+use crate::executor::join::Joined;
 use crate::executor::local::{self, poll_budget, spend_budget};
 use crate::executor::{Message, Outsider, Placed, Remote};
 use crate::slab::Key;
 use crate::waiter::Tag;
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 /// A spawned task, to be awaited. Dropping it detaches the task, which then runs on by itself.
@@ -51,8 +53,6 @@ use std::thread;
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
-    /// What its spawner calls it, for when its runtime cannot tell any more.
-    name: Option<Box<str>>,
     /// Where the output is to be found.
     place: Place,
     /// The handle hands out a `T` and holds none: what its threads are is the place's concern.
@@ -61,46 +61,45 @@ pub struct JoinHandle<T> {
 
 /// Where a handle looks for its output.
 enum Place {
-    /// In the slab of the runtime that has this inbox.
+    /// In the table of the runtime that has this inbox.
     Local {
-        /// The place in the slab.
-        key: Key,
+        /// The position in the table: with the number it makes the key.
+        index: u32,
         /// Which runtime it is, and how to reach it from elsewhere.
         inbox: Arc<Remote>,
+        /// What its spawner calls it, for when its runtime cannot tell any more. Boxed twice, so that
+        /// handles, which nearly always are of tasks without a name, travel light.
+        name: Option<Box<Box<str>>>,
     },
-    /// In a oneshot of its own.
-    Remote {
-        /// Its side of the oneshot.
-        output: Arc<dyn Output>,
-        /// The runtime of the task.
-        inbox: Arc<Remote>,
-    },
+    /// In a oneshot of its own: this is its side of it.
+    Remote(Arc<dyn Output>),
     /// It has been taken.
     Taken,
 }
 
 impl<T> JoinHandle<T> {
     /// The handle of a task in the slab.
+    #[inline]
     pub(super) fn local(
         id: Id,
         name: Option<Box<str>>,
         key: Key,
         inbox: Arc<Remote>,
     ) -> JoinHandle<T> {
+        let index = key.index() as u32;
+        let name = name.map(Box::new);
         JoinHandle {
             id,
-            name,
-            place: Place::Local { key, inbox },
+            place: Place::Local { index, inbox, name },
             output: PhantomData,
         }
     }
 
     /// The handle of a task whose output comes in a oneshot.
-    pub(crate) fn remote(id: Id, output: Arc<dyn Output>, inbox: Arc<Remote>) -> JoinHandle<T> {
+    pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            name: None,
-            place: Place::Remote { output, inbox },
+            place: Place::Remote(output),
             output: PhantomData,
         }
     }
@@ -154,13 +153,13 @@ impl<T> JoinHandle<T> {
     /// See [`AbortHandle`].
     pub fn abort_handle(&self) -> AbortHandle {
         let target = match &self.place {
-            Place::Local { key, inbox } => Target::Local {
-                key: *key,
+            Place::Local { index, inbox, .. } => Target::Local {
+                key: Key::new(*index, self.id.low()),
                 inbox: Outsider::new(inbox),
             },
-            Place::Remote { output, inbox } => Target::Placed {
+            Place::Remote(output) => Target::Placed {
                 task: Arc::clone(output) as Arc<dyn Placed>,
-                inbox: Outsider::new(inbox),
+                inbox: Outsider::new(output.inbox()),
             },
             Place::Taken => Target::Ended,
         };
@@ -187,12 +186,12 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn is_finished(&self) -> bool {
         match &self.place {
-            Place::Local { key, inbox } => match local::here(inbox) {
-                Some(executor) => executor.is_finished(*key),
+            Place::Local { index, inbox, .. } => match local::here(inbox) {
+                Some(executor) => executor.is_finished(Key::new(*index, self.id.low())),
                 None if inbox.is_closed() => true,
                 None => not_here(self.id, "asked"),
             },
-            Place::Remote { output, .. } => output.is_finished(),
+            Place::Remote(output) => output.is_finished(),
             Place::Taken => true,
         }
     }
@@ -203,28 +202,20 @@ impl<T: 'static> JoinHandle<T> {
     #[track_caller]
     pub(super) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let mut outcome: Option<Result<T, JoinError>> = None;
-        match &self.place {
-            Place::Local { key, inbox } => match local::here(inbox) {
-                Some(executor) => ready!(executor.poll_join(*key, cx.waker(), &mut outcome)),
-                // Its tasks are cancelled.
-                None if inbox.is_closed() => {}
-                None => not_here(self.id, "polled"),
-            },
-            Place::Remote { output, inbox } => {
-                let executor = local::here(inbox);
-                let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
-                ready!(output.poll(cx, tag, &mut outcome));
-            }
-            Place::Taken => panic!(
-                "the `JoinHandle` of task {} was polled after it had given its output",
-                self.id
-            ),
-        }
+        ready!(self.place.poll(self.id, cx, &mut outcome));
+        let outcome = outcome.unwrap_or_else(|| Err(self.cancelled()));
         self.place = Place::Taken;
-        Poll::Ready(outcome.unwrap_or_else(|| {
-            let error = JoinError::cancelled(self.id);
-            Err(error.with_name(self.name.take()))
-        }))
+        Poll::Ready(outcome)
+    }
+
+    /// The error of a task that has left no outcome.
+    #[cold]
+    fn cancelled(&mut self) -> JoinError {
+        let name = match &mut self.place {
+            Place::Local { name, .. } => name.take().map(|name| *name),
+            Place::Remote(_) | Place::Taken => None,
+        };
+        JoinError::cancelled(self.id).with_name(name)
     }
 }
 
@@ -238,6 +229,15 @@ impl<T: 'static> Future for JoinHandle<T> {
         spend_budget();
         Poll::Ready(outcome)
     }
+}
+
+/// Leaves a clone of the waker with a task, to be woken at its end.
+fn register(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
+    // Cloned and dropped while nothing is borrowed: both are foreign code.
+    let waker = waker.clone();
+    drop(local::with(inbox, |executor| {
+        executor.register_joiner(key, waker)
+    }));
 }
 
 /// Says what is wrong with using a local handle here.
@@ -254,14 +254,59 @@ fn not_here(id: Id, what: &str) -> ! {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.place, Place::Taken) {
-            Place::Local { key, inbox } => match local::here(&inbox) {
-                Some(executor) => executor.detach(key),
-                // A runtime that has ended has nothing to detach.
-                None => drop(inbox.post(Message::Detach(key))),
-            },
-            Place::Remote { output, .. } => output.detach(),
+        if !matches!(self.place, Place::Taken) {
+            self.place.detach(self.id);
+        }
+    }
+}
+
+impl Place {
+    /// Moves the outcome of the task with this number into `out`, an `Option<Result<T, JoinError>>`,
+    /// which stays empty if the task has left none.
+    #[track_caller]
+    fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
+        match self {
+            Place::Local { index, inbox, .. } => {
+                let key = Key::new(*index, id.low());
+                match local::with(inbox, |executor| executor.join(key, cx.waker())) {
+                    Some(Joined::Ended(mut run)) => run.as_mut().take(out),
+                    Some(Joined::Gone) => {}
+                    Some(Joined::Waiting) => return Poll::Pending,
+                    Some(Joined::Unregistered) => {
+                        register(inbox, key, cx.waker());
+                        return Poll::Pending;
+                    }
+                    // Its tasks are cancelled.
+                    None if inbox.is_closed() => {}
+                    None => not_here(id, "polled"),
+                }
+                Poll::Ready(())
+            }
+            Place::Remote(output) => {
+                let executor = local::here(output.inbox());
+                let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
+                output.poll(cx, tag, out)
+            }
+            Place::Taken => {
+                panic!("the `JoinHandle` of task {id} was polled after it had given its output")
+            }
+        }
+    }
+
+    /// Lets the task with this number run on without a handle, or drops its outcome.
+    fn detach(&self, id: Id) {
+        match self {
+            Place::Local { index, inbox, .. } => {
+                let key = Key::new(*index, id.low());
+                match local::here(inbox) {
+                    Some(executor) => executor.detach(key),
+                    // A runtime that has ended has nothing to detach.
+                    None => drop(inbox.post(Message::Detach(key))),
+                }
+            }
+            Place::Remote(output) => output.detach(),
             Place::Taken => {}
         }
     }

@@ -4,7 +4,7 @@
 use super::JoinError;
 use crate::executor::outcome::{Id, Payload};
 use crate::executor::task::{Run, Stage};
-use crate::executor::{Origin, Placed};
+use crate::executor::{Origin, Placed, Remote};
 use crate::pool::{About, Pool};
 use crate::slab::Key;
 use crate::sync::{Mutex, lock};
@@ -34,6 +34,8 @@ struct Oneshot<T> {
     job: OnceLock<(Arc<Pool>, Key)>,
     /// Who the task is.
     origin: Origin,
+    /// Its runtime.
+    inbox: Arc<Remote>,
     /// Everything, under one lock.
     state: Mutex<State<T>>,
 }
@@ -54,6 +56,9 @@ struct State<T> {
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
 pub(crate) trait Output: Placed + About {
+    /// The runtime of the task.
+    fn inbox(&self) -> &Arc<Remote>;
+
     /// Whether the outcome is there, or has been taken.
     fn is_finished(&self) -> bool;
 
@@ -76,12 +81,14 @@ pub(crate) struct Promise<T> {
 /// Both sides of a new oneshot, of a task or of a job that waits for a thread.
 pub(crate) fn promise<T: Send + 'static>(
     origin: Origin,
+    inbox: Arc<Remote>,
     waiting: bool,
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
         key: OnceLock::new(),
         job: OnceLock::new(),
         origin,
+        inbox,
         state: Mutex::new(State {
             outcome: None,
             finished: false,
@@ -223,6 +230,10 @@ impl<T: Send + 'static> About for Oneshot<T> {
 }
 
 impl<T: Send + 'static> Output for Oneshot<T> {
+    fn inbox(&self) -> &Arc<Remote> {
+        &self.inbox
+    }
+
     fn is_finished(&self) -> bool {
         lock(&self.state).finished
     }

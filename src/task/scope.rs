@@ -524,8 +524,8 @@ impl<'env, E> Nursery<'env, E> {
     fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let locations: Vec<String> = {
             let cradles = self.cradles.borrow();
-            let cradles = cradles.keys().filter_map(|key| cradles.at(key.index()));
-            cradles
+            let locations = cradles.iter();
+            locations
                 .map(|(_, cradle)| cradle.location.to_string())
                 .collect()
         };

@@ -106,10 +106,8 @@ impl<T> JoinSet<T> {
     /// });
     /// ```
     pub fn abort_all(&mut self) {
-        for key in self.members.keys() {
-            if let Some((_, member)) = self.members.at(key.index()) {
-                member.handle.abort();
-            }
+        for (_, member) in self.members.iter() {
+            member.handle.abort();
         }
     }
 }

@@ -66,10 +66,10 @@ impl LocalSpawn for LocalSpawner {
             name: None,
             location: Location::caller(),
         };
-        let key = core
-            .executor
-            .spawn(Stage::boxed(future), origin)
-            .ok_or_else(SpawnError::shutdown)?;
+        let (key, refused) = core.executor.spawn(Stage::boxed(future), origin);
+        if refused.is_some() {
+            return Err(SpawnError::shutdown());
+        }
         core.executor.detach(key);
         Ok(())
     }

@@ -71,7 +71,8 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
                 // Those who come back again and again are passed over.
                 fire(&shared);
             }
-            let next = match shared.timers.next() {
+            let next = shared.timers.next();
+            let next = match next.and_then(|next| shared.timers.instant(next)) {
                 Some(next) if next <= now && stuck < PATIENCE => {
                     stuck += 1;
                     continue;

@@ -1,6 +1,7 @@
 //! [`Sleep`]: waiting for a moment.
 
 use crate::context;
+use crate::executor::local;
 use crate::runtime::Shared;
 use crate::slab::Key;
 use crate::timers::Look;
@@ -214,10 +215,10 @@ impl Sleep {
         self.shared.clock.now()
     }
 
-    /// Ends the park of the loop if this has become its next deadline. That has an effect only
-    /// while the loop is parked, which means: when called from elsewhere.
+    /// Ends the park of the loop if this has become its next deadline. On the loop's own thread it does
+    /// not park meanwhile.
     fn nudge(&self, earliest: bool) {
-        if earliest {
+        if earliest && !local::is_here(&self.shared.inbox) {
             self.shared.inbox.nudge();
         }
     }

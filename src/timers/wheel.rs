@@ -156,6 +156,11 @@ impl Wheel {
         Some(entry.waiter)
     }
 
+    /// Gives back room that a burst of deadlines has left.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink();
+    }
+
     /// When to [`advance`](Wheel::advance) next: the earliest deadline, or, where very many share
     /// its slot, a moment before it.
     pub(crate) fn next(&mut self) -> Option<u64> {
@@ -192,8 +197,7 @@ impl Wheel {
 
     /// All deadlines that have not fired, in no order.
     pub(crate) fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
-        let entries = self.entries.keys();
-        let entries = entries.filter_map(|key| self.entries.at(key.index()));
+        let entries = self.entries.iter();
         entries.map(|(_, entry)| (entry.deadline, &entry.waiter))
     }
 
@@ -202,8 +206,7 @@ impl Wheel {
         self.slots.fill(NIL);
         self.used.fill(0);
         self.earliest = None;
-        let entries = self.entries.drain();
-        entries.into_iter().map(|entry| entry.waiter).collect()
+        self.entries.drain().map(|entry| entry.waiter).collect()
     }
 
     /// Takes out of a slot what is due, and puts the rest where it belongs by the wheel's time.

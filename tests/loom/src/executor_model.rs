@@ -1,6 +1,6 @@
 //! The way in for other threads: the flag of a task, and the inbox.
 
-use crate::flag::QueuedFlag;
+use crate::flag::{QueuedFlag, TaskFlags};
 use crate::inbox::{Inbox, Outsider};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -33,15 +33,22 @@ fn parked_inbox<M>() -> (Arc<Park>, Arc<Inbox<M>>) {
     (park, inbox)
 }
 
+/// Reads the messages, if the loop was called.
+fn read<M>(inbox: &Inbox<M>) -> Vec<M> {
+    let mut messages = Vec::new();
+    if inbox.awake() {
+        inbox.drain(&mut messages);
+    }
+    messages
+}
+
 /// The loop: gives what comes to `take` until that has had enough, and parks in between. Returns
 /// how many times it parked.
 fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usize {
     let mut parks = 0;
-    let mut messages = Vec::new();
     loop {
-        inbox.drain(&mut messages);
         let mut done = false;
-        for message in messages.drain(..) {
+        for message in read(inbox) {
             done |= take(message);
         }
         if done {
@@ -78,31 +85,47 @@ fn every_message_arrives_and_a_park_is_ended_at_most_once() {
 }
 
 #[test]
-fn a_nudge_after_the_announcement_ends_the_park() {
+fn a_nudge_ends_the_park_or_forbids_it() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
         let deadline = Arc::new(AtomicUsize::new(0));
         let sleeper = {
             let (inbox, deadline) = (Arc::clone(&inbox), Arc::clone(&deadline));
             thread::spawn(move || {
-                deadline.store(1, Ordering::SeqCst);
+                deadline.store(1, Ordering::Relaxed);
                 inbox.nudge();
             })
         };
         // As the loop does it: announce, then look at the deadlines, then park.
-        while deadline.load(Ordering::SeqCst) == 0 {
-            assert!(inbox.announce_park());
-            if deadline.load(Ordering::SeqCst) == 0 {
+        while deadline.load(Ordering::Relaxed) == 0 {
+            if inbox.announce_park() && deadline.load(Ordering::Relaxed) == 0 {
                 park.notify.wait();
             }
-            inbox.drain(&mut Vec::new());
+            read(&inbox);
         }
         sleeper.join().unwrap();
     });
 }
 
 #[test]
-fn who_goes_is_not_missed_before_what_it_left() {
+fn the_last_outsider_is_seen_to_leave() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox::<()>();
+        let outsider = Outsider::new(&inbox);
+        let thread = thread::spawn(move || drop(outsider));
+        // The loop parks for as long as somebody might have something to say.
+        while inbox.has_outsiders() {
+            if inbox.announce_park() && inbox.has_outsiders() {
+                park.notify.wait();
+            }
+            read(&inbox);
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_departing_outsider_delivers_its_last_message() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         // There before the loop asks.
@@ -119,7 +142,7 @@ fn who_goes_is_not_missed_before_what_it_left() {
                 assert!(inbox.has_outsiders() || !inbox.is_quiet());
                 park.notify.wait();
             }
-            inbox.drain(&mut messages);
+            messages = read(&inbox);
         }
         thread.join().unwrap();
         assert!(!inbox.has_outsiders());
@@ -164,6 +187,69 @@ fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
             flag.lower();
             done.iter().all(|done| done.load(Ordering::Relaxed) == 1)
         });
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+    });
+}
+
+/// The run queue of one task: how many times it stands in it, and how many times it was polled.
+#[derive(Default)]
+struct Queue {
+    /// Places in the queue.
+    places: usize,
+    /// Polls.
+    polls: usize,
+}
+
+#[test]
+fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let (park, inbox) = parked_inbox();
+        let flags = Arc::new(TaskFlags::default());
+        let done = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let wakers: Vec<_> = [0, 1]
+            .map(|which| {
+                let (inbox, flags, done) =
+                    (Arc::clone(&inbox), Arc::clone(&flags), Arc::clone(&done));
+                thread::spawn(move || {
+                    done[which].store(1, Ordering::Relaxed);
+                    if flags.wake_from_afar() {
+                        inbox.post(()).expect("open");
+                    }
+                })
+            })
+            .into();
+        let mut queue = Queue::default();
+        // The spawn, which queues the task.
+        assert!(flags.wake_here());
+        queue.places += 1;
+        'run: loop {
+            for () in read(&inbox) {
+                queue.places += usize::from(flags.receive());
+            }
+            while queue.places > 0 {
+                queue.places -= 1;
+                flags.begin_poll();
+                queue.polls += 1;
+                if done.iter().all(|done| done.load(Ordering::Relaxed) == 1) {
+                    break 'run;
+                }
+                // The first poll wakes its own task, twice; it comes back once.
+                if queue.polls == 1 {
+                    queue.places += usize::from(flags.wake_here());
+                    queue.places += usize::from(flags.wake_here());
+                    assert_eq!(queue.places, 1);
+                }
+            }
+            if inbox.announce_park() {
+                park.notify.wait();
+            }
+        }
+        // The two of its own, and one for each message at most.
+        assert!(queue.polls <= 4);
         for waker in wakers {
             waker.join().unwrap();
         }

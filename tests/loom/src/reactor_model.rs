@@ -67,10 +67,10 @@ fn take(readiness: &Readiness, kernel: &Kernel, mut place: Option<&mut Seat>) {
             Some(seat) => Place::Seat(seat),
             None => Place::Shared { turn: 0 },
         };
-        match readiness.wait(Direction::Read, place, &mut waker.clone(), Tag::NONE) {
-            Wait::Ready => {}
+        match readiness.wait(Direction::Read, place, waker.clone(), Tag::NONE) {
+            Wait::Ready(_) => {}
             // If a wake-up could be lost, loom would find the thread here for ever.
-            Wait::Waiting => sleeper.0.wait(),
+            Wait::Waiting(_) => sleeper.0.wait(),
             Wait::Swept(_) => unreachable!("there are too few of them"),
         }
     }
@@ -131,11 +131,11 @@ fn who_gives_up_its_seat_takes_no_event_from_the_others() {
         let readiness = Arc::new(Readiness::new(0));
         let kernel = Arc::new(Kernel(AtomicUsize::new(0)));
         let mut given_up: Seat = None;
-        let (_sleeper, mut waker) = sleeper();
+        let (_sleeper, waker) = sleeper();
         let place = Place::Seat(&mut given_up);
         assert!(matches!(
-            readiness.wait(Direction::Read, place, &mut waker, Tag::NONE),
-            Wait::Waiting
+            readiness.wait(Direction::Read, place, waker, Tag::NONE),
+            Wait::Waiting(_)
         ));
         let reactor = {
             let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
@@ -168,16 +168,16 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
                 wake_all(woken);
             })
         };
-        let (sleeper, mut waker) = sleeper();
+        let (sleeper, waker) = sleeper();
         match readiness.wait(
             Direction::Write,
             Place::Shared { turn: 0 },
-            &mut waker,
+            waker,
             Tag::NONE,
         ) {
-            Wait::Ready => {}
+            Wait::Ready(_) => {}
             // Loom wakes without cause too; never to be woken would be a deadlock.
-            Wait::Waiting | Wait::Swept(_) => {
+            Wait::Waiting(_) | Wait::Swept(_) => {
                 while !readiness.load().has(DEAD) {
                     sleeper.0.wait();
                 }
