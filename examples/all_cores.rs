@@ -26,7 +26,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use futures::future::select_all;
 use glassfrog::Workers;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
@@ -86,14 +85,23 @@ fn run(address: Option<SocketAddr>) -> io::Result<()> {
     let servers = pairs
         .enumerate()
         .map(|(number, (listener, handle))| handle.spawn_with(move || serve(listener, number)));
-    let servers: Vec<_> = servers.collect();
 
     // This thread has a runtime too, for the clients and for what goes wrong.
     glassfrog::block_on(async {
+        let mut failures = JoinSet::new();
+        for server in servers {
+            failures.spawn(async {
+                match server.await {
+                    Ok(Err(error)) => error,
+                    Err(panicked) => panicked.into(),
+                }
+            });
+        }
         let failure = async {
-            match select_all(servers).await.0 {
-                Ok(Err(error)) => Err(error),
-                Err(panicked) => Err(panicked.into()),
+            match failures.join_next().await {
+                Some(first) => Err(first?),
+                // There is at least one worker.
+                None => std::future::pending().await,
             }
         };
         let work = async {

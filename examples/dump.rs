@@ -11,7 +11,7 @@ use std::io;
 use std::net;
 use std::time::Duration;
 
-use futures::channel::oneshot;
+use futures_channel::oneshot;
 use glassfrog::Handle;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::{self, Builder, scope, spawn_blocking};

@@ -12,12 +12,12 @@
 //!
 //! How a stop goes, and where it stands here:
 //!
-//! 1. the signal is a oneshot channel, and everybody has a clone of its receiving end: `Stop`
+//! 1. the signal is a cell that is set once, and every task waits for it: `Stop`
 //! 2. the listening socket is closed, and with it the connections that wait in its queue: `serve`
 //! 3. a connection ends when it is between two requests, or as soon as it is: `converse`
 //! 4. after a time of grace the others are aborted, which closes their sockets: `serve`
 //!
-//! The signal may come from any thread. To stop at `SIGTERM`, let a crate for signals send it.
+//! Any thread may set it. To stop at `SIGTERM`, let a crate for signals do that.
 
 use std::collections::HashMap;
 use std::env;
@@ -25,11 +25,10 @@ use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::channel::oneshot;
-use futures::future::Shared;
+use async_lock::OnceCell;
 use glassfrog::io::{AsyncBufRead, BufReader};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
@@ -53,12 +52,12 @@ const MAX_LINE: u64 = 100;
 /// loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Is ready once the server is to stop: the other end has sent, or was dropped.
-type Stop = Shared<oneshot::Receiver<()>>;
+/// The signal to stop: a cell that whoever stops the server sets, and that all its tasks wait for.
+type Stop = Arc<OnceCell<()>>;
 
-/// Gives `what` once the server is to stop.
+/// Returns `what` once the server has to stop.
 async fn stopped<T>(stop: &Stop, what: T) -> T {
-    let _sent_or_dropped = stop.clone().await;
+    stop.wait().await;
     what
 }
 
@@ -83,13 +82,14 @@ fn main() -> ExitCode {
 async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    let (stop, stopped) = oneshot::channel();
+    let stop = Stop::default();
+    let signal = Arc::clone(&stop);
     spawn_blocking(move || {
         // An input that cannot be read has ended, too.
         let _read = io::copy(&mut io::stdin(), &mut io::sink());
-        drop(stop);
+        let _first = signal.set_blocking(());
     });
-    serve(listener, stopped.shared()).await;
+    serve(listener, stop).await;
     Ok(())
 }
 
@@ -271,16 +271,15 @@ async fn demo() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     println!("listening on {address}");
-    let (stop, stopped) = oneshot::channel();
-    let server = glassfrog::spawn(serve(listener, stopped.shared()));
+    let stop = Stop::default();
+    let server = glassfrog::spawn(serve(listener, Arc::clone(&stop)));
 
     let mut idle = ask(address, 0).await?;
     hear(&mut idle, Some("done")).await?;
     let mut busy = ask(address, 200).await?;
     let mut endless = ask(address, 60 * 60 * 1000).await?;
 
-    // Nobody receives if the server has ended, and then the next line says so.
-    let _sent = stop.send(());
+    let _first = stop.set(()).await;
     // The server hears of the signal and of this at once.
     if ask(address, 0).await.is_ok() {
         return Err(io::Error::other("served somebody after the signal"));

@@ -24,7 +24,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures::channel::oneshot;
+use futures_channel::oneshot;
 use glassfrog::task::scope;
 use glassfrog::time::{
     self, MissedTickBehavior, advance, interval_at, sleep, sleep_until, timeout,

@@ -56,7 +56,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// that ends when it is to stop:
 ///
 /// ```
-/// use futures::channel::oneshot;
+/// use futures_channel::oneshot;
 /// use glassfrog::{Handle, Runtime};
 /// use std::sync::mpsc;
 /// use std::thread;

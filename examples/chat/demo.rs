@@ -141,8 +141,13 @@ impl Client {
             }
             Ok(next_of.values().sum())
         };
-        let ((), heard) = futures::try_join!(speak, listen)?;
-        Ok(heard)
+        try_scope(async |scope| {
+            let speaking = scope.spawn(speak);
+            let heard = listen.await?;
+            speaking.await;
+            Ok(heard)
+        })
+        .await
     }
 }
 

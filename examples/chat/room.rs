@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use futures::channel::{mpsc, oneshot};
+use futures_channel::{mpsc, oneshot};
 
 /// How many lines wait for a member at most. It must hold what can be said before the member's task
 /// has its turn: that is at most one poll of each other task ("Fairness" in `glassfrog::task`), and

@@ -17,13 +17,23 @@ use std::rc::{Rc, Weak};
 /// # Examples
 ///
 /// ```
-/// use futures::task::LocalSpawnExt;
+/// use futures_channel::oneshot;
+/// use futures_task::LocalSpawn;
 /// use glassfrog::task::LocalSpawner;
 ///
+/// /// Knows no runtime, only the trait.
+/// fn compute(spawner: &impl LocalSpawn) -> oneshot::Receiver<u32> {
+///     let (sender, receiver) = oneshot::channel();
+///     let task = Box::pin(async move {
+///         sender.send(9).ok();
+///     });
+///     spawner.spawn_local_obj(task.into()).expect("the runtime has ended");
+///     receiver
+/// }
+///
 /// glassfrog::block_on(async {
-///     let spawner = LocalSpawner::current();
-///     let output = spawner.spawn_local_with_handle(async { 9 }).unwrap();
-///     assert_eq!(output.await, 9);
+///     let output = compute(&LocalSpawner::current());
+///     assert_eq!(output.await, Ok(9));
 /// });
 /// ```
 #[derive(Clone)]
@@ -42,7 +52,7 @@ impl LocalSpawner {
     /// # Examples
     ///
     /// ```
-    /// use futures::task::LocalSpawn;
+    /// use futures_task::LocalSpawn;
     /// use glassfrog::task::LocalSpawner;
     ///
     /// let spawner = glassfrog::block_on(async { LocalSpawner::current() });

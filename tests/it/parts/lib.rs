@@ -1,0 +1,23 @@
+//! Tests of parts that no public item shows by themselves: naive oracles and property tests.
+//!
+//! The files under test are those of the crate, compiled here once more, because tests that stood in
+//! them would make every build of an example build proptest.
+#![cfg(test)]
+
+#[path = "../../../src/slab.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod slab;
+#[path = "../../../src/waiter.rs"]
+#[expect(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "the tests use a part of it"
+)]
+mod waiter;
+#[path = "../../../src/timers/wheel.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod wheel;
+
+mod slab_laws;
+mod wheel_laws;
