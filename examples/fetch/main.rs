@@ -41,6 +41,7 @@ mod server;
 mod descriptors;
 mod timing;
 mod timeline;
+mod histogram;
 mod stats;
 mod screen;
 mod report;

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::fetch::Fetch;
+use crate::histogram::Histogram;
 use crate::timeline::Timeline;
 use crate::timing::Phase;
 
@@ -20,9 +19,6 @@ const SAMPLES: usize = 12;
 
 /// How many different failures are kept.
 const MOST_FAILURES: usize = 20;
-
-/// How exact the percentiles are: to as many digits as are shown.
-const DIGITS: u8 = 3;
 
 /// The figures of a run.
 #[derive(Debug)]
@@ -73,8 +69,8 @@ impl Stats {
             statuses: BTreeMap::new(),
             failures: Vec::new(),
             other_failures: 0,
-            phases: std::array::from_fn(|_| Times::new()),
-            wholes: Times::new(),
+            phases: Default::default(),
+            wholes: Times::default(),
             spent: Duration::ZERO,
             took: Duration::ZERO,
             timeline: Timeline::new(),
@@ -146,31 +142,19 @@ impl Stats {
 }
 
 /// A lot of durations.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Times {
-    /// How often there was which, in microseconds. It grows with the longest of them, and not with
-    /// their number.
-    histogram: Histogram<u64>,
+    /// How often each came, in microseconds.
+    histogram: Histogram,
     /// The longest.
     pub(crate) longest: Duration,
 }
 
 impl Times {
-    /// None so far.
-    fn new() -> Self {
-        let mut histogram = Histogram::new(DIGITS).expect("a number of digits from 0 to 5");
-        histogram.auto(true);
-        Self {
-            histogram,
-            longest: Duration::ZERO,
-        }
-    }
-
     /// Takes a duration.
     fn add(&mut self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let recorded = self.histogram.record(micros);
-        recorded.expect("a histogram that grows as it needs to");
+        self.histogram.add(micros);
         self.longest = self.longest.max(duration);
     }
 
@@ -181,8 +165,8 @@ impl Times {
 
     /// The duration that so many percent did not exceed.
     pub(crate) fn percentile(&self, percent: f64) -> Duration {
-        let micros = self.histogram.value_at_percentile(percent);
-        // A value stands for those that are as good as equal to it, up to the largest of them.
+        let micros = self.histogram.percentile(percent);
+        // The histogram rounds up.
         Duration::from_micros(micros).min(self.longest)
     }
 }
