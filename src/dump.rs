@@ -124,7 +124,7 @@ pub(crate) enum What {
     Timer(Option<Duration>),
     /// The end of a task.
     Join(String),
-    /// A blocking job, in words.
+    /// A blocking job, in words, and whether it is queued.
     Job(String),
     /// The children of its scope, which say themselves what they wait for.
     Children,

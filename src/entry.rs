@@ -161,7 +161,8 @@ impl Runtime {
     }
 
     /// Ends the runtime, as dropping it does, and then waits for the blocking jobs that run, at most
-    /// for `timeout`. Nothing else waits for them; those that still wait for a thread are cancelled.
+    /// for `timeout`. Nothing else waits for them. Jobs that have not begun are cancelled, and look-ups
+    /// of names that were given up before are not waited for.
     ///
     /// # Examples
     ///
@@ -242,12 +243,11 @@ impl Builder {
     /// test that sleeps for a year takes a millisecond, and takes it in the same order each time.
     /// [`time::advance`](crate::time::advance) moves it by hand.
     ///
-    /// A [blocking job](crate::task::spawn_blocking), and the look-up of a name is one, holds the clock
-    /// while it waits or runs. What
-    /// happens within this process over loopback comes in order. Nothing else holds it: who waits
-    /// for another process, or for a thread that is no blocking job, sees deadlines pass before the
-    /// answer, and needs the real clock. And a blocking job that waits for a deadline of this runtime
-    /// waits for ever, since it holds what it waits for.
+    /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs, and so does
+    /// the look-up of a name until it is given up. What happens within this process over loopback comes
+    /// in order. Nothing else holds the clock: a task that waits for another process, or for a thread
+    /// that runs no blocking job, sees deadlines pass before the answer, and needs the real clock. A
+    /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
     ///
     /// # Examples
     ///

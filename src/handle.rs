@@ -209,8 +209,8 @@ impl Handle {
     {
         let id = self.shared.new_id();
         let origin = |name| Origin { id, name, location };
-        let (promise, output) =
-            promise(origin(name.clone()), Arc::clone(&self.shared.inbox), false);
+        let inbox = Arc::clone(&self.shared.inbox);
+        let (promise, output) = promise(origin(name.clone()), inbox, None);
         let origin = origin(name);
         let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.

@@ -1,22 +1,27 @@
-//! The pool: threads for what blocks.
+//! The pool: threads for blocking jobs and for look-ups of names.
 //!
-//! [`spawn_blocking`](crate::task::spawn_blocking) hands it jobs; it knows neither tasks nor the
-//! loop. A thread is started when a job finds none that is idle, and ends when it has had nothing to
-//! do for a while. Jobs come in lanes, each with a bound of its own, so that those of one lane do not
-//! wait for those of another.
+//! A job waits under its id in the [`Queue`] of its lane until it may begin, and the pool starts a
+//! thread whenever a job may begin and no thread is free. Whoever takes a job out of its queue, a
+//! thread to run it or a caller to cancel it, has it alone, so nobody else knows or asks whether it
+//! has begun.
 //!
 //! ```text
-//!                  submit                        nothing to do
-//!    (no thread) ----------> busy <-------> idle --------------> (gone)
-//!                                   submit       for KEEP_IDLE
-//!
-//!   at the end of the runtime: what waits is dropped, who is idle goes, and who is busy when done
+//!     submit            a thread is free, the lane has room            returns
+//!    --------> queued ------------------------------------> running ----------> over
+//!                |                                             |                 ^
+//!                | cancel, give_up, shut_down                  | give_up         |
+//!                v                                             v       returns   |
+//!         dropped unrun                                    abandoned ------------+
 //! ```
+//!
+//! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows
+//! neither tasks nor the loop.
 
-use crate::slab::{Key, Slab};
+mod queue;
+
+use self::queue::{Queue, Queued};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::waiter::{Seen, muffled, shielded};
-use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -25,166 +30,120 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-/// How many threads there are at most if nobody says otherwise: enough that jobs which wait for the
-/// network or for one another do not run out of them, and few enough for every system's limits.
+/// How many threads run blocking jobs at most, unless `Builder::blocking_threads` says otherwise:
+/// enough for jobs that wait for the network or for one another, and few enough for the limits of
+/// every system.
 pub(crate) const DEFAULT_THREADS: usize = 512;
 
-/// How long a thread without a job stays for the next one: jobs tend to come in bursts, and a
-/// thread costs a few dozen microseconds to start.
+/// How long a thread without a job stays for the next one: jobs tend to come in bursts, and starting a
+/// thread takes a few dozen microseconds.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 
-/// How long a full pool may stay without beginning a job while others wait, before it says so. A
-/// job that waits for one of those would otherwise hang in silence.
+/// How long all threads for jobs may go without beginning one, while others wait, before the pool
+/// reports it: a job that waits for one of those would otherwise hang in silence.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How many names are looked up at a time. An answer takes microseconds or, where a server is silent,
-/// ten seconds and more: a few of those must not hold up the others.
+/// How many look-ups that somebody waits for run at a time: few enough not to flood a name server, and
+/// enough that a few silent names, each of which takes ten seconds and more, do not hold up the others.
 const LOOK_UPS: usize = 32;
 
-/// Something to be done on a thread of the pool. Dropping it says that it will not be.
+/// How many threads look up names at most. `getaddrinfo(3)` cannot be interrupted, so a look-up that
+/// was given up occupies its thread until the resolver returns. There is room for four rounds of
+/// [`LOOK_UPS`], three of them given up: a program that gives up after three seconds waits for no
+/// thread even if every name takes the ten seconds of a silent name server.
+const LOOK_UP_THREADS: usize = 4 * LOOK_UPS;
+
+/// Something to do on a thread of the pool. Dropping it unrun cancels it.
 pub(crate) trait Job: Send {
     /// Does it.
     fn run(self: Box<Self>);
 
-    /// Says that no thread could be started for it.
+    /// Fails, because no thread could be started.
     fn refuse(self: Box<Self>, error: &io::Error);
 }
 
-/// What a job is to somebody who only looks.
+/// A job as the dump sees it.
 pub(crate) trait About: Send + Sync {
-    /// Says in words what it is.
+    /// Describes the job in words.
     fn describe(&self) -> String;
 
-    /// Who awaits it.
+    /// Returns who awaits it.
     fn awaited_by(&self) -> Option<Seen>;
 }
 
-/// Which jobs a job waits behind.
+/// What kind a job is of. Jobs of one lane do not wait for those of the other.
 #[derive(Clone, Copy)]
 pub(crate) enum Lane {
-    /// Those of users.
+    /// The blocking jobs of users.
     Jobs = 0,
     /// Look-ups of names.
     LookUps = 1,
 }
 
-/// The threads of one runtime, and the jobs that wait for one.
+/// The threads of one runtime, and their jobs.
 pub(crate) struct Pool {
     /// Everything, under one lock.
     state: Mutex<State>,
-    /// Wakes an idle thread: there is a job, or nothing will come any more.
+    /// Wakes an idle thread: a job may begin, or none will any more.
     work: Condvar,
-    /// Wakes who waits for the pool to be empty, and the watch: it is closed, or a thread has gone.
+    /// Wakes whoever waits for the threads to go, and the watch: a thread has gone, or the pool was
+    /// shut down.
     gone: Condvar,
-    /// Called when a job has ended: that makes a difference to the loop even where nobody awaits the
-    /// job.
+    /// Wakes the loop when a job is over, even one that nobody awaits: it may have held a virtual clock.
     ended: Waker,
 }
 
 /// What stands under the lock.
 struct State {
     /// The jobs of each lane.
-    lanes: [LaneState; 2],
-    /// All jobs, waiting or being run, as they are to be seen.
-    about: Slab<Arc<dyn About>>,
-    /// How many threads there are, busy, idle, or being started.
+    queues: [Queue; 2],
+    /// The number of threads: in a job, idle, or about to start.
     threads: usize,
-    /// How many threads were started, for their names.
+    /// The number of threads that were ever started, for their names.
     started: usize,
-    /// Whether somebody watches for a stall, or it has been told.
-    watched: bool,
-    /// The runtime has ended; nothing is taken any more.
+    /// Whether the last attempt to start a thread failed, which is reported once.
+    start_failed: bool,
+    /// Whether the runtime has ended, after which the pool takes no job.
     closed: bool,
 }
 
-/// A job that waits for a thread.
-struct Waiting {
-    /// The job.
-    job: Box<dyn Job>,
-    /// Its place among those that are to be seen.
-    about: Key,
-}
-
-/// The jobs of one lane.
-struct LaneState {
-    /// Those that wait for a thread, oldest first.
-    queue: VecDeque<Waiting>,
-    /// How many are being run.
-    running: usize,
-    /// How many may be run at a time.
-    most: usize,
-    /// How many were begun (modulo 2⁶⁴).
-    begun: u64,
-}
-
-impl LaneState {
-    /// A lane without jobs.
-    fn new(most: usize) -> LaneState {
-        LaneState {
-            queue: VecDeque::new(),
-            running: 0,
-            most,
-            begun: 0,
-        }
-    }
-
-    /// How many of those that wait may be begun.
-    fn ready(&self) -> usize {
-        self.queue.len().min(self.most - self.running)
-    }
-}
-
 impl State {
-    /// Begins the next job that may be begun.
-    fn begin(&mut self) -> Option<(Lane, Waiting)> {
-        for lane in [Lane::Jobs, Lane::LookUps] {
-            let state = &mut self.lanes[lane as usize];
-            if state.ready() > 0
-                && let Some(waiting) = state.queue.pop_front()
-            {
-                state.running += 1;
-                state.begun = state.begun.wrapping_add(1);
-                return Some((lane, waiting));
-            }
-        }
-        None
+    /// Begins the oldest job that may begin.
+    fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
+        [Lane::Jobs, Lane::LookUps].into_iter().find_map(|lane| {
+            let (id, job) = self.queues[lane as usize].begin()?;
+            Some((lane, id, job))
+        })
     }
 
-    /// How many jobs wait that may be begun.
-    fn ready(&self) -> usize {
-        self.lanes.iter().map(LaneState::ready).sum()
+    /// Returns whether a job waits and may begin.
+    fn may_begin(&self) -> bool {
+        self.queues.iter().any(Queue::may_begin)
     }
 
-    /// How many jobs are being run.
-    fn running(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.running).sum()
+    /// Returns the number of threads that are not in a job: each will begin one if it may.
+    fn free(&self) -> usize {
+        self.threads - self.queues.iter().map(Queue::threads).sum::<usize>()
     }
 
-    /// Takes all jobs that wait.
-    fn take_queues(&mut self) -> Vec<Box<dyn Job>> {
-        let queues = self.lanes.iter_mut().map(|lane| &mut lane.queue);
-        let waiting: Vec<Waiting> = queues.flat_map(mem::take).collect();
-        let about = &mut self.about;
-        waiting
-            .into_iter()
-            .map(|waiting| {
-                about.remove(waiting.about);
-                waiting.job
-            })
-            .collect()
+    /// Takes out all jobs that have not begun.
+    fn clear(&mut self) -> Vec<Queued> {
+        self.queues.iter_mut().flat_map(Queue::clear).collect()
     }
 }
 
 impl Pool {
-    /// A pool with room for so many jobs at a time, without a thread yet.
-    pub(crate) fn new(most: usize, ended: Waker) -> Pool {
+    /// Makes a pool without a thread, with a bound for those that run jobs.
+    pub(crate) fn new(most_jobs: usize, ended: Waker) -> Pool {
         Pool {
             state: Mutex::new(State {
-                lanes: [LaneState::new(most), LaneState::new(LOOK_UPS)],
-                about: Slab::new(),
+                queues: [
+                    Queue::new(most_jobs, most_jobs),
+                    Queue::new(LOOK_UPS, LOOK_UP_THREADS),
+                ],
                 threads: 0,
                 started: 0,
-                watched: false,
+                start_failed: false,
                 closed: false,
             }),
             work: Condvar::new(),
@@ -193,57 +152,79 @@ impl Pool {
         }
     }
 
-    /// Has a job done, and says where it is until then. One that comes after the end of the runtime is
-    /// dropped.
+    /// Takes a job, or drops it if the runtime has ended. Ids are unique, and grow.
     pub(crate) fn submit(
         self: &Arc<Self>,
         lane: Lane,
+        id: u64,
         job: Box<dyn Job>,
         about: Arc<dyn About>,
-    ) -> Option<Key> {
+    ) {
+        let queued = Queued { job, about };
         let mut state = lock(&self.state);
         if state.closed {
             drop(state);
-            shielded("dropping a job that was never run", || drop(job));
-            return None;
+            return discard(queued);
         }
-        let about = state.about.insert(about);
-        let jobs = &mut state.lanes[lane as usize];
-        jobs.queue.push_back(Waiting { job, about });
-        let is_full = jobs.running == jobs.most;
-        // Those that are not busy: each will take one of the jobs that are ready.
-        let free = state.threads - state.running();
-        if state.ready() > free {
-            self.start_thread(state);
-        } else if !is_full {
-            self.work.notify_one();
-        } else if matches!(lane, Lane::Jobs) && !state.watched {
-            state.watched = true;
-            drop(state);
-            self.start_watch();
-        }
-        Some(about)
+        state.queues[lane as usize].submit(id, queued);
+        self.staff(state);
     }
 
-    /// Drops a job that still waits.
-    pub(crate) fn discard(&self, about: Key) {
+    /// Drops a job that has not begun. Returns whether there was one.
+    pub(crate) fn cancel(&self, id: u64) -> bool {
         let mut state = lock(&self.state);
-        let mut discarded = None;
-        for lane in &mut state.lanes {
-            if let Some(at) = lane.queue.iter().position(|waiting| waiting.about == about) {
-                discarded = lane.queue.remove(at);
+        let cancelled = state.queues.iter_mut().find_map(|queue| queue.cancel(id));
+        drop(state);
+        let Some(queued) = cancelled else {
+            return false;
+        };
+        discard(queued);
+        self.ended.wake_by_ref();
+        true
+    }
+
+    /// Cancels a look-up, or leaves it to its thread if it has begun: it no longer counts as a look-up
+    /// that somebody waits for, and holds neither the clock nor another look-up. A shutdown waits only
+    /// for look-ups that were still waited for when it began.
+    pub(crate) fn give_up(self: &Arc<Self>, id: u64) {
+        if self.cancel(id) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        if state.closed {
+            return;
+        }
+        let abandoned = state.queues[Lane::LookUps as usize].abandon(id);
+        if abandoned.is_some() {
+            self.staff(state);
+            self.ended.wake_by_ref();
+        }
+    }
+
+    /// Finds a thread for the next job that may begin, or says why it waits. Whoever lets a job begin
+    /// calls it: a submission, a place that has become free, and the thread that begins the job before.
+    fn staff(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.may_begin() {
+            return match state.free() {
+                0 => self.start_thread(state),
+                _ => self.work.notify_one(),
+            };
+        }
+        for lane in [Lane::Jobs, Lane::LookUps] {
+            let queue = &mut state.queues[lane as usize];
+            if queue.is_stuck() && !mem::replace(&mut queue.watched, true) {
+                let (waiting, abandoned) = (queue.len(), queue.abandoned);
+                drop(state);
+                return match lane {
+                    // Many jobs at a time are no fault.
+                    Lane::Jobs => self.start_watch(),
+                    Lane::LookUps => report_hanging(waiting, abandoned),
+                };
             }
         }
-        let Some(Waiting { job, about }) = discarded else {
-            return;
-        };
-        state.about.remove(about);
-        drop(state);
-        shielded("dropping a job that was never run", || drop(job));
-        self.ended.wake_by_ref();
     }
 
-    /// Starts a thread. If that fails, the job waits for another one, or is refused if there is none.
+    /// Starts a thread. If that fails, its job waits for another one, or is refused if there is none.
     fn start_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.threads += 1;
         state.started += 1;
@@ -251,46 +232,49 @@ impl Pool {
         drop(state);
         let pool = Arc::clone(self);
         let started = thread::Builder::new().name(name).spawn(move || pool.work());
-        if let Err(error) = started {
-            let mut state = lock(&self.state);
-            state.threads -= 1;
-            let busy = state.threads;
-            let refused = match busy {
-                0 => state.take_queues(),
-                _ => Vec::new(),
-            };
-            drop(state);
-            // Who waits for the pool to be empty counted this thread too.
-            self.gone.notify_all();
-            if busy > 0 {
-                muffled(|| {
-                    log::warn!(
-                        target: "glassfrog::blocking",
-                        "no thread could be started for a blocking job, which now waits for one of \
-                         the {busy} that run: {error}"
-                    );
-                });
-            }
-            for job in refused {
-                shielded("refusing a job", || job.refuse(&error));
-            }
-            self.ended.wake_by_ref();
+        let Err(error) = started else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        state.threads -= 1;
+        let threads = state.threads;
+        let is_news = !mem::replace(&mut state.start_failed, true);
+        let refused = match threads {
+            0 => state.clear(),
+            _ => Vec::new(),
+        };
+        drop(state);
+        // A shutdown that waits has counted this thread too.
+        self.gone.notify_all();
+        if threads > 0 && is_news {
+            muffled(|| {
+                log::warn!(
+                    target: "glassfrog::blocking",
+                    "no thread could be started for a blocking job, which now waits for one of the \
+                     {threads} that run: {error}"
+                );
+            });
         }
+        for Queued { job, about } in refused {
+            shielded("refusing a job", || job.refuse(&error));
+            drop(about);
+        }
+        self.ended.wake_by_ref();
     }
 
-    /// What a thread does.
-    fn work(&self) {
+    /// Runs jobs, as one of the threads.
+    fn work(self: Arc<Self>) {
         let mut state = lock(&self.state);
+        state.start_failed = false;
         loop {
-            if let Some((lane, Waiting { job, about })) = state.begin() {
-                drop(state);
+            if let Some((lane, id, job)) = state.begin() {
+                self.staff(state);
                 shielded("a blocking job", || job.run());
                 state = lock(&self.state);
-                state.lanes[lane as usize].running -= 1;
-                // The outcome has gone to the handle, or with it: nothing foreign is left.
-                state.about.remove(about);
+                let about = state.queues[lane as usize].end(id);
                 drop(state);
-                // After the count, so that the loop which it wakes sees that.
+                drop(about);
+                // After the job was counted out, which the loop looks at when it is woken.
                 self.ended.wake_by_ref();
                 state = lock(&self.state);
                 continue;
@@ -303,7 +287,7 @@ impl Pool {
                 .wait_timeout(state, KEEP_IDLE)
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
-            if wait.timed_out() && state.ready() == 0 {
+            if wait.timed_out() && !state.may_begin() {
                 break;
             }
         }
@@ -311,7 +295,7 @@ impl Pool {
         self.gone.notify_all();
     }
 
-    /// Starts a thread that says so if the pool stalls. Where it can't be, nobody will.
+    /// Starts a thread that watches for a stall. If that fails, nobody watches until the next job waits.
     fn start_watch(self: &Arc<Self>) {
         let pool = Arc::clone(self);
         let name = String::from("glassfrog-pool");
@@ -319,88 +303,311 @@ impl Pool {
             .name(name)
             .spawn(move || pool.watch());
         if started.is_err() {
-            lock(&self.state).watched = false;
+            lock(&self.state).queues[Lane::Jobs as usize].watched = false;
         }
     }
 
-    /// Watches while jobs wait for a thread, and tells the first stall.
+    /// Watches while jobs wait for a thread, and reports the first stall.
     fn watch(&self) {
-        let mut state = lock(&self.state);
         let jobs = Lane::Jobs as usize;
-        while !state.lanes[jobs].queue.is_empty() {
-            let begun = state.lanes[jobs].begun;
+        let mut state = lock(&self.state);
+        while state.queues[jobs].len() > 0 {
+            let begun = state.queues[jobs].begun;
             let (locked, wait) = self
                 .gone
                 .wait_timeout(state, STALLED)
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
-            let LaneState { queue, most, .. } = &state.lanes[jobs];
-            let (waiting, most) = (queue.len(), *most);
-            if wait.timed_out() && waiting > 0 && state.lanes[jobs].begun == begun {
+            let queue = &state.queues[jobs];
+            let (waiting, threads) = (queue.len(), queue.most_threads);
+            if wait.timed_out() && waiting > 0 && queue.begun == begun {
                 drop(state);
-                muffled(|| {
-                    log::warn!(
-                        target: "glassfrog::blocking",
-                        "all {most} blocking threads have been busy for {} s while jobs wait for \
-                         one (waiting: {waiting}); if a job waits for another, neither will end, \
-                         unless there may be more threads (`Builder::blocking_threads`)",
-                        STALLED.as_secs(),
-                    );
-                });
-                return;
+                return report_stall(waiting, threads);
             }
         }
-        state.watched = false;
+        state.queues[jobs].watched = false;
     }
 
-    /// The jobs that wait or are being run: what they are, and who awaits them.
+    /// Returns the jobs that wait or run, with whoever awaits them.
     pub(crate) fn look(&self) -> Vec<(Option<Seen>, String)> {
-        let about: Vec<Arc<dyn About>> = {
-            let state = lock(&self.state);
-            let about = state.about.keys();
-            let about = about.filter_map(|key| state.about.at(key.index()));
-            about.map(|(_, about)| Arc::clone(about)).collect()
-        };
-        about
-            .iter()
-            .map(|about| (about.awaited_by(), about.describe()))
-            .collect()
+        let state = lock(&self.state);
+        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::look).collect();
+        drop(state);
+        let described = jobs.iter().map(|(about, has_begun)| {
+            let state = if *has_begun { "" } else { ", queued" };
+            (about.awaited_by(), about.describe() + state)
+        });
+        described.collect()
     }
 
-    /// How many threads there are, and how many jobs wait for one.
+    /// Returns the number of threads, and of jobs that wait for one.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
-        let waiting = state.lanes.iter().map(|lane| lane.queue.len()).sum();
-        (state.threads, waiting)
+        (state.threads, state.queues.iter().map(Queue::len).sum())
     }
 
-    /// Whether there are jobs, waiting or being run.
+    /// Returns whether a job waits or runs, except for look-ups that were given up.
     pub(crate) fn is_busy(&self) -> bool {
-        let lanes = &lock(&self.state).lanes;
-        lanes
-            .iter()
-            .any(|lane| lane.running > 0 || !lane.queue.is_empty())
+        lock(&self.state).queues.iter().any(Queue::is_busy)
     }
 
-    /// Ends the pool: drops the jobs that wait, and lets the others end by themselves.
+    /// Shuts the pool down: drops the jobs that wait, and lets those that run end by themselves.
     pub(crate) fn shut_down(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        let jobs = state.take_queues();
+        let dropped = state.clear();
         drop(state);
         self.work.notify_all();
         self.gone.notify_all();
-        for job in jobs {
-            shielded("dropping a job that was never run", || drop(job));
+        dropped.into_iter().for_each(discard);
+    }
+
+    /// Waits, at most for `timeout`, until all threads have gone, except for those of look-ups that were
+    /// given up before the pool was shut down.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let state = lock(&self.state);
+        drop(self.gone.wait_timeout_while(state, timeout, |state| {
+            let abandoned = state.queues.iter().map(|queue| queue.abandoned);
+            state.threads > abandoned.sum()
+        }));
+    }
+}
+
+/// Drops a job unrun.
+fn discard(queued: Queued) {
+    shielded("dropping a job that was never run", || drop(queued));
+}
+
+/// Reports that no job has begun for a while.
+fn report_stall(waiting: usize, threads: usize) {
+    muffled(|| {
+        log::warn!(
+            target: "glassfrog::blocking",
+            "all {threads} blocking threads have been busy for {} s while jobs wait for one (waiting: \
+             {waiting}): a job that waits for another one may never end; keep such jobs fewer, or allow \
+             more threads with `Builder::blocking_threads`",
+            STALLED.as_secs(),
+        );
+    });
+}
+
+/// Reports that every thread for look-ups is busy.
+fn report_hanging(waiting: usize, abandoned: usize) {
+    muffled(|| {
+        log::warn!(
+            target: "glassfrog::blocking",
+            "all {LOOK_UP_THREADS} threads for name look-ups are busy, {abandoned} of them with \
+             look-ups that were given up and have not returned; others wait (waiting: {waiting}) \
+             until one returns: check that the name servers of this machine answer, or give the \
+             resolver a shorter timeout (`resolv.conf(5)`, `options timeout`)",
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+    /// A job that runs until its test lets it return.
+    struct Hanging {
+        /// Its id.
+        id: u64,
+        /// Where it sends its id when it begins.
+        begun: Sender<u64>,
+        /// Closed when it may return.
+        held: Receiver<()>,
+        /// Closed when it has returned, or was dropped unrun.
+        _over: Sender<()>,
+    }
+
+    impl Job for Hanging {
+        fn run(self: Box<Self>) {
+            self.begun.send(self.id).unwrap();
+            self.held.recv().unwrap_err();
+        }
+
+        fn refuse(self: Box<Self>, error: &io::Error) {
+            panic!("no thread for a test: {error}");
         }
     }
 
-    /// Waits until all threads have gone, at most for `timeout`. The pool has been shut down.
-    pub(crate) fn wait(&self, timeout: Duration) {
-        let state = lock(&self.state);
-        drop(
-            self.gone
-                .wait_timeout_while(state, timeout, |state| state.threads > 0),
-        );
+    impl About for u64 {
+        fn describe(&self) -> String {
+            self.to_string()
+        }
+
+        fn awaited_by(&self) -> Option<Seen> {
+            None
+        }
+    }
+
+    /// What a test keeps of a job.
+    struct Held {
+        /// Its id.
+        id: u64,
+        /// Dropped to let it return.
+        _hold: Sender<()>,
+        /// Closed when it is over.
+        over: Receiver<()>,
+    }
+
+    /// A pool with one thread for jobs.
+    struct Fixture {
+        /// The pool.
+        pool: Arc<Pool>,
+        /// The ids of the jobs that have begun.
+        begun: Receiver<u64>,
+        /// Where jobs send them.
+        begin: Sender<u64>,
+        /// The id of the next job.
+        next: u64,
+    }
+
+    impl Fixture {
+        /// Makes the pool.
+        fn new() -> Fixture {
+            let (begin, begun) = channel();
+            let pool = Arc::new(Pool::new(1, Waker::noop().clone()));
+            let next = 0;
+            Fixture {
+                pool,
+                begun,
+                begin,
+                next,
+            }
+        }
+
+        /// Submits a job.
+        fn submit(&mut self, lane: Lane) -> Held {
+            let id = self.next;
+            self.next += 1;
+            let ((_hold, held), (_over, over)) = (channel(), channel());
+            let begun = self.begin.clone();
+            let job = Box::new(Hanging {
+                id,
+                begun,
+                held,
+                _over,
+            });
+            self.pool.submit(lane, id, job, Arc::new(id));
+            Held { id, _hold, over }
+        }
+
+        /// Submits so many look-ups, and waits until all have begun.
+        fn look_ups(&mut self, count: usize) -> Vec<Held> {
+            let look_ups: Vec<Held> = (0..count).map(|_| self.submit(Lane::LookUps)).collect();
+            let mut begun: Vec<u64> = self.begun.iter().take(count).collect();
+            begun.sort_unstable();
+            assert!(look_ups.iter().map(|it| it.id).eq(begun));
+            look_ups
+        }
+
+        /// Submits so many look-ups, and gives up each when it has begun.
+        fn given_up(&mut self, count: usize) -> Vec<Held> {
+            let mut all = Vec::new();
+            while all.len() < count {
+                let look_ups = self.look_ups(1);
+                self.pool.give_up(look_ups[0].id);
+                all.extend(look_ups);
+            }
+            all
+        }
+
+        /// The jobs as the dump shows them.
+        fn seen(&self) -> Vec<String> {
+            let seen = self.pool.look().into_iter();
+            seen.map(|(_, description)| description).collect()
+        }
+    }
+
+    impl Drop for Fixture {
+        fn drop(&mut self) {
+            self.pool.shut_down();
+        }
+    }
+
+    #[test]
+    fn a_look_up_that_is_given_up_makes_room_for_the_next() {
+        let mut fixture = Fixture::new();
+        let running = fixture.look_ups(LOOK_UPS);
+        let next = fixture.submit(Lane::LookUps);
+        assert_eq!(fixture.pool.counts(), (LOOK_UPS, 1));
+        assert_eq!(fixture.begun.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(fixture.seen()[LOOK_UPS], format!("{}, queued", next.id));
+        fixture.pool.give_up(running[7].id);
+        assert_eq!(fixture.begun.recv(), Ok(next.id));
+        assert_eq!(fixture.pool.counts(), (LOOK_UPS + 1, 0));
+        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        // Once more, as a handle that is dropped late does.
+        fixture.pool.give_up(running[7].id);
+        assert_eq!(fixture.seen().len(), LOOK_UPS);
+    }
+
+    #[test]
+    fn a_look_up_that_is_given_up_in_the_queue_is_dropped_at_once() {
+        let mut fixture = Fixture::new();
+        let _running = fixture.look_ups(LOOK_UPS);
+        let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::LookUps)).collect();
+        for (left, look_up) in waiting.iter().enumerate().rev() {
+            fixture.pool.give_up(look_up.id);
+            assert_eq!(look_up.over.try_recv(), Err(TryRecvError::Disconnected));
+            assert_eq!(fixture.pool.counts(), (LOOK_UPS, left));
+        }
+        assert_eq!(fixture.seen().len(), LOOK_UPS);
+    }
+
+    #[test]
+    fn look_ups_that_were_given_up_hold_up_others_only_when_they_occupy_all_threads() {
+        let mut fixture = Fixture::new();
+        let mut hanging = fixture.given_up(LOOK_UP_THREADS);
+        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 0));
+        assert!(!fixture.pool.is_busy());
+        assert!(fixture.seen().is_empty());
+        let waiting = fixture.submit(Lane::LookUps);
+        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        assert!(fixture.pool.is_busy());
+        assert_eq!(fixture.seen(), [format!("{}, queued", waiting.id)]);
+        // Jobs have a thread of their own.
+        let job = fixture.submit(Lane::Jobs);
+        assert_eq!(fixture.begun.recv(), Ok(job.id));
+        hanging.remove(9);
+        assert_eq!(fixture.begun.recv(), Ok(waiting.id));
+        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS + 1, 0));
+    }
+
+    #[test]
+    fn look_ups_run_on_all_threads_that_those_given_up_have_left() {
+        let mut fixture = Fixture::new();
+        let _hanging = fixture.given_up(LOOK_UP_THREADS - LOOK_UPS);
+        let running = fixture.look_ups(LOOK_UPS);
+        let waiting = fixture.submit(Lane::LookUps);
+        fixture.pool.give_up(running[0].id);
+        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        drop(running);
+        assert_eq!(fixture.begun.recv(), Ok(waiting.id));
+    }
+
+    #[test]
+    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+        let mut fixture = Fixture::new();
+        let _hanging = fixture.given_up(2);
+        let running = fixture.look_ups(2);
+        fixture.pool.shut_down();
+        // Those that the end of the runtime gives up have still been waited for.
+        fixture.pool.give_up(running[0].id);
+        thread::spawn(move || drop(running));
+        fixture.pool.wait(Duration::MAX);
+        assert_eq!(fixture.pool.counts(), (2, 0));
+    }
+
+    #[test]
+    fn a_job_cannot_be_given_up() {
+        let mut fixture = Fixture::new();
+        let job = fixture.submit(Lane::Jobs);
+        assert_eq!(fixture.begun.recv(), Ok(job.id));
+        fixture.pool.give_up(job.id);
+        assert!(fixture.pool.is_busy());
+        assert_eq!(fixture.seen(), [job.id.to_string()]);
     }
 }

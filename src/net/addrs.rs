@@ -11,10 +11,15 @@ use std::vec;
 /// The counterpart of [`std::net::ToSocketAddrs`], whose look-up of names blocks. It cannot be
 /// implemented elsewhere.
 ///
-/// Literals are read at once. A name is looked up by the operating system (`getaddrinfo(3)`), which
-/// blocks, on a thread of the runtime's [pool](crate::task::spawn_blocking): at most 32 at a time,
-/// beside the jobs of others. Dropping the future that waits for it gives it up; the thread is free
-/// when the operating system has answered.
+/// Literals are parsed at once. The operating system looks up a name (`getaddrinfo(3)`), which blocks,
+/// so this happens on a thread of the runtime's [pool](crate::task::spawn_blocking), beside the
+/// blocking jobs. At most 32 look-ups that somebody waits for run at a time.
+///
+/// Dropping the future that waits for a look-up gives the look-up up. If it has not begun, it never
+/// will. If it runs, its thread stays until the operating system answers, but it no longer counts
+/// among the 32 and holds up no other name. At most 128 threads look up names, those of look-ups that
+/// were given up included. If all of them are busy, the next look-up waits for one; the first time, a
+/// warning is logged.
 ///
 /// # Examples
 ///

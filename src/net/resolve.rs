@@ -4,7 +4,7 @@ use super::ToSocketAddrs;
 use super::addrs::{Addrs, Target};
 use super::socket::attempted;
 use crate::context;
-use crate::pool::Lane;
+use crate::pool::{Lane, Pool};
 use crate::reactor::source::runtime_ended;
 use crate::runtime::Shared;
 use crate::task::{JoinHandle, blocking};
@@ -57,8 +57,9 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
     let asked = host.clone();
     let ask = move || (&*asked, port).to_socket_addrs();
     let job = blocking::submit(shared, Lane::LookUps, Some(name), Location::caller(), ask);
-    let mut look_up = LookUp(job);
-    let answer = match (&mut look_up.0).await {
+    let pool = Arc::clone(&shared.pool);
+    let mut look_up = LookUp { job, pool };
+    let answer = match (&mut look_up.job).await {
         Ok(answer) => answer,
         Err(_cancelled) if shared.inbox.is_closed() => Err(runtime_ended()),
         Err(error) => Err(error.into()),
@@ -72,11 +73,16 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
     }
 }
 
-/// A look-up that is given up when it is dropped.
-struct LookUp<T>(JoinHandle<T>);
+/// A look-up that is given up when this is dropped.
+struct LookUp<T> {
+    /// What it finds.
+    job: JoinHandle<T>,
+    /// The pool that has the job.
+    pool: Arc<Pool>,
+}
 
 impl<T> Drop for LookUp<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.pool.give_up(self.job.id().0);
     }
 }

@@ -11,27 +11,28 @@ use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
-/// Runs a closure that blocks or computes for long, on a thread where that holds up nobody.
+/// Runs a closure that blocks, or computes for long, on a thread of its own.
 ///
-/// The threads are started when they are needed, at most
-/// [`blocking_threads`](crate::Builder::blocking_threads) of them; they are named, and end when
-/// they have had nothing to do for ten seconds. If all are busy, or no other can be started, the job
-/// waits for one of them. If there is none at all and none can be started (`EAGAIN` of
+/// The runtime starts threads when jobs need them, at most
+/// [`blocking_threads`](crate::Builder::blocking_threads). They are named, and exit after ten seconds
+/// without a job. If all are busy, or no other can be started, the job waits for one of them; jobs
+/// begin in the order of their submission. If there is no thread and none can be started (`EAGAIN` of
 /// `pthread_create(3)`), the handle yields a [`JoinError`](super::JoinError) that says so.
 ///
 /// The [`JoinHandle`] works on any thread; a panic of the closure is its
-/// [`JoinError`](super::JoinError). Aborting it, or the end of the runtime, cancels a job that waits
-/// for a thread, at once. One that runs cannot be stopped, and nobody waits for it but
-/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout).
+/// [`JoinError`](super::JoinError). Aborting a job that waits for a thread cancels it at once: the
+/// closure is dropped on the thread that aborts it. So does the end of the runtime. A job that runs
+/// cannot be stopped, and only [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) waits
+/// for it.
 ///
 /// # Jobs that wait for jobs
 ///
 /// A job is outside any runtime: it may call [`block_on`](crate::block_on), use a
-/// [`Handle`](crate::Handle) that it was given, or wait for a channel. If it waits for another job of
-/// the same runtime, it takes a thread while that one needs one; if all threads wait like this, none
-/// goes on. A full pool that has not begun a job for ten seconds although some wait logs a warning,
-/// once. (While jobs wait, another thread watches for that.) So does a pool whose job has to wait
-/// because no thread could be started for it.
+/// [`Handle`](crate::Handle) that it was given, or wait for a channel. A job that waits for another job
+/// of the same runtime occupies a thread while that job needs one; if all threads wait like this, no
+/// job goes on. If all threads are busy and no job has begun for ten seconds while others wait, a
+/// warning is logged, once. (While jobs wait, another thread watches for this.) A warning is also
+/// logged if a job has to wait because no thread could be started.
 ///
 /// # Panics
 ///
@@ -70,16 +71,11 @@ where
     T: Send + 'static,
 {
     let id = shared.new_id();
-    let (promise, output) = promise(
-        Origin { id, name, location },
-        Arc::clone(&shared.inbox),
-        true,
-    );
+    let (inbox, pool) = (Arc::clone(&shared.inbox), Arc::clone(&shared.pool));
+    let (promise, output) = promise(Origin { id, name, location }, inbox, Some(pool));
     let job = Box::new(Blocking { work, promise });
     let about = Arc::clone(&output) as Arc<dyn About>;
-    if let Some(job) = shared.pool.submit(lane, job, about) {
-        output.set_job(&shared.pool, job);
-    }
+    shared.pool.submit(lane, id.0, job, about);
     JoinHandle::remote(id, output)
 }
 
@@ -98,12 +94,10 @@ where
 {
     fn run(self: Box<Self>) {
         let Blocking { work, promise } = *self;
-        if promise.begin() {
-            let id = promise.id();
-            trace!("glassfrog::blocking", "job {id} begins");
-            promise.keep_job(catch_unwind(AssertUnwindSafe(work)));
-            trace!("glassfrog::blocking", "job {id} has ended");
-        }
+        let id = promise.id();
+        trace!("glassfrog::blocking", "job {id} begins");
+        promise.keep_job(catch_unwind(AssertUnwindSafe(work)));
+        trace!("glassfrog::blocking", "job {id} has ended");
     }
 
     fn refuse(self: Box<Self>, error: &io::Error) {

@@ -12,7 +12,6 @@ use crate::waiter::{Seen, Tag, Waiter, shielded, wake_all};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -30,8 +29,8 @@ type Outcome<T> = Result<T, JoinError>;
 struct Oneshot<T> {
     /// Where the task is, once it has come to its runtime.
     key: OnceLock<Key>,
-    /// Where the job is, if it is one, once it has been submitted.
-    job: OnceLock<(Arc<Pool>, Key)>,
+    /// The pool that has the job, if it is a blocking job and no task.
+    pool: Option<Arc<Pool>>,
     /// Who the task is.
     origin: Origin,
     /// Its runtime.
@@ -50,8 +49,6 @@ struct State<T> {
     waiter: Option<Waiter>,
     /// Nobody will: the handle is gone.
     detached: bool,
-    /// It is a blocking job that waits for a thread, and so can be cancelled from anywhere.
-    waiting: bool,
 }
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
@@ -65,9 +62,6 @@ pub(crate) trait Output: Placed + About {
     /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
     fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()>;
 
-    /// Says where the job is that this is the outcome of.
-    fn set_job(&self, pool: &Arc<Pool>, job: Key);
-
     /// Says that nobody will ask any more, and drops what is there; a panic is logged, not lost.
     fn detach(&self);
 }
@@ -78,15 +72,15 @@ pub(crate) struct Promise<T> {
     oneshot: Option<Arc<Oneshot<T>>>,
 }
 
-/// Both sides of a new oneshot, of a task or of a job that waits for a thread.
+/// Makes both sides of a oneshot, of a task or of a job for this pool.
 pub(crate) fn promise<T: Send + 'static>(
     origin: Origin,
     inbox: Arc<Remote>,
-    waiting: bool,
+    pool: Option<Arc<Pool>>,
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
         key: OnceLock::new(),
-        job: OnceLock::new(),
+        pool,
         origin,
         inbox,
         state: Mutex::new(State {
@@ -94,7 +88,6 @@ pub(crate) fn promise<T: Send + 'static>(
             finished: false,
             waiter: None,
             detached: false,
-            waiting,
         }),
     });
     let output = Arc::clone(&oneshot);
@@ -125,12 +118,6 @@ impl<T> Promise<T> {
             .map_or(Id(0), |oneshot| oneshot.origin.id)
     }
 
-    /// Says that a job need not wait for a thread any more; false if it was cancelled before.
-    pub(super) fn begin(&self) -> bool {
-        let waiting = |oneshot: &Arc<Oneshot<T>>| mem::take(&mut lock(&oneshot.state).waiting);
-        self.oneshot.as_ref().is_some_and(waiting)
-    }
-
     /// Leaves what came of a job, or logs its panic if nobody will ask for it.
     pub(super) fn keep_job(mut self, outcome: Result<T, Payload>) {
         let Some(oneshot) = &self.oneshot else {
@@ -146,9 +133,7 @@ impl<T> Promise<T> {
 
     /// Says that there was no thread for a job.
     pub(super) fn refuse(mut self, error: &io::Error) {
-        if self.begin()
-            && let Some(oneshot) = &self.oneshot
-        {
+        if let Some(oneshot) = &self.oneshot {
             // An `io::Error` cannot be cloned.
             let error = match error.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),
@@ -194,24 +179,11 @@ impl<T: Send + 'static> Placed for Oneshot<T> {
     }
 
     fn cancel_job(&self) -> bool {
-        let Some((pool, job)) = self.job.get() else {
+        let Some(pool) = &self.pool else {
             return false;
         };
-        if !mem::take(&mut lock(&self.state).waiting) {
-            return true;
-        }
-        // The closure goes before anybody hears of that. If a thread has just taken it, that one drops
-        // it.
-        pool.discard(*job);
-        let mut waiter = None;
-        let mut state = lock(&self.state);
-        if !state.detached {
-            state.outcome = Some(Err(self.error(JoinError::cancelled)));
-            state.finished = true;
-            waiter = state.waiter.take();
-        }
-        drop(state);
-        wake_all(waiter.map(|waiter| waiter.waker));
+        // The pool drops the job, and with it the promise, which says so. One that has begun runs on.
+        pool.cancel(self.origin.id.0);
         true
     }
 }
@@ -252,11 +224,6 @@ impl<T: Send + 'static> Output for Oneshot<T> {
             *out = Some(outcome);
         }
         Poll::Ready(())
-    }
-
-    fn set_job(&self, pool: &Arc<Pool>, job: Key) {
-        // Nobody else sets it.
-        let _first = self.job.set((Arc::clone(pool), job));
     }
 
     fn detach(&self) {

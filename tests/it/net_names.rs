@@ -327,7 +327,7 @@ fn a_look_up_takes_no_virtual_time() {
         assert_eq!(now(), start);
         let hour = Duration::from_secs(60 * 60);
         for look_up in [look_up("localhost:7"), look_up("localhost:8")] {
-            // One that was given up holds the time until it has ended, and no longer.
+            // One that was given up does not hold it.
             drop(poll_with(&mut Box::pin(look_up), Waker::noop()));
             sleep(hour).await;
         }
@@ -349,14 +349,14 @@ mod system {
     use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
     use crate::net_race::BlackHole;
     use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
-    use crate::task_probes::poll_with;
+    use crate::task_probes::{logged, poll_with, record_log};
     use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
     use futures::future::{Either, select};
     use futures::{FutureExt, StreamExt};
     use glassfrog::net::{TcpListener, TcpStream};
     use glassfrog::task::spawn_blocking;
     use glassfrog::time::{now, sleep, timeout};
-    use glassfrog::{Runtime, spawn};
+    use glassfrog::{Handle, Runtime, spawn};
     use std::any::type_name;
     use std::collections::{BTreeSet, HashMap};
     use std::env;
@@ -372,8 +372,11 @@ mod system {
     use std::thread;
     use std::time::Duration;
 
-    /// How many names are looked up at a time, as the documentation says.
+    /// How many look-ups that somebody waits for run at a time, as the documentation says.
     const LOOK_UPS: usize = 32;
+
+    /// How many threads look up names at most, as the documentation says.
+    const LOOK_UP_THREADS: usize = 128;
 
     /// How long an attempt to connect has before the next one begins.
     const DELAY: Duration = Duration::from_millis(250);
@@ -826,6 +829,117 @@ mod system {
         });
     }
 
+    /// Has so many look-ups given up while they are under way, few at a time.
+    async fn given_up(server: &mut Server, count: usize) -> Vec<Question> {
+        let mut questions = Vec::new();
+        while questions.len() < count {
+            let task = spawn(look_up(format!("hangs{}.test:80", questions.len())));
+            questions.push(server.question().await);
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        questions
+    }
+
+    #[test]
+    fn look_ups_that_were_given_up_hold_up_no_name_though_their_threads_hang() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let _unanswered = given_up(&mut server, LOOK_UPS).await;
+                look_up("localhost:80").await.unwrap();
+                // Three rounds of them leave room for as many as ever.
+                let _unanswered = given_up(&mut server, LOOK_UP_THREADS - 2 * LOOK_UPS).await;
+                let _slow = slow_look_ups(&mut server, LOOK_UPS).await;
+                assert_eq!(pool_threads(), LOOK_UP_THREADS);
+            });
+        });
+    }
+
+    #[test]
+    fn a_name_that_waits_for_its_turn_is_looked_up_when_another_is_given_up() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let name = |n| format!("slow{n}.test:80");
+                let slow: Vec<_> = (0..LOOK_UPS).map(|n| spawn(look_up(name(n)))).collect();
+                let mut unanswered = Vec::new();
+                while unanswered.len() < LOOK_UPS {
+                    unanswered.push(server.question().await);
+                }
+                let next = spawn(look_up("next.test:80"));
+                settle().await;
+                assert!(server.question().now_or_never().is_none());
+                slow[5].abort();
+                server.question_about("next.test").await.answer(&[ip(1)]);
+                next.await.unwrap().unwrap();
+            });
+        });
+    }
+
+    #[test]
+    fn when_all_threads_for_look_ups_hang_the_next_one_waits_and_is_reported_once() {
+        with_server(|mut server| {
+            record_log();
+            glassfrog::block_on(async {
+                let mut unanswered = given_up(&mut server, LOOK_UP_THREADS).await;
+                assert_eq!(pool_threads(), LOOK_UP_THREADS);
+                assert_eq!(logged("WARN "), [""; 0]);
+                let waiting = [
+                    spawn(look_up("localhost:80")),
+                    spawn(look_up("localhost:81")),
+                ];
+                settle().await;
+                assert!(waiting.iter().all(|look_up| !look_up.is_finished()));
+                assert_eq!(pool_threads(), LOOK_UP_THREADS);
+                let warnings = logged("WARN ");
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                for words in ["all 128 threads", "128 of them", "name servers"] {
+                    assert!(warnings[0].contains(words), "{warnings:?}");
+                }
+                let dump = glassfrog::task::dump().to_string();
+                let shown = dump.matches("blocking job (resolve localhost), queued");
+                assert_eq!(shown.count(), 2, "{dump}");
+                // Jobs have threads of their own.
+                assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
+                unanswered.remove(17).answer(&[ip(1)]);
+                for look_up in waiting {
+                    look_up.await.unwrap().unwrap();
+                }
+                let _more = given_up(&mut server, 1).await;
+                let waiting = spawn(look_up("localhost:80"));
+                settle().await;
+                unanswered.remove(3).answer(&[ip(1)]);
+                waiting.await.unwrap().unwrap();
+                assert_eq!(logged("WARN ").len(), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn thousands_of_look_ups_that_are_dropped_at_once_leave_few_threads_behind() {
+        with_server(|mut server| {
+            glassfrog::block_on(async {
+                let name = |n| format!("slow{n}.test:80");
+                let mut connects: Vec<_> = (0..5000)
+                    .map(|n| Box::pin(TcpStream::connect(name(n))))
+                    .collect();
+                for connect in &mut connects {
+                    assert!(poll_with(connect, Waker::noop()).is_pending());
+                }
+                for _ in 0..LOOK_UPS {
+                    server.question().await;
+                }
+                let waiting = || Handle::current().metrics().blocking_queue;
+                assert_eq!(waiting(), connects.len() - LOOK_UPS);
+                // Newest first.
+                while connects.pop().is_some() {
+                    assert_eq!(waiting(), connects.len().saturating_sub(LOOK_UPS));
+                }
+                assert_eq!(pool_threads(), LOOK_UPS);
+                look_up("localhost:80").await.unwrap();
+            });
+        });
+    }
+
     #[test]
     fn a_runtime_ends_at_once_whatever_is_being_looked_up() {
         with_server(|mut server| {
@@ -896,6 +1010,16 @@ mod system {
     }
 
     #[test]
+    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+        with_server(|mut server| {
+            let runtime = Runtime::new().unwrap();
+            let _unanswered = runtime.block_on(given_up(&mut server, 3));
+            runtime.shutdown_timeout(Duration::MAX);
+            assert_eq!(pool_threads(), 3);
+        });
+    }
+
+    #[test]
     fn what_is_found_after_the_end_of_the_runtime_is_not_connected_to() {
         with_server(|mut server| {
             let listener = net::TcpListener::bind((ip(1), 0)).unwrap();
@@ -933,14 +1057,38 @@ mod system {
                 look_up_within.await.unwrap().unwrap().unwrap();
                 answer.join().unwrap();
                 assert_eq!(now(), start);
-                // And when nobody does any more.
+            });
+        });
+    }
+
+    #[test]
+    fn a_virtual_clock_is_not_held_by_a_look_up_that_was_given_up() {
+        with_server(|mut server| {
+            let runtime = Runtime::builder().virtual_clock().build().unwrap();
+            runtime.block_on(async {
+                let (start, hour) = (now(), Duration::from_secs(60 * 60));
                 let given_up = spawn(look_up("slow.test:80"));
-                let question = server.question_about("slow.test").await;
+                let _unanswered = server.question_about("slow.test").await;
                 given_up.abort();
-                let nap = spawn(sleep(hour));
-                question.answer(&[ip(1)]);
-                nap.await.unwrap();
+                sleep(hour).await;
                 assert_eq!(now() - start, hour);
+            });
+        });
+    }
+
+    #[test]
+    fn a_virtual_clock_goes_on_when_a_look_up_that_holds_it_is_given_up_elsewhere() {
+        with_server(|mut server| {
+            let runtime = Runtime::builder().virtual_clock().build().unwrap();
+            runtime.block_on(async {
+                let (start, hour) = (now(), Duration::from_secs(60 * 60));
+                let mut look_up = Box::pin(look_up("slow.test:80"));
+                assert!(poll_with(&mut look_up, Waker::noop()).is_pending());
+                let _unanswered = server.question_about("slow.test").await;
+                let elsewhere = thread::spawn(move || drop(look_up));
+                sleep(hour).await;
+                assert_eq!(now() - start, hour);
+                elsewhere.join().unwrap();
             });
         });
     }

@@ -500,6 +500,72 @@ fn an_aborted_job_that_waits_for_a_thread_is_cancelled_at_once_and_never_runs() 
 }
 
 #[test]
+fn aborting_any_of_many_waiting_jobs_gives_back_what_it_holds_and_leaves_the_others_in_order() {
+    const JOBS: usize = 1000;
+    let _watchdog = watchdog();
+    // The order in which two of three are aborted.
+    let orders: [fn(usize) -> usize; 3] = [|n| n, |n| JOBS - 1 - n, |n| n * 7 % JOBS];
+    for order in orders {
+        let runtime = with_threads(1);
+        let handle = runtime.handle();
+        let (open, closed) = gate();
+        let busy = occupy(&handle, &closed);
+        let drops = Drops::default();
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let jobs: Vec<_> = (0..JOBS)
+            .map(|n| {
+                let (probe, ran) = (drops.probe(), ran.clone());
+                handle.spawn_blocking(move || {
+                    let _probe = probe;
+                    ran.lock().unwrap().push(n);
+                })
+            })
+            .collect();
+        let waiting = || handle.metrics().blocking_queue;
+        let mut left = JOBS;
+        for n in (0..JOBS).map(order).filter(|n| n % 3 != 0) {
+            jobs[n].abort();
+            left -= 1;
+            assert!(jobs[n].is_finished());
+            assert_eq!((drops.count(), waiting()), (JOBS - left, left));
+        }
+        assert!(!busy.is_finished());
+        drop(open);
+        for (n, job) in jobs.into_iter().enumerate() {
+            assert_eq!(park_on(job).is_ok(), n % 3 == 0);
+        }
+        let in_order: Vec<usize> = (0..JOBS).step_by(3).collect();
+        assert_eq!(*ran.lock().unwrap(), in_order);
+    }
+}
+
+#[test]
+fn what_an_aborted_job_holds_may_use_the_pool_while_it_is_dropped() {
+    let _watchdog = watchdog();
+    for abort in HOW {
+        let runtime = with_threads(1);
+        let handle = runtime.handle();
+        let (open, closed) = gate();
+        let busy = occupy(&handle, &closed);
+        let other = handle.spawn_blocking(|| {}).abort_handle();
+        let (send, submitted) = channel();
+        let theirs = handle.clone();
+        let meddles = OnDrop(move || {
+            other.abort();
+            let late = theirs.spawn_blocking(|| "late");
+            send.send((late, theirs.metrics().blocking_queue)).unwrap();
+        });
+        let job = handle.spawn_blocking(move || drop(meddles));
+        abort(job.abort_handle());
+        let (late, waiting) = submitted.recv().unwrap();
+        assert_eq!(waiting, 1);
+        drop(open);
+        assert_eq!(park_on(late).unwrap(), "late");
+        assert_eq!(park_on(busy).unwrap(), "done");
+    }
+}
+
+#[test]
 fn a_job_without_a_handle_runs_unless_it_is_aborted() {
     let _watchdog = watchdog();
     for abort in HOW {
