@@ -20,7 +20,7 @@
 mod queue;
 
 use self::queue::{Queue, Queued};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::waiter::{Seen, muffled, shielded};
 use std::io;
 use std::mem;
@@ -84,6 +84,9 @@ pub(crate) enum Lane {
 pub(crate) struct Pool {
     /// Everything, under one lock.
     state: Mutex<State>,
+    /// Whether a job waits or runs, except for look-ups that were given up: for the loop, which asks before
+    /// each park. Written under the lock.
+    busy: AtomicBool,
     /// Wakes an idle thread: a job may begin, or none will any more.
     work: Condvar,
     /// Wakes whoever waits for the threads to go, and the watch: a thread has gone, or the pool was
@@ -146,10 +149,19 @@ impl Pool {
                 start_failed: false,
                 closed: false,
             }),
+            busy: AtomicBool::new(false),
             work: Condvar::new(),
             gone: Condvar::new(),
             ended,
         }
+    }
+
+    /// Notes whether the pool is busy, after jobs have come or gone.
+    fn note_busy(&self, state: &State) {
+        // Release: pairs with the Acquire in `is_busy`, so that a loop that finds no job finds what the
+        // last one did.
+        let busy = state.queues.iter().any(Queue::is_busy);
+        self.busy.store(busy, Ordering::Release);
     }
 
     /// Takes a job, or drops it if the runtime has ended. Ids are unique, and grow.
@@ -167,6 +179,7 @@ impl Pool {
             return discard(queued);
         }
         state.queues[lane as usize].submit(id, queued);
+        self.note_busy(&state);
         self.staff(state);
     }
 
@@ -174,6 +187,7 @@ impl Pool {
     pub(crate) fn cancel(&self, id: u64) -> bool {
         let mut state = lock(&self.state);
         let cancelled = state.queues.iter_mut().find_map(|queue| queue.cancel(id));
+        self.note_busy(&state);
         drop(state);
         let Some(queued) = cancelled else {
             return false;
@@ -196,6 +210,7 @@ impl Pool {
         }
         let abandoned = state.queues[Lane::LookUps as usize].abandon(id);
         if abandoned.is_some() {
+            self.note_busy(&state);
             self.staff(state);
             self.ended.wake_by_ref();
         }
@@ -243,6 +258,7 @@ impl Pool {
             0 => state.clear(),
             _ => Vec::new(),
         };
+        self.note_busy(&state);
         drop(state);
         // A shutdown that waits has counted this thread too.
         self.gone.notify_all();
@@ -272,6 +288,7 @@ impl Pool {
                 shielded("a blocking job", || job.run());
                 state = lock(&self.state);
                 let about = state.queues[lane as usize].end(id);
+                self.note_busy(&state);
                 drop(state);
                 drop(about);
                 // After the job was counted out, which the loop looks at when it is woken.
@@ -348,7 +365,7 @@ impl Pool {
 
     /// Returns whether a job waits or runs, except for look-ups that were given up.
     pub(crate) fn is_busy(&self) -> bool {
-        lock(&self.state).queues.iter().any(Queue::is_busy)
+        self.busy.load(Ordering::Acquire)
     }
 
     /// Shuts the pool down: drops the jobs that wait, and lets those that run end by themselves.
@@ -356,6 +373,7 @@ impl Pool {
         let mut state = lock(&self.state);
         state.closed = true;
         let dropped = state.clear();
+        self.note_busy(&state);
         drop(state);
         self.work.notify_all();
         self.gone.notify_all();
