@@ -296,7 +296,6 @@ impl Executor {
     pub(crate) fn begin_turn(&self, now: Stamp) {
         self.turn.set(now);
         self.pulse.begin_turn();
-        self.publish();
         let traces = log::log_enabled!(target: "glassfrog::task", log::Level::Trace);
         self.is_observed.set(traces || self.pulse.is_watched());
         self.tasks.borrow_mut().slab.shrink();
@@ -305,6 +304,11 @@ impl Executor {
     /// The task that is being polled, and its poll.
     pub(crate) fn current_tag(&self) -> Tag {
         self.pulse.polling()
+    }
+
+    /// How many polls there have been.
+    pub(crate) fn polls(&self) -> u64 {
+        self.tally.polls.get()
     }
 
     /// Shows other threads what has been counted.

@@ -17,12 +17,13 @@
 //! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows
 //! neither tasks nor the loop.
 
+mod job;
 mod queue;
 
+pub(crate) use self::job::{About, Job};
 use self::queue::{Queue, Queued};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::waiter::{Seen, muffled, shielded};
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -52,24 +53,6 @@ const LOOK_UPS: usize = 32;
 /// [`LOOK_UPS`], three of them given up: a program that gives up after three seconds waits for no
 /// thread even if every name takes the ten seconds of a silent name server.
 const LOOK_UP_THREADS: usize = 4 * LOOK_UPS;
-
-/// Something to do on a thread of the pool. Dropping it unrun cancels it.
-pub(crate) trait Job: Send {
-    /// Does it.
-    fn run(self: Box<Self>);
-
-    /// Fails, because no thread could be started.
-    fn refuse(self: Box<Self>, error: &io::Error);
-}
-
-/// A job as the dump sees it.
-pub(crate) trait About: Send + Sync {
-    /// Describes the job in words.
-    fn describe(&self) -> String;
-
-    /// Returns who awaits it.
-    fn awaited_by(&self) -> Option<Seen>;
-}
 
 /// What kind a job is of. Jobs of one lane do not wait for those of the other.
 #[derive(Clone, Copy)]
@@ -425,6 +408,7 @@ fn report_hanging(waiting: usize, abandoned: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
     use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
     /// A job that runs until its test lets it return.

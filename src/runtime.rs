@@ -2,7 +2,7 @@
 //!
 //! Executor, reactor and timers do not know one another; they meet here. A turn of the loop:
 //!
-//! 1. poll the ready tasks, at most [`BATCH`] polls;
+//! 1. poll the ready tasks, at most [`BATCH`] polls, and no longer than [`LONGEST_BATCH`];
 //! 2. turn the reactor: wake those whose descriptors are ready. If nobody is ready to run, this is
 //!    the park, and it lasts until something happens;
 //! 3. take what other threads have left in the inbox;
@@ -22,12 +22,14 @@
 //! 7. once in each time of quiet without anything but wakes to wait for: the question whether there is
 //!    anybody who could wake a task, in [`stall`].
 //!
-//! The clock is read when a turn begins, and before a park.
+//! The clock is read when a turn begins, before a park, and between two [strides](pace) of polls.
 
 mod census;
+mod pace;
 pub(crate) mod stall;
 mod watch;
 
+use self::pace::{LONGEST_BATCH, Pace};
 use self::stall::{OnDeadlock, Stall};
 use self::watch::Watch;
 
@@ -52,11 +54,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-/// How many polls there are at most before the reactor, the timers and the inbox are looked at.
+/// How many polls there are at most before the loop looks at the reactor, the timers and the inbox.
 ///
 /// The look costs a syscall. One in 128 polls is below a hundredth of a call for each, and at a
 /// microsecond a poll an event waits an eighth of a millisecond for it.
-const BATCH: usize = 128;
+const BATCH: u32 = 128;
 
 /// What can be chosen about a runtime.
 #[derive(Clone, Debug)]
@@ -110,10 +112,12 @@ pub(crate) struct Core {
     reactor: Reactor,
     /// The part that is reached from any thread.
     pub(crate) shared: Arc<Shared>,
-    /// When this turn began, in nanoseconds since the runtime was made.
-    turned: Cell<u64>,
-    /// When it parked, likewise, if it has.
-    parked: Cell<Option<u64>>,
+    /// When the clock was read last, in nanoseconds since the runtime was made.
+    looked: Cell<u64>,
+    /// How many polls there had been by then.
+    polls: Cell<u64>,
+    /// How many polls to make before it is read again.
+    pace: Pace,
     /// Whether it waits for something that cannot come.
     stall: Stall,
     /// The watchdog's thread, if there is one.
@@ -234,8 +238,9 @@ impl Core {
             executor,
             reactor,
             shared,
-            turned: Cell::new(0),
-            parked: Cell::new(None),
+            looked: Cell::new(0),
+            polls: Cell::new(0),
+            pace: Pace::new(),
             stall: Stall::new(settings),
             _watch: watch,
         })
@@ -252,14 +257,18 @@ impl Core {
             "this runtime has ended: one of its tasks panicked, and `OnTaskPanic::EndRuntime` was \
              asked for"
         );
-        self.turned.set(self.nanos());
-        self.begin_turn();
+        // The time since the last call is nobody's.
+        self.looked.set(self.nanos());
+        self.begin_turn(false);
         let _running = Running(self);
         self.executor.take_messages();
         self.executor.queue_root();
         loop {
             self.stall.awake_if(!self.executor.is_idle());
-            for _ in 0..BATCH {
+            let begun = self.looked.get();
+            let (mut polls, mut stride) = (0, self.pace.stride());
+            let mut left = stride;
+            loop {
                 match self.executor.poll_next() {
                     Polled::Task => {}
                     Polled::Root => {
@@ -270,12 +279,21 @@ impl Core {
                     Polled::Nothing => break,
                     Polled::Panicked(payload) => self.end(payload),
                 }
+                left -= 1;
+                if left == 0 {
+                    polls += stride;
+                    if polls >= BATCH || self.look() - begun >= LONGEST_BATCH {
+                        break;
+                    }
+                    stride = self.pace.stride();
+                    left = stride;
+                }
             }
             self.executor.rest();
             // Asked before the events are looked at and again before the inbox is: what a job does
             // there comes before its end, and both before any deadline.
             let might_leap = self.may_leap();
-            self.wait();
+            let parked = self.wait();
             let may_leap = might_leap && self.may_leap();
             self.executor.take_messages();
             if may_leap
@@ -284,23 +302,23 @@ impl Core {
                 && let Some(deadline) = self.shared.timers.instant(deadline)
             {
                 self.shared.clock.advance_to(deadline);
-                // The time that nobody has spent is nobody's.
-                self.turned.set(self.nanos());
+                // Time that passes by itself is nobody's.
+                self.looked.set(self.nanos());
             }
-            self.shared.timers.fire(self.begin_turn());
+            self.shared.timers.fire(self.begin_turn(parked));
         }
     }
 
-    /// Turns the reactor, and parks in it if no task is ready.
-    fn wait(&self) {
+    /// Turns the reactor, and parks in it if no task is ready. Returns whether it parked.
+    fn wait(&self) -> bool {
         let mut timeout = Some(Duration::ZERO);
+        let mut parked = false;
         // The park is announced before the deadlines are looked at: a sleep that another thread
         // begins in between sees the announcement and nudges.
         if self.announce_park() {
-            let now = self.nanos();
-            timeout = self.park_timeout(now);
-            if timeout != Some(Duration::ZERO) {
-                self.parked.set(Some(now));
+            timeout = self.park_timeout(self.look());
+            parked = timeout != Some(Duration::ZERO);
+            if parked {
                 trace!(
                     "glassfrog::reactor",
                     "nobody is ready: waiting for events, {}",
@@ -315,8 +333,10 @@ impl Core {
                 timeout = Some(Duration::ZERO);
             }
         }
+        self.executor.publish();
         let events = self.reactor.turn(timeout);
         self.shared.pulse.events.add(events as u64);
+        parked
     }
 
     /// Nanoseconds since the runtime was made.
@@ -324,18 +344,34 @@ impl Core {
         self.shared.timers.nanos(self.shared.clock.now())
     }
 
-    /// Notes the time at which a turn begins, and returns it.
-    fn begin_turn(&self) -> u64 {
-        let pulse = &self.shared.pulse;
+    /// Reads the clock. The time since the last reading was spent on the polls since then.
+    #[inline(never)]
+    fn look(&self) -> u64 {
         let now = self.nanos();
-        let mut last = self.turned.replace(now);
-        if let Some(parked) = self.parked.take() {
-            pulse.parks.add(1);
-            pulse.busy.add(parked.saturating_sub(last));
-            pulse.parked.add(now.saturating_sub(parked));
-            last = now;
+        let spent = now.saturating_sub(self.looked.replace(now));
+        self.shared.pulse.busy.add(spent);
+        let polls = self.executor.polls();
+        let made = polls - self.polls.replace(polls);
+        if made > 0 {
+            self.pace.note(made, spent);
         }
-        pulse.busy.add(now.saturating_sub(last));
+        now
+    }
+
+    /// Reads the clock as a turn begins, before which the loop may have parked.
+    fn begin_turn(&self, parked: bool) -> u64 {
+        let now = match parked {
+            false => self.look(),
+            true => {
+                let pulse = &self.shared.pulse;
+                let now = self.nanos();
+                pulse.parks.add(1);
+                pulse
+                    .parked
+                    .add(now.saturating_sub(self.looked.replace(now)));
+                now
+            }
+        };
         self.executor.begin_turn(Stamp::new(now));
         now
     }
@@ -408,7 +444,8 @@ struct Running<'a>(&'a Core);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.executor.rest();
-        self.0.begin_turn();
+        self.0.begin_turn(false);
+        self.0.executor.publish();
     }
 }
 

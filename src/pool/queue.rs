@@ -3,40 +3,40 @@
 //! The [pool](super) calls it under its lock. It starts no thread, runs no job, and hands out whatever
 //! there is to drop.
 
-use super::{About, Job};
+use super::job::{About, Job};
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
 /// The jobs of one lane, by their ids, which grow: the smallest is the oldest job's.
-pub(super) struct Queue<Id = u64> {
+pub(crate) struct Queue<Id = u64> {
     /// The jobs that wait for a thread.
     queued: BTreeMap<Id, Queued>,
     /// The jobs that run and that somebody may wait for, as the dump sees them.
     running: BTreeMap<Id, Arc<dyn About>>,
     /// The number of jobs that run although nobody waits for them.
-    pub(super) abandoned: usize,
+    pub(crate) abandoned: usize,
     /// How many jobs may be `running` at a time.
     most_running: usize,
     /// How many threads the lane may occupy with jobs that are `running` or `abandoned`.
-    pub(super) most_threads: usize,
+    pub(crate) most_threads: usize,
     /// The number of jobs that have begun (modulo 2⁶⁴).
-    pub(super) begun: u64,
+    pub(crate) begun: u64,
     /// Whether somebody watches for a stall of the lane, or a stall has been reported.
-    pub(super) watched: bool,
+    pub(crate) watched: bool,
 }
 
 /// A job that waits for a thread.
-pub(super) struct Queued {
+pub(crate) struct Queued {
     /// The job.
-    pub(super) job: Box<dyn Job>,
+    pub(crate) job: Box<dyn Job>,
     /// The job as the dump sees it.
-    pub(super) about: Arc<dyn About>,
+    pub(crate) about: Arc<dyn About>,
 }
 
 impl<Id: Ord> Queue<Id> {
     /// Makes a queue without jobs.
-    pub(super) fn new(most_running: usize, most_threads: usize) -> Queue<Id> {
+    pub(crate) fn new(most_running: usize, most_threads: usize) -> Queue<Id> {
         Queue {
             queued: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -49,24 +49,24 @@ impl<Id: Ord> Queue<Id> {
     }
 
     /// Adds a job.
-    pub(super) fn submit(&mut self, id: Id, job: Queued) {
+    pub(crate) fn submit(&mut self, id: Id, job: Queued) {
         self.queued.insert(id, job);
     }
 
     /// Returns whether a job waits and may begin.
-    pub(super) fn may_begin(&self) -> bool {
+    pub(crate) fn may_begin(&self) -> bool {
         !self.queued.is_empty()
             && self.running.len() < self.most_running
             && self.threads() < self.most_threads
     }
 
     /// Returns whether a job waits while the lane occupies all threads that it may.
-    pub(super) fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         !self.queued.is_empty() && self.threads() == self.most_threads
     }
 
     /// Begins the oldest job, if it may begin.
-    pub(super) fn begin(&mut self) -> Option<(Id, Box<dyn Job>)>
+    pub(crate) fn begin(&mut self) -> Option<(Id, Box<dyn Job>)>
     where
         Id: Copy,
     {
@@ -80,7 +80,7 @@ impl<Id: Ord> Queue<Id> {
     }
 
     /// Ends a job that has begun.
-    pub(super) fn end(&mut self, id: Id) -> Option<Arc<dyn About>> {
+    pub(crate) fn end(&mut self, id: Id) -> Option<Arc<dyn About>> {
         let about = self.running.remove(&id);
         if about.is_none() {
             self.abandoned -= 1;
@@ -89,254 +89,41 @@ impl<Id: Ord> Queue<Id> {
     }
 
     /// Takes out a job that has not begun.
-    pub(super) fn cancel(&mut self, id: Id) -> Option<Queued> {
+    pub(crate) fn cancel(&mut self, id: Id) -> Option<Queued> {
         self.queued.remove(&id)
     }
 
     /// Gives up a job that runs: its place in the lane is free, though its thread is not.
-    pub(super) fn abandon(&mut self, id: Id) -> Option<Arc<dyn About>> {
+    pub(crate) fn abandon(&mut self, id: Id) -> Option<Arc<dyn About>> {
         let about = self.running.remove(&id)?;
         self.abandoned += 1;
         Some(about)
     }
 
     /// Takes out all jobs that have not begun, oldest first.
-    pub(super) fn clear(&mut self) -> impl Iterator<Item = Queued> + use<Id> {
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Queued> + use<Id> {
         mem::take(&mut self.queued).into_values()
     }
 
     /// Returns the number of jobs that wait for a thread.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.queued.len()
     }
 
     /// Returns the number of threads that run its jobs.
-    pub(super) fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         self.running.len() + self.abandoned
     }
 
     /// Returns whether a job waits or runs that somebody may wait for.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.queued.is_empty() || !self.running.is_empty()
     }
 
     /// Returns the jobs that somebody may wait for, and whether each has begun.
-    pub(super) fn look(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
+    pub(crate) fn look(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
         let running = self.running.values().map(|about| (Arc::clone(about), true));
         let queued = self.queued.values();
         running.chain(queued.map(|queued| (Arc::clone(&queued.about), false)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::waiter::Seen;
-    use proptest::prelude::*;
-    use std::cell::Cell;
-    use std::cmp::Ordering;
-    use std::io;
-
-    /// A job that is there to be counted.
-    struct Nothing;
-
-    impl Job for Nothing {
-        fn run(self: Box<Self>) {}
-
-        fn refuse(self: Box<Self>, _error: &io::Error) {}
-    }
-
-    impl About for Nothing {
-        fn describe(&self) -> String {
-            String::from("nothing")
-        }
-
-        fn awaited_by(&self) -> Option<Seen> {
-            None
-        }
-    }
-
-    impl<Id: Ord> Queue<Id> {
-        /// Adds a job that does nothing.
-        fn submit_nothing(&mut self, id: Id) {
-            let (job, about) = (Box::new(Nothing), Arc::new(Nothing));
-            self.submit(id, Queued { job, about });
-        }
-    }
-
-    thread_local! {
-        /// How many ids this thread has looked at.
-        static LOOKS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    /// An id that counts how often it is looked at.
-    struct Watched(usize);
-
-    impl Ord for Watched {
-        fn cmp(&self, other: &Watched) -> Ordering {
-            LOOKS.set(LOOKS.get() + 1);
-            self.0.cmp(&other.0)
-        }
-    }
-
-    impl PartialEq for Watched {
-        fn eq(&self, other: &Watched) -> bool {
-            self.cmp(other).is_eq()
-        }
-    }
-
-    impl Eq for Watched {}
-
-    impl PartialOrd for Watched {
-        fn partial_cmp(&self, other: &Watched) -> Option<Ordering> {
-            Some(self.cmp(other))
-        }
-    }
-
-    /// How many ids are looked at for each of so many jobs that are cancelled in some order.
-    fn looks_per_cancel<I: Iterator<Item = usize>>(
-        jobs: usize,
-        order: impl Fn(usize) -> I,
-    ) -> usize {
-        let mut queue = Queue::new(1, 1);
-        for id in 0..jobs {
-            queue.submit_nothing(Watched(id));
-        }
-        LOOKS.set(0);
-        for id in order(jobs) {
-            assert!(queue.cancel(Watched(id)).is_some());
-        }
-        assert_eq!(queue.len(), 0);
-        LOOKS.get() / jobs
-    }
-
-    #[test]
-    fn cancelling_a_job_looks_at_few_others_however_many_wait() {
-        /// How many ids there are to look at on one level of the map, about.
-        const A_LEVEL: usize = 12;
-        let newest_first = |jobs| (0..jobs).rev();
-        let oldest_first = |jobs| 0..jobs;
-        let inside_out = |jobs| (0..jobs).map(move |n| (n * 7919) % jobs);
-        for (few, many) in [
-            (
-                looks_per_cancel(1_000, newest_first),
-                looks_per_cancel(100_000, newest_first),
-            ),
-            (
-                looks_per_cancel(1_000, oldest_first),
-                looks_per_cancel(100_000, oldest_first),
-            ),
-            (
-                looks_per_cancel(1_000, inside_out),
-                looks_per_cancel(100_000, inside_out),
-            ),
-        ] {
-            // A hundred times the jobs are two or three levels more.
-            assert!(many <= few + 3 * A_LEVEL, "{few} and {many}");
-        }
-    }
-
-    /// Where a job is, for the oracle.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Phase {
-        Queued,
-        Running,
-        Abandoned,
-    }
-
-    /// What is done next.
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Submit,
-        Begin,
-        Cancel(prop::sample::Index),
-        Abandon(prop::sample::Index),
-        End(prop::sample::Index),
-    }
-
-    /// Any step.
-    fn step() -> impl Strategy<Value = Step> {
-        let index = any::<prop::sample::Index>;
-        prop_oneof![
-            Just(Step::Submit),
-            Just(Step::Begin),
-            index().prop_map(Step::Cancel),
-            index().prop_map(Step::Abandon),
-            index().prop_map(Step::End),
-        ]
-    }
-
-    proptest! {
-        /// Against a list of all jobs, oldest first, which is searched for everything.
-        #[test]
-        fn a_queue_is_a_list_that_is_never_searched(
-            bounds in (1..4_usize, 1..6_usize),
-            steps in prop::collection::vec(step(), 0..200),
-        ) {
-            let (most_running, most_threads) = bounds;
-            let mut queue = Queue::new(most_running, most_threads);
-            let mut jobs: Vec<(u64, Phase)> = Vec::new();
-            for (id, step) in (0..).zip(steps) {
-                let count = |jobs: &[(u64, Phase)], phase| {
-                    jobs.iter().filter(|job| job.1 == phase).count()
-                };
-                match step {
-                    Step::Submit => {
-                        queue.submit_nothing(id);
-                        jobs.push((id, Phase::Queued));
-                    }
-                    Step::Begin => {
-                        let running = count(&jobs, Phase::Running);
-                        let has_room = running < most_running
-                            && running + count(&jobs, Phase::Abandoned) < most_threads;
-                        let oldest = jobs.iter_mut().find(|job| job.1 == Phase::Queued);
-                        let oldest = oldest.filter(|_| has_room);
-                        prop_assert_eq!(queue.may_begin(), oldest.is_some());
-                        let begun = queue.begin().map(|(id, _)| id);
-                        prop_assert_eq!(begun, oldest.as_ref().map(|job| job.0));
-                        if let Some(job) = oldest {
-                            job.1 = Phase::Running;
-                        }
-                    }
-                    Step::Cancel(which) if !jobs.is_empty() => {
-                        let at = which.index(jobs.len());
-                        let (id, phase) = jobs[at];
-                        let cancelled = queue.cancel(id).is_some();
-                        prop_assert_eq!(cancelled, phase == Phase::Queued);
-                        if cancelled {
-                            jobs.remove(at);
-                        }
-                    }
-                    Step::Abandon(which) if !jobs.is_empty() => {
-                        let at = which.index(jobs.len());
-                        let (id, phase) = &mut jobs[at];
-                        prop_assert_eq!(queue.abandon(*id).is_some(), *phase == Phase::Running);
-                        if *phase == Phase::Running {
-                            *phase = Phase::Abandoned;
-                        }
-                    }
-                    Step::End(which) if !jobs.is_empty() => {
-                        let at = which.index(jobs.len());
-                        let (id, phase) = jobs[at];
-                        if phase != Phase::Queued {
-                            prop_assert_eq!(queue.end(id).is_some(), phase == Phase::Running);
-                            jobs.remove(at);
-                        }
-                    }
-                    _ => {}
-                }
-                let (queued, running) = (count(&jobs, Phase::Queued), count(&jobs, Phase::Running));
-                prop_assert_eq!(queue.len(), queued);
-                prop_assert_eq!(queue.threads(), jobs.len() - queued);
-                prop_assert_eq!(queue.is_busy(), queued + running > 0);
-                prop_assert_eq!(queue.is_stuck(), queued > 0 && jobs.len() - queued == most_threads);
-                let begun: Vec<bool> = queue.look().map(|(_, has_begun)| has_begun).collect();
-                let seen = [vec![true; running], vec![false; queued]].concat();
-                prop_assert_eq!(begun, seen);
-            }
-            let waiting = jobs.iter().filter(|job| job.1 == Phase::Queued).count();
-            prop_assert_eq!(queue.clear().count(), waiting);
-            prop_assert_eq!(queue.len(), 0);
-        }
     }
 }

@@ -8,7 +8,7 @@
 //! ```text
 //!   check / report ──starts──> serve                      the other end of fetch and keep_alive
 //!          │                     │ loopback
-//!          └────────runs──> [valgrind | strace] run ...   what is measured
+//!          └────────runs──> [valgrind | perf] run ...   what is measured
 //! ```
 //!
 //! A cost per operation is the difference of two runs of different length, divided by the

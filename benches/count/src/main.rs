@@ -7,7 +7,7 @@
 //! - `report` measures and prints.
 //!
 //! Counts depend on the optimiser: only these two profiles are comparable, each with itself. Instructions take
-//! `valgrind` and syscalls `strace`; where one is missing, this says so and checks the rest.
+//! `valgrind` and syscalls `perf`; where one is missing, this says so and checks the rest.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -125,7 +125,9 @@ fn measure() -> Result<Table, String> {
         .and_then(Path::file_name)
         .is_none_or(|name| name != PROFILE)
     {
-        eprintln!("not built with `--profile {PROFILE}`: the counts will differ from the baseline's");
+        eprintln!(
+            "not built with `--profile {PROFILE}`: the counts will differ from the baseline's"
+        );
     }
     for quantity in Quantity::ALL {
         if let (Some(tool), false) = (quantity.tool(), quantity.is_available()) {

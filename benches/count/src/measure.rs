@@ -1,4 +1,4 @@
-//! How a run is counted: by callgrind, by strace, and by what the kernel says of this process.
+//! How a run is counted: by callgrind, by perf, and by what the kernel says of this process.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -18,6 +18,9 @@ const NO_STRING_INSTRUCTIONS: &str =
 /// How many runs of each length are made. The least counts: what comes by chance, as how full the
 /// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
 const RUNS: usize = 3;
+
+/// The tracepoint that counts syscalls.
+const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
 /// What can be counted of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +58,25 @@ impl Quantity {
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Quantity::Instructions => Some("valgrind"),
-            Quantity::Syscalls => Some("strace"),
+            Quantity::Syscalls => Some("perf"),
             Quantity::Bytes | Quantity::WakeUps => None,
         }
     }
 
     /// Whether this machine can count it.
     pub fn is_available(self) -> bool {
-        self.tool()
-            .is_none_or(|tool| Command::new(tool).arg("--version").output().is_ok())
+        let mut command = match self {
+            Quantity::Instructions => Command::new("valgrind"),
+            Quantity::Syscalls => Command::new("perf"),
+            Quantity::Bytes | Quantity::WakeUps => return true,
+        };
+        let arguments: &[&str] = match self {
+            // The tracepoint takes a kernel that has it and a user who may see it.
+            Quantity::Syscalls => &["stat", "-e", SYSCALLS, "true"],
+            _ => &["--version"],
+        };
+        let output = command.args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
     }
 
     /// Writes a value of it with the digits that mean something.
@@ -124,14 +137,16 @@ impl Subject<'_> {
         total.trim().parse().map_err(io::Error::other)
     }
 
-    /// The syscalls that one run makes, on all its threads.
+    /// The syscalls that one run makes, on all its threads. The kernel counts them: a tool that stops the
+    /// process at each call makes every poll take so long that the loop looks for events more often.
     fn syscalls(self, workload: Workload, n: u64) -> io::Result<u64> {
-        let output = output(&mut self.command(&["strace", "-c", "-f"], workload, n)?)?;
-        // A row is: share, seconds, microseconds a call, calls, errors if any, name.
-        let summary = String::from_utf8_lossy(&output.stderr);
-        let rows = summary.lines().filter(|line| !line.ends_with(" total"));
-        let calls = rows.filter_map(|row| row.split_whitespace().nth(3)?.parse::<u64>().ok());
-        Ok(calls.sum())
+        let perf = ["perf", "stat", "-x,", "-e", SYSCALLS, "--"];
+        let output = output(&mut self.command(&perf, workload, n)?)?;
+        // A row is: count, unit, event, and more.
+        let rows = String::from_utf8_lossy(&output.stderr);
+        let count = rows.lines().find(|row| row.contains(SYSCALLS));
+        let count = count.and_then(|row| row.split(',').next()?.parse().ok());
+        count.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
     }
 
     /// The command that runs this binary again, under `tool`, for one workload.

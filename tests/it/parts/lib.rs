@@ -4,6 +4,7 @@
 //! them would make every build of an example build proptest.
 #![cfg(test)]
 
+mod pool;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
@@ -19,5 +20,6 @@ mod waiter;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod wheel;
 
+mod queue_laws;
 mod slab_laws;
 mod wheel_laws;

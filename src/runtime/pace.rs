@@ -1,0 +1,159 @@
+//! How many polls the loop makes before it reads the clock.
+//!
+//! A reading after each poll would make a poll that does little two fifths dearer. So the loop reads the
+//! clock after a *stride* of polls, which is as many as fit into [`LONGEST_BATCH`] by the last reading.
+//! Whether the batch then goes on is the loop's business.
+//!
+//! ```text
+//!                fewer fit: at once
+//!       16 ---------------------------> 1 .. 15
+//!          <---------------------------
+//!            twice as many, after 64 polls during which they would have fitted
+//! ```
+//!
+//! The stride grows slowly because one short poll between long ones says little: a stride that grew with
+//! every reading would be doubled by each poll of a sleeper that is woken between two long ones.
+
+use std::cell::Cell;
+
+/// How long a batch of polls may take before the loop looks for events and due timers.
+///
+/// A look costs a syscall, 0.3 µs; in a thousandth of a second that is not felt. It is also the grain of
+/// `epoll_wait(2)`, so shorter batches would not make sleeps more precise.
+/// In nanoseconds.
+pub(super) const LONGEST_BATCH: u64 = 1_000_000;
+
+/// The longest stride: so many polls late may the loop notice that polls have become long.
+///
+/// A reading takes 20 ns where a poll that does nothing takes 10; every 16 polls it is an eighth of that.
+const LONGEST_STRIDE: u32 = 16;
+
+/// After how many quick polls the stride is doubled.
+const QUICK_POLLS: u32 = 64;
+
+/// The stride, and what it follows.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// How many polls the loop makes between two readings of the clock.
+    stride: Cell<u32>,
+    /// How many polls in a row were quick enough for a longer stride.
+    quick: Cell<u32>,
+}
+
+impl Pace {
+    /// The pace of a loop whose polls are quick until they prove otherwise.
+    pub(super) fn new() -> Pace {
+        Pace {
+            stride: Cell::new(LONGEST_STRIDE),
+            quick: Cell::new(0),
+        }
+    }
+
+    /// How many polls to make before the next reading.
+    #[inline]
+    pub(super) fn stride(&self) -> u32 {
+        self.stride.get()
+    }
+
+    /// Notes that so many polls have taken so many nanoseconds.
+    #[inline]
+    pub(super) fn note(&self, polls: u64, nanos: u64) {
+        let is_quick = nanos <= polls * (LONGEST_BATCH / u64::from(LONGEST_STRIDE));
+        if !is_quick || self.stride.get() < LONGEST_STRIDE {
+            self.adapt(polls, nanos);
+        }
+    }
+
+    /// Shortens the stride at once, or lengthens it in time.
+    #[cold]
+    fn adapt(&self, polls: u64, nanos: u64) {
+        let stride = self.stride.get();
+        // How many polls like these fit into a batch.
+        let fitting = polls * LONGEST_BATCH / nanos.max(1);
+        let fitting = fitting.clamp(1, u64::from(2 * LONGEST_STRIDE)) as u32;
+        if fitting < stride {
+            self.stride.set(fitting);
+        }
+        let quick = match fitting < 2 * stride {
+            true => 0,
+            false => self.quick.get() + polls as u32,
+        };
+        self.quick.set(quick);
+        if quick >= QUICK_POLLS {
+            self.quick.set(0);
+            self.stride.set((2 * stride).min(LONGEST_STRIDE));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A millisecond, in nanoseconds.
+    const MILLI: u64 = 1_000_000;
+
+    /// Makes batches of polls of which the `n`th takes `length(n)`, until `count` were made, as the loop does.
+    /// Returns the numbers of the polls after which it looked for events.
+    fn looks(count: u64, length: impl Fn(u64) -> u64) -> Vec<u64> {
+        let pace = Pace::new();
+        let (mut polls, mut looks) = (0, Vec::new());
+        while polls < count {
+            let (mut batch, mut batch_time) = (0, 0);
+            while batch < 128 && batch_time < LONGEST_BATCH {
+                let stride = pace.stride();
+                let time = (polls..polls + u64::from(stride)).map(&length).sum();
+                pace.note(stride.into(), time);
+                polls += u64::from(stride);
+                batch += stride;
+                batch_time += time;
+            }
+            looks.push(polls);
+        }
+        looks
+    }
+
+    #[test]
+    fn quick_polls_are_looked_after_every_128() {
+        assert_eq!(looks(512, |_| 1_000), [128, 256, 384, 512]);
+        assert_eq!(looks(512, |_| 0), [128, 256, 384, 512]);
+    }
+
+    #[test]
+    fn long_polls_are_looked_after_each_time_from_the_second_look_on() {
+        for millis in [1, 5, 20, 1_000] {
+            let looks = looks(50, |_| millis * MILLI);
+            assert_eq!(looks, (16..=50).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_batch_takes_a_millisecond_or_one_poll() {
+        for micros in [7, 30, 63, 100, 400, 700, 999] {
+            let length = micros * 1_000;
+            let looks = looks(10_000, |_| length);
+            for pair in looks.windows(2).skip(1) {
+                let took = (pair[1] - pair[0]) * length;
+                // The batch ends with the stride in which its time is up.
+                assert!(took <= 2 * MILLI, "{micros} µs: {took} ns");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_poll_between_long_ones_does_not_lengthen_the_stride() {
+        let looks = looks(10_000, |poll| if poll % 2 == 0 { 5 * MILLI } else { 100 });
+        assert!(looks.windows(2).all(|pair| pair[1] - pair[0] <= 2));
+    }
+
+    #[test]
+    fn quick_polls_lengthen_the_stride_again() {
+        // One long poll, and then none.
+        let looks = looks(2_000, |poll| if poll == 5 { 50 * MILLI } else { 100 });
+        assert_eq!(looks[0], 16);
+        let last = looks.windows(2).next_back().expect("many");
+        assert_eq!(last[1] - last[0], 128);
+        // It took 64 polls at a stride of one, two, four and eight each.
+        assert!(looks.len() < 20, "{looks:?}");
+    }
+}

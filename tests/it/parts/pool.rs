@@ -1,0 +1,8 @@
+//! The parts of the pool that run no thread.
+
+#[path = "../../../src/pool/job.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+pub(crate) mod job;
+#[path = "../../../src/pool/queue.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+pub(crate) mod queue;

@@ -1,0 +1,208 @@
+//! The queue of a lane of the pool against a list that is searched.
+
+use crate::pool::job::{About, Job};
+use crate::pool::queue::{Queue, Queued};
+use crate::waiter::Seen;
+use proptest::prelude::*;
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::io;
+use std::sync::Arc;
+
+/// A job that is there to be counted.
+struct Nothing;
+
+impl Job for Nothing {
+    fn run(self: Box<Self>) {}
+
+    fn refuse(self: Box<Self>, _error: &io::Error) {}
+}
+
+impl About for Nothing {
+    fn describe(&self) -> String {
+        String::from("nothing")
+    }
+
+    fn awaited_by(&self) -> Option<Seen> {
+        None
+    }
+}
+
+/// Adds a job that does nothing.
+fn submit_nothing<Id: Ord>(queue: &mut Queue<Id>, id: Id) {
+    let (job, about) = (Box::new(Nothing), Arc::new(Nothing));
+    queue.submit(id, Queued { job, about });
+}
+
+thread_local! {
+    /// How many ids this thread has looked at.
+    static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// An id that counts how often it is looked at.
+struct Watched(usize);
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Watched) -> Ordering {
+        LOOKS.set(LOOKS.get() + 1);
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Watched) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Watched) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// How many ids are looked at for each of so many jobs that are cancelled in some order.
+fn looks_per_cancel<I: Iterator<Item = usize>>(jobs: usize, order: impl Fn(usize) -> I) -> usize {
+    let mut queue = Queue::new(1, 1);
+    for id in 0..jobs {
+        submit_nothing(&mut queue, Watched(id));
+    }
+    LOOKS.set(0);
+    for id in order(jobs) {
+        assert!(queue.cancel(Watched(id)).is_some());
+    }
+    assert_eq!(queue.len(), 0);
+    LOOKS.get() / jobs
+}
+
+#[test]
+fn cancelling_a_job_looks_at_few_others_however_many_wait() {
+    /// How many ids there are to look at on one level of the map, about.
+    const A_LEVEL: usize = 12;
+    let newest_first = |jobs| (0..jobs).rev();
+    let oldest_first = |jobs| 0..jobs;
+    let inside_out = |jobs| (0..jobs).map(move |n| (n * 7919) % jobs);
+    for (few, many) in [
+        (
+            looks_per_cancel(1_000, newest_first),
+            looks_per_cancel(100_000, newest_first),
+        ),
+        (
+            looks_per_cancel(1_000, oldest_first),
+            looks_per_cancel(100_000, oldest_first),
+        ),
+        (
+            looks_per_cancel(1_000, inside_out),
+            looks_per_cancel(100_000, inside_out),
+        ),
+    ] {
+        // A hundred times the jobs are two or three levels more.
+        assert!(many <= few + 3 * A_LEVEL, "{few} and {many}");
+    }
+}
+
+/// Where a job is, for the oracle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Queued,
+    Running,
+    Abandoned,
+}
+
+/// What is done next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Submit,
+    Begin,
+    Cancel(prop::sample::Index),
+    Abandon(prop::sample::Index),
+    End(prop::sample::Index),
+}
+
+/// Any step.
+fn step() -> impl Strategy<Value = Step> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        Just(Step::Submit),
+        Just(Step::Begin),
+        index().prop_map(Step::Cancel),
+        index().prop_map(Step::Abandon),
+        index().prop_map(Step::End),
+    ]
+}
+
+proptest! {
+    /// Against a list of all jobs, oldest first, which is searched for everything.
+    #[test]
+    fn a_queue_is_a_list_that_is_never_searched(
+        bounds in (1..4_usize, 1..6_usize),
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let (most_running, most_threads) = bounds;
+        let mut queue = Queue::new(most_running, most_threads);
+        let mut jobs: Vec<(u64, Phase)> = Vec::new();
+        for (id, step) in (0..).zip(steps) {
+            let count = |jobs: &[(u64, Phase)], phase| {
+                jobs.iter().filter(|job| job.1 == phase).count()
+            };
+            match step {
+                Step::Submit => {
+                    submit_nothing(&mut queue, id);
+                    jobs.push((id, Phase::Queued));
+                }
+                Step::Begin => {
+                    let running = count(&jobs, Phase::Running);
+                    let has_room = running < most_running
+                        && running + count(&jobs, Phase::Abandoned) < most_threads;
+                    let oldest = jobs.iter_mut().find(|job| job.1 == Phase::Queued);
+                    let oldest = oldest.filter(|_| has_room);
+                    prop_assert_eq!(queue.may_begin(), oldest.is_some());
+                    let begun = queue.begin().map(|(id, _)| id);
+                    prop_assert_eq!(begun, oldest.as_ref().map(|job| job.0));
+                    if let Some(job) = oldest {
+                        job.1 = Phase::Running;
+                    }
+                }
+                Step::Cancel(which) if !jobs.is_empty() => {
+                    let at = which.index(jobs.len());
+                    let (id, phase) = jobs[at];
+                    let cancelled = queue.cancel(id).is_some();
+                    prop_assert_eq!(cancelled, phase == Phase::Queued);
+                    if cancelled {
+                        jobs.remove(at);
+                    }
+                }
+                Step::Abandon(which) if !jobs.is_empty() => {
+                    let at = which.index(jobs.len());
+                    let (id, phase) = &mut jobs[at];
+                    prop_assert_eq!(queue.abandon(*id).is_some(), *phase == Phase::Running);
+                    if *phase == Phase::Running {
+                        *phase = Phase::Abandoned;
+                    }
+                }
+                Step::End(which) if !jobs.is_empty() => {
+                    let at = which.index(jobs.len());
+                    let (id, phase) = jobs[at];
+                    if phase != Phase::Queued {
+                        prop_assert_eq!(queue.end(id).is_some(), phase == Phase::Running);
+                        jobs.remove(at);
+                    }
+                }
+                _ => {}
+            }
+            let (queued, running) = (count(&jobs, Phase::Queued), count(&jobs, Phase::Running));
+            prop_assert_eq!(queue.len(), queued);
+            prop_assert_eq!(queue.threads(), jobs.len() - queued);
+            prop_assert_eq!(queue.is_busy(), queued + running > 0);
+            prop_assert_eq!(queue.is_stuck(), queued > 0 && jobs.len() - queued == most_threads);
+            let begun: Vec<bool> = queue.look().map(|(_, has_begun)| has_begun).collect();
+            let seen = [vec![true; running], vec![false; queued]].concat();
+            prop_assert_eq!(begun, seen);
+        }
+        let waiting = jobs.iter().filter(|job| job.1 == Phase::Queued).count();
+        prop_assert_eq!(queue.clear().count(), waiting);
+        prop_assert_eq!(queue.len(), 0);
+    }
+}
