@@ -160,6 +160,12 @@ impl Runtime {
         Handle::new(Arc::clone(&self.core.shared))
     }
 
+    /// The last polls as text, each task in a line, if the runtime has a seed. For the attribute `test`.
+    #[doc(hidden)]
+    pub fn last_polls(&self) -> Option<String> {
+        self.core.executor.last_polls()
+    }
+
     /// Ends the runtime, as dropping it does, and then waits for the blocking jobs that run, at most
     /// for `timeout`. Nothing else waits for them. Jobs that have not begun are cancelled, and look-ups
     /// of names that were given up before are not waited for.

@@ -194,7 +194,9 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before the log mentions it, if it is watched.
     watchdog: Option<Duration>,
-    /// Whether the watchdog, its thread or the log looks at each poll. Set once a turn.
+    /// Whether the watchdog or its thread looks at each poll, or a seed has each one noted.
+    is_watched: bool,
+    /// Whether that or the log does. Set once a turn.
     is_observed: Cell<bool>,
     /// The inbox, by which wakers and handles know their executor.
     remote: Arc<Remote>,
@@ -243,8 +245,8 @@ fn put<T>(place: &mut Option<T>, value: T) {
 }
 
 impl Executor {
-    /// An executor without tasks, which other threads reach through `remote`. With a seed, the
-    /// order in which ready tasks run is shuffled.
+    /// An executor without tasks, which other threads reach through `remote`. With a seed, that
+    /// chooses among the ready tasks.
     pub(crate) fn new(
         remote: Arc<Remote>,
         pulse: Arc<Pulse>,
@@ -255,7 +257,7 @@ impl Executor {
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
-                ready: RunQueue::new(seed.map(Shuffle::new)),
+                ready: RunQueue::new(seed.map(Shuffle::boxed)),
             }),
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
@@ -266,6 +268,7 @@ impl Executor {
             names: RefCell::default(),
             on_panic,
             watchdog,
+            is_watched: pulse.is_watched() || seed.is_some(),
             is_observed: Cell::new(false),
             remote,
             pulse,
@@ -297,7 +300,7 @@ impl Executor {
         self.turn.set(now);
         self.pulse.begin_turn();
         let traces = log::log_enabled!(target: "glassfrog::task", log::Level::Trace);
-        self.is_observed.set(traces || self.pulse.is_watched());
+        self.is_observed.set(traces || self.is_watched);
         self.tasks.borrow_mut().slab.shrink();
     }
 
@@ -325,6 +328,21 @@ impl Executor {
     /// Whether the run queue is empty.
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.borrow().ready.is_empty()
+    }
+
+    /// With a seed, the number of tasks that were ever put into the run queue.
+    pub(crate) fn queued(&self) -> Option<u64> {
+        self.tasks.borrow().ready.pushed()
+    }
+
+    /// Whether this many tasks, those that were put into the run queue first, have all left it.
+    pub(crate) fn has_taken(&self, queued: u64) -> bool {
+        self.tasks.borrow().ready.has_taken(queued)
+    }
+
+    /// With a seed, the last polls as text, each task in a line.
+    pub(crate) fn last_polls(&self) -> Option<String> {
+        self.tasks.borrow().ready.last_polls()
     }
 
     /// Whether its runtime has ended.
@@ -515,7 +533,7 @@ impl Executor {
         }
     }
 
-    /// Notes for the watchdog and the log which poll begins.
+    /// Notes for the watchdog, the log and the seed's report which poll begins.
     #[cold]
     fn observe(&self, key: Key, tag: Tag) -> Box<Polling> {
         let (id, poll) = tag.who().unwrap_or_default();
@@ -531,6 +549,7 @@ impl Executor {
         };
         trace!("glassfrog::task", "{polling} begins");
         self.pulse.show(polling.clone());
+        self.tasks.borrow_mut().ready.note(&polling);
         Box::new(polling)
     }
 

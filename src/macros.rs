@@ -66,10 +66,9 @@ impl Test {
         };
         for run in 0..runs {
             let seed = first.wrapping_add(run);
-            // Nothing that a panic could leave half done is used after it.
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                self.runtime(Some(seed)).block_on(body()).report()
-            }));
+            let runtime = self.runtime(Some(seed));
+            // After a panic the runtime only reports its polls, and those were noted before.
+            let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 let clock = match self.virtual_clock {
                     true => "virtual_clock, ",
@@ -77,9 +76,13 @@ impl Test {
                 };
                 eprintln!(
                     "this test failed with seed {seed} (run {} of {runs}): repeat it with \
-                     #[glassfrog::test({clock}seed = {seed})], or with {SEED}={seed} in the environment",
-                    run + 1
+                     #[glassfrog::test({clock}seed = {seed})], or with {SEED}={seed} in the environment\n\
+                     the last polls, the oldest first:\n{}",
+                    run + 1,
+                    runtime.last_polls().unwrap_or_default()
                 );
+                // Not while a panic unwinds: the tasks are dropped as ever.
+                drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
             }
         }

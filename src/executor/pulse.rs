@@ -58,16 +58,22 @@ pub(crate) struct Polling {
     pub(crate) since: Stopwatch,
 }
 
+impl Polling {
+    /// What is polled.
+    pub(super) fn who(&self) -> String {
+        match (self.location, &self.name) {
+            (None, _) => String::from("the future of `block_on`"),
+            (Some(location), None) => format!("task {} (spawned at {location})", self.id),
+            (Some(location), Some(name)) => {
+                format!("task {} {name:?} (spawned at {location})", self.id)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Polling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "poll {} of ", self.poll)?;
-        let Some(location) = self.location else {
-            return f.write_str("the future of `block_on`");
-        };
-        match &self.name {
-            Some(name) => write!(f, "task {} {name:?} (spawned at {location})", self.id),
-            None => write!(f, "task {} (spawned at {location})", self.id),
-        }
+        write!(f, "poll {} of {}", self.poll, self.who())
     }
 }
 

@@ -1,8 +1,11 @@
-//! The run queue, in rounds: a round is the tasks that were ready when it began, and whatever becomes
-//! ready meanwhile is polled in the next.
+//! The run queue: the tasks that are ready, in the order in which they became ready.
 //!
-//! So the queue is two vectors, and a round ends with an exchange of the two.
+//! The executor pushes and pops. Without a seed the queue is first in, first out, and consists of two
+//! vectors: the tasks that were ready when this round began, and those that have become ready since. A
+//! round ends with an exchange of the two. With a seed there are no rounds: each pop moves all ready
+//! tasks into one vector and lets the [shuffle](super::shuffle) choose among them.
 
+use super::pulse::Polling;
 use super::shuffle::Shuffle;
 use crate::slab::Key;
 use std::mem;
@@ -10,21 +13,21 @@ use std::mem;
 /// How many places a vector of the queue keeps after a burst.
 const KEPT_PLACES: usize = 1024;
 
-/// The tasks that are ready, in the order in which they will be polled.
+/// The tasks that are ready, in the order in which they became ready.
 pub(super) struct RunQueue {
-    /// This round.
+    /// This round; with a seed, all tasks that were ready at the last pop.
     round: Vec<Key>,
     /// How many tasks of this round have been taken.
     taken: usize,
-    /// The next round.
+    /// The tasks that have become ready since.
     next: Vec<Key>,
-    /// What puts a round into another order, if it is not polled in that of the wakes.
-    shuffle: Option<Shuffle>,
+    /// Chooses the task that is polled next, if there is a seed.
+    shuffle: Option<Box<Shuffle>>,
 }
 
 impl RunQueue {
-    /// An empty queue, first in first out unless it is shuffled.
-    pub(super) fn new(shuffle: Option<Shuffle>) -> RunQueue {
+    /// An empty queue, first in, first out unless there is a shuffle.
+    pub(super) fn new(shuffle: Option<Box<Shuffle>>) -> RunQueue {
         RunQueue {
             round: Vec::new(),
             taken: 0,
@@ -39,14 +42,14 @@ impl RunQueue {
         self.next.push(key);
     }
 
-    /// Takes the task that is next.
+    /// Takes the task that is polled next.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Key> {
         if self.taken == self.round.len() {
             self.begin_round();
         }
-        if let Some(shuffle) = &mut self.shuffle {
-            shuffle.choose(&mut self.round[self.taken..]);
+        if self.shuffle.is_some() {
+            self.choose();
         }
         let key = *self.round.get(self.taken)?;
         self.taken += 1;
@@ -64,14 +67,56 @@ impl RunQueue {
         }
     }
 
+    /// Lets the shuffle choose the task that is polled next.
+    #[cold]
+    fn choose(&mut self) {
+        // More have been taken than are moved here, so that a pop pays for one move at most.
+        if self.taken > self.round.len() / 2 {
+            self.round.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.round.append(&mut self.next);
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.choose(&mut self.round[self.taken..]);
+        }
+    }
+
     /// Whether no task is ready.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.next.is_empty() && self.taken == self.round.len()
     }
 
-    /// Forgets all of them.
+    /// With a seed, the number of tasks that were ever pushed.
+    pub(super) fn pushed(&self) -> Option<u64> {
+        let ready = self.round.len() - self.taken + self.next.len();
+        Some(self.shuffle.as_ref()?.taken() + ready as u64)
+    }
+
+    /// Whether this many tasks, those that were pushed first, have all been taken. Without a seed
+    /// the tasks are not counted, and the answer is yes.
+    pub(super) fn has_taken(&self, pushed: u64) -> bool {
+        let first = self.shuffle.as_ref().map(|shuffle| shuffle.first());
+        first.is_none_or(|first| first >= pushed)
+    }
+
+    /// With a seed, notes that the task that was taken last is polled.
+    pub(super) fn note(&mut self, polling: &Polling) {
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.note(polling);
+        }
+    }
+
+    /// With a seed, the last polls as text.
+    pub(super) fn last_polls(&self) -> Option<String> {
+        self.shuffle.as_ref().map(ToString::to_string)
+    }
+
+    /// Forgets all tasks.
     pub(super) fn clear(&mut self) {
         (self.round, self.next, self.taken) = (Vec::new(), Vec::new(), 0);
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.clear();
+        }
     }
 }
