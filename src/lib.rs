@@ -68,8 +68,8 @@
 //! - [`task::spawn_blocking`]: what blocks, on a thread where it may;
 //! - [`Workers`]: one runtime a thread, to use all cores;
 //! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval); and
-//!   for tests a clock that stands still ([`Builder::virtual_clock`]) and tasks that run in another
-//!   order ([`Builder::seed`]);
+//!   for tests a clock that stands still ([`Builder::virtual_clock`]) and tasks that run in a
+//!   random order ([`Builder::seed`]);
 //! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
 //!   the feature of that name, which is on by default;
 //! - [`Handle::dump`] and [`task::dump`]: what every task waits for; [`Handle::metrics`];

@@ -14,8 +14,8 @@
 //!   even if every one of them could succeed at once. Then the operation wakes its task and is
 //!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
 //!
-//! Where the order is [shuffled](crate::Builder::seed), a ready task is polled after at most two polls
-//! of each other one.
+//! With a [seed](crate::Builder::seed), which is for tests, the order is another one, and the promise is
+//! that a ready task is passed over at most 64 times in a row.
 //!
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
 //! thread; [`spawn_blocking`] has threads for that.

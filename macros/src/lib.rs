@@ -84,18 +84,25 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// | setting | meaning |
 /// | --- | --- |
 /// | `virtual_clock` | the time stands still while anything can run, and jumps to the next deadline: see [`Builder::virtual_clock`] |
-/// | `seed = N` | shuffles the order in which ready tasks run: see [`Builder::seed`] |
+/// | `seed = N` | chooses at random which ready task is polled next: see [`Builder::seed`] |
 /// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, … (from 0 on, if there is no `seed`) |
 /// | `crate = path` | what glassfrog is called here, if it is called something else |
 ///
 /// # Seeds
 ///
-/// The first run that fails, by a panic or by what it returns, ends the test, and its seed is printed
-/// with the test's output:
+/// The first run that fails, by a panic or by what it returns, ends the test. Its seed and its last polls
+/// are printed with the test's output:
 ///
 /// ```text
 /// this test failed with seed 17 (run 18 of 100): repeat it with #[glassfrog::test(seed = 17)], or with GLASSFROG_SEED=17 in the environment
+/// the last polls, the oldest first:
+///   (12 polls before these)
+///   task 2 (spawned at src/lib.rs:31:9) x3
+///   task 1 "reader" (spawned at src/lib.rs:27:9)
+///   the future of `block_on`
 /// ```
+///
+/// A line is a task that was polled, `x3` if it was polled three times in a row. There are up to 32 lines.
 ///
 /// A test that `#[should_panic]` passes with the first run that panics; the others don't take place.
 ///
@@ -103,7 +110,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// only something outside its runtime could wake a task, for five seconds, prints that, and goes on.
 ///
 /// If `GLASSFROG_SEED` is set in the environment, every test with `seed` or `iterations` runs once,
-/// with that seed. Tests with neither are not shuffled and take no notice of it.
+/// with that seed. Tests with neither poll their tasks in the order in which they became ready, and take no notice of it.
 ///
 /// # Panics
 ///

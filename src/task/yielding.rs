@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Goes to the end of the run queue: everybody who is ready now is polled before this goes on.
+/// Moves this task to the end of the run queue: all tasks that are ready now are polled before it goes on.
+///
+/// With a [seed](crate::Builder::seed) it may go on before them: to yield once is no promise that others run.
 ///
 /// # Examples
 ///

@@ -2,6 +2,7 @@
 
 use super::sleep::far_enough;
 use crate::context;
+use crate::executor::{Executor, local};
 use crate::runtime::Shared;
 use crate::task::yield_now;
 use std::sync::Arc;
@@ -11,12 +12,19 @@ use std::time::Duration;
 /// clock moves on. A task that sleeps for no time, again and again, would hold it for ever.
 const PATIENCE: u32 = 1000;
 
+/// How many times a call yields at most to let the others run. Each yield is a poll of the caller, which
+/// passes over the ready tasks before it, and that a seed allows 64 times. More are needed only where
+/// another executor polls the call several times within one poll of the caller; if that never returns,
+/// the others cannot run.
+const MOST_YIELDS: u32 = 1000;
+
 /// Moves a [virtual clock](crate::Builder::virtual_clock).
 ///
-/// The distance counts from the call, as that of a [`sleep`](super::sleep) does. The clock stops at each deadline on the way, fires
-/// it, and lets those tasks of this runtime whom that woke run, so that they see the time for which they
-/// waited. They have run once when this returns. Unlike a sleep it does not wait until nobody has
-/// anything to do, nor for blocking jobs.
+/// The duration counts from the call, as that of a [`sleep`](super::sleep) does. The clock stops at each
+/// deadline on the way and wakes the tasks that wait for it. It moves on when each of those that belong to
+/// this runtime was polled, so that they see the time for which they waited. So they have run
+/// once when this returns, with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither
+/// until nothing is left to do nor for blocking jobs.
 ///
 /// # Panics
 ///
@@ -58,9 +66,7 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
         let mut shown = shared.clock.now();
         loop {
             fire(&shared);
-            // Twice, since with a seed the first only leads into the round of those who were woken.
-            yield_now().await;
-            yield_now().await;
+            let_others_run(&shared).await;
             let now = shared.clock.now();
             if now != shown {
                 // Somebody else has moved it, and woken others.
@@ -84,6 +90,23 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
             stuck = 0;
             shown = next;
             shared.clock.advance_to(next);
+        }
+    }
+}
+
+/// Waits until all tasks that are ready now were polled.
+async fn let_others_run(shared: &Shared) {
+    // Without a seed they all stand before this task, and a yield is enough. That is also all that can be
+    // done on the thread of another runtime.
+    let queued = local::with(&shared.inbox, Executor::queued).flatten();
+    let were_polled = |queued| {
+        let were_polled = local::with(&shared.inbox, |executor| executor.has_taken(queued));
+        were_polled.unwrap_or(true)
+    };
+    for _ in 0..MOST_YIELDS {
+        yield_now().await;
+        if queued.is_none_or(were_polled) {
+            return;
         }
     }
 }

@@ -661,6 +661,50 @@ fn an_advance_stops_at_each_deadline_and_returns_when_all_whom_it_woke_have_run(
     }
 }
 
+/// Runs a future on runtimes of their own with a virtual clock and many seeds.
+fn for_seeds(future: impl AsyncFn(u64)) {
+    for seed in 0..30 {
+        let _watchdog = watchdog();
+        let runtime = Runtime::builder().virtual_clock().seed(seed);
+        runtime.build().unwrap().block_on(future(seed));
+    }
+}
+
+#[test]
+fn all_whom_an_advance_woke_have_run_even_if_a_seed_chooses_others_before_them() {
+    for_seeds(async |seed| {
+        // As many as a seed chooses among, all of the time.
+        for _ in 0..10 {
+            drop(spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            }));
+        }
+        let naps: Vec<_> = (0..10).map(|_| spawn(sleep(HOUR))).collect();
+        settle().await;
+        advance(HOUR).await;
+        assert!(naps.iter().all(|nap| nap.is_finished()), "seed {seed}");
+    });
+}
+
+#[test]
+fn an_advance_returns_where_a_seed_cannot_have_others_run() {
+    for_seeds(async |_| {
+        let before = now();
+        let nap = spawn(sleep(HOUR));
+        settle().await;
+        // Within one poll of this task, in which no other task is polled.
+        park_on(advance(HOUR));
+        assert!(!nap.is_finished());
+        assert_eq!(now() - before, HOUR);
+        // On a thread that polls no task of this runtime.
+        let elsewhere = advance(HOUR);
+        spawn_blocking(|| park_on(elsewhere)).await.unwrap();
+        assert_eq!(now() - before, HOUR * 2);
+    });
+}
+
 #[test]
 fn an_advance_leads_to_each_tick_of_an_interval() {
     block_on(async {
