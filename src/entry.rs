@@ -285,7 +285,8 @@ impl Builder {
     /// [yields](crate::task::yield_now) stays ready and may be polled again at once, so one task may take many steps
     /// while another takes none. There is one limit: a ready task is passed over at most 64 times in a
     /// row, where *passed over* means that a task that became ready later is polled instead. Every order
-    /// within this limit can come up.
+    /// within this limit can come up. Where far more than 64 tasks are ready, the limit leaves little choice:
+    /// search with few tasks.
     ///
     /// The [fairness promise](crate::task#fairness) holds for the order without a seed only. With a seed,
     /// the limit takes the place of its bounds in polls and in time.

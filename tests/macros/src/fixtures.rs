@@ -2,13 +2,17 @@
 //!
 //! Among the others they all pass. Those that are to fail do so only if they are told to.
 
+use glassfrog::task::{self, yield_now};
 use glassfrog::time::advance;
 use glassfrog::{Runtime, spawn};
 use std::cell::RefCell;
 use std::env;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 /// The environment variable that tells a fixture that it is run by another test.
@@ -76,6 +80,14 @@ pub(crate) fn unshuffled() -> String {
 pub(crate) fn printed(output: &str) -> String {
     let lines = output.split_inclusive('\n');
     lines.filter(|line| line.starts_with("ran: ")).collect()
+}
+
+/// The polls that an output tells of, each with what is polled.
+pub(crate) fn polled(output: &str) -> Vec<&str> {
+    let lines = output.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("polled: "))
+        .collect()
 }
 
 /// Counts the runs of a fixture that is to fail in one of them.
@@ -162,6 +174,68 @@ async fn should_panic() {
 async fn should_panic_and_does_not() {
     print!("{}", order().await);
     assert!(is_part(), "words of its own");
+}
+
+/// Polls a future, and prints before each poll what is polled.
+async fn printed_polls<F: Future>(who: &str, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        println!("polled: {who}");
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Lets a task with a name and one without yield so many times. Then the task with the name panics.
+async fn panics_after(yields: u32) {
+    printed_polls("the future of `block_on`", async {
+        let named = task::Builder::new().name("writer").spawn(printed_polls(
+            "task 1 \"writer\"",
+            async move {
+                for _ in 0..yields {
+                    yield_now().await;
+                }
+                assert!(!is_part(), "words of its own");
+            },
+        ));
+        println!("line {}", line!() + 1);
+        let unnamed = spawn(printed_polls("task 2", async move {
+            for _ in 0..yields {
+                yield_now().await;
+            }
+        }));
+        unnamed.await.unwrap();
+        named.await.unwrap();
+    })
+    .await;
+}
+
+#[glassfrog::test(seed = 7)]
+async fn panics_after_few_polls() {
+    panics_after(4).await;
+}
+
+#[glassfrog::test(seed = 7)]
+async fn panics_after_many_polls() {
+    panics_after(1000).await;
+}
+
+/// Prints, when its tasks are dropped, that they are not dropped by a panic that goes on.
+#[glassfrog::test(seed = 7)]
+async fn panics_while_a_task_waits() {
+    /// Prints when it is dropped.
+    struct Dropped;
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            println!("dropped, while a panic goes on: {}", thread::panicking());
+        }
+    }
+    let dropped = Dropped;
+    drop(spawn(async {
+        let _dropped = dropped;
+        pending::<()>().await;
+    }));
+    assert!(!is_part(), "words of its own");
 }
 
 #[cfg(any())]

@@ -1,6 +1,6 @@
 //! The runs of a test: how many there are, on which runtimes, and what is told of one that fails.
 
-use crate::fixtures::{End, orders, printed, run, unshuffled};
+use crate::fixtures::{End, orders, polled, printed, run, unshuffled};
 use glassfrog::time::{advance, now, sleep};
 use std::time::Duration;
 
@@ -87,11 +87,80 @@ fn a_code_that_is_not_that_of_success_ends_the_test_and_its_seed_is_told() {
     assert!(end.output.contains(&told), "{}", end.output);
 }
 
+/// Returns how many polls the report of a failed run leaves out, and its lines without the locations.
+fn last_polls(output: &str) -> (u64, Vec<String>) {
+    let (_, after) = output
+        .split_once("environment\nthe last polls, the oldest first:\n")
+        .unwrap();
+    let mut before = 0;
+    let mut lines = Vec::new();
+    for line in after.lines().map_while(|line| line.strip_prefix("  ")) {
+        if let Some((count, _)) = line.split_once(" polls before these)") {
+            before = count.strip_prefix('(').unwrap().parse().unwrap();
+            continue;
+        }
+        lines.push(
+            match (line.split_once(" (spawned at "), line.split_once(')')) {
+                (Some((who, _)), Some((_, times))) => format!("{who}{times}"),
+                _ => String::from(line),
+            },
+        );
+    }
+    (before, lines)
+}
+
+/// Returns the lines that a report of these polls has, and how many polls each stands for.
+fn folded(polls: &[&str]) -> Vec<(String, u64)> {
+    let lines = polls.chunk_by(|one, other| one == other);
+    let lines = lines.map(|line| match line.len() {
+        1 => (String::from(line[0]), 1),
+        polls => (format!("{} x{polls}", line[0]), polls as u64),
+    });
+    lines.collect()
+}
+
+#[test]
+fn the_last_polls_of_a_failed_run_are_told_in_their_order() {
+    let End { passed, output } = run("panics_after_few_polls", None);
+    assert!(!passed, "{output}");
+    let (before, told) = last_polls(&output);
+    assert_eq!(before, 0, "{output}");
+    let polls = folded(&polled(&output));
+    assert!(polls.iter().map(|(line, _)| line).eq(&told), "{output}");
+    // Some are folded, or this would show nothing.
+    assert!(polls.iter().any(|(_, polls)| *polls > 1), "{output}");
+    let (_, line) = output.split_once("\nline ").unwrap();
+    let (line, _) = line.split_once('\n').unwrap();
+    let at = format!("task 2 (spawned at tests/macros/src/fixtures.rs:{line}:");
+    assert!(output.replace('\\', "/").contains(&at), "{output}");
+}
+
+#[test]
+fn of_many_polls_the_last_32_lines_are_told() {
+    let End { passed, output } = run("panics_after_many_polls", None);
+    assert!(!passed, "{output}");
+    let (before, told) = last_polls(&output);
+    let polls = folded(&polled(&output));
+    let (early, late) = polls.split_at(polls.len() - 32);
+    assert!(late.iter().map(|(line, _)| line).eq(&told), "{output}");
+    assert_eq!(early.iter().map(|(_, polls)| polls).sum::<u64>(), before);
+}
+
+#[test]
+fn the_tasks_of_a_failed_run_are_dropped_after_its_seed_is_told_and_after_its_panic() {
+    let End { passed, output } = run("panics_while_a_task_waits", None);
+    assert!(!passed, "{output}");
+    let (_, after) = output.split_once("the last polls").unwrap();
+    let dropped = "dropped, while a panic goes on: false\n";
+    assert!(after.contains(dropped), "{output}");
+}
+
 #[test]
 fn a_failure_without_seeds_tells_of_none() {
     let end = run("fails_without_seeds", Some("5"));
     assert!(!end.passed && end.output.contains("words of its own"));
     assert!(!end.output.contains("this test failed"), "{}", end.output);
+    assert!(!end.output.contains("the last polls"), "{}", end.output);
 }
 
 #[test]
