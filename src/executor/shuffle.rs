@@ -1,21 +1,21 @@
 //! The choice among the ready tasks, where a seed makes it.
 //!
 //! At each poll the shuffle chooses among all ready tasks, each with the same probability. The one
-//! limit is that no task waits for ever. A task is *passed over* when a task that became ready later
-//! is chosen; a task that was passed over [`MOST_PASSES`] times is chosen next.
+//! limit keeps a task from waiting for ever. A task is *passed over* when a task that became ready later
+//! is chosen. A task that was passed over [`MOST_PASSES`] times is chosen next.
 //!
 //! ```text
 //!     ready, in the order of arrival      A   B   C   D   E      C is chosen: it overtakes 2 tasks
 //!                                         A   B   D   E          D is chosen: it overtakes 2 tasks
 //!                                         A   B   E              A is chosen
-//!                                         B   E                  C and D have still overtaken 1 task
+//!                                         B   E                  C and D are ahead of 1 ready task still
 //! ```
 //!
-//! A chosen task has overtaken all tasks that stand before it. They keep their places, so those of
-//! them that are still ready always are the first ones of the queue, and to remember an overtaking
-//! takes nothing but their number. It follows that no task was passed over more often than the first
-//! one, which was passed over by all who are remembered. So the limit needs to look at the first
-//! task only.
+//! A chosen task overtakes all tasks that stand before it. Those of them that are still ready are
+//! always the first tasks of the queue, because tasks never change places. So the shuffle remembers an
+//! overtaking as one number: how many of the overtaken tasks are still ready. Each number counts the first
+//! task in, so the first task was passed over as many times as there are numbers, and no task was passed
+//! over more often. The limit therefore applies to the first task alone.
 //!
 //! The shuffle also keeps the last polls, for the report of a test that fails.
 
@@ -26,9 +26,9 @@ use std::fmt;
 
 /// How many times in a row a ready task is passed over at most.
 ///
-/// The orders of tests end well before: a mistake that needs one task to take more than some twenty
-/// steps while another takes none is too improbable to be found anyway. And 65 yields are few enough that a
-/// task can yield until all others have been polled.
+/// A search misses little by this limit: an order in which one task takes more than some twenty steps while
+/// another takes none is too improbable to come up. And after 65 yields of a task, all tasks that were
+/// ready when it began have been polled, so tests can afford to wait for them in this way.
 const MOST_PASSES: usize = 64;
 
 /// How many changes from one task to another are kept: a screenful.
@@ -71,8 +71,7 @@ impl Shuffle {
 
     /// Chooses one of the ready tasks, which stand in the order of arrival, and moves it to the front.
     ///
-    /// This moves as many tasks as are passed over, which is at most [`MOST_PASSES`] for each task on
-    /// average.
+    /// It moves the tasks that are passed over, so on average at most [`MOST_PASSES`] tasks a call.
     pub(super) fn choose(&mut self, ready: &mut [Key]) {
         if ready.is_empty() {
             return;
@@ -83,7 +82,7 @@ impl Shuffle {
         };
         ready[..=place].rotate_right(1);
         self.taken += 1;
-        // The chosen task is one less for those who had overtaken it.
+        // Of the tasks that earlier ones have overtaken, the chosen task is no longer ready.
         for overtaken in &mut self.overtakings {
             *overtaken -= usize::from(*overtaken > place);
         }
@@ -96,13 +95,13 @@ impl Shuffle {
         self.taken
     }
 
-    /// How many tasks were pushed before the first one that is still ready. They all were chosen, as
-    /// were those who have overtaken it and nobody else.
+    /// How many tasks were pushed before the first one that is still ready. All of them were chosen, and
+    /// besides them those that have overtaken it.
     pub(super) fn first(&self) -> u64 {
         self.taken - self.overtakings.len() as u64
     }
 
-    /// Forgets whom the chosen tasks have overtaken: no task is ready any more.
+    /// Forgets the overtakings: no task is ready any more.
     pub(super) fn clear(&mut self) {
         self.overtakings.clear();
     }

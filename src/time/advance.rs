@@ -12,10 +12,11 @@ use std::time::Duration;
 /// clock moves on. A task that sleeps for no time, again and again, would hold it for ever.
 const PATIENCE: u32 = 1000;
 
-/// How many times a call yields at most to let the others run. Each yield is a poll of the caller, which
-/// passes over the ready tasks before it, and that a seed allows 64 times. More are needed only where
-/// another executor polls the call several times within one poll of the caller; if that never returns,
-/// the others cannot run.
+/// How many times a call yields at most while it waits for the woken tasks.
+///
+/// If each yield is a poll of its task, 65 are enough, because a seed lets a task pass over others 64 times
+/// in a row. A combinator may poll the call several times in one poll of its task. An executor that
+/// blocks within a poll never lets the other tasks run; this bound ends the wait there.
 const MOST_YIELDS: u32 = 1000;
 
 /// Moves a [virtual clock](crate::Builder::virtual_clock).
@@ -96,8 +97,8 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
 
 /// Waits until all tasks that are ready now were polled.
 async fn let_others_run(shared: &Shared) {
-    // Without a seed they all stand before this task, and a yield is enough. That is also all that can be
-    // done on the thread of another runtime.
+    // Without a seed they all stand before this task in the queue, and a yield is enough. On the thread
+    // of another runtime nothing better is known.
     let queued = local::with(&shared.inbox, Executor::queued).flatten();
     let were_polled = |queued| {
         let were_polled = local::with(&shared.inbox, |executor| executor.has_taken(queued));
