@@ -12,7 +12,7 @@
 
 use std::fmt::Write;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +24,17 @@ use glassfrog::task::{self, Builder};
 use glassfrog::time::{sleep, timeout};
 use glassfrog::{Handle, Metrics};
 
-/// How long a client may take for its request and for taking the answer.
+/// How long a client may take to send the head of its request and to take the response.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a client that has its response may take to send the rest of its request, and to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many clients are served at a time. Others wait in the queue of the listening socket.
 const MAX_CONNECTIONS: usize = 100;
 
-/// The longest request that is read.
-const MAX_REQUEST: usize = 4096;
+/// The longest head of a request that is read.
+const MAX_HEAD: usize = 4096;
 
 /// How long to wait after a failed `accept`, so that an error that lasts is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -86,9 +89,10 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
                 let client = Builder::new().name(format!("client {peer}"));
                 client.spawn(async move {
                     let _slot = slot;
-                    let outcome = timeout(DEADLINE, answer(stream)).await;
-                    if let Err(error) = outcome.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                        eprintln!("{peer}: {error}");
+                    let outcome = timeout(DEADLINE, answer(&stream)).await;
+                    match outcome.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                        Ok(()) => close(stream).await,
+                        Err(error) => eprintln!("{peer}: {error}"),
                     }
                 });
             }
@@ -100,20 +104,20 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// Reads a request and answers it.
-async fn answer(mut stream: TcpStream) -> io::Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") && request.len() < MAX_REQUEST {
+/// Reads the head of a request and answers it.
+async fn answer(mut stream: &TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !has_empty_line(&head) && head.len() < MAX_HEAD {
         let mut buf = [0; 512];
         match stream.read(&mut buf).await? {
             0 => break,
-            count => request.extend_from_slice(&buf[..count]),
+            count => head.extend_from_slice(&buf[..count]),
         }
     }
-    let (status, body) = match request.split(|byte| *byte == b' ').nth(1) {
+    let (status, body) = match head.split(|byte| *byte == b' ').nth(1) {
         Some(b"/metrics") => ("200 OK", prometheus(&Handle::current().metrics())),
         Some(b"/tasks") => ("200 OK", task::dump().to_string()),
-        _ => ("404 Not Found", String::from("try /metrics or /tasks\n")),
+        _ => ("404 Not Found", String::from("Try /metrics or /tasks.\n")),
     };
     let answer = format!(
         "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
@@ -121,6 +125,28 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
         body.len()
     );
     stream.write_all(answer.as_bytes()).await
+}
+
+/// Whether the head of a request has come to its end. Lines end with CR LF or with a bare LF, and empty
+/// ones before the first are passed over (RFC 9112, section 2.2).
+fn has_empty_line(request: &[u8]) -> bool {
+    let head = request.trim_ascii_start();
+    [&b"\n\n"[..], b"\n\r\n"]
+        .iter()
+        .any(|end| head.windows(end.len()).any(|window| window == *end))
+}
+
+/// Closes a connection whose client has its response. What the client still sends, such as a body, is
+/// read first: a connection that is closed with unread bytes is reset, and the client could lose the
+/// end of the response.
+async fn close(stream: TcpStream) {
+    let drain = async {
+        stream.shutdown(Shutdown::Write)?;
+        while stream.read(&mut [0; 4096]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether the client takes its time or resets the connection: it has its response.
+    let _closed = timeout(CLOSE_TIMEOUT, drain).await;
 }
 
 /// The numbers, as Prometheus reads them.

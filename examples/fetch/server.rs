@@ -3,12 +3,15 @@
 //! Each path has its own pace, so that there is something to see: a time to think, and then a body
 //! that is sent in pieces, with a pause before each.
 //!
-//! It trusts nobody: there is a deadline for requests and one for silence, and a bound on the number
-//! of connections. So clients that only hold connections open lose them after a while, and whoever
-//! waits behind them is served.
+//! It trusts nobody: there is a deadline for requests, one for silence and one for the end, and a bound
+//! on the number of connections. So clients that only hold connections open lose them after a while,
+//! and whoever waits behind them is served.
+//!
+//! A request may have a body. It is of no interest, but has to be read: a connection that is closed
+//! with unread bytes is reset, and the client could lose the end of the response.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,14 +67,18 @@ const PAGES: [Page; 5] = [
     Page::new("/large", 130, 10, 20, 200_000),
 ];
 
-/// The longest request that the server reads.
-const MAX_REQUEST: usize = 8 * 1024;
+/// The longest head of a request that the server reads.
+const MAX_HEAD: usize = 8 * 1024;
 
-/// How long a client may take to send its request, however busily it does so.
+/// How long a client may take to send the head of its request, however busily it does so.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may take nothing of a piece.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that has its response may take to send the rest of its request, and to close. Most
+/// close at once.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many clients are served at a time. Others wait in the queue of the listening socket. Below
 /// the 1024 file descriptors that a process usually may have.
@@ -144,26 +151,36 @@ async fn serve(listener: TcpListener, log: fn(&str)) {
     }
 }
 
-/// Reads one request and sends the page it asks for.
+/// Reads one request, sends the page it asks for, and closes.
 async fn answer(mut stream: TcpStream) -> io::Result<()> {
-    let request = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await;
-    let request = request.map_err(|_| broken("no request in time"))??;
-    let path = request.split(' ').nth(1).unwrap_or_default();
+    let head = timeout(REQUEST_TIMEOUT, read_head(&mut stream)).await;
+    let head =
+        head.map_err(|_| broken(format!("no complete request within {REQUEST_TIMEOUT:?}")))??;
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    send_page(&mut stream, path).await?;
+    stream.shutdown(Shutdown::Write)?;
+    // Whether the client takes its time or resets the connection: it has its response.
+    let _closed = timeout(CLOSE_TIMEOUT, drain(&mut stream)).await;
+    Ok(())
+}
+
+/// Sends the page of a path, or the list of pages if there is none.
+async fn send_page(stream: &mut TcpStream, path: &str) -> io::Result<()> {
     let Some(page) = PAGES.iter().find(|page| page.path == path) else {
         let pages = PAGES.map(|page| page.path).join("\n") + "\n";
         let length = pages.len();
         let head = format!("HTTP/1.0 404 Not Found\r\nContent-Length: {length}\r\n\r\n");
-        return send(&mut stream, (head + &pages).as_bytes()).await;
+        return send(stream, (head + &pages).as_bytes()).await;
     };
 
     sleep(page.thinking).await;
     let length = page.pieces as usize * page.piece_size;
     let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n");
-    send(&mut stream, head.as_bytes()).await?;
+    send(stream, head.as_bytes()).await?;
     let piece = vec![b'.'; page.piece_size];
     for _ in 0..page.pieces {
         sleep(page.pause).await;
-        send(&mut stream, &piece).await?;
+        send(stream, &piece).await?;
     }
     Ok(())
 }
@@ -172,22 +189,62 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
 async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let taken = timeout(IDLE_TIMEOUT, stream.write(bytes)).await;
-        bytes = &bytes[taken.map_err(|_| broken("takes nothing"))??..];
+        bytes = &bytes[taken.map_err(|_| broken("the client does not read its response"))??..];
     }
     Ok(())
 }
 
-/// Reads up to the empty line that ends the head of a request. (All of it: a connection that is
-/// closed with unread bytes is reset, and the client could lose the end of its answer.)
-async fn read_request(stream: &mut TcpStream) -> io::Result<String> {
-    let mut request = Vec::new();
+/// Reads up to the empty line that ends the head of a request, and perhaps some of the body.
+async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
+    let mut head = Vec::new();
     let mut buffer = [0; 1024];
-    while !request.ends_with(b"\r\n\r\n") {
-        let received = stream.read(&mut buffer).await?;
-        if received == 0 || request.len() + received > MAX_REQUEST {
-            return Err(broken("a request that is cut short or too long"));
+    while !has_empty_line(&head) {
+        if head.len() >= MAX_HEAD {
+            return Err(broken("the head of the request is longer than 8 KiB"));
         }
-        request.extend_from_slice(&buffer[..received]);
+        match stream.read(&mut buffer).await? {
+            0 => return Err(broken("the request ends in the middle of its head")),
+            count => head.extend_from_slice(&buffer[..count]),
+        }
     }
-    Ok(String::from_utf8_lossy(&request).into_owned())
+    Ok(String::from_utf8_lossy(head.trim_ascii_start()).into_owned())
+}
+
+/// Whether the head of a request has come to its end. Lines end with CR LF or with a bare LF, and empty
+/// ones before the first are passed over (RFC 9112, section 2.2).
+fn has_empty_line(request: &[u8]) -> bool {
+    let head = request.trim_ascii_start();
+    [&b"\n\n"[..], b"\n\r\n"]
+        .iter()
+        .any(|end| head.windows(end.len()).any(|window| window == *end))
+}
+
+/// Reads to the end of what a client sends.
+async fn drain(stream: &mut TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_empty_line;
+
+    #[test]
+    fn a_head_ends_with_its_first_empty_line() {
+        for (request, is_whole) in [
+            ("", false),
+            ("\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n", false),
+            ("GET / HTTP/1.0\r\n\r", false),
+            ("GET / HTTP/1.0\r\n\r\n", true),
+            ("GET / HTTP/1.0\n\n", true),
+            ("GET / HTTP/1.0\r\nA: b\n\r\n", true),
+            ("\r\nGET / HTTP/1.0\r\n", false),
+            ("\n\r\nGET / HTTP/1.0\r\n\r\n", true),
+            ("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody", true),
+        ] {
+            assert_eq!(has_empty_line(request.as_bytes()), is_whole, "{request:?}");
+        }
+    }
 }

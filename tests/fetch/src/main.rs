@@ -1,5 +1,6 @@
-//! Tests of the example `fetch` from outside: the program is run as its users run it, against real
-//! sockets on loopback, and judged by what it prints and its exit code.
+//! Tests of the example `fetch`, and of the example servers that speak HTTP, from outside: the programs
+//! are run as their users run them, against real sockets on loopback, and judged by what they print and
+//! send, and by their exit codes.
 //!
 //! What needs no sockets (URLs, heads, bodies, pictures) has its tests beside it, in the files of the
 //! example.
@@ -14,5 +15,6 @@ mod parts;
 mod redirects;
 mod saving;
 mod scale;
+mod servers;
 #[cfg(target_os = "linux")]
 mod terminal;
