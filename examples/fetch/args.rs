@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -11,52 +11,58 @@ use crate::fetch::Wishes;
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
-Fetches URLs, many at once on one thread, and draws who waited for what, and when.
+Fetches URLs, many at once on a single thread, and draws what each of them waited
+for, and when.
 
-usage: fetch [OPTION]... [http://host[:port][/path]]...
+Usage: fetch [OPTION]... [[http://]HOST[:PORT][/PATH]]...
 
-Hosts are names, IP addresses, or IPv6 addresses in brackets. Only http is spoken,
-not https. Without URLs, five pages of a server of its own are fetched.
+HOST is a name, an IPv4 address, or an IPv6 address in brackets. Only http is
+supported, not https. Without URLs, fetch starts a server of its own and fetches
+five pages from it.
 
-What is fetched:
-  -n, --times N         fetch each URL N times [1]
-  -c, --at-once N       at most N at a time [100]
-  -L, --follow          go where redirects lead to, at most 10 times a fetch, and
-                        never to another scheme
-      --timeout SECONDS how long a fetch may take, from the look-up of the name to
-                        the last byte, with all redirects; 0.5 is a time too [30]
-      --max-size SIZE   the longest body that is accepted, in bytes or as in 64K,
-                        16M, 2G [1G]
-      --fail            take a status from 400 on for a failure
+What to fetch:
+  -n, --times N         fetch each URL N times [default: 1]
+  -c, --at-once N       run at most N fetches at a time [default: 100]
+  -L, --follow          follow redirects: at most 10 per fetch, and only to http
+      --timeout SECONDS give up a fetch after this time, which includes the name
+                        lookup, all redirects, and saving the body; 0.5 is valid,
+                        too [default: 30]
+      --max-size SIZE   fail if a body is longer than SIZE bytes; K, M and G stand
+                        for powers of 1024, as in 64K [default: 1G]
+      --fail            fail if the status is 400 or above
 
-What becomes of the bodies (otherwise they are only counted):
-  -o, --output PATH     Of a single fetch: save the body as the file PATH. `-` is
-                        standard output; then the report goes to standard error.
-                        Of several, or if PATH is a directory: save the bodies in
-                        the directory PATH, which is made if need be, with the
-                        number of the fetch and the last part of the URL for a
-                        name: 0017-index.html
-                        A file appears when it is complete, and then replaces one
-                        of the same name.
+Where to save the bodies (by default they are only counted):
+  -o, --output PATH     With a single fetch: save the body as the file PATH. If PATH
+                        is `-`, write the body to standard output, and the report
+                        to standard error.
+                        With several fetches, or if PATH is a directory or ends
+                        with a slash: save the bodies in the directory PATH, which
+                        is created if necessary. Each file is named after the
+                        number of the fetch and the last part of its URL, such as
+                        0017-index.html.
+                        A file appears when it is complete, and then replaces an
+                        existing file of the same name.
 
-What is shown:
-  -v, --verbose         also what was sent, and the heads of the answers
-  -q, --quiet           failures only, on standard error
-      --json            JSON: a line for each fetch when it is over, and then one
-                        for the whole run. Times are in microseconds.
-  On a terminal there are colours, unless NO_COLOR is set, and a line that says how
-  far it is. In a pipe, or where TERM is `dumb`, there is only ASCII. COLUMNS is
-  the width [80].
+What to print:
+  -v, --verbose         also print the requests and the response headers
+  -q, --quiet           print only failures, to standard error
+      --json            print JSON: a line for each fetch when it is done, and a
+                        line for the whole run; times are in microseconds
+  On a terminal the report has colors, unless NO_COLOR is set, and there is a
+  progress line. Elsewhere, or if TERM is `dumb`, the report is plain ASCII. It is
+  as wide as COLUMNS says or, if that is not set, as the terminal is.
 
-And besides:
-      --serve ADDRESS   fetch nothing, but be the server, at ip:port, until killed
-  -h, --help            this text
+Other options:
+      --serve ADDRESS   do not fetch, but run the server at IP:PORT until killed
+  -h, --help            print this help
 
-An answer is taken apart and checked: it fails if it is longer or shorter than it
-says, or if what it says leaves a doubt. A fetch that fails, be it for its URL, has
-a line that says what was tried, and harms no other.
+A fetch fails if the response is malformed, ends early, or leaves any doubt about
+where it ends. Each failure is reported with what was attempted, and does not
+affect the other fetches. SIGINT (Ctrl-C) and SIGTERM end the run early: the report
+then covers the fetches that are done, and incomplete files are removed.
 
-Exit codes: 0, all went well; 1, something failed; 2, the options make no sense.
+Exit codes: 0, all fetches succeeded; 1, something failed; 2, the command line is
+invalid; 130 and 143, SIGINT or SIGTERM ended the run.
 ";
 
 /// The most that `--at-once` takes: no system has more ports for one address.
@@ -136,22 +142,21 @@ pub(crate) fn parse(
     while let Some(argument) = parser.next()? {
         match argument {
             Short('n') | Long("times") => {
-                options.times = parser.value()?.parse_with(|text| count(text, usize::MAX))?;
+                options.times = value(&mut parser, "--times", |text| count(text, usize::MAX))?;
             }
             Short('c') | Long("at-once") => {
-                options.at_once = parser
-                    .value()?
-                    .parse_with(|text| count(text, MOST_AT_ONCE))?;
+                options.at_once =
+                    value(&mut parser, "--at-once", |text| count(text, MOST_AT_ONCE))?;
             }
             Short('L') | Long("follow") => options.wishes.follow = true,
-            Long("timeout") => options.wishes.deadline = parser.value()?.parse_with(seconds)?,
-            Long("max-size") => options.wishes.max_size = parser.value()?.parse_with(size)?,
+            Long("timeout") => options.wishes.deadline = value(&mut parser, "--timeout", seconds)?,
+            Long("max-size") => options.wishes.max_size = value(&mut parser, "--max-size", size)?,
             Long("fail") => options.wishes.fail = true,
             Short('o') | Long("output") => options.output = Some(parser.value()?.into()),
             Short('v') | Long("verbose") => verbose = true,
             Short('q') | Long("quiet") => quiet = true,
             Long("json") => json = true,
-            Long("serve") => serve = Some(parser.value()?.parse()?),
+            Long("serve") => serve = Some(value(&mut parser, "--serve", address)?),
             Short('h') | Long("help") => return Ok(Command::Help),
             // What is not Unicode is no URL either, and is refused as such.
             Value(url) => options.urls.push(url.to_string_lossy().into_owned()),
@@ -160,8 +165,8 @@ pub(crate) fn parse(
     }
 
     options.show = match (verbose, quiet, json) {
-        (_, true, true) => return Err("--quiet and --json exclude one another".into()),
-        (true, true, _) => return Err("--verbose and --quiet exclude one another".into()),
+        (_, true, true) => return Err("--quiet and --json cannot be used together".into()),
+        (true, true, _) => return Err("--verbose and --quiet cannot be used together".into()),
         (verbose, _, true) => Show::Json { verbose },
         (_, true, _) => Show::Quiet,
         (true, ..) => Show::Verbose,
@@ -173,23 +178,45 @@ pub(crate) fn parse(
         .is_some_and(|path| path.as_os_str() == "-");
     let fetches = options.urls.len().checked_mul(options.times);
     match serve {
-        Some(_) if !options.urls.is_empty() => Err("--serve takes no URLs".into()),
+        Some(_) if !options.urls.is_empty() => Err("--serve does not take URLs".into()),
         Some(address) => Ok(Command::Serve(address)),
-        None if to_stdout && json => Err("--json and --output - both want standard output".into()),
-        None if to_stdout && fetches != Some(1) => {
-            Err("--output - takes the body of one fetch only".into())
+        None if options.output.as_deref() == Some(Path::new("")) => {
+            Err("--output needs a path that is not empty".into())
         }
-        None if fetches.is_none() => Err("these are too many fetches to be counted".into()),
+        None if to_stdout && json => Err(
+            "--json and --output - cannot be used together: both write to standard output".into(),
+        ),
+        None if to_stdout && fetches != Some(1) => {
+            Err("--output - can only be used with a single fetch".into())
+        }
+        None if fetches.is_none() => Err("there are too many fetches".into()),
         None => Ok(Command::Fetch(options)),
     }
+}
+
+/// Reads the value of an option.
+fn value<T>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, lexopt::Error> {
+    let text = parser.value()?.string()?;
+    read(&text).map_err(|reason| format!("invalid value {text:?} for {option}: {reason}").into())
 }
 
 /// Reads a number of things, of which there is at least one.
 fn count(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=most).contains(&count) => Ok(count),
-        _ => Err(format!("expected a number from 1 to {most}")),
+        _ if most == usize::MAX => Err("expected a whole number, at least 1".to_string()),
+        _ => Err(format!("expected a whole number from 1 to {most}")),
     }
+}
+
+/// Reads the address of a server.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected IP:PORT, such as 127.0.0.1:8000 or [::1]:8000".to_string())
 }
 
 /// Reads a time.
@@ -200,7 +227,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
             Ok(Duration::from_secs_f64(seconds))
         }
         _ => Err(format!(
-            "expected seconds, as 30 or 0.5, from {SHORTEST_TIMEOUT} to {LONGEST_TIMEOUT}"
+            "expected a number of seconds from {SHORTEST_TIMEOUT} to {LONGEST_TIMEOUT}"
         )),
     }
 }
@@ -216,7 +243,7 @@ fn size(text: &str) -> Result<u64, String> {
     let number: Option<u64> = digits.parse().ok();
     number
         .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(|| "expected a number of bytes, as 4096, 64K, 16M or 1G".to_string())
+        .ok_or_else(|| "expected a number of bytes, such as 4096, 64K, 16M or 1G".to_string())
 }
 
 #[cfg(test)]
@@ -309,6 +336,7 @@ mod tests {
             "-o - a b",
             "-o - -n 2 a",
             "-o -",
+            "-o= a",
             "--serve",
             "--serve localhost:80",
             "--serve 127.0.0.1:80 b",

@@ -1,7 +1,9 @@
-//! The body of an answer: takes the chunks apart, counts, and finds the end.
+//! The body of a response: takes the chunks apart, counts, and finds the end.
 //!
 //! Like the head it is fed with bytes as they come. It keeps nothing of the body, and reserves
-//! nothing for what the peer says will come.
+//! nothing for what the peer says will come. Bytes behind the end belong to nothing and are ignored,
+//! as RFC 9112, section 6.3, allows and as curl does: whether they come in time to be seen is chance,
+//! and a response must not fail by chance.
 //!
 //! ```text
 //!    Length ----------------- all came ----------------+
@@ -31,7 +33,7 @@ const MAX_TRAILER_FIELDS: usize = 128;
 const LINE_END: &[u8] = b"\r\n";
 
 /// The complaint about a chunk with something else behind it.
-const TOO_LONG_CHUNK: &str = "a chunk is longer than it said";
+const TOO_LONG_CHUNK: &str = "a chunk is longer than its size says";
 
 /// A body that is being received.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Body {
             Framing::Length(0) => State::Complete,
             Framing::Length(whole) if whole > most => {
                 return Err(broken(format!(
-                    "it says that it has {whole} bytes, and {most} are allowed"
+                    "the body is {whole} bytes long, and --max-size allows {most}"
                 )));
             }
             Framing::Length(whole) => State::Length { whole },
@@ -102,14 +104,14 @@ impl Body {
     pub(crate) fn receive(
         &mut self,
         mut bytes: &[u8],
-        mut keep: impl FnMut(&[u8]) -> io::Result<()>,
+        mut keep: impl FnMut(&[u8]),
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             let limit = match self.state {
                 State::Length { whole } => whole - self.received,
                 State::Data { left } => left,
                 State::UntilClose => u64::MAX,
-                State::Complete => return Err(goes_on()),
+                State::Complete => return Ok(()),
                 State::Size | State::DataEnd | State::Trailer => {
                     bytes = self.receive_framing(bytes)?;
                     continue;
@@ -122,9 +124,9 @@ impl Body {
             let (part, rest) = bytes.split_at(count);
             self.received += count as u64;
             if self.received > self.most {
-                return Err(broken(format!("it has more than {} bytes", self.most)));
+                return Err(self.too_long());
             }
-            keep(part)?;
+            keep(part);
             bytes = rest;
             match &mut self.state {
                 State::Length { whole } if *whole == self.received => self.state = State::Complete,
@@ -147,15 +149,25 @@ impl Body {
             State::Complete => {}
             State::UntilClose => self.state = State::Complete,
             State::Length { whole } => {
-                return Err(broken(format!("closed after {received} of {whole} bytes")));
+                return Err(broken(format!(
+                    "the connection closed after {received} of {whole} bytes"
+                )));
             }
             State::Size | State::Data { .. } | State::DataEnd | State::Trailer => {
                 return Err(broken(format!(
-                    "closed after {received} bytes, before the last chunk"
+                    "the connection closed after {received} bytes, before the last chunk was complete"
                 )));
             }
         }
         Ok(())
+    }
+
+    /// The error that the body is longer than it may be.
+    fn too_long(&self) -> io::Error {
+        let most = self.most;
+        broken(format!(
+            "the body is longer than the {most} bytes that --max-size allows"
+        ))
     }
 
     /// Takes one line of the framing, or what has come of it, and returns what is behind.
@@ -166,7 +178,10 @@ impl Body {
         let (most, complaint) = match self.state {
             State::Trailer => (MAX_TRAILER, "the trailer is longer than 64 KiB"),
             State::DataEnd => (LINE_END.len(), TOO_LONG_CHUNK),
-            _ => (MAX_SIZE_LINE, "the size of a chunk is longer than 4 KiB"),
+            _ => (
+                MAX_SIZE_LINE,
+                "the size line of a chunk is longer than 4 KiB",
+            ),
         };
         if self.line.len() > most {
             return Err(broken(complaint));
@@ -179,11 +194,14 @@ impl Body {
             // The next line of it goes behind this one.
             State::Trailer => return Ok(rest),
             State::DataEnd if self.line == LINE_END => State::Size,
+            State::DataEnd if self.line == b"\n" => {
+                return Err(broken("the data of a chunk ends with a bare line feed"));
+            }
             State::DataEnd => return Err(broken(TOO_LONG_CHUNK)),
             _ => match parse_size(&self.line)? {
                 0 => State::Trailer,
                 size if size > self.most - self.received => {
-                    return Err(broken(format!("it has more than {} bytes", self.most)));
+                    return Err(self.too_long());
                 }
                 left => State::Data { left },
             },
@@ -193,13 +211,8 @@ impl Body {
     }
 }
 
-/// The error that something came where nothing should.
-pub(crate) fn goes_on() -> io::Error {
-    broken("the answer goes on behind its end")
-}
-
 /// Reads the line that begins a chunk. (The parser takes an empty number for a 0, which would be
-/// the end.)
+/// the end.) It has to end with CR LF: RFC 9112, section 2.2, allows a bare LF in the fields only.
 fn parse_size(line: &[u8]) -> io::Result<u64> {
     match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((read, size)))
@@ -209,22 +222,30 @@ fn parse_size(line: &[u8]) -> io::Result<u64> {
         }
         _ => {
             let begin = printable(line[..line.len().min(24)].trim_ascii_end());
-            Err(broken(format!("\"{begin}\" is no size of a chunk")))
+            Err(broken(match line.ends_with(LINE_END) {
+                true => format!("invalid chunk size \"{begin}\""),
+                false => format!("the chunk size \"{begin}\" ends with a bare line feed"),
+            }))
         }
     }
 }
 
-/// Whether the trailer has come to its empty line.
+/// Whether the trailer has come to its empty line. Its lines, and the empty one, end with CR LF or with
+/// a bare LF, as those of the head do.
 fn is_whole_trailer(lines: &[u8]) -> io::Result<bool> {
+    let without_last = lines
+        .strip_suffix(b"\r\n")
+        .or(lines.strip_suffix(b"\n"))
+        .unwrap_or(lines);
     // Only then, or every line would be parsed again for each line that follows.
-    if !(lines == b"\r\n" || lines.ends_with(b"\n\r\n")) {
+    if !(without_last.is_empty() || without_last.ends_with(b"\n")) {
         return Ok(false);
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     match httparse::parse_headers(lines, &mut fields) {
         Ok(httparse::Status::Complete(_)) => Ok(true),
-        Ok(httparse::Status::Partial) => Err(broken("a broken trailer")),
-        Err(error) => Err(broken(format!("a broken trailer: {error}"))),
+        Ok(httparse::Status::Partial) => Err(broken("malformed trailer")),
+        Err(error) => Err(broken(format!("malformed trailer: {error}"))),
     }
 }
 
@@ -243,10 +264,7 @@ mod tests {
             let outcome = (|| {
                 let mut body = Body::new(framing, MOST)?;
                 for piece in pieces {
-                    body.receive(piece, |part| {
-                        kept.extend_from_slice(part);
-                        Ok(())
-                    })?;
+                    body.receive(piece, |part| kept.extend_from_slice(part))?;
                 }
                 body.closed()?;
                 assert!(body.is_complete());
@@ -284,6 +302,16 @@ mod tests {
                 b"1\r\n\n\r\n0\r\nA: b\r\nC: d\r\n\r\n",
                 b"\n",
             ),
+            // Lines that end with a bare LF.
+            (Framing::Chunked, b"1\r\nx\r\n0\r\n\n", b"x"),
+            (Framing::Chunked, b"0\r\nA: b\n\n", b""),
+            (Framing::Chunked, b"0\r\nA: b\r\n\n", b""),
+            (Framing::Chunked, b"0\r\nA: b\n\r\n", b""),
+            // Bytes behind the end.
+            (Framing::Length(5), b"hello!", b"hello"),
+            (Framing::Length(0), b"!", b""),
+            (Framing::Chunked, b"1\r\nx\r\n0\r\n\r\n!", b"x"),
+            (Framing::Chunked, b"0\r\n\n\r\n", b""),
         ] {
             let shown = received.escape_ascii();
             assert_eq!(receive(framing, received), Ok(body.to_vec()), "{shown}");
@@ -299,108 +327,89 @@ mod tests {
             (
                 Framing::Length(5),
                 &b"hell"[..],
-                "closed after 4 of 5 bytes",
+                "the connection closed after 4 of 5 bytes",
             ),
-            (Framing::Length(5), b"", "closed after 0 of 5 bytes"),
             (
                 Framing::Length(5),
-                b"hello!",
-                "the answer goes on behind its end",
-            ),
-            (
-                Framing::Length(0),
-                b"!",
-                "the answer goes on behind its end",
+                b"",
+                "the connection closed after 0 of 5 bytes",
             ),
             (
                 Framing::Length(21),
                 b"",
-                "it says that it has 21 bytes, and 20 are allowed",
+                "the body is 21 bytes long, and --max-size allows 20",
             ),
             (
                 Framing::Length(u64::MAX),
                 b"",
-                "it says that it has 18446744073709551615 bytes, and 20 are allowed",
+                "the body is 18446744073709551615 bytes long, and --max-size allows 20",
             ),
             (
                 Framing::UntilClose,
                 b"012345678901234567890",
-                "it has more than 20 bytes",
+                "the body is longer than the 20 bytes that --max-size allows",
             ),
-            (Framing::Chunked, b"15\r\n", "it has more than 20 bytes"),
+            (
+                Framing::Chunked,
+                b"15\r\n",
+                "the body is longer than the 20 bytes that --max-size allows",
+            ),
             (
                 Framing::Chunked,
                 b"5\r\nhello\r\n10\r\n",
-                "it has more than 20 bytes",
+                "the body is longer than the 20 bytes that --max-size allows",
             ),
             (
                 Framing::Chunked,
                 b"ffffffffffffffff\r\n",
-                "it has more than 20 bytes",
-            ),
-            (
-                Framing::Chunked,
-                b"0\r\n\r\n!",
-                "the answer goes on behind its end",
+                "the body is longer than the 20 bytes that --max-size allows",
             ),
             (
                 Framing::Chunked,
                 b"",
-                "closed after 0 bytes, before the last chunk",
+                "the connection closed after 0 bytes, before the last chunk was complete",
             ),
             (
                 Framing::Chunked,
                 b"5\r\nhello\r\n",
-                "closed after 5 bytes, before the last chunk",
+                "the connection closed after 5 bytes, before the last chunk was complete",
             ),
             (
                 Framing::Chunked,
                 b"5\r\nhel",
-                "closed after 3 bytes, before the last chunk",
+                "the connection closed after 3 bytes, before the last chunk was complete",
             ),
             (
                 Framing::Chunked,
                 b"0\r\nA: b\r\n",
-                "closed after 0 bytes, before the last chunk",
+                "the connection closed after 0 bytes, before the last chunk was complete",
             ),
-            (Framing::Chunked, b"zz\r\n", "\"zz\" is no size of a chunk"),
-            (Framing::Chunked, b"\r\n\r\n", "\"\" is no size of a chunk"),
-            (
-                Framing::Chunked,
-                b";a\r\n\r\n",
-                "\";a\" is no size of a chunk",
-            ),
-            (Framing::Chunked, b" 5\r\n", "\" 5\" is no size of a chunk"),
-            (Framing::Chunked, b"-5\r\n", "\"-5\" is no size of a chunk"),
-            (
-                Framing::Chunked,
-                b"0x5\r\n",
-                "\"0x5\" is no size of a chunk",
-            ),
+            (Framing::Chunked, b"zz\r\n", "invalid chunk size \"zz\""),
+            (Framing::Chunked, b"\r\n\r\n", "invalid chunk size \"\""),
+            (Framing::Chunked, b";a\r\n\r\n", "invalid chunk size \";a\""),
+            (Framing::Chunked, b" 5\r\n", "invalid chunk size \" 5\""),
+            (Framing::Chunked, b"-5\r\n", "invalid chunk size \"-5\""),
+            (Framing::Chunked, b"0x5\r\n", "invalid chunk size \"0x5\""),
             (
                 Framing::Chunked,
                 b"5;a\nb\r\n",
-                "\"5;a\" is no size of a chunk",
+                "the chunk size \"5;a\" ends with a bare line feed",
             ),
             (
                 Framing::Chunked,
                 b"11111111111111111\r\n",
-                "\"11111111111111111\" is no size of a chunk",
+                "invalid chunk size \"11111111111111111\"",
             ),
-            (
-                Framing::Chunked,
-                b"5\r\nhello!\r\n",
-                "a chunk is longer than it said",
-            ),
+            (Framing::Chunked, b"5\r\nhello!\r\n", TOO_LONG_CHUNK),
             (
                 Framing::Chunked,
                 b"5\r\nhello\n0\r\n",
-                "a chunk is longer than it said",
+                "the data of a chunk ends with a bare line feed",
             ),
             (
                 Framing::Chunked,
                 long_line.as_bytes(),
-                "the size of a chunk is longer than 4 KiB",
+                "the size line of a chunk is longer than 4 KiB",
             ),
             (
                 Framing::Chunked,
@@ -410,12 +419,12 @@ mod tests {
             (
                 Framing::Chunked,
                 many_fields.as_bytes(),
-                "a broken trailer: too many headers",
+                "malformed trailer: too many headers",
             ),
             (
                 Framing::Chunked,
                 b"0\r\nA b\r\n\r\n",
-                "a broken trailer: invalid header name",
+                "malformed trailer: invalid header name",
             ),
         ] {
             let shown = received.escape_ascii();

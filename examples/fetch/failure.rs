@@ -19,6 +19,11 @@ pub(crate) fn tried(what: impl Into<String>, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), Tried { what, error })
 }
 
+/// Whether an error says by itself what was tried.
+pub(crate) fn says_what_was_tried(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Tried>())
+}
+
 /// Whether it is our own descriptors that were missing, at the root of it all.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
@@ -65,6 +70,8 @@ mod tests {
         assert!(is_out_of_descriptors(&starved()));
         assert!(is_out_of_descriptors(&tried("a", tried("b", starved()))));
         assert_eq!(tried("a", tried("b", broken("c"))).to_string(), "a: b: c");
+        assert!(says_what_was_tried(&tried("a", broken("c"))));
+        assert!(!says_what_was_tried(&broken("c")));
         assert!(!is_out_of_descriptors(&tried("a", broken("c"))));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(!is_out_of_descriptors(&tried("a", refused)));

@@ -1,4 +1,4 @@
-//! The head of an answer (RFC 9112): the status line, the fields, and what they say about the length
+//! The head of a response (RFC 9112): the status line, the fields, and what they say about the length
 //! of the body.
 //!
 //! It is fed with bytes as they come, in whatever pieces, and knows no socket. What a head may do is
@@ -9,21 +9,21 @@ use std::io;
 use crate::failure::broken;
 use crate::printable::printable;
 
-/// The longest head, its interim answers not counted: some eight times what servers are known to
+/// The longest head, its interim responses not counted: some eight times what servers are known to
 /// send.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// The most fields.
 const MAX_FIELDS: usize = 128;
 
-/// The most interim answers (`100 Continue` and the like) before the final one.
+/// The most interim responses (`100 Continue` and the like) before the final one.
 const MAX_INTERIM: usize = 8;
 
-/// How much is shown of something that is no answer: enough to recognize another protocol's
+/// How much is shown of something that is no response: enough to recognize another protocol's
 /// greeting.
 const EXCERPT: usize = 24;
 
-/// The head of a final answer.
+/// The head of a final response.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     /// The code of the status, of three digits.
@@ -55,7 +55,7 @@ pub(crate) struct HeadReader {
     held: Vec<u8>,
     /// How far `held` has been searched for the end of the head.
     searched: usize,
-    /// How many interim answers there were.
+    /// How many interim responses there were.
     interim: usize,
 }
 
@@ -68,7 +68,7 @@ impl HeadReader {
             let end = self.find_end();
             if end.unwrap_or(self.held.len()) > MAX_HEAD {
                 let what = match self.held[..MAX_HEAD].contains(&b'\n') {
-                    true => "head",
+                    true => "header",
                     false => "status line",
                 };
                 let most = MAX_HEAD / 1024;
@@ -83,7 +83,7 @@ impl HeadReader {
             match head.status {
                 101 => {
                     return Err(broken(format!(
-                        "{}: another protocol, and nobody asked for it",
+                        "{}: the server switched protocols without being asked",
                         head.status_line
                     )));
                 }
@@ -91,7 +91,7 @@ impl HeadReader {
                 _ => return Ok(Some((head, std::mem::take(&mut self.held)))),
             }
             if self.interim > MAX_INTERIM {
-                return Err(broken(format!("more than {MAX_INTERIM} interim answers")));
+                return Err(broken(format!("more than {MAX_INTERIM} interim responses")));
             }
         }
     }
@@ -100,23 +100,23 @@ impl HeadReader {
     pub(crate) fn closed(&self) -> io::Error {
         match self.held.iter().position(|&byte| byte == b'\n') {
             None if self.held.is_empty() && self.interim > 0 => {
-                broken("closed after an interim answer, without a final one")
+                broken("the connection closed after an interim response")
             }
-            None if self.held.is_empty() => broken("closed without an answer"),
+            None if self.held.is_empty() => broken("the connection closed without a response"),
             None if self.held.starts_with(b"HTTP/") => {
-                broken("closed in the middle of the status line")
+                broken("the connection closed in the middle of the status line")
             }
-            None => no_answer(&self.held),
-            Some(_) => broken("closed in the middle of the head"),
+            None => not_a_response(&self.held),
+            Some(_) => broken("the connection closed in the middle of the header"),
         }
     }
 
-    /// Fails early if this is never going to be an answer, and there is enough of it to be shown.
+    /// Fails early if this is never going to be a response, and there is enough of it to be shown.
     fn check_begin(&self) -> io::Result<()> {
         let is_begin = self.held.iter().zip(b"HTTP/").all(|(a, b)| a == b);
         let is_enough = self.held.len() >= EXCERPT || self.held.contains(&b'\n');
         match !is_begin && is_enough {
-            true => Err(no_answer(&self.held)),
+            true => Err(not_a_response(&self.held)),
             false => Ok(()),
         }
     }
@@ -153,18 +153,18 @@ impl Head {
         match parsed {
             Ok(httparse::Status::Complete(_)) => {}
             // The end was found, so that the parser does not agree on where the lines are.
-            Ok(httparse::Status::Partial) => return Err(broken("a broken head")),
+            Ok(httparse::Status::Partial) => return Err(broken("malformed header")),
             Err(httparse::Error::Version | httparse::Error::Status) => {
-                return Err(no_answer(bytes));
+                return Err(not_a_response(bytes));
             }
             Err(httparse::Error::TooManyHeaders) => {
-                return Err(broken(format!("more than {MAX_FIELDS} fields in the head")));
+                return Err(broken(format!("more than {MAX_FIELDS} header fields")));
             }
-            Err(error) => return Err(broken(format!("a broken head: {error}"))),
+            Err(error) => return Err(broken(format!("malformed header: {error}"))),
         }
         let status = response.code.unwrap_or_default();
         if status < 100 {
-            return Err(no_answer(bytes));
+            return Err(not_a_response(bytes));
         }
         let field = |field: &httparse::Header<'_>| {
             let mut value = field.value.to_vec();
@@ -204,17 +204,28 @@ impl Head {
             .join(&b", "[..]);
         let is_coded = self.values("transfer-encoding").next().is_some();
         if is_coded {
+            // A list may have empty elements (RFC 9110, section 5.6.1).
+            let mut elements = codings
+                .split(|&byte| byte == b',')
+                .map(<[u8]>::trim_ascii)
+                .filter(|element| !element.is_empty());
+            let is_chunked = elements
+                .next()
+                .is_some_and(|first| first.eq_ignore_ascii_case(b"chunked"))
+                && elements.next().is_none();
             let shown = printable(&codings);
             return if self.is_1_0 {
-                Err(broken(format!("Transfer-Encoding \"{shown}\" in HTTP/1.0")))
+                Err(broken(format!(
+                    "Transfer-Encoding \"{shown}\" in an HTTP/1.0 response"
+                )))
             } else if !lengths.is_empty() {
-                Err(broken("both Transfer-Encoding and Content-Length"))
-            } else if codings.eq_ignore_ascii_case(b"chunked") {
+                Err(broken(
+                    "both Transfer-Encoding and Content-Length in one response",
+                ))
+            } else if is_chunked {
                 Ok(Framing::Chunked)
             } else {
-                Err(broken(format!(
-                    "Transfer-Encoding \"{shown}\" is not understood here"
-                )))
+                Err(broken(format!("unsupported Transfer-Encoding \"{shown}\"")))
             };
         }
         let mut framing = Framing::UntilClose;
@@ -225,11 +236,13 @@ impl Head {
             let length = length.trim_ascii();
             let Some(length) = parse_length(length) else {
                 let shown = printable(length);
-                return Err(broken(format!("Content-Length \"{shown}\" is no length")));
+                return Err(broken(format!("invalid Content-Length \"{shown}\"")));
             };
             match framing {
                 Framing::Length(other) if other != length => {
-                    return Err(broken(format!("two Content-Lengths, {other} and {length}")));
+                    return Err(broken(format!(
+                        "conflicting Content-Lengths, {other} and {length}"
+                    )));
                 }
                 _ => framing = Framing::Length(length),
             }
@@ -237,7 +250,7 @@ impl Head {
         Ok(framing)
     }
 
-    /// Where the answer says that what was asked for is now, if it says so. Everything but
+    /// Where the response says that what was asked for is now, if it says so. Everything but
     /// printable ASCII in it is there for a URL's parser to refuse.
     pub(crate) fn redirect(&self) -> Option<String> {
         if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
@@ -258,11 +271,13 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// The error that there is something else than an answer, with the begin of it.
-fn no_answer(received: &[u8]) -> io::Error {
+/// The error that this is something other than a response, with its beginning.
+fn not_a_response(received: &[u8]) -> io::Error {
     let line = first_line(received);
     let begin = printable(&line[..line.len().min(EXCERPT)]);
-    broken(format!("no HTTP/1 answer, it begins with \"{begin}\""))
+    broken(format!(
+        "not an HTTP/1 response: it begins with \"{begin}\""
+    ))
 }
 
 /// The first line without its end.
@@ -330,73 +345,79 @@ mod tests {
     }
 
     #[test]
-    fn whatever_has_no_head_is_no_answer() {
+    fn whatever_has_no_head_is_not_a_response() {
         let many_fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(129));
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";
         let many_interim = interim.repeat(9);
         for (received, reason) in [
-            (&b""[..], "closed without an answer"),
-            (b"HTTP/", "closed in the middle of the status line"),
+            (&b""[..], "the connection closed without a response"),
+            (
+                b"HTTP/",
+                "the connection closed in the middle of the status line",
+            ),
             (
                 b"HTTP/1.0 200 OK\r",
-                "closed in the middle of the status line",
+                "the connection closed in the middle of the status line",
             ),
-            (b"HTTP/1.0 200 OK\r\n", "closed in the middle of the head"),
+            (
+                b"HTTP/1.0 200 OK\r\n",
+                "the connection closed in the middle of the header",
+            ),
             (
                 b"HTTP/1.0 200 OK\r\nServer: x\r\n\r",
-                "closed in the middle of the head",
+                "the connection closed in the middle of the header",
             ),
             (
                 interim.as_bytes(),
-                "closed after an interim answer, without a final one",
+                "the connection closed after an interim response",
             ),
-            (many_interim.as_bytes(), "more than 8 interim answers"),
+            (many_interim.as_bytes(), "more than 8 interim responses"),
             (
                 b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-                "HTTP/1.1 101 Switching Protocols: another protocol, and nobody asked for it",
+                "HTTP/1.1 101 Switching Protocols: the server switched protocols without being asked",
             ),
             (
                 b"SSH-2.0-OpenSSH_9.9\r\n",
-                "no HTTP/1 answer, it begins with \"SSH-2.0-OpenSSH_9.9\"",
+                "not an HTTP/1 response: it begins with \"SSH-2.0-OpenSSH_9.9\"",
             ),
             (
                 b"HTTP/1.0 2000 OK\r\n\r\n",
-                "no HTTP/1 answer, it begins with \"HTTP/1.0 2000 OK\"",
+                "not an HTTP/1 response: it begins with \"HTTP/1.0 2000 OK\"",
             ),
             (
                 b"HTTP/1.0  200 OK\r\n\r\n",
-                "no HTTP/1 answer, it begins with \"HTTP/1.0  200 OK\"",
+                "not an HTTP/1 response: it begins with \"HTTP/1.0  200 OK\"",
             ),
             (
                 b"HTTP/1.1 099 x\r\n\r\n",
-                "no HTTP/1 answer, it begins with \"HTTP/1.1 099 x\"",
+                "not an HTTP/1 response: it begins with \"HTTP/1.1 099 x\"",
             ),
             (
                 b"HTTP/2.0 200 OK\r\n\r\n",
-                "no HTTP/1 answer, it begins with \"HTTP/2.0 200 OK\"",
+                "not an HTTP/1 response: it begins with \"HTTP/2.0 200 OK\"",
             ),
             (
                 b"HTTP/1.1 200 \x1b[2J\r\n\r\n",
-                "no HTTP/1 answer, it begins with \"HTTP/1.1 200 \\x1b[2J\"",
+                "not an HTTP/1 response: it begins with \"HTTP/1.1 200 \\x1b[2J\"",
             ),
-            (b"\n\n", "no HTTP/1 answer, it begins with \"\""),
+            (b"\n\n", "not an HTTP/1 response: it begins with \"\""),
             (
                 b"\x00\x01\"",
-                r#"no HTTP/1 answer, it begins with "\x00\x01"""#,
+                r#"not an HTTP/1 response: it begins with "\x00\x01"""#,
             ),
             (
                 b"HTTP/1.1 200 OK\r\nA b\r\n\r\n",
-                "a broken head: invalid header name",
+                "malformed header: invalid header name",
             ),
             (
                 b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
-                "a broken head: invalid header name",
+                "malformed header: invalid header name",
             ),
             (
                 b"HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
-                "a broken head: invalid header value",
+                "malformed header: invalid header value",
             ),
-            (many_fields.as_bytes(), "more than 128 fields in the head"),
+            (many_fields.as_bytes(), "more than 128 header fields"),
         ] {
             let shown = received.escape_ascii();
             assert_eq!(
@@ -409,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_head_is_bounded_whether_it_ends_or_not() {
-        for (begin, what) in [("", "status line"), ("\r\nA: ", "head")] {
+        for (begin, what) in [("", "status line"), ("\r\nA: ", "header")] {
             for end in ["", "\r\n\r\n"] {
                 let filling = "x".repeat(MAX_HEAD);
                 let received = format!("HTTP/1.1 200 OK{begin}{filling}{end}");
@@ -421,7 +442,7 @@ mod tests {
         }
     }
 
-    /// The framing of an answer with these fields.
+    /// The framing of a response with these fields.
     fn framing(head: &str) -> Result<Framing, String> {
         let (head, _) = read(format!("HTTP/{head}\r\n\r\n").as_bytes()).unwrap();
         head.framing().map_err(|error| error.to_string())
@@ -447,6 +468,14 @@ mod tests {
                 "1.1 200 OK\r\nTransfer-Encoding:\r\n chunked",
                 Framing::Chunked,
             ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: , chunked",
+                Framing::Chunked,
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding:\r\nTransfer-Encoding: chunked ,\t,",
+                Framing::Chunked,
+            ),
             ("1.1 204 x\r\nContent-Length: 7", Framing::Length(0)),
             (
                 "1.1 304 x\r\nTransfer-Encoding: chunked",
@@ -462,59 +491,67 @@ mod tests {
         for (head, reason) in [
             (
                 "1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8",
-                "two Content-Lengths, 7 and 8",
+                "conflicting Content-Lengths, 7 and 8",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 7, 8",
-                "two Content-Lengths, 7 and 8",
+                "conflicting Content-Lengths, 7 and 8",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: -1",
-                "Content-Length \"-1\" is no length",
+                "invalid Content-Length \"-1\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: +1",
-                "Content-Length \"+1\" is no length",
+                "invalid Content-Length \"+1\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 1 2",
-                "Content-Length \"1 2\" is no length",
+                "invalid Content-Length \"1 2\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: ",
-                "Content-Length \"\" is no length",
+                "invalid Content-Length \"\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 7,",
-                "Content-Length \"\" is no length",
+                "invalid Content-Length \"\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 0x10",
-                "Content-Length \"0x10\" is no length",
+                "invalid Content-Length \"0x10\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 18446744073709551616",
-                "Content-Length \"18446744073709551616\" is no length",
+                "invalid Content-Length \"18446744073709551616\"",
             ),
             (
                 "1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked",
-                "both Transfer-Encoding and Content-Length",
+                "both Transfer-Encoding and Content-Length in one response",
             ),
             (
                 "1.0 200 OK\r\nTransfer-Encoding: chunked",
-                "Transfer-Encoding \"chunked\" in HTTP/1.0",
+                "Transfer-Encoding \"chunked\" in an HTTP/1.0 response",
             ),
             (
                 "1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
-                "Transfer-Encoding \"gzip, chunked\" is not understood here",
+                "unsupported Transfer-Encoding \"gzip, chunked\"",
             ),
             (
                 "1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-                "Transfer-Encoding \"chunked, chunked\" is not understood here",
+                "unsupported Transfer-Encoding \"chunked, chunked\"",
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: , x-chunked",
+                "unsupported Transfer-Encoding \", x-chunked\"",
+            ),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: ,",
+                "unsupported Transfer-Encoding \",\"",
             ),
             (
                 "1.1 200 OK\r\nTransfer-Encoding:",
-                "Transfer-Encoding \"\" is not understood here",
+                "unsupported Transfer-Encoding \"\"",
             ),
         ] {
             assert_eq!(framing(head), Err(reason.to_string()), "{head}");

@@ -59,8 +59,8 @@ pub(crate) fn fetch(fetch: &Fetch, verbose: bool) -> String {
     object.line()
 }
 
-/// The line of the run.
-pub(crate) fn summary(stats: &Stats) -> String {
+/// The line of the run, with the signal that ended it early, if one did.
+pub(crate) fn summary(stats: &Stats, signal: Option<&str>) -> String {
     let mut statuses = Object::default();
     for (status, &count) in &stats.statuses {
         statuses.number(&status.to_string(), Some(count));
@@ -72,7 +72,7 @@ pub(crate) fn summary(stats: &Stats) -> String {
     }
     let mut object = Object::default();
     object.number("fetches", Some(stats.over()));
-    object.number("well", Some(stats.well));
+    object.number("succeeded", Some(stats.well));
     object.number("failed", Some(stats.failed));
     object.number("bytes", Some(stats.bytes));
     object.number("took_us", Some(micros(stats.took)));
@@ -84,6 +84,7 @@ pub(crate) fn summary(stats: &Stats) -> String {
         "bytes_per_second",
         &format!("{:.3}", stats.per_second(stats.bytes)),
     );
+    object.text("interrupted_by", signal);
     object.raw("statuses", &statuses.end());
     object.raw("each_took_us", &took.end());
     object.line()

@@ -10,22 +10,28 @@
 //!
 //! Read on in this order: `main`, `run` and `jobs` here; `many.rs`, which keeps so many fetches going;
 //! `fetch.rs`, which is one of them. Of the rest, `url.rs`, `head.rs` and `body.rs` are about HTTP and
-//! know no sockets; `names.rs`, `save.rs`, `server.rs` and `descriptors.rs` are about the world
-//! outside; what is left turns fetches into figures, and figures into text.
+//! know no sockets; `names.rs`, `save.rs`, `unfinished.rs`, `signals.rs`, `server.rs` and
+//! `descriptors.rs` are about the world outside; what is left turns fetches into figures, and figures
+//! into text.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::{env, iter};
 
+use glassfrog::Runtime;
+
 use crate::args::{Command, HELP, Options, Show};
+use crate::failure::tried;
 use crate::fetch::{Client, Fetch, Job, Target};
 use crate::many::News;
 use crate::save::Saving;
 use crate::screen::{Screen, complain};
 use crate::stats::Stats;
 use crate::style::{Style, grouped};
+use crate::unfinished::Unfinished;
 
 mod args;
 mod many;
@@ -37,6 +43,8 @@ mod failure;
 mod printable;
 mod names;
 mod save;
+mod unfinished;
+mod signals;
 mod server;
 mod descriptors;
 mod timing;
@@ -50,22 +58,30 @@ mod crowd;
 mod style;
 mod json;
 
-/// What the exit code says if the options make no sense.
+/// The exit code if the command line is invalid.
 const USAGE: u8 = 2;
+
+/// How many threads write files. A disk needs few of them; the others are for pipes without a reader,
+/// each of which takes one until its fetch times out.
+const WRITERS: usize = 64;
 
 fn main() -> ExitCode {
     let outcome = match args::parse(env::args_os().skip(1)) {
-        Ok(Command::Help) => io::stdout().write_all(HELP.as_bytes()).map(|()| true),
-        Ok(Command::Serve(address)) => glassfrog::block_on(serve(address)).map(|()| true),
-        Ok(Command::Fetch(options)) => glassfrog::block_on(run(options)),
+        Ok(Command::Help) => io::stdout()
+            .write_all(HELP.as_bytes())
+            .map(|()| ExitCode::SUCCESS),
+        Ok(Command::Serve(address)) => block_on(serve(address)).map(|()| ExitCode::SUCCESS),
+        Ok(Command::Fetch(options)) => {
+            let clean_up = CleanUp(Arc::default());
+            block_on(run(options, Arc::clone(&clean_up.0)))
+        }
         Err(error) => {
             complain(&format!("{error}; see --help"));
             return ExitCode::from(USAGE);
         }
     };
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             // Whoever closes the other end of a pipe has seen enough, and need not be told.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -73,6 +89,21 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a future on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let runtime = Runtime::builder().blocking_threads(WRITERS).build()?;
+    runtime.block_on(future)
+}
+
+/// Removes the files that are not complete, whatever ends the run.
+struct CleanUp(Arc<Unfinished>);
+
+impl Drop for CleanUp {
+    fn drop(&mut self) {
+        self.0.remove_all();
     }
 }
 
@@ -84,8 +115,13 @@ async fn serve(address: SocketAddr) -> io::Result<()> {
     server::run(address, announce).await
 }
 
-/// Fetches what was asked for, and reports. Returns whether all went well.
-async fn run(mut options: Options) -> io::Result<bool> {
+/// Fetches what was asked for, and reports. Returns the exit code.
+async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<ExitCode> {
+    let signal = signals::first({
+        let unfinished = Arc::clone(&unfinished);
+        move || unfinished.remove_all()
+    })
+    .map_err(|error| tried("watch for signals", error))?;
     let server = match options.urls.is_empty() {
         true => {
             let (address, urls) = server::start().await?;
@@ -95,29 +131,29 @@ async fn run(mut options: Options) -> io::Result<bool> {
         false => None,
     };
     let total = options.urls.len().saturating_mul(options.times);
-    let saving = Saving::new(options.output.as_deref(), total)?;
+    let saving = Saving::new(options.output.as_deref(), total, Arc::clone(&unfinished))?;
     // The other ends of the server's connections are in this process too.
     let each = 1 + saving.descriptors() + usize::from(server.is_some());
     let wanted = options.at_once.min(total);
     let at_once = descriptors::affordable(wanted, each);
 
-    let (out, is_terminal): (Box<dyn Write>, bool) = match saving {
-        Saving::Stdout => (Box::new(io::stderr()), io::stderr().is_terminal()),
-        _ => (Box::new(io::stdout()), io::stdout().is_terminal()),
+    let (out, style): (Box<dyn Write>, Style) = match saving.is_stdout() {
+        true => (Box::new(io::stderr()), Style::new(&io::stderr())),
+        false => (Box::new(io::stdout()), Style::new(&io::stdout())),
     };
-    let style = Style::new(is_terminal);
     let mut screen = Screen::new(out, options.show != Show::Quiet);
     if at_once < wanted {
         let [at_once, wanted] = [at_once, wanted].map(|count| grouped(count as u64));
         screen.complain(&format!(
-            "{at_once} at a time instead of {wanted}: no more files may be open (ulimit -n)"
+            "running {at_once} fetches at a time instead of {wanted}, because of the limit on open \
+             files (ulimit -n)"
         ));
     }
     let is_report = matches!(options.show, Show::Report | Show::Verbose);
     if is_report {
         if let Some(address) = server {
             screen.print(&format!(
-                "A server on this same thread listens on {address}.\n"
+                "A server on the same thread is listening on {address}.\n"
             ))?;
         }
         screen.print(&announcement(&options, total, at_once))?;
@@ -127,12 +163,11 @@ async fn run(mut options: Options) -> io::Result<bool> {
     let jobs = jobs(&options);
     let client = Rc::new(Client::new(options.wishes, saving));
     let start = |job| Rc::clone(&client).fetch(job);
-    many::do_all(jobs, at_once, start, |news, under_way| {
+    let tell = |news, under_way| {
         match news {
             News::Tick => {}
-            News::Starved => screen.complain(
-                "too many open files: what finds no room is tried again, fewer at a time",
-            ),
+            News::Starved => screen
+                .complain("too many open files: retrying the fetches concerned, fewer at a time"),
             News::Over(fetch) => {
                 show(&fetch, options.show, &mut screen)?;
                 stats.add(fetch);
@@ -140,15 +175,33 @@ async fn run(mut options: Options) -> io::Result<bool> {
         }
         screen.progress(&stats, under_way);
         Ok(())
-    })
-    .await?;
-
-    match options.show {
-        Show::Report | Show::Verbose => screen.print(&report::report(&stats, style))?,
-        Show::Json { .. } => screen.print(&json::summary(&stats))?,
-        Show::Quiet => {}
+    };
+    let signal = many::do_all(jobs, at_once, start, tell, signal).await?;
+    if let Some(signal) = signal {
+        // Before the report, which perhaps nobody reads.
+        unfinished.remove_all();
+        let [done, total] = [stats.over(), total as u64].map(grouped);
+        let name = signal.name;
+        screen.complain(&format!(
+            "{name} ended the run: {done} of {total} fetches are done"
+        ));
     }
-    Ok(stats.failed == 0)
+
+    let shown = match options.show {
+        Show::Report | Show::Verbose => screen.print(&report::report(&stats, style)),
+        Show::Json { .. } => {
+            let signal = signal.map(|signal| signal.name);
+            screen.print(&json::summary(&stats, signal))
+        }
+        Show::Quiet => Ok(()),
+    };
+    match signal {
+        Some(signal) => Ok(ExitCode::from(signal.code)),
+        None => shown.map(|()| match stats.failed {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }),
+    }
 }
 
 /// The jobs of a run: each URL once, then each once more, and so on.
@@ -167,13 +220,15 @@ fn jobs(options: &Options) -> impl Iterator<Item = Job> + use<> {
 
 /// What is going to be fetched, in a sentence.
 fn announcement(options: &Options, total: usize, at_once: usize) -> String {
-    let what = match options.urls.len() {
+    let urls = options.urls.len();
+    let what = match urls {
         1 => "1 URL".to_string(),
-        several => format!("{} URLs", grouped(several as u64)),
+        urls => format!("{} URLs", grouped(urls as u64)),
     };
-    let times = match options.times {
-        1 => String::new(),
-        times => format!(", each {} times", grouped(times as u64)),
+    let times = match (options.times, urls) {
+        (1, _) => String::new(),
+        (times, 1) => format!(" {} times", grouped(times as u64)),
+        (times, _) => format!(" {} times each", grouped(times as u64)),
     };
     let at_once = match total {
         1 => String::new(),
@@ -183,7 +238,7 @@ fn announcement(options: &Options, total: usize, at_once: usize) -> String {
     };
     let each = if total == 1 { "" } else { " each" };
     let deadline = options.wishes.deadline;
-    format!("Fetching {what}{times}{at_once}, for at most {deadline:?}{each} ...\n\n")
+    format!("Fetching {what}{times}{at_once}, with a timeout of {deadline:?}{each} ...\n\n")
 }
 
 /// Shows what is to be seen of a fetch as soon as it is over.

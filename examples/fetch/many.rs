@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
-use glassfrog::task::JoinSet;
+use glassfrog::prelude::*;
+use glassfrog::task::{JoinError, JoinSet};
 use glassfrog::time::timeout;
 
 use crate::fetch::{Ended, Fetch, Job};
@@ -23,19 +25,30 @@ pub(crate) enum News {
     Tick,
 }
 
-/// Does all jobs, each in a task of its own, and tells what happens and how many are under way.
+/// Does all jobs, each in a task of its own, and tells what happens and how many are under way. Once
+/// `stop` is ready, gives up what is under way and returns what `stop` says.
 ///
 /// Where the descriptors run out, nothing is lost: that fetch is tried again, and from then on there
 /// are no more at a time than there was room for.
-pub(crate) async fn do_all<F>(
+pub(crate) async fn do_all<F, S>(
     jobs: impl IntoIterator<Item = Job>,
     mut at_once: usize,
     start: impl Fn(Job) -> F,
     mut tell: impl FnMut(News, usize) -> io::Result<()>,
-) -> io::Result<()>
+    stop: impl Future<Output = S>,
+) -> io::Result<Option<S>>
 where
     F: Future<Output = Ended> + 'static,
 {
+    /// What the loop waits for.
+    enum Event<S> {
+        /// It has to stop.
+        Stop(S),
+        /// A fetch has ended, or there are none.
+        Ended(Option<Result<Ended, JoinError>>),
+    }
+
+    let mut stop = pin!(stop);
     let mut jobs = jobs.into_iter();
     let mut again = VecDeque::new();
     let mut starved = false;
@@ -46,9 +59,12 @@ where
         {
             running.spawn(start(job));
         }
-        let ended = match timeout(TICK, running.join_next()).await {
-            Ok(Some(ended)) => ended?,
-            Ok(None) => return Ok(()),
+        let stopped = async { Event::Stop(stop.as_mut().await) };
+        let ended = async { Event::Ended(running.join_next().await) };
+        let ended = match timeout(TICK, stopped.or(ended)).await {
+            Ok(Event::Ended(Some(ended))) => ended?,
+            Ok(Event::Ended(None)) => return Ok(None),
+            Ok(Event::Stop(reason)) => return Ok(Some(reason)),
             Err(_) => {
                 tell(News::Tick, running.len())?;
                 continue;
@@ -74,6 +90,7 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::future::pending;
     use std::rc::Rc;
 
     use glassfrog::task::yield_now;
@@ -135,6 +152,7 @@ mod tests {
                 }
                 Ok(())
             },
+            pending::<()>(),
         ))
         .unwrap();
         numbers.sort_unstable();
@@ -174,7 +192,45 @@ mod tests {
             3,
             |job| async { Ended::Over(over(job)) },
             |_, _| Err(io::ErrorKind::BrokenPipe.into()),
+            pending::<()>(),
         ));
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+    #[test]
+    fn a_stop_gives_up_what_is_under_way_and_starts_nothing_more() {
+        let alive = Rc::new(());
+        let started = Cell::new(0);
+        let stop_after_two = {
+            let started = &started;
+            async move {
+                while started.get() < 2 {
+                    yield_now().await;
+                }
+                "enough"
+            }
+        };
+        glassfrog::block_on(async {
+            let stopped = do_all(
+                jobs(10),
+                2,
+                |job| {
+                    started.set(started.get() + 1);
+                    let alive = Rc::clone(&alive);
+                    async move {
+                        pending::<()>().await;
+                        drop(alive);
+                        Ended::Over(over(job))
+                    }
+                },
+                |_, _| Ok(()),
+                stop_after_two,
+            );
+            assert_eq!(stopped.await.unwrap(), Some("enough"));
+            assert_eq!(started.get(), 2);
+            // The tasks are dropped at their next turn.
+            while Rc::strong_count(&alive) > 1 {
+                yield_now().await;
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 
 use async_lock::OnceCell;
@@ -33,6 +33,10 @@ impl Names {
     pub(crate) async fn resolve(&self, url: &Url) -> io::Result<Vec<SocketAddr>> {
         let name = match url.host() {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, url.port())]),
+            Host::Zoned(ip, zone) => match zone.parse() {
+                Ok(zone) => return Ok(vec![SocketAddrV6::new(*ip, url.port(), 0, zone).into()]),
+                Err(_) => format!("{ip}%{zone}"),
+            },
             Host::Name(name) => name.to_ascii_lowercase(),
         };
         let cell = self.cell(name.clone(), url.port());

@@ -2,7 +2,7 @@
 //! percentiles and what it comes to.
 
 use crate::crowd::columns;
-use crate::fetch::{Exchange, Fetch};
+use crate::fetch::{Exchange, Fetch, Received};
 use crate::picture::{LENGTH_WIDTH, Scale, bars, label, legend};
 use crate::printable::printable;
 use crate::stats::{Stats, Times};
@@ -20,6 +20,10 @@ const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 /// The whole report.
 pub(crate) fn report(stats: &Stats, style: Style) -> String {
+    if stats.over() == 0 {
+        // A signal came that early.
+        return "No fetch is done.\n".to_string();
+    }
     let report = match stats.is_crowd() {
         false => format!(
             "{}\n{}\n{}",
@@ -65,7 +69,7 @@ fn table(stats: &Stats, style: Style) -> String {
     for phase in &phases {
         table += &format!("{:>7}  ", phase.name());
     }
-    table += &format!("{:>10}  answer\n", "bytes");
+    table += &format!("{:>10}  response\n", "bytes");
     for fetch in stats.sorted_rows() {
         let url = style.shorten(&fetch.job.target.text, style.width - gutter);
         table += &format!("{}{url}\n", label(fetch.job.number, gutter));
@@ -104,7 +108,7 @@ fn table(stats: &Stats, style: Style) -> String {
 fn followed(fetch: &Fetch) -> impl Iterator<Item = String> {
     fetch.exchanges.windows(2).map(|pair| {
         let status_line = &pair[0].head.status_line;
-        format!("{status_line}, to {}", pair[1].url)
+        format!("{status_line}, followed to {}", pair[1].url)
     })
 }
 
@@ -117,7 +121,10 @@ fn answer(fetch: &Fetch) -> &str {
 /// Where the last answer leads to, if that was not followed.
 fn leads_to(fetch: &Fetch) -> Option<String> {
     let to = fetch.exchanges.last()?.head.redirect()?;
-    Some(format!("leads to {}", printable(to.as_bytes())))
+    Some(match to.as_str() {
+        "" => "redirects nowhere: the Location is empty".to_string(),
+        to => format!("redirects to {}", printable(to.as_bytes())),
+    })
 }
 
 /// The time axis, bars, and a legend; of a crowd also columns.
@@ -129,7 +136,7 @@ fn picture(stats: &Stats, style: Style) -> String {
     if stats.is_crowd() {
         picture += &columns(&stats.timeline, &scale, style, gutter);
         picture += &format!(
-            "{:gutter$}so many were under way; and one in {} by itself:\n",
+            "{:gutter$}Above: fetches in progress. Below: one fetch in {}.\n",
             "",
             grouped(stats.every as u64)
         );
@@ -153,7 +160,7 @@ fn percentiles(stats: &Stats, style: Style) -> String {
     table += &format!("{:>9}\n", "slowest");
     let phases = phases(stats).into_iter();
     let rows = phases.map(|phase| (phase.name(), &stats.phases[phase as usize]));
-    for (name, times) in rows.chain([("all of it", &stats.wholes)]) {
+    for (name, times) in rows.chain([("total", &stats.wholes)]) {
         let times: &Times = times;
         table += &format!("{:gutter$}{name:<10}", "");
         for percent in PERCENTILES {
@@ -168,34 +175,48 @@ fn percentiles(stats: &Stats, style: Style) -> String {
 fn summary(stats: &Stats, style: Style) -> String {
     let took = style.duration(stats.took);
     let mut summary = match stats.over() {
-        1 => format!("1 fetch in {took}"),
-        several => format!(
-            "{} fetches in {took} on one thread; one by one they would have taken {}",
-            grouped(several),
-            style.duration(stats.spent)
+        1 => format!("1 fetch in {took}.\n"),
+        several => sentence(
+            &format!("{} fetches in {took} on one thread", grouped(several)),
+            &format!(
+                "one by one they would have taken {}",
+                style.duration(stats.spent)
+            ),
+            style,
         ),
     };
-    summary += ".\n";
     if stats.well > 0 {
         let volume = bytes(stats.bytes as f64 / stats.took.as_secs_f64().max(1e-6));
-        summary += &match stats.over() {
+        let rates = match stats.over() {
             1 => format!("{volume} a second"),
             _ => format!(
                 "{} fetches and {volume} a second",
                 rate(stats.per_second(stats.well))
             ),
         };
-        if stats.well > 1 && !stats.is_crowd() {
-            let median = style.duration(stats.wholes.percentile(50.0));
-            let longest = style.duration(stats.wholes.longest);
-            summary += &format!("; the median took {median}, the slowest {longest}");
-        }
-        summary += ".\n";
+        summary += &match stats.well > 1 && !stats.is_crowd() {
+            true => {
+                let median = style.duration(stats.wholes.percentile(50.0));
+                let longest = style.duration(stats.wholes.longest);
+                let times = format!("the median took {median}, the slowest {longest}");
+                sentence(&rates, &times, style)
+            }
+            false => format!("{rates}.\n"),
+        };
     }
     if stats.failed > 0 {
         summary += &format!("{} failed.\n", grouped(stats.failed));
     }
     summary
+}
+
+/// A sentence of two halves, in two lines if one is too narrow.
+fn sentence(first: &str, second: &str, style: Style) -> String {
+    let line = format!("{first}; {second}.");
+    match line.chars().count() <= style.width {
+        true => line + "\n",
+        false => format!("{first};\n{second}.\n"),
+    }
 }
 
 /// What came back, and a line for each failure, with how often it came if that is more than once.
@@ -211,13 +232,13 @@ fn tally(stats: &Stats, style: Style) -> String {
     for (failure, count) in &stats.failures {
         let times = match count {
             1 => String::new(),
-            count => format!(" {} times", grouped(*count)),
+            count => format!(" {} times:", grouped(*count)),
         };
         tally += &format!("{}{times} {failure}\n", style.failed());
     }
     if stats.other_failures > 0 {
         tally += &format!(
-            "{} {} times something else: --quiet or --json show each\n",
+            "{} and {} other failures, which --quiet or --json list\n",
             style.failed(),
             grouped(stats.other_failures)
         );
@@ -238,6 +259,7 @@ pub(crate) fn verbose(fetch: &Fetch) -> String {
         }
     }
     match &fetch.outcome {
+        Ok(Received { bytes: 1, .. }) => text += "1 byte\n\n",
         Ok(received) => text += &format!("{} bytes\n\n", grouped(received.bytes)),
         Err(failure) => text += &format!("failed: {failure}\n\n"),
     }

@@ -1,27 +1,47 @@
 //! Where the bodies go: nowhere, to standard output, into a file, or into a directory with a file for
 //! each.
 //!
-//! A file appears when its body is complete, and not before: until then it has another name. In a
-//! directory a URL has a say only in the last part of a name, behind the number of the fetch, and
-//! only with harmless characters.
+//! A file appears when its body is complete, and not before: until then it has another name (see
+//! `unfinished.rs`). In a directory a URL has a say only in the last part of a name, behind the number
+//! of the fetch, and only with harmless characters.
 //!
-//! Files are written right here on the loop: that goes to the memory of the operating system and
-//! rarely blocks for long.
+//! Whatever touches a file may block: a disk that is asleep, a pipe that nobody reads. So it happens
+//! on a thread, by `spawn_blocking`, and a fetch that waits for it can time out like any other.
 
 use std::fs::{self, File};
-use std::io::{self, Stdout, Write};
-use std::path::{Path, PathBuf};
-use std::process;
+use std::io::{self, Write};
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+
+use glassfrog::Handle;
+use glassfrog::task::{JoinHandle, spawn_blocking};
 
 use crate::failure::tried;
+use crate::unfinished::Unfinished;
 use crate::url::Url;
 
 /// How much of a URL's own file name is taken over: less than what any file system allows.
 const MAX_NAME: usize = 64;
 
+/// How much of a body is gathered before a thread writes it: enough to make up for the way there and
+/// back, and little enough to have it for each of many fetches.
+const WRITE_SIZE: usize = 256 * 1024;
+
+/// How many links are followed that lead to links; Linux follows as many.
+const MAX_LINKS: usize = 40;
+
 /// Where the bodies of a run go.
 #[derive(Debug)]
-pub(crate) enum Saving {
+pub(crate) struct Saving {
+    /// The place for them.
+    place: Place,
+    /// The files that are not complete.
+    unfinished: Arc<Unfinished>,
+}
+
+/// The place for the bodies of a run.
+#[derive(Debug)]
+enum Place {
     /// They are only counted.
     Nowhere,
     /// The only one goes to standard output.
@@ -30,7 +50,7 @@ pub(crate) enum Saving {
     File(PathBuf),
     /// Each goes into a file of its own.
     Directory {
-        /// The directory, which is there.
+        /// The directory, which exists.
         path: PathBuf,
         /// How many digits the numbers have.
         digits: usize,
@@ -39,46 +59,129 @@ pub(crate) enum Saving {
 
 impl Saving {
     /// Where the bodies of `total` fetches go if the user said `output`.
-    pub(crate) fn new(output: Option<&Path>, total: usize) -> io::Result<Self> {
+    pub(crate) fn new(
+        output: Option<&Path>,
+        total: usize,
+        unfinished: Arc<Unfinished>,
+    ) -> io::Result<Self> {
+        let place = Place::new(output, total)?;
+        Ok(Self { place, unfinished })
+    }
+
+    /// Whether the only body goes to standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self.place, Place::Stdout)
+    }
+
+    /// How many descriptors each fetch needs for it.
+    pub(crate) fn descriptors(&self) -> usize {
+        match self.place {
+            Place::Nowhere | Place::Stdout => 0,
+            Place::File(_) | Place::Directory { .. } => 1,
+        }
+    }
+
+    /// What saving the body of one fetch is, as the beginning of a message.
+    pub(crate) fn attempt(&self, number: usize, url: &Url) -> String {
+        match self.place.path(number, url) {
+            Some(path) => save_as(&path),
+            None => WRITE_STDOUT.to_string(),
+        }
+    }
+
+    /// Opens the place for the body of one fetch.
+    pub(crate) async fn open(&self, number: usize, url: &Url) -> io::Result<Sink> {
+        let target = match self.place.path(number, url) {
+            Some(path) => {
+                let unfinished = Arc::clone(&self.unfinished);
+                let opened = off_the_loop(move || Target::open(path, unfinished));
+                Some(opened.await??)
+            }
+            None if self.is_stdout() => Some(Target::Stdout),
+            None => None,
+        };
+        Ok(Sink {
+            target,
+            gathered: Vec::new(),
+        })
+    }
+}
+
+impl Place {
+    /// The place that the user named with `output` for the bodies of `total` fetches.
+    fn new(output: Option<&Path>, total: usize) -> io::Result<Self> {
         let Some(output) = output else {
-            return Ok(Saving::Nowhere);
+            return Ok(Place::Nowhere);
         };
         if total == 1 && output.as_os_str() == "-" {
-            return Ok(Saving::Stdout);
+            return Ok(Place::Stdout);
         }
-        if total == 1 && !output.is_dir() {
-            // The file that a link leads to is replaced, and not the link.
-            let file = fs::canonicalize(output).unwrap_or_else(|_| output.into());
-            return Ok(Saving::File(file));
+        let text = output.as_os_str().to_string_lossy();
+        if total == 1 && !text.ends_with(path::is_separator) && !output.is_dir() {
+            let file = behind_links(output).map_err(|error| tried(save_as(output), error))?;
+            return Ok(Place::File(file));
         }
         fs::create_dir_all(output)
-            .map_err(|error| tried(format!("make the directory {}", output.display()), error))?;
-        Ok(Saving::Directory {
+            .map_err(|error| tried(format!("create the directory {}", output.display()), error))?;
+        Ok(Place::Directory {
             path: output.into(),
             digits: total.to_string().len(),
         })
     }
 
-    /// How many descriptors it takes for each fetch.
-    pub(crate) fn descriptors(&self) -> usize {
+    /// The file for the body of one fetch, if there is to be one.
+    fn path(&self, number: usize, url: &Url) -> Option<PathBuf> {
         match self {
-            Saving::Nowhere | Saving::Stdout => 0,
-            Saving::File(_) | Saving::Directory { .. } => 1,
-        }
-    }
-
-    /// A place for the body of one fetch.
-    pub(crate) fn open(&self, number: usize, url: &Url) -> io::Result<Sink> {
-        match self {
-            Saving::Nowhere => Ok(Sink::Nowhere),
-            Saving::Stdout => Ok(Sink::Stdout(io::stdout())),
-            Saving::File(path) => Sink::file(path.clone()),
-            Saving::Directory { path, digits } => {
+            Place::Nowhere | Place::Stdout => None,
+            Place::File(path) => Some(path.clone()),
+            Place::Directory { path, digits } => {
                 let name = harmless(url.file_name());
-                Sink::file(path.join(format!("{number:0digits$}-{name}")))
+                Some(path.join(format!("{number:0digits$}-{name}")))
             }
         }
     }
+}
+
+/// How a message begins that is about saving a file.
+fn save_as(path: &Path) -> String {
+    format!("save as {}", path.display())
+}
+
+/// How a message begins that is about standard output.
+const WRITE_STDOUT: &str = "write to standard output";
+
+/// The file that a link leads to, whether that exists or not: it is replaced, and not the link.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    if fs::metadata(path).is_ok() {
+        // What has no name, as the pipe behind `/dev/stdout`, is reached by the link only.
+        return Ok(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
+    }
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        // What is no link cannot be read as one.
+        let Ok(target) = fs::read_link(&path) else {
+            return Ok(path);
+        };
+        path.pop();
+        path.push(target);
+    }
+    Err(io::Error::other("too many links that lead to links"))
+}
+
+/// Runs a closure on a thread where it may block. If nobody waits for it any more, it is not begun.
+async fn off_the_loop<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    struct Job<T>(JoinHandle<T>);
+
+    impl<T> Drop for Job<T> {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+
+    let mut job = Job(spawn_blocking(work));
+    Ok((&mut job.0).await?)
 }
 
 /// The part of a URL that may stand in a file name: no separators, no dots at its beginning, nothing
@@ -98,93 +201,170 @@ fn harmless(name: &str) -> String {
 
 /// Where the body of one fetch goes.
 #[derive(Debug)]
-pub(crate) enum Sink {
-    /// Nowhere.
-    Nowhere,
-    /// To standard output.
-    Stdout(Stdout),
-    /// Into what is no ordinary file, as `/dev/null` or a pipe, and must not be replaced by one.
-    Device(File, PathBuf),
-    /// Into a file.
-    File(Part),
+pub(crate) struct Sink {
+    /// What is written to, if anything is. It is not here while a thread writes to it.
+    target: Option<Target>,
+    /// What has come of the body and is not written yet.
+    gathered: Vec<u8>,
 }
 
 impl Sink {
-    /// A file, or what stands in its place.
-    fn file(path: PathBuf) -> io::Result<Self> {
-        let name = |error| tried(format!("write {}", path.display()), error);
-        match fs::metadata(&path) {
-            Ok(what) if !what.is_file() => {
-                let device = File::options().write(true).open(&path).map_err(name)?;
-                Ok(Sink::Device(device, path))
-            }
-            _ => Ok(Sink::File(Part::create(path)?)),
+    /// Takes a part of the body.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        if self.target.is_some() {
+            self.gathered.extend_from_slice(bytes);
         }
     }
 
-    /// Takes a part of the body.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (written, path) = match self {
-            Sink::Nowhere => return Ok(()),
-            Sink::Stdout(stdout) => (stdout.write_all(bytes), Path::new("standard output")),
-            Sink::Device(device, path) => (device.write_all(bytes), path.as_path()),
-            Sink::File(part) => (part.file.write_all(bytes), part.path.as_path()),
-        };
-        written.map_err(|error| tried(format!("write {}", path.display()), error))
+    /// Whether so much has been gathered that it should be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.gathered.len() >= WRITE_SIZE
     }
 
-    /// The body is complete. Returns the file that it stands in, if it is one.
-    pub(crate) fn finish(self) -> io::Result<Option<PathBuf>> {
+    /// Writes what has been gathered.
+    pub(crate) async fn write(&mut self) -> io::Result<()> {
+        let Some(mut target) = self.target.take() else {
+            return Ok(());
+        };
+        let gathered = std::mem::take(&mut self.gathered);
+        let work = move || target.write(&gathered).map(|()| (target, gathered));
+        let (target, mut written) = off_the_loop(work).await??;
+        // For its memory.
+        written.clear();
+        self.target = Some(target);
+        self.gathered = written;
+        Ok(())
+    }
+
+    /// The body is complete. Returns the file that it is saved in, if it is one.
+    pub(crate) async fn finish(self) -> io::Result<Option<PathBuf>> {
+        let Some(mut target) = self.target else {
+            return Ok(None);
+        };
+        let finished = off_the_loop(move || {
+            target.write(&self.gathered)?;
+            target.finish()
+        });
+        finished.await?
+    }
+}
+
+/// What a body is written to. Its methods block.
+#[derive(Debug)]
+enum Target {
+    /// Standard output.
+    Stdout,
+    /// What is no ordinary file, as `/dev/null` or a pipe, and must not be replaced by one.
+    Device(File, PathBuf),
+    /// A file.
+    File(Part),
+}
+
+impl Target {
+    /// Opens a file, or what exists in its place.
+    fn open(path: PathBuf, unfinished: Arc<Unfinished>) -> io::Result<Self> {
+        let opened = match fs::metadata(&path) {
+            // The open of a pipe waits for a reader.
+            Ok(what) if !what.is_file() => File::options()
+                .write(true)
+                .open(&path)
+                .map(|device| Target::Device(device, path.clone())),
+            _ => Part::create(path.clone(), unfinished).map(Target::File),
+        };
+        opened.map_err(|error| tried(save_as(&path), error))
+    }
+
+    /// Writes a part of the body.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Sink::Nowhere => Ok(None),
-            Sink::Stdout(mut stdout) => {
-                let flushed = stdout.flush();
-                flushed.map_err(|error| tried("write standard output", error))?;
+            Target::Stdout => io::stdout()
+                .write_all(bytes)
+                .map_err(|error| tried(WRITE_STDOUT, error)),
+            Target::Device(device, path) => device
+                .write_all(bytes)
+                .map_err(|error| tried(save_as(path), error)),
+            Target::File(part) => part
+                .file
+                .write_all(bytes)
+                .map_err(|error| tried(save_as(&part.path), error)),
+        }
+    }
+
+    /// The body is complete. Returns the file that it is saved in, if it is one.
+    fn finish(self) -> io::Result<Option<PathBuf>> {
+        match self {
+            Target::Stdout => {
+                let flushed = io::stdout().flush();
+                flushed.map_err(|error| tried(WRITE_STDOUT, error))?;
                 Ok(None)
             }
-            Sink::Device(_, path) => Ok(Some(path)),
-            Sink::File(part) => part.finish().map(Some),
+            Target::Device(_, path) => Ok(Some(path)),
+            Target::File(part) => part.finish().map(Some),
         }
     }
 }
 
 /// A file that is not complete. Dropping it removes it.
 #[derive(Debug)]
-pub(crate) struct Part {
+struct Part {
     /// What is written to.
     file: File,
-    /// What it is called until it is complete; empty afterwards.
-    part: PathBuf,
-    /// What it will be called.
+    /// Its name until it is complete. `None` afterwards.
+    temporary: Option<PathBuf>,
+    /// The name that it is going to have.
     path: PathBuf,
+    /// The list that it stands in.
+    unfinished: Arc<Unfinished>,
 }
 
 impl Part {
-    /// Makes a file beside the one that it will become, so that it only has to be renamed.
-    fn create(path: PathBuf) -> io::Result<Self> {
-        let mut part = path.clone().into_os_string();
-        part.push(format!(".{}.part", process::id()));
-        let part = PathBuf::from(part);
-        // A new one: not somebody else's, and not where a link leads to.
-        let file = File::create_new(&part)
-            .map_err(|error| tried(format!("write {}", part.display()), error))?;
-        Ok(Self { file, part, path })
+    /// Creates a file beside the one that it is going to be, so that it only has to be renamed.
+    fn create(path: PathBuf, unfinished: Arc<Unfinished>) -> io::Result<Self> {
+        let (file, temporary) = unfinished.create(&path).map_err(|error| {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            let is_missing = error.kind() == io::ErrorKind::NotFound
+                && !directory.as_os_str().is_empty()
+                && !directory.exists();
+            match is_missing {
+                true => io::Error::new(
+                    error.kind(),
+                    format!("there is no directory {}", directory.display()),
+                ),
+                false => error,
+            }
+        })?;
+        Ok(Self {
+            file,
+            temporary: Some(temporary),
+            path,
+            unfinished,
+        })
     }
 
     /// Gives it its name.
     fn finish(mut self) -> io::Result<PathBuf> {
-        fs::rename(&self.part, &self.path)
-            .map_err(|error| tried(format!("write {}", self.path.display()), error))?;
-        self.part = PathBuf::new();
+        if let Some(temporary) = &self.temporary {
+            self.unfinished
+                .finish(temporary, &self.path)
+                .map_err(|error| tried(save_as(&self.path), error))?;
+        }
+        self.temporary = None;
         Ok(std::mem::take(&mut self.path))
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.part.as_os_str().is_empty() {
-            // There is nobody left to complain to.
-            let _gone = fs::remove_file(&self.part);
+        let Some(temporary) = self.temporary.take() else {
+            return;
+        };
+        let unfinished = Arc::clone(&self.unfinished);
+        let remove = move || unfinished.remove(&temporary);
+        match Handle::try_current() {
+            // On the loop. If the runtime ends before a thread has come to it, the end of the program
+            // removes the file.
+            Some(_) => drop(spawn_blocking(remove)),
+            None => remove(),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Screen {
             stats.failed,
         ]
         .map(grouped);
-        let line = format!("{over} of {total} done, {under_way} under way, {failed} failed");
+        let line = format!("{over} of {total} done, {under_way} in progress, {failed} failed");
         say(&format!("{WIPE}{line}"));
     }
 

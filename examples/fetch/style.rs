@@ -1,6 +1,7 @@
 //! How things are written: with which characters, in which colours, how wide; numbers and durations.
 
 use std::env;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::timing::Phase;
@@ -10,6 +11,9 @@ const DEFAULT_WIDTH: usize = 80;
 
 /// The narrowest report: below this the legend does not fit.
 const MIN_WIDTH: usize = 64;
+
+/// The widest report: no screen has more columns, and whatever sets more does not mean it.
+const MAX_WIDTH: usize = 1000;
 
 /// What ends a colour.
 const PLAIN: &str = "\x1b[0m";
@@ -27,15 +31,22 @@ pub(crate) struct Style {
 
 impl Style {
     /// The style for where the report goes, as the environment wants it: `TERM=dumb` is as good as no
-    /// terminal, and `NO_COLOR` means what <https://no-color.org> says.
-    pub(crate) fn new(is_terminal: bool) -> Self {
+    /// terminal, and `NO_COLOR` means what <https://no-color.org> says. `COLUMNS` goes before the width
+    /// of the terminal.
+    pub(crate) fn new(out: &impl Terminal) -> Self {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_terminal = out.is_terminal();
         let unicode = is_terminal && env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let width = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        let columns = env::var("COLUMNS").ok();
+        let width = columns
+            .and_then(|text| text.parse().ok())
+            .filter(|&columns| columns > 0)
+            .or_else(|| out.width().filter(|_| is_terminal))
+            .unwrap_or(DEFAULT_WIDTH);
         Self {
             unicode,
             colour: unicode && !is_set("NO_COLOR"),
-            width: width.unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH),
+            width: width.clamp(MIN_WIDTH, MAX_WIDTH),
         }
     }
 
@@ -112,6 +123,28 @@ impl Style {
             painted.push(c);
         }
         painted
+    }
+}
+
+/// What may be a terminal.
+pub(crate) trait Terminal: IsTerminal {
+    /// How many columns it has, if it says so.
+    fn width(&self) -> Option<usize>;
+}
+
+#[cfg(unix)]
+impl<T: IsTerminal + std::os::fd::AsFd> Terminal for T {
+    fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(self).ok()?;
+        // A serial line does not know, and says 0.
+        Some(size.ws_col.into()).filter(|&columns| columns > 0)
+    }
+}
+
+#[cfg(not(unix))]
+impl<T: IsTerminal> Terminal for T {
+    fn width(&self) -> Option<usize> {
+        None
     }
 }
 

@@ -53,6 +53,9 @@ pub(crate) struct Timing {
     entered: Vec<(Phase, Duration)>,
     /// When the fetch was over, well or not.
     pub(crate) ended: Duration,
+    /// Whether the fetch waits for the place where its body goes, and not for the peer. It is no phase
+    /// of its own: a large body would go back and forth thousands of times.
+    pub(crate) is_saving: bool,
 }
 
 impl Timing {
@@ -64,6 +67,7 @@ impl Timing {
             started,
             entered: Vec::new(),
             ended: started,
+            is_saving: false,
         }
     }
 
@@ -114,6 +118,7 @@ impl Timing {
             started: entered.first().map_or(ended, |&(_, begin)| begin),
             entered: entered.to_vec(),
             ended,
+            is_saving: false,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The URLs that `fetch` understands: `http://host[:port][/path][?query]`, where the host is a name
-//! or an IP address.
+//! or an IP address. On the command line `http://` may be left out.
 //!
 //! Everything else is refused with a reason, before anything is resolved or connected. The URLs that
 //! redirects lead to go through the same gate.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// The port of `http` (RFC 9110, section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
@@ -34,19 +35,33 @@ pub(crate) struct Url {
 pub(crate) enum Host {
     /// An address.
     Ip(IpAddr),
+    /// An IPv6 address and the zone that it is valid in: the name or the number of an interface
+    /// (RFC 4007, section 11).
+    Zoned(Ipv6Addr, String),
     /// A name, to be resolved.
     Name(String),
 }
 
 impl Url {
+    /// Reads a URL as a user types it, so that it may begin with the host.
+    pub(crate) fn parse_typed(text: &str) -> Result<Self, String> {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+        let is_http = |scheme: &str| ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
+        let names_scheme = text.split_once("://").is_some_and(|(it, _)| is_scheme(it));
+        match names_scheme || scheme.is_some_and(is_http) {
+            true => Self::parse(text),
+            false => Self::parse(&format!("http://{text}")),
+        }
+    }
+
     /// Reads a URL, or says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         // A line break in a URL would end the request line and start a header of the URL's
         // choosing. In a valid URL all such characters are percent-encoded (RFC 3986, section 2).
         if let Some(bad) = text.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(format!(
-                "it contains the character '{}'; blanks, control characters and everything \
-                 beyond ASCII have to be percent-encoded",
+                "it contains '{}': spaces, control characters and non-ASCII characters must be \
+                 percent-encoded",
                 bad.escape_default()
             ));
         }
@@ -54,7 +69,9 @@ impl Url {
             return Err("it does not start with http://".to_string());
         };
         if !scheme.eq_ignore_ascii_case("http") {
-            return Err(format!("only http is spoken here, not {scheme:?}"));
+            return Err(format!(
+                "the scheme is {scheme:?}, and only http is supported"
+            ));
         }
 
         let rest = without_fragment(rest);
@@ -73,17 +90,19 @@ impl Url {
         })
     }
 
-    /// Resolves a reference that stands in a page of this URL (RFC 3986, section 5.2): an absolute
-    /// URL, or a path that begins at the host or at the page.
+    /// Resolves a reference that stands in a page of this URL (RFC 3986, section 5.2.2): an absolute
+    /// URL, or a path that begins at the host or at the page. The fragment is cut off first, so that
+    /// it may contain anything.
     pub(crate) fn join(&self, reference: &str) -> Result<Self, String> {
-        if has_scheme(reference) {
-            return Self::parse(reference);
+        let reference = without_fragment(reference);
+        let is_absolute = |(scheme, _)| is_scheme(scheme);
+        if reference.split_once(':').is_some_and(is_absolute) {
+            return Ok(Self::parse(reference)?.without_dots());
         }
-        if let Some(rest) = reference.strip_prefix("//") {
-            return Self::parse(&format!("http://{rest}"));
+        if reference.starts_with("//") {
+            return Ok(Self::parse(&format!("http:{reference}"))?.without_dots());
         }
         let (path, _) = split_query(&self.target);
-        let reference = without_fragment(reference);
         let target = if reference.is_empty() {
             self.target.clone()
         } else if reference.starts_with('?') {
@@ -99,7 +118,25 @@ impl Url {
             };
             without_dots(&merged) + query
         };
-        Self::parse(&format!("http://{}{target}", self.authority()))
+        // In a URL the `%` before a zone is encoded (RFC 6874, section 2).
+        let host = match &self.host {
+            Host::Zoned(ip, zone) => format!("[{ip}%25{zone}]"),
+            host => host.to_string(),
+        };
+        Self::parse(&format!("http://{}{target}", self.with_port(host)))
+    }
+
+    /// The same URL without the parts `.` and `..` of its path.
+    fn without_dots(mut self) -> Self {
+        let (path, query) = split_query(&self.target);
+        let target = without_dots(path) + query;
+        if target != self.target {
+            // It ends with them, and has no fragment.
+            self.text.truncate(self.text.len() - self.target.len());
+            self.text += &target;
+            self.target = target;
+        }
+        self
     }
 
     /// Who is to be connected to.
@@ -107,9 +144,13 @@ impl Url {
         &self.host
     }
 
-    /// Whether the host is a name.
-    pub(crate) fn is_name(&self) -> bool {
-        matches!(self.host, Host::Name(_))
+    /// Whether the operating system has to be asked for the address.
+    pub(crate) fn needs_look_up(&self) -> bool {
+        match &self.host {
+            Host::Ip(_) => false,
+            Host::Zoned(_, zone) => u32::from_str(zone).is_err(),
+            Host::Name(_) => true,
+        }
     }
 
     /// On which port.
@@ -143,11 +184,19 @@ impl Url {
         )
     }
 
-    /// Host and port as they stand in URLs and in `Host`.
+    /// Host and port as they stand in `Host`. A zone is nobody else's business (RFC 6874, section 4).
     fn authority(&self) -> String {
+        self.with_port(match &self.host {
+            Host::Zoned(ip, _) => format!("[{ip}]"),
+            host => host.to_string(),
+        })
+    }
+
+    /// A host with the port of this URL, unless that is the usual one.
+    fn with_port(&self, host: String) -> String {
         match self.port {
-            DEFAULT_PORT => self.host.to_string(),
-            _ => self.peer(),
+            DEFAULT_PORT => host,
+            port => format!("{host}:{port}"),
         }
     }
 }
@@ -163,6 +212,7 @@ impl fmt::Display for Host {
         match self {
             Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
             Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Zoned(ip, zone) => write!(f, "[{ip}%{zone}]"),
             Host::Name(name) => f.write_str(name),
         }
     }
@@ -176,15 +226,10 @@ fn parse_authority(authority: &str) -> Result<(Host, u16), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (ip, port) = rest
             .split_once(']')
-            .ok_or("the bracket of the IPv6 address is never closed")?;
-        let ip: Ipv6Addr = ip
-            .parse()
-            .map_err(|_| format!("{ip:?} is not an IPv6 address"))?;
-        (Host::Ip(ip.into()), port)
+            .ok_or("the IPv6 address has no closing bracket")?;
+        (parse_ipv6(ip)?, port)
     } else if authority.parse::<Ipv6Addr>().is_ok() {
-        return Err(
-            "an IPv6 address has to stand in brackets, as in http://[::1]:8000/".to_string(),
-        );
+        return Err("an IPv6 address must be in brackets, as in http://[::1]:8000/".to_string());
     } else {
         let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
         match host.parse::<Ipv4Addr>() {
@@ -203,6 +248,30 @@ fn parse_authority(authority: &str) -> Result<(Host, u16), String> {
     Ok((host, port))
 }
 
+/// Reads what stands between brackets: `::1`, `fe80::1%eth0`, or `fe80::1%25eth0`, which is how a zone
+/// is written in a URL (RFC 6874, section 2).
+fn parse_ipv6(text: &str) -> Result<Host, String> {
+    let (ip, zone) = match text.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (text, None),
+    };
+    let ip: Ipv6Addr = ip
+        .parse()
+        .map_err(|_| format!("{text:?} is not an IPv6 address"))?;
+    let Some(zone) = zone else {
+        return Ok(Host::Ip(ip.into()));
+    };
+    let zone = match zone.strip_prefix("25") {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => zone,
+    };
+    let is_unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if zone.is_empty() || !zone.chars().all(is_unreserved) {
+        return Err(format!("{zone:?} is not the name of a network interface"));
+    }
+    Ok(Host::Zoned(ip, zone.to_string()))
+}
+
 /// Takes a name that a resolver may be asked for.
 fn parse_name(name: &str) -> Result<String, String> {
     if name.is_empty() {
@@ -214,7 +283,7 @@ fn parse_name(name: &str) -> Result<String, String> {
     let is_label =
         |label: &str| (1..=MAX_LABEL).contains(&label.len()) && label.chars().all(is_letter);
     if labels.len() > MAX_NAME || !labels.split('.').all(is_label) {
-        return Err(format!("{name:?} is not the name of a host"));
+        return Err(format!("{name:?} is not a valid host name"));
     }
     // A resolver takes `127.1` and `0x7f000001` for addresses. No name ends like that (RFC 3696,
     // section 2), and who writes such addresses mostly wants to get past somebody's check.
@@ -226,7 +295,7 @@ fn parse_name(name: &str) -> Result<String, String> {
     };
     if is_number {
         return Err(format!(
-            "{name:?} is neither an IP address nor the name of a host"
+            "{name:?} is neither an IP address nor a valid host name"
         ));
     }
     Ok(name.to_string())
@@ -239,11 +308,8 @@ fn parse_port(text: &str) -> Option<u16> {
     (port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(port)
 }
 
-/// Whether a reference begins with a scheme (RFC 3986, section 3.1), and so is no path.
-fn has_scheme(reference: &str) -> bool {
-    let Some((scheme, _)) = reference.split_once(':') else {
-        return false;
-    };
+/// Whether a text is the name of a scheme (RFC 3986, section 3.1).
+fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .chars()
@@ -317,6 +383,14 @@ mod tests {
                 "localhost:8000",
             ),
             ("http://a_b.7-z.x1/", "a_b.7-z.x1:80", "/", "a_b.7-z.x1"),
+            ("http://[fe80::1%lo]/", "[fe80::1%lo]:80", "/", "[fe80::1]"),
+            (
+                "http://[fe80::1%25eth0.7]:81/",
+                "[fe80::1%eth0.7]:81",
+                "/",
+                "[fe80::1]:81",
+            ),
+            ("http://[fe80::1%25]/", "[fe80::1%25]:80", "/", "[fe80::1]"),
         ] {
             let url = Url::parse(text).expect(text);
             assert_eq!(url.to_string(), text);
@@ -338,18 +412,18 @@ mod tests {
         for (text, reason) in [
             ("", "does not start with http://"),
             ("127.0.0.1:8000", "does not start with http://"),
-            ("https://127.0.0.1/", "only http is spoken here"),
-            ("file:///etc/passwd", "only http is spoken here"),
+            ("https://127.0.0.1/", "only http is supported"),
+            ("file:///etc/passwd", "only http is supported"),
             ("http://", "no host"),
             ("http:///path", "no host"),
             ("http://:8000/", "no host"),
-            ("http://./", "is not the name of a host"),
-            ("http://a..b/", "is not the name of a host"),
-            ("http://a%20b/", "is not the name of a host"),
-            ("http://a\\b/", "is not the name of a host"),
-            ("http://a,b/", "is not the name of a host"),
-            (&long_label, "is not the name of a host"),
-            (&long_name, "is not the name of a host"),
+            ("http://./", "is not a valid host name"),
+            ("http://a..b/", "is not a valid host name"),
+            ("http://a%20b/", "is not a valid host name"),
+            ("http://a\\b/", "is not a valid host name"),
+            ("http://a,b/", "is not a valid host name"),
+            (&long_label, "is not a valid host name"),
+            (&long_name, "is not a valid host name"),
             ("http://127.0.0.1.5/", "neither an IP address nor"),
             ("http://127.1/", "neither an IP address nor"),
             ("http://127.1./", "neither an IP address nor"),
@@ -358,8 +432,11 @@ mod tests {
             ("http://0.0x/", "neither an IP address nor"),
             ("http://me:secret@127.0.0.1/", "passwords"),
             ("http://::1/", "in brackets, as in http://[::1]:8000/"),
-            ("http://[::1/", "never closed"),
-            ("http://[fe80::1%eth0]/", "is not an IPv6 address"),
+            ("http://[::1/", "no closing bracket"),
+            ("http://[fe80::1%]/", "is not the name of a network"),
+            ("http://[fe80::1%a/b]/", "no closing bracket"),
+            ("http://[fe80::1%a%b]/", "is not the name of a network"),
+            ("http://[%lo]/", "is not an IPv6 address"),
             ("http://[127.0.0.1]/", "is not an IPv6 address"),
             ("http://[::1]8000/", "is not a port"),
             ("http://127.0.0.1:/", "is not a port"),
@@ -382,6 +459,35 @@ mod tests {
         ] {
             let refusal = Url::parse(text).expect_err(text);
             assert!(refusal.contains(reason), "{text:?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_user_may_leave_out_the_scheme() {
+        for (typed, url) in [
+            ("localhost:8000", "http://localhost:8000"),
+            ("127.0.0.1:8000/a?b#c", "http://127.0.0.1:8000/a?b#c"),
+            ("[::1]:8000", "http://[::1]:8000"),
+            ("example.com", "http://example.com"),
+            ("a:80/?to=http://b", "http://a:80/?to=http://b"),
+            ("http://a:80", "http://a:80"),
+        ] {
+            assert_eq!(Url::parse_typed(typed).unwrap().to_string(), url);
+        }
+        for (typed, reason) in [
+            ("", "no host"),
+            ("/path", "no host"),
+            ("//a/", "no host"),
+            ("https://a", "only http is supported"),
+            ("https:a", "does not start with http://"),
+            ("http:/a", "does not start with http://"),
+            ("HTTP:", "does not start with http://"),
+            ("javascript:alert(1)", "is not a port"),
+            ("me@a:80", "passwords"),
+            ("a b:80", "' '"),
+        ] {
+            let refusal = Url::parse_typed(typed).expect_err(typed);
+            assert!(refusal.contains(reason), "{typed:?}: {refusal}");
         }
     }
 
@@ -417,20 +523,34 @@ mod tests {
             ("g?y/../x", "http://a/b/c/g?y/../x"),
             ("a/b:c", "http://a/b/c/a/b:c"),
             ("HTTP://x:1/y", "HTTP://x:1/y"),
+            // Absolute ones, and those with a host, lose their dots too.
+            ("http://x/./b/../c?d/../e", "http://x/c?d/../e"),
+            ("http://x/../../g", "http://x/g"),
+            ("http://x?y/../z", "http://x?y/../z"),
+            ("//x/b/c/..", "http://x/b/"),
+            ("//x/.", "http://x/"),
+            // Nobody sends a fragment.
+            ("g#\u{e4}\n", "http://a/b/c/g"),
+            ("http://x/g#\u{e4}", "http://x/g"),
+            ("//x/./g#\u{e4}", "http://x/g"),
         ] {
             let url = base.join(reference).expect(reference);
             assert_eq!(url.to_string(), resolved, "{reference}");
         }
         let port = Url::parse("http://[::1]:81/x/y").unwrap();
         assert_eq!(port.join("z").unwrap().to_string(), "http://[::1]:81/x/z");
+        let zone = Url::parse("http://[fe80::1%25lo]:81/x/y").unwrap();
+        let joined = zone.join("z").unwrap();
+        assert_eq!(joined.to_string(), "http://[fe80::1%25lo]:81/x/z");
+        assert_eq!(joined.peer(), zone.peer());
     }
 
     #[test]
     fn a_redirect_passes_the_same_gate() {
         let base = Url::parse("http://a/b").unwrap();
         for (reference, reason) in [
-            ("https://a/", "only http is spoken here"),
-            ("file:///etc/passwd", "only http is spoken here"),
+            ("https://a/", "only http is supported"),
+            ("file:///etc/passwd", "only http is supported"),
             ("javascript:alert(1)", "does not start with http://"),
             ("http:g", "does not start with http://"),
             ("/a b", "' '"),

@@ -1,6 +1,7 @@
 //! Peers that do what no peer should.
 
-use crate::support::{Peer, close, fails, fetch, read_request, reset};
+use crate::support::{Peer, TempDir, close, fails, fetch, read_request, reset};
+use std::fs;
 use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn who_never_answers_is_given_up_at_the_deadline() {
     fails(
         &["--timeout", "2"],
         &silent,
-        "wait for PEER: not finished after 2s",
+        "wait for PEER: timed out after 2s",
     );
     let silent_later = Peer::new(|mut stream| {
         read_request(&mut stream);
@@ -50,7 +51,7 @@ fn who_never_answers_is_given_up_at_the_deadline() {
     fails(
         &["--timeout", "2"],
         &silent_later,
-        "read from PEER: not finished after 2s",
+        "read from PEER: timed out after 2s",
     );
 }
 
@@ -68,7 +69,7 @@ fn a_deadline_is_for_all_of_it_and_not_for_each_byte() {
     fails(
         &["--timeout", "2.5"],
         &busy,
-        "read from PEER: not finished after 2.5s",
+        "read from PEER: timed out after 2.5s",
     );
 }
 
@@ -104,7 +105,7 @@ fn a_head_without_end_is_cut_off() {
     fails(
         &[],
         &endless("HTTP/1.1 200 OK\r\n", "X-Filling: aaaaaaaaaaaaaaaaaaa\r\n"),
-        "read from PEER: the head is longer than 64 KiB",
+        "read from PEER: the header is longer than 64 KiB",
     );
     fails(
         &[],
@@ -114,7 +115,7 @@ fn a_head_without_end_is_cut_off() {
     fails(
         &[],
         &endless("", "HTTP/1.1 100 Continue\r\n\r\n"),
-        "read from PEER: more than 8 interim answers",
+        "read from PEER: more than 8 interim responses",
     );
 }
 
@@ -122,11 +123,7 @@ fn a_head_without_end_is_cut_off() {
 fn a_head_with_too_many_fields_is_refused() {
     let fields = "A: b\r\n".repeat(129);
     let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
-    fails(
-        &[],
-        &peer,
-        "read from PEER: more than 128 fields in the head",
-    );
+    fails(&[], &peer, "read from PEER: more than 128 header fields");
 }
 
 #[test]
@@ -148,7 +145,7 @@ fn a_body_without_end_is_cut_off() {
         fails(
             &["--max-size", "1M"],
             &endless,
-            "read from PEER: it has more than 1048576 bytes",
+            "read from PEER: the body is longer than the 1048576 bytes that --max-size allows",
         );
     }
 }
@@ -171,54 +168,55 @@ fn a_trailer_without_end_is_cut_off() {
 }
 
 #[test]
-fn an_answer_that_is_not_as_long_as_it_says_is_a_failure() {
+fn a_response_that_is_shorter_than_it_says_is_a_failure() {
     for (sent, reason) in [
         (
             "Content-Length: 10\r\n\r\nhello",
-            "closed after 5 of 10 bytes",
-        ),
-        ("Content-Length: 10\r\n\r\n", "closed after 0 of 10 bytes"),
-        (
-            "Content-Length: 4\r\n\r\nhello",
-            "the answer goes on behind its end",
+            "the connection closed after 5 of 10 bytes",
         ),
         (
-            "Content-Length: 0\r\n\r\nhello",
-            "the answer goes on behind its end",
+            "Content-Length: 10\r\n\r\n",
+            "the connection closed after 0 of 10 bytes",
         ),
     ] {
         let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{sent}"));
         fails(&[], &peer, &format!("read from PEER: {reason}"));
     }
-    let peer = Peer::answering("HTTP/1.1 204 No Content\r\n\r\nhello");
-    fails(
-        &[],
-        &peer,
-        "read from PEER: the answer goes on behind its end",
-    );
 }
 
 #[test]
 fn broken_chunks_are_a_failure() {
     for (sent, reason) in [
-        ("", "closed after 0 bytes, before the last chunk"),
+        (
+            "",
+            "the connection closed after 0 bytes, before the last chunk was complete",
+        ),
         (
             "5\r\nhello\r\n",
-            "closed after 5 bytes, before the last chunk",
+            "the connection closed after 5 bytes, before the last chunk was complete",
         ),
-        ("5\r\nhel", "closed after 3 bytes, before the last chunk"),
+        (
+            "5\r\nhel",
+            "the connection closed after 3 bytes, before the last chunk was complete",
+        ),
         (
             "5\r\nhello\r\n0\r\n",
-            "closed after 5 bytes, before the last chunk",
+            "the connection closed after 5 bytes, before the last chunk was complete",
         ),
-        ("zz\r\nhello", "\"zz\" is no size of a chunk"),
-        ("-1\r\nhello", "\"-1\" is no size of a chunk"),
+        ("zz\r\nhello", "invalid chunk size \"zz\""),
+        ("-1\r\nhello", "invalid chunk size \"-1\""),
         (
             "11111111111111111\r\n",
-            "\"11111111111111111\" is no size of a chunk",
+            "invalid chunk size \"11111111111111111\"",
         ),
-        ("5\r\nhello, world\r\n", "a chunk is longer than it said"),
-        ("0\r\n\r\nhello", "the answer goes on behind its end"),
+        (
+            "5\r\nhello, world\r\n",
+            "a chunk is longer than its size says",
+        ),
+        (
+            "5\nhello\n0\n\n",
+            "the chunk size \"5\" ends with a bare line feed",
+        ),
     ] {
         let peer = Peer::answering(format!(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{sent}"
@@ -232,27 +230,24 @@ fn a_length_in_doubt_is_a_failure() {
     for (fields, reason) in [
         (
             "Content-Length: 5\r\nContent-Length: 6\r\n",
-            "two Content-Lengths, 5 and 6",
+            "conflicting Content-Lengths, 5 and 6",
         ),
-        (
-            "Content-Length: -5\r\n",
-            "Content-Length \"-5\" is no length",
-        ),
+        ("Content-Length: -5\r\n", "invalid Content-Length \"-5\""),
         (
             "Content-Length: 99999999999999999999\r\n",
-            "Content-Length \"99999999999999999999\" is no length",
+            "invalid Content-Length \"99999999999999999999\"",
         ),
         (
             "Content-Length: five\r\n",
-            "Content-Length \"five\" is no length",
+            "invalid Content-Length \"five\"",
         ),
         (
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "both Transfer-Encoding and Content-Length",
+            "both Transfer-Encoding and Content-Length in one response",
         ),
         (
             "Transfer-Encoding: gzip\r\n",
-            "Transfer-Encoding \"gzip\" is not understood here",
+            "unsupported Transfer-Encoding \"gzip\"",
         ),
     ] {
         let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\nhello"));
@@ -277,7 +272,7 @@ fn what_is_no_answer_is_shown_and_escaped() {
         fails(
             &[],
             &peer,
-            &format!("read from PEER: no HTTP/1 answer, it begins with \"{shown}\""),
+            &format!("read from PEER: not an HTTP/1 response: it begins with \"{shown}\""),
         );
     }
 }
@@ -285,8 +280,8 @@ fn what_is_no_answer_is_shown_and_escaped() {
 #[test]
 fn a_broken_head_is_a_failure() {
     for (head, reason) in [
-        ("No colon\r\n", "a broken head: invalid header name"),
-        ("A: b\x01\r\n", "a broken head: invalid header value"),
+        ("No colon\r\n", "malformed header: invalid header name"),
+        ("A: b\x01\r\n", "malformed header: invalid header value"),
     ] {
         let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
         fails(&[], &peer, &format!("read from PEER: {reason}"));
@@ -296,21 +291,21 @@ fn a_broken_head_is_a_failure() {
 #[test]
 fn who_closes_without_an_answer_has_not_answered() {
     for (sent, attempt, reason) in [
-        ("", "wait for", "closed without an answer"),
+        ("", "wait for", "the connection closed without a response"),
         (
             "HTTP/1.1 200",
             "read from",
-            "closed in the middle of the status line",
+            "the connection closed in the middle of the status line",
         ),
         (
             "HTTP/1.1 200 OK\r\nA: b\r\n",
             "read from",
-            "closed in the middle of the head",
+            "the connection closed in the middle of the header",
         ),
         (
             "HTTP/1.1 100 Continue\r\n\r\n",
             "read from",
-            "closed after an interim answer, without a final one",
+            "the connection closed after an interim response",
         ),
     ] {
         let peer = Peer::answering(sent);
@@ -337,7 +332,7 @@ fn interim_answers_are_passed_over() {
     fails(
         &[],
         &switching,
-        "read from PEER: HTTP/1.1 101 Switching Protocols: another protocol, and nobody asked for it",
+        "read from PEER: HTTP/1.1 101 Switching Protocols: the server switched protocols without being asked",
     );
 }
 
@@ -366,6 +361,105 @@ fn nobody_waits_for_the_close_of_what_is_complete() {
     }
 }
 
+/// When a peer sends bytes behind the end of its response.
+#[derive(Clone, Copy, Debug)]
+enum Extra {
+    /// Together with the end.
+    AtOnce,
+    /// By themselves, as soon as they can be.
+    Next,
+    /// When the client has closed, or has shown in a second that it does not do so.
+    Late,
+}
+
+#[test]
+fn bytes_behind_the_end_change_nothing_whenever_they_come() {
+    let directory = TempDir::new("behind");
+    for (answer, body) in [
+        ("200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
+        ("200 OK\r\nContent-Length: 0\r\n\r\n", ""),
+        (
+            "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "hello",
+        ),
+        ("204 No Content\r\n\r\n", ""),
+        ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", ""),
+    ] {
+        for extra in [Extra::AtOnce, Extra::Next, Extra::Late] {
+            let peer = Peer::new(move |mut stream| {
+                read_request(&mut stream);
+                stream.set_nodelay(true).unwrap();
+                let answer = format!("HTTP/1.1 {answer}");
+                let behind = "HTTP/1.1 500 Behind\r\n\r\n";
+                if let Extra::AtOnce = extra {
+                    stream.write_all((answer + behind).as_bytes()).unwrap();
+                } else {
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    if let Extra::Late = extra {
+                        let patience = Some(Duration::from_secs(1));
+                        stream.set_read_timeout(patience).unwrap();
+                        let _closed = stream.read(&mut [0]);
+                    }
+                    let _closed = stream.write_all(behind.as_bytes());
+                }
+                close(stream);
+            });
+            let path = directory.path("body");
+            let run = fetch(["-o", &path, &peer.url("/")]).exits_with(0);
+            let status_line = answer.lines().next().unwrap();
+            run.says(format!(" {}  HTTP/1.1 {status_line}\n", body.len()))
+                .never_says("Behind");
+            let saved = fs::read_to_string(&path).unwrap();
+            assert_eq!(saved, body, "{status_line}, {extra:?}");
+        }
+    }
+}
+
+#[test]
+fn a_last_chunk_and_a_trailer_may_end_with_bare_line_feeds() {
+    for end in [
+        "0\r\n\n",
+        "0\r\nA: b\n\n",
+        "0\r\nA: b\r\n\n",
+        "0\r\nA: b\n\r\n",
+    ] {
+        // It closes after the client does, and the client's deadline would be a failure.
+        let open = Peer::new(move |mut stream| {
+            read_request(&mut stream);
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            write!(stream, "{head}5\r\nhello\r\n{end}").unwrap();
+            drop(stream.read_to_end(&mut Vec::new()));
+        });
+        fetch([open.url("/")])
+            .exits_with(0)
+            .says(" 5  HTTP/1.1 200 OK\n");
+    }
+    // Elsewhere in the chunks it is a failure, and at once.
+    let open = Peer::new(move |mut stream| {
+        read_request(&mut stream);
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        write!(stream, "{head}5\r\nhello\r\n0\n").unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    fails(
+        &[],
+        &open,
+        "read from PEER: the chunk size \"0\" ends with a bare line feed",
+    );
+}
+
+#[test]
+fn chunked_may_stand_in_a_list_with_empty_elements() {
+    for coding in [", chunked", "chunked,", " ,\t, Chunked ,"] {
+        let peer = Peer::answering(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ));
+        fetch([peer.url("/")])
+            .exits_with(0)
+            .says(" 5  HTTP/1.1 200 OK\n");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn no_memory_is_reserved_on_the_word_of_a_peer() {
@@ -374,11 +468,11 @@ fn no_memory_is_reserved_on_the_word_of_a_peer() {
     for (says, reason) in [
         (
             "Content-Length: 900000000000\r\n\r\nhello",
-            "closed after 5 of 900000000000 bytes",
+            "the connection closed after 5 of 900000000000 bytes",
         ),
         (
             "Transfer-Encoding: chunked\r\n\r\nd18c2e2800\r\nhello",
-            "closed after 5 bytes, before the last chunk",
+            "the connection closed after 5 bytes, before the last chunk was complete",
         ),
     ] {
         let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{says}"));

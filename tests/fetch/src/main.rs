@@ -17,4 +17,6 @@ mod saving;
 mod scale;
 mod servers;
 #[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
 mod terminal;

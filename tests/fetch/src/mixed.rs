@@ -19,17 +19,23 @@ fn each_failure_has_its_line_and_the_good_ones_are_unharmed() {
 
     // Each bad one between two good ones, and what its line says.
     let bad = [
-        (silent.url("/"), "wait for PEER: not finished after 5s"),
-        (short.url("/"), "read from PEER: closed after 5 of 9 bytes"),
+        (silent.url("/"), "wait for PEER: timed out after 5s"),
+        (
+            short.url("/"),
+            "read from PEER: the connection closed after 5 of 9 bytes",
+        ),
         (
             garbage.url("/"),
-            "read from PEER: no HTTP/1 answer, it begins with \"220 mail.example ESMTP\"",
+            "read from PEER: not an HTTP/1 response: it begins with \"220 mail.example ESMTP\"",
         ),
         (broken_off.url("/"), "reset by peer"),
-        (closing.url("/"), "wait for PEER: closed without an answer"),
+        (
+            closing.url("/"),
+            "wait for PEER: the connection closed without a response",
+        ),
         (
             missing.url("/"),
-            "read from PEER: it says HTTP/1.1 404 Not Found",
+            "read from PEER: the server responded with HTTP/1.1 404 Not Found",
         ),
         (
             "http://127.0.0.1:1/".to_string(),
@@ -41,7 +47,7 @@ fn each_failure_has_its_line_and_the_good_ones_are_unharmed() {
         ),
         (
             "https://127.0.0.1/".to_string(),
-            "not a URL to fetch: only http is spoken here, not \"https\"",
+            "invalid URL: the scheme is \"https\", and only http is supported",
         ),
     ];
     let mut arguments = vec![
@@ -84,7 +90,7 @@ fn a_status_from_400_on_is_shown_and_fails_only_if_that_is_wanted() {
         fetch(["--fail", &peer.url("/")])
             .exits_with(1)
             .says(format!(
-                "x read from {}: it says HTTP/1.1 {status}\n",
+                "x read from {}: the server responded with HTTP/1.1 {status}\n",
                 peer.address
             ));
     }

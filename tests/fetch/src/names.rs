@@ -35,12 +35,7 @@ fn a_name_is_resolved_and_named_to_the_host() {
 
 #[test]
 fn an_ipv6_address_keeps_its_brackets() {
-    let Ok(peer) = Peer::at("[::1]:0", |mut stream| {
-        use std::io::Write;
-        let request = crate::support::read_request(&mut stream);
-        stream.write_all(&mirror(&request)).unwrap();
-        crate::support::close(stream);
-    }) else {
+    let Some(peer) = at_ipv6("[::1]:0") else {
         println!("skipped: no IPv6 here");
         return;
     };
@@ -48,6 +43,77 @@ fn an_ipv6_address_keeps_its_brackets() {
     fetch(["-qo", "-", &peer.url("/")])
         .exits_with(0)
         .says(format!("\r\nHost: {}\r\n", peer.address));
+}
+
+/// A server on an IPv6 address, if it can be had.
+fn at_ipv6(address: &str) -> Option<Peer> {
+    let peer = Peer::at(address, |mut stream| {
+        use std::io::Write;
+        let request = crate::support::read_request(&mut stream);
+        stream.write_all(&mirror(&request)).unwrap();
+        crate::support::close(stream);
+    });
+    peer.ok()
+}
+
+#[test]
+fn a_zone_belongs_to_the_address_and_is_not_sent() {
+    let Some(peer) = at_ipv6("[::1]:0") else {
+        println!("skipped: no IPv6 here");
+        return;
+    };
+    let port = peer.address.trim_start_matches("[::1]:");
+    // Number 1 is the loopback interface wherever there are zones with numbers.
+    for host in ["[::1%1]", "[::1%251]"] {
+        fetch(["-qo-", &format!("http://{host}:{port}/")])
+            .exits_with(0)
+            .says(format!("\r\nHost: [::1]:{port}\r\n"));
+    }
+    // An interface that is nowhere.
+    let run = fetch(["-q", "http://[fe80::1%nosuch0]/"]).exits_with(1);
+    let begin = "fetch: http://[fe80::1%nosuch0]/: resolve fe80::1%nosuch0";
+    assert!(run.stderr.starts_with(begin), "{run:#?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_link_local_address_is_reached_by_the_name_of_its_interface() {
+    // Address, index, prefix, scope, flags, name; link-local is scope 20.
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let link_local = interfaces.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let address = u128::from_str_radix(fields[0], 16).ok()?;
+        let index = u32::from_str_radix(fields[1], 16).ok()?;
+        let ip = std::net::Ipv6Addr::from(address);
+        (fields[3] == "20").then(|| (ip, index, fields[5].to_string()))
+    });
+    let Some((ip, index, interface)) = link_local else {
+        println!("skipped: no interface has a link-local address");
+        return;
+    };
+    let Some(peer) = at_ipv6(&format!("[{ip}%{index}]:0")) else {
+        println!("skipped: {interface} does not have its address any more");
+        return;
+    };
+    let port = peer.address.rsplit(':').next().unwrap();
+    for percent in ["%", "%25"] {
+        fetch([
+            "-qo-",
+            &format!("http://[{ip}{percent}{interface}]:{port}/"),
+        ])
+        .exits_with(0)
+        .says(format!("\r\nHost: [{ip}]:{port}\r\n"));
+    }
+}
+
+#[test]
+fn the_scheme_may_be_left_out() {
+    let peer = Peer::replying(mirror);
+    fetch(["-qo-", &format!("{}/a?b", peer.address)])
+        .exits_with(0)
+        .says(format!("GET /a?b HTTP/1.1\r\nHost: {}\r\n", peer.address));
+    let port = peer.address.parse::<SocketAddr>().unwrap().port();
+    fetch(["-q", &format!("localhost:{port}")]).exits_with(0);
 }
 
 #[test]
@@ -100,7 +166,7 @@ fn what_could_smuggle_something_is_refused_before_anybody_is_connected() {
             .replace('\u{1b}', "\\x1b")
             .replace('\u{7f}', "\\x7f")
             .replace('ü', "\\xc3\\xbc");
-        let begin = format!("fetch: {url}: not a URL to fetch: ");
+        let begin = format!("fetch: {url}: invalid URL: ");
         assert!(complaint.starts_with(&begin), "{complaint:?}");
     }
     assert_eq!(peer.accepted(), 0);

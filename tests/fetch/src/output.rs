@@ -21,9 +21,9 @@ fn lines(run: &Run) -> Vec<Value> {
 fn without_urls_the_pages_of_the_embedded_server_are_fetched() {
     let run = fetch([""; 0])
         .exits_with(0)
-        .says("A server on this same thread listens on 127.0.0.1:")
-        .says("Fetching 5 URLs at once, for at most 30s each ...\n")
-        .says("    connect     wait     read       bytes  answer\n")
+        .says("A server on the same thread is listening on 127.0.0.1:")
+        .says("Fetching 5 URLs at once, with a timeout of 30s each ...\n")
+        .says("    connect     wait     read       bytes  response\n")
         .says("/large\n")
         .says(" 2,000,000  HTTP/1.0 200 OK\n")
         .says("% connect   . wait for the first byte   # read\n")
@@ -82,15 +82,15 @@ fn a_crowd_has_a_picture_of_its_own() {
         "http://127.0.0.1:1/",
     ])
     .exits_with(1)
-    .says("Fetching 2 URLs, each 300 times, 50 at a time, for at most 30s each ...\n")
-    .says("so many were under way; and one in 50 by itself:\n")
+    .says("Fetching 2 URLs 300 times each, 50 at a time, with a timeout of 30s each ...\n")
+    .says("Above: fetches in progress. Below: one fetch in 50.\n")
     .says("50 %")
     .says("slowest\n")
-    .says("all of it")
+    .says("    total   ")
     .says("600 fetches in ")
     .says("300 failed.\n")
     .says("Status 200: 300.\n")
-    .says("x 300 times http://127.0.0.1:1/: connect to 127.0.0.1:1: ")
+    .says("x 300 times: http://127.0.0.1:1/: connect to 127.0.0.1:1: ")
     .complains("");
     assert!(run.stdout.lines().count() < 50, "{run:#?}");
 }
@@ -165,12 +165,12 @@ fn json_is_a_line_for_each_and_one_for_all() {
     assert_eq!(lines[2]["url"], json!(bad));
     assert_eq!(lines[2]["ok"], json!(false));
     let error = lines[2]["error"].as_str().unwrap();
-    assert!(error.starts_with("not a URL to fetch: "), "{error}");
+    assert!(error.starts_with("invalid URL: "), "{error}");
     assert_eq!(lines[2]["status"], Value::Null);
 
     let summary = &lines[3];
     assert_eq!(summary["fetches"], 3);
-    assert_eq!(summary["well"], 2);
+    assert_eq!(summary["succeeded"], 2);
     assert_eq!(summary["failed"], 1);
     assert_eq!(summary["bytes"], 7);
     assert_eq!(summary["statuses"], json!({"200": 1, "404": 1}));
@@ -188,15 +188,30 @@ fn json_of_nothing_but_failures_is_json_too() {
 
 #[test]
 fn options_that_make_no_sense_have_an_exit_code_of_their_own() {
-    for line in [
-        "--nonsense",
-        "-n 0 http://127.0.0.1:1/",
-        "-q --json",
-        "-o - a b",
+    for (line, complaint) in [
+        ("--nonsense", "invalid option '--nonsense'"),
+        (
+            "-n 0 http://127.0.0.1:1/",
+            "invalid value \"0\" for --times: expected a whole number, at least 1",
+        ),
+        (
+            "--timeout soon a",
+            "invalid value \"soon\" for --timeout: expected a number of seconds from 0.001 to 864000",
+        ),
+        (
+            "--serve localhost:80",
+            "invalid value \"localhost:80\" for --serve: expected IP:PORT, such as 127.0.0.1:8000 \
+             or [::1]:8000",
+        ),
+        ("-q --json", "--quiet and --json cannot be used together"),
+        (
+            "-o - a b",
+            "--output - can only be used with a single fetch",
+        ),
     ] {
-        let run = fetch(line.split(' ')).exits_with(2).says("");
-        assert!(run.stderr.starts_with("fetch: ") && run.stderr.ends_with("; see --help\n"));
+        let run = fetch(line.split(' ')).exits_with(2);
         assert_eq!(run.stdout, "");
+        run.complains(&format!("fetch: {complaint}; see --help\n"));
     }
 }
 
@@ -205,7 +220,7 @@ fn the_help_is_an_answer_and_no_failure() {
     for option in ["-h", "--help"] {
         fetch([option])
             .exits_with(0)
-            .says("usage: fetch ")
+            .says("Usage: fetch ")
             .says("Exit codes: 0, ")
             .complains("");
     }

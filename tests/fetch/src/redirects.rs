@@ -26,7 +26,7 @@ fn a_redirect_is_shown_and_not_followed() {
     let peer = redirecting(|path| (path == "/").then(|| "/there".to_string()));
     fetch([peer.url("/")])
         .exits_with(0)
-        .says(" 4  HTTP/1.1 302 Found\n    leads to /there\n");
+        .says(" 4  HTTP/1.1 302 Found\n    redirects to /there\n");
     assert_eq!(peer.accepted(), 1);
 }
 
@@ -59,9 +59,52 @@ fn a_redirect_is_followed_if_that_is_wanted() {
     ] {
         let run = fetch(["-L", "-o-", &peer.url(path)]).exits_with(0);
         assert_eq!(run.stdout, target, "{path}");
-        assert!(run.stderr.contains("HTTP/1.1 302 Found, to http://"));
+        assert!(
+            run.stderr
+                .contains("HTTP/1.1 302 Found, followed to http://")
+        );
     }
     assert_eq!(other.accepted(), 2);
+}
+
+#[test]
+fn absolute_locations_lose_their_dots_and_fragments_as_relative_ones_do() {
+    let other = redirecting(|_| None);
+    let address = other.address.clone();
+    let peer = redirecting(move |path| {
+        Some(match path {
+            "/absolute" => format!("http://{address}/a/./b/../c?d/../e"),
+            "/no-scheme" => format!("//{address}/a/../../b/."),
+            "/fragment" => format!("http://{address}/a#\u{fc}"),
+            "/no-scheme-fragment" => format!("//{address}/a#\u{fc}"),
+            "/relative-fragment" => "/there#\u{fc}".to_string(),
+            _ => return None,
+        })
+    });
+    for (path, target) in [
+        ("/absolute", "/a/c?d/../e"),
+        ("/no-scheme", "/b/"),
+        ("/fragment", "/a"),
+        ("/no-scheme-fragment", "/a"),
+        ("/relative-fragment", "/there"),
+    ] {
+        let run = fetch(["-Lo-", &peer.url(path)]).exits_with(0);
+        assert_eq!(run.stdout, target, "{path}");
+    }
+}
+
+#[test]
+fn a_redirect_to_the_same_page_fails_at_once() {
+    for location in ["", "#part"] {
+        let peer = redirecting(move |_| Some(location.to_string()));
+        let reason = format!("redirected to {location:?}: that is the same page again");
+        fails(&["-L"], &peer, &format!("read from PEER: {reason}"));
+        assert_eq!(peer.accepted(), 1);
+    }
+    let peer = redirecting(|_| Some(String::new()));
+    fetch([peer.url("/")])
+        .exits_with(0)
+        .says("    redirects nowhere: the Location is empty\n");
 }
 
 #[test]
@@ -90,13 +133,16 @@ fn a_redirect_passes_the_same_gate_as_any_url() {
     for (location, reason) in [
         (
             "https://127.0.0.1/",
-            "only http is spoken here, not \"https\"",
+            "the scheme is \"https\", and only http is supported",
         ),
         (
             "file:///etc/passwd",
-            "only http is spoken here, not \"file\"",
+            "the scheme is \"file\", and only http is supported",
         ),
-        ("ftp://127.0.0.1/", "only http is spoken here, not \"ftp\""),
+        (
+            "ftp://127.0.0.1/",
+            "the scheme is \"ftp\", and only http is supported",
+        ),
         ("javascript:alert(1)", "it does not start with http://"),
         (
             "//me:secret@127.0.0.1/",
@@ -105,12 +151,12 @@ fn a_redirect_passes_the_same_gate_as_any_url() {
         ("//", "it has no host"),
         (
             "http://127.1/",
-            "\"127.1\" is neither an IP address nor the name of a host",
+            "\"127.1\" is neither an IP address nor a valid host name",
         ),
         (
             "/a b",
-            "it contains the character ' '; blanks, control characters and everything beyond \
-             ASCII have to be percent-encoded",
+            "it contains ' ': spaces, control characters and non-ASCII characters must be \
+             percent-encoded",
         ),
     ] {
         let to = location.to_string();
@@ -140,10 +186,7 @@ fn the_deadline_is_for_all_redirects_together() {
         Some("/again".to_string())
     });
     let run = fetch(["-qL", "--timeout", "0.5", &slow.url("/")]).exits_with(1);
-    assert!(
-        run.stderr.ends_with("not finished after 500ms\n"),
-        "{run:#?}"
-    );
+    assert!(run.stderr.ends_with("timed out after 500ms\n"), "{run:#?}");
 }
 
 #[test]
@@ -166,5 +209,5 @@ fn a_location_is_escaped_where_it_is_shown() {
         Peer::answering(b"HTTP/1.1 302 x\r\nLocation: /\xc2\x9b2J\r\nContent-Length: 0\r\n\r\n");
     fetch([peer.url("/")])
         .exits_with(0)
-        .says("    leads to /\\xc2\\x9b2J\n");
+        .says("    redirects to /\\xc2\\x9b2J\n");
 }

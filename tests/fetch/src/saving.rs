@@ -155,24 +155,202 @@ fn what_cannot_be_written_is_a_failure_that_names_the_file() {
     let peer = Peer::replying(echo);
     let run = fetch(["-q", "-o", &path, &peer.url("/")]).exits_with(1);
     let begin = format!(
-        "fetch: {}: read from {}: write {path}",
-        peer.url("/"),
-        peer.address
+        "fetch: {}: save as {path}: there is no directory ",
+        peer.url("/")
     );
     assert!(run.stderr.starts_with(&begin), "{run:#?}");
 
     fs::write(directory.path("file"), "").unwrap();
     let below = directory.path("file/below");
     let run = fetch(["-n2", "-o", &below, &peer.url("/")]).exits_with(1);
-    let begin = format!("fetch: make the directory {below}: ");
+    let begin = format!("fetch: create the directory {below}: ");
     assert!(run.stderr.starts_with(&begin), "{run:#?}");
+}
+
+#[test]
+fn a_path_that_ends_with_a_slash_is_a_directory() {
+    let directory = TempDir::new("slash");
+    let peer = Peer::replying(echo);
+    let path = directory.path("new/deep/");
+    fetch(["-q", "-o", &path, &peer.url("/a")]).exits_with(0);
+    assert_eq!(fs::read_to_string(format!("{path}1-a")).unwrap(), "/a");
+}
+
+#[test]
+fn a_missing_directory_is_what_is_blamed() {
+    let directory = TempDir::new("missing");
+    let peer = Peer::replying(echo);
+    let path = directory.path("not/there");
+    let missing = directory.path("not");
+    let url = peer.url("/");
+    fetch(["-q", "-o", &path, &url])
+        .exits_with(1)
+        .complains(&format!(
+            "fetch: {url}: save as {path}: there is no directory {missing}\n"
+        ));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
+    use crate::support::{PROGRAM, Run, command};
+
+    let directory = TempDir::new("remains");
+    let peer = Peer::replying(echo);
+    let path = directory.path("file");
+    // The shell becomes the program, and keeps its process ID.
+    let output = command("sh")
+        .args([
+            "-c",
+            r#"echo old > "$2.$$.part"; exec "$1" -q -o "$2" "$3""#,
+        ])
+        .args(["sh", PROGRAM, &path, &peer.url("/new")])
+        .output();
+    Run::of(output.unwrap()).exits_with(0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "/new");
+    // Whoever that may be, perhaps it is somebody in another container, and alive.
+    let remains: Vec<String> = directory.files().into_iter().skip(1).collect();
+    assert_eq!(remains.len(), 1);
+    assert_eq!(
+        fs::read_to_string(directory.path(&remains[0])).unwrap(),
+        "old\n"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_longest_name_of_a_file_is_not_too_long() {
+    let directory = TempDir::new("long_name");
+    let peer = Peer::replying(echo);
+    for name in ["x".repeat(255), "\u{fc}".repeat(127)] {
+        let path = directory.path(&name);
+        fetch(["-q", "-o", &path, &peer.url("/new")]).exits_with(0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "/new");
+    }
+    assert_eq!(directory.files().len(), 2);
+}
+
+/// Makes a pipe.
+#[cfg(unix)]
+fn make_pipe(path: &str) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
+    let directory = TempDir::new("unread_pipe");
+    let peer = Peer::replying(echo);
+    let pipe = directory.path("1-pipe");
+    make_pipe(&pipe);
+    let urls = ["/pipe", "/file"].map(|path| peer.url(path));
+    let run = fetch([
+        "--json",
+        "--timeout",
+        "1.5",
+        "-o",
+        &directory.path(""),
+        &urls[0],
+        &urls[1],
+    ])
+    .exits_with(1);
+    let lines: Vec<serde_json::Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // In the order of their ends.
+    assert_eq!(
+        (&lines[0]["fetch"], &lines[0]["ok"]),
+        (&2.into(), &true.into())
+    );
+    assert_eq!(
+        lines[1]["error"],
+        format!("save as {pipe}: timed out after 1.5s")
+    );
+    assert_eq!(
+        fs::read_to_string(directory.path("2-file")).unwrap(),
+        "/file"
+    );
+    assert_eq!(directory.files(), ["1-pipe", "2-file"]);
+
+    // The only one, as a file of its own.
+    let url = peer.url("/");
+    fetch(["-q", "--timeout", "0.5", "-o", &pipe, &url])
+        .exits_with(1)
+        .complains(&format!(
+            "fetch: {url}: save as {pipe}: timed out after 500ms\n"
+        ));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_standard_output_that_nobody_reads_does_not_hold_up_the_deadline() {
+    use crate::support::{PROGRAM, Run, command, watchdog};
+
+    let _watchdog = watchdog();
+    // More than a pipe holds.
+    let length = 1 << 20;
+    let body = "x".repeat(length);
+    let peer = Peer::answering(format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    let url = peer.url("/");
+    let mut process = command(PROGRAM)
+        .args(["-q", "--timeout", "0.5", "-o", "-", &url])
+        .spawn()
+        .unwrap();
+    process.wait().unwrap();
+    let run = Run::of(process.wait_with_output().unwrap());
+    run.exits_with(1).complains(&format!(
+        "fetch: {url}: write to standard output: timed out after 500ms\n"
+    ));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_nothing_yet_is_written_through() {
+    use std::os::unix::fs::symlink;
+
+    let directory = TempDir::new("dangling");
+    let peer = Peer::replying(echo);
+    let (link, link_to_link) = (directory.path("link"), directory.path("link-to-link"));
+    symlink("target", &link).unwrap();
+    symlink(&link, &link_to_link).unwrap();
+    for body in ["/first", "/again"] {
+        fetch(["-q", "-o", &link_to_link, &peer.url(body)]).exits_with(0);
+        assert_eq!(fs::read_to_string(directory.path("target")).unwrap(), body);
+        for link in [&link, &link_to_link] {
+            assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+        }
+    }
+
+    let astray = directory.path("astray");
+    symlink("no/target", &astray).unwrap();
+    let url = peer.url("/");
+    let reason = format!(
+        "save as {}: there is no directory {}",
+        directory.path("no/target"),
+        directory.path("no")
+    );
+    fetch(["-q", "-o", &astray, &url])
+        .exits_with(1)
+        .complains(&format!("fetch: {url}: {reason}\n"));
+
+    let circle = directory.path("circle");
+    symlink("circle", &circle).unwrap();
+    fetch(["-q", "-o", &circle, &url])
+        .exits_with(1)
+        .complains(&format!(
+            "fetch: save as {circle}: too many links that lead to links\n"
+        ));
 }
 
 #[cfg(unix)]
 #[test]
 fn a_link_is_followed_and_a_device_is_not_replaced() {
     use std::os::unix::fs::{FileTypeExt, symlink};
-    use std::process::Command;
     use std::thread;
 
     let directory = TempDir::new("links");
@@ -186,13 +364,7 @@ fn a_link_is_followed_and_a_device_is_not_replaced() {
 
     // A pipe stands for all devices: to replace one of the system's would do harm.
     let pipe = directory.path("pipe");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    make_pipe(&pipe);
     let reader = thread::spawn({
         let pipe = pipe.clone();
         move || fs::read_to_string(pipe).unwrap()
@@ -201,6 +373,10 @@ fn a_link_is_followed_and_a_device_is_not_replaced() {
     let kind = fs::metadata(&pipe).unwrap().file_type();
     assert!(kind.is_fifo());
     assert_eq!(reader.join().unwrap(), "/new");
+
+    // A link to what has no name of its own.
+    let run = fetch(["-q", "-o", "/dev/stdout", &peer.url("/new")]).exits_with(0);
+    assert_eq!(run.stdout, "/new");
 
     // In a directory the names are ours, and a link that waits there leads nowhere.
     let victim = directory.path("victim");

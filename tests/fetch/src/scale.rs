@@ -21,7 +21,7 @@ fn of_ten_thousand_fetches_a_thousand_at_a_time_none_is_lost() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let (summary, fetches) = lines.split_last().unwrap();
-    assert_eq!(summary["well"], 10_000);
+    assert_eq!(summary["succeeded"], 10_000);
     assert_eq!(summary["bytes"], 60_000);
     let numbers: BTreeSet<u64> = fetches
         .iter()
@@ -58,7 +58,7 @@ fn where_few_files_may_be_open_there_are_fewer_at_a_time_and_none_is_lost() {
         let run = Run::of(output.unwrap()).exits_with(0);
         assert!(
             run.stderr
-                .ends_with(" no more files may be open (ulimit -n)\n"),
+                .ends_with(" because of the limit on open files (ulimit -n)\n"),
             "{run:#?}"
         );
         assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
@@ -120,7 +120,7 @@ fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
     let run = Run::of(process.wait_with_output().unwrap()).exits_with(0);
     assert_eq!(
         run.stderr,
-        "fetch: too many open files: what finds no room is tried again, fewer at a time\n"
+        "fetch: too many open files: retrying the fetches concerned, fewer at a time\n"
     );
     assert_eq!(fs::read_dir(directory.path("in")).unwrap().count(), 200);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{PROGRAM, Peer, close, command, read_request, watchdog};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -11,6 +12,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+/// How many columns the terminal has.
+const COLUMNS: u16 = 123;
+
 /// Runs the program on a terminal of its own, and returns what came there. It fetches two pages, one
 /// of which is refused; the other one comes when `sign` has come to the terminal, or after a while in
 /// which there would have been time enough for a progress line.
@@ -19,6 +23,13 @@ fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> Strin
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: COLUMNS,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&ours, size).unwrap();
     let name = ptsname(&ours, Vec::new()).unwrap();
     let theirs = File::options()
         .read(true)
@@ -74,7 +85,7 @@ fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> Strin
 }
 
 /// What the progress line of these runs says.
-const PROGRESS: &str = "\r\x1b[K1 of 2 done, 1 under way, 1 failed";
+const PROGRESS: &str = "\r\x1b[K1 of 2 done, 1 in progress, 1 failed";
 
 /// What wipes it away.
 const WIPE: &str = "\r\x1b[K";
@@ -115,8 +126,41 @@ fn a_dumb_terminal_gets_ascii_and_no_progress_line() {
         printed.is_ascii() && !printed.contains('\x1b'),
         "{printed:?}"
     );
-    assert!(!printed.contains(" under way"), "{printed:?}");
+    assert!(!printed.contains(" in progress"), "{printed:?}");
     assert!(printed.contains("% connect"), "{printed:?}");
+}
+
+/// How many columns the widest line of a report takes.
+fn width(printed: &str) -> usize {
+    // Behind the progress line.
+    let (_, report) = printed.rsplit_once(WIPE).unwrap();
+    let lines = report.lines().map(|line| line.chars().count());
+    lines.max().unwrap()
+}
+
+#[test]
+fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
+    for (columns, expected) in [
+        (None, COLUMNS.into()),
+        (Some("70"), 70),
+        (Some(""), COLUMNS.into()),
+        (Some("0"), COLUMNS.into()),
+        (Some("20"), 64),
+    ] {
+        let printed = on_a_terminal(Some(PROGRESS), |command| {
+            command.env("NO_COLOR", "1");
+            if let Some(columns) = columns {
+                command.env("COLUMNS", columns);
+            }
+        });
+        // A bar and what stands beside it fill the line.
+        assert_eq!(width(&printed), expected, "{columns:?}: {printed:?}");
+    }
+    // What is no terminal is as wide as is usual.
+    let peer = Peer::answering("HTTP/1.1 200 OK\r\n\r\n");
+    let run = crate::support::fetch([peer.url("/")]);
+    let lines = run.stdout.lines().map(|line| line.chars().count());
+    assert_eq!(lines.max(), Some(80));
 }
 
 #[test]
