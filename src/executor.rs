@@ -51,14 +51,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How many wakers the executor keeps for new tasks, besides the one that lies ready.
-///
-/// A task that finishes at its first poll gives its waker back at once, so one is enough for those;
-/// this many cover a burst of connections that end together, in 6 KiB.
-const SPARE_WAKERS: usize = 128;
-
 /// How many messages the vector that they are read into keeps room for after a burst.
 const KEPT_MESSAGES: usize = 1024;
+
+/// How many entries a map keeps room for after a burst.
+const KEPT_ENTRIES: usize = 1024;
 
 /// The inbox of an executor.
 pub(crate) type Remote = Inbox<Message>;
@@ -214,10 +211,8 @@ pub(crate) struct Executor {
     tally: Tally,
     /// The children of scopes, which live in the futures of their parents, by their numbers.
     children: RefCell<HashMap<u32, Child>>,
-    /// The waker that lies ready for the next new task: a task that ends at its first poll returns it.
+    /// A waker that nobody else holds, for the next new task: one that ends at its first poll returns it.
     spare: Cell<Option<Arc<TaskWaker>>>,
-    /// More such wakers, which nobody else holds.
-    spares: RefCell<Vec<Arc<TaskWaker>>>,
     /// Set at the beginning of the shutdown: no task is taken any more.
     closed: Cell<bool>,
     /// The vector that the inbox is emptied into, kept for its room.
@@ -234,6 +229,14 @@ pub(crate) enum Polled {
     Task,
     /// It polled a task that panicked, and that panic ends the runtime.
     Panicked(Payload),
+}
+
+/// Gives back the room that a burst of entries has left in a map: at most once in so many removals as
+/// half of the room has places.
+fn shrink<V>(map: &mut HashMap<u32, V>) {
+    if map.capacity() > KEPT_ENTRIES && map.len() < map.capacity() / 4 {
+        map.shrink_to(KEPT_ENTRIES.max(2 * map.len()));
+    }
 }
 
 /// Fills an empty place. An assignment would look for something to drop there, in every poll.
@@ -273,7 +276,6 @@ impl Executor {
             remote,
             pulse,
             spare: Cell::new(None),
-            spares: RefCell::default(),
             closed: Cell::new(false),
             messages: Cell::default(),
         }
@@ -585,7 +587,9 @@ impl Executor {
     /// Forgets the name of a task.
     #[cold]
     fn forget_name(&self, key: Key) {
-        self.names.borrow_mut().remove(&key.generation());
+        let mut names = self.names.borrow_mut();
+        names.remove(&key.generation());
+        shrink(&mut names);
     }
 
     /// Keeps the outcome of a task for its handle, or drops it if there is none.
@@ -712,7 +716,6 @@ impl Executor {
         }
         self.tasks.borrow_mut().ready.clear();
         self.spare.take();
-        self.spares.take();
         self.names.take();
         self.publish();
     }
@@ -725,18 +728,6 @@ impl Executor {
                 waker.reuse(key);
                 waker
             }
-            None => self.fetch_waker(key),
-        }
-    }
-
-    /// The same where none lies ready.
-    #[cold]
-    fn fetch_waker(&self, key: Key) -> Arc<TaskWaker> {
-        match self.spares.borrow_mut().pop() {
-            Some(waker) => {
-                waker.reuse(key);
-                waker
-            }
             None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
         }
     }
@@ -744,13 +735,8 @@ impl Executor {
     /// Keeps the waker of a finished task for another one, if nobody else holds it.
     #[inline]
     fn recycle(&self, waker: Arc<TaskWaker>) {
-        if Arc::strong_count(&waker) == 1
-            && let Some(former) = self.spare.replace(Some(waker))
-        {
-            let mut spares = self.spares.borrow_mut();
-            if spares.len() < SPARE_WAKERS {
-                spares.push(former);
-            }
+        if Arc::strong_count(&waker) == 1 {
+            self.spare.set(Some(waker));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::outcome::Id;
 use super::pulse::Polling;
-use super::{Executor, Phase};
+use super::{Executor, Phase, shrink};
 use crate::clock::{Stamp, Stopwatch};
 use crate::waiter::{Seen, Tag};
 use std::collections::HashMap;
@@ -151,7 +151,9 @@ impl Known {
 impl Drop for Known {
     fn drop(&mut self) {
         if let Some(executor) = self.executor.upgrade() {
-            executor.children.borrow_mut().remove(&self.id.low());
+            let mut children = executor.children.borrow_mut();
+            children.remove(&self.id.low());
+            shrink(&mut children);
         }
     }
 }

@@ -14,6 +14,9 @@ use std::task::Waker;
 /// many as the loop polls tasks before it looks at the reactor.
 pub(super) const BATCH: usize = 128;
 
+/// How many keys an empty queue keeps room for.
+const KEPT_KEYS: usize = 1024;
+
 /// The members that are to be looked at, and who wants to know; reached from any thread.
 pub(super) struct Queue {
     /// Both, under one lock.
@@ -41,7 +44,13 @@ impl Queue {
 
     /// Takes the member that is to be looked at next.
     pub(super) fn pop(&self) -> Option<Key> {
-        lock(&self.state).keys.pop_front()
+        let keys = &mut lock(&self.state).keys;
+        let key = keys.pop_front();
+        // The room of a burst goes.
+        if keys.is_empty() && keys.capacity() > KEPT_KEYS {
+            *keys = VecDeque::new();
+        }
+        key
     }
 
     /// How many members are to be looked at in one poll of the group: those that are in the queue now,

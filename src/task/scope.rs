@@ -501,7 +501,10 @@ impl<'env, E> Nursery<'env, E> {
             }
             return Ok(());
         }
-        let cradle = self.cradles.borrow_mut().remove(key);
+        let mut cradles = self.cradles.borrow_mut();
+        let cradle = cradles.remove(key);
+        cradles.shrink();
+        drop(cradles);
         drop(cradle);
         let failure = match polled {
             Ok(Poll::Ready(Err(error))) => Failure::Error(error),

@@ -249,6 +249,7 @@ impl<T: 'static> JoinSet<T> {
         match member.handle.poll_outcome(&mut cx) {
             Poll::Ready(outcome) => {
                 self.members.remove(key);
+                self.members.shrink();
                 Some(outcome)
             }
             Poll::Pending => None,

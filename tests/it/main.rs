@@ -27,6 +27,8 @@ mod runtime_panic_policy;
 mod runtime_workers;
 #[cfg(target_os = "linux")]
 mod runtime_process;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod runtime_memory;
 mod net_types;
 mod net_stream;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,9 @@
 //! What the system sees of a runtime: its files, its memory, and whether it sleeps. On Linux,
 //! which shows it in `/proc`.
 
-use crate::support::{Files, accepted, child, child_with, open_files, park_on, settle, watchdog};
+use crate::support::{
+    Files, accepted, child, child_with, open_files, park_on, resident, settle, watchdog,
+};
 use crate::task_probes::{poll_with, until};
 use futures::channel::oneshot;
 use futures::stream::FuturesUnordered;
@@ -50,17 +52,6 @@ fn activity(thread: &str) -> (u64, u64) {
     // `utime` and `stime`, the 14th and 15th; the state is the 3rd.
     let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
     (switches.trim().parse().unwrap(), ticks(14) + ticks(15))
-}
-
-/// How much memory this process has in use, in KiB.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap()
 }
 
 #[test]

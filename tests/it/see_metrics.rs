@@ -1,6 +1,6 @@
 //! The metrics: each number against a program of which it is known.
 
-use crate::support::{accepted, block_on, settle, watchdog};
+use crate::support::{accepted, block_on, park_on, settle, watchdog};
 use crate::task_probes::{poll_with, until};
 use futures::channel::oneshot;
 use futures::future::join_all;
@@ -206,6 +206,30 @@ fn what_takes_long_is_time_that_is_busy() {
     runtime.block_on(settle());
     let busy = runtime.handle().metrics().time_busy - before;
     assert!(busy >= 5 * LONG, "{busy:?}");
+}
+
+#[test]
+fn another_thread_sees_all_that_a_parked_loop_has_done() {
+    let _watchdog = watchdog();
+    let (end, ended) = oneshot::channel::<()>();
+    let (handle, handed) = mpsc::channel();
+    let runtime = thread::spawn(move || {
+        glassfrog::block_on(async {
+            handle.send(Handle::current()).unwrap();
+            ended.await.unwrap();
+        });
+    });
+    let handle: Handle = handed.recv().unwrap();
+    let tasks: Vec<_> = (0..10)
+        .map(|number| handle.spawn(async move { number }))
+        .collect();
+    park_on(join_all(tasks));
+    // From here on nothing wakes the loop, so the numbers come out only if it shows them before it parks.
+    while counted_tasks(handle.metrics()) != (10, 10, 0) {
+        thread::yield_now();
+    }
+    end.send(()).unwrap();
+    runtime.join().unwrap();
 }
 
 #[test]

@@ -220,6 +220,12 @@ pub(crate) fn child_within<F: FnOnce()>(address_space: u32, part: F) -> Child {
     second_process(limited(&format!("-v {kibibytes}")), part)
 }
 
+/// How much memory this process has in use, in KiB.
+#[cfg(target_os = "linux")]
+pub(crate) fn resident() -> u64 {
+    status("self", "VmRSS") as u64
+}
+
 /// This program under a limit of the shell's `ulimit`.
 #[cfg(target_os = "linux")]
 fn limited(limit: &str) -> Command {

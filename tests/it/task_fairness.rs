@@ -5,7 +5,7 @@ use crate::task_probes::{counted, poll_with, until};
 use futures::channel::oneshot;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use glassfrog::net::TcpStream;
-use glassfrog::task::yield_now;
+use glassfrog::task::{spawn_blocking, yield_now};
 use glassfrog::time::{now, sleep, sleep_until, timeout};
 use glassfrog::{Handle, spawn};
 use socket2::SockRef;
@@ -16,7 +16,7 @@ use std::net;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many polls there are at most before an event, a timer or another thread is noticed.
 const NOTICED_AFTER: usize = 128;
@@ -231,6 +231,113 @@ fn a_task_from_another_thread_is_noticed_after_at_most_128_polls() {
             assert_in_time(2 * yielding, polls);
         });
     }
+}
+
+/// Keeps the thread, as a computation does, for so long or longer.
+fn compute(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {}
+}
+
+/// Runs tasks that compute, each for so long at a poll, and yield. Counts their polls while `wait` is
+/// awaited again and again; returns the counts.
+async fn polls_while_waiting(
+    computing: usize,
+    time: Duration,
+    mut wait: impl AsyncFnMut() + 'static,
+) -> Vec<usize> {
+    const TIMES: usize = 8;
+    let polls = Rc::new(Cell::new(0));
+    for _ in 0..computing {
+        let polls = Rc::clone(&polls);
+        drop(spawn(async move {
+            loop {
+                polls.set(polls.get() + 1);
+                compute(time);
+                yield_now().await;
+            }
+        }));
+    }
+    let waiting = spawn(async move {
+        let mut counts = Vec::new();
+        for _ in 0..TIMES {
+            let before = polls.get();
+            wait().await;
+            counts.push(polls.get() - before);
+        }
+        counts
+    });
+    waiting.await.unwrap()
+}
+
+/// How late the first notice may come, in polls, when the loop has not seen yet that polls are long.
+const FIRST_NOTICE: usize = 16;
+
+/// What happens during one long poll is noticed after it, and then each other task is polled once. Polls that
+/// a loaded machine makes longer than they are meant to be change nothing.
+fn assert_after_each(computing: usize, counts: &[usize]) {
+    let most = 1 + computing;
+    assert!(counts[0] <= FIRST_NOTICE + computing, "{counts:?}");
+    // To be armed again and to fire are two steps.
+    assert!(
+        counts[1..].iter().all(|count| *count <= 2 * most),
+        "{counts:?}"
+    );
+}
+
+#[test]
+fn a_deadline_is_noticed_after_each_long_poll() {
+    for computing in [1, 3] {
+        block_on(async {
+            let nap = async || sleep(Duration::from_millis(1)).await;
+            let counts = polls_while_waiting(computing, Duration::from_millis(2), nap).await;
+            assert_after_each(computing, &counts);
+        });
+    }
+}
+
+#[test]
+fn a_socket_is_noticed_after_each_long_poll() {
+    block_on(async {
+        let (stream, peer) = accepted().await;
+        let end = net::TcpStream::from(SockRef::from(&stream).try_clone().unwrap());
+        let echo = async move || {
+            send_a_byte(&peer, &end);
+            (&stream).read_exact(&mut [0]).await.unwrap();
+        };
+        let counts = polls_while_waiting(1, Duration::from_millis(2), echo).await;
+        assert_after_each(1, &counts);
+    });
+}
+
+#[test]
+fn a_wake_from_another_thread_is_noticed_after_each_long_poll() {
+    block_on(async {
+        let handle = Handle::current();
+        let elsewhere = async move || {
+            let handle = handle.clone();
+            let (wake, woken) = oneshot::channel::<()>();
+            let task = async move { wake.send(()).unwrap() };
+            drop(thread::spawn(move || handle.spawn(task)).join().unwrap());
+            woken.await.unwrap();
+        };
+        let counts = polls_while_waiting(1, Duration::from_millis(2), elsewhere).await;
+        // The task that another thread spawns takes its turn before it wakes this one.
+        assert!(counts[1..].iter().all(|count| *count <= 6), "{counts:?}");
+    });
+}
+
+#[test]
+fn a_dump_from_another_thread_is_answered_between_long_polls() {
+    block_on(async {
+        let handle = Handle::current();
+        let ask = async move || {
+            let handle = handle.clone();
+            let dump = spawn_blocking(move || handle.dump()).await.unwrap();
+            assert!(dump.to_string().starts_with("task "), "{dump}");
+        };
+        polls_while_waiting(1, Duration::from_millis(5), ask).await;
+    });
 }
 
 /// Runs operations that are all ready, `total` in number; returns how many one poll made at most,

@@ -1,0 +1,114 @@
+//! What a burst leaves behind, measured from outside: nothing.
+
+use crate::support::{child, resident};
+use glassfrog::task::{self, JoinSet, scope};
+use glassfrog::time::sleep;
+use glassfrog::{Handle, spawn};
+use std::time::Duration;
+
+unsafe extern "C" {
+    /// Gives all memory that is free back to the system (`malloc_trim(3)`).
+    safe fn malloc_trim(pad: usize) -> i32;
+}
+
+/// So many that what is kept of each of them, even a key, shows.
+const BURST: u64 = 300_000;
+
+/// How much memory may be in use after a burst that was not before it, in KiB. A burst takes ten times
+/// that and more.
+const TOLERANCE: u64 = 4 * 1024;
+
+/// Runs a burst in a process of its own, and asserts that its memory comes back.
+macro_rules! assert_given_back {
+    ($burst:expr) => {
+        child(|| {
+            glassfrog::block_on(async {
+                let before = resident();
+                $burst.await;
+                // A turn or two in which nothing happens.
+                sleep(Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
+                malloc_trim(0);
+                let after = resident();
+                assert!(
+                    after <= before + TOLERANCE,
+                    "{before} KiB, then {after} KiB"
+                );
+            });
+        })
+        .finish();
+    };
+}
+
+#[test]
+fn tasks_that_have_ended_leave_no_memory() {
+    assert_given_back!(async {
+        let tasks: Vec<_> = (0..BURST)
+            .map(|number| spawn(async move { number }))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn tasks_from_a_handle_leave_no_memory() {
+    assert_given_back!(async {
+        let handle = Handle::current();
+        let spawn = |number| handle.spawn(async move { number });
+        let tasks: Vec<_> = (0..BURST).map(spawn).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn sleeps_that_are_over_leave_no_memory() {
+    assert_given_back!(async {
+        let nap = |number| spawn(sleep(Duration::from_millis(number % 100)));
+        let tasks: Vec<_> = (0..BURST).map(nap).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn names_of_ended_tasks_leave_no_memory() {
+    assert_given_back!(async {
+        let named = |number: u64| {
+            let builder = task::Builder::new().name(number.to_string());
+            builder.spawn(async move { number })
+        };
+        let tasks: Vec<_> = (0..BURST).map(named).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn children_of_a_scope_leave_no_memory() {
+    assert_given_back!(scope(async |scope| {
+        for number in 0..BURST {
+            drop(scope.spawn(async move { number }));
+        }
+    }));
+}
+
+#[test]
+fn a_set_that_lives_on_keeps_no_memory() {
+    assert_given_back!(async {
+        let mut set = JoinSet::new();
+        for number in 0..BURST {
+            set.spawn(async move { number });
+        }
+        while let Some(joined) = set.join_next().await {
+            joined.unwrap();
+        }
+        // It lives for as long as the process.
+        std::mem::forget(set);
+    });
+}
