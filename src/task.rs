@@ -5,11 +5,15 @@
 //!
 //! # Fairness
 //!
-//! The run queue is first in, first out, and what this promises is:
+//! The run queue is first in, first out. It promises:
 //!
 //! - a task that is ready is polled after at most one poll of each other task;
 //! - a socket that becomes ready, a timer that is due and a wake from another thread are noticed
 //!   after at most 128 polls;
+//! - while polls take long, they are noticed within a millisecond or one poll, whichever is longer.
+//!   When polls become long after a run of short ones, the first notice may come up to 16 polls late,
+//!   once. The task that is woken then waits for at most one poll of each ready task; a deadline
+//!   that its task sets anew at each wake may take two such steps;
 //! - one poll awaits at most 128 operations that bring something (reads, writes, accepts, joins),
 //!   even if every one of them could succeed at once. Then the operation wakes its task and is
 //!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
@@ -18,7 +22,8 @@
 //! that a ready task is passed over at most 64 times in a row.
 //!
 //! A future that computes for long without an `.await`, or blocks, holds up everything else on its
-//! thread; [`spawn_blocking`] has threads for that.
+//! thread; [`spawn_blocking`] has threads for that. A task that computes for a while and then yields holds
+//! up the others by one such piece at a time.
 //!
 //! # How a task ends
 //!
@@ -36,7 +41,7 @@
 //! A cancelled task's handle gives a [`JoinError`] that says so. A future is always dropped on the
 //! thread of its runtime and inside it. So is the output of a local [`spawn`]; that of `Handle::spawn`
 //! belongs to the handle and is dropped where that is. A call from another thread is a message to the
-//! loop, and takes effect when the loop reads it, after 128 polls at the latest.
+//! loop, and takes effect when the loop reads it, as soon as it notices a wake.
 
 mod abort;
 pub(crate) mod blocking;
