@@ -112,9 +112,7 @@ fn run(address: Option<SocketAddr>) -> io::Result<()> {
         };
         work.or(failure).await
     })?;
-    workers
-        .stop()
-        .map_err(|_| io::Error::other("a worker has panicked"))
+    Ok(workers.stop()?)
 }
 
 /// Makes listening sockets that share an address.

@@ -3,6 +3,7 @@
 //! It is only data here, and knows nothing of where it comes from:
 //! [`runtime/census.rs`](crate::runtime) asks the engines.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
@@ -18,6 +19,9 @@ use std::time::Duration;
 /// └ 1 "writer"   examples/dump.rs:20  3.2 s      2  waiting  write tcp 127.0.0.1:40112 → 127.0.0.1:80 for 3.2 s
 /// 2              examples/dump.rs:31  3.2 s      1  waiting  sleep, 250 ms to go
 /// ```
+///
+/// If several of the tasks that a task awaits (those of a [`JoinSet`](crate::task::JoinSet), say) stand under
+/// it, one line for all of them says so: "join the 5 tasks below".
 ///
 /// Nothing is polled for it: what a task waits for is what it has left its waker with, by its last
 /// poll. What it left in an earlier one is shown with that fact ("since poll 12 of 15"): it may
@@ -123,7 +127,12 @@ pub(crate) enum What {
     /// A deadline, and how far away it is; `None` if it is as good as never.
     Timer(Option<Duration>),
     /// The end of a task.
-    Join(String),
+    Join {
+        /// Its number.
+        id: u64,
+        /// How it is called.
+        task: String,
+    },
     /// A blocking job, in words, and whether it is queued.
     Job(String),
     /// The children of its scope, which say themselves what they wait for.
@@ -138,7 +147,7 @@ impl What {
         match self {
             What::Io(_) => "io",
             What::Timer(_) => "timer",
-            What::Join(_) => "join",
+            What::Join { .. } => "join",
             What::Job(_) => "job",
             What::Children => "children",
             What::Outside(_) => "outside",
@@ -150,7 +159,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::Io(text) | What::Job(text) => f.write_str(text),
-            What::Join(task) => write!(f, "join task {task}"),
+            What::Join { task, .. } => write!(f, "join task {task}"),
             What::Timer(None) => f.write_str("sleep, for ever"),
             What::Timer(Some(Duration::ZERO)) => f.write_str("sleep, due now"),
             What::Timer(Some(left)) => write!(f, "sleep, {} to go", Time(*left)),
@@ -220,8 +229,8 @@ impl TaskDump {
         ]
     }
 
-    /// What it waits for, a line each.
-    fn lines(&self) -> Vec<String> {
+    /// What it waits for, a line each; but one for all that it awaits of those who stand `below` another.
+    fn lines(&self, below: &HashSet<u64>) -> Vec<String> {
         let line = |wait: &Wait| {
             let (what, note) = (&wait.what, wait.what.note());
             if wait.poll != self.polls {
@@ -232,7 +241,28 @@ impl TaskDump {
                 _ => format!("{what} for {}{note}", Time(self.idle)),
             }
         };
-        self.waits.iter().map(line).collect()
+        let is_below = |wait: &&Wait| match wait.what {
+            What::Join { id, .. } => below.contains(&id),
+            _ => false,
+        };
+        let (joined, others): (Vec<&Wait>, Vec<&Wait>) = self.waits.iter().partition(is_below);
+        if joined.len() < 2 {
+            return self.waits.iter().map(line).collect();
+        }
+        let polls = joined.iter().map(|wait| wait.poll);
+        let (first, last) = polls.fold((u32::MAX, 0), |(first, last), poll| {
+            (first.min(poll), last.max(poll))
+        });
+        let since = match first {
+            _ if first == self.polls => format!(" for {}", Time(self.idle)),
+            _ if first == last => format!(", since poll {first} of {}", self.polls),
+            _ => format!(", since polls {first} to {last} of {}", self.polls),
+        };
+        let group = format!("join the {} tasks below{since}", joined.len());
+        [group]
+            .into_iter()
+            .chain(others.into_iter().map(line))
+            .collect()
     }
 }
 
@@ -279,10 +309,13 @@ impl fmt::Display for Dump {
             line.push_str(last);
             writeln!(f, "{}", line.trim_end())
         };
+        // Whoever stands below another one stands below the one that awaits it.
+        let below = self.tasks.iter().filter(|task| task.depth > 0);
+        let below: HashSet<u64> = below.map(|task| task.id).collect();
         line(f, HEADINGS, "waits for")?;
         for (task, row) in self.tasks.iter().zip(&rows) {
             let cells = std::array::from_fn(|column| row[column].as_str());
-            let waits = task.lines();
+            let waits = task.lines(&below);
             line(f, cells, waits.first().map_or("", String::as_str))?;
             for wait in waits.iter().skip(1) {
                 line(f, [""; 5], wait)?;
@@ -394,7 +427,7 @@ impl Wait {
                     json.key("seconds_left").maybe(left, Json::number);
                 }
                 What::Outside(held) => json.key("holders").maybe(*held, Json::number),
-                What::Io(_) | What::Join(_) | What::Job(_) | What::Children => {}
+                What::Io(_) | What::Join { .. } | What::Job(_) | What::Children => {}
             }
         });
     }

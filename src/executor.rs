@@ -18,6 +18,7 @@
 //!                                            +------------+
 //! ```
 
+pub(crate) mod ended;
 pub(crate) mod flag;
 pub(crate) mod inbox;
 pub(crate) mod join;
@@ -29,6 +30,7 @@ mod queue;
 mod shuffle;
 pub(crate) mod task;
 
+use self::ended::Writer;
 use self::inbox::Inbox;
 use self::local::Entered;
 use self::look::Child;
@@ -81,6 +83,9 @@ pub(crate) trait Placed: Send + Sync {
     /// Cancels it here and now if it is no task but a blocking job, and that waits for a thread. Says
     /// whether it is one.
     fn cancel_job(&self) -> bool;
+
+    /// Whether it has ended.
+    fn is_finished(&self) -> bool;
 }
 
 /// What other threads have to say to an executor.
@@ -133,7 +138,7 @@ struct Task {
     id_high: u16,
     /// How far it has come.
     phase: Phase,
-    /// [`DETACHED`] and [`NAMED`].
+    /// [`DETACHED`], [`NAMED`] and [`PLACED`].
     marks: u8,
 }
 
@@ -141,6 +146,8 @@ struct Task {
 const DETACHED: u8 = 1;
 /// The task has a name, which is kept elsewhere: most tasks have none.
 const NAMED: u8 = 1 << 1;
+/// The task came by a message: who asks whether it has ended asks its [`Placed`].
+const PLACED: u8 = 1 << 2;
 
 /// How far a task has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,6 +186,8 @@ struct Tasks {
     slab: Slab<Task>,
     /// The ready tasks. Spawns, wakes on this thread and messages push to it.
     ready: RunQueue,
+    /// What others know of those that have ended.
+    ended: Writer,
 }
 
 /// Tasks and run queue of one runtime.
@@ -261,6 +270,7 @@ impl Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
                 ready: RunQueue::new(seed.map(Shuffle::boxed)),
+                ended: Writer::new(),
             }),
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
@@ -303,7 +313,9 @@ impl Executor {
         self.pulse.begin_turn();
         let traces = log::log_enabled!(target: "glassfrog::task", log::Level::Trace);
         self.is_observed.set(traces || self.is_watched);
-        self.tasks.borrow_mut().slab.shrink();
+        let Tasks { slab, ended, .. } = &mut *self.tasks.borrow_mut();
+        slab.shrink();
+        self.remote.ended.shrink(ended, slab.slots());
     }
 
     /// The task that is being polled, and its poll.
@@ -597,17 +609,23 @@ impl Executor {
     fn finish(&self, key: Key, run: Pin<Box<dyn Run>>) {
         one_more(&self.tally.finished);
         let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.slab.get_mut(key) else {
+        let Tasks { slab, ended, .. } = &mut *tasks;
+        let Some(task) = slab.get_mut(key) else {
             return;
         };
+        let number = task.id(key).0;
         if !task.has(DETACHED) {
+            self.remote.ended.note(ended, key.index(), number);
             put(&mut task.body, Body { run, waker: None });
             task.phase = Phase::Finished;
             if let Some(joiner) = task.joiner.take() {
                 drop(tasks);
                 wake_all([joiner.waker]);
             }
-        } else if let Some(task) = tasks.slab.remove(key) {
+        } else if let Some(task) = slab.remove(key) {
+            if !task.has(PLACED) {
+                self.remote.ended.note(ended, key.index(), number);
+            }
             let (_taken, location) = self.leave(key, task);
             drop(tasks);
             self.discard(run, location);
@@ -671,7 +689,9 @@ impl Executor {
                     trace!("glassfrog::task", "task {id} is spawned at {location}");
                     drop(refused);
                     // Its handle, if there still is one, asks its oneshot and not the slab.
-                    self.detach(key);
+                    if let Some(task) = self.tasks.borrow_mut().slab.get_mut(key) {
+                        task.marks |= DETACHED | PLACED;
+                    }
                 }
                 Message::Look(look) => shielded("a look at the tasks", look),
             }
@@ -683,7 +703,7 @@ impl Executor {
     /// Queues a task that another thread has woken, unless it is gone or stands in the queue.
     fn take_wake(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
-        let Tasks { slab, ready } = &mut *tasks;
+        let Tasks { slab, ready, .. } = &mut *tasks;
         let waker = match key {
             Key::NONE => Some(&self.root),
             // A task that can be woken was polled, and so has a waker.
@@ -714,7 +734,9 @@ impl Executor {
             }
             wake_all(task.joiner.map(|joiner| joiner.waker));
         }
-        self.tasks.borrow_mut().ready.clear();
+        let Tasks { ready, ended, .. } = &mut *self.tasks.borrow_mut();
+        ready.clear();
+        self.remote.ended.note_all(ended);
         self.spare.take();
         self.names.take();
         self.publish();

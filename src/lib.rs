@@ -137,7 +137,7 @@ pub use self::handle::Handle;
 pub use self::metrics::Metrics;
 pub use self::runtime::stall::OnDeadlock;
 pub use self::task::spawn;
-pub use self::workers::Workers;
+pub use self::workers::{WorkerError, Workers};
 
 #[doc(inline)]
 #[cfg(feature = "macros")]

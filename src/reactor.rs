@@ -9,6 +9,7 @@
 
 pub(crate) mod connecting;
 pub(crate) mod readiness;
+pub(crate) mod refusal;
 pub(crate) mod rules;
 pub(crate) mod source;
 

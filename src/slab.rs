@@ -116,6 +116,12 @@ impl<T> Slab<T> {
         (self.inserted - self.removed) as usize
     }
 
+    /// How many slots there are, occupied or not.
+    #[inline]
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The key that the next [`insert`](Slab::insert) will return.
     pub(crate) fn next_key(&self) -> Key {
         self.next_key_as(self.inserted as u32)

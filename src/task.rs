@@ -59,7 +59,7 @@ pub use self::blocking::spawn_blocking;
 pub use self::builder::Builder;
 pub use self::join::JoinHandle;
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
-pub use self::set::JoinSet;
+pub use self::set::{JoinSet, JoinSetBuilder};
 pub use self::spawner::LocalSpawner;
 pub use self::yielding::{YieldNow, yield_now};
 pub use crate::executor::outcome::{Id, JoinError};

@@ -4,12 +4,14 @@ use crate::entry::{Builder, block_on};
 use crate::handle::Handle;
 use crate::sync::{Mutex, lock};
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
-use crate::waiter::{muffled, wake_all};
+use crate::waiter::{muffled, panic_message, wake_all};
+use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -42,6 +44,8 @@ pub struct Workers {
 
 /// The thread of one runtime.
 struct Worker {
+    /// The number of the worker.
+    index: usize,
     /// Ends the runtime's `block_on`.
     end: Arc<End>,
     /// The thread, which ends then.
@@ -233,7 +237,7 @@ impl Workers {
         let told =
             |outcome: &Result<_, JoinError>| outcome.as_ref().is_err_and(JoinError::is_panic);
         match self.stop() {
-            Err(panic) if !outcomes.iter().any(told) => resume_unwind(panic),
+            Err(error) if !outcomes.iter().any(told) => resume_unwind(error.into_panic()),
             _ => outcomes,
         }
     }
@@ -244,15 +248,16 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// With the panic that ended a runtime, if there was one; see
-    /// [`Builder::on_task_panic`].
+    /// With the panic that [ended a runtime](Builder::on_task_panic), if there was one; if there were
+    /// several, with that of the worker whose number is the lowest. The `?` of a function that returns an
+    /// [`io::Result`] takes the error.
     ///
     /// # Examples
     ///
     /// ```
     /// let workers = glassfrog::Workers::new(2)?;
     /// let tasks = workers.spawn_on_each(|_| std::future::pending::<()>());
-    /// workers.stop().unwrap();
+    /// workers.stop()?;
     /// glassfrog::block_on(async {
     ///     for task in tasks {
     ///         assert!(task.await.unwrap_err().is_cancelled());
@@ -260,19 +265,110 @@ impl Workers {
     /// });
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn stop(mut self) -> thread::Result<()> {
+    pub fn stop(mut self) -> Result<(), WorkerError> {
         self.end()
     }
 
     /// Ends all runtimes, and waits for their threads. The second time there are none.
-    fn end(&mut self) -> thread::Result<()> {
+    fn end(&mut self) -> Result<(), WorkerError> {
         self.threads.iter().for_each(|worker| worker.end.come());
         let this = thread::current().id();
-        let threads = self.threads.drain(..).map(|worker| worker.thread);
-        let others = threads.filter(|thread| thread.thread().id() != this);
+        let workers = self.threads.drain(..);
+        let others = workers.filter(|worker| worker.thread.thread().id() != this);
         // All are joined before the first panic is looked for.
-        let ends: Vec<_> = others.map(thread::JoinHandle::join).collect();
+        let ends: Vec<_> = others.map(Worker::join).collect();
         ends.into_iter().collect()
+    }
+}
+
+/// The panic that ended the runtime of a worker; see [`Workers::stop`].
+///
+/// It converts into an [`io::Error`], so that the `?` of a function that returns an [`io::Result`] takes
+/// it.
+///
+/// # Examples
+///
+/// ```
+/// # std::panic::set_hook(Box::new(|_| {}));
+/// use glassfrog::{Builder, OnTaskPanic, Workers, block_on};
+///
+/// let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
+/// let workers = Workers::build(builder, 2)?;
+/// let task = workers.handles()[1].spawn(async { panic!("out of luck") });
+/// assert!(block_on(task).unwrap_err().is_panic());
+/// # let handle = workers.handles()[1].clone();
+/// # while block_on(handle.spawn(async {})).is_ok() {}
+///
+/// let error = workers.stop().unwrap_err();
+/// assert_eq!(error.worker(), 1);
+/// assert_eq!(error.to_string(), "a panic ended worker 1: out of luck");
+/// # std::io::Result::Ok(())
+/// ```
+pub struct WorkerError {
+    /// The number of the worker.
+    worker: usize,
+    /// What the panic carries. The lock only makes what is `Send` also `Sync`; it is taken for as long as
+    /// it takes to look at the message.
+    panic: Mutex<Box<dyn Any + Send>>,
+}
+
+impl WorkerError {
+    /// Returns the number of the worker, which is the index of its handle in
+    /// [`Workers::handles`].
+    ///
+    /// # Examples
+    ///
+    /// See [`WorkerError`].
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Returns what the panic carries, to be passed on with [`resume_unwind`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// use glassfrog::{Builder, OnTaskPanic, Workers, block_on};
+    ///
+    /// let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
+    /// let workers = Workers::build(builder, 1)?;
+    /// let task = workers.handles()[0].spawn(async { std::panic::panic_any(42_i32) });
+    /// assert!(block_on(task).unwrap_err().is_panic());
+    /// # let handle = workers.handles()[0].clone();
+    /// # while block_on(handle.spawn(async {})).is_ok() {}
+    ///
+    /// let payload = workers.stop().unwrap_err().into_panic();
+    /// assert_eq!(*payload.downcast::<i32>().unwrap(), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        self.panic
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Copied: what is formatted into is foreign, and must not run under the lock.
+        let message = panic_message(&**lock(&self.panic)).to_owned();
+        write!(f, "a panic ended worker {}: {message}", self.worker)
+    }
+}
+
+/// One line, for `main` functions that return the error.
+impl fmt::Debug for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkerError({self})")
+    }
+}
+
+impl Error for WorkerError {}
+
+impl From<WorkerError> for io::Error {
+    fn from(error: WorkerError) -> io::Error {
+        io::Error::other(error)
     }
 }
 
@@ -308,12 +404,20 @@ impl Worker {
                 runtime.block_on(poll_fn(|cx| theirs.poll(cx)));
             })?;
         let error = match receiver.recv() {
-            Ok(Ok(handle)) => return Ok((handle, Worker { end, thread })),
+            Ok(Ok(handle)) => return Ok((handle, Worker { index, end, thread })),
             Ok(Err(error)) => error,
             Err(_) => io::Error::other("the thread of a worker has ended"),
         };
         // It is about to end, and has nothing to say but that.
         let _end = thread.join();
         Err(error)
+    }
+
+    /// Waits for the thread, which is about to end.
+    fn join(self) -> Result<(), WorkerError> {
+        self.thread.join().map_err(|panic| WorkerError {
+            worker: self.index,
+            panic: Mutex::new(panic),
+        })
     }
 }

@@ -22,6 +22,7 @@
 //! that comes before the announcement makes it fail, and the loop looks again; a call that comes after it
 //! finds the word at `PARKED`, and wakes the loop.
 
+use super::ended::Ended;
 use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
 use std::mem;
 use std::ops::Deref;
@@ -47,6 +48,8 @@ pub(crate) struct Inbox<M> {
     unpark: Waker,
     /// How many hold a way in by which they may say anything at any time.
     outsiders: AtomicUsize,
+    /// What can be known of the loop's tasks without a message. Written by the loop.
+    pub(crate) ended: Ended,
 }
 
 /// A way into the inbox, of somebody who may say anything at any time, and so is counted.
@@ -73,9 +76,9 @@ impl<M> Clone for Outsider<M> {
 
 impl<M> Drop for Outsider<M> {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `has_outsiders`, so that a loop that finds nobody left finds
-        // the messages that they left.
-        if self.inbox.outsiders.fetch_sub(1, Ordering::Release) == 1 {
+        // Relaxed is enough: a loop that finds nobody left goes on to take the lock, after the outsiders
+        // have held it for the last time.
+        if self.inbox.outsiders.fetch_sub(1, Ordering::Relaxed) == 1 {
             // The loop may want to know that nobody is left.
             self.inbox.nudge();
         }
@@ -107,12 +110,13 @@ impl<M> Inbox<M> {
             }),
             unpark,
             outsiders: AtomicUsize::new(0),
+            ended: Ended::new(),
         }
     }
 
     /// Whether anybody is there who may say anything at any time.
     pub(crate) fn has_outsiders(&self) -> bool {
-        self.outsiders.load(Ordering::Acquire) > 0
+        self.outsiders.load(Ordering::Relaxed) > 0
     }
 
     /// Whether nothing has come since the park was announced.

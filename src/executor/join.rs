@@ -1,10 +1,11 @@
 //! What join handles and abort handles do with the tasks of their own thread's executor.
 
 use super::task::Run;
-use super::{DETACHED, Executor, Phase};
+use super::{DETACHED, Executor, Id, Phase, Remote, local};
 use crate::slab::Key;
 use crate::waiter::{Waiter, shielded};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// The answer to a join.
@@ -17,6 +18,12 @@ pub(crate) enum Joined {
     Waiting,
     /// The task runs, and a clone of the waker is to be [registered](Executor::register_joiner).
     Unregistered,
+}
+
+/// Whether the task with this key and number has ended, asked on any thread.
+pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
+    let here = local::with(remote, |executor| executor.is_finished(key));
+    here.unwrap_or_else(|| remote.ended.has(key.index(), id.0))
 }
 
 impl Executor {
@@ -65,7 +72,7 @@ impl Executor {
     }
 
     /// Whether a task has ended.
-    pub(crate) fn is_finished(&self, key: Key) -> bool {
+    fn is_finished(&self, key: Key) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.slab.get_mut(key);
         task.is_none_or(|task| task.phase == Phase::Finished)

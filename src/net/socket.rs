@@ -5,13 +5,16 @@ use crate::executor::local::{poll_budget, spend_budget};
 use crate::reactor::Io;
 use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Place, Seat, Snapshot};
-use crate::reactor::rules::{AsRaw, Lesson};
+use crate::reactor::refusal::Refusal;
+
+use crate::reactor::rules::{AsRaw, FileKind, Lesson};
 use crate::reactor::source::{Origin, Source};
 use crate::runtime::Shared;
 use crate::waiter::trace;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -33,19 +36,88 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
         }
     }
 
-    /// Adopts a socket into the runtime of this thread, where no error can be returned: if it can
-    /// not be registered, whatever is tried on it fails.
+    /// Adopts a socket into the runtime of this thread, where no error can be returned: if it cannot be
+    /// registered, every operation fails and says why. `addr` is what it says of its address.
     #[track_caller]
-    pub(super) fn adopt(io: S) -> Socket<S> {
+    pub(super) fn adopt(io: S, addr: &io::Result<SocketAddr>) -> Socket<S>
+    where
+        S: Foreign,
+    {
         let shared = Arc::clone(&context::current().shared);
-        let source = match shared.sources.register(io, Origin::Adopted) {
+        let source = match register_foreign(&shared, io, addr) {
             Ok(source) => source,
-            Err((io, error)) => {
-                log::error!(target: "glassfrog::net", "{io:?} could not be registered: {error}");
-                Arc::new(Source::unregistered(io))
+            Err((io, refusal)) => {
+                log::error!(target: "glassfrog::net", "{io:?}: {}", refusal.error());
+                Arc::new(Source::refused(io, refusal))
             }
         };
         Socket { source, shared }
+    }
+
+    /// Adopts a socket into the runtime of this thread. It is closed if that fails.
+    #[track_caller]
+    pub(super) fn try_adopt(io: S, addr: &io::Result<SocketAddr>) -> io::Result<Socket<S>>
+    where
+        S: Foreign,
+    {
+        let shared = Arc::clone(&context::current().shared);
+        match register_foreign(&shared, io, addr) {
+            Ok(source) => Ok(Socket { source, shared }),
+            Err((_closed, refusal)) => Err(refusal.error()),
+        }
+    }
+}
+
+/// Registers a descriptor that comes from outside. Where this fails, it comes back with the reason.
+fn register_foreign<S>(
+    shared: &Shared,
+    io: S,
+    addr: &io::Result<SocketAddr>,
+) -> Result<Arc<Source<S>>, (S, Refusal)>
+where
+    S: AsRaw + mio::event::Source + Io + Foreign + 'static,
+{
+    // Only what is not a socket has to be asked what it is.
+    if addr.is_err() {
+        let kind = io.kind();
+        if kind.is_not_a_socket() {
+            return Err((io, Refusal::NotASocket(kind)));
+        }
+    }
+    let registered = shared.sources.register(io, Origin::Adopted);
+    registered.map_err(|(io, error)| (io, Refusal::new(&error)))
+}
+
+/// A descriptor that may be something else than its type says, since it may come from outside.
+pub(super) trait Foreign {
+    /// What it is.
+    fn kind(&self) -> FileKind;
+
+    /// Asks for `TCP_NODELAY`, which only TCP sockets have.
+    fn nodelay(&self) -> io::Result<bool>;
+}
+
+/// Says in words what a descriptor is that does not know `TCP_NODELAY`. `None`: it is TCP, as far as can be
+/// known.
+pub(super) fn other_than_tcp(
+    io: &impl Foreign,
+    nodelay: &io::Result<bool>,
+    addr: &io::Result<SocketAddr>,
+) -> Option<String> {
+    let error = nodelay.as_ref().err()?;
+    // What some systems say of a TCP connection that is gone.
+    let says_gone = matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected | io::ErrorKind::ConnectionReset
+    );
+    if says_gone && addr.is_ok() {
+        return None;
+    }
+    match (io.kind(), addr) {
+        // It is closed, or cannot be asked.
+        (FileKind::Other, _) => None,
+        (FileKind::Socket, Ok(addr)) => Some(format!("a socket {addr} (not TCP)")),
+        (kind, _) => Some(format!("{kind} (not TCP)")),
     }
 }
 

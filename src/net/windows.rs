@@ -3,8 +3,23 @@
 //! Handing a handle out ends the conclusions that are drawn for a descriptor that nobody else has;
 //! see `reactor/rules.rs`.
 
+use super::socket::Foreign;
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+use crate::reactor::rules::FileKind;
+use std::io;
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket};
+
+impl<T: AsSocket> Foreign for T {
+    /// Nothing but a socket is in an `OwnedSocket`.
+    fn kind(&self) -> FileKind {
+        FileKind::Socket
+    }
+
+    fn nodelay(&self) -> io::Result<bool> {
+        let duplicate = self.as_socket().try_clone_to_owned()?;
+        std::net::TcpStream::from(duplicate).nodelay()
+    }
+}
 
 impl AsSocket for TcpStream {
     fn as_socket(&self) -> BorrowedSocket<'_> {
@@ -56,8 +71,8 @@ impl AsRawSocket for TcpListener {
 
 /// Adopts a handle that is a TCP connection into the runtime of this thread.
 ///
-/// If it cannot be registered, this is logged, and every operation fails. `TryFrom` a stream of
-/// `std` has an error for that.
+/// If it cannot be registered, this is logged, and every operation fails with the reason. `TryFrom` a
+/// stream of `std` returns the reason at once.
 ///
 /// # Panics
 ///
@@ -71,8 +86,8 @@ impl From<OwnedSocket> for TcpStream {
 
 /// Adopts a handle that listens for TCP connections into the runtime of this thread.
 ///
-/// If it cannot be registered, this is logged, and every operation fails. `TryFrom` a listener of
-/// `std` has an error for that.
+/// If it cannot be registered, this is logged, and every operation fails with the reason. `TryFrom` a
+/// listener of `std` returns the reason at once.
 ///
 /// # Panics
 ///

@@ -22,6 +22,7 @@ use super::readiness::{
 };
 use mio::Interest;
 use mio::event::Event;
+use std::fmt;
 use std::ops::{Deref, Range};
 
 /// Whether the rules hold at all.
@@ -146,3 +147,58 @@ pub(super) fn deregister(registry: &mio::Registry, io: &impl AsRaw) {
 /// On Windows mio's sockets leave the queue when they are dropped.
 #[cfg(windows)]
 pub(super) fn deregister(_registry: &mio::Registry, _io: &impl AsRaw) {}
+
+/// What a descriptor stands for.
+#[cfg_attr(windows, expect(dead_code, reason = "there it is always a socket"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// A socket of an unknown kind.
+    Socket,
+    /// A Unix socket.
+    UnixSocket,
+    /// A pipe, named or not.
+    Pipe,
+    /// A file.
+    RegularFile,
+    /// A directory.
+    Directory,
+    /// A disk, for example.
+    BlockDevice,
+    /// A terminal, for example.
+    CharacterDevice,
+    /// Something that is not a file, or that could not be asked.
+    Other,
+}
+
+impl FileKind {
+    /// Whether it is certain that it is not a socket.
+    pub(crate) fn is_not_a_socket(self) -> bool {
+        !matches!(
+            self,
+            FileKind::Socket | FileKind::UnixSocket | FileKind::Other
+        )
+    }
+
+    /// Whether it is always ready, so that the operating system does not watch it.
+    pub(super) fn is_on_disk(self) -> bool {
+        matches!(
+            self,
+            FileKind::RegularFile | FileKind::Directory | FileKind::BlockDevice
+        )
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileKind::Socket => "a socket",
+            FileKind::UnixSocket => "a Unix socket",
+            FileKind::Pipe => "a pipe",
+            FileKind::RegularFile => "a regular file",
+            FileKind::Directory => "a directory",
+            FileKind::BlockDevice => "a block device",
+            FileKind::CharacterDevice => "a character device",
+            FileKind::Other => "a descriptor",
+        })
+    }
+}

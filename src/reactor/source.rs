@@ -11,6 +11,7 @@
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, Place, READABLE, Readiness, Seat, Snapshot, WRITABLE, Wait,
 };
+use super::refusal::Refusal;
 use super::rules::Lesson;
 use crate::slab::Key;
 use crate::waiter::{Seen, Tag, wake_all};
@@ -47,15 +48,18 @@ impl Origin {
 pub(crate) struct Source<S: ?Sized> {
     /// What it is ready for, and who waits.
     readiness: Readiness,
-    /// Its place among the sources of the reactor; `Key::NONE` if it has none.
-    key: Key,
+    /// Its place among the sources of the reactor, if it has one.
+    place: Registration,
     /// The descriptor. Last, so that a source can be shared without its type being known.
     io: S,
 }
 
-/// What every operation on a descriptor answers that could not be registered.
-fn unregistered() -> io::Error {
-    io::Error::other("this descriptor could not be registered with the reactor: the log says why")
+/// Whether the reactor knows a source.
+enum Registration {
+    /// Under this key.
+    Done(Key),
+    /// No: every operation fails for this reason.
+    Refused(Refusal),
 }
 
 /// What every operation on a survivor of its runtime answers.
@@ -68,16 +72,20 @@ impl<S> Source<S> {
     pub(super) fn new(io: S, origin: Origin, key: Key) -> Source<S> {
         Source {
             readiness: Readiness::new(origin.bits()),
-            key,
+            place: Registration::Done(key),
             io,
         }
     }
 
-    /// A source of which the reactor knows nothing, and which fails whatever is tried.
-    pub(crate) fn unregistered(io: S) -> Source<S> {
-        let source = Source::new(io, Origin::Adopted, Key::NONE);
-        source.readiness.mark(DEAD);
-        source
+    /// A source of which the reactor knows nothing, and which fails for this reason whatever is tried.
+    pub(crate) fn refused(io: S, refusal: Refusal) -> Source<S> {
+        let readiness = Readiness::new(Origin::Adopted.bits());
+        readiness.mark(DEAD);
+        Source {
+            readiness,
+            place: Registration::Refused(refusal),
+            io,
+        }
     }
 
     /// Gives the descriptor back. The source has left the reactor.
@@ -85,9 +93,12 @@ impl<S> Source<S> {
         self.io
     }
 
-    /// The place among the sources of the reactor.
+    /// The place among the sources of the reactor; `Key::NONE` if it has none.
     pub(super) fn key(&self) -> Key {
-        self.key
+        match self.place {
+            Registration::Done(key) => key,
+            Registration::Refused(_) => Key::NONE,
+        }
     }
 
     /// Notes that the descriptor is in other hands too, so that nothing is concluded any more.
@@ -104,9 +115,9 @@ impl<S> Source<S> {
     fn snapshot(&self) -> io::Result<Snapshot> {
         let seen = self.readiness.load();
         if seen.has(DEAD) {
-            return Err(match self.key {
-                Key::NONE => unregistered(),
-                _ => runtime_ended(),
+            return Err(match self.place {
+                Registration::Refused(refusal) => refusal.error(),
+                Registration::Done(_) => runtime_ended(),
             });
         }
         Ok(seen)

@@ -46,8 +46,9 @@ impl Core {
         let mut under = HashMap::new();
         for look in &looks {
             if let Some(seen) = look.awaited_by {
-                let task = called(look.id.0, look.name.as_deref());
-                note(&mut waits, seen, What::Join(task));
+                let id = look.id.0;
+                let task = called(id, look.name.as_deref());
+                note(&mut waits, seen, What::Join { id, task });
                 if let Some((joiner, _)) = seen.tag.who() {
                     under.insert(low(look.id.0), (joiner, Under::Joined));
                 }

@@ -1,6 +1,7 @@
 //! [`AbortHandle`]: cancelling a task from anywhere.
 
 use super::Id;
+use crate::executor::join::has_ended;
 use crate::executor::{Message, Outsider, Placed, local};
 use crate::slab::Key;
 use std::fmt;
@@ -75,7 +76,31 @@ impl AbortHandle {
         }
     }
 
-    /// The number of the task.
+    /// Returns whether the task has ended; see [`JoinHandle::is_finished`](super::JoinHandle::is_finished).
+    ///
+    /// It answers on any thread, also after the task's [`JoinHandle`](super::JoinHandle) is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(std::future::pending::<()>());
+    ///     let abort = task.abort_handle();
+    ///     assert!(!abort.is_finished());
+    ///     abort.abort();
+    ///     assert!(task.await.is_err());
+    ///     assert!(abort.is_finished());
+    /// });
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        match &self.target {
+            Target::Local { key, inbox } => has_ended(inbox, *key, self.id),
+            Target::Placed { task, .. } => task.is_finished(),
+            Target::Ended => true,
+        }
+    }
+
+    /// Returns the number of the task.
     ///
     /// # Examples
     ///

@@ -3,7 +3,7 @@
 use super::abort::{AbortHandle, Target};
 use super::remote::Output;
 use super::{Id, JoinError};
-use crate::executor::join::Joined;
+use crate::executor::join::{Joined, has_ended};
 use crate::executor::local::{self, poll_budget, spend_budget};
 use crate::executor::{Message, Outsider, Placed, Remote};
 use crate::slab::Key;
@@ -166,31 +166,34 @@ impl<T> JoinHandle<T> {
         AbortHandle::new(self.id, target)
     }
 
-    /// Whether the task has ended: awaiting the handle gives its outcome at once.
+    /// Returns whether the task has ended: by its output, by a panic, or because it was cancelled.
     ///
-    /// # Panics
-    ///
-    /// As polling: if the handle comes from [`spawn`](crate::spawn) and this is not inside the
-    /// task's runtime.
+    /// It answers on any thread, inside a runtime or not, without waiting for the loop. Inside the task's
+    /// runtime the answer is exact. On other threads the end of a task is seen a moment after it has come,
+    /// and so are the effects of what the task did. A task that was aborted has ended once its future has
+    /// been dropped. The end of the runtime ends all tasks.
     ///
     /// # Examples
     ///
     /// ```
-    /// glassfrog::block_on(async {
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let task = runtime.block_on(async {
     ///     let task = glassfrog::spawn(async {});
     ///     assert!(!task.is_finished());
     ///     glassfrog::task::yield_now().await;
     ///     assert!(task.is_finished());
+    ///     task
     /// });
+    /// // Between two calls of `block_on`, and on other threads.
+    /// assert!(task.is_finished());
+    /// assert!(std::thread::spawn(move || task.is_finished()).join().unwrap());
+    /// # std::io::Result::Ok(())
     /// ```
-    #[track_caller]
     pub fn is_finished(&self) -> bool {
         match &self.place {
-            Place::Local { index, inbox, .. } => match local::here(inbox) {
-                Some(executor) => executor.is_finished(Key::new(*index, self.id.low())),
-                None if inbox.is_closed() => true,
-                None => not_here(self.id, "asked"),
-            },
+            Place::Local { index, inbox, .. } => {
+                has_ended(inbox, Key::new(*index, self.id.low()), self.id)
+            }
             Place::Remote(output) => output.is_finished(),
             Place::Taken => true,
         }
@@ -240,13 +243,13 @@ fn register(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
     }));
 }
 
-/// Says what is wrong with using a local handle here.
+/// Says what is wrong with polling a local handle here.
 #[track_caller]
-fn not_here(id: Id, what: &str) -> ! {
+fn not_here(id: Id) -> ! {
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name");
     panic!(
-        "the `JoinHandle` of task {id} was {what} on thread {name} ({:?}), which is not inside the \
+        "the `JoinHandle` of task {id} was polled on thread {name} ({:?}), which is not inside the \
          task's runtime: a handle of `glassfrog::spawn` works only there; one of `Handle::spawn` \
          works anywhere",
         thread.id()
@@ -280,7 +283,7 @@ impl Place {
                     }
                     // Its tasks are cancelled.
                     None if inbox.is_closed() => {}
-                    None => not_here(id, "polled"),
+                    None => not_here(id),
                 }
                 Poll::Ready(())
             }

@@ -43,7 +43,7 @@ struct Oneshot<T> {
 struct State<T> {
     /// What the task left and nobody has taken.
     outcome: Option<Outcome<T>>,
-    /// Whether the task has left something.
+    /// Whether the task has ended.
     finished: bool,
     /// Who awaits it.
     waiter: Option<Waiter>,
@@ -55,9 +55,6 @@ struct State<T> {
 pub(crate) trait Output: Placed + About {
     /// The runtime of the task.
     fn inbox(&self) -> &Arc<Remote>;
-
-    /// Whether the outcome is there, or has been taken.
-    fn is_finished(&self) -> bool;
 
     /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
     fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()>;
@@ -151,11 +148,11 @@ impl<T> Promise<T> {
             return Err(outcome);
         };
         let mut state = lock(&oneshot.state);
+        state.finished = true;
         if state.detached {
             return Err(outcome);
         }
         state.outcome = Some(outcome);
-        state.finished = true;
         let waiter = state.waiter.take();
         drop(state);
         wake_all(waiter.map(|waiter| waiter.waker));
@@ -186,6 +183,10 @@ impl<T: Send + 'static> Placed for Oneshot<T> {
         pool.cancel(self.origin.id.0);
         true
     }
+
+    fn is_finished(&self) -> bool {
+        lock(&self.state).finished
+    }
 }
 
 impl<T: Send + 'static> About for Oneshot<T> {
@@ -204,10 +205,6 @@ impl<T: Send + 'static> About for Oneshot<T> {
 impl<T: Send + 'static> Output for Oneshot<T> {
     fn inbox(&self) -> &Arc<Remote> {
         &self.inbox
-    }
-
-    fn is_finished(&self) -> bool {
-        lock(&self.state).finished
     }
 
     fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()> {

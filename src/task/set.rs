@@ -1,7 +1,7 @@
 //! [`JoinSet`]: tasks that belong together, joined in the order in which they end.
 
 use super::members::{MemberWaker, Queue};
-use super::{AbortHandle, JoinError, JoinHandle, spawn};
+use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
 use crate::executor::local::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
@@ -136,7 +136,33 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let handle = spawn(future);
+        self.add(spawn(future))
+    }
+
+    /// Begins to spawn a task that has a name; see [`JoinSetBuilder`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::<()>::new();
+    ///     set.build_task().name("writer").spawn(async { panic!("disk full") });
+    ///     let error = set.join_next().await.unwrap().unwrap_err();
+    ///     assert_eq!(error.to_string(), "task 1 \"writer\" panicked: disk full");
+    /// });
+    /// ```
+    pub fn build_task(&mut self) -> JoinSetBuilder<'_, T> {
+        JoinSetBuilder {
+            set: self,
+            builder: Builder::new(),
+        }
+    }
+
+    /// Adds a task.
+    fn add(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let waker = MemberWaker::new(self.members.next_key(), &self.queue);
         let first = Arc::clone(&waker);
@@ -159,7 +185,39 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// The same, to be polled.
+    /// Does what [`join_next`](JoinSet::join_next) does, and returns the number of the task with its output.
+    /// An error has the number with it: [`JoinError::id`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`join_next`](JoinSet::join_next).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    /// use std::collections::HashMap;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     let mut names = HashMap::new();
+    ///     for name in ["tree", "frog"] {
+    ///         let task = set.spawn(async { name.len() });
+    ///         names.insert(task.id(), name);
+    ///     }
+    ///     while let Some(outcome) = set.join_next_with_id().await {
+    ///         let (id, length) = outcome?;
+    ///         assert_eq!(names[&id].len(), length);
+    ///     }
+    ///     Ok::<_, glassfrog::task::JoinError>(())
+    /// })?;
+    /// # Ok::<_, glassfrog::task::JoinError>(())
+    /// ```
+    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    }
+
+    /// The same as [`join_next`](JoinSet::join_next), to be polled.
     ///
     /// # Examples
     ///
@@ -175,6 +233,29 @@ impl<T: 'static> JoinSet<T> {
     /// });
     /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        let outcome = ready!(self.poll_join_next_with_id(cx));
+        Poll::Ready(outcome.map(without_id))
+    }
+
+    /// The same as [`join_next_with_id`](JoinSet::join_next_with_id), to be polled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    /// use std::future::poll_fn;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     let id = set.spawn(async { 5 }).id();
+    ///     let outcome = poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
+    ///     assert_eq!(outcome.unwrap().unwrap(), (id, 5));
+    /// });
+    /// ```
+    pub fn poll_join_next_with_id(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         ready!(poll_budget(cx));
         let mut outcome = None;
         for _ in 0..self.queue.round() {
@@ -208,6 +289,25 @@ impl<T: 'static> JoinSet<T> {
     /// });
     /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        self.try_join_next_with_id().map(without_id)
+    }
+
+    /// Does what [`try_join_next`](JoinSet::try_join_next) does, and returns the number of the task with its
+    /// output.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::{JoinSet, yield_now};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     let id = set.spawn(async { 5 }).id();
+    ///     yield_now().await;
+    ///     assert_eq!(set.try_join_next_with_id().unwrap().unwrap(), (id, 5));
+    /// });
+    /// ```
+    pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         loop {
             let key = self.queue.pop()?;
             if let Some(outcome) = self.look_at(key) {
@@ -241,19 +341,89 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Takes the outcome of a member, and the member out, if it has ended.
-    fn look_at(&mut self, key: Key) -> Option<Result<T, JoinError>> {
+    fn look_at(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
         let member = self.members.get_mut(key)?;
         member.waker.lower();
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
         match member.handle.poll_outcome(&mut cx) {
             Poll::Ready(outcome) => {
+                let id = member.handle.id();
                 self.members.remove(key);
                 self.members.shrink();
-                Some(outcome)
+                Some(outcome.map(|output| (id, output)))
             }
             Poll::Pending => None,
         }
+    }
+}
+
+/// An outcome, for those who do not ask whose it is.
+fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
+    outcome.map(|(_, output)| output)
+}
+
+/// Spawns a task into a [`JoinSet`] under a name, as [`task::Builder`](Builder) does outside of sets.
+///
+/// [`JoinSet::build_task`] makes it.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::task::JoinSet;
+///
+/// glassfrog::block_on(async {
+///     let mut set = JoinSet::<()>::new();
+///     let writer = set.build_task().name("writer").spawn(std::future::pending());
+///     writer.abort();
+///     let error = set.join_next().await.unwrap().unwrap_err();
+///     assert_eq!(error.name(), Some("writer"));
+///     assert_eq!(error.id(), writer.id());
+/// });
+/// ```
+#[must_use = "a builder does nothing until it spawns"]
+pub struct JoinSetBuilder<'a, T> {
+    /// Where the task will belong.
+    set: &'a mut JoinSet<T>,
+    /// What has been chosen.
+    builder: Builder,
+}
+
+impl<T: 'static> JoinSetBuilder<'_, T> {
+    /// Names the task. Several may have the same name.
+    ///
+    /// # Examples
+    ///
+    /// See [`JoinSetBuilder`].
+    pub fn name(self, name: impl Into<String>) -> Self {
+        let builder = self.builder.name(name);
+        JoinSetBuilder { builder, ..self }
+    }
+
+    /// Spawns the task into the set, as [`JoinSet::spawn`] does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// See [`JoinSetBuilder`].
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let handle = self.builder.spawn(future);
+        self.set.add(handle)
+    }
+}
+
+impl<T> fmt::Debug for JoinSetBuilder<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSetBuilder")
+            .field("builder", &self.builder)
+            .finish_non_exhaustive()
     }
 }
 

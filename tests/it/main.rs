@@ -6,6 +6,7 @@ mod task_spawn;
 mod task_drop;
 mod task_panic;
 mod task_abort;
+mod task_finished;
 mod task_set;
 mod task_seed;
 mod task_names;

@@ -3,6 +3,7 @@
 use crate::support::{accepted, block_on, close_when_delivered, pairs, plain, settle};
 use futures::{AsyncReadExt, FutureExt};
 use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io::{self, Read, Write};
 use std::net::{self, Ipv4Addr, SocketAddr};
@@ -132,29 +133,102 @@ fn a_stream_that_is_converted_back_can_come_again() {
     });
 }
 
-/// Linux only: elsewhere a file can be watched.
-#[cfg(target_os = "linux")]
+/// Adopts a descriptor in every way, and returns the errors.
+async fn refusals(fd: impl Fn() -> OwnedFd) -> Vec<io::Error> {
+    let stream = TcpStream::from(fd());
+    let listener = TcpListener::from(fd());
+    let mut buf = [0; 8];
+    vec![
+        TcpStream::try_from(net::TcpStream::from(fd())).unwrap_err(),
+        TcpListener::try_from(net::TcpListener::from(fd())).unwrap_err(),
+        stream.read(&mut buf).await.unwrap_err(),
+        stream.write(b"x").await.unwrap_err(),
+        stream.peek(&mut buf).await.unwrap_err(),
+        stream.try_read(&mut buf).unwrap_err(),
+        stream.readable().await.unwrap_err(),
+        stream.writable().await.unwrap_err(),
+        AsyncReadExt::read(&mut &stream, &mut buf)
+            .await
+            .unwrap_err(),
+        listener.accept().await.unwrap_err(),
+    ]
+}
+
 #[test]
-fn what_cannot_be_watched_is_an_error_and_no_panic() {
+fn what_is_not_a_socket_is_refused_with_words_that_say_so_and_what_to_do() {
     use std::fs::File;
 
     let file = || OwnedFd::from(File::open("Cargo.toml").unwrap());
+    let directory = || OwnedFd::from(File::open("..").unwrap());
+    let device = || OwnedFd::from(File::open("/dev/null").unwrap());
+    let pipe = || OwnedFd::from(io::pipe().unwrap().0);
+    let kinds: [(&str, &dyn Fn() -> OwnedFd, &str); 4] = [
+        ("a regular file", &file, "it cannot be polled"),
+        ("a directory", &directory, "it cannot be polled"),
+        ("a character device", &device, "it is not a socket"),
+        ("a pipe", &pipe, "it is not a socket"),
+    ];
     block_on(async {
-        TcpStream::try_from(net::TcpStream::from(file())).unwrap_err();
-        TcpListener::try_from(net::TcpListener::from(file())).unwrap_err();
-        let stream = TcpStream::from(file());
-        let listener = TcpListener::from(file());
-        for error in [
-            stream.read(&mut [0; 8]).await.unwrap_err(),
-            stream.write(b"x").await.unwrap_err(),
-            stream.readable().await.unwrap_err(),
-            listener.accept().await.unwrap_err(),
-        ] {
-            assert!(
-                error.to_string().contains("could not be registered"),
-                "{error}"
-            );
+        for (kind, fd, reason) in kinds {
+            for error in refusals(fd).await {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+                let text = error.to_string();
+                let begin = format!("{kind} could not be registered with the reactor");
+                assert!(text.starts_with(&begin), "{text}");
+                assert!(text.contains(reason), "{text}");
+                assert!(text.contains("`spawn_blocking`"), "{text}");
+                assert!(!text.contains("log"), "{text}");
+            }
         }
+    });
+}
+
+#[test]
+fn a_dump_does_not_call_a_socket_tcp_that_is_not() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// What the task waits for that does something with the descriptor.
+    async fn shown<F: Future>(operation: F) -> String {
+        let mut operation = Box::pin(operation);
+        assert!((&mut operation).now_or_never().is_none());
+        let dump = task::dump().to_string();
+        let row = dump.lines().find(|row| row.starts_with("main"));
+        String::from(row.unwrap_or_else(|| panic!("{dump}")))
+    }
+
+    let path = std::env::temp_dir().join(format!("glassfrog-{}.socket", std::process::id()));
+    block_on(async {
+        let (unix, _peer) = UnixStream::pair().unwrap();
+        let unix = TcpStream::from(OwnedFd::from(unix));
+        let row = shown(unix.read(&mut [0; 8])).await;
+        assert!(row.contains("read a Unix socket (not TCP) for"), "{row}");
+
+        let _removed_before = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let listener = TcpListener::from(OwnedFd::from(listener));
+        let row = shown(listener.accept()).await;
+        assert!(row.contains("accept a Unix socket (not TCP) for"), "{row}");
+
+        let udp = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.connect(udp.local_addr().unwrap()).unwrap();
+        let addr = udp.local_addr().unwrap();
+        let udp = TcpStream::from(OwnedFd::from(udp));
+        let row = shown(udp.read(&mut [0; 8])).await;
+        let what = format!("read a socket {addr} (not TCP) for");
+        assert!(row.contains(&what), "{row}");
+
+        // What is TCP is called TCP, also where it is adopted.
+        let (stream, _peer) = plain();
+        let addr = stream.local_addr().unwrap();
+        let stream = TcpStream::from(OwnedFd::from(stream));
+        let row = shown(stream.read(&mut [0; 8])).await;
+        assert!(row.contains(&format!("read tcp {addr} → ")), "{row}");
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let listener = TcpListener::from(OwnedFd::from(listener));
+        let row = shown(listener.accept()).await;
+        assert!(row.contains(&format!("accept tcp {addr} for")), "{row}");
     });
 }
 

@@ -7,10 +7,11 @@ use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use glassfrog::task::{spawn_blocking, yield_now};
 use glassfrog::time::{now, sleep};
-use glassfrog::{Builder, Handle, OnTaskPanic, Workers, spawn};
+use glassfrog::{Builder, Handle, OnTaskPanic, WorkerError, Workers, spawn};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::{pending, ready};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +26,7 @@ const WORKERS: usize = 4;
 const _: fn() = || {
     fn crosses<T: Send + Sync + Unpin>() {}
     crosses::<Workers>();
+    crosses::<WorkerError>();
 };
 
 /// Counts threads that have ended.
@@ -430,10 +432,39 @@ fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ende
             let outcome = park_on(handle.spawn(async {}));
             assert_eq!(outcome.is_ok(), index != panicking);
         }
-        let payload = workers.stop().unwrap_err();
+        let error = workers.stop().unwrap_err();
+        assert_eq!(error.worker(), panicking);
+        let payload = error.into_panic();
         assert_eq!(payload.downcast::<Payload>().unwrap().0, panicking);
         assert_eq!(ended.count(), WORKERS);
     }
+}
+
+#[test]
+fn the_error_of_stop_converts_into_an_io_error_and_keeps_what_it_says() {
+    /// What a `main` might do.
+    fn stop(workers: Workers) -> io::Result<()> {
+        workers.stop()?;
+        Ok(())
+    }
+    let _watchdog = watchdog();
+    assert!(stop(Workers::new(2).unwrap()).is_ok());
+
+    let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
+    let workers = Workers::build(builder, 2).unwrap();
+    for (index, handle) in workers.handles().iter().enumerate() {
+        let task = handle.spawn(async move { panic!("out of luck {index}") });
+        assert!(park_on(task).map(|()| "no panic").unwrap_err().is_panic());
+        while park_on(handle.spawn(async {})).is_ok() {
+            thread::yield_now();
+        }
+    }
+    let error = stop(workers).unwrap_err();
+    assert_eq!(error.to_string(), "a panic ended worker 0: out of luck 0");
+    // What a `main` that returns it prints.
+    assert!(format!("{error:?}").contains(&error.to_string()));
+    let inner = error.into_inner().unwrap();
+    assert!(inner.downcast::<WorkerError>().is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use futures::{AsyncRead as _, FutureExt as _, poll};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::{self, JoinHandle, JoinSet, scope, spawn_blocking, yield_now};
 use glassfrog::time::{sleep, timeout};
-use glassfrog::{Dump, Handle, Runtime};
+use glassfrog::{Dump, Handle, Runtime, spawn};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net;
@@ -593,6 +593,93 @@ fn a_set_waits_for_its_tasks() {
         sleep(secs(2)).await;
         let owner = by_name(&task::dump(), "owner");
         assert_eq!(owner.sorted(), ["join task 3", "join task 4"]);
+    });
+}
+
+#[test]
+fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one() {
+    const MEMBERS: usize = 20;
+    virtually(async {
+        let _set = named("set", async {
+            let mut set = JoinSet::new();
+            for _ in 0..MEMBERS {
+                set.spawn(sleep(secs(10)));
+            }
+            while set.join_next().await.is_some() {}
+        });
+        let _scope = named("scope", async {
+            scope(async |s| {
+                for _ in 0..MEMBERS {
+                    s.spawn(sleep(secs(10)));
+                }
+            })
+            .await;
+        });
+        let _both = named("both", async {
+            let (tasks, last) = (
+                [spawn(sleep(secs(10))), spawn(sleep(secs(10)))],
+                sleep(secs(20)),
+            );
+            join(join_all(tasks), last).await
+        });
+        let dump = settled().await;
+        let set = format!("join the {MEMBERS} tasks below for ");
+        assert!(line(&dump, "1 \"set\"").contains(&set), "{dump}");
+        assert!(line(&dump, "2 \"scope\"").contains("the children of its scope"));
+        // What else it waits for has a line of its own.
+        assert!(line(&dump, "3 \"both\"").contains("join the 2 tasks below for "));
+        // The headings, `main`, three owners with their members, and that line.
+        let lines = 1 + 1 + (1 + MEMBERS) + (1 + MEMBERS) + (1 + 2) + 1;
+        assert_eq!(dump.to_string().lines().count(), lines, "{dump}");
+        // A machine is told of each.
+        assert_eq!(by_name(&dump, "set").waits.len(), MEMBERS);
+
+        // Nothing is left of a group that has ended.
+        sleep(secs(30)).await;
+        let dump = settled().await;
+        let lines = 1 + 1 + 3;
+        assert_eq!(dump.to_string().lines().count(), lines, "{dump}");
+    });
+}
+
+#[test]
+fn tasks_that_were_awaited_one_after_another_are_a_group_with_the_polls_since_when() {
+    virtually(async {
+        let _owner = named("owner", async {
+            let mut set = JoinSet::new();
+            for _ in 0..3 {
+                set.spawn(sleep(secs(10)));
+                let _first = set.join_next().now_or_never();
+                yield_now().await;
+            }
+            while set.join_next().await.is_some() {}
+        });
+        let dump = settled().await;
+        let joins = "join the 3 tasks below, since polls 1 to 3 of 4";
+        assert!(line(&dump, "1 \"owner\"").contains(joins), "{dump}");
+    });
+}
+
+#[test]
+fn tasks_that_await_one_another_in_a_circle_are_no_group() {
+    let place: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
+    block_on(async {
+        // The first awaits two others, of which one awaits the first.
+        let theirs = Rc::clone(&place);
+        let first = spawn(async move {
+            yield_now().await;
+            let others = theirs.take();
+            join_all(others).await;
+        });
+        let circle = spawn(async move { first.await.unwrap() });
+        let other = spawn(pending::<()>());
+        place.borrow_mut().extend([circle, other]);
+        let dump = settled().await;
+        assert!(
+            line(&dump, "1 ").contains("join the 2 tasks below"),
+            "{dump}"
+        );
+        assert!(line(&dump, "2 ").contains("join task 1 for"), "{dump}");
     });
 }
 

@@ -220,10 +220,10 @@ pub(crate) fn child_within<F: FnOnce()>(address_space: u32, part: F) -> Child {
     second_process(limited(&format!("-v {kibibytes}")), part)
 }
 
-/// How much memory this process has in use, in KiB.
+/// How much memory this process has in use that is no file's, in KiB.
 #[cfg(target_os = "linux")]
 pub(crate) fn resident() -> u64 {
-    status("self", "VmRSS") as u64
+    status("self", "RssAnon") as u64
 }
 
 /// This program under a limit of the shell's `ulimit`.

@@ -4,9 +4,10 @@ use crate::support::{block_on, settle};
 use crate::task_probes::Drops;
 use futures::FutureExt;
 use futures::channel::oneshot;
-use glassfrog::task::{JoinSet, yield_now};
+use glassfrog::task::{self, JoinSet, yield_now};
 use glassfrog::{Runtime, spawn};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
@@ -222,5 +223,62 @@ fn a_set_outlives_the_call_it_was_made_in_and_its_runtime() {
     block_on(async {
         assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
         assert!(set.join_next().await.is_none());
+    });
+}
+
+#[test]
+fn each_outcome_comes_with_the_number_of_its_task() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        let mut inputs = HashMap::new();
+        for n in 0..10 {
+            let task = set.spawn(async move {
+                assert!(n % 3 != 0, "divisible by three");
+                n
+            });
+            inputs.insert(task.id(), n);
+        }
+        let mut outcomes = vec![set.join_next_with_id().await.unwrap()];
+        settle().await;
+        outcomes.push(set.try_join_next_with_id().unwrap());
+        outcomes.push(poll_fn(|cx| set.poll_join_next_with_id(cx)).await.unwrap());
+        while let Some(outcome) = set.join_next_with_id().await {
+            outcomes.push(outcome);
+        }
+        assert_eq!(outcomes.len(), 10);
+        for outcome in outcomes {
+            let (id, divisible) = match outcome {
+                Ok((id, n)) => {
+                    assert_eq!(inputs[&id], n);
+                    (id, false)
+                }
+                Err(error) => (error.id(), true),
+            };
+            assert_eq!(inputs.remove(&id).unwrap() % 3 == 0, divisible);
+        }
+        assert!(set.try_join_next_with_id().is_none());
+        assert!(set.join_next_with_id().await.is_none());
+    });
+}
+
+#[test]
+fn a_task_of_a_set_has_a_name_in_its_error_and_in_the_dump() {
+    block_on(async {
+        let mut set = JoinSet::<()>::new();
+        let line = line!() + 1;
+        let writer = set.build_task().name("writer").spawn(pending());
+        let nameless = set.build_task().spawn(async { panic!("without a name") });
+        settle().await;
+        let dump = task::dump().to_string();
+        let row = dump.lines().find(|row| row.starts_with("1 \"writer\""));
+        let place = format!("task_set.rs:{line} ");
+        assert!(row.is_some_and(|row| row.contains(&place)), "{dump}");
+
+        let error = set.join_next().await.unwrap().unwrap_err();
+        assert_eq!((error.name(), error.id()), (None, nameless.id()));
+        writer.abort();
+        let error = set.join_next_with_id().await.unwrap().unwrap_err();
+        assert_eq!((error.name(), error.id()), (Some("writer"), writer.id()));
+        assert!(set.is_empty());
     });
 }

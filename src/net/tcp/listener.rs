@@ -4,7 +4,7 @@ use super::stream::TcpStream;
 use crate::context;
 use crate::net::addrs::ToSocketAddrs;
 use crate::net::resolve::resolve;
-use crate::net::socket::{Socket, attempted, unblocked};
+use crate::net::socket::{Foreign, Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
 use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Seat};
@@ -114,7 +114,9 @@ impl TcpListener {
     #[track_caller]
     pub(in crate::net) fn adopt(listener: std::net::TcpListener) -> TcpListener {
         unblocked("a TCP listener", listener.set_nonblocking(true));
-        TcpListener::new(Socket::adopt(mio::net::TcpListener::from_std(listener)))
+        let addr = listener.local_addr();
+        let io = mio::net::TcpListener::from_std(listener);
+        TcpListener::new(Socket::adopt(io, &addr))
     }
 
     /// Takes a connection, waiting for one.
@@ -388,6 +390,10 @@ impl fmt::Debug for Incoming<'_> {
 
 /// Adopts a listener into the runtime of this thread, and makes it non-blocking.
 ///
+/// # Errors
+///
+/// If it cannot be registered with the reactor. `InvalidInput` for what is not a socket.
+///
 /// # Panics
 ///
 /// Outside a runtime.
@@ -396,10 +402,10 @@ impl TryFrom<std::net::TcpListener> for TcpListener {
 
     #[track_caller]
     fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        let shared = Arc::clone(&context::current().shared);
         listener.set_nonblocking(true)?;
+        let addr = listener.local_addr();
         let io = mio::net::TcpListener::from_std(listener);
-        Ok(TcpListener::new(Socket::new(shared, io, Origin::Adopted)?))
+        Ok(TcpListener::new(Socket::try_adopt(io, &addr)?))
     }
 }
 
@@ -416,7 +422,11 @@ impl TryFrom<TcpListener> for std::net::TcpListener {
 
 impl Io for mio::net::TcpListener {
     fn describe(&self, _direction: Direction, _connecting: &Connecting) -> String {
-        match self.local_addr() {
+        let local = self.local_addr();
+        if let Some(other) = other_than_tcp(self, &self.nodelay(), &local) {
+            return format!("accept {other}");
+        }
+        match local {
             Ok(local) => format!("accept tcp {local}"),
             Err(error) => format!("accept tcp (closed: {error})"),
         }

@@ -5,7 +5,7 @@ use crate::context;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
 use crate::net::race::race;
 use crate::net::resolve::resolve;
-use crate::net::socket::{Socket, attempted, unblocked};
+use crate::net::socket::{Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
 use crate::reactor::connecting::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
@@ -213,8 +213,9 @@ impl TcpStream {
     #[track_caller]
     pub(in crate::net) fn adopt(stream: std::net::TcpStream) -> TcpStream {
         unblocked("a TCP stream", stream.set_nonblocking(true));
+        let addr = stream.local_addr();
         TcpStream {
-            socket: Socket::adopt(mio::net::TcpStream::from_std(stream)),
+            socket: Socket::adopt(mio::net::TcpStream::from_std(stream), &addr),
         }
     }
 
@@ -798,7 +799,11 @@ impl Io for mio::net::TcpStream {
             Direction::Read => "read",
             Direction::Write => "write",
         };
-        match (self.local_addr(), self.peer_addr()) {
+        let local = self.local_addr();
+        if let Some(other) = other_than_tcp(self, &self.nodelay(), &local) {
+            return format!("{what} {other}");
+        }
+        match (local, self.peer_addr()) {
             (Ok(local), Ok(peer)) => format!("{what} tcp {local} → {peer}"),
             // Not connected, not yet or not any more. Who waits for a connection waits to write.
             (Ok(local), Err(_)) => match (direction, connecting.target(local)) {
@@ -812,6 +817,11 @@ impl Io for mio::net::TcpStream {
 
 /// Adopts a connection into the runtime of this thread, and makes it non-blocking.
 ///
+/// # Errors
+///
+/// If it cannot be registered with the reactor. `InvalidInput` for what is not a socket, such as a file or a
+/// pipe: move its reads and writes to [`spawn_blocking`](crate::task::spawn_blocking).
+///
 /// # Panics
 ///
 /// Outside a runtime.
@@ -820,10 +830,9 @@ impl TryFrom<std::net::TcpStream> for TcpStream {
 
     #[track_caller]
     fn try_from(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        let shared = Arc::clone(&context::current().shared);
         stream.set_nonblocking(true)?;
-        let io = mio::net::TcpStream::from_std(stream);
-        let socket = Socket::new(shared, io, Origin::Adopted)?;
+        let addr = stream.local_addr();
+        let socket = Socket::try_adopt(mio::net::TcpStream::from_std(stream), &addr)?;
         Ok(TcpStream { socket })
     }
 }

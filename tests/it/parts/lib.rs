@@ -4,10 +4,15 @@
 //! them would make every build of an example build proptest.
 #![cfg(test)]
 
+#[path = "../../../src/executor/ended.rs"]
+mod ended;
 mod pool;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
+#[path = "../../../src/sync.rs"]
+#[expect(unused_imports, reason = "the tests use a part of it")]
+mod sync;
 #[path = "../../../src/waiter.rs"]
 #[expect(
     dead_code,
@@ -20,6 +25,7 @@ mod waiter;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod wheel;
 
+mod ended_laws;
 mod queue_laws;
 mod slab_laws;
 mod wheel_laws;

@@ -1,5 +1,6 @@
-//! The way in for other threads: the flag of a task, and the inbox.
+//! What crosses threads: the flag of a task, the inbox, and what is known of ended tasks.
 
+use crate::ended::{Ended, Writer};
 use crate::flag::{QueuedFlag, TaskFlags};
 use crate::inbox::{Inbox, Outsider};
 use loom::sync::Notify;
@@ -253,5 +254,31 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
         for waker in wakers {
             waker.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn who_sees_the_end_of_a_task_sees_what_it_did() {
+    loom::model(|| {
+        let ended = Arc::new(Ended::new());
+        let done = Arc::new(AtomicUsize::new(0));
+        let watcher = {
+            let (ended, done) = (Arc::clone(&ended), Arc::clone(&done));
+            thread::spawn(move || {
+                // The second of two tasks in one slot, of which the first makes the word.
+                if ended.has(0, 2) {
+                    assert_eq!(done.load(Ordering::Relaxed), 2);
+                    assert!(ended.has(0, 1));
+                }
+            })
+        };
+        let mut writer = Writer::new();
+        for number in [1, 2] {
+            done.store(number as usize, Ordering::Relaxed);
+            ended.note(&mut writer, 0, number);
+        }
+        ended.shrink(&mut writer, 0);
+        watcher.join().unwrap();
+        assert!(ended.has(0, 2) && !ended.has(0, 3));
     });
 }

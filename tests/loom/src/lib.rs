@@ -5,10 +5,14 @@
 //! `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
+#[path = "../../../src/executor/ended.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod ended;
 #[path = "../../../src/executor/flag.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod flag;
 #[path = "../../../src/executor/inbox.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
 mod inbox;
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
@@ -24,7 +28,7 @@ mod waiter;
 
 /// The crate's `sync`, made of loom's types.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
