@@ -328,6 +328,11 @@ impl Executor {
         self.tally.polls.get()
     }
 
+    /// How many rounds of the run queue there have been (modulo 2³²).
+    pub(crate) fn rounds(&self) -> u32 {
+        self.tasks.borrow().ready.rounds()
+    }
+
     /// Shows other threads what has been counted.
     pub(crate) fn publish(&self) {
         self.pulse.publish(&self.tally);

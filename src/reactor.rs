@@ -12,21 +12,22 @@ pub(crate) mod readiness;
 pub(crate) mod refusal;
 pub(crate) mod rules;
 pub(crate) mod source;
+pub(crate) mod waiters;
 
 use self::connecting::Connecting;
 use self::readiness::Direction;
 use self::rules::AsRaw;
 use self::source::{Origin, Source, runtime_ended};
+use self::waiters::{Common, Taken};
 use crate::slab::{Key, Slab};
 use crate::sync::{Mutex, lock};
-use crate::waiter::{Seen, trace, wake_all};
+use crate::waiter::{Seen, trace};
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ pub(crate) struct Reactor {
     /// The queue of the operating system, and the events of this turn.
     queue: RefCell<Queue>,
     /// Those who are to be woken in this turn; empty between turns, kept for its room.
-    woken: RefCell<Vec<Waker>>,
+    taken: RefCell<Taken>,
     /// The part that sockets see, from any thread.
     sources: Arc<Sources>,
     /// Ends the park of this reactor's loop.
@@ -83,17 +84,23 @@ struct Queue {
 
 /// All registered descriptors; reached from any thread.
 pub(crate) struct Sources {
-    /// How many turns there have been (modulo 2³²); written by the loop.
-    turns: AtomicU32,
-    /// Where somebody was last found to wait. Written and read by the loop alone.
-    waited_for: AtomicU32,
-    /// The way into the queue; `None` once the runtime has ended. Under a lock that is held from the
-    /// choice of a key to the entry in the slab, since sockets are dropped, and connections accepted,
-    /// on any thread. mio may log while it is held, if somebody has asked it to.
-    registry: Mutex<Option<mio::Registry>>,
+    /// What all waiters have in common: how many there are, and the round of the run queue.
+    common: Common,
+    /// The way into the queue; `None` once the runtime has ended. Its lock is held from the choice of a
+    /// key to the entry in the slab, and whenever the slab changes. mio may log while it is held, if
+    /// somebody has asked it to.
+    entrance: Mutex<Option<Entrance>>,
     /// The sources, by their keys. Its lock is taken after the other one, if both are, and never held
     /// while anything is logged, so that a logger may ask for numbers.
     registered: Mutex<Registered>,
+}
+
+/// What it takes to register a descriptor.
+struct Entrance {
+    /// The queue of the operating system.
+    registry: mio::Registry,
+    /// The key that the next source gets, so that a registration need not ask the slab for it first.
+    next: Key,
 }
 
 /// What stands under the lock.
@@ -138,17 +145,18 @@ impl Reactor {
         let poll = Poll::new()?;
         let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
         let registry = poll.registry().try_clone()?;
+        let slab = Slab::new();
+        let next = slab.next_key();
         Ok(Reactor {
             queue: RefCell::new(Queue {
                 poll,
                 events: Events::with_capacity(EVENTS),
             }),
-            woken: RefCell::new(Vec::new()),
+            taken: RefCell::default(),
             sources: Arc::new(Sources {
-                turns: AtomicU32::new(0),
-                waited_for: AtomicU32::new(0),
-                registry: Mutex::new(Some(registry)),
-                registered: Mutex::new(Registered { slab: Slab::new() }),
+                common: Common::default(),
+                entrance: Mutex::new(Some(Entrance { registry, next })),
+                registered: Mutex::new(Registered { slab }),
             }),
             unparker: Arc::new(Unparker {
                 waker: Mutex::new(Some(unparker)),
@@ -174,15 +182,14 @@ impl Reactor {
     /// If the queue has become unusable, which takes somebody who closes descriptors that are not
     /// theirs.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
-        // Relaxed is enough: it is a measure of time and guards nothing. Nobody else writes it.
-        let turn = self.sources.turn().wrapping_add(1);
-        self.sources.turns.store(turn, Ordering::Relaxed);
-        let mut woken = self.woken.take();
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
             match queue.poll.poll(&mut queue.events, timeout) {
-                Ok(()) => self.sources.publish(&queue.events, &mut woken),
+                Ok(()) => {
+                    let taken = &mut self.taken.borrow_mut();
+                    self.sources.publish(&queue.events, taken)
+                }
                 // A signal ended the wait; the loop goes round and comes back.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => panic!("the event queue of the operating system failed: {error}"),
@@ -191,8 +198,7 @@ impl Reactor {
         if log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
             self.tell_events();
         }
-        wake_all(woken.drain(..));
-        self.woken.replace(woken);
+        Taken::wake(&self.taken);
         count
     }
 
@@ -222,17 +228,18 @@ impl Reactor {
 
     /// Ends the reactor: what survives of its sockets answers with an error from now on.
     pub(crate) fn shut_down(&self) {
-        let mut woken = Vec::new();
-        let registry = lock(&self.sources.registry).take();
+        let entrance = lock(&self.sources.entrance).take();
         {
             let mut registered = lock(&self.sources.registered);
+            let taken = &mut self.taken.borrow_mut();
             // Each socket has the other reference to its source, and the last one to drop.
             for source in registered.slab.drain() {
-                source.kill(|waker| woken.push(waker));
+                source.kill(taken);
             }
+            self.sources.common.subtract(taken.len());
         }
-        wake_all(woken);
-        drop(registry);
+        Taken::wake(&self.taken);
+        drop(entrance);
         drop(lock(&self.unparker.waker).take());
     }
 }
@@ -252,35 +259,39 @@ impl Sources {
     where
         S: mio::event::Source + Io + 'static,
     {
-        let registry = lock(&self.registry);
-        let key = lock(&self.registered).slab.next_key();
-        let done = match &*registry {
-            Some(registry) => registry.register(&mut io, token(key), rules::interest()),
-            None => Err(runtime_ended()),
+        let mut entrance = lock(&self.entrance);
+        let Some(Entrance { registry, next }) = &mut *entrance else {
+            return Err((io, runtime_ended()));
         };
-        match done {
-            Ok(()) => {
-                let source = Arc::new(Source::new(io, origin, key));
-                lock(&self.registered)
-                    .slab
-                    .insert(Arc::clone(&source) as Arc<_>);
-                Ok(source)
-            }
-            Err(error) => Err((io, error)),
+        if let Err(error) = registry.register(&mut io, token(*next), rules::interest()) {
+            return Err((io, error));
         }
+        let source = Arc::new(Source::new(io, origin, *next));
+        let mut registered = lock(&self.registered);
+        registered.slab.insert(Arc::clone(&source) as Arc<_>);
+        *next = registered.slab.next_key();
+        Ok(source)
     }
 
     /// Stops watching a descriptor that is about to be closed or handed over.
     pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
-        let registry = lock(&self.registry);
-        let removed = lock(&self.registered).slab.remove(source.key());
+        let mut entrance = lock(&self.entrance);
+        let mut registered = lock(&self.registered);
+        let removed = registered.slab.remove(source.key());
+        registered.slab.shrink();
+        if let Some(Entrance { next, .. }) = &mut *entrance {
+            *next = registered.slab.next_key();
+        }
+        drop(registered);
         if source.is_shared()
-            && let Some(registry) = &*registry
+            && let Some(Entrance { registry, .. }) = &*entrance
         {
             rules::deregister(registry, source.io());
         }
-        drop(registry);
+        drop(entrance);
         drop(removed);
+        // Wakers of poll methods may still be in it, to be dropped with the socket.
+        self.common.subtract(source.waited_for());
     }
 
     /// How many sockets there are.
@@ -305,42 +316,55 @@ impl Sources {
         seen
     }
 
-    /// Whether somebody waits for a descriptor.
+    /// Returns whether anybody waits for a descriptor, without a look at any of them.
     pub(crate) fn has_waiters(&self) -> bool {
-        let registered = lock(&self.registered);
-        let has_waiters = |index: usize| {
-            let source = registered.slab.at(index);
-            source.is_some_and(|(_, source)| source.has_waiters())
-        };
-        // Mostly it is the same as the last time.
-        let last = self.waited_for.load(Ordering::Relaxed) as usize;
-        if has_waiters(last) {
-            return true;
-        }
-        let found = registered.slab.keys().find(|key| has_waiters(key.index()));
-        if let Some(key) = found {
-            self.waited_for.store(key.index() as u32, Ordering::Relaxed);
-        }
-        found.is_some()
+        self.common.is_waited_for()
     }
 
-    /// Which turn it is.
-    pub(crate) fn turn(&self) -> u32 {
-        self.turns.load(Ordering::Relaxed)
+    /// Notes which round the run queue is in: one more has begun whenever all tasks that were ready
+    /// have been polled. The loop calls this, on its own thread.
+    pub(crate) fn set_round(&self, round: u32) {
+        self.common.set_round(round);
+    }
+
+    /// What all waiters have in common.
+    fn common(&self) -> &Common {
+        &self.common
     }
 
     /// Passes events on to their sources. Returns how many there were.
-    fn publish(&self, events: &Events, woken: &mut Vec<Waker>) -> usize {
-        // Not while another thread has registered a source that is not in the slab yet.
-        let _registry = lock(&self.registry);
-        let registered = lock(&self.registered);
+    fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
         let mut count = 0;
-        for event in events {
-            count += 1;
-            if let Some(source) = registered.source(event.token()) {
-                source.publish(rules::bits_of(event), |waker| woken.push(waker));
+        let mut unknown = Vec::new();
+        {
+            let registered = lock(&self.registered);
+            for event in events {
+                count += 1;
+                match registered.source(event.token()) {
+                    Some(source) => source.publish(rules::bits_of(event), taken),
+                    None if event.token() == UNPARK => {}
+                    None => unknown.push((event.token(), rules::bits_of(event))),
+                }
             }
         }
+        if !unknown.is_empty() {
+            self.publish_late(unknown, taken);
+        }
+        self.common.subtract(taken.len());
         count
+    }
+
+    /// Passes on the events whose sources were not found: another thread is registering the source, or
+    /// it is gone.
+    #[cold]
+    fn publish_late(&self, unknown: Vec<(Token, usize)>, taken: &mut Taken) {
+        // Who registers holds this lock until the source is found.
+        let _entrance = lock(&self.entrance);
+        let registered = lock(&self.registered);
+        for (token, bits) in unknown {
+            if let Some(source) = registered.source(token) {
+                source.publish(bits, taken);
+            }
+        }
     }
 }

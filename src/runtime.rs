@@ -373,6 +373,7 @@ impl Core {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
+        self.shared.sources.set_round(self.executor.rounds());
         now
     }
 

@@ -21,6 +21,8 @@ pub(super) struct RunQueue {
     taken: usize,
     /// The tasks that have become ready since.
     next: Vec<Key>,
+    /// How many rounds have begun (modulo 2³²).
+    rounds: u32,
     /// Chooses the task that is polled next, if there is a seed.
     shuffle: Option<Box<Shuffle>>,
 }
@@ -32,6 +34,7 @@ impl RunQueue {
             round: Vec::new(),
             taken: 0,
             next: Vec::new(),
+            rounds: 0,
             shuffle,
         }
     }
@@ -61,6 +64,7 @@ impl RunQueue {
     fn begin_round(&mut self) {
         self.round.clear();
         self.taken = 0;
+        self.rounds = self.rounds.wrapping_add(1);
         mem::swap(&mut self.round, &mut self.next);
         if self.next.capacity() > KEPT_PLACES && self.next.capacity() / 4 > self.round.len() {
             self.next = Vec::new();
@@ -79,6 +83,12 @@ impl RunQueue {
         if let Some(shuffle) = &mut self.shuffle {
             shuffle.choose(&mut self.round[self.taken..]);
         }
+    }
+
+    /// How many rounds have begun (modulo 2³²). With a seed there are no rounds, but a queue that was empty
+    /// has gone round too.
+    pub(super) fn rounds(&self) -> u32 {
+        self.rounds
     }
 
     /// Whether no task is ready.

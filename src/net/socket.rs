@@ -4,11 +4,11 @@ use crate::context;
 use crate::executor::local::{poll_budget, spend_budget};
 use crate::reactor::Io;
 use crate::reactor::connecting::Connecting;
-use crate::reactor::readiness::{Direction, Place, Seat, Snapshot};
+use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::refusal::Refusal;
-
 use crate::reactor::rules::{AsRaw, FileKind, Lesson};
 use crate::reactor::source::{Origin, Source};
+use crate::reactor::waiters::Seat;
 use crate::runtime::Shared;
 use crate::waiter::trace;
 use std::error::Error;
@@ -166,8 +166,7 @@ impl<S: AsRaw + Io> Socket<S> {
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
-        let turn = self.shared.sources.turn();
-        self.poll_at(direction, Place::Shared { turn }, cx, op)
+        self.poll_at(direction, None, cx, op)
     }
 
     /// Tries an operation, or leaves the waker in a seat, which the caller is to
@@ -179,12 +178,12 @@ impl<S: AsRaw + Io> Socket<S> {
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
-        self.poll_at(direction, Place::Seat(seat), cx, op)
+        self.poll_at(direction, Some(seat), cx, op)
     }
 
-    /// Takes the waker of an operation that no longer waits out of its seat.
-    pub(super) fn leave(&self, seat: &mut Seat) {
-        self.source.leave(seat);
+    /// Gives up the seat of an operation that no longer waits.
+    pub(super) fn leave(&self, direction: Direction, seat: &mut Seat) {
+        self.source.leave(&self.shared.sources, direction, seat);
     }
 
     /// Does an operation as soon as it can be done.
@@ -205,17 +204,21 @@ impl<S: AsRaw + Io> Socket<S> {
         self.op(direction, |_, _| Ok(((), Lesson::Nothing))).await
     }
 
-    /// Tries an operation within the budget of the running poll, or leaves the waker.
+    /// Tries an operation within the budget of the running poll, or leaves the waker: in a seat, or
+    /// with `None` on the list that poll methods share.
     fn poll_at<R>(
         &self,
         direction: Direction,
-        place: Place<'_>,
+        seat: Option<&mut Seat>,
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
         let tag = || self.shared.current_tag();
-        let poll = self.source.poll_op(direction, place, cx.waker(), tag, op);
+        let sources = &self.shared.sources;
+        let poll = self
+            .source
+            .poll_op(sources, direction, seat, cx.waker(), tag, op);
         if log::log_enabled!(target: "glassfrog::net", log::Level::Trace) {
             self.tell(direction, &poll);
         }
@@ -283,7 +286,7 @@ where
 
 impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.leave(&mut self.seat);
+        self.socket.leave(self.direction, &mut self.seat);
     }
 }
 

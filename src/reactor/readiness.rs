@@ -1,25 +1,34 @@
-//! What one file descriptor is ready for, and who waits for it.
+//! The readiness of one descriptor: what an operation on it may find, and who waits for that.
 //!
-//! The word of readiness is read on every operation and takes no lock. Its bits:
+//! Every operation reads the word of readiness, without a lock. Its bits:
 //!
 //! ```text
-//!    tick ...                     | DEAD | ENDED | HANDED_OUT | URGENT | ERROR | WRITE_CLOSED | READ_CLOSED | WRITABLE | READABLE
-//!    +1 with every event          |  set once, never cleared                                             |  set by events,
-//!                                                                                                           cleared by those who
-//!                                                                                                           hit `WouldBlock`
+//!    READABLE, WRITABLE                      an event sets it; an operation that hits `WouldBlock`
+//!                                            clears it
+//!    READ_CLOSED, WRITE_CLOSED, ERROR,       an event sets it, for good
+//!    URGENT
+//!    HANDED_OUT, ENDED, DEAD                 the crate sets it, for good
+//!    tick: the rest of the word              every event adds one
 //! ```
 //!
-//! Why no wake-up is lost: whoever finds its direction not ready takes the lock and looks again
-//! before it leaves its waker; the reactor first sets the bit and then takes the lock to collect
-//! the wakers. Whichever comes second under the lock sees what the first has done. And a bit is
-//! only cleared by who tried under the very tick that it clears, so an event that came meanwhile
-//! stays.
+//! # Why no wake-up is lost
+//!
+//! An operation that finds its direction not ready takes the lock of the waiters, *looks at the word
+//! again*, and joins the line only if the direction is still not ready. The reactor *first* sets the
+//! bits of an event, *then* takes the lock, and takes the line.
+//!
+//! - If the operation has the lock first, its waker is in the line when the reactor takes the line.
+//! - If the reactor has the lock first, the operation sees the bit when it looks again: the lock
+//!   orders the two.
+//! - No operation clears a bit that it has not tried. It names the tick under which it tried, and
+//!   clears nothing if an event has raised the tick since.
+//!
+//! The end of the runtime sets `DEAD` and takes both lines by the same two steps.
 
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
-use crate::waiter::{Seen, Tag, Waiter};
-use std::mem;
+use super::waiters::{Common, Left, Seat, Taken, Wait, Waiters};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::waiter::{Seen, Waiter};
 use std::num::NonZeroU32;
-use std::task::Waker;
 
 /// A read, an accept or a peek would bring something (or the end, or an error).
 pub(crate) const READABLE: usize = 1;
@@ -37,27 +46,13 @@ pub(crate) const URGENT: usize = 1 << 5;
 pub(crate) const HANDED_OUT: usize = 1 << 6;
 /// Everything that the peer sent has been read.
 pub(crate) const ENDED: usize = 1 << 7;
-/// The runtime has ended.
+/// The descriptor has left its runtime, or the runtime has ended: nobody waits any more.
 pub(crate) const DEAD: usize = 1 << 8;
-/// One event. The tick has the rest of the word, 23 bits at the least; to be fooled, an operation
-/// would have to sleep through exactly a multiple of 2²³ events of its socket.
+/// One event. The tick has the rest of the word, at least 23 bits: an operation would mistake a newer
+/// event for the one it tried under only if it slept through exactly a multiple of 2²³ events.
 const TICK: usize = 1 << 9;
 
-/// How many wakers of poll methods a descriptor keeps in each direction before it asks who is
-/// still there.
-///
-/// They cannot be taken out (nobody tells when a task loses interest), so a full list is swept: all
-/// in it are woken, and those who still care come back. More than two halves of a stream are rarely
-/// polled by more than one task each.
-const SHARED_WAITERS: usize = 8;
-
-/// How many turns of the reactor have to lie between two sweeps.
-///
-/// Those who come back must find room, however many they are, or sweeping them again and again
-/// would keep the loop busy. What is dead is at most what this many turns left behind.
-const TURNS_BETWEEN_SWEEPS: u32 = 1024;
-
-/// What is waited for.
+/// What an operation waits for. Also the index of its line among the waiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// To receive or to accept.
@@ -92,181 +87,47 @@ impl Snapshot {
     }
 }
 
-/// The seat of an async method among the waiters, once it has had to wait; its drop clears it.
-pub(crate) type Seat = Option<NonZeroU32>;
-
-/// Where a waker is left.
-#[derive(Debug)]
-pub(crate) enum Place<'a> {
-    /// In a seat of its own, which is filled in by the first wait.
-    Seat(&'a mut Seat),
-    /// In the list of the poll methods, in which the same waker stands once. It is swept when it
-    /// is full, but not too often.
-    Shared {
-        /// The turn that the reactor is in.
-        turn: u32,
-    },
-}
-
 /// Readiness and waiters of one descriptor.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// See the head of this file. Set by the reactor, cleared by operations.
+    /// The word that the head of this file draws. The reactor sets it, operations clear it.
     word: AtomicUsize,
-    /// Who waits. Never touched on an operation that succeeds at once.
+    /// Who waits. An operation that succeeds at once does not touch it.
     waiters: Mutex<Waiters>,
-    /// Whether anybody does, for the loop, which asks before each park. Written under the lock.
-    is_waited_for: AtomicBool,
-}
-
-/// Those who wait for one descriptor, in both directions.
-#[derive(Debug, Default)]
-struct Waiters {
-    /// The first of them: mostly there is one, and it costs no allocation.
-    first: Option<Entry>,
-    /// The others, in no order.
-    rest: Vec<Entry>,
-    /// The last seat that was given out.
-    last_seat: u32,
-    /// The turn of the last sweep, if there was one.
-    swept: Option<u32>,
-}
-
-/// One who waits.
-#[derive(Debug)]
-struct Entry {
-    /// What it waits for.
-    direction: Direction,
-    /// The seat of an async method; `None` for poll methods, which share a list.
-    seat: Seat,
-    /// Whom to wake.
-    waiter: Waiter,
-}
-
-/// What came of the wish to wait.
-#[derive(Debug)]
-#[must_use]
-pub(crate) enum Wait {
-    /// There is nothing to wait for: try again. The waker comes back.
-    Ready(Waker),
-    /// The waker is left; this is the one that it replaces.
-    Waiting(Option<Waker>),
-    /// The waker is left, and the list was swept: these are to be woken.
-    Swept(Vec<Waker>),
-}
-
-impl Entry {
-    /// Whether it stands in the list of the poll methods of that direction.
-    fn shares(&self, direction: Direction) -> bool {
-        self.direction == direction && self.seat.is_none()
-    }
-}
-
-impl Waiters {
-    /// A seat that nobody has.
-    fn new_seat(&mut self) -> Seat {
-        self.last_seat = self.last_seat.wrapping_add(1).max(1);
-        NonZeroU32::new(self.last_seat)
-    }
-
-    /// Takes out those who share the list of a direction, if they are many and it is time.
-    fn sweep(&mut self, direction: Direction, turn: u32) -> Vec<Waker> {
-        let mut swept = Vec::new();
-        let shares = |entry: &Entry| entry.shares(direction);
-        let full = self.iter_mut().filter(|entry| shares(entry)).count() >= SHARED_WAITERS;
-        let is_time = self
-            .swept
-            .is_none_or(|last| turn.wrapping_sub(last) >= TURNS_BETWEEN_SWEEPS);
-        if full && is_time {
-            self.swept = Some(turn);
-            self.take(shares, |waker| swept.push(waker));
-        }
-        swept
-    }
-
-    /// All entries.
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.first.iter_mut().chain(&mut self.rest)
-    }
-
-    /// Adds somebody to others who wait, or puts a waker in the place of its former one.
-    fn join(&mut self, direction: Direction, place: Place<'_>, waiter: Waiter) -> Wait {
-        let former = match &place {
-            Place::Seat(None) => None,
-            Place::Seat(seat) => self.iter_mut().find(|entry| entry.seat == **seat),
-            Place::Shared { .. } => self.iter_mut().find(|entry| {
-                entry.shares(direction) && entry.waiter.waker.will_wake(&waiter.waker)
-            }),
-        };
-        if let Some(entry) = former {
-            return Wait::Waiting(Some(mem::replace(&mut entry.waiter, waiter).waker));
-        }
-        let (seat, swept) = match place {
-            Place::Seat(seat) => {
-                *seat = self.new_seat();
-                (*seat, Vec::new())
-            }
-            Place::Shared { turn } => (None, self.sweep(direction, turn)),
-        };
-        let entry = Entry {
-            direction,
-            seat,
-            waiter,
-        };
-        match self.first {
-            None => self.first = Some(entry),
-            Some(_) => self.rest.push(entry),
-        }
-        match swept.is_empty() {
-            true => Wait::Waiting(None),
-            false => Wait::Swept(swept),
-        }
-    }
-
-    /// Takes out the entries that are chosen.
-    fn take(&mut self, chosen: impl Fn(&Entry) -> bool, mut taken: impl FnMut(Waker)) {
-        if !self.rest.is_empty() {
-            for entry in self.rest.extract_if(.., |entry| chosen(entry)) {
-                taken(entry.waiter.waker);
-            }
-        }
-        if self.first.as_ref().is_some_and(&chosen)
-            && let Some(entry) = self.first.take()
-        {
-            taken(entry.waiter.waker);
-            if !self.rest.is_empty() {
-                self.first = self.rest.pop();
-            }
-        }
-    }
 }
 
 impl Readiness {
-    /// Readiness that begins with these bits and without waiters.
+    /// Creates a readiness that begins with these bits and without waiters.
     pub(crate) fn new(bits: usize) -> Readiness {
         Readiness {
             word: AtomicUsize::new(bits),
-            waiters: Mutex::default(),
-            is_waited_for: AtomicBool::new(false),
+            waiters: Mutex::new(Waiters::NONE),
         }
     }
 
-    /// The word as it is now.
+    /// Returns the word as it is now.
     pub(crate) fn load(&self) -> Snapshot {
-        // Acquire: pairs with the Release in `publish` and `mark`; who sees that the runtime has
-        // ended sees what ended it.
+        // Acquire: pairs with the Release in `publish` and `mark`. An operation that sees the end of
+        // the runtime sees what happened before it.
         Snapshot(self.word.load(Ordering::Acquire))
     }
 
-    /// Says that an operation found nothing, unless an event has come since `seen` was loaded.
+    /// Notes that an operation found nothing, unless an event has come since `seen` was loaded.
     pub(crate) fn clear(&self, direction: Direction, seen: Snapshot) {
-        // Relaxed is enough: the bits guard no memory, and who goes on to wait looks again under
-        // the lock.
-        let _newer_event = self
-            .word
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                (word / TICK == seen.0 / TICK).then_some(word & !direction.bit())
-            });
+        let mut word = seen.0;
+        while word / TICK == seen.0 / TICK {
+            // Relaxed is enough: the bits guard no memory, and a caller that goes on to wait looks again
+            // under the lock.
+            match self.word.compare_exchange_weak(
+                word,
+                word & !direction.bit(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(newer) => word = newer,
+            }
+        }
     }
 
     /// Sets bits that stay.
@@ -275,86 +136,82 @@ impl Readiness {
         self.word.fetch_or(bits, Ordering::Release);
     }
 
-    /// Sets what an event brought, and hands out those who waited for it.
-    pub(crate) fn publish(&self, bits: usize, mut woken: impl FnMut(Waker)) {
+    /// Sets the bits of an event and moves the lines that wait for it to `taken`. The caller
+    /// [subtracts](Common::subtract) them.
+    #[inline(always)]
+    pub(crate) fn publish(&self, bits: usize, taken: &mut Taken) {
         // Release: pairs with the Acquire in `load`.
         let _always = self
             .word
             .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
                 Some(word.wrapping_add(TICK) | bits)
             });
-        self.take(|entry| bits & entry.direction.bit() != 0, &mut woken);
+        self.take(bits, taken);
     }
 
-    /// Leaves a waker until the direction is ready, or says that it is.
+    /// Joins the line of a direction, in a seat or on the list of the poll methods, or finds that the
+    /// direction is ready.
     ///
-    /// The waker is a clone that was made before, and what is not left here comes back to be dropped
-    /// afterwards: neither runs under the lock.
-    #[inline]
+    /// The waker was cloned before the call, and a waiter that does not stay in the line is returned,
+    /// to be dropped after it: neither runs under the lock.
+    #[inline(always)]
     pub(crate) fn wait(
         &self,
         direction: Direction,
-        place: Place<'_>,
-        waker: Waker,
-        tag: Tag,
+        seat: Option<&mut Seat>,
+        waiter: Waiter,
+        common: &Common,
     ) -> Wait {
         let mut waiters = lock(&self.waiters);
         if self.load().has(direction.bit() | DEAD) {
-            return Wait::Ready(waker);
+            return Wait::Ready(waiter);
         }
-        let waiter = Waiter { waker, tag };
-        // The first place is never empty while others wait.
-        if waiters.first.is_some() {
-            return waiters.join(direction, place, waiter);
+        if waiters.is_empty(direction) {
+            // The way of nearly all waiters. It does not meet the other way again before the end, or
+            // each would have to ask at the end which one it was.
+            waiters.begin(direction, seat, waiter, common);
+            drop(waiters);
+            return Wait::Waiting(None);
         }
-        let seat = match place {
-            Place::Seat(seat) => {
-                *seat = waiters.new_seat();
-                *seat
-            }
-            Place::Shared { .. } => None,
-        };
-        waiters.first = Some(Entry {
-            direction,
-            seat,
-            waiter,
-        });
-        self.is_waited_for.store(true, Ordering::Relaxed);
-        Wait::Waiting(None)
+        waiters.join(direction, seat, waiter, common)
     }
 
-    /// Gives up a seat. The waker that was in it is the caller's to drop.
-    pub(crate) fn leave(&self, seat: NonZeroU32) -> Option<Waker> {
-        let mut left = None;
-        self.take(|entry| entry.seat == Some(seat), |waker| left = Some(waker));
-        left
+    /// Gives up a seat.
+    pub(crate) fn leave(&self, direction: Direction, seat: NonZeroU32, common: &Common) -> Left {
+        lock(&self.waiters).leave(direction, seat, common)
     }
 
-    /// Takes out the entries that are chosen.
-    #[inline]
-    fn take(&self, chosen: impl Fn(&Entry) -> bool, taken: impl FnMut(Waker)) {
-        let mut waiters = lock(&self.waiters);
-        waiters.take(chosen, taken);
-        let is_waited_for = waiters.first.is_some();
-        self.is_waited_for.store(is_waited_for, Ordering::Relaxed);
+    /// Keeps the wakers of a sweep that has woken them; see [`Waiters::keep`].
+    pub(crate) fn keep(&self, direction: Direction, swept: Vec<Waiter>) -> Vec<Waiter> {
+        lock(&self.waiters).keep(direction, swept)
     }
 
-    /// Who waits in which direction.
-    pub(crate) fn waiting(&self) -> Vec<(Direction, Seen)> {
-        lock(&self.waiters)
-            .iter_mut()
-            .map(|entry| (entry.direction, entry.waiter.look()))
-            .collect()
+    /// Returns the number of directions in which somebody waits.
+    #[inline(always)]
+    pub(crate) fn waited_for(&self) -> usize {
+        lock(&self.waiters).waited_for()
     }
 
-    /// Whether anybody waits. The first place is never empty while others do.
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.is_waited_for.load(Ordering::Relaxed)
+    /// Returns who waits in which direction.
+    pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
+        lock(&self.waiters).look()
     }
 
-    /// Marks the end of the runtime, and hands out all who wait.
-    pub(crate) fn kill(&self, mut woken: impl FnMut(Waker)) {
+    /// Marks the end of the descriptor in this runtime and moves all lines to `taken`. The caller
+    /// [subtracts](Common::subtract) them.
+    pub(crate) fn kill(&self, taken: &mut Taken) {
         self.mark(DEAD);
-        self.take(|_| true, &mut woken);
+        self.take(READABLE | WRITABLE, taken);
+    }
+
+    /// Moves the lines that wait for one of these bits to `taken`.
+    #[inline(always)]
+    fn take(&self, bits: usize, taken: &mut Taken) {
+        let mut waiters = lock(&self.waiters);
+        for direction in [Direction::Read, Direction::Write] {
+            if bits & direction.bit() != 0 {
+                waiters.take(direction, taken);
+            }
+        }
     }
 }

@@ -8,13 +8,15 @@
 //!      +---------------------------------+--> leave the waker, look again --> Pending
 //! ```
 
+use super::Sources;
 use super::readiness::{
-    DEAD, Direction, ENDED, HANDED_OUT, Place, READABLE, Readiness, Seat, Snapshot, WRITABLE, Wait,
+    DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::Refusal;
 use super::rules::Lesson;
+use super::waiters::{Seat, Taken, Wait};
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, wake_all};
+use crate::waiter::{Seen, Tag, Waiter, shielded};
 use std::fmt;
 use std::io;
 use std::task::Poll;
@@ -166,47 +168,53 @@ impl<S> Source<S> {
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Tries an operation until it does something, and leaves the waker, with the tag, when it is to
-    /// wait.
+    /// Tries an operation until it does something. If it would block, leaves the waker, with the tag,
+    /// in the seat of an async method or with `None` on the list of the poll methods.
     pub(crate) fn poll_op<R>(
         &self,
+        sources: &Sources,
         direction: Direction,
-        mut place: Place<'_>,
+        mut seat: Option<&mut Seat>,
         waker: &Waker,
         tag: impl Fn() -> Tag,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
     ) -> Poll<io::Result<R>> {
+        let common = sources.common();
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
-                if let Place::Seat(seat) = &mut place {
+                if let Some(seat) = seat {
                     // If it has waited, the event that ended that has emptied its seat, or is about to.
-                    **seat = None;
+                    *seat = None;
                 }
                 return Poll::Ready(result);
             }
-            let place = match &mut place {
-                Place::Seat(seat) => Place::Seat(seat),
-                Place::Shared { turn } => Place::Shared { turn: *turn },
+            let seat = seat.as_deref_mut();
+            let waiter = Waiter {
+                waker: waker.clone(),
+                tag: tag(),
             };
-            match self.readiness.wait(direction, place, waker.clone(), tag()) {
+            match self.readiness.wait(direction, seat, waiter, common) {
                 Wait::Ready(unused) => drop(unused),
                 Wait::Waiting(former) => {
                     drop(former);
                     return Poll::Pending;
                 }
                 Wait::Swept(swept) => {
-                    wake_all(swept);
+                    for waiter in &swept {
+                        shielded("a waker", || waiter.waker.wake_by_ref());
+                    }
+                    drop(self.readiness.keep(direction, swept));
                     return Poll::Pending;
                 }
             }
         }
     }
 
-    /// Takes the waker of an async method that no longer waits out of its seat, and drops it.
+    /// Gives up the seat of an async method that no longer waits, and drops the waker in it.
     #[inline]
-    pub(crate) fn leave(&self, seat: &mut Seat) {
+    pub(crate) fn leave(&self, sources: &Sources, direction: Direction, seat: &mut Seat) {
         if let Some(seat) = seat.take() {
-            drop(self.readiness.leave(seat));
+            drop(self.readiness.leave(direction, seat, sources.common()));
         }
     }
 }
@@ -219,29 +227,30 @@ impl<S: ?Sized> Source<S> {
 
     /// Who waits in which direction.
     pub(super) fn waiting(&self) -> Vec<(Direction, Seen)> {
-        self.readiness.waiting()
+        self.readiness.look()
     }
 
-    /// Whether anybody does.
-    pub(super) fn has_waiters(&self) -> bool {
-        self.readiness.has_waiters()
+    /// The number of directions in which somebody waits.
+    pub(super) fn waited_for(&self) -> usize {
+        self.readiness.waited_for()
     }
 
-    /// Notes an event, and hands out those who waited for it.
-    pub(super) fn publish(&self, bits: usize, woken: impl FnMut(Waker)) {
-        self.readiness.publish(bits, woken);
+    /// Notes an event, as [`Readiness::publish`] does.
+    #[inline(always)]
+    pub(super) fn publish(&self, bits: usize, taken: &mut Taken) {
+        self.readiness.publish(bits, taken);
     }
 
-    /// Notes the end of the runtime, and hands out all who wait.
-    pub(super) fn kill(&self, woken: impl FnMut(Waker)) {
-        self.readiness.kill(woken);
+    /// Ends all waiting, as [`Readiness::kill`] does.
+    pub(super) fn kill(&self, taken: &mut Taken) {
+        self.readiness.kill(taken);
     }
 }
 
 impl<S: fmt::Debug + ?Sized> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.readiness.load();
-        let waiting = self.readiness.waiting().into_iter();
+        let waiting = self.waiting().into_iter();
         let waiting: Vec<_> = waiting.map(|(what, who)| (what, who.tag)).collect();
         f.debug_struct("Source")
             .field("io", &&self.io)

@@ -1,13 +1,16 @@
 //! Who is woken, when several wait for one socket.
 
-use crate::support::{accepted, block_on, pairs, settle};
+use crate::support::{accepted, block_on, pairs, settle, watchdog};
 use futures::future::{abortable, join_all};
+use futures::stream::FuturesUnordered;
 use futures::task::{ArcWake, waker};
-use futures::{AsyncRead, AsyncReadExt, StreamExt};
+use futures::{AsyncRead, AsyncReadExt, StreamExt, poll};
 use glassfrog::net::{TcpListener, TcpStream};
+use glassfrog::task::{JoinSet, yield_now};
 use glassfrog::time::sleep;
+use glassfrog::{OnDeadlock, Runtime};
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, Read, Write};
 use std::net;
 use std::pin::{Pin, pin};
@@ -231,14 +234,58 @@ fn any_number_of_tasks_come_to_rest_in_front_of_a_listener() {
     });
 }
 
+/// How many wait for a stream, as its `Debug` shows.
+fn waiting(stream: &TcpStream) -> usize {
+    format!("{stream:?}").matches("(Read, ").count()
+}
+
+/// Begins to read exactly one byte, and gives it up, with a waker that never comes again. Returns in
+/// a later round of the run queue.
+async fn give_up_reading(mut stream: &TcpStream) {
+    let mut byte = [0];
+    let mut reads = FuturesUnordered::new();
+    reads.push(stream.read_exact(&mut byte));
+    assert!(poll!(reads.next()).is_pending());
+    drop(reads);
+    // Fires in a later turn of the reactor.
+    sleep(Duration::ZERO).await;
+}
+
 #[test]
-fn wakers_that_are_given_up_do_not_pile_up() {
-    /// Above what is kept: a list of eight, and what comes in the 1024 turns between two sweeps.
-    const KEPT: usize = 8 + 1024 + 1;
+fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
+    const GIVEN_UP: usize = 40_000;
+    /// How many are given up, at least, before they are swept: half of the shortest list.
+    const BETWEEN_SWEEPS: usize = 4;
+    block_on(async {
+        let (stream, mut peer) = accepted().await;
+        let stream = Rc::new(stream);
+        let polls = Rc::new(Cell::new(0));
+        let live = {
+            let (stream, polls) = (Rc::clone(&stream), Rc::clone(&polls));
+            glassfrog::spawn(async move {
+                let (mut stream, mut byte) = (&*stream, [0]);
+                counted(&polls, AsyncReadExt::read(&mut stream, &mut byte)).await
+            })
+        };
+        for _ in 0..GIVEN_UP {
+            give_up_reading(&stream).await;
+            // The one that lives, and those that were given up within two rounds.
+            assert!((1..=8).contains(&waiting(&stream)));
+        }
+        assert!(polls.get() <= 1 + GIVEN_UP / BETWEEN_SWEEPS);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(live.await.unwrap().unwrap(), 1);
+    });
+}
+
+#[test]
+fn wakers_that_are_given_up_are_woken_once_and_dropped() {
+    /// The wakers that wait, the wakers of the last sweep, and the newest.
+    const KEPT: usize = 8 + 8 + 1;
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let mut counters = Vec::new();
-            for _ in 0..3 * KEPT {
+            for _ in 0..20 * KEPT {
                 let counter = Counter::new();
                 assert!(poll_read_for(&counter, &stream).is_pending());
                 counters.push(counter);
@@ -248,11 +295,100 @@ fn wakers_that_are_given_up_do_not_pile_up() {
             let is_kept = |counter: &&Arc<Counter>| Arc::strong_count(counter) > 1;
             assert!(counters.iter().filter(is_kept).count() <= KEPT);
             let unheard = |counter: &&Arc<Counter>| counter.wakes() == 0;
-            assert!((1..=KEPT).contains(&counters.iter().filter(unheard).count()));
+            assert!((1..=8).contains(&counters.iter().filter(unheard).count()));
             peer.write_all(b"x").unwrap();
             settle().await;
             assert!(counters.iter().all(|counter| counter.wakes() == 1));
+            assert!(!counters.iter().any(|counter| is_kept(&counter)));
         }
+    });
+}
+
+#[test]
+fn tasks_on_a_full_list_are_not_woken_in_circles() {
+    const TASKS: usize = 20;
+    const GIVEN_UP: usize = 10 * TASKS;
+    block_on(async {
+        for (stream, _peer) in pairs().await {
+            let stream = Rc::new(stream);
+            let polls = Rc::new(Cell::new(0));
+            for _ in 0..TASKS {
+                let (stream, polls) = (Rc::clone(&stream), Rc::clone(&polls));
+                glassfrog::spawn(async move {
+                    let (mut stream, mut byte) = (&*stream, [0]);
+                    counted(&polls, AsyncReadExt::read(&mut stream, &mut byte)).await
+                });
+            }
+            settle().await;
+            assert_eq!(polls.get(), TASKS);
+            for _ in 0..GIVEN_UP {
+                give_up_reading(&stream).await;
+                assert!((1..=3 * TASKS).contains(&waiting(&stream)));
+            }
+            // A sweep wakes all of them, and comes after as many have been given up.
+            assert!(polls.get() > TASKS);
+            assert!(polls.get() <= TASKS + GIVEN_UP);
+            let before = polls.get();
+            settle().await;
+            assert!(polls.get() <= before + TASKS);
+        }
+    });
+}
+
+#[test]
+fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
+    const TASKS: usize = 2000;
+    const CONNECTIONS: usize = 50;
+    block_on(async {
+        let accepting = |listener: &TcpListener| format!("{listener:?}").matches("(Read, ").count();
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let addr = listener.local_addr().unwrap();
+        let polls = Rc::new(Cell::new(0));
+        let accepted = Rc::new(Cell::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..TASKS {
+            let listener = Rc::clone(&listener);
+            let (polls, accepted) = (Rc::clone(&polls), Rc::clone(&accepted));
+            tasks.spawn(async move {
+                counted(&polls, listener.accept()).await.unwrap();
+                accepted.set(accepted.get() + 1);
+            });
+        }
+        // Each task has its turn.
+        yield_now().await;
+        assert_eq!(polls.get(), TASKS);
+        for connection in 1..=CONNECTIONS {
+            let _peer = net::TcpStream::connect(addr).unwrap();
+            while accepted.get() < connection {
+                yield_now().await;
+            }
+        }
+        // An event wakes all who wait for it. How many accept by it is chance.
+        assert!(polls.get() <= TASKS * (1 + CONNECTIONS));
+        settle().await;
+        assert_eq!(accepting(&listener), TASKS - CONNECTIONS);
+        drop(tasks);
+        settle().await;
+        assert_eq!(accepting(&listener), 0);
+    });
+}
+
+#[test]
+#[should_panic = "deadlock"]
+fn a_socket_that_is_dropped_with_wakers_in_it_is_not_waited_for() {
+    let runtime = Runtime::builder().on_deadlock(OnDeadlock::Panic);
+    let _watchdog = watchdog();
+    runtime.build().unwrap().block_on(async {
+        for (stream, _peer) in pairs().await {
+            assert!(poll_read_for(&Counter::new(), &stream).is_pending());
+            assert!(poll_read_for(&Counter::new(), &stream).is_pending());
+            drop(stream);
+        }
+        for (stream, _peer) in pairs().await {
+            assert!(poll_read_for(&Counter::new(), &stream).is_pending());
+            net::TcpStream::try_from(stream).unwrap();
+        }
+        pending::<()>().await;
     });
 }
 

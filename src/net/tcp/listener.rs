@@ -7,9 +7,10 @@ use crate::net::resolve::resolve;
 use crate::net::socket::{Foreign, Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
 use crate::reactor::connecting::Connecting;
-use crate::reactor::readiness::{Direction, Seat};
+use crate::reactor::readiness::Direction;
 use crate::reactor::rules::Lesson;
 use crate::reactor::source::{Origin, runtime_ended};
+use crate::reactor::waiters::Seat;
 use crate::time::sleep::{Ended, Sleep};
 use futures_core::Stream;
 use std::fmt;
@@ -352,7 +353,7 @@ impl<'a> Accepting<'a> {
 
 impl Drop for Accepting<'_> {
     fn drop(&mut self) {
-        self.listener.socket.leave(&mut self.seat);
+        self.listener.socket.leave(Direction::Read, &mut self.seat);
     }
 }
 

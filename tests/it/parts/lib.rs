@@ -7,6 +7,7 @@
 #[path = "../../../src/executor/ended.rs"]
 mod ended;
 mod pool;
+mod reactor;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
@@ -28,4 +29,5 @@ mod wheel;
 mod ended_laws;
 mod queue_laws;
 mod slab_laws;
+mod waiter_laws;
 mod wheel_laws;

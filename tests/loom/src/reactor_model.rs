@@ -1,12 +1,12 @@
 //! Readiness and waiters of a descriptor that several threads use.
 
-use crate::readiness::{
-    DEAD, Direction, Place, READABLE, Readiness, Seat, Snapshot, WRITABLE, Wait,
-};
-use crate::waiter::{Tag, wake_all};
+use crate::readiness::{DEAD, Direction, READABLE, Readiness, Snapshot, WRITABLE};
+use crate::waiter::{Tag, Waiter};
+use crate::waiters::{Common, Seat, Taken, Wait};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -26,163 +26,261 @@ fn sleeper() -> (Arc<Sleeper>, Waker) {
     (sleeper, waker)
 }
 
-/// The kernel's side of a descriptor: how much is in it.
-struct Kernel(AtomicUsize);
+/// Counts its wakes.
+struct Counter(AtomicUsize);
 
-impl Kernel {
-    /// Takes one thing out; false is `WouldBlock`.
-    fn take(&self) -> bool {
-        self.0
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
-                count.checked_sub(1)
-            })
-            .is_ok()
+impl Counter {
+    fn new() -> Arc<Counter> {
+        Arc::new(Counter(AtomicUsize::new(0)))
     }
 
-    /// Puts one thing in; an event follows.
-    fn put(&self) {
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// Wakes those who waited for an event, as the reactor does: all locks released.
-fn publish(readiness: &Readiness, bits: usize) {
-    let mut woken = Vec::new();
-    readiness.publish(bits, |waker| woken.push(waker));
-    wake_all(woken);
+/// A waiter from outside all tasks.
+fn waiter(waker: Waker) -> Waiter {
+    let tag = Tag::NONE;
+    Waiter { waker, tag }
 }
 
-/// Takes one thing out of the descriptor, by the shape that every operation has.
-fn take(readiness: &Readiness, kernel: &Kernel, mut place: Option<&mut Seat>) {
-    let (sleeper, waker) = sleeper();
-    loop {
-        let seen: Snapshot = readiness.load();
-        if seen.is_ready(Direction::Read) {
-            if kernel.take() {
-                return;
+/// A descriptor without its kernel.
+struct Descriptor {
+    /// The readiness and the waiters.
+    readiness: Readiness,
+    /// What it would share with other descriptors.
+    common: Common,
+    /// The kernel's side: how much is in it.
+    content: AtomicUsize,
+}
+
+impl Descriptor {
+    /// A descriptor with these bits of readiness, and nothing in it.
+    fn new(bits: usize) -> Arc<Descriptor> {
+        Arc::new(Descriptor {
+            readiness: Readiness::new(bits),
+            common: Common::default(),
+            content: AtomicUsize::new(0),
+        })
+    }
+
+    /// Puts one thing in, as a peer does. An event follows.
+    fn put(&self, bits: usize) {
+        self.content.fetch_add(1, Ordering::SeqCst);
+        self.publish(bits);
+    }
+
+    /// Takes one thing out. `None` is `WouldBlock`.
+    fn try_take(&self) -> Option<()> {
+        let take = |content: usize| content.checked_sub(1);
+        let taken = self
+            .content
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+        taken.ok().map(|_| ())
+    }
+
+    /// Wakes those who wait for an event, as the reactor does: all locks released.
+    fn publish(&self, bits: usize) {
+        self.wake(|taken| self.readiness.publish(bits, taken));
+    }
+
+    /// Ends it, as the end of the runtime does.
+    fn kill(&self) {
+        self.wake(|taken| self.readiness.kill(taken));
+    }
+
+    /// Wakes those that something takes.
+    fn wake(&self, take: impl FnOnce(&mut Taken)) {
+        let taken = RefCell::default();
+        take(&mut taken.borrow_mut());
+        self.common.subtract(taken.borrow().len());
+        Taken::wake(&taken);
+    }
+
+    /// Waits to read, and wakes those that a sweep wakes. Returns whether there is something to wait
+    /// for.
+    fn wait(&self, seat: Option<&mut Seat>, waker: Waker) -> bool {
+        self.wait_for(Direction::Read, seat, waker)
+    }
+
+    /// Waits in a direction.
+    fn wait_for(&self, direction: Direction, seat: Option<&mut Seat>, waker: Waker) -> bool {
+        let wait = self
+            .readiness
+            .wait(direction, seat, waiter(waker), &self.common);
+        match wait {
+            Wait::Ready(_) => false,
+            Wait::Waiting(_) => true,
+            Wait::Swept(swept) => {
+                swept.iter().for_each(|waiter| waiter.waker.wake_by_ref());
+                drop(self.readiness.keep(direction, swept));
+                true
             }
-            readiness.clear(Direction::Read, seen);
-        }
-        let place = match &mut place {
-            Some(seat) => Place::Seat(seat),
-            None => Place::Shared { turn: 0 },
-        };
-        match readiness.wait(Direction::Read, place, waker.clone(), Tag::NONE) {
-            Wait::Ready(_) => {}
-            // If a wake-up could be lost, loom would find the thread here for ever.
-            Wait::Waiting(_) => sleeper.0.wait(),
-            Wait::Swept(_) => unreachable!("there are too few of them"),
         }
     }
+
+    /// Gives up a seat.
+    fn leave(&self, seat: Seat) {
+        let seat = seat.expect("it has waited");
+        drop(self.readiness.leave(Direction::Read, seat, &self.common));
+    }
+
+    /// Takes one thing out, by the shape that every operation has.
+    fn take(&self, mut seat: Option<&mut Seat>) {
+        let (sleeper, waker) = sleeper();
+        loop {
+            let seen: Snapshot = self.readiness.load();
+            if seen.is_ready(Direction::Read) {
+                if self.try_take().is_some() {
+                    return;
+                }
+                self.readiness.clear(Direction::Read, seen);
+            }
+            if self.wait(seat.as_deref_mut(), waker.clone()) {
+                // If a wake-up could be lost, loom would find the thread here for ever.
+                sleeper.0.wait();
+            }
+        }
+    }
+
+    /// Asserts that the count says whether anybody waits.
+    fn assert_count(&self) {
+        let waits = !self.readiness.look().is_empty();
+        assert_eq!(self.common.is_waited_for(), waits);
+    }
+}
+
+/// Runs a closure with a descriptor on a thread of the model.
+fn spawn(
+    descriptor: &Arc<Descriptor>,
+    run: impl FnOnce(&Descriptor) + 'static,
+) -> thread::JoinHandle<()> {
+    let descriptor = Arc::clone(descriptor);
+    thread::spawn(move || run(&descriptor))
+}
+
+/// Checks a model under every interleaving with at most three switches that nobody asked for: all of
+/// them would take hours where three threads meet.
+fn check_three(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
 }
 
 #[test]
 fn an_event_is_never_lost_between_the_try_and_the_wait() {
     for seated in [false, true] {
         loom::model(move || {
-            let readiness = Arc::new(Readiness::new(READABLE));
-            let kernel = Arc::new(Kernel(AtomicUsize::new(0)));
-            let reactor = {
-                let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
-                thread::spawn(move || {
-                    kernel.put();
-                    publish(&readiness, READABLE);
-                })
-            };
+            let descriptor = Descriptor::new(READABLE);
+            let reactor = spawn(&descriptor, |descriptor| descriptor.put(READABLE));
             let mut seat = None;
-            take(&readiness, &kernel, seated.then_some(&mut seat));
+            descriptor.take(seated.then_some(&mut seat));
             reactor.join().unwrap();
+            descriptor.assert_count();
         });
     }
 }
 
 #[test]
 fn two_who_read_and_two_events_come_out_even() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
-        let readiness = Arc::new(Readiness::new(0));
-        let kernel = Arc::new(Kernel(AtomicUsize::new(0)));
-        let other = {
-            let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
-            thread::spawn(move || {
+    for seated in [false, true] {
+        check_three(move || {
+            let descriptor = Descriptor::new(0);
+            let other = spawn(&descriptor, move |descriptor| {
                 let mut seat = None;
-                take(&readiness, &kernel, Some(&mut seat));
-            })
-        };
-        let reactor = {
-            let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    kernel.put();
-                    publish(&readiness, READABLE | WRITABLE);
-                }
-            })
-        };
-        take(&readiness, &kernel, None);
-        other.join().unwrap();
-        reactor.join().unwrap();
-    });
+                descriptor.take(seated.then_some(&mut seat));
+            });
+            let reactor = spawn(&descriptor, |descriptor| {
+                descriptor.put(READABLE | WRITABLE);
+                descriptor.put(READABLE | WRITABLE);
+            });
+            descriptor.take(None);
+            other.join().unwrap();
+            reactor.join().unwrap();
+            descriptor.assert_count();
+        });
+    }
 }
 
 #[test]
-fn who_gives_up_its_seat_takes_no_event_from_the_others() {
-    loom::model(|| {
-        let readiness = Arc::new(Readiness::new(0));
-        let kernel = Arc::new(Kernel(AtomicUsize::new(0)));
-        let mut given_up: Seat = None;
-        let (_sleeper, waker) = sleeper();
-        let place = Place::Seat(&mut given_up);
-        assert!(matches!(
-            readiness.wait(Direction::Read, place, waker, Tag::NONE),
-            Wait::Waiting(_)
-        ));
-        let reactor = {
-            let (readiness, kernel) = (Arc::clone(&readiness), Arc::clone(&kernel));
-            thread::spawn(move || {
-                kernel.put();
-                publish(&readiness, READABLE);
-            })
-        };
-        let quitter = {
-            let readiness = Arc::clone(&readiness);
-            thread::spawn(move || drop(readiness.leave(given_up.expect("it has a seat"))))
-        };
+fn a_seat_that_is_given_up_takes_no_event_from_the_others() {
+    check_three(|| {
+        let descriptor = Descriptor::new(0);
+        let mut given_up = None;
+        assert!(descriptor.wait(Some(&mut given_up), sleeper().1));
+        let reactor = spawn(&descriptor, |descriptor| descriptor.put(READABLE));
+        let quitter = spawn(&descriptor, move |descriptor| descriptor.leave(given_up));
         let mut seat = None;
-        take(&readiness, &kernel, Some(&mut seat));
+        descriptor.take(Some(&mut seat));
         reactor.join().unwrap();
         quitter.join().unwrap();
-        assert!(readiness.waiting().is_empty());
+        assert!(descriptor.readiness.look().is_empty());
+        descriptor.assert_count();
     });
 }
 
 #[test]
 fn whoever_waits_hears_of_the_end_of_the_runtime() {
     loom::model(|| {
-        let readiness = Arc::new(Readiness::new(0));
-        let end = {
-            let readiness = Arc::clone(&readiness);
-            thread::spawn(move || {
-                let mut woken = Vec::new();
-                readiness.kill(|waker| woken.push(waker));
-                wake_all(woken);
-            })
-        };
+        let descriptor = Descriptor::new(0);
+        let end = spawn(&descriptor, Descriptor::kill);
         let (sleeper, waker) = sleeper();
-        match readiness.wait(
-            Direction::Write,
-            Place::Shared { turn: 0 },
-            waker,
-            Tag::NONE,
-        ) {
-            Wait::Ready(_) => {}
+        if descriptor.wait_for(Direction::Write, None, waker) {
             // Loom wakes without cause too; never to be woken would be a deadlock.
-            Wait::Waiting(_) | Wait::Swept(_) => {
-                while !readiness.load().has(DEAD) {
-                    sleeper.0.wait();
-                }
+            while !descriptor.readiness.load().has(DEAD) {
+                sleeper.0.wait();
             }
         }
         end.join().unwrap();
+        assert!(descriptor.readiness.look().is_empty());
+        descriptor.assert_count();
+    });
+}
+
+#[test]
+fn the_count_comes_out_even_whoever_empties_a_line_first() {
+    check_three(|| {
+        let descriptor = Descriptor::new(0);
+        let comer = spawn(&descriptor, |descriptor| {
+            let mut seat = None;
+            if descriptor.wait(Some(&mut seat), Counter::new().into()) {
+                descriptor.leave(seat);
+            }
+        });
+        let reactor = spawn(&descriptor, |descriptor| descriptor.publish(READABLE));
+        let _ready_or_not = descriptor.wait(None, Counter::new().into());
+        comer.join().unwrap();
+        reactor.join().unwrap();
+        descriptor.assert_count();
+        descriptor.kill();
+        assert!(!descriptor.common.is_waited_for());
+    });
+}
+
+#[test]
+fn a_waker_that_is_swept_is_woken_or_stands_in_the_line() {
+    // One more than a list holds before an outsider sweeps it.
+    const POLLERS: usize = 9;
+    loom::model(|| {
+        let descriptor = Descriptor::new(0);
+        let counters = [(); POLLERS].map(|()| Counter::new());
+        let (last, others) = counters.split_last().expect("there are some");
+        for counter in others {
+            assert!(descriptor.wait(None, Arc::clone(counter).into()));
+        }
+        let reactor = spawn(&descriptor, |descriptor| descriptor.publish(READABLE));
+        let waits = descriptor.wait(None, Arc::clone(last).into());
+        reactor.join().unwrap();
+        // The event has taken whom the sweep has not, and nobody is woken by both.
+        assert!(others.iter().all(|counter| counter.wakes() == 1));
+        assert_eq!(last.wakes(), usize::from(waits));
+        descriptor.assert_count();
     });
 }

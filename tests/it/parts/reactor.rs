@@ -1,0 +1,8 @@
+//! The parts of the reactor that ask no operating system.
+
+#[path = "../../../src/reactor/readiness.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+pub(crate) mod readiness;
+#[path = "../../../src/reactor/waiters.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+pub(crate) mod waiters;

@@ -1,0 +1,583 @@
+//! The waiters of a descriptor: against a naive oracle, and in a model of a run queue.
+
+use crate::reactor::readiness::{Direction, READABLE, Readiness, WRITABLE};
+use crate::reactor::waiters::{Common, Seat, Taken, Wait};
+use crate::waiter::{Tag, Waiter};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::iter;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+/// The number of wakers that a list has to hold to be swept.
+const FEW: usize = 8;
+/// The number of wakers that a list of outsiders may hold, even if nobody comes back.
+const MOST_OUTSIDERS: usize = 1024;
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Counter {
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The address by which a waker of a counter is to be seen.
+fn address(counter: &Arc<Counter>) -> usize {
+    Arc::as_ptr(counter) as usize
+}
+
+/// Who leaves a waker.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// A task of the loop.
+    Task,
+    /// Something outside of it.
+    Outsider,
+}
+
+/// A waiter of a counter.
+fn waiter(counter: &Arc<Counter>, by: By) -> Waiter {
+    Waiter {
+        waker: Waker::from(Arc::clone(counter)),
+        tag: match by {
+            By::Task => Tag::new(1, 1),
+            By::Outsider => Tag::NONE,
+        },
+    }
+}
+
+/// A descriptor that is not ready, unless it has ended.
+struct Descriptor {
+    /// Its readiness.
+    readiness: Readiness,
+    /// What it would share with others.
+    common: Common,
+}
+
+impl Descriptor {
+    fn new() -> Descriptor {
+        Descriptor {
+            readiness: Readiness::new(0),
+            common: Common::default(),
+        }
+    }
+
+    /// Waits to read by a poll method. Returns whom a sweep wakes.
+    fn poll(&self, counter: &Arc<Counter>, by: By) -> Vec<usize> {
+        let waiter = waiter(counter, by);
+        match self
+            .readiness
+            .wait(Direction::Read, None, waiter, &self.common)
+        {
+            Wait::Ready(_) => panic!("it is not ready"),
+            Wait::Waiting(_) => Vec::new(),
+            Wait::Swept(swept) => {
+                swept.iter().for_each(|waiter| waiter.waker.wake_by_ref());
+                let woken = swept.iter().map(|waiter| waiter.look().waker).collect();
+                drop(self.readiness.keep(Direction::Read, swept));
+                woken
+            }
+        }
+    }
+
+    /// Wakes all who wait for an event. It is over at once: the next one to wait does wait.
+    fn event(&self, bits: usize) {
+        self.wake(|taken| self.readiness.publish(bits, taken));
+        for direction in [Direction::Read, Direction::Write] {
+            self.readiness.clear(direction, self.readiness.load());
+        }
+    }
+
+    /// Wakes all, for the last time.
+    fn kill(&self) {
+        self.wake(|taken| self.readiness.kill(taken));
+    }
+
+    /// Wakes those that something takes.
+    fn wake(&self, take: impl FnOnce(&mut Taken)) {
+        let taken = RefCell::default();
+        take(&mut taken.borrow_mut());
+        self.common.subtract(taken.borrow().len());
+        Taken::wake(&taken);
+    }
+}
+
+/// How many async methods a history has. Those with even numbers read, the others write.
+const METHODS: usize = 6;
+/// How many wakers a history uses again and again.
+const WAKERS: usize = 4;
+
+/// One step of a random history. A waker is one of a few, or one that never comes again.
+#[derive(Clone, Debug)]
+enum Step {
+    /// An async method is polled.
+    Sit(usize, Option<usize>),
+    /// An async method is dropped.
+    Leave(usize),
+    /// A poll method is called.
+    Poll(Direction, Option<usize>, By),
+    /// An event comes.
+    Event(usize),
+    /// A round of the run queue begins.
+    Round,
+}
+
+/// A waker.
+fn which() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![Just(None), (0..WAKERS).prop_map(Some)]
+}
+
+/// A step. Where `events` is three, an event empties most lists soon; where it is one, they become long.
+fn step(events: u32) -> impl Strategy<Value = Step> {
+    let direction = prop_oneof![Just(Direction::Read), Just(Direction::Write)];
+    let by = prop_oneof![3 => Just(By::Task), 1 => Just(By::Outsider)];
+    let bits = prop_oneof![Just(READABLE), Just(WRITABLE), Just(READABLE | WRITABLE)];
+    prop_oneof![
+        8 => (0..METHODS, which()).prop_map(|(method, which)| Step::Sit(method, which)),
+        8 => (0..METHODS).prop_map(Step::Leave),
+        16 - 4 * events => (direction, which(), by)
+            .prop_map(|(direction, which, by)| Step::Poll(direction, which, by)),
+        4 * events => bits.prop_map(Step::Event),
+        3 => Just(Step::Round),
+    ]
+}
+
+/// What a naive mind expects in one direction.
+#[derive(Default)]
+struct Expected {
+    /// The methods that sit, in the order in which they sat down, with their counters.
+    seats: Vec<(usize, Arc<Counter>)>,
+    /// Who stands on the list.
+    list: Vec<Arc<Counter>>,
+    /// The round of the last sweep.
+    swept: Option<u32>,
+}
+
+/// Descriptor and oracle.
+struct History {
+    /// What is tested.
+    descriptor: Descriptor,
+    /// What is expected of it, by direction.
+    expected: [Expected; 2],
+    /// The seats of the async methods.
+    seats: [Seat; METHODS],
+    /// Every counter that there ever was, with the number of wakes that it is owed. The first are
+    /// those that come again.
+    owed: Vec<(Arc<Counter>, usize)>,
+    /// The round of the run queue.
+    round: u32,
+}
+
+impl History {
+    fn new() -> History {
+        let mut history = History {
+            descriptor: Descriptor::new(),
+            expected: Default::default(),
+            seats: Default::default(),
+            owed: Vec::new(),
+            round: 0,
+        };
+        for _ in 0..WAKERS {
+            history.new_counter();
+        }
+        history
+    }
+
+    /// The counter of a waker.
+    fn counter(&mut self, which: Option<usize>) -> Arc<Counter> {
+        match which {
+            Some(which) => Arc::clone(&self.owed[which].0),
+            None => self.new_counter(),
+        }
+    }
+
+    fn new_counter(&mut self) -> Arc<Counter> {
+        let counter = Arc::default();
+        self.owed.push((Arc::clone(&counter), 0));
+        counter
+    }
+
+    /// Notes that these are to be woken once more.
+    fn owe(&mut self, counters: impl IntoIterator<Item = Arc<Counter>>) {
+        for counter in counters {
+            let owed = self.owed.iter_mut();
+            let mut of_counter = owed.filter(|(other, _)| Arc::ptr_eq(other, &counter));
+            of_counter.next().expect("it is known").1 += 1;
+        }
+    }
+
+    fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Sit(method, which) => {
+                let counter = self.counter(which);
+                self.sit(method, counter)?;
+            }
+            Step::Leave(method) => self.leave(method),
+            Step::Poll(direction, which, by) => {
+                let counter = self.counter(which);
+                self.poll(direction, counter, by)?;
+            }
+            Step::Event(bits) => {
+                self.descriptor.event(bits);
+                for direction in [Direction::Read, Direction::Write] {
+                    if bits & direction.bit() != 0 {
+                        let gone = mem::take(&mut self.expected[direction as usize]);
+                        self.owe(gone.seats.into_iter().map(|(_, counter)| counter));
+                        self.owe(gone.list);
+                    }
+                }
+            }
+            Step::Round => {
+                self.round += 1;
+                self.descriptor.common.set_round(self.round);
+            }
+        }
+        self.check()
+    }
+
+    fn sit(&mut self, method: usize, counter: Arc<Counter>) -> Result<(), TestCaseError> {
+        let direction = [Direction::Read, Direction::Write][method % 2];
+        let Descriptor { readiness, common } = &self.descriptor;
+        let (seat, waiter) = (&mut self.seats[method], waiter(&counter, By::Task));
+        let wait = readiness.wait(direction, Some(seat), waiter, common);
+        let Wait::Waiting(former) = wait else {
+            return Err(TestCaseError::fail(format!("{wait:?}")));
+        };
+        let former = former.map(|former| former.look().waker);
+        let seats = &mut self.expected[direction as usize].seats;
+        match seats.iter_mut().find(|(other, _)| *other == method) {
+            Some((_, sitting)) => {
+                let replaced = mem::replace(sitting, counter);
+                prop_assert_eq!(former, Some(address(&replaced)));
+            }
+            None => {
+                prop_assert_eq!(former, None);
+                seats.push((method, counter));
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, method: usize) {
+        let direction = [Direction::Read, Direction::Write][method % 2];
+        let Descriptor { readiness, common } = &self.descriptor;
+        // As the drop of a method does: whether or not an event has come.
+        if let Some(seat) = self.seats[method].take() {
+            drop(readiness.leave(direction, seat, common));
+        }
+        let seats = &mut self.expected[direction as usize].seats;
+        seats.retain(|(other, _)| *other != method);
+    }
+
+    fn poll(
+        &mut self,
+        direction: Direction,
+        counter: Arc<Counter>,
+        by: By,
+    ) -> Result<(), TestCaseError> {
+        let (readiness, common) = (&self.descriptor.readiness, &self.descriptor.common);
+        let wait = readiness.wait(direction, None, waiter(&counter, by), common);
+        let expected = &mut self.expected[direction as usize];
+        let stands = expected
+            .list
+            .iter()
+            .any(|other| Arc::ptr_eq(other, &counter));
+        match wait {
+            Wait::Ready(_) => return Err(TestCaseError::fail("it is not ready")),
+            Wait::Waiting(former) => {
+                let former = former.map(|former| former.look().waker);
+                prop_assert_eq!(former, stands.then(|| address(&counter)));
+                if !stands {
+                    expected.list.push(counter);
+                }
+            }
+            Wait::Swept(swept) => {
+                prop_assert!(!stands);
+                let addresses = |waiters: &[Waiter]| -> Vec<usize> {
+                    waiters.iter().map(|waiter| waiter.look().waker).collect()
+                };
+                let gone = mem::replace(&mut expected.list, vec![counter]);
+                prop_assert_eq!(
+                    addresses(&swept),
+                    gone.iter().map(address).collect::<Vec<_>>()
+                );
+                prop_assert!(swept.len() >= FEW);
+                let swept_before = expected.swept.replace(self.round);
+                if let (By::Task, Some(before)) = (by, swept_before) {
+                    prop_assert!(self.round - before >= 2);
+                }
+                swept.iter().for_each(|waiter| waiter.waker.wake_by_ref());
+                drop(readiness.keep(direction, swept));
+                self.owe(gone);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left when the oracle is gone.
+    fn end(self) -> (Vec<(Arc<Counter>, usize)>, Descriptor) {
+        (self.owed, self.descriptor)
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let mut expected = Vec::new();
+        for direction in [Direction::Read, Direction::Write] {
+            let Expected { seats, list, .. } = &self.expected[direction as usize];
+            let all = seats.iter().map(|(_, counter)| counter).chain(list);
+            expected.extend(all.map(|counter| (direction, address(counter))));
+        }
+        let seen: Vec<_> = self.descriptor.readiness.look().into_iter().collect();
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|(direction, seen)| (*direction, seen.waker))
+            .collect();
+        // Somebody who waits alone stands before those who come later, whichever way it came.
+        prop_assert_eq!(seen, expected.clone());
+        prop_assert_eq!(self.descriptor.common.is_waited_for(), !expected.is_empty());
+        for (counter, owed) in &self.owed {
+            prop_assert_eq!(counter.wakes(), *owed);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    /// Who waits, who is woken and who is replaced is what lists that are searched would say, sweeps
+    /// at will apart: those wake all of a list of at least eight, and a task causes none within two
+    /// rounds of the last.
+    #[test]
+    fn waiters_are_lists_that_are_searched(
+        steps in (1..4_u32).prop_flat_map(|events| prop::collection::vec(step(events), 0..300))
+    ) {
+        let mut history = History::new();
+        for step in steps {
+            history.run(step)?;
+        }
+        history.descriptor.kill();
+        prop_assert!(!history.descriptor.common.is_waited_for());
+        let (owed, _descriptor) = history.end();
+        for (counter, _) in owed {
+            prop_assert_eq!(Arc::strong_count(&counter), 1, "nothing keeps a waker after the end");
+        }
+    }
+}
+
+/// A run queue in rounds, in which tasks and outsiders poll one silent descriptor by poll methods.
+struct RunQueue {
+    /// What they poll.
+    descriptor: Descriptor,
+    /// The time: a round of the loop, unless that is parked.
+    now: u32,
+    /// Whether rounds begin.
+    is_parked: bool,
+    /// The pollers that live.
+    pollers: Vec<Poller>,
+    /// Where the wakers of those lead.
+    by_waker: HashMap<usize, usize>,
+    /// Who polls when.
+    due: BTreeMap<u32, Vec<usize>>,
+    /// How many polls there were.
+    polls: usize,
+    /// The most that a sweep has woken.
+    most: usize,
+}
+
+/// Somebody who waits for ever.
+#[derive(Clone)]
+struct Poller {
+    /// What it leaves.
+    counter: Arc<Counter>,
+    /// How long after a wake it polls: one round is the least.
+    latency: u32,
+    /// Whether it makes a new waker for each poll.
+    is_fresh: bool,
+    /// Who it is.
+    by: By,
+}
+
+/// Pollers of one kind.
+fn pollers(count: usize, latency: u32, is_fresh: bool, by: By) -> Vec<Poller> {
+    let poller = || Poller {
+        counter: Arc::default(),
+        latency,
+        is_fresh,
+        by,
+    };
+    iter::repeat_with(poller).take(count).collect()
+}
+
+impl RunQueue {
+    /// A run queue with pollers, all of which poll in the first round.
+    fn new(pollers: Vec<Poller>) -> RunQueue {
+        RunQueue {
+            descriptor: Descriptor::new(),
+            now: 0,
+            is_parked: false,
+            due: BTreeMap::from([(0, (0..pollers.len()).collect())]),
+            pollers,
+            by_waker: HashMap::new(),
+            polls: 0,
+            most: 0,
+        }
+    }
+
+    /// Polls once for `counter`. Whom that wakes will poll later.
+    fn poll(&mut self, counter: &Arc<Counter>, by: By) {
+        self.polls += 1;
+        let woken = self.descriptor.poll(counter, by);
+        self.most = self.most.max(woken.len());
+        for woken in woken {
+            if let Some(position) = self.by_waker.remove(&woken) {
+                let later = self.now + self.pollers[position].latency;
+                self.due.entry(later).or_default().push(position);
+            }
+        }
+    }
+
+    /// The most that ever waited: before a sweep, or now.
+    fn most(&self) -> usize {
+        self.most.max(self.descriptor.readiness.look().len())
+    }
+
+    /// Polls by wakers that never come again.
+    fn give_up(&mut self, count: usize, by: By) {
+        for _ in 0..count {
+            self.poll(&Arc::default(), by);
+        }
+    }
+
+    /// Polls all who are due, and begins another round.
+    fn round(&mut self) {
+        for position in self.due.remove(&self.now).unwrap_or_default() {
+            let poller = &mut self.pollers[position];
+            if poller.is_fresh {
+                poller.counter = Arc::default();
+            }
+            let (counter, by) = (Arc::clone(&poller.counter), poller.by);
+            self.by_waker.insert(address(&counter), position);
+            self.poll(&counter, by);
+        }
+        self.now += 1;
+        if !self.is_parked {
+            self.descriptor.common.set_round(self.now);
+        }
+    }
+
+    /// Goes round until nobody is due any more.
+    fn come_to_rest(&mut self) {
+        for _ in 0..5_000 {
+            if self.due.is_empty() {
+                return;
+            }
+            self.round();
+        }
+        let (polls, count) = (self.polls, self.pollers.len());
+        panic!("after {polls} polls, {count} still wake one another");
+    }
+}
+
+#[test]
+fn tasks_that_wait_are_not_woken_in_circles() {
+    for count in [9, 20, 1000] {
+        for (latency, is_fresh) in [(1, false), (1, true), (3, false), (50, false)] {
+            let mut queue = RunQueue::new(pollers(count, latency, is_fresh, By::Task));
+            queue.come_to_rest();
+            // Nobody is woken while nothing is given up.
+            assert_eq!(queue.polls, count);
+            // What is given up, one a round, makes the others come back.
+            let given_up = 3 * count + FEW;
+            for _ in 0..given_up {
+                queue.round();
+                queue.give_up(1, By::Task);
+            }
+            queue.come_to_rest();
+            let polls = queue.polls - count - given_up;
+            assert!(
+                (1..=2 * given_up).contains(&polls),
+                "{polls} polls of {count}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_list_holds_a_small_multiple_of_those_who_live() {
+    const ROUNDS: usize = 2_000;
+    for (count, given_up) in [(0, 1), (3, 1), (20, 1), (20, 100), (500, 3)] {
+        for (latency, is_fresh) in [(1, false), (1, true), (5, false)] {
+            let mut queue = RunQueue::new(pollers(count, latency, is_fresh, By::Task));
+            for _ in 0..ROUNDS {
+                queue.round();
+                queue.give_up(given_up, By::Task);
+            }
+            // Who has registered within two rounds may live.
+            let living = count + 3 * given_up;
+            let most = FEW.max(2 * living);
+            assert!(queue.most() <= most, "{} of {living}", queue.most());
+            // Each that is given up pays for two wakes.
+            let polls = 4 * count + 3 * ROUNDS * given_up;
+            assert!(queue.polls <= polls, "{} polls of {count}", queue.polls);
+        }
+    }
+}
+
+#[test]
+fn outsiders_are_not_woken_in_circles_whether_or_not_the_loop_goes_round() {
+    for count in [9, 20, 500, MOST_OUTSIDERS] {
+        for is_parked in [false, true] {
+            for (latency, is_fresh) in [(1, false), (7, true), (1000, false), (1000, true)] {
+                let mut queue = RunQueue::new(pollers(count, latency, is_fresh, By::Outsider));
+                queue.is_parked = is_parked;
+                queue.come_to_rest();
+                assert!(queue.polls <= 4 * count, "{} polls of {count}", queue.polls);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_outsiders_give_up_is_bounded_while_the_loop_is_parked() {
+    for count in [0, 20, 1000] {
+        let mut queue = RunQueue::new(pollers(count, 1, false, By::Outsider));
+        queue.is_parked = true;
+        for _ in 0..1000 {
+            queue.round();
+            queue.give_up(100, By::Outsider);
+        }
+        let polls = 4 * count + 3 * 1000 * 100;
+        assert!(queue.polls <= polls, "{} polls of {count}", queue.polls);
+        let most = MOST_OUTSIDERS.max(2 * count) + 100;
+        assert!(queue.most() <= most, "{} of {count}", queue.most());
+    }
+}
+
+#[test]
+fn the_cost_of_a_poll_that_is_given_up_does_not_grow_with_those_who_wait() {
+    let wakes_for_each = |count: usize| {
+        const GIVEN_UP: usize = 20_000;
+        let mut queue = RunQueue::new(pollers(count, 1, false, By::Task));
+        queue.come_to_rest();
+        let before = queue.polls;
+        for _ in 0..GIVEN_UP {
+            queue.round();
+            queue.give_up(1, By::Task);
+        }
+        (queue.polls - before) as f64 / GIVEN_UP as f64
+    };
+    for count in [10, 1000, 2000, 4000] {
+        let polls = wakes_for_each(count);
+        assert!(polls <= 3.0, "{polls} polls for each, beside {count}");
+    }
+}
