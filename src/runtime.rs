@@ -52,7 +52,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many polls there are at most before the loop looks at the reactor, the timers and the inbox.
 ///
@@ -250,7 +250,8 @@ impl Core {
     ///
     /// # Panics
     ///
-    /// With the panic of the root future, or of a task if that is to end the runtime.
+    /// With the panic of the root future, of a task if that is to end the runtime, and at the end of a
+    /// virtual clock.
     pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
         assert!(
             !self.executor.is_closed(),
@@ -301,9 +302,7 @@ impl Core {
                 && let Some(deadline) = self.shared.timers.next()
                 && let Some(deadline) = self.shared.timers.instant(deadline)
             {
-                self.shared.clock.advance_to(deadline);
-                // Time that passes by itself is nobody's.
-                self.looked.set(self.nanos());
+                self.leap(deadline);
             }
             self.shared.timers.fire(self.begin_turn(parked));
         }
@@ -397,20 +396,24 @@ impl Core {
         }
     }
 
-    /// Whether there is nothing to wait for but the wakes of others: no deadline, not even one that is
-    /// as good as never, no socket, and no blocking job.
+    /// Whether there is nothing to wait for but the wakes of others: no deadline, no socket, and no
+    /// blocking job. The caller has seen no deadline that comes. One that never comes is still waited
+    /// for by the real clock, but a virtual one cannot get there.
     fn has_only_wakes_to_wait_for(&self) -> bool {
         let shared = &self.shared;
+        let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
         // First what is found at once in most programs.
-        !shared.sources.has_waiters() && shared.timers.is_empty() && !shared.pool.is_busy()
+        !shared.sources.has_waiters() && !has_deadline && !shared.pool.is_busy()
     }
 
-    /// Whether there is anybody who could wake a task.
+    /// Whether there is anybody who could wake a task, where there is nothing else to wait for.
     fn can_be_woken(&self) -> bool {
         let shared = &self.shared;
+        // The deadlines that are left never come, so their wakers are held for nothing.
+        let deadlines = || shared.timers.look().into_iter().map(|(waiter, _)| waiter);
         shared.is_visited.load(Ordering::Relaxed)
             || shared.inbox.has_outsiders()
-            || self.executor.is_held()
+            || self.executor.is_held(deadlines())
             // Last: who has gone meanwhile has left a message before.
             || !shared.inbox.is_quiet()
     }
@@ -419,6 +422,27 @@ impl Core {
     /// job holds.
     fn may_leap(&self) -> bool {
         self.shared.clock.is_virtual() && !self.shared.pool.is_busy()
+    }
+
+    /// Moves a virtual clock to the next deadline.
+    ///
+    /// # Panics
+    ///
+    /// If that lies past the end of the clock.
+    fn leap(&self, deadline: Instant) {
+        let clock = &self.shared.clock;
+        if !clock.can_show(deadline) {
+            panic!(
+                "the virtual clock has come to its end, 200 years after its runtime was made: no task is \
+                 ready, and the next deadline is {:?} away; sleep for less, or for `Duration::MAX` if the \
+                 sleep is to last for ever:\n{}",
+                deadline.saturating_duration_since(clock.now()),
+                self.dump()
+            );
+        }
+        clock.advance_to(deadline);
+        // Time that passes by itself is nobody's.
+        self.looked.set(self.nanos());
     }
 
     /// Ends the runtime with the panic of a task.
