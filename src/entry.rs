@@ -256,6 +256,15 @@ impl Builder {
     /// that runs no blocking job, sees deadlines pass before the answer, and needs the real clock. A
     /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
     ///
+    /// # Standstill
+    ///
+    /// A task that calls [`yield_now`](crate::task::yield_now) or `sleep(Duration::ZERO)` until something
+    /// happens is always ready. If that takes a later deadline, the clock never gets there. When a deadline
+    /// has waited for 1,000,000 polls while the clock stood still, and no blocking job held it, a warning
+    /// is logged that names the busiest tasks and the deadline; once, until the clock moves. In
+    /// `#[glassfrog::test]` it goes to the standard error stream too. Have the task await what
+    /// happens, or sleep for some time in each round.
+    ///
     /// # Panics
     ///
     /// The clock ends 200 years after this runtime is made. `block_on` panics when no task is ready
@@ -506,7 +515,8 @@ impl Builder {
         self
     }
 
-    /// Prints that to the standard error stream too. For the attribute `test`.
+    /// Prints that, and the report of a standstill of the clock, to the standard error stream too. For the
+    /// attribute `test`.
     #[doc(hidden)]
     pub fn stall_to_stderr(mut self) -> Builder {
         self.settings.stall_to_stderr = true;

@@ -27,10 +27,12 @@
 mod census;
 mod pace;
 pub(crate) mod stall;
+mod standstill;
 mod watch;
 
 use self::pace::{LONGEST_BATCH, Pace};
 use self::stall::{OnDeadlock, Stall};
+use self::standstill::Standstill;
 use self::watch::Watch;
 
 use crate::clock::{Clock, Stamp};
@@ -79,7 +81,7 @@ pub(crate) struct Settings {
     pub(crate) on_deadlock: OnDeadlock,
     /// After how long it is told that this is possible.
     pub(crate) stall_report: Option<Duration>,
-    /// Whether that goes to the standard error stream too: tests have no logger, mostly.
+    /// Whether its warnings go to the standard error stream too: most tests have no logger.
     pub(crate) stall_to_stderr: bool,
 }
 
@@ -120,6 +122,8 @@ pub(crate) struct Core {
     pace: Pace,
     /// Whether it waits for something that cannot come.
     stall: Stall,
+    /// Whether its tasks hold a virtual clock; only where the clock is one.
+    standstill: Option<Standstill>,
     /// The watchdog's thread, if there is one.
     _watch: Option<Watch>,
 }
@@ -242,6 +246,7 @@ impl Core {
             polls: Cell::new(0),
             pace: Pace::new(),
             stall: Stall::new(settings),
+            standstill: settings.virtual_clock.then(Standstill::default),
             _watch: watch,
         })
     }
@@ -304,7 +309,11 @@ impl Core {
             {
                 self.leap(deadline);
             }
-            self.shared.timers.fire(self.begin_turn(parked));
+            let now = self.begin_turn(parked);
+            self.shared.timers.fire(now);
+            if let Some(standstill) = &self.standstill {
+                standstill.look(self, now);
+            }
         }
     }
 
@@ -468,6 +477,9 @@ struct Running<'a>(&'a Core);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.executor.rest();
+        if let Some(standstill) = &self.0.standstill {
+            standstill.end();
+        }
         self.0.begin_turn(false);
         self.0.executor.publish();
     }

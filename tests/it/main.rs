@@ -20,6 +20,7 @@ mod time_sleep;
 mod time_timeout;
 mod time_interval;
 mod time_virtual;
+mod time_standstill;
 mod runtime_block_on;
 mod runtime_misuse;
 mod runtime_drop;
