@@ -147,6 +147,11 @@ impl Timers {
         (next != NEVER).then_some(next)
     }
 
+    /// Whether their runtime has ended.
+    pub(crate) fn have_ended(&self) -> bool {
+        lock(&self.wheel).is_none()
+    }
+
     /// Whether there are no deadlines at all.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_in_use.load(Ordering::Relaxed)

@@ -19,6 +19,7 @@ mod task_ecosystem;
 mod time_sleep;
 mod time_timeout;
 mod time_interval;
+mod time_budget;
 mod time_virtual;
 mod time_standstill;
 mod runtime_block_on;
