@@ -7,7 +7,8 @@
 //!    the park, and it lasts until something happens;
 //! 3. take what other threads have left in the inbox;
 //! 4. if the clock is virtual and there is still nothing to do, move it to the next deadline;
-//! 5. fire the timers that are due.
+//! 5. fire the timers that are due;
+//! 6. if the clock is virtual, see whether it [stands still](standstill) although a deadline waits.
 //!
 //! What can end the park:
 //!
