@@ -123,7 +123,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If this thread is inside a runtime already, and with the panic of the future; the runtime
+    /// If this thread is inside a runtime already, at the end of a
+    /// [virtual clock](Builder::virtual_clock), and with the panic of the future; the runtime
     /// can be used again after that. With the panic of a task if that is to
     /// [end the runtime](Builder::on_task_panic), and from then on always.
     ///
@@ -243,17 +244,33 @@ impl Builder {
         Builder::default()
     }
 
-    /// Has the time stand still while anything can run, for tests of what takes long.
+    /// Makes the clock stand still while any task is ready, for tests of what takes long.
     ///
-    /// When nobody is ready and the sockets bring nothing, the time jumps to the next deadline: a
+    /// When no task is ready and the sockets bring nothing, the clock jumps to the next deadline: a
     /// test that sleeps for a year takes a millisecond, and takes it in the same order each time.
-    /// [`time::advance`](crate::time::advance) moves it by hand.
+    /// [`time::advance`](crate::time::advance) moves the clock by hand.
     ///
     /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs, and so does
     /// the look-up of a name until it is given up. What happens within this process over loopback comes
     /// in order. Nothing else holds the clock: a task that waits for another process, or for a thread
     /// that runs no blocking job, sees deadlines pass before the answer, and needs the real clock. A
     /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
+    ///
+    /// # Standstill
+    ///
+    /// A task that calls [`yield_now`](crate::task::yield_now) or `sleep(Duration::ZERO)` until something
+    /// happens is always ready. If that takes a later deadline, the clock never gets there. When a deadline
+    /// has waited for 1,000,000 polls while the clock stood still, and no blocking job held it, a warning
+    /// is logged that names the busiest tasks and the deadline; once, until the clock moves. In
+    /// `#[glassfrog::test]` it goes to the standard error stream too. Have the task await what
+    /// happens, or sleep for some time in each round.
+    ///
+    /// # Panics
+    ///
+    /// The clock ends 200 years after this runtime is made. `block_on` panics when no task is ready
+    /// and the next deadline is later than that, and `advance` panics if it would move the clock as far. A
+    /// sleep whose deadline lies more than 584 years after that moment never ends; where only such
+    /// sleeps are left, that is a [deadlock](Builder::on_deadlock).
     ///
     /// # Examples
     ///
@@ -453,6 +470,9 @@ impl Builder {
     /// elsewhere. Nobody can then wake anything. Where a waker is held, by a channel for example, it is not certain: its
     /// sender may be on another thread. See [`stall_report`](Builder::stall_report) for that.
     ///
+    /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
+    /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
+    ///
     /// (A [`JoinHandle`](crate::task::JoinHandle) on another thread does not count. All it could still
     /// do is to abort its task.)
     ///
@@ -495,7 +515,8 @@ impl Builder {
         self
     }
 
-    /// Prints that to the standard error stream too. For the attribute `test`.
+    /// Prints that, and the report of a standstill of the clock, to the standard error stream too. For the
+    /// attribute `test`.
     #[doc(hidden)]
     pub fn stall_to_stderr(mut self) -> Builder {
         self.settings.stall_to_stderr = true;

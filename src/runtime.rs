@@ -7,7 +7,8 @@
 //!    the park, and it lasts until something happens;
 //! 3. take what other threads have left in the inbox;
 //! 4. if the clock is virtual and there is still nothing to do, move it to the next deadline;
-//! 5. fire the timers that are due.
+//! 5. fire the timers that are due;
+//! 6. if the clock is virtual, see whether it [stands still](standstill) although a deadline waits.
 //!
 //! What can end the park:
 //!
@@ -27,10 +28,12 @@
 mod census;
 mod pace;
 pub(crate) mod stall;
+mod standstill;
 mod watch;
 
 use self::pace::{LONGEST_BATCH, Pace};
 use self::stall::{OnDeadlock, Stall};
+use self::standstill::Standstill;
 use self::watch::Watch;
 
 use crate::clock::{Clock, Stamp};
@@ -52,7 +55,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many polls there are at most before the loop looks at the reactor, the timers and the inbox.
 ///
@@ -79,7 +82,7 @@ pub(crate) struct Settings {
     pub(crate) on_deadlock: OnDeadlock,
     /// After how long it is told that this is possible.
     pub(crate) stall_report: Option<Duration>,
-    /// Whether that goes to the standard error stream too: tests have no logger, mostly.
+    /// Whether its warnings go to the standard error stream too: most tests have no logger.
     pub(crate) stall_to_stderr: bool,
 }
 
@@ -120,6 +123,8 @@ pub(crate) struct Core {
     pace: Pace,
     /// Whether it waits for something that cannot come.
     stall: Stall,
+    /// Whether its tasks hold a virtual clock; only where the clock is one.
+    standstill: Option<Standstill>,
     /// The watchdog's thread, if there is one.
     _watch: Option<Watch>,
 }
@@ -242,6 +247,7 @@ impl Core {
             polls: Cell::new(0),
             pace: Pace::new(),
             stall: Stall::new(settings),
+            standstill: settings.virtual_clock.then(Standstill::default),
             _watch: watch,
         })
     }
@@ -250,7 +256,8 @@ impl Core {
     ///
     /// # Panics
     ///
-    /// With the panic of the root future, or of a task if that is to end the runtime.
+    /// With the panic of the root future, of a task if that is to end the runtime, and at the end of a
+    /// virtual clock.
     pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
         assert!(
             !self.executor.is_closed(),
@@ -301,11 +308,13 @@ impl Core {
                 && let Some(deadline) = self.shared.timers.next()
                 && let Some(deadline) = self.shared.timers.instant(deadline)
             {
-                self.shared.clock.advance_to(deadline);
-                // Time that passes by itself is nobody's.
-                self.looked.set(self.nanos());
+                self.leap(deadline);
             }
-            self.shared.timers.fire(self.begin_turn(parked));
+            let now = self.begin_turn(parked);
+            self.shared.timers.fire(now);
+            if let Some(standstill) = &self.standstill {
+                standstill.look(self, now);
+            }
         }
     }
 
@@ -398,20 +407,24 @@ impl Core {
         }
     }
 
-    /// Whether there is nothing to wait for but the wakes of others: no deadline, not even one that is
-    /// as good as never, no socket, and no blocking job.
+    /// Whether there is nothing to wait for but the wakes of others: no deadline, no socket, and no
+    /// blocking job. The caller has seen no deadline that comes. One that never comes is still waited
+    /// for by the real clock, but a virtual one cannot get there.
     fn has_only_wakes_to_wait_for(&self) -> bool {
         let shared = &self.shared;
+        let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
         // First what is found at once in most programs.
-        !shared.sources.has_waiters() && shared.timers.is_empty() && !shared.pool.is_busy()
+        !shared.sources.has_waiters() && !has_deadline && !shared.pool.is_busy()
     }
 
-    /// Whether there is anybody who could wake a task.
+    /// Whether there is anybody who could wake a task, where there is nothing else to wait for.
     fn can_be_woken(&self) -> bool {
         let shared = &self.shared;
+        // The deadlines that are left never come, so their wakers are held for nothing.
+        let deadlines = || shared.timers.look().into_iter().map(|(waiter, _)| waiter);
         shared.is_visited.load(Ordering::Relaxed)
             || shared.inbox.has_outsiders()
-            || self.executor.is_held()
+            || self.executor.is_held(deadlines())
             // Last: who has gone meanwhile has left a message before.
             || !shared.inbox.is_quiet()
     }
@@ -420,6 +433,27 @@ impl Core {
     /// job holds.
     fn may_leap(&self) -> bool {
         self.shared.clock.is_virtual() && !self.shared.pool.is_busy()
+    }
+
+    /// Moves a virtual clock to the next deadline.
+    ///
+    /// # Panics
+    ///
+    /// If that lies past the end of the clock.
+    fn leap(&self, deadline: Instant) {
+        let clock = &self.shared.clock;
+        if !clock.can_show(deadline) {
+            panic!(
+                "the virtual clock has come to its end, 200 years after its runtime was made: no task is \
+                 ready, and the next deadline is {:?} away; sleep for less, or for `Duration::MAX` if the \
+                 sleep is to last for ever:\n{}",
+                deadline.saturating_duration_since(clock.now()),
+                self.dump()
+            );
+        }
+        clock.advance_to(deadline);
+        // Time that passes by itself is nobody's.
+        self.looked.set(self.nanos());
     }
 
     /// Ends the runtime with the panic of a task.
@@ -445,6 +479,9 @@ struct Running<'a>(&'a Core);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.executor.rest();
+        if let Some(standstill) = &self.0.standstill {
+            standstill.end();
+        }
         self.0.begin_turn(false);
         self.0.executor.publish();
     }

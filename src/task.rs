@@ -16,7 +16,10 @@
 //!   that its task sets anew at each wake may take two such steps;
 //! - one poll awaits at most 128 operations that bring something (reads, writes, accepts, joins),
 //!   even if every one of them could succeed at once. Then the operation wakes its task and is
-//!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted.
+//!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted;
+//! - a [`sleep_until`](crate::time::sleep_until) whose deadline has passed ends at once in a poll that has
+//!   done these 128 operations, so that a deadline beside operations that always succeed comes; at most 128
+//!   times a poll, so that a task that goes on after its deadline lets the others run.
 //!
 //! With a [seed](crate::Builder::seed), which is for tests, the order is another one, and the promise is
 //! that a ready task is passed over at most 64 times in a row.

@@ -2,9 +2,16 @@
 //!
 //! # Precision
 //!
-//! A sleep never ends early. It ends late by what the operating system's wait is late, which is
-//! given in whole milliseconds (`epoll_wait(2)`) and rounded up, and by what the tasks that are
-//! polled before it take.
+//! A sleep never ends early. It ends late by what the tasks take that are polled before it, and by what the
+//! wait of the operating system is late: the loop gives `epoll_wait(2)` whole milliseconds, rounded up.
+//!
+//! # The end of time
+//!
+//! A runtime counts 584 years from the moment at which it was made. A sleep whose deadline lies beyond them
+//! never ends, which is what `sleep(Duration::MAX)` is for. Waiting for the other deadlines takes a
+//! [virtual clock](crate::Builder::virtual_clock), and that ends 200 years after its runtime was made. It is
+//! never moved past its end: [`advance`] panics instead, and so does
+//! [`block_on`](crate::Runtime::block_on) when nothing is left to wait for but a deadline there.
 
 mod advance;
 mod interval;
@@ -19,7 +26,7 @@ pub use self::timeout::{Elapsed, Timeout, timeout, timeout_at};
 use crate::context;
 use std::time::Instant;
 
-/// The time of the runtime's clock.
+/// Returns the time of the runtime's clock.
 ///
 /// # Panics
 ///

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// A deadline that is never reached: more than 584 years away, which a virtual clock might get to.
+/// A deadline that is never reached: more than 584 years after the epoch, where a virtual clock has long
+/// come to its end.
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one runtime.
@@ -61,7 +62,7 @@ impl Timers {
     }
 
     /// Nanoseconds since the epoch. What precedes it is due at once, and what is more than 584
-    /// years away never is.
+    /// years after it never is.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
         u64::try_from(nanos).unwrap_or(NEVER)
@@ -144,6 +145,11 @@ impl Timers {
         }
         let next = lock(&self.wheel).as_mut()?.next()?;
         (next != NEVER).then_some(next)
+    }
+
+    /// Whether their runtime has ended.
+    pub(crate) fn have_ended(&self) -> bool {
+        lock(&self.wheel).is_none()
     }
 
     /// Whether there are no deadlines at all.

@@ -107,7 +107,9 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// A test that `#[should_panic]` passes with the first run that panics; the others don't take place.
 ///
 /// A test in which no task can ever be woken again panics, with what every task waits for; one in which
-/// only something outside its runtime could wake a task, for five seconds, prints that, and goes on.
+/// only something outside its runtime could wake a task, for five seconds, prints that, and goes on. So
+/// does one whose virtual clock stands still for 1,000,000 polls because its tasks yield until something
+/// happens, although a deadline waits.
 ///
 /// If `GLASSFROG_SEED` is set in the environment, every test with `seed` or `iterations` runs once,
 /// with that seed. Tests with neither poll their tasks in the order in which they became ready, and take no notice of it.

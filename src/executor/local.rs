@@ -26,7 +26,13 @@ pub(crate) const BUDGET: u32 = 128;
 /// More than a join has children, all of which it may ask once in a poll; so few that another
 /// executor, which runs within the poll and asks again and again, gets on: it waits a fraction of a
 /// millisecond.
-const PATIENCE: u32 = 10_000;
+const PATIENCE: u16 = 10_000;
+
+/// How many sleeps may end in one poll without the loop, after its budget is spent.
+///
+/// As many as there are operations in a budget. With no limit, a loop that tries on after its deadline
+/// would never return from the poll.
+const OVERDRAFT: u16 = 128;
 
 thread_local! {
     /// The executor that this thread runs.
@@ -48,7 +54,9 @@ struct Budget {
     /// How many operations it may do.
     left: u32,
     /// How many operations have been put off since none was left.
-    put_off: u32,
+    put_off: u16,
+    /// How many sleeps have ended without the loop since then.
+    overdrawn: u16,
 }
 
 impl Budget {
@@ -56,12 +64,14 @@ impl Budget {
     const FULL: Budget = Budget {
         left: BUDGET,
         put_off: 0,
+        overdrawn: 0,
     };
 
     /// The budget where no executor polls.
     const UNLIMITED: Budget = Budget {
         left: u32::MAX,
         put_off: 0,
+        overdrawn: 0,
     };
 }
 
@@ -159,7 +169,7 @@ pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     }
     let put_off = budget.put_off + 1;
     BUDGET_LEFT.set(match put_off < PATIENCE {
-        true => Budget { left: 0, put_off },
+        true => Budget { put_off, ..budget },
         false => Budget::FULL,
     });
     cx.waker().wake_by_ref();
@@ -173,4 +183,22 @@ pub(crate) fn spend_budget() {
         let left = budget.left.saturating_sub(1);
         BUDGET_LEFT.set(Budget { left, ..budget });
     }
+}
+
+/// Whether the running poll has spent its budget, and a sleep whose deadline has passed may end in it all
+/// the same.
+#[inline]
+pub(crate) fn may_overdraw() -> bool {
+    let budget = BUDGET_LEFT.get();
+    budget.left == 0 && budget.overdrawn < OVERDRAFT
+}
+
+/// Notes that a sleep has ended in a poll that has spent its budget.
+pub(crate) fn overdraw() {
+    let budget = BUDGET_LEFT.get();
+    let overdrawn = budget.overdrawn.saturating_add(1);
+    BUDGET_LEFT.set(Budget {
+        overdrawn,
+        ..budget
+    });
 }

@@ -217,12 +217,13 @@ impl Executor {
         seen
     }
 
-    /// Whether somebody else than the executor itself holds the waker of a task that waits. Called on
-    /// the thread of the loop, while nobody is being polled.
-    pub(crate) fn is_held(&self) -> bool {
+    /// Whether anything but the executor itself and these waiters holds the waker of a task that waits.
+    /// Called on the thread of the loop, while nobody is being polled.
+    pub(crate) fn is_held(&self, but_for: impl Iterator<Item = Seen>) -> bool {
         let seen = self.look();
         let mut ours: HashMap<usize, usize> = HashMap::new();
-        for waiter in seen.iter().filter_map(|task| task.awaited_by) {
+        let joiners = seen.iter().filter_map(|task| task.awaited_by);
+        for waiter in joiners.chain(but_for) {
             *ours.entry(waiter.waker).or_default() += 1;
         }
         let waits = |task: &&TaskLook| task.state != State::Finished;

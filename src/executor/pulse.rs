@@ -61,13 +61,17 @@ pub(crate) struct Polling {
 impl Polling {
     /// What is polled.
     pub(super) fn who(&self) -> String {
-        match (self.location, &self.name) {
-            (None, _) => String::from("the future of `block_on`"),
-            (Some(location), None) => format!("task {} (spawned at {location})", self.id),
-            (Some(location), Some(name)) => {
-                format!("task {} {name:?} (spawned at {location})", self.id)
-            }
-        }
+        in_full(self.id, self.name.as_deref(), self.location)
+    }
+}
+
+/// How a report refers to a task: by its number, its name if it has one, and where it was spawned. The root
+/// future was not spawned.
+pub(crate) fn in_full(id: u32, name: Option<&str>, location: Option<&Location<'_>>) -> String {
+    match (location, name) {
+        (None, _) => String::from("the future of `block_on`"),
+        (Some(location), None) => format!("task {id} (spawned at {location})"),
+        (Some(location), Some(name)) => format!("task {id} {name:?} (spawned at {location})"),
     }
 }
 

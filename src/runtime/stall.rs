@@ -58,7 +58,7 @@ pub(super) struct Stall {
     pub(super) policy: OnDeadlock,
     /// After how long it is told that it is possible, if it is to be told.
     pub(super) patience: Option<Duration>,
-    /// Whether that goes to the standard error stream too.
+    /// Whether warnings go to the standard error stream too.
     to_stderr: bool,
     /// Since when the loop has had nothing to do.
     quiet: Cell<Option<Instant>>,
@@ -122,18 +122,17 @@ impl Stall {
         let patience = self.patience?;
         if left(patience).is_none() {
             self.told.set(true);
-            self.warn(core, patience);
+            self.warn(&format!(
+                "nothing has happened for {}, and only something outside this runtime can wake a task:\n{}",
+                Time(patience),
+                core.dump()
+            ));
         }
         left(patience)
     }
 
-    /// Says that nobody but something outside the runtime can wake anybody, for so long.
-    fn warn(&self, core: &Core, patience: Duration) {
-        let text = format!(
-            "nothing has happened for {}, and only something outside this runtime can wake a task:\n{}",
-            Time(patience),
-            core.dump()
-        );
+    /// Logs a warning, and prints it to the standard error stream if that was asked for.
+    pub(super) fn warn(&self, text: &str) {
         muffled(|| log::warn!(target: "glassfrog::task", "{text}"));
         if self.to_stderr {
             // Not `eprint!`: what that prints a harness keeps to the end of the test, which may not come.

@@ -366,8 +366,12 @@ impl<T> Future for ScopedJoinHandle<T> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        ready!(poll_budget(cx));
         match self.place.state.replace(Output::Taken) {
-            Output::Ready(output) => Poll::Ready(output),
+            Output::Ready(output) => {
+                spend_budget();
+                Poll::Ready(output)
+            }
             Output::Pending => {
                 self.place.state.set(Output::Pending);
                 let former = self.place.waker.replace(Some(cx.waker().clone()));

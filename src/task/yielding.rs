@@ -7,6 +7,9 @@ use std::task::{Context, Poll};
 ///
 /// With a [seed](crate::Builder::seed) it may go on before them: to yield once is no promise that others run.
 ///
+/// A task that yields in a loop until something happens keeps the thread busy, and holds a
+/// [virtual clock](crate::Builder::virtual_clock) for ever if time has to pass for it. Await the event instead.
+///
 /// # Examples
 ///
 /// ```

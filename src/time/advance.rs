@@ -1,6 +1,5 @@
 //! [`advance`]: moving the clock by hand.
 
-use super::sleep::far_enough;
 use crate::context;
 use crate::executor::{Executor, local};
 use crate::runtime::Shared;
@@ -8,8 +7,8 @@ use crate::task::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many times in a row it is accepted that deadlines come which have passed already, before the
-/// clock moves on. A task that sleeps for no time, again and again, would hold it for ever.
+/// How many times in a row the clock waits for deadlines that have passed already before it moves on. A
+/// task that sleeps for no time, again and again, would hold it for ever.
 const PATIENCE: u32 = 1000;
 
 /// How many times a call yields at most while it waits for the woken tasks.
@@ -29,7 +28,8 @@ const MOST_YIELDS: u32 = 1000;
 ///
 /// # Panics
 ///
-/// Outside a runtime, and in one whose clock is not virtual.
+/// Outside a runtime, in one whose clock is not virtual, and if the clock would move more than 200 years
+/// past the moment at which its runtime was made. This function panics, not the future that it returns.
 ///
 /// # Cancel safety
 ///
@@ -61,7 +61,13 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
         shared.clock.is_virtual(),
         "only a virtual clock can be moved: make the runtime with `Builder::virtual_clock`"
     );
-    let target = far_enough(shared.clock.now(), duration);
+    let target = shared.clock.now().checked_add(duration);
+    let Some(target) = target.filter(|target| shared.clock.can_show(*target)) else {
+        panic!(
+            "`advance({duration:?})` would move the virtual clock past its end, 200 years after its \
+             runtime was made: move it less far, or make a new runtime"
+        );
+    };
     async move {
         let mut stuck = 0;
         let mut shown = shared.clock.now();

@@ -1,4 +1,4 @@
-//! [`Interval`]: ticks at equal distances.
+//! [`Interval`]: ticks at regular intervals.
 
 use super::now;
 use super::sleep::{Sleep, far_enough, sleep_until};
@@ -8,14 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// By how much a tick may be late without having been missed: what the operating system's wait and
-/// a turn of the loop take, and a little more. Otherwise every tick would be missed by a hair.
+/// How late a tick may be without counting as missed: as late as the wait of the operating system and a
+/// turn of the loop make it, and a little more. With no such allowance every tick would be missed.
 const LATE: Duration = Duration::from_millis(5);
 
-/// How many nanoseconds a second has.
+/// The number of nanoseconds in a second.
 const NANOS_PER_SEC: u128 = 1_000_000_000;
 
-/// Ticks every `period`, the first time at once.
+/// Makes an interval that ticks every `period`, the first time at once.
 ///
 /// # Panics
 ///
@@ -41,7 +41,7 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(now(), period)
 }
 
-/// Ticks every `period`, the first time at `start`.
+/// Makes an interval that ticks every `period`, the first time at `start`.
 ///
 /// # Panics
 ///
@@ -74,27 +74,31 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     }
 }
 
-/// The ticks of [`interval`] and [`interval_at`]; also a [`Stream`] of them.
+/// An endless series of ticks, made by [`interval`] or [`interval_at`]. It is also a [`Stream`] of them.
+///
+/// A tick that is due comes in the next turn of the loop, even if the following ones have been missed as
+/// well. So the other tasks run between any two ticks. The exception is that of
+/// [`sleep_until`](super::sleep_until): in a poll that has spent its budget, up to 128 ticks come at once.
 ///
 /// # Examples
 ///
 /// See [`interval`].
 #[derive(Debug)]
 pub struct Interval {
-    /// The next tick.
+    /// Ends at the next tick.
     sleep: Sleep,
-    /// From one tick to the next.
+    /// The time between two ticks.
     period: Duration,
     /// What happens when a tick was missed.
     behavior: MissedTickBehavior,
 }
 
 impl Interval {
-    /// Waits for the next tick, and returns when it was due.
+    /// Waits for the next tick, and returns the moment at which it was due.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, no tick is lost.
+    /// Dropping the future before it is ready loses no tick.
     ///
     /// # Examples
     ///
@@ -112,7 +116,7 @@ impl Interval {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// The same, to be polled.
+    /// Polls for the next tick, as [`tick`](Interval::tick) does.
     ///
     /// # Examples
     ///
@@ -134,7 +138,7 @@ impl Interval {
         Poll::Ready(due)
     }
 
-    /// Begins anew: the next tick comes one period from now.
+    /// Starts the interval again: the next tick comes one period from now.
     ///
     /// # Examples
     ///
@@ -154,8 +158,7 @@ impl Interval {
         self.sleep.reset(next);
     }
 
-    /// Chooses what happens when ticks were missed. [`Burst`](MissedTickBehavior::Burst) if
-    /// nothing is chosen.
+    /// Sets what happens when ticks were missed. The default is [`Burst`](MissedTickBehavior::Burst).
     ///
     /// # Examples
     ///
@@ -173,7 +176,7 @@ impl Interval {
         self.behavior = behavior;
     }
 
-    /// What happens when ticks were missed.
+    /// Returns what happens when ticks were missed.
     ///
     /// # Examples
     ///
@@ -182,7 +185,7 @@ impl Interval {
         self.behavior
     }
 
-    /// From one tick to the next.
+    /// Returns the time between two ticks.
     ///
     /// # Examples
     ///
@@ -199,7 +202,7 @@ impl Interval {
     }
 }
 
-/// It never ends.
+/// The stream never ends.
 impl Stream for Interval {
     type Item = Instant;
 
@@ -208,7 +211,7 @@ impl Stream for Interval {
     }
 }
 
-/// What an [`Interval`] does when nobody was there for a tick, by more than 5 ms.
+/// What an [`Interval`] does about missed ticks. A tick counts as missed if nobody awaited it within 5 ms.
 ///
 /// ```text
 ///    due      |    1    |    2    |    3    |    4    |    5    |
@@ -223,17 +226,18 @@ impl Stream for Interval {
 /// See [`Interval::set_missed_tick_behavior`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
-    /// Makes up for the missed ticks as quickly as it is asked, and is then on time again.
+    /// Delivers the missed ticks as quickly as they are awaited, and is then on time again.
     #[default]
     Burst,
-    /// Counts the periods from the late tick on.
+    /// Delivers one late tick, and counts the following periods from it.
     Delay,
-    /// Leaves the missed ticks out, and goes on at a multiple of the period from the start.
+    /// Delivers one late tick, leaves out the other missed ones, and goes on at a multiple of the period
+    /// from the start.
     Skip,
 }
 
 impl MissedTickBehavior {
-    /// When the tick comes that follows the one that was `due` and is taken `now`.
+    /// Returns when the next tick comes, after one that was `due` and is delivered `now`.
     fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
         let late = now.saturating_duration_since(due);
         if late <= LATE {

@@ -12,23 +12,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How far away "never" is, where a duration leads out of what an `Instant` can say: a thousand years,
-/// and so more than the timers count.
+/// How far away "never" is, where an `Instant` cannot hold the sum: a thousand years, which is more than
+/// the timers count.
 const FAR_AWAY: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
-/// The moment a duration after `start`, or, where that cannot be said, one that is as good as never.
+/// The moment a duration after `start`, or one that never comes if an `Instant` cannot hold it.
 pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
     start
         .checked_add(duration)
         .unwrap_or_else(|| start + FAR_AWAY)
 }
 
-/// Waits for a duration, from now on. Not from the first poll on.
+/// Waits for a duration, which counts from this call and not from the first poll.
 ///
-/// As the argument of `block_on` it is made before there is a runtime: write
-/// `block_on(async { sleep(duration).await })`.
+/// The argument of `block_on` is made before there is a runtime, so `block_on(sleep(duration))` panics:
+/// write `block_on(async { sleep(duration).await })`.
 ///
-/// A duration that leads out of what an [`Instant`] can say is as good as for ever.
+/// A sleep whose deadline lies more than 584 years after its runtime was made never ends. So
+/// `sleep(Duration::MAX)` waits for ever.
 ///
 /// # Panics
 ///
@@ -57,7 +58,12 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(Arc::clone(&core.shared), deadline)
 }
 
-/// Waits for a moment. One that has passed is as good as now.
+/// Waits for a moment.
+///
+/// If the moment has passed, the sleep ends in the next turn of the loop. It ends at once where the poll
+/// has [spent its budget](crate::task#fairness): a loop that awaits either an operation or
+/// `sleep_until(deadline)` in each round ends soon after the deadline, even if every operation succeeds
+/// at once.
 ///
 /// # Panics
 ///
@@ -81,17 +87,19 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::new(Arc::clone(&context::current().shared), deadline)
+    let mut sleep = Sleep::new(Arc::clone(&context::current().shared), deadline);
+    sleep.is_moment = true;
+    sleep
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 ///
-/// It belongs to the runtime that it was made in, may be polled on any thread and under any
-/// executor while that runs, and costs nothing before its first poll.
+/// It belongs to the runtime in which it was made. While that runs, any thread and any executor may poll
+/// it. The runtime does not know of it before the first poll.
 ///
 /// # Panics
 ///
-/// Polling panics once that runtime has ended: nobody would ever wake the sleeper.
+/// Polling panics once the runtime has ended: nothing would ever wake the task.
 ///
 /// # Examples
 ///
@@ -109,6 +117,9 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     /// When it ends.
     deadline: Instant,
+    /// Whether the caller named the deadline, which may then have passed before. A sleep for a duration
+    /// begins when it is made.
+    is_moment: bool,
     /// How far it is.
     state: State,
     /// The runtime whose timers it uses.
@@ -118,12 +129,14 @@ pub struct Sleep {
 /// How far a sleep is.
 ///
 /// ```text
-///          first poll                  fired
-///    New ------------> Registered ------------> Elapsed
-///     ^                 | ^   | reset                |
-///     |                 | +---+                      |
-///     +-----------------|-------- reset -------------+
-///                       | dropped: taken out of the timers
+///      |            first poll: overdue, and the budget is spent
+///      |     +-----------------------------------------------+
+///      v     |                                               v
+///    New ----+-------> Registered ----------------------> Elapsed
+///     ^    first poll     | ^   | reset      fired           |
+///     |                   | +---+                            |
+///     +-------------------|------------ reset ---------------+
+///                         | dropped: taken out of the timers
 /// ```
 #[derive(Clone, Copy)]
 enum State {
@@ -136,16 +149,17 @@ enum State {
 }
 
 impl Sleep {
-    /// A sleep by the timers of a runtime.
+    /// A sleep from now on, by the timers of a runtime.
     pub(crate) fn new(shared: Arc<Shared>, deadline: Instant) -> Sleep {
         Sleep {
             deadline,
+            is_moment: false,
             state: State::New,
             shared,
         }
     }
 
-    /// When it ends.
+    /// Returns when it ends.
     ///
     /// # Examples
     ///
@@ -161,7 +175,7 @@ impl Sleep {
         self.deadline
     }
 
-    /// Whether the deadline has passed.
+    /// Returns whether the deadline has passed.
     ///
     /// # Examples
     ///
@@ -178,8 +192,10 @@ impl Sleep {
         self.now() >= self.deadline
     }
 
-    /// Moves the deadline, whether it has passed or not. Whoever awaits the sleep goes on waiting,
-    /// for the new one; after it has been ready, it is to be polled again.
+    /// Moves the deadline, whether it has passed or not.
+    ///
+    /// A task that awaits the sleep goes on waiting, until the new deadline. A sleep that has ended can
+    /// be awaited again.
     ///
     /// # Examples
     ///
@@ -197,6 +213,7 @@ impl Sleep {
     /// ```
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
+        self.is_moment = true;
         self.state = match self.state {
             State::Registered(key) => match self.shared.timers.reset(key, deadline) {
                 Look::Waiting { key, earliest } => {
@@ -213,6 +230,26 @@ impl Sleep {
     /// The time of the runtime that it belongs to.
     pub(super) fn now(&self) -> Instant {
         self.shared.clock.now()
+    }
+
+    /// Whether the sleep ends in its first poll: the deadline has passed, and the poll of the task has
+    /// spent its budget.
+    ///
+    /// A caller that makes a new sleep for each operation, all of which succeed at once, polls a sleep only
+    /// when an operation was put off, and drops it in the task's next poll without another look. If the
+    /// sleep registered, nobody would ever see it end.
+    ///
+    /// A sleep for a duration registers all the same. The caller of `timeout(Duration::ZERO, ..)` wants an
+    /// operation tried, and one that was put off has not been.
+    fn is_overdue(&self) -> bool {
+        let ends = self.is_moment
+            && local::may_overdraw()
+            && self.is_elapsed()
+            && !self.shared.timers.have_ended();
+        if ends {
+            local::overdraw();
+        }
+        ends
     }
 
     /// Ends the park of the loop if this has become its next deadline. On the loop's own thread it does
@@ -234,6 +271,7 @@ impl Sleep {
         let timers = &self.shared.timers;
         let tag = self.shared.current_tag();
         let look = match self.state {
+            State::New if self.is_overdue() => Look::Fired,
             State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
             State::Registered(key) => timers.look_again(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),

@@ -9,15 +9,52 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Runs a future, but not for longer than `duration`, counted from now on.
+/// Runs a future, but not for longer than `duration`, which counts from this call.
 ///
-/// The future is polled before the deadline is looked at: if it is ready in the same poll in which
-/// the deadline has passed, its output counts. A future that is ready at once touches no timer.
+/// Each poll asks the future first and the deadline second: an output that is ready when the deadline has
+/// passed still counts. A future that is ready at once sets no timer.
+///
+/// # Loops
+///
+/// A timeout around one operation gives up that operation and ends no loop around it. To end a loop at a
+/// deadline, put the loop into the timeout:
+///
+/// ```
+/// use glassfrog::net::{TcpListener, TcpStream};
+/// use glassfrog::time::timeout;
+/// use std::io;
+/// use std::time::Duration;
+///
+/// /// Counts the bytes that arrive within `limit`.
+/// async fn count_for(limit: Duration, stream: &TcpStream) -> io::Result<u64> {
+///     let (mut count, mut buffer) = (0, [0; 4096]);
+///     let counting = timeout(limit, async {
+///         loop {
+///             match stream.read(&mut buffer).await? {
+///                 0 => return io::Result::Ok(()),
+///                 bytes => count += bytes as u64,
+///             }
+///         }
+///     });
+///     // When the time is up, what has been counted stands.
+///     counting.await.unwrap_or(Ok(()))?;
+///     Ok(count)
+/// }
+/// # glassfrog::block_on(async {
+/// #     let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// #     let client = TcpStream::connect(listener.local_addr()?).await?;
+/// #     let (server, _) = listener.accept().await?;
+/// #     assert_eq!(client.write(b"hello").await?, 5);
+/// #     assert_eq!(count_for(Duration::from_millis(20), &server).await?, 5);
+/// #     io::Result::Ok(())
+/// # }).unwrap();
+/// ```
 ///
 /// # Errors
 ///
 /// [`Elapsed`] if the deadline came first. It converts into an [`io::Error`] of the kind
-/// [`TimedOut`](io::ErrorKind::TimedOut), so that `?` works on `timeout(…).await??`.
+/// [`TimedOut`](io::ErrorKind::TimedOut), so `timeout(…).await??` works in a function that returns an
+/// `io::Result`.
 ///
 /// # Panics
 ///
@@ -25,7 +62,8 @@ use std::time::{Duration, Instant};
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the future. When the deadline comes first, the future is dropped with it.
+/// Dropping the timeout drops the future. If the deadline comes first, the future is dropped with the
+/// timeout.
 ///
 /// # Examples
 ///
@@ -49,11 +87,20 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     }
 }
 
-/// The same until a moment. One that has passed gives the future one poll and a turn of the loop.
+/// Runs a future, but not beyond a moment. If the moment has passed, the future has one poll and one turn
+/// of the loop.
+///
+/// # Loops
+///
+/// As in [`timeout`], an output that is ready counts, however late it is. So a loop with a `timeout_at`
+/// around each operation goes on after the deadline while each operation finishes in its first poll or in
+/// the next turn of the loop. If each finishes in its first poll, the loop ends at most 128 operations
+/// after the deadline, where the task has [spent its budget](crate::task#fairness): there the timeout
+/// does not wait for a turn of the loop. To end any loop at its deadline, put the loop into one `timeout_at`.
 ///
 /// # Errors
 ///
-/// As [`timeout`].
+/// As for [`timeout`].
 ///
 /// # Panics
 ///
@@ -61,7 +108,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Cancel safety
 ///
-/// As [`timeout`].
+/// As for [`timeout`].
 ///
 /// # Examples
 ///
@@ -70,7 +117,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// use std::time::Duration;
 ///
 /// glassfrog::block_on(async {
-///     // One deadline for all.
+///     // One deadline for all steps.
 ///     let deadline = now() + Duration::from_secs(60);
 ///     for step in 0..3 {
 ///         assert_eq!(timeout_at(deadline, async { step }).await, Ok(step));
@@ -94,10 +141,10 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {
-        // What is run.
+        // The future that runs.
         #[pin]
         future: F,
-        // What ends it.
+        // Its deadline.
         sleep: Sleep,
     }
 }

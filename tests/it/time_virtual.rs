@@ -12,11 +12,12 @@ use glassfrog::task::{spawn_blocking, yield_now};
 use glassfrog::time::{
     MissedTickBehavior, Sleep, advance, interval_at, now, sleep, sleep_until, timeout,
 };
-use glassfrog::{Handle, Runtime, spawn};
+use glassfrog::{Handle, OnDeadlock, Runtime, spawn};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 #[cfg(target_os = "linux")]
 use std::fs;
+use std::future::pending;
 use std::io::Write;
 #[cfg(target_os = "linux")]
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How many years a virtual clock can be moved from where it began.
+const YEARS: u32 = 200;
 
 /// A runtime with a virtual clock.
 fn virtual_runtime() -> Runtime {
@@ -213,11 +217,11 @@ fn a_sleep_ends_at_its_deadline_however_far_that_is() {
 fn no_sleep_ends_early_be_it_for_a_millennium() {
     block_on(async {
         let start = now();
-        let nap = spawn(sleep(YEAR * 1000));
+        let naps = [YEARS + 1, 583, 585, 1000].map(|years| spawn(sleep(YEAR * years)));
         yield_now().await;
-        advance(YEAR * 999).await;
-        assert_eq!(now() - start, YEAR * 999);
-        assert!(!nap.is_finished());
+        advance(YEAR * YEARS).await;
+        assert_eq!(now() - start, YEAR * YEARS);
+        assert!(naps.iter().all(|nap| !nap.is_finished()));
     });
 }
 
@@ -726,7 +730,7 @@ fn an_advance_leads_to_each_tick_of_an_interval() {
 }
 
 #[test]
-fn an_advance_may_be_of_any_length() {
+fn an_advance_may_be_of_any_length_up_to_the_end_of_the_clock() {
     block_on(async {
         let before = now();
         advance(Duration::ZERO).await;
@@ -735,10 +739,111 @@ fn an_advance_may_be_of_any_length() {
         assert_eq!(now() - before, Duration::from_nanos(1));
         let nap = spawn(sleep(YEAR));
         yield_now().await;
-        // As far as "for ever" is.
-        advance(Duration::MAX).await;
+        advance(YEAR * YEARS - Duration::from_nanos(1)).await;
         assert!(nap.is_finished());
-        assert!(now() - before >= YEAR * 10);
+        assert_eq!(now() - before, YEAR * YEARS);
+    });
+}
+
+#[test]
+fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
+    block_on(async {
+        let before = now();
+        for years in [0, YEARS / 2, YEARS] {
+            advance(before + YEAR * years - now()).await;
+            let left = YEAR * (YEARS - years);
+            for too_far in [left + Duration::from_nanos(1), YEAR * 1000, Duration::MAX] {
+                let text = panic_text(|| advance(too_far));
+                assert!(
+                    text.contains("past its end") && text.contains("move it less far"),
+                    "{text}"
+                );
+            }
+            assert_eq!(now() - before, YEAR * years);
+            drop(advance(left));
+        }
+        // At its last moment the clock still has deadlines that have passed.
+        sleep(Duration::ZERO).await;
+        advance(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
+    let _watchdog = watchdog();
+    let runtime = virtual_runtime();
+    let start = inside(&runtime, now);
+    // A retry without a limit, which waits twice as long each time.
+    let text = panic_text(|| {
+        runtime.block_on(async {
+            let mut pause = Duration::from_secs(1);
+            loop {
+                sleep(pause).await;
+                pause *= 2;
+            }
+        });
+    });
+    for part in ["come to its end", "200 years", "sleep for less", "main"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // What needs no more time, or not as much, goes on.
+    let shown = inside(&runtime, now);
+    assert!((YEAR * YEARS / 2..YEAR * YEARS).contains(&(shown - start)));
+    runtime.block_on(async {
+        let far = spawn(sleep(YEAR * YEARS));
+        timeout(YEAR * YEARS, settle()).await.unwrap();
+        sleep(HOUR).await;
+        assert_eq!(now() - shown, HOUR);
+        assert!(!far.is_finished());
+    });
+}
+
+#[test]
+fn a_sleep_at_the_last_moment_of_the_clock_panics_and_does_not_hang() {
+    let _watchdog = watchdog();
+    let runtime = virtual_runtime();
+    runtime.block_on(async { advance(YEAR * YEARS).await });
+    for nap in [Duration::from_nanos(1), HOUR, YEAR * 300] {
+        let text = panic_text(|| runtime.block_on(async { sleep(nap).await }));
+        assert!(text.contains(&format!("{nap:?} away")), "{text}");
+    }
+}
+
+#[test]
+fn a_sleep_for_ever_does_not_hide_a_deadlock_from_a_virtual_clock() {
+    for years in [585, 1000, u32::MAX] {
+        let _watchdog = watchdog();
+        let builder = Runtime::builder().virtual_clock();
+        let runtime = builder.on_deadlock(OnDeadlock::Panic).build().unwrap();
+        let nap = YEAR * years;
+        let text = panic_text(|| {
+            runtime.block_on(async {
+                sleep(YEAR).await;
+                let task = spawn(sleep(nap));
+                join(timeout(Duration::MAX, pending::<()>()), task).await
+            })
+        });
+        assert!(text.starts_with("deadlock: "), "{text}");
+        assert_eq!(text.matches("sleep, for ever").count(), 2, "{text}");
+    }
+}
+
+#[test]
+fn a_sleep_for_ever_beside_somebody_who_may_wake_the_task_is_no_deadlock() {
+    let _watchdog = watchdog();
+    let builder = Runtime::builder().virtual_clock();
+    let runtime = builder.on_deadlock(OnDeadlock::Panic).build().unwrap();
+    runtime.block_on(async {
+        let (wake, woken) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            // Longer than the loop waits before it asks; a slow machine only sees less.
+            thread::sleep(Duration::from_millis(100));
+            wake.send(()).unwrap();
+        });
+        let before = now();
+        timeout(Duration::MAX, woken).await.unwrap().unwrap();
+        assert_eq!(now(), before);
+        thread.join().unwrap();
     });
 }
 

@@ -1,0 +1,147 @@
+//! A virtual clock that stands still although a deadline waits: a report says which tasks hold it.
+
+use crate::support::watchdog;
+use crate::task_probes::{logged, record_log};
+use glassfrog::Builder;
+use glassfrog::task::{self, spawn_blocking, yield_now};
+use glassfrog::time::sleep;
+use std::cell::Cell;
+use std::env;
+use std::process::{self, Command, Stdio};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// After how many polls the clock counts as one that stands still.
+const PATIENCE: u64 = 1_000_000;
+
+/// What a report begins with.
+const STILL: &str = "the virtual clock has stood still";
+
+/// How many of them lie between two looks at the log.
+const NOW_AND_THEN: u64 = 10_000;
+
+/// Has a task of this name sleep, and the others poll what that does until it is done, or until something
+/// else is so, which they ask now and then.
+async fn wait_by_polling(name: &str, mut so: impl FnMut() -> bool) {
+    let done = Rc::new(Cell::new(false));
+    let theirs = Rc::clone(&done);
+    let nap = task::Builder::new().name(name).spawn(async move {
+        sleep(Duration::from_secs(5)).await;
+        theirs.set(true);
+    });
+    let until_done = |done: Rc<Cell<bool>>| async move {
+        while !done.get() {
+            yield_now().await;
+        }
+    };
+    // Six tasks in all, one more than a report lists.
+    let pollers: Vec<_> = (0..5)
+        .map(|number| {
+            let name = format!("{name}, poller {number}");
+            task::Builder::new()
+                .name(name)
+                .spawn(until_done(Rc::clone(&done)))
+        })
+        .collect();
+    let mut polls = 0;
+    while !done.get() && (polls % NOW_AND_THEN != 0 || !so()) {
+        polls += 1;
+        yield_now().await;
+    }
+    done.set(true);
+    for poller in pollers {
+        poller.await.unwrap();
+    }
+    nap.await.unwrap();
+}
+
+#[test]
+fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "standstill: sleeper";
+    // A slow poll is a warning too.
+    let builder = Builder::new().watchdog(Duration::MAX);
+    let runtime = builder.virtual_clock().build().unwrap();
+    runtime.block_on(async {
+        // While a job holds the clock, the tasks do not.
+        let (end, ends) = mpsc::channel::<()>();
+        let (mut end, mut looks) = (Some(end), 0);
+        let job = spawn_blocking(move || ends.recv());
+        wait_by_polling("standstill: beside a job", || {
+            looks += 1;
+            // The root future has a sixth of the polls.
+            let is_over = looks > PATIENCE / NOW_AND_THEN / 6 + 2;
+            if is_over {
+                assert_eq!(logged(STILL), [""; 0]);
+                end = None;
+            }
+            is_over
+        })
+        .await;
+        job.await.unwrap().unwrap_err();
+        wait_by_polling(name, || !logged(name).is_empty()).await;
+    });
+    let told = logged(name);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let text = &told[0];
+    assert!(text.starts_with("WARN"), "{text}");
+    let sleeper = format!("{name:?} (spawned at {}:", file!());
+    for part in [
+        "the virtual clock has stood still for 1000000 polls",
+        "the next deadline is 5s away, and task ",
+        &sleeper,
+        "poller ",
+        "and those of 1 more",
+        "await the event",
+        "yield_now",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // All had the same number of turns, but for those in a part of a round.
+    let lines: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .collect();
+    let polls = lines.iter().filter_map(|line| line.split_once(" of "));
+    let polls: Vec<u64> = polls.filter_map(|(polls, _)| polls.parse().ok()).collect();
+    assert_eq!(polls.len(), 5, "{text}");
+    assert!(polls.is_sorted_by(|a, b| a >= b), "{text}");
+    let share = PATIENCE / 2 / 6;
+    assert!(
+        polls.iter().all(|polls| polls.abs_diff(share) < 200),
+        "{text}"
+    );
+}
+
+/// The environment variable that tells a second process that it is one.
+const PART: &str = "GLASSFROG_TEST_STANDSTILL";
+
+#[test]
+fn a_test_without_a_logger_has_the_report_on_its_standard_error_stream() {
+    let _watchdog = watchdog();
+    if env::var_os(PART).is_some() {
+        let builder = Builder::new().virtual_clock().stall_to_stderr();
+        builder.build().unwrap().block_on(async {
+            let mut looks = 0;
+            wait_by_polling("standstill: second process", || {
+                looks += 1;
+                looks > PATIENCE / NOW_AND_THEN / 6 + 2
+            })
+            .await;
+        });
+        process::exit(0);
+    }
+    let test =
+        "time_standstill::a_test_without_a_logger_has_the_report_on_its_standard_error_stream";
+    let output = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(PART, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.matches(STILL).count(), 1, "{text}");
+    assert!(text.contains("standstill: second process"), "{text}");
+}
