@@ -13,11 +13,11 @@ use std::io::{self, BufRead, BufReader, Lines, Read, Write};
 use std::net;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{self, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 /// How long a test may take before it counts as hung. No test of a working crate comes near it,
@@ -182,6 +182,8 @@ pub(crate) struct Child {
     _stdin: Option<ChildStdin>,
     /// What it prints.
     lines: Lines<BufReader<ChildStdout>>,
+    /// The thread that repeats what it prints to its standard error stream.
+    complaints: Option<JoinHandle<()>>,
 }
 
 /// The environment variable that tells a second process which closure it is there for.
@@ -249,14 +251,25 @@ fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
         .env(PART, name)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let stderr = process.stderr.take().unwrap();
     Child {
         // Taken out, since waiting for a process closes what is left in it.
         _stdin: process.stdin.take(),
         process,
         lines,
+        complaints: Some(thread::spawn(move || repeat(stderr))),
+    }
+}
+
+/// Repeats what a second process prints to its standard error stream as output of this test, which the
+/// harness shows only if the test fails. Many parts panic on purpose, and would flood the screen.
+fn repeat(stderr: ChildStderr) {
+    for line in BufReader::new(stderr).split(b'\n') {
+        eprintln!("{}", String::from_utf8_lossy(&line.unwrap()));
     }
 }
 
@@ -305,5 +318,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ended_already = self.process.kill();
         let _status = self.process.wait();
+        // Whoever inherited the stream ends with the process.
+        let _failed = self.complaints.take().map(JoinHandle::join);
     }
 }
