@@ -127,8 +127,8 @@ fn limit_of_files() -> usize {
 }
 
 #[test]
-fn ten_thousand_connections_are_held_while_a_tenth_is_active() {
-    const CONNECTIONS: usize = 10_000;
+fn many_connections_are_held_while_a_tenth_is_active() {
+    const CONNECTIONS: usize = if cfg!(feature = "slow") { 10_000 } else { 1000 };
     /// How many tasks connect.
     const CONNECTING: usize = 100;
     /// What the processes need besides.
@@ -179,13 +179,13 @@ fn ten_thousand_connections_are_held_while_a_tenth_is_active() {
 }
 
 #[test]
-fn a_hundred_thousand_connections_leave_nothing_behind() {
-    const ROUNDS: u8 = 20;
-    const CONNECTIONS_A_ROUND: usize = 5000;
+fn connections_that_come_and_go_leave_nothing_behind() {
+    const ROUNDS: u8 = if cfg!(feature = "slow") { 20 } else { 6 };
+    const CONNECTIONS_A_ROUND: usize = if cfg!(feature = "slow") { 5000 } else { 1000 };
     /// How many tasks connect.
     const CONNECTING: usize = 50;
     /// The room that allocator and kernel may want to move in, in KiB. A leak of sixteen bytes a
-    /// connection would be more.
+    /// connection would be more, and of 350 bytes where the connections are few.
     const SLACK: usize = 1024;
 
     child(|| {

@@ -235,7 +235,7 @@ fn what_outlives_a_runtime_keeps_no_file_open() {
 #[test]
 fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
     /// Enough for a leak of some hundred bytes a runtime to show.
-    const RUNTIMES: usize = 10_000;
+    const RUNTIMES: usize = if cfg!(feature = "slow") { 10_000 } else { 4000 };
     /// As many make the allocator and the kernel's tables as large as they will be.
     const WARM_UP: usize = 500;
     /// Far below what one leaked task a runtime makes.

@@ -77,6 +77,23 @@ fn with_threads(threads: usize) -> Runtime {
     builder.build().unwrap()
 }
 
+/// How long idle threads stay, and pools stall before they say so, in the tests of that: ten seconds, as the
+/// documentation says, where tests may take long.
+const PATIENCE: Duration = match cfg!(feature = "slow") {
+    true => Duration::from_secs(10),
+    false => Duration::from_millis(200),
+};
+
+/// A runtime of that patience whose jobs have so many threads.
+fn patient_with_threads(threads: usize) -> Runtime {
+    let builder = Runtime::builder().blocking_threads(threads);
+    let builder = match cfg!(feature = "slow") {
+        true => builder,
+        false => builder.test_patience(PATIENCE),
+    };
+    builder.build().unwrap()
+}
+
 /// Makes a thread busy, until the gate is opened, with a job that has begun when this returns.
 fn occupy(handle: &Handle, gate: &Gate) -> JoinHandle<&'static str> {
     let gate = gate.clone();
@@ -864,14 +881,15 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
         record_log();
         let _watchdog = watchdog();
         // One of its threads is stuck, and two jobs take turns at the other: one always waits.
-        let full = with_threads(2);
+        let full = patient_with_threads(2);
         let (open, closed) = gate();
         let stuck = occupy(&full.handle(), &closed);
         let pauses = Arc::new(Mutex::new((Instant::now(), Duration::ZERO)));
         go_on(full.handle(), pauses.clone());
         go_on(full.handle(), pauses.clone());
 
-        let stalled = with_threads(1);
+        let before = Instant::now();
+        let stalled = patient_with_threads(1);
         let handle = stalled.handle();
         let (output, other) = channel();
         let rescue = output.clone();
@@ -879,12 +897,11 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
             let inner = handle.spawn_blocking(move || output.send("of the inner job"));
             (other.recv().unwrap(), other, inner)
         });
-        let before = Instant::now();
         wait_until(|| {
             thread::sleep(Duration::from_millis(1));
             !logged("all 1 blocking threads").is_empty()
         });
-        assert!(before.elapsed() >= Duration::from_secs(9), "too early");
+        assert!(before.elapsed() >= PATIENCE, "too early");
         let lines = logged("blocking threads");
         rescue.send("of the test").unwrap();
         let (output, other, inner) = park_on(outer).unwrap();
@@ -900,7 +917,7 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
         // On a machine that did not run this process for so long, the other was right, too.
         let longest = pauses.lock().unwrap().1;
         assert!(
-            lines.len() == 1 || longest >= Duration::from_secs(5),
+            lines.len() == 1 || longest >= PATIENCE / 2,
             "{lines:?}, while no pause was longer than {longest:?}"
         );
         drop(open);
@@ -1053,7 +1070,7 @@ fn whatever_happens_a_job_runs_once_or_never_and_its_handle_says_which() {
 /// What the system sees of it. On Linux, which shows it in `/proc`.
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{gate, occupy, wait_until, with_threads};
+    use super::{PATIENCE, gate, occupy, patient_with_threads, wait_until, with_threads};
     use crate::support::{child, child_within, open_files, park_on, status, watchdog};
     use crate::task_probes::{Drops, inside, logged, record_log};
     use glassfrog::task::spawn_blocking;
@@ -1108,19 +1125,18 @@ mod system {
     }
 
     #[test]
-    fn an_idle_thread_stays_for_ten_seconds() {
+    fn an_idle_thread_stays_for_a_while() {
         child(|| {
             let _watchdog = watchdog();
             let before = threads();
-            let runtime = Runtime::new().unwrap();
+            let runtime = patient_with_threads(1);
             let begun = Instant::now();
             park_on(runtime.handle().spawn_blocking(|| {})).unwrap();
-            assert_eq!(threads(), before + 1);
             wait_until(|| {
                 thread::sleep(Duration::from_millis(1));
                 threads() == before
             });
-            assert!(begun.elapsed() >= Duration::from_secs(10));
+            assert!(begun.elapsed() >= PATIENCE);
             // The next job has one again.
             let name = || String::from(thread::current().name().unwrap());
             let name = park_on(runtime.handle().spawn_blocking(name)).unwrap();
@@ -1262,7 +1278,7 @@ mod system {
             // Now another thread could be started, if somebody thought of it.
             wait_until(|| {
                 thread::sleep(Duration::from_millis(1));
-                !logged("WARN ").is_empty()
+                !logged("no thread could be started").is_empty()
             });
             rescue.send("of the test").unwrap();
             let (output, other, inner) = park_on(outer).unwrap();
