@@ -1,7 +1,7 @@
 //! Names: what counts as one, what it leads to, and that a look-up holds up nobody, however long it
 //! takes.
 
-use crate::support::{block_on, watchdog};
+use crate::support::{block_on, few_or_many, watchdog};
 use crate::task_probes::{Way, panic_text, poll_with};
 use futures::future::join_all;
 use glassfrog::Runtime;
@@ -293,7 +293,7 @@ fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
 #[test]
 fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
     let _watchdog = watchdog();
-    for round in 0..200 {
+    for round in 0..few_or_many(50, 200) {
         let threads = 1 + round % 3;
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         with_threads(threads).block_on(async {

@@ -2,7 +2,7 @@
 //! is measured in `/proc`.
 
 use crate::support::{
-    Child, Files, block_on, child, child_with, open_files, say, status, watchdog,
+    Child, Files, block_on, child, child_with, few_or_many, open_files, say, status, watchdog,
 };
 use futures::channel::oneshot;
 use futures::future::join_all;
@@ -128,7 +128,7 @@ fn limit_of_files() -> usize {
 
 #[test]
 fn many_connections_are_held_while_a_tenth_is_active() {
-    const CONNECTIONS: usize = if cfg!(feature = "slow") { 10_000 } else { 1000 };
+    const CONNECTIONS: usize = few_or_many(1000, 10_000);
     /// How many tasks connect.
     const CONNECTING: usize = 100;
     /// What the processes need besides.
@@ -180,8 +180,8 @@ fn many_connections_are_held_while_a_tenth_is_active() {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
-    const ROUNDS: u8 = if cfg!(feature = "slow") { 20 } else { 6 };
-    const CONNECTIONS_A_ROUND: usize = if cfg!(feature = "slow") { 5000 } else { 1000 };
+    const ROUNDS: u8 = few_or_many(6, 20) as u8;
+    const CONNECTIONS_A_ROUND: usize = few_or_many(1000, 5000);
     /// How many tasks connect.
     const CONNECTING: usize = 50;
     /// The room that allocator and kernel may want to move in, in KiB. A leak of sixteen bytes a

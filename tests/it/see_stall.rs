@@ -1,6 +1,6 @@
 //! Deadlocks: what counts as certain, as possible, and as neither; and what is done about each.
 
-use crate::support::{accepted, child, park_on, say, watchdog};
+use crate::support::{accepted, child, few_or_many, park_on, say, watchdog};
 use crate::task_probes::{OnDrop, inside, logged, panic_text, record_log, until};
 use futures::channel::oneshot;
 use futures::future::{join, join_all};
@@ -32,7 +32,7 @@ const FAR: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_millis(20);
 
 /// Several times that. Where a machine is so slow that it is not, a test sees less, but does not fail.
-const LONG: Duration = Duration::from_millis(150);
+const LONG: Duration = Duration::from_millis(100);
 
 /// How long a runtime may be silent before it counts as one that will never say anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -961,7 +961,7 @@ fn close_shave(runtime: &Runtime, way: Shave, round: usize) {
 
 /// Lets many loops do so next to one another, since each mostly sleeps.
 fn close_shaves(way: Shave) {
-    const ROUNDS: usize = if cfg!(feature = "slow") { 2000 } else { 500 };
+    const ROUNDS: usize = few_or_many(500, 2000);
     const AT_A_TIME: usize = 25;
     let _watchdog = watchdog();
     let (next, false_alarms) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -1003,7 +1003,7 @@ fn the_last_abort_handle_that_is_used_at_the_last_moment_is_no_false_alarm() {
 /// The more sockets there are to be asked, the longer does the last moment take.
 #[test]
 fn among_many_sockets_the_last_moment_is_no_false_alarm_either() {
-    const ROUNDS: usize = if cfg!(feature = "slow") { 200 } else { 25 };
+    const ROUNDS: usize = few_or_many(25, 200);
     const SOCKETS: usize = 400;
     let _watchdog = watchdog();
     let mut false_alarms = 0;

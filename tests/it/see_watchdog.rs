@@ -274,10 +274,12 @@ fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
     /// How many runtimes may be reported before one is not. Where the machine runs something else in the middle
     /// of a quick poll, the thread is right to report it; a mistake it makes every time.
     const CHANCES: usize = 10;
+    /// Uses a runtime in a way that is no long poll.
+    type Deed = fn(&Runtime);
 
     child(|| {
         let _watchdog = watchdog();
-        let deeds: [(&str, fn(&Runtime)); 3] = [
+        let deeds: [(&str, Deed); 3] = [
             ("it waits", |runtime| {
                 runtime.block_on(async { glassfrog::time::sleep(A_WHILE).await });
             }),

@@ -1,6 +1,6 @@
 //! Blocking jobs: their threads, their outcomes, what cancels them, and who waits for them.
 
-use crate::support::{block_on, child, park_on, watchdog};
+use crate::support::{block_on, child, few_or_many, park_on, watchdog};
 use crate::task_probes::{
     Drops, OnDrop, Wakes, inside, logged, panic_text, poll_with, record_log, until,
 };
@@ -79,10 +79,7 @@ fn with_threads(threads: usize) -> Runtime {
 
 /// How long idle threads stay, and pools stall before they say so, in the tests of that: ten seconds, as the
 /// documentation says, where tests may take long.
-const PATIENCE: Duration = match cfg!(feature = "slow") {
-    true => Duration::from_secs(10),
-    false => Duration::from_millis(200),
-};
+const PATIENCE: Duration = Duration::from_millis(few_or_many(200, 10_000) as u64);
 
 /// A runtime of that patience whose jobs have so many threads.
 fn patient_with_threads(threads: usize) -> Runtime {
@@ -191,7 +188,7 @@ fn who_asked_last_is_woken_and_nobody_else() {
 #[test]
 fn the_end_of_a_job_wakes_a_loop_that_has_nothing_else_to_do() {
     block_on(async {
-        for n in 0..20_000 {
+        for n in 0..few_or_many(4000, 20_000) {
             assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
         }
     });
@@ -235,7 +232,7 @@ fn a_thread_that_is_idle_takes_the_next_job() {
 #[test]
 fn one_idle_thread_does_not_count_for_two_jobs() {
     let _watchdog = watchdog();
-    for _ in 0..300 {
+    for _ in 0..few_or_many(100, 300) {
         let runtime = Runtime::new().unwrap();
         park_on(runtime.handle().spawn_blocking(|| {})).unwrap();
         let all = Arc::new(Barrier::new(3));
