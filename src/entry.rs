@@ -523,6 +523,15 @@ impl Builder {
         self
     }
 
+    /// Sets how long the runtime waits where it otherwise waits for seconds of real time: for the loop to
+    /// answer a dump, with an idle thread of the pool for the next job, and with jobs in the queue before it
+    /// reports that none begins. For the crate's own tests.
+    #[doc(hidden)]
+    pub fn test_patience(mut self, patience: Duration) -> Builder {
+        self.settings.test_patience = Some(patience);
+        self
+    }
+
     /// Makes the runtime.
     ///
     /// # Errors

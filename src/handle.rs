@@ -240,7 +240,8 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
         let answer = Answer::Ended;
         return Dump { answer, tasks };
     }
-    if let Ok(dump) = answer.recv_timeout(PATIENCE) {
+    let patience = shared.test_patience.unwrap_or(PATIENCE);
+    if let Ok(dump) = answer.recv_timeout(patience) {
         return dump;
     }
     let busy = shared.pulse.polling();
@@ -255,7 +256,7 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
                 poll,
                 at_least: match &who {
                     Some(who) => who.since.elapsed(),
-                    None if busy == busy_before => PATIENCE,
+                    None if busy == busy_before => patience,
                     None => Duration::ZERO,
                 },
                 who: match who {

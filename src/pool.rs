@@ -77,6 +77,10 @@ pub(crate) struct Pool {
     gone: Condvar,
     /// Wakes the loop when a job is over, even one that nobody awaits: it may have held a virtual clock.
     ended: Waker,
+    /// How long a thread without a job stays: [`KEEP_IDLE`], unless a test has chosen otherwise.
+    keep_idle: Duration,
+    /// How long no job begins before the pool reports that: [`STALLED`], unless a test has chosen otherwise.
+    stalled: Duration,
 }
 
 /// What stands under the lock.
@@ -119,8 +123,9 @@ impl State {
 }
 
 impl Pool {
-    /// Makes a pool without a thread, with a bound for those that run jobs.
-    pub(crate) fn new(most_jobs: usize, ended: Waker) -> Pool {
+    /// Makes a pool without a thread, with a bound for those that run jobs, and for a test with how long it
+    /// waits for what else takes seconds.
+    pub(crate) fn new(most_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
         Pool {
             state: Mutex::new(State {
                 queues: [
@@ -136,6 +141,8 @@ impl Pool {
             work: Condvar::new(),
             gone: Condvar::new(),
             ended,
+            keep_idle: test_patience.unwrap_or(KEEP_IDLE),
+            stalled: test_patience.unwrap_or(STALLED),
         }
     }
 
@@ -284,7 +291,7 @@ impl Pool {
             }
             let (locked, wait) = self
                 .work
-                .wait_timeout(state, KEEP_IDLE)
+                .wait_timeout(state, self.keep_idle)
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
             if wait.timed_out() && !state.may_begin() {
@@ -315,14 +322,14 @@ impl Pool {
             let begun = state.queues[jobs].begun;
             let (locked, wait) = self
                 .gone
-                .wait_timeout(state, STALLED)
+                .wait_timeout(state, self.stalled)
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
             let queue = &state.queues[jobs];
             let (waiting, threads) = (queue.len(), queue.most_threads);
             if wait.timed_out() && waiting > 0 && queue.begun == begun {
                 drop(state);
-                return report_stall(waiting, threads);
+                return report_stall(waiting, threads, self.stalled);
             }
         }
         state.queues[jobs].watched = false;
@@ -380,14 +387,14 @@ fn discard(queued: Queued) {
 }
 
 /// Reports that no job has begun for a while.
-fn report_stall(waiting: usize, threads: usize) {
+fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
     muffled(|| {
         log::warn!(
             target: "glassfrog::blocking",
             "all {threads} blocking threads have been busy for {} s while jobs wait for one (waiting: \
              {waiting}): a job that waits for another one may never end; keep such jobs fewer, or allow \
              more threads with `Builder::blocking_threads`",
-            STALLED.as_secs(),
+            stalled.as_secs(),
         );
     });
 }
@@ -470,7 +477,7 @@ mod tests {
         /// Makes the pool.
         fn new() -> Fixture {
             let (begin, begun) = channel();
-            let pool = Arc::new(Pool::new(1, Waker::noop().clone()));
+            let pool = Arc::new(Pool::new(1, None, Waker::noop().clone()));
             let next = 0;
             Fixture {
                 pool,

@@ -84,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) stall_report: Option<Duration>,
     /// Whether its warnings go to the standard error stream too: most tests have no logger.
     pub(crate) stall_to_stderr: bool,
+    /// How long it waits where it otherwise waits for seconds; see `Builder::test_patience`.
+    pub(crate) test_patience: Option<Duration>,
 }
 
 /// How long a poll may take in a debug build without being told of: enough for all but what blocks,
@@ -103,6 +105,7 @@ impl Default for Settings {
             on_deadlock: OnDeadlock::default(),
             stall_report: None,
             stall_to_stderr: false,
+            test_patience: None,
         }
     }
 }
@@ -144,6 +147,8 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     /// Who is being polled.
     pub(crate) pulse: Arc<Pulse>,
+    /// How long a dump waits for the loop, if a test has chosen that.
+    pub(crate) test_patience: Option<Duration>,
     /// The id of the last task that was spawned; 0 is the root future's.
     last_id: AtomicU64,
     /// Whether a socket or a sleep was ever waited for by something other than a task of this runtime:
@@ -234,8 +239,13 @@ impl Core {
             timers: Timers::new(clock.now()),
             sources: Arc::clone(reactor.sources()),
             clock,
-            pool: Arc::new(Pool::new(settings.blocking_threads, job_ended)),
+            pool: Arc::new(Pool::new(
+                settings.blocking_threads,
+                settings.test_patience,
+                job_ended,
+            )),
             pulse,
+            test_patience: settings.test_patience,
             last_id: AtomicU64::new(0),
             is_visited: AtomicBool::new(false),
         });

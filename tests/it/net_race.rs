@@ -259,6 +259,10 @@ fn polls_without_a_reason_begin_nothing() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "slow"),
+    ignore = "the kernel takes a second to ask again"
+)]
 fn the_next_attempt_is_due_250_ms_after_the_last_began() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
@@ -285,6 +289,10 @@ fn the_next_attempt_is_due_250_ms_after_the_last_began() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "slow"),
+    ignore = "the kernel takes a second to ask again"
+)]
 fn an_attempt_that_was_overtaken_and_fails_lets_the_next_begin_at_once() {
     in_virtual_time(async |runtime| {
         let _held = hold_the_clock();
@@ -325,6 +333,10 @@ fn an_attempt_that_was_overtaken_may_still_win() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "slow"),
+    ignore = "the kernel takes a second to ask again"
+)]
 fn a_race_goes_on_after_its_last_address_failed() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
@@ -341,6 +353,10 @@ fn a_race_goes_on_after_its_last_address_failed() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "slow"),
+    ignore = "the kernel takes a second to ask again"
+)]
 fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
     child_with(Files::AtMost(64), || {
         in_virtual_time(async |_| {
@@ -687,7 +703,12 @@ fn a_race_in_a_runtime_that_ends_is_lost() {
                 drop(runtime);
                 let error = waits.join().unwrap().unwrap_err();
                 assert!(error.to_string().contains("has ended"), "{error}");
-                assert_eq!(tried(&error), addrs);
+                // The runtime ends beside the thread that polls, so the attempts fail in any order.
+                let sorted = |mut addrs: Vec<SocketAddr>| {
+                    addrs.sort();
+                    addrs
+                };
+                assert_eq!(sorted(tried(&error)), sorted(addrs.to_vec()));
                 assert_eq!(open_files(), before);
             }
         }

@@ -2,7 +2,8 @@
 //! which shows it in `/proc`.
 
 use crate::support::{
-    Files, accepted, child, child_with, open_files, park_on, resident, settle, watchdog,
+    Files, accepted, child, child_with, few_or_many, open_files, park_on, resident, settle,
+    watchdog,
 };
 use crate::task_probes::{poll_with, until};
 use futures::channel::oneshot;
@@ -81,7 +82,7 @@ fn a_loop_with_nothing_to_do_sleeps() {
     }
     let (switches, ticks) = activity(&its);
     // Orders nothing: it is the time over which the other thread has to stay idle.
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_millis(few_or_many(300, 1000) as u64));
     let (switches_later, ticks_later) = activity(&its);
     assert!(sleeps(&its));
     // It may have slept on a lock above; a busy loop sleeps never, or a thousand times.
@@ -226,7 +227,7 @@ fn what_outlives_a_runtime_keeps_no_file_open() {
 #[test]
 fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
     /// Enough for a leak of some hundred bytes a runtime to show.
-    const RUNTIMES: usize = 10_000;
+    const RUNTIMES: usize = few_or_many(4000, 10_000);
     /// As many make the allocator and the kernel's tables as large as they will be.
     const WARM_UP: usize = 500;
     /// Far below what one leaked task a runtime makes.

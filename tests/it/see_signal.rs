@@ -10,6 +10,7 @@ use std::future::pending;
 use std::io::{self, BufRead, BufReader, Lines, Read};
 use std::process::{self, ChildStderr, ChildStdin, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 /// The environment variable that tells a second process that it is one.
 const PART: &str = "GLASSFROG_TEST_SIGNALLED";
@@ -61,7 +62,9 @@ impl Signalled {
     /// The next line that contains a text.
     fn line_with(&mut self, text: &str) -> String {
         let line = self.lines.by_ref().map(Result::unwrap);
-        let found = line.into_iter().find(|line| line.contains(text));
+        // The harness shows them if the test fails.
+        let mut line = line.inspect(|line| eprintln!("{line}"));
+        let found = line.find(|line| line.contains(text));
         found.unwrap_or_else(|| panic!("nothing with {text:?} came"))
     }
 
@@ -105,7 +108,8 @@ fn every_signal_prints_the_dump() {
 fn a_signal_tells_of_a_loop_that_is_blocked() {
     let _watchdog = watchdog();
     let mut process = signalled("a_signal_tells_of_a_loop_that_is_blocked", || {
-        glassfrog::block_on(async {
+        let builder = Builder::new().test_patience(Duration::from_millis(100));
+        builder.build().unwrap().block_on(async {
             dump_on_sigusr1().unwrap();
             let task = task::Builder::new().name("blocker").spawn(async {
                 expect_signal();
@@ -168,7 +172,7 @@ fn a_signal_while_the_loop_waits_disturbs_nothing() {
             thread::spawn(move || {
                 expect_signal();
                 // The main thread's own look at its input is at work, and this one waits for its turn.
-                thread::sleep(std::time::Duration::from_millis(300));
+                thread::sleep(Duration::from_millis(300));
                 send.send(()).unwrap();
             });
             received.await.unwrap();

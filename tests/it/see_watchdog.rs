@@ -4,7 +4,8 @@ use crate::support::{child, watchdog};
 use crate::task_probes::{logged, panic_text, record_log};
 use glassfrog::task::{self, yield_now};
 use glassfrog::{Builder, Handle, OnTaskPanic, Runtime, spawn};
-use std::panic::Location;
+use std::cell::Cell;
+use std::panic::{Location, resume_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,12 +65,13 @@ fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
         task.await.unwrap();
         (id, line)
     });
-    let told = logged(name);
-    assert_eq!(told.len(), 1, "{told:?}");
+    // The machine may hold up the first poll too.
     let begin = format!(
         "WARN poll 2 of task {id} {name:?} (spawned at {}:{line}:",
         file!()
     );
+    let told = logged(&begin);
+    assert_eq!(told.len(), 1, "{:?}", logged(name));
     assert!(told[0].starts_with(&begin), "{}", told[0]);
     let (_, took) = told[0].split_once(&format!("{HELD} ")).unwrap();
     let took: u128 = took.split(" ms: ").next().unwrap().parse().unwrap();
@@ -101,7 +103,12 @@ fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
 fn slow_polls_are_counted_whatever_came_of_them() {
     let _watchdog = watchdog();
     let runtime = watching(LIMIT);
-    let slow = || Handle::current().metrics().slow_polls;
+    // At least so many more than before: the machine may hold up quick polls too.
+    let counted = Cell::new(0);
+    let assert_more = |count| {
+        let before = counted.replace(Handle::current().metrics().slow_polls);
+        assert!(counted.get() >= before + count, "{before} {counted:?}");
+    };
     runtime.block_on(async {
         let task = spawn(async {
             for _ in 0..3 {
@@ -110,16 +117,16 @@ fn slow_polls_are_counted_whatever_came_of_them() {
             }
         });
         task.await.unwrap();
-        assert_eq!(slow(), 3);
+        assert_more(3);
         let panics = spawn(async {
             dawdle();
             panic!("slow, and wrong");
         });
         assert!(panics.await.unwrap_err().is_panic());
-        assert_eq!(slow(), 4);
+        assert_more(1);
         dawdle();
         yield_now().await;
-        assert_eq!(slow(), 5);
+        assert_more(1);
     });
 }
 
@@ -173,9 +180,9 @@ fn only_a_debug_build_watches_without_being_asked() {
             thread::sleep(LONG);
         });
         task.await.unwrap();
-        let told = usize::from(cfg!(debug_assertions));
-        assert_eq!(Handle::current().metrics().slow_polls, told as u64);
-        assert_eq!(logged(name).len(), told);
+        let watches = cfg!(debug_assertions);
+        assert_eq!(Handle::current().metrics().slow_polls > 0, watches);
+        assert_eq!(logged(name).len(), usize::from(watches));
     });
 }
 
@@ -187,9 +194,9 @@ fn a_slow_poll_of_the_root_is_told() {
             yield_now().await;
             dawdle();
         });
-        let told = logged(HELD);
-        assert_eq!(told.len(), 1, "{told:?}");
         let begin = "WARN poll 2 of the future of `block_on` held up its thread for ";
+        let told = logged(begin);
+        assert_eq!(told.len(), 1, "{:?}", logged(HELD));
         assert!(told[0].starts_with(begin), "{}", told[0]);
         // The thread tells of it meanwhile.
         watched(LIMIT).block_on(async {
@@ -250,7 +257,7 @@ fn the_thread_works_beside_the_watch_in_the_loop() {
             block_until_told(name, 1);
         });
         task.await.unwrap();
-        assert_eq!(Handle::current().metrics().slow_polls, 1);
+        assert!(Handle::current().metrics().slow_polls >= 1);
     });
     let told = logged(name);
     assert_eq!(told.len(), 2, "{told:?}");
@@ -262,24 +269,38 @@ fn the_thread_works_beside_the_watch_in_the_loop() {
 
 #[test]
 fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
+    /// Long enough for the thread to report what it mistakes for a poll.
+    const A_WHILE: Duration = LIMIT.saturating_mul(10);
+    /// How many runtimes may be reported before one is not. Where the machine runs something else in the middle
+    /// of a quick poll, the thread is right to report it; a mistake it makes every time.
+    const CHANCES: usize = 10;
+    /// Uses a runtime in a way that is no long poll.
+    type Deed = fn(&Runtime);
+
     child(|| {
         let _watchdog = watchdog();
-        // So long that no quick poll takes it.
-        let limit = Duration::from_millis(500);
-        let runtime = watched(limit);
-        runtime.block_on(async {
-            glassfrog::time::sleep(2 * limit).await;
-        });
-        assert_eq!(logged(HOLDS), [""; 0], "it waited");
-        thread::sleep(2 * limit);
-        assert_eq!(logged(HOLDS), [""; 0], "nobody was inside `block_on`");
-        panic_text(|| runtime.block_on(async { panic!("over") }));
-        thread::sleep(2 * limit);
-        assert_eq!(
-            logged(HOLDS),
-            [""; 0],
-            "nobody was inside `block_on` any more"
-        );
+        let deeds: [(&str, Deed); 3] = [
+            ("it waits", |runtime| {
+                runtime.block_on(async { glassfrog::time::sleep(A_WHILE).await });
+            }),
+            ("`block_on` has returned", |runtime| {
+                runtime.block_on(yield_now());
+                thread::sleep(A_WHILE);
+            }),
+            ("`block_on` has panicked", |runtime| {
+                // Without the panic hook, which takes its time for a backtrace.
+                panic_text(|| runtime.block_on(async { resume_unwind(Box::new("over")) }));
+                thread::sleep(A_WHILE);
+            }),
+        ];
+        for (what, deed) in deeds {
+            let is_silent = || {
+                let before = logged(HOLDS).len();
+                deed(&watched(LIMIT));
+                logged(HOLDS).len() == before
+            };
+            assert!((0..CHANCES).any(|_| is_silent()), "{what}");
+        }
     })
     .finish();
 }

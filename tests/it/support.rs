@@ -6,6 +6,7 @@ use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::yield_now;
 use socket2::SockRef;
 use std::any::type_name;
+use std::collections::BTreeMap;
 use std::env;
 #[cfg(target_os = "linux")]
 use std::fs;
@@ -13,16 +14,21 @@ use std::io::{self, BufRead, BufReader, Lines, Read, Write};
 use std::net;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::process::{self, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
 use std::task::{Context, Poll, Wake};
-use std::thread::{self, Thread};
-use std::time::Duration;
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 /// How long a test may take before it counts as hung. No test of a working crate comes near it,
 /// however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One number for every day, or a larger one where tests may take long: with the feature `slow`.
+pub(crate) const fn few_or_many(few: usize, many: usize) -> usize {
+    if cfg!(feature = "slow") { many } else { few }
+}
 
 /// Runs a future on a runtime of its own; ends the process, naming the test, if that never ends.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
@@ -32,26 +38,50 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Ends the process, naming the test, unless what it returns is dropped in time.
 ///
-/// It is a thread and not a timer of the runtime, so that it also sees a loop that is stuck, and
-/// so that the runtime of a test has no deadline that the test does not make.
+/// A thread keeps watch, and not a timer of the runtime, so that it also sees a loop that is stuck, and so
+/// that the runtime of a test has no deadline that the test does not make. There is one thread for all tests,
+/// since some make thousands of runtimes.
 #[must_use = "the watchdog sleeps as soon as this is dropped"]
 pub(crate) fn watchdog() -> Watchdog {
+    static THREAD: Once = Once::new();
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    THREAD.call_once(|| drop(thread::spawn(keep_watch)));
     let test = String::from(thread::current().name().unwrap_or("a test"));
-    let (alive, done) = channel();
-    thread::spawn(move || {
-        if done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let watched = (Instant::now() + PATIENCE, test);
+    WATCHED.lock().unwrap().insert(number, watched);
+    Watchdog { number }
+}
+
+/// When each test that runs counts as hung, and its name, under the numbers of their watches.
+static WATCHED: Mutex<BTreeMap<u64, (Instant, String)>> = Mutex::new(BTreeMap::new());
+
+/// Looks for a test that hangs, every second.
+fn keep_watch() {
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        let watched = WATCHED.lock().unwrap();
+        // All have the same time, so that of the first is over first.
+        if let Some((_, (end, test))) = watched.first_key_value()
+            && *end <= Instant::now()
+        {
             // Not `eprintln!`: what that prints is captured, and lost in the abort.
             let _nobody_reads = writeln!(io::stderr(), "\n{test} hangs");
             process::abort();
         }
-    });
-    Watchdog { _alive: alive }
+    }
 }
 
 /// A watch that is on; see [`watchdog`].
 pub(crate) struct Watchdog {
-    /// Its drop is what the watchdog waits for.
-    _alive: Sender<()>,
+    /// Its number.
+    number: u64,
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        WATCHED.lock().unwrap().remove(&self.number);
+    }
 }
 
 /// Another executor, the simplest there is: polls on this thread, and parks it in between.
@@ -182,6 +212,8 @@ pub(crate) struct Child {
     _stdin: Option<ChildStdin>,
     /// What it prints.
     lines: Lines<BufReader<ChildStdout>>,
+    /// The thread that repeats what it prints to its standard error stream.
+    complaints: Option<JoinHandle<()>>,
 }
 
 /// The environment variable that tells a second process which closure it is there for.
@@ -255,14 +287,25 @@ fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
         .env(PART, name)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let stderr = process.stderr.take().unwrap();
     Child {
         // Taken out, since waiting for a process closes what is left in it.
         _stdin: process.stdin.take(),
         process,
         lines,
+        complaints: Some(thread::spawn(move || repeat(stderr))),
+    }
+}
+
+/// Repeats what a second process prints to its standard error stream as output of this test, which the
+/// harness shows only if the test fails. Many parts panic on purpose, and would flood the screen.
+fn repeat(stderr: ChildStderr) {
+    for line in BufReader::new(stderr).split(b'\n') {
+        eprintln!("{}", String::from_utf8_lossy(&line.unwrap()));
     }
 }
 
@@ -311,5 +354,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ended_already = self.process.kill();
         let _status = self.process.wait();
+        // Whoever inherited the stream ends with the process.
+        let _failed = self.complaints.take().map(JoinHandle::join);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{block_on, park_on, settle, watchdog};
 #[cfg(target_os = "linux")]
-use crate::support::{child, status};
+use crate::support::{child, few_or_many, status};
 use crate::task_probes::{OnDrop, inside, logged, panic_text, record_log, until};
 use glassfrog::Runtime;
 use glassfrog::task::{Builder, JoinError, JoinHandle, spawn_blocking, yield_now};
@@ -212,9 +212,9 @@ fn a_panic_that_nobody_asked_about_is_logged_by_its_name_when_its_runtime_ends()
 fn names_go_with_their_tasks() {
     child(|| {
         /// Names long enough to be seen in what the process takes, of which all together come to
-        /// 400 MB.
+        /// 400 MB, or to 80 MB.
         const LENGTH: usize = 4000;
-        const ROUNDS: usize = 1000;
+        const ROUNDS: usize = few_or_many(200, 1000);
         const BOUND: usize = 50_000;
         let round = async || {
             for number in 0..100 {

@@ -1,6 +1,6 @@
 //! Scopes: children that borrow, who is polled and when, and what is left when a scope ends early.
 
-use crate::support::{block_on, child, park_on, settle, watchdog};
+use crate::support::{block_on, child, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{
     Drops, Meddler, OnDrop, Place, Wakes, counted, logged, panic_text, poll_with, record_log, until,
 };
@@ -716,7 +716,7 @@ fn no_wake_from_another_thread_is_lost() {
 
 #[test]
 fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
-    const ROUNDS: usize = 10_000;
+    const ROUNDS: usize = few_or_many(2000, 10_000);
     /// Looks again and again, without a call of the system until it has taken too long.
     fn spin_until(mut so: impl FnMut() -> bool) {
         let mut looks = 0;

@@ -1,6 +1,6 @@
 //! Wakes across threads, and wakers of one's own making at sockets, sleeps and join handles.
 
-use crate::support::{accepted, block_on, park_on, settle, watchdog};
+use crate::support::{accepted, block_on, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{Meddler, Wakes, logged, poll_with, record_log, until};
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
@@ -76,7 +76,7 @@ fn no_wake_is_lost_of_a_million_by_ten_threads() {
 
 #[test]
 fn every_wake_of_a_parked_loop_ends_the_park() {
-    const ROUNDS: usize = 20_000;
+    const ROUNDS: usize = few_or_many(4000, 20_000);
     block_on(async {
         let asked = Arc::new(AtomicUsize::new(0));
         let (answer, answers) = std_mpsc::channel();

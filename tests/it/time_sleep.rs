@@ -46,7 +46,7 @@ proptest! {
         micros in prop::collection::vec(1..3_000_u64, 1..100),
     ) {
         block_on(async {
-            // Far enough for all of them to be registered in this turn; and if not, then not.
+            // Far enough for most of them to be registered before any of them is due.
             let start = now() + Duration::from_millis(5);
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks: Vec<_> = micros
@@ -55,8 +55,15 @@ proptest! {
                     let deadline = start + Duration::from_micros(*micros);
                     let order = Rc::clone(&order);
                     spawn(async move {
-                        sleep_until(deadline).await;
-                        order.borrow_mut().push(deadline);
+                        let mut nap = sleep_until(deadline);
+                        let pending = poll_fn(|cx| Poll::Ready(poll_with(&mut nap, cx.waker())));
+                        assert!(pending.await.is_pending());
+                        // One that comes after others have been woken has no place among them.
+                        let is_early = now() < start;
+                        nap.await;
+                        if is_early {
+                            order.borrow_mut().push(deadline);
+                        }
                     })
                 })
                 .collect();
