@@ -2,7 +2,7 @@
 //! takes.
 
 use crate::support::{block_on, few_or_many, watchdog};
-use crate::task_probes::{Way, panic_text, poll_with};
+use crate::task_probes::{Meddler, Way, inside, panic_text, poll_with};
 use futures::future::join_all;
 use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
@@ -12,9 +12,9 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -312,6 +312,47 @@ fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
         });
         assert!(most.load(Ordering::SeqCst) <= threads);
     }
+}
+
+#[test]
+fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
+    /// How many look-ups run at a time, as the documentation says.
+    const LOOK_UPS: usize = 32;
+    let _watchdog = watchdog();
+    let runtime = Runtime::new().unwrap();
+    let (answered, answers) = channel();
+    let (release, released) = channel::<Infallible>();
+    let released = Mutex::new(released);
+    // Called by the thread of a look-up, which it keeps from going on.
+    let waker = Meddler::waker(
+        move || {
+            answered.send(()).unwrap();
+            let _released = released.lock().unwrap().recv();
+        },
+        || {},
+    );
+    let mut look_ups = Vec::new();
+    while look_ups.len() < LOOK_UPS {
+        let mut look_up = Box::pin(look_up("localhost:7"));
+        // Some may be answered at once.
+        if inside(&runtime, || poll_with(&mut look_up, &waker)).is_pending() {
+            look_ups.push(look_up);
+        }
+    }
+    for _ in &look_ups {
+        answers.recv().unwrap();
+    }
+    for mut look_up in look_ups {
+        let polled = inside(&runtime, || poll_with(&mut look_up, Waker::noop()));
+        assert!(polled.is_ready());
+    }
+    let mut next = Box::pin(look_up("localhost:7"));
+    assert!(inside(&runtime, || poll_with(&mut next, Waker::noop())).is_pending());
+    let metrics = runtime.handle().metrics();
+    let threads_and_waiting = (metrics.blocking_threads, metrics.blocking_queue);
+    drop(release);
+    runtime.block_on(next).unwrap();
+    assert_eq!(threads_and_waiting, (LOOK_UPS, 1));
 }
 
 #[test]
