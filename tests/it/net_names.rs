@@ -389,7 +389,9 @@ fn looking_up_outside_a_runtime_panics() {
 mod system {
     use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
     use crate::net_race::BlackHole;
-    use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
+    use crate::support::{
+        accepted, block_on, child, child_in_little_space, exhaust, park_on, settle, watchdog,
+    };
     use crate::task_probes::{logged, poll_with, record_log};
     use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
     use futures::future::{Either, select};
@@ -503,16 +505,6 @@ mod system {
     /// The environment variable that tells a second process that it is one.
     const AGAIN: &str = "GLASSFROG_TEST_AGAIN";
 
-    /// Runs a part of a test by running the test once more, under a command, in a process that ends
-    /// with this one. What the test does before, it does in both.
-    fn again_under<F: FnOnce()>(command: Command, part: F) {
-        if is_again() {
-            end_with_parent();
-            return part();
-        }
-        run_again(command, type_name::<F>());
-    }
-
     /// Whether this process is such a one.
     fn is_again() -> bool {
         env::var_os(AGAIN).is_some()
@@ -554,26 +546,10 @@ mod system {
 
     #[test]
     fn a_look_up_for_which_there_is_no_thread_fails_with_the_name_and_the_reason() {
-        /// How much address space there is, in KiB: enough for all else, and taken up in no time.
-        const ADDRESS_SPACE: &str = "1048576";
-        let mut limited = Command::new("sh");
-        let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$@\"");
-        limited.args(["-c", &script, "sh"]);
-        again_under(limited, || {
-            /// Half of what the stack of a thread takes (`std::thread`, "Stack size").
-            const BLOCK: usize = 1 << 20;
+        child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
-            let mut full = Vec::with_capacity(1 << 10);
-            loop {
-                let mut block = Vec::<u8>::new();
-                if block.try_reserve_exact(BLOCK).is_err() {
-                    break;
-                }
-                full.push(block);
-            }
-            // For what is smaller.
-            full.pop();
+            let full = exhaust();
             let reason = thread::Builder::new().spawn(|| {}).unwrap_err();
             for _ in 0..3 {
                 let error = runtime.block_on(look_up("localhost:80")).unwrap_err();
@@ -585,7 +561,8 @@ mod system {
             }
             drop(full);
             runtime.block_on(look_up("localhost:80")).unwrap();
-        });
+        })
+        .finish();
     }
 
     /// Makes a network that has nothing but loopback, and there the one name server that everybody
