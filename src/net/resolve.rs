@@ -73,7 +73,7 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
     }
 }
 
-/// A look-up that is given up when this is dropped.
+/// A look-up that is given up when this is dropped before the answer is there.
 struct LookUp<T> {
     /// What it finds.
     job: JoinHandle<T>,
@@ -83,6 +83,10 @@ struct LookUp<T> {
 
 impl<T> Drop for LookUp<T> {
     fn drop(&mut self) {
-        self.pool.give_up(self.job.id().0);
+        // The thread of one that was answered is about to take the next. Without its place, that would
+        // begin on another thread.
+        if !self.job.is_finished() {
+            self.pool.give_up(self.job.id().0);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! takes.
 
 use crate::support::{block_on, few_or_many, watchdog};
-use crate::task_probes::{Way, panic_text, poll_with};
+use crate::task_probes::{Meddler, Way, inside, panic_text, poll_with};
 use futures::future::join_all;
 use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
@@ -12,9 +12,9 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -315,6 +315,47 @@ fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
 }
 
 #[test]
+fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
+    /// How many look-ups run at a time, as the documentation says.
+    const LOOK_UPS: usize = 32;
+    let _watchdog = watchdog();
+    let runtime = Runtime::new().unwrap();
+    let (answered, answers) = channel();
+    let (release, released) = channel::<Infallible>();
+    let released = Mutex::new(released);
+    // Called by the thread of a look-up, which it keeps from going on.
+    let waker = Meddler::waker(
+        move || {
+            answered.send(()).unwrap();
+            let _released = released.lock().unwrap().recv();
+        },
+        || {},
+    );
+    let mut look_ups = Vec::new();
+    while look_ups.len() < LOOK_UPS {
+        let mut look_up = Box::pin(look_up("localhost:7"));
+        // Some may be answered at once.
+        if inside(&runtime, || poll_with(&mut look_up, &waker)).is_pending() {
+            look_ups.push(look_up);
+        }
+    }
+    for _ in &look_ups {
+        answers.recv().unwrap();
+    }
+    for mut look_up in look_ups {
+        let polled = inside(&runtime, || poll_with(&mut look_up, Waker::noop()));
+        assert!(polled.is_ready());
+    }
+    let mut next = Box::pin(look_up("localhost:7"));
+    assert!(inside(&runtime, || poll_with(&mut next, Waker::noop())).is_pending());
+    let metrics = runtime.handle().metrics();
+    let threads_and_waiting = (metrics.blocking_threads, metrics.blocking_queue);
+    drop(release);
+    runtime.block_on(next).unwrap();
+    assert_eq!(threads_and_waiting, (LOOK_UPS, 1));
+}
+
+#[test]
 fn a_look_up_takes_no_virtual_time() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
@@ -348,7 +389,9 @@ fn looking_up_outside_a_runtime_panics() {
 mod system {
     use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
     use crate::net_race::BlackHole;
-    use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
+    use crate::support::{
+        accepted, block_on, child, child_in_little_space, exhaust, park_on, settle, watchdog,
+    };
     use crate::task_probes::{logged, poll_with, record_log};
     use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
     use futures::future::{Either, select};
@@ -462,16 +505,6 @@ mod system {
     /// The environment variable that tells a second process that it is one.
     const AGAIN: &str = "GLASSFROG_TEST_AGAIN";
 
-    /// Runs a part of a test by running the test once more, under a command, in a process that ends
-    /// with this one. What the test does before, it does in both.
-    fn again_under<F: FnOnce()>(command: Command, part: F) {
-        if is_again() {
-            end_with_parent();
-            return part();
-        }
-        run_again(command, type_name::<F>());
-    }
-
     /// Whether this process is such a one.
     fn is_again() -> bool {
         env::var_os(AGAIN).is_some()
@@ -513,26 +546,10 @@ mod system {
 
     #[test]
     fn a_look_up_for_which_there_is_no_thread_fails_with_the_name_and_the_reason() {
-        /// How much address space there is, in KiB: enough for all else, and taken up in no time.
-        const ADDRESS_SPACE: &str = "1048576";
-        let mut limited = Command::new("sh");
-        let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$@\"");
-        limited.args(["-c", &script, "sh"]);
-        again_under(limited, || {
-            /// Half of what the stack of a thread takes (`std::thread`, "Stack size").
-            const BLOCK: usize = 1 << 20;
+        child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
-            let mut full = Vec::with_capacity(1 << 10);
-            loop {
-                let mut block = Vec::<u8>::new();
-                if block.try_reserve_exact(BLOCK).is_err() {
-                    break;
-                }
-                full.push(block);
-            }
-            // For what is smaller.
-            full.pop();
+            let full = exhaust();
             let reason = thread::Builder::new().spawn(|| {}).unwrap_err();
             for _ in 0..3 {
                 let error = runtime.block_on(look_up("localhost:80")).unwrap_err();
@@ -544,7 +561,8 @@ mod system {
             }
             drop(full);
             runtime.block_on(look_up("localhost:80")).unwrap();
-        });
+        })
+        .finish();
     }
 
     /// Makes a network that has nothing but loopback, and there the one name server that everybody

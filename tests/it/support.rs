@@ -195,6 +195,47 @@ pub(crate) fn status(whose: &str, field: &str) -> usize {
     number.unwrap().parse().unwrap()
 }
 
+/// How much address space there is where no thread can be started: enough for all that a test does before
+/// that, and taken up in no time.
+#[cfg(target_os = "linux")]
+const ADDRESS_SPACE_MIB: u32 = 1024;
+
+/// Takes up the address space of a second process that has little of it, until there is too little for the
+/// stack of a thread.
+#[cfg(target_os = "linux")]
+pub(crate) fn exhaust() -> Vec<Vec<u8>> {
+    /// Half of a stack (`std::thread`, "Stack size").
+    const BLOCK: usize = 1 << 20;
+    // A thread that begins maps twice what it keeps for the heap that `malloc(3)` gives it. What it unmaps
+    // again must not be room for a stack.
+    while !others_sleep() {
+        thread::yield_now();
+    }
+    let mut blocks = Vec::with_capacity(ADDRESS_SPACE_MIB as usize);
+    loop {
+        let mut block = Vec::new();
+        if block.try_reserve_exact(BLOCK).is_err() {
+            break;
+        }
+        blocks.push(block);
+    }
+    // For what is smaller.
+    blocks.pop();
+    blocks
+}
+
+/// Whether all threads of this process but this one sleep (`proc(5)`, the state in `stat`).
+#[cfg(target_os = "linux")]
+fn others_sleep() -> bool {
+    let this = fs::read_link("/proc/thread-self").unwrap();
+    let threads = fs::read_dir("/proc/self/task").unwrap().map(Result::unwrap);
+    let others = threads.filter(|thread| Some(&*thread.file_name()) != this.file_name());
+    // One that has ended meanwhile has no state.
+    let mut stats = others.filter_map(|other| fs::read_to_string(other.path().join("stat")).ok());
+    // After the name, which is in brackets and may contain anything.
+    stats.all(|stat| stat.rsplit_once(") ").unwrap().1.starts_with('S'))
+}
+
 /// How many files a second process may have open, if not as many as this one.
 #[cfg(target_os = "linux")]
 pub(crate) enum Files {
@@ -245,10 +286,10 @@ pub(crate) fn child_with<F: FnOnce()>(files: Files, part: F) -> Child {
     second_process(limited(&format!("-n {limit}")), part)
 }
 
-/// Does the same with so many MiB of address space.
+/// Does the same with little address space, for [`exhaust`].
 #[cfg(target_os = "linux")]
-pub(crate) fn child_within<F: FnOnce()>(address_space: u32, part: F) -> Child {
-    let kibibytes = u64::from(address_space) * 1024;
+pub(crate) fn child_in_little_space<F: FnOnce()>(part: F) -> Child {
+    let kibibytes = ADDRESS_SPACE_MIB * 1024;
     second_process(limited(&format!("-v {kibibytes}")), part)
 }
 

@@ -1068,7 +1068,9 @@ fn whatever_happens_a_job_runs_once_or_never_and_its_handle_says_which() {
 #[cfg(target_os = "linux")]
 mod system {
     use super::{PATIENCE, gate, occupy, patient_with_threads, wait_until, with_threads};
-    use crate::support::{child, child_within, open_files, park_on, status, watchdog};
+    use crate::support::{
+        child, child_in_little_space, exhaust, open_files, park_on, status, watchdog,
+    };
     use crate::task_probes::{Drops, inside, logged, record_log};
     use glassfrog::task::spawn_blocking;
     use glassfrog::{Handle, Runtime};
@@ -1078,30 +1080,9 @@ mod system {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// How much address space the processes have in which no thread can be started: enough for all
-    /// that they do before, and taken up in no time.
-    const ADDRESS_SPACE_MIB: u32 = 1024;
-
     /// How many threads this process has.
     fn threads() -> usize {
         status("self", "Threads")
-    }
-
-    /// Takes up the address space, until there is too little of it for the stack of a thread.
-    fn exhaust() -> Vec<Vec<u8>> {
-        /// Half of a stack (`std::thread`, "Stack size").
-        const BLOCK: usize = 1 << 20;
-        let mut blocks = Vec::with_capacity(ADDRESS_SPACE_MIB as usize);
-        loop {
-            let mut block = Vec::new();
-            if block.try_reserve_exact(BLOCK).is_err() {
-                break;
-            }
-            blocks.push(block);
-        }
-        // For what is smaller.
-        blocks.pop();
-        blocks
     }
 
     #[test]
@@ -1201,7 +1182,7 @@ mod system {
 
     #[test]
     fn a_job_for_which_there_is_no_thread_fails_with_the_reason() {
-        child_within(ADDRESS_SPACE_MIB, || {
+        child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
             let drops = Drops::default();
@@ -1230,7 +1211,7 @@ mod system {
 
     #[test]
     fn a_job_for_which_there_is_no_further_thread_waits_for_one_that_is_busy() {
-        child_within(ADDRESS_SPACE_MIB, || {
+        child_in_little_space(|| {
             let _watchdog = watchdog();
             // In the one no other can be started, in the other no other may be.
             let runtimes = [Runtime::new().unwrap(), with_threads(1)];
@@ -1251,7 +1232,7 @@ mod system {
 
     #[test]
     fn a_stall_for_want_of_a_thread_is_told_too() {
-        child_within(ADDRESS_SPACE_MIB, || {
+        child_in_little_space(|| {
             record_log();
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
@@ -1288,7 +1269,7 @@ mod system {
 
     #[test]
     fn a_shutdown_ends_while_another_thread_cannot_start_one() {
-        child_within(ADDRESS_SPACE_MIB, || {
+        child_in_little_space(|| {
             let _watchdog = watchdog();
             let (send, handles) = channel::<Handle>();
             let (begun, has_begun) = channel();
