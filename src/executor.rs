@@ -80,8 +80,7 @@ pub(crate) trait Placed: Send + Sync {
     /// Its key; `None` before it has one.
     fn key(&self) -> Option<Key>;
 
-    /// Cancels it here and now if it is no task but a blocking job, and that waits for a thread. Says
-    /// whether it is one.
+    /// Cancels a blocking job that is still queued. Returns whether this is a blocking job.
     fn cancel_job(&self) -> bool;
 
     /// Whether it has ended.
@@ -146,7 +145,7 @@ struct Task {
 const DETACHED: u8 = 1;
 /// The task has a name, which is kept elsewhere: most tasks have none.
 const NAMED: u8 = 1 << 1;
-/// The task came by a message: who asks whether it has ended asks its [`Placed`].
+/// The task came by a message: its handle reads the outcome from its [`Placed`], not from the slab.
 const PLACED: u8 = 1 << 2;
 
 /// How far a task has come.
@@ -240,8 +239,7 @@ pub(crate) enum Polled {
     Panicked(Payload),
 }
 
-/// Gives back the room that a burst of entries has left in a map: at most once in so many removals as
-/// half of the room has places.
+/// Shrinks a map after a burst of entries. The removals of the burst have paid for it.
 fn shrink<V>(map: &mut HashMap<u32, V>) {
     if map.capacity() > KEPT_ENTRIES && map.len() < map.capacity() / 4 {
         map.shrink_to(KEPT_ENTRIES.max(2 * map.len()));
@@ -328,9 +326,10 @@ impl Executor {
         self.tally.polls.get()
     }
 
-    /// How many rounds of the run queue there have been (modulo 2³²).
-    pub(crate) fn rounds(&self) -> u32 {
-        self.tasks.borrow().ready.rounds()
+    /// Counts how often the run queue has gone round, for the loop, which asks once a turn: a task that is woken
+    /// in one turn has been polled once the number is two higher than in that turn.
+    pub(crate) fn laps(&self) -> u32 {
+        self.tasks.borrow_mut().ready.laps()
     }
 
     /// Shows other threads what has been counted.

@@ -275,6 +275,10 @@ impl Sources {
 
     /// Stops watching a descriptor that is about to be closed or handed over.
     pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
+        // The operating system has refused it, or knows it through another one.
+        if source.key() == Key::NONE {
+            return;
+        }
         let mut entrance = lock(&self.entrance);
         let mut registered = lock(&self.registered);
         let removed = registered.slab.remove(source.key());

@@ -2,7 +2,7 @@
 //!
 //! Executor, reactor and timers do not know one another; they meet here. A turn of the loop:
 //!
-//! 1. poll the ready tasks, at most [`BATCH`] polls, and no longer than [`LONGEST_BATCH`];
+//! 1. poll the ready tasks, until about [`BATCH`] polls are made or [`LONGEST_BATCH`] is over;
 //! 2. turn the reactor: wake those whose descriptors are ready. If nobody is ready to run, this is
 //!    the park, and it lasts until something happens;
 //! 3. take what other threads have left in the inbox;
@@ -274,7 +274,7 @@ impl Core {
             "this runtime has ended: one of its tasks panicked, and `OnTaskPanic::EndRuntime` was \
              asked for"
         );
-        // The time since the last call is nobody's.
+        // Time between two calls of `block_on` counts as neither busy nor parked.
         self.looked.set(self.nanos());
         self.begin_turn(false);
         let _running = Running(self);
@@ -367,7 +367,11 @@ impl Core {
     #[inline(never)]
     fn look(&self) -> u64 {
         let now = self.nanos();
-        let spent = now.saturating_sub(self.looked.replace(now));
+        let mut spent = now.saturating_sub(self.looked.replace(now));
+        // A virtual clock is moved, and what it shows is not spent.
+        if self.shared.clock.is_virtual() {
+            spent = 0;
+        }
         self.shared.pulse.busy.add(spent);
         let polls = self.executor.polls();
         let made = polls - self.polls.replace(polls);
@@ -392,7 +396,7 @@ impl Core {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
-        self.shared.sources.set_round(self.executor.rounds());
+        self.shared.sources.set_round(self.executor.laps());
         now
     }
 

@@ -1,4 +1,4 @@
-//! A slab with generations: the one container of tasks, sources and timers.
+//! A slab with generations: the container of tasks, sources, timers, and the members of sets and scopes.
 //!
 //! A key is an index and a generation. The slab counts its insertions, and that count is the
 //! generation of what is inserted, unless the caller has a number of its own that never repeats. So a
@@ -12,8 +12,8 @@
 //!     end                                 ^               nothing is occupied from here on
 //! ```
 //!
-//! A slab gives its room back. [`shrink`](Slab::shrink), which the owner calls once a turn, lowers the
-//! end past vacant slots and cuts the slots behind it off if they are more than half of all. It looks
+//! A slab gives its room back. [`shrink`](Slab::shrink), which the owner calls once a turn or after a
+//! removal, lowers the end past vacant slots and cuts the slots behind it off if they are more than half of all. It looks
 //! at a slot only for a value that was removed, so a turn in which nothing was removed costs nothing.
 
 use std::mem;
@@ -289,7 +289,7 @@ impl<T> Slab<T> {
 
     /// All values, in the order of their positions, with their keys.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        let slots = self.slots.iter_mut().enumerate();
+        let slots = self.slots[..self.end as usize].iter_mut().enumerate();
         slots.filter_map(|(index, slot)| match &mut slot.state {
             State::Occupied(value) => Some((Key::new(index as u32, slot.generation), value)),
             State::Vacant(_) => None,

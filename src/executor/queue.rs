@@ -2,8 +2,9 @@
 //!
 //! The executor pushes and pops. Without a seed the queue is first in, first out, and consists of two
 //! vectors: the tasks that were ready when this round began, and those that have become ready since. A
-//! round ends with an exchange of the two. With a seed there are no rounds: each pop moves all ready
-//! tasks into one vector and lets the [shuffle](super::shuffle) choose among them.
+//! round ends with an exchange of the two. With a seed each pop moves all ready tasks into one vector and
+//! lets the [shuffle](super::shuffle) choose among them; a round is over when all tasks that were ready at
+//! its beginning have been taken.
 
 use super::pulse::Polling;
 use super::shuffle::Shuffle;
@@ -23,6 +24,12 @@ pub(super) struct RunQueue {
     next: Vec<Key>,
     /// How many rounds have begun (modulo 2³²).
     rounds: u32,
+    /// How many laps there have been (modulo 2³²).
+    laps: u32,
+    /// How many rounds there had been when the last lap was counted.
+    lapped: u32,
+    /// With a seed, the number of tasks that had ever been pushed when the last round began.
+    pushed_before: u64,
     /// Chooses the task that is polled next, if there is a seed.
     shuffle: Option<Box<Shuffle>>,
 }
@@ -35,6 +42,9 @@ impl RunQueue {
             taken: 0,
             next: Vec::new(),
             rounds: 0,
+            laps: 0,
+            lapped: 0,
+            pushed_before: 0,
             shuffle,
         }
     }
@@ -80,15 +90,24 @@ impl RunQueue {
             self.taken = 0;
         }
         self.round.append(&mut self.next);
+        if self.has_taken(self.pushed_before) {
+            self.rounds = self.rounds.wrapping_add(1);
+            self.pushed_before = self.pushed().unwrap_or_default();
+        }
         if let Some(shuffle) = &mut self.shuffle {
             shuffle.choose(&mut self.round[self.taken..]);
         }
     }
 
-    /// How many rounds have begun (modulo 2³²). With a seed there are no rounds, but a queue that was empty
-    /// has gone round too.
-    pub(super) fn rounds(&self) -> u32 {
-        self.rounds
+    /// A number that grows by at most one each time it is asked for, and only if two rounds have begun since
+    /// it grew last. So if it has grown by two, all tasks that were ready when it was first asked for, or
+    /// have become ready before it was next asked for, have been polled.
+    pub(super) fn laps(&mut self) -> u32 {
+        if self.rounds.wrapping_sub(self.lapped) >= 2 {
+            self.laps = self.laps.wrapping_add(1);
+            self.lapped = self.rounds;
+        }
+        self.laps
     }
 
     /// Whether no task is ready.

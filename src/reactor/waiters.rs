@@ -86,6 +86,9 @@ const ROUNDS_TO_COME_BACK: u32 = 2;
 /// some 50 bytes each, it costs as much as the buffer of a connection.
 const MOST_OUTSIDERS: usize = 1024;
 
+/// How many wakers the vector that a turn collects keeps room for: as many as its events bring.
+const KEPT_ONES: usize = 2048;
+
 /// The number of a seat, once an async method has had to wait. It is stale once an event has emptied
 /// the seat; no number is given out again before 2³¹ others.
 pub(crate) type Seat = Option<NonZeroU32>;
@@ -98,7 +101,8 @@ pub(crate) struct Common {
     /// Relaxed throughout. The number guards nothing, and the lock of the waiters orders each rise
     /// before the fall that undoes it, so it is never below zero.
     waited_for: AtomicUsize,
-    /// The round that the run queue of the loop is in (modulo 2³²), written by the loop.
+    /// How often the run queue of the loop has gone round (modulo 2³²), written by the loop once a turn. Once
+    /// it is two higher than at a sweep, the tasks of the loop that the sweep has woken have been polled.
     ///
     /// Relaxed throughout: it is a measure of time and guards nothing. A thread that reads an old
     /// number puts off a sweep.
@@ -392,6 +396,8 @@ impl Taken {
     pub(crate) fn wake(taken: &RefCell<Taken>) {
         let mut ones = mem::take(&mut taken.borrow_mut().ones);
         wake_all(ones.drain(..));
+        // One turn brings far fewer; the end of a runtime may bring any number.
+        ones.shrink_to(KEPT_ONES);
         taken.borrow_mut().ones = ones;
         if !taken.borrow().crowds.is_empty() {
             Taken::wake_crowds(taken);

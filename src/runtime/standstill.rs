@@ -84,6 +84,8 @@ impl Standstill {
     pub(super) fn end(&self) {
         // No turn of the loop can show this.
         self.time.set(u64::MAX);
+        self.phase.set(Phase::Moves);
+        self.noted.take();
     }
 
     /// Takes a turn into account. Returns the phase if that is a new one.

@@ -21,10 +21,10 @@ const MOST_YIELDS: u32 = 1000;
 /// Moves a [virtual clock](crate::Builder::virtual_clock).
 ///
 /// The duration counts from the call, as that of a [`sleep`](super::sleep) does. The clock stops at each
-/// deadline on the way and wakes the tasks that wait for it. It moves on when each of those that belong to
-/// this runtime was polled, so that they see the time for which they waited. So they have run
-/// once when this returns, with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither
-/// until nothing is left to do nor for blocking jobs.
+/// deadline on the way and wakes the tasks that wait for it. Before it moves on, every woken task of this
+/// runtime is polled, so each task observes its own deadline, and all of them have been polled when this
+/// returns, with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither until nothing is
+/// left to do nor for blocking jobs.
 ///
 /// # Panics
 ///

@@ -87,8 +87,8 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     }
 }
 
-/// Runs a future, but not beyond a moment. If the moment has passed, the future has one poll and one turn
-/// of the loop.
+/// Runs a future until a deadline. If the deadline has already passed, the future is polled once, and once
+/// more if it wakes within one turn of the loop.
 ///
 /// # Loops
 ///

@@ -279,6 +279,36 @@ fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
 }
 
 #[test]
+fn reads_that_are_given_up_leave_few_wakers_in_a_random_order_too() {
+    const GIVEN_UP: usize = 5_000;
+    /// Those that are given up while the shuffle passes tasks over, and those of the last sweep.
+    const KEPT: usize = 1_000;
+    let _watchdog = watchdog();
+    let runtime = glassfrog::Builder::new().seed(7).build().unwrap();
+    runtime.block_on(async {
+        let (stream, _peer) = accepted().await;
+        // Two tasks that are always ready, so that the queue is never empty.
+        for _ in 0..2 {
+            drop(glassfrog::spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            }));
+        }
+        let mut counters = Vec::new();
+        for _ in 0..GIVEN_UP {
+            let counter = Counter::new();
+            assert!(poll_read_for(&counter, &stream).is_pending());
+            counters.push(counter);
+            yield_now().await;
+        }
+        let is_kept = |counter: &&Arc<Counter>| Arc::strong_count(counter) > 1;
+        let kept = counters.iter().filter(is_kept).count();
+        assert!(kept <= KEPT, "{kept}");
+    });
+}
+
+#[test]
 fn wakers_that_are_given_up_are_woken_once_and_dropped() {
     /// The wakers that wait, the wakers of the last sweep, and the newest.
     const KEPT: usize = 8 + 8 + 1;
