@@ -423,7 +423,7 @@ impl Crowd {
             list: List::new(common.round()),
         });
         match NonZeroU32::new(last) {
-            Some(seat) if last % 2 == 0 => drop(crowd.seats.insert(seat, one)),
+            Some(seat) if last.is_multiple_of(2) => drop(crowd.seats.insert(seat, one)),
             _ => crowd.list.push(one),
         }
         crowd
