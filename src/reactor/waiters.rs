@@ -45,7 +45,8 @@
 //! double.
 //!
 //! *Memory is bounded*: a list holds at most twice the number of wakers that live or were registered
-//! within two rounds. The wakers of the last sweep are kept as well, as explained below.
+//! within two rounds. (The loop tells of rounds once a turn, so these may be the rounds of three turns.) The
+//! wakers of the last sweep are kept as well, as explained below.
 //!
 //! *Nobody is woken in circles*: a task that comes back within two rounds never triggers a sweep. A
 //! list of n living wakers is swept only after n others have joined it, so each waker that joins pays
