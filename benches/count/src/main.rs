@@ -46,22 +46,19 @@ fn baseline_head(profile: &str) -> String {
 
 /// A fetch makes six syscalls (socket, connect, epoll_ctl, send, recv, close) and shares its waits with
 /// many others. It is 6.03 to 6.05 on a machine with nothing else to do. On a busy one polls take longer, so
-/// the loop, which looks for events once a millisecond, looks more often for each fetch: up to 6.09 was seen.
-const FETCH_SYSCALLS: f64 = 6.10;
+/// the loop, which looks for events once a millisecond, looks more often for each fetch: up to 6.10 was seen.
+const FETCH_SYSCALLS: f64 = 6.15;
 
 /// How much dearer than the baseline a cost may be: a share of it plus an absolute amount.
 fn tolerance(workload: Workload, quantity: Quantity) -> (f64, f64) {
     match quantity {
         // Where polls make syscalls, their time decides how often the loop looks for events and reads the
         // clock, and how many answers of another process one wait finds. Under callgrind, which makes polls
-        // slow, the least of three runs spreads by 4 %, that of a fetch by 10 %.
-        Quantity::Instructions if workload == Workload::Fetch => (0.10, 0.0),
-        Quantity::Instructions
-            if matches!(
-                workload,
-                Workload::Echo | Workload::EchoLone | Workload::KeepAlive
-            ) =>
-        {
+        // slow, the least of three runs spreads by 4 %, where another process answers by 7 to 10 %.
+        Quantity::Instructions if matches!(workload, Workload::Fetch | Workload::KeepAlive) => {
+            (0.10, 0.0)
+        }
+        Quantity::Instructions if matches!(workload, Workload::Echo | Workload::EchoLone) => {
             (0.06, 0.0)
         }
         // The counts repeat to the last few; the rest is what C libraries differ by.
