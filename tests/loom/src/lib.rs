@@ -41,5 +41,5 @@ mod sync {
     }
 }
 
-//LOCAL mod executor_model;
+mod executor_model;
 mod reactor_model;
