@@ -214,7 +214,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
                 }
             });
             runtime.block_on(join_all(connecting));
-            let now = (open_files(), status("self", "VmRSS"));
+            let now = (open_files(), status("self", "RssAnon"));
             // The first rounds fill what is kept for those to come.
             if round > 2 {
                 let (files, memory) = *former.get_or_insert(now);

@@ -1141,10 +1141,10 @@ mod system {
                     assert_eq!(park_on(job).unwrap().len(), 100);
                 }
                 if wave == 10 {
-                    resident = status("self", "VmRSS");
+                    resident = status("self", "RssAnon");
                 }
             }
-            let grown = status("self", "VmRSS").saturating_sub(resident);
+            let grown = status("self", "RssAnon").saturating_sub(resident);
             // A byte for each job would be 88 KiB, and the smallest allocation of each 2.7 MiB.
             assert!(grown < 2048, "{grown} KiB");
             runtime.shutdown_timeout(Duration::MAX);

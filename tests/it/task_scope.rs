@@ -1918,7 +1918,7 @@ fn scopes_that_end_in_any_way_leave_no_memory() {
             let mut before = 0;
             for round in 0..WARM_UP + SCOPES {
                 if round == WARM_UP {
-                    before = status("self", "VmRSS");
+                    before = status("self", "RssAnon");
                 }
                 drop(Cut::ALL[round % Cut::ALL.len()].off(setup).await);
                 scope(async |s| {
@@ -1927,7 +1927,7 @@ fn scopes_that_end_in_any_way_leave_no_memory() {
                 })
                 .await;
             }
-            let after = status("self", "VmRSS");
+            let after = status("self", "RssAnon");
             drop(std::panic::take_hook());
             assert!(after <= before + TOLERANCE, "{before} {after}");
         });
