@@ -63,6 +63,16 @@ fn tolerance(workload: Workload, quantity: Quantity) -> (f64, f64) {
         }
         // The counts repeat to the last few; the rest is what C libraries differ by.
         Quantity::Instructions => (0.03, 0.0),
+        // The loop looks for events at least once a millisecond, and another process decides how many answers
+        // one look finds: a keep-alive request took 2.02 to 2.12 syscalls on one idle machine.
+        Quantity::Syscalls
+            if matches!(
+                workload,
+                Workload::Fetch | Workload::KeepAlive | Workload::Echo
+            ) =>
+        {
+            (0.0, 0.3)
+        }
         // How many events a wait returns depends on the machine.
         Quantity::Syscalls => (0.0, 0.05),
         // Memory comes in pages, and from allocators of different versions.
