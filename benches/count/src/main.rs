@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use glassfrog_count::measure::{Quantity, Subject, hidden_subcommand};
 use glassfrog_count::runtime::Glassfrog;
-use glassfrog_count::server::Server;
+use glassfrog_count::server::{BODY_LENGTH, Server};
 use glassfrog_count::table::{NOTHING, Table};
 use glassfrog_count::workloads::Workload;
 
@@ -52,8 +52,7 @@ const FETCH_SYSCALLS: f64 = 6.05;
 fn tolerance(workload: Workload, quantity: Quantity) -> (f64, f64) {
     match quantity {
         // Another process answers. How many requests one wait finds answered depends on how the two
-        // processes are scheduled, and the order in which buffers are freed on the answers: the least of
-        // three runs spreads by up to @SPREAD@.
+        // processes are scheduled, and the order in which buffers are freed on the answers.
         Quantity::Instructions if matches!(workload, Workload::Fetch | Workload::KeepAlive) => {
             (0.06, 0.0)
         }
@@ -81,7 +80,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<ExitCode, String> {
     let hidden = hidden_subcommand(arguments, |_, workload, n, server| {
-        Ok(workload.run::<Glassfrog>(n, server))
+        let workload: Workload = workload.parse()?;
+        Ok(vec![workload.run::<Glassfrog>(n, server)])
     })?;
     if hidden {
         return Ok(ExitCode::SUCCESS);
@@ -135,7 +135,7 @@ fn measure() -> Result<Table, String> {
         }
     }
 
-    let server = Server::start().map_err(|error| format!("the server: {error}"))?;
+    let server = Server::start(BODY_LENGTH).map_err(|error| format!("the server: {error}"))?;
     let subject = Subject {
         runtime: "glassfrog",
         server: server.address(),

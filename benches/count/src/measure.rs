@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs, io, process};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::server;
 use crate::workloads::{Kind, Workload};
@@ -20,7 +20,7 @@ const NO_STRING_INSTRUCTIONS: &str =
 const RUNS: usize = 3;
 
 /// The tracepoint that counts syscalls.
-const SYSCALLS: &str = "raw_syscalls:sys_enter";
+pub const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
 /// What can be counted of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +102,10 @@ impl Subject<'_> {
     pub fn measure(self, workload: Workload, quantity: Quantity) -> io::Result<Option<f64>> {
         let cost = match (workload.kind(), quantity) {
             (Kind::Counted(short, long), Quantity::Instructions) => {
-                per_operation(short, long, |n| self.instructions(workload, n))?
+                per_operation(short, long, |n| self.instructions(workload.name(), n))?
             }
             (Kind::Counted(short, long), Quantity::Syscalls) => {
-                per_operation(short, long, |n| self.syscalls(workload, n))?
+                per_operation(short, long, |n| self.syscalls(workload.name(), n))?
             }
             (Kind::Bytes(n), Quantity::Bytes) => self.value(workload, n)? as f64 / n as f64,
             (Kind::WakeUps(n), Quantity::WakeUps) => self.value(workload, n)? as f64,
@@ -115,14 +115,22 @@ impl Subject<'_> {
     }
 
     /// What one run of it says: see [`Workload::run`].
-    pub fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
+    fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
+        let values = self.values(workload.name(), n)?;
+        let value = values.first().copied();
+        value.ok_or_else(|| io::Error::other(format!("{workload} printed nothing")))
+    }
+
+    /// The numbers that one run of the workload of this name prints.
+    pub fn values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
         let output = output(&mut self.command(&[], workload, n)?)?;
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().map_err(io::Error::other)
+        let numbers = text.split_whitespace().map(str::parse);
+        numbers.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
     /// The instructions that one run executes in user space.
-    fn instructions(self, workload: Workload, n: u64) -> io::Result<u64> {
+    pub fn instructions(self, workload: &str, n: u64) -> io::Result<u64> {
         let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
         let out_file = format!("--callgrind-out-file={}", out.display());
         let callgrind = ["valgrind", "--tool=callgrind", &out_file];
@@ -139,24 +147,33 @@ impl Subject<'_> {
 
     /// The syscalls that one run makes, on all its threads. The kernel counts them: a tool that stops the
     /// process at each call makes every poll take so long that the loop looks for events more often.
-    fn syscalls(self, workload: Workload, n: u64) -> io::Result<u64> {
-        let perf = ["perf", "stat", "-x,", "-e", SYSCALLS, "--"];
+    pub fn syscalls(self, workload: &str, n: u64) -> io::Result<u64> {
+        let counts = self.events(workload, n, &[SYSCALLS])?;
+        Ok(counts[0])
+    }
+
+    /// How often the kernel passes each of these tracepoints in one run, on all its threads.
+    pub fn events(self, workload: &str, n: u64, events: &[&str]) -> io::Result<Vec<u64>> {
+        let list = events.join(",");
+        let perf = ["perf", "stat", "-x,", "-e", &list, "--"];
         let output = output(&mut self.command(&perf, workload, n)?)?;
         // A row is: count, unit, event, and more.
         let rows = String::from_utf8_lossy(&output.stderr);
-        let count = rows.lines().find(|row| row.contains(SYSCALLS));
-        let count = count.and_then(|row| row.split(',').next()?.parse().ok());
-        count.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
+        let count = |event: &str| {
+            let mut rows = rows.lines().map(|row| row.split(',').collect::<Vec<_>>());
+            let row = rows.find(|row| row.get(2) == Some(&event))?;
+            row[0].parse().ok()
+        };
+        let counts: Option<Vec<u64>> = events.iter().copied().map(count).collect();
+        counts.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
     }
 
     /// The command that runs this binary again, under `tool`, for one workload.
-    fn command(self, tool: &[&str], workload: Workload, n: u64) -> io::Result<Command> {
+    fn command(self, tool: &[&str], workload: &str, n: u64) -> io::Result<Command> {
         let this = env::current_exe()?;
         let mut words = tool.iter().map(OsStr::new).chain([this.as_os_str()]);
         let mut command = Command::new(words.next().expect("this binary at least"));
-        command
-            .args(words)
-            .args(["run", self.runtime, workload.name()]);
+        command.args(words).args(["run", self.runtime, workload]);
         command.args([n.to_string(), self.server.to_string()]);
         Ok(command)
     }
@@ -188,33 +205,51 @@ fn output(command: &mut Command) -> io::Result<Output> {
 
 /// Does what the hidden subcommands `serve` and `run` ask for; returns whether `arguments` name one.
 ///
-/// `run` is given the runtime, the workload, its length and the server, and returns what is printed.
+/// `run` is given the runtime, the workload, its length and the server, and returns the numbers that are
+/// printed.
 pub fn hidden_subcommand(
     arguments: &[String],
-    run: impl FnOnce(&str, Workload, u64, SocketAddr) -> Result<u64, String>,
+    run: impl FnOnce(&str, &str, u64, SocketAddr) -> Result<Vec<u64>, String>,
 ) -> Result<bool, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let number = |word: &str| -> Result<u64, String> {
+        word.parse()
+            .map_err(|_| format!("`{word}` is not a number"))
+    };
     match arguments[..] {
-        ["serve"] => {
+        ["serve", body_length] => {
             raise_file_limit();
-            server::serve().map_err(|error| error.to_string())?;
+            server::serve(number(body_length)? as usize).map_err(|error| error.to_string())?;
         }
         ["run", runtime, workload, n, server] => {
             raise_file_limit();
-            let n = n.parse().map_err(|_| format!("`{n}` is not a number"))?;
             let server = server
                 .parse()
                 .map_err(|_| format!("`{server}` is not an address"))?;
-            println!("{}", run(runtime, workload.parse()?, n, server)?);
+            let numbers = run(runtime, workload, number(n)?, server)?;
+            let words: Vec<_> = numbers.iter().map(u64::to_string).collect();
+            println!("{}", words.join(" "));
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-/// Allows as many open files as the system grants: ten thousand sockets need it.
-fn raise_file_limit() {
+/// How many files may be open: both ends of ten thousand connections, and some.
+const OPEN_FILES: u64 = 32_768;
+
+/// Allows as many open files as the system grants, and more if this process may raise that.
+pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < OPEN_FILES) {
+        let more = Rlimit {
+            current: Some(OPEN_FILES),
+            maximum: Some(OPEN_FILES),
+        };
+        if setrlimit(Resource::Nofile, more).is_ok() {
+            return;
+        }
+    }
     limit.current = limit.maximum;
     // Where it is refused, the workload that runs out of files says so.
     let _ = setrlimit(Resource::Nofile, limit);
