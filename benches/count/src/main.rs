@@ -119,8 +119,8 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
 
 /// Measures everything that this machine can.
 fn measure() -> Result<Table, String> {
-    let profile = env::current_exe().map_err(|error| error.to_string())?;
-    if profile
+    let this = env::current_exe().map_err(|error| error.to_string())?;
+    if this
         .parent()
         .and_then(Path::file_name)
         .is_none_or(|name| name != PROFILE)
@@ -139,6 +139,7 @@ fn measure() -> Result<Table, String> {
     let subject = Subject {
         runtime: "glassfrog",
         server: server.address(),
+        binary: &this,
     };
     let mut table = Table::new(
         ["workload"]

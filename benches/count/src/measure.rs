@@ -1,7 +1,7 @@
 //! How a run is counted: by callgrind, by perf, and by what the kernel says of this process.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs, io, process};
 
@@ -18,6 +18,9 @@ const NO_STRING_INSTRUCTIONS: &str =
 /// How many runs of each length are made. The least counts: what comes by chance, as how full the
 /// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
 const RUNS: usize = 3;
+
+/// After how many seconds a run that hangs is ended, by `timeout(1)`. The longest takes some ten.
+const TIMEOUT: &str = "120";
 
 /// The tracepoint that counts syscalls.
 pub const SYSCALLS: &str = "raw_syscalls:sys_enter";
@@ -95,6 +98,8 @@ pub struct Subject<'a> {
     pub runtime: &'a str,
     /// The server at the other end.
     pub server: SocketAddr,
+    /// The binary with the workloads: this one, or this one built otherwise.
+    pub binary: &'a Path,
 }
 
 impl Subject<'_> {
@@ -123,7 +128,7 @@ impl Subject<'_> {
 
     /// The numbers that one run of the workload of this name prints.
     pub fn values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
-        let output = output(&mut self.command(&[], workload, n)?)?;
+        let output = output(&mut self.command(&[], workload, n))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let numbers = text.split_whitespace().map(str::parse);
         numbers.collect::<Result<_, _>>().map_err(io::Error::other)
@@ -134,7 +139,7 @@ impl Subject<'_> {
         let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
         let out_file = format!("--callgrind-out-file={}", out.display());
         let callgrind = ["valgrind", "--tool=callgrind", &out_file];
-        let mut command = self.command(&callgrind, workload, n)?;
+        let mut command = self.command(&callgrind, workload, n);
         output(command.env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS))?;
         let profile = fs::read_to_string(&out)?;
         fs::remove_file(&out)?;
@@ -156,7 +161,7 @@ impl Subject<'_> {
     pub fn events(self, workload: &str, n: u64, events: &[&str]) -> io::Result<Vec<u64>> {
         let list = events.join(",");
         let perf = ["perf", "stat", "-x,", "-e", &list, "--"];
-        let output = output(&mut self.command(&perf, workload, n)?)?;
+        let output = output(&mut self.command(&perf, workload, n))?;
         // A row is: count, unit, event, and more.
         let rows = String::from_utf8_lossy(&output.stderr);
         let count = |event: &str| {
@@ -168,14 +173,13 @@ impl Subject<'_> {
         counts.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
     }
 
-    /// The command that runs this binary again, under `tool`, for one workload.
-    fn command(self, tool: &[&str], workload: &str, n: u64) -> io::Result<Command> {
-        let this = env::current_exe()?;
-        let mut words = tool.iter().map(OsStr::new).chain([this.as_os_str()]);
-        let mut command = Command::new(words.next().expect("this binary at least"));
-        command.args(words).args(["run", self.runtime, workload]);
+    /// The command that runs the binary under `tool`, for one workload.
+    fn command(self, tool: &[&str], workload: &str, n: u64) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(TIMEOUT).args(tool).arg(self.binary);
+        command.args(["run", self.runtime, workload]);
         command.args([n.to_string(), self.server.to_string()]);
-        Ok(command)
+        command
     }
 }
 

@@ -181,7 +181,8 @@ pub fn nanoseconds(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn spawn_join<R: Runtime>(n: u64) -> u64 {
+/// Spawns a task that is ready at once and awaits it, `n` times.
+pub async fn spawn_join<R: Runtime>(n: u64) -> u64 {
     let start = Instant::now();
     for i in 0..n {
         assert_eq!(R::spawn(async move { i }).await, i);
@@ -203,7 +204,7 @@ pub async fn spawn_many<R: Runtime>(n: u64, tasks: u64) -> u64 {
 }
 
 /// Spawns `tasks` tasks that each run `body` and waits for them; returns how long it took.
-pub async fn side_by_side<R: Runtime, F>(tasks: u64, mut body: impl FnMut() -> F) -> u64
+async fn side_by_side<R: Runtime, F>(tasks: u64, mut body: impl FnMut() -> F) -> u64
 where
     F: Future<Output = ()> + 'static,
 {

@@ -148,6 +148,10 @@ pub(crate) struct Collector {
     small: Server,
     /// The server of large answers.
     large: Server,
+    /// This binary.
+    this: PathBuf,
+    /// The binary with the feature `threads`, once a row has needed it.
+    threads: Option<PathBuf>,
 }
 
 impl Collector {
@@ -166,6 +170,8 @@ impl Collector {
             conditions: conditions(),
             small: Server::start(BODY_LENGTH)?,
             large: Server::start(LARGE_BODY)?,
+            this: env::current_exe()?,
+            threads: None,
         };
         cpus::pin(Side::Measured);
         Ok(collector)
@@ -180,6 +186,11 @@ impl Collector {
                 continue;
             }
             for row in rows {
+                if row.has_threads() && self.threads.is_none() {
+                    cpus::unpin();
+                    self.threads = Some(hello::with_threads()?);
+                    cpus::pin(Side::Measured);
+                }
                 let start = Instant::now();
                 match row.points {
                     [] => self.collect_one(row, row.name, row.length, what),
@@ -253,6 +264,10 @@ impl Collector {
         let subject = Subject {
             runtime,
             server: server.address(),
+            binary: match &self.threads {
+                Some(binary) if row.has_threads() => binary,
+                _ => &self.this,
+            },
         };
         let counted = |count: &dyn Fn(u64) -> io::Result<Vec<u64>>| {
             let (short, long) = row.counted.unwrap_or((0, 1));

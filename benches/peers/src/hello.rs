@@ -1,6 +1,7 @@
-//! The smallest program of each runtime: one that spawns a task that sleeps, and awaits it.
+//! What is built to be measured: this package once more with the feature `threads`, and the smallest program
+//! of each runtime, which spawns a task that sleeps, and awaits it.
 //!
-//! Each is a package of its own with a target directory of its own, so that its size, the crates in its tree
+//! Each program is a package of its own with a target directory of its own, so that its size, the crates in its tree
 //! and the time of a clean build are its own. The versions are those of this workspace's `Cargo.lock`.
 
 use std::path::{Path, PathBuf};
@@ -160,11 +161,29 @@ pub(crate) fn build(runtime: &str) -> io::Result<Build> {
     Ok(build)
 }
 
-/// Where the program of a runtime is built: beside this binary, out of the workspace's own way.
-fn directory(runtime: &str) -> io::Result<PathBuf> {
+/// Builds this package with the feature `threads`, in the profile of this binary, and returns the new one.
+pub(crate) fn with_threads() -> io::Result<PathBuf> {
+    let this = env::current_exe()?;
+    let profile = this.parent().and_then(Path::file_name);
+    let profile = profile.and_then(|name| name.to_str()).unwrap_or_default();
+    let target = directory("threads")?;
+    let words = [
+        "build",
+        "--package=glassfrog-peers",
+        "--features=threads",
+        // The directory of the profile `dev` has another name.
+        &format!("--profile={}", profile.replace("debug", "dev")),
+        &format!("--target-dir={}", target.display()),
+    ];
+    cargo(Path::new(WORKSPACE), &words)?;
+    Ok(target.join(profile).join("glassfrog-peers"))
+}
+
+/// Where something is built: beside this binary, out of the workspace's own way.
+fn directory(name: &str) -> io::Result<PathBuf> {
     let this = env::current_exe()?;
     let target = this.parent().unwrap_or(Path::new("."));
-    Ok(target.join("report-hello").join(runtime))
+    Ok(target.join("report").join(name))
 }
 
 /// Runs cargo in `directory` with what has been downloaded, and returns what it printed.

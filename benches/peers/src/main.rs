@@ -14,12 +14,13 @@
 //! - *monoio*: the legacy driver (epoll), timers enabled, built without io_uring;
 //! - *glassfrog*: `glassfrog::block_on`.
 //!
-//! In reading order: the [`rows`], and their workloads on one core ([`work`]), on two ([`cores`]) and
+//! In reading order: the [`rows`], and their workloads on one core ([`work`]), on two (`cores`) and
 //! without a runtime ([`raw`]); the other [`runtimes`]; how they are measured ([`collect`], [`hello`],
 //! [`cpus`]) and kept ([`data`]); the numbers ([`stats`]), the pictures ([`svg`], [`pictures`]) and the page
 //! ([`page`]).
 
 mod collect;
+#[cfg(feature = "threads")]
 mod cores;
 mod cpus;
 mod data;

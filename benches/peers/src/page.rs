@@ -36,6 +36,7 @@ const FRONT_MARKS: [&str; 2] = ["<!-- from the report -->", "<!-- end of the rep
 /// The time rows that the front page shows.
 const FRONT_TIMES: &[&str] = &[
     "spawn_join",
+    "spawn_join_task",
     "spawn_many",
     "yield_1000",
     "wake_all",
@@ -50,6 +51,7 @@ const FRONT_TIMES: &[&str] = &[
 /// The rows of which the front page shows the syscalls.
 const FRONT_SYSCALLS: &[&str] = &[
     "spawn_join",
+    "spawn_join_task",
     "yield_lone",
     "echo_lone",
     "keep_alive",

@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
+use cpu_time::ProcessTime;
 use futures::StreamExt;
 use futures::channel::mpsc as async_mpsc;
 use glassfrog_count::runtime::Runtime;
 use glassfrog_count::server::RESPONSE;
 use glassfrog_count::workloads::{BUFFER, ECHO_MESSAGE, TASKS, nanoseconds};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::cpus;
 
@@ -33,10 +33,9 @@ const COMPUTATION: Duration = Duration::from_millis(5);
 /// The latest deadline of the timers that fire, in microseconds.
 const LAST_DEADLINE: u64 = 100_000;
 
-/// The CPU time of all threads of this process so far, in nanoseconds.
-pub(crate) fn cpu_time() -> u64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+/// The CPU time of all threads of this process since `start`, in nanoseconds.
+fn cpu_time(start: ProcessTime) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Tasks that all wait to be woken, and the task that wakes them, round after round.
@@ -87,7 +86,7 @@ pub(crate) async fn wake_all<R: Runtime>(n: u64) -> u64 {
             }
         });
     }
-    // The starter is a task too: monoio polls its root future apart from its queue.
+    // The starter is a task too: the peers poll their root futures apart from their queues.
     R::spawn(async move {
         let mut woken = Vec::with_capacity(TASKS as usize);
         poll_fn(|cx| rounds.poll_all_wait(cx)).await;
@@ -113,13 +112,15 @@ pub(crate) async fn wake_thread<R: Runtime>(n: u64) -> u64 {
             answer.unbounded_send(question).expect("the task waits");
         }
     });
-    let start = Instant::now();
-    for i in 0..n {
-        ask.send(i).expect("the thread waits");
-        assert_eq!(answers.next().await, Some(i));
-    }
-    let time = nanoseconds(start);
-    drop(ask);
+    let time = R::spawn(async move {
+        let start = Instant::now();
+        for i in 0..n {
+            ask.send(i).expect("the thread waits");
+            assert_eq!(answers.next().await, Some(i));
+        }
+        nanoseconds(start)
+    })
+    .await;
     thread.join().expect("the thread ends");
     time
 }
@@ -127,7 +128,7 @@ pub(crate) async fn wake_thread<R: Runtime>(n: u64) -> u64 {
 /// Fires `n` timers, each the sleep of a task, spread over a tenth of a second. Returns CPU time: the
 /// clock measures how long the tasks sleep.
 pub(crate) async fn timer_fire<R: Runtime>(n: u64) -> u64 {
-    let before = cpu_time();
+    let start = ProcessTime::now();
     let sleepers: Vec<_> = (0..n)
         .map(|i| {
             // The step is prime to the range.
@@ -138,7 +139,7 @@ pub(crate) async fn timer_fire<R: Runtime>(n: u64) -> u64 {
     for sleeper in sleepers {
         sleeper.await;
     }
-    cpu_time() - before
+    cpu_time(start)
 }
 
 /// Yields `n` times in all, from `tasks` tasks. The clock starts when all have been spawned.
@@ -170,7 +171,7 @@ async fn ticks<R: Runtime>(milliseconds: u64) -> Vec<u64> {
         lateness.push(nanoseconds(due));
     }
     lateness.sort_unstable();
-    let rank = |thousandths: usize| lateness[(lateness.len() - 1) * thousandths / 1000];
+    let rank = |thousandths: usize| lateness[(lateness.len() * thousandths).div_ceil(1000) - 1];
     vec![rank(500), rank(999)]
 }
 
@@ -180,16 +181,20 @@ pub(crate) async fn tick_beside_echo<R: Runtime>(milliseconds: u64) -> Vec<u64> 
         .await
         .expect("bind");
     let address = R::local_addr(&listener).expect("local address");
+    // All connections are made before the first is busy.
+    let mut ends = Vec::new();
     for _ in 0..BUSY_CONNECTIONS {
         let mut stream = R::connect(address).await.expect("connect");
         let peer = R::accept(&listener).await.expect("accept");
         R::write_all(&mut stream, ECHO_MESSAGE)
             .await
             .expect("write");
-        R::spawn_detached(throw_back::<R>(stream));
-        R::spawn_detached(throw_back::<R>(peer));
+        ends.extend([stream, peer]);
     }
-    ticks::<R>(milliseconds).await
+    for end in ends {
+        R::spawn_detached(throw_back::<R>(end));
+    }
+    R::spawn(ticks::<R>(milliseconds)).await
 }
 
 /// Answers each message with one, for ever.
@@ -204,10 +209,12 @@ async fn throw_back<R: Runtime>(mut stream: R::Stream) {
 
 /// Ticks beside a task that computes and yields in turn.
 pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<u64> {
-    // It ends, so that a runtime under which the sleep never comes ends too.
-    let end = Instant::now() + Duration::from_millis(milliseconds);
+    let is_over = Rc::new(Cell::new(false));
+    let over = Rc::clone(&is_over);
+    // It ends by itself, so that a runtime under which the sleep does not end before it ends too.
+    let end = Instant::now() + Duration::from_millis(2 * milliseconds);
     R::spawn_detached(async move {
-        while Instant::now() < end {
+        while !over.get() && Instant::now() < end {
             let computed = Instant::now() + COMPUTATION;
             while Instant::now() < computed {
                 hint::spin_loop();
@@ -215,7 +222,9 @@ pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<
             R::yield_now().await;
         }
     });
-    ticks::<R>(milliseconds).await
+    let lateness = R::spawn(ticks::<R>(milliseconds)).await;
+    is_over.set(true);
+    lateness
 }
 
 /// Answers HTTP requests until standard input ends, then prints how much CPU time it took: the body of
@@ -241,9 +250,9 @@ pub(crate) async fn serve_http<R: Runtime>() -> io::Result<()> {
 pub(crate) fn announce_http(address: SocketAddr) {
     println!("{address}");
     thread::spawn(|| {
-        let before = cpu_time();
+        let start = ProcessTime::now();
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        println!("{}", cpu_time() - before);
+        println!("{}", cpu_time(start));
         process::exit(0);
     });
 }
