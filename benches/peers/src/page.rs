@@ -38,6 +38,7 @@ const FRONT_TIMES: &[&str] = &[
     "spawn_join",
     "spawn_join_task",
     "spawn_many",
+    "spawn_large",
     "yield_1000",
     "wake_all",
     "ping_pong",
@@ -46,6 +47,7 @@ const FRONT_TIMES: &[&str] = &[
     "echo",
     "keep_alive",
     "fetch",
+    "fetch_large",
 ];
 
 /// The rows of which the front page shows the syscalls.
@@ -216,6 +218,7 @@ fn row_name(row: &Row) -> String {
     match row.section {
         Section::Requests => format!("request under wrk, {}", row.label),
         Section::Lateness => format!("1 ms tick {}", row.label),
+        Section::Cores => format!("on two cores: {}", row.label),
         _ => row.label.into(),
     }
 }
@@ -734,7 +737,7 @@ fn front_table(data: &Data) -> String {
             let values = data.values(row.name, "time", runtime)?;
             Some(ratio(Spread::of_ratios(values, reference)?.median))
         };
-        lines += &line(row.label, &cells(&time));
+        lines += &line(&row_name(row), &cells(&time));
     }
     lines += &line("**syscalls**", &RUNTIMES.map(|_| String::new()));
     for row in FRONT_SYSCALLS.iter().filter_map(|name| row(name)) {

@@ -94,10 +94,7 @@ fn time(data: &Data) -> Option<String> {
     let groups = vec![
         ("tasks and timers", lines(Section::Tasks)),
         ("sockets", lines(Section::Sockets)),
-        (
-            "two cores, against tokio's multi-threaded runtime",
-            lines(Section::Cores),
-        ),
+        ("two cores", lines(Section::Cores)),
     ];
     ratios("Time for one operation, tokio = 1: less is better", groups)
 }
@@ -309,7 +306,7 @@ fn syscalls(data: &Data) -> Option<String> {
     svg.text(MARGIN, 26.0, Anchor::Start, "title", title);
     let mut x = MARGIN;
     for (index, (name, _)) in SYSCALL_GROUPS.iter().enumerate() {
-        svg.bar(x, 41.0, 10.0, 10.0, &index.to_string());
+        svg.bar(x, 41.0, 10.0, 10.0, &format!("kind-{index}"));
         svg.text(x + 15.0, 50.0, Anchor::Start, "", name);
         x += 30.0 + 6.4 * name.len() as f64;
     }
@@ -330,7 +327,13 @@ fn syscalls(data: &Data) -> Option<String> {
             for (index, count) in groups.iter().enumerate() {
                 // What is thinner than a line cannot be seen.
                 if count * scale >= 0.5 {
-                    svg.bar(x, y + 1.0, count * scale, BAR - 2.0, &index.to_string());
+                    svg.bar(
+                        x,
+                        y + 1.0,
+                        count * scale,
+                        BAR - 2.0,
+                        &format!("kind-{index}"),
+                    );
                     x += count * scale;
                 }
             }
@@ -409,7 +412,7 @@ fn memory(data: &Data) -> Option<String> {
     let all = rows.map(|row| {
         let heading = match row.name {
             "idle_tasks" => "bytes of an idle task",
-            "idle_sockets" => "bytes of an idle connection with its task",
+            "idle_sockets" => "bytes of an idle connection",
             _ => "wake-ups in 5 s, 1000 connections",
         };
         let quantity = match row.name {

@@ -155,7 +155,12 @@ impl Row {
 pub(crate) const ROWS: &[Row] = &[
     Row::tasks("spawn_join", "spawn and join, from `block_on`", 300_000),
     Row::tasks("spawn_join_task", "spawn and join, from a task", 300_000),
-    Row::tasks("spawn_many", "spawn 1000 tasks, then join them", 300_000),
+    Row::tasks("spawn_many", "spawn 1000 tasks, join them", 300_000),
+    Row::tasks(
+        "spawn_large",
+        "spawn 1000 tasks of 512 bytes, join",
+        200_000,
+    ),
     Row::tasks("yield_1000", "yield, 1000 tasks", 1_000_000),
     Row::tasks("yield_lone", "yield, no other task", 300_000),
     Row::tasks("wake_all", "wake 1000 tasks that wait", 1_000_000),
@@ -163,13 +168,17 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         // How the threads take turns changes what is counted.
         counted: None,
-        ..Row::tasks("wake_thread", "message to a thread and back", 10_000)
+        ..Row::tasks("wake_thread", "message to a thread and back", 5_000)
     },
     Row::tasks("timer", "start and cancel a timer, 1000 live", 300_000),
     Row {
         // To prepare it takes too long where it is counted.
         counted: None,
-        ..Row::tasks("timer_million", "the same, a million live", 300_000)
+        ..Row::tasks(
+            "timer_million",
+            "start and cancel a timer, a million live",
+            300_000,
+        )
     },
     Row::tasks("timer_fire", "fire 100,000 timers (CPU time)", 100_000),
     Row::sockets(
@@ -230,7 +239,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::curve(
         "spawn_scale",
-        "spawn N tasks, then join them",
+        "spawn N tasks, join them",
         200_000,
         TASK_POINTS,
         WITH_TASKS,
@@ -252,14 +261,14 @@ pub(crate) const ROWS: &[Row] = &[
     Row::other(
         Section::Cores,
         "cores_spawn",
-        "spawn 1000 tasks on each of two cores, then join them",
+        "spawn 1000 tasks, join them",
         400_000,
         WITH_CORES,
     ),
     Row::other(
         Section::Cores,
         "cores_echo",
-        "echo round trip, 50 connections on each of two cores",
+        "echo round trip, 100 connections",
         20_000,
         WITH_CORES,
     ),
@@ -358,6 +367,7 @@ impl Call {
         R::block_on(async {
             let nanoseconds = match self.row.name {
                 "spawn_join_task" => R::spawn(spawn_join::<R>(n)).await,
+                "spawn_large" => work::spawn_large::<R>(n).await,
                 "wake_all" => work::wake_all::<R>(n).await,
                 "wake_thread" => work::wake_thread::<R>(n).await,
                 "timer_fire" => work::timer_fire::<R>(n).await,

@@ -1,34 +1,62 @@
 //! A picture as text: the few shapes of SVG that the report draws with.
 //!
-//! Colours are variables of a style sheet that follows the reader's preference for light or dark.
+//! Colours are rules of a style sheet that follows the reader's preference for light or dark.
 
 use std::fmt::Write as _;
 
-/// The colours, first for a light page, then for a dark one, and the letters.
+/// The style of everything but its colours.
 const STYLE: &str = "
-text { font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; fill: var(--text); }
+text { font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
 .title { font-size: 15px; font-weight: 600; }
-.group { font-weight: 600; }
-.dim { fill: var(--dim); }
-.ours { font-weight: 600; }
-.page { fill: var(--page); }
-.grid { stroke: var(--grid); stroke-width: 1; }
-.one { stroke: var(--dim); stroke-width: 1.5; }
+.group, .ours { font-weight: 600; }
+.grid { stroke-width: 1; }
+.one { stroke-width: 1.5; }
 .spread { stroke-width: 3; stroke-linecap: round; opacity: 0.45; }
-.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-:root {
-  --page: #ffffff; --text: #1f2328; --dim: #59636e; --grid: #d1d9e0;
-  --c-raw: #818b98; --c-std: #818b98; --c-tokio: #d9480f; --c-smol: #9c36b5; --c-monoio: #1971c2; --c-glassfrog: #2b8a3e;
-  --c-0: #4c6ef5; --c-1: #12b886; --c-2: #f08c00; --c-3: #e03131; --c-4: #9c36b5; --c-5: #74b816; --c-6: #868e96;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #0d1117; --text: #f0f6fc; --dim: #9198a1; --grid: #343b44;
-    --c-raw: #9198a1; --c-std: #9198a1; --c-tokio: #ff922b; --c-smol: #da77f2; --c-monoio: #4dabf7; --c-glassfrog: #51cf66;
-    --c-0: #748ffc; --c-1: #38d9a9; --c-2: #fcc419; --c-3: #ff8787; --c-4: #da77f2; --c-5: #a9e34b; --c-6: #adb5bd;
-  }
-}
+.curve { stroke-width: 2; stroke-linejoin: round; }
 ";
+
+/// The colours that fill the rules of these selectors: on a light page, and on a dark one.
+const FILLS: [(&str, &str, &str); 15] = [
+    ("text", "#1f2328", "#f0f6fc"),
+    (".dim", "#59636e", "#9198a1"),
+    (".page", "#ffffff", "#0d1117"),
+    (".raw, .std", "#818b98", "#9198a1"),
+    (".tokio", "#d9480f", "#ff922b"),
+    (".smol", "#9c36b5", "#da77f2"),
+    (".monoio", "#1971c2", "#4dabf7"),
+    (".glassfrog", "#2b8a3e", "#51cf66"),
+    (".kind-0", "#4c6ef5", "#748ffc"),
+    (".kind-1", "#12b886", "#38d9a9"),
+    (".kind-2", "#f08c00", "#fcc419"),
+    (".kind-3", "#e03131", "#ff8787"),
+    (".kind-4", "#9c36b5", "#da77f2"),
+    (".kind-5", "#74b816", "#a9e34b"),
+    (".kind-6", "#868e96", "#adb5bd"),
+];
+
+/// The colours of lines.
+const STROKES: [(&str, &str, &str); 7] = [
+    (".grid", "#d1d9e0", "#343b44"),
+    (".one", "#59636e", "#9198a1"),
+    (".line-raw", "#818b98", "#9198a1"),
+    (".line-tokio", "#d9480f", "#ff922b"),
+    (".line-smol", "#9c36b5", "#da77f2"),
+    (".line-monoio", "#1971c2", "#4dabf7"),
+    (".line-glassfrog", "#2b8a3e", "#51cf66"),
+];
+
+/// The style sheet: it follows what the reader prefers.
+fn style() -> String {
+    let mut light = String::from(STYLE);
+    let mut dark = String::new();
+    for (property, colours) in [("fill", &FILLS[..]), ("stroke", &STROKES[..])] {
+        for (selector, on_light, on_dark) in colours {
+            light += &format!("{selector} {{ {property}: {on_light}; }}\n");
+            dark += &format!("{selector} {{ {property}: {on_dark}; }}\n");
+        }
+    }
+    format!("{light}.curve {{ fill: none; }}\n@media (prefers-color-scheme: dark) {{\n{dark}}}\n")
+}
 
 /// Where a text begins: its left end, its middle or its right end is at the given place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +121,7 @@ impl Svg {
     ) {
         let ((x1, y1), (x2, y2)) = (from, to);
         self.push(format!(
-            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" class="{class}" style="stroke:var(--c-{colour})"/>"#
+            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" class="{class} line-{colour}"/>"#
         ));
     }
 
@@ -105,14 +133,14 @@ impl Svg {
             .collect();
         let points = points.join(" ");
         self.push(format!(
-            r#"<polyline points="{points}" class="curve" style="stroke:var(--c-{colour})"/>"#
+            r#"<polyline points="{points}" class="curve line-{colour}"/>"#
         ));
     }
 
     /// Draws a filled rectangle.
     pub(crate) fn bar(&mut self, x: f64, y: f64, width: f64, height: f64, colour: &str) {
         self.push(format!(
-            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" style="fill:var(--c-{colour})"/>"#
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" class="{colour}"/>"#
         ));
     }
 
@@ -125,7 +153,7 @@ impl Svg {
             "glassfrog" => &[(0.0, -6.5), (6.5, 0.0), (0.0, 6.5), (-6.5, 0.0)],
             "monoio" => {
                 self.push(format!(
-                    r#"<circle cx="{x:.1}" cy="{y:.1}" r="4.5" style="fill:var(--c-monoio)"/>"#
+                    r#"<circle cx="{x:.1}" cy="{y:.1}" r="4.5" class="monoio"/>"#
                 ));
                 return;
             }
@@ -137,17 +165,18 @@ impl Svg {
             .collect();
         let corners = corners.join(" ");
         self.push(format!(
-            r#"<polygon points="{corners}" style="fill:var(--c-{runtime})"/>"#
+            r#"<polygon points="{corners}" class="{runtime}"/>"#
         ));
     }
 
     /// The text of the picture, which is `height` high.
     pub(crate) fn finish(self, height: f64) -> String {
         let Svg { width, title, body } = self;
+        let style = style();
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
              width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n<title>{title}</title>\n\
-             <style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" class=\"page\"/>\n{body}</svg>\n"
+             <style>{style}</style>\n<rect width=\"100%\" height=\"100%\" class=\"page\"/>\n{body}</svg>\n"
         )
     }
 

@@ -30,12 +30,35 @@ const BUSY_CONNECTIONS: u64 = 1000;
 /// How long the busy task computes between its yields.
 const COMPUTATION: Duration = Duration::from_millis(5);
 
+/// How many bytes a large future has: what one that handles a connection may well have.
+const LARGE_FUTURE: usize = 512;
+
 /// The latest deadline of the timers that fire, in microseconds.
 const LAST_DEADLINE: u64 = 100_000;
 
 /// The CPU time of all threads of this process since `start`, in nanoseconds.
 fn cpu_time(start: ProcessTime) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Spawns a thousand tasks whose futures are large, and awaits them all, until it was `n` tasks.
+pub(crate) async fn spawn_large<R: Runtime>(n: u64) -> u64 {
+    let mut handles = Vec::new();
+    let start = Instant::now();
+    for _ in 0..n / TASKS {
+        handles.extend((0..TASKS).map(|i| {
+            let bytes = [i as u8; LARGE_FUTURE];
+            R::spawn(async move {
+                // What lives across an `await` is in the future.
+                R::yield_now().await;
+                hint::black_box(&bytes)[0]
+            })
+        }));
+        for (i, handle) in handles.drain(..).enumerate() {
+            assert_eq!(handle.await, i as u8);
+        }
+    }
+    nanoseconds(start)
 }
 
 /// Tasks that all wait to be woken, and the task that wakes them, round after round.
