@@ -15,6 +15,12 @@ use crate::workloads::{Kind, Workload};
 const NO_STRING_INSTRUCTIONS: &str =
     "glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000";
 
+/// Keeps glibc from returning freed memory to the kernel. Whether a batch of tasks or buffers lies at the top of
+/// the heap, from which glibc returns what is more than 128 KiB, is an accident of the program's layout. The
+/// page faults that follow can cost several times as much as the runtime that is measured.
+pub const KEEP_MEMORY: &str =
+    "glibc.malloc.trim_threshold=1000000000:glibc.malloc.mmap_threshold=1000000000";
+
 /// How many runs of each length are made. The least counts: what comes by chance, as how full the
 /// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
 const RUNS: usize = 3;
@@ -128,7 +134,18 @@ impl Subject<'_> {
 
     /// The numbers that one run of the workload of this name prints.
     pub fn values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
-        let output = output(&mut self.command(&[], workload, n))?;
+        Self::printed(&mut self.command(&[], workload, n))
+    }
+
+    /// The same, for a run in which time is measured: under [`KEEP_MEMORY`].
+    pub fn timed_values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
+        let mut command = self.command(&[], workload, n);
+        Self::printed(command.env("GLIBC_TUNABLES", KEEP_MEMORY))
+    }
+
+    /// The numbers that a command prints.
+    fn printed(command: &mut Command) -> io::Result<Vec<u64>> {
+        let output = output(command)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let numbers = text.split_whitespace().map(str::parse);
         numbers.collect::<Result<_, _>>().map_err(io::Error::other)

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{env, fs};
 
-use glassfrog_count::measure::{Quantity, SYSCALLS, Subject};
+use glassfrog_count::measure::{KEEP_MEMORY, Quantity, SYSCALLS, Subject};
 use glassfrog_count::server::{BODY_LENGTH, Server};
 
 use crate::cpus::{self, Side};
@@ -282,7 +282,7 @@ impl Collector {
         match (what, row.section) {
             (What::Time, Section::Requests) => requests(runtime, n),
             (What::Time, Section::Lateness) => {
-                let values = subject.values(name, n)?;
+                let values = subject.timed_values(name, n)?;
                 let names = ["p50", "p99.9"].map(String::from);
                 Ok(names
                     .into_iter()
@@ -293,7 +293,10 @@ impl Collector {
                 if section == Section::Cores {
                     cpus::unpin();
                 }
-                let values = subject.values(name, n);
+                let values = match row.may_trim() {
+                    true => subject.values(name, n),
+                    false => subject.timed_values(name, n),
+                };
                 cpus::pin(Side::Measured);
                 Ok(vec![("time".into(), values?[0] as f64 / n as f64)])
             }
@@ -363,6 +366,7 @@ fn kinds() -> impl Iterator<Item = &'static str> {
 fn requests(runtime: &str, connections: u64) -> io::Result<Vec<(String, f64)>> {
     let mut child = Command::new(env::current_exe()?)
         .args(["http", runtime])
+        .env("GLIBC_TUNABLES", KEEP_MEMORY)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -39,6 +39,7 @@ const FRONT_TIMES: &[&str] = &[
     "spawn_join_task",
     "spawn_many",
     "spawn_large",
+    "spawn_large_trim",
     "yield_1000",
     "wake_all",
     "ping_pong",
@@ -218,6 +219,7 @@ fn row_name(row: &Row) -> String {
     match row.section {
         Section::Requests => format!("request under wrk, {}", row.label),
         Section::Lateness => format!("1 ms tick {}", row.label),
+        _ if row.may_trim() => "spawn 1000 tasks of 512 bytes, as glibc trims its heap".into(),
         Section::Cores => format!("on two cores: {}", row.label),
         _ => row.label.into(),
     }
@@ -287,7 +289,9 @@ the server or client at its other end to another.
 Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, and in brackets the
 quartiles. Absolute times are left out, since they would say more about the machine. Syscalls are
 counted by the kernel, instructions by callgrind; both are the difference between a long run and a short one,
-for each operation. The values themselves are in [`data.tsv`](data.tsv).
+for each operation. In timed runs glibc keeps the memory that it has (no trimming, no `mmap` for large blocks):
+whether freed memory lies at the top of the heap is an accident of layout, and its page faults would hide the
+runtimes. One row shows what they do. The values themselves are in [`data.tsv`](data.tsv).
 
 Every runtime has its default settings and one thread: tokio's `LocalRuntime`, smol's `LocalExecutor` under
 `smol::block_on`, monoio's legacy driver (epoll, without io_uring), `glassfrog::block_on`.

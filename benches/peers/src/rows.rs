@@ -140,6 +140,11 @@ impl Row {
         }
     }
 
+    /// Whether glibc may return memory to the kernel while it is timed.
+    pub(crate) fn may_trim(&self) -> bool {
+        self.name == "spawn_large_trim"
+    }
+
     /// Whether it takes the binary with the feature `threads`.
     pub(crate) fn has_threads(&self) -> bool {
         self.section == Section::Cores || self.name == "wake_thread"
@@ -161,6 +166,14 @@ pub(crate) const ROWS: &[Row] = &[
         "spawn 1000 tasks of 512 bytes, join",
         200_000,
     ),
+    Row {
+        counted: None,
+        ..Row::tasks(
+            "spawn_large_trim",
+            "the same, as glibc trims its heap",
+            200_000,
+        )
+    },
     Row::tasks("yield_1000", "yield, 1000 tasks", 1_000_000),
     Row::tasks("yield_lone", "yield, no other task", 300_000),
     Row::tasks("wake_all", "wake 1000 tasks that wait", 1_000_000),
@@ -367,7 +380,7 @@ impl Call {
         R::block_on(async {
             let nanoseconds = match self.row.name {
                 "spawn_join_task" => R::spawn(spawn_join::<R>(n)).await,
-                "spawn_large" => work::spawn_large::<R>(n).await,
+                "spawn_large" | "spawn_large_trim" => work::spawn_large::<R>(n).await,
                 "wake_all" => work::wake_all::<R>(n).await,
                 "wake_thread" => work::wake_thread::<R>(n).await,
                 "timer_fire" => work::timer_fire::<R>(n).await,
