@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use glassfrog_count::measure::{Quantity, Subject, hidden_subcommand};
 use glassfrog_count::runtime::Glassfrog;
-use glassfrog_count::server::Server;
+use glassfrog_count::server::{BODY_LENGTH, Server};
 use glassfrog_count::table::{NOTHING, Table};
 use glassfrog_count::workloads::Workload;
 
@@ -95,7 +95,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<ExitCode, String> {
     let hidden = hidden_subcommand(arguments, |_, workload, n, server| {
-        Ok(workload.run::<Glassfrog>(n, server))
+        let workload: Workload = workload.parse()?;
+        Ok(vec![workload.run::<Glassfrog>(n, server)])
     })?;
     if hidden {
         return Ok(ExitCode::SUCCESS);
@@ -133,8 +134,8 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
 
 /// Measures everything that this machine can.
 fn measure() -> Result<Table, String> {
-    let profile = env::current_exe().map_err(|error| error.to_string())?;
-    if profile
+    let this = env::current_exe().map_err(|error| error.to_string())?;
+    if this
         .parent()
         .and_then(Path::file_name)
         .is_none_or(|name| name != PROFILE)
@@ -149,10 +150,11 @@ fn measure() -> Result<Table, String> {
         }
     }
 
-    let server = Server::start().map_err(|error| format!("the server: {error}"))?;
+    let server = Server::start(BODY_LENGTH).map_err(|error| format!("the server: {error}"))?;
     let subject = Subject {
         runtime: "glassfrog",
         server: server.address(),
+        binary: &this,
     };
     let mut table = Table::new(
         ["workload"]

@@ -1,11 +1,11 @@
 //! How a run is counted: by callgrind, by perf, and by what the kernel says of this process.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{env, fs, io, process};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::server;
 use crate::workloads::{Kind, Workload};
@@ -15,12 +15,21 @@ use crate::workloads::{Kind, Workload};
 const NO_STRING_INSTRUCTIONS: &str =
     "glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000";
 
+/// Keeps glibc from returning freed memory to the kernel. Whether a batch of tasks or buffers lies at the top of
+/// the heap, from which glibc returns what is more than 128 KiB, is an accident of the program's layout. The
+/// page faults that follow can cost several times as much as the runtime that is measured.
+pub const KEEP_MEMORY: &str =
+    "glibc.malloc.trim_threshold=1000000000:glibc.malloc.mmap_threshold=1000000000";
+
 /// How many runs of each length are made. The least counts: what comes by chance, as how full the
 /// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
 const RUNS: usize = 3;
 
+/// After how many seconds a run that hangs is ended, by `timeout(1)`. The longest takes some ten.
+const TIMEOUT: &str = "120";
+
 /// The tracepoint that counts syscalls.
-const SYSCALLS: &str = "raw_syscalls:sys_enter";
+pub const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
 /// What can be counted of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +104,8 @@ pub struct Subject<'a> {
     pub runtime: &'a str,
     /// The server at the other end.
     pub server: SocketAddr,
+    /// The binary with the workloads: this one, or this one built otherwise.
+    pub binary: &'a Path,
 }
 
 impl Subject<'_> {
@@ -102,10 +113,10 @@ impl Subject<'_> {
     pub fn measure(self, workload: Workload, quantity: Quantity) -> io::Result<Option<f64>> {
         let cost = match (workload.kind(), quantity) {
             (Kind::Counted(short, long), Quantity::Instructions) => {
-                per_operation(short, long, |n| self.instructions(workload, n))?
+                per_operation(short, long, |n| self.instructions(workload.name(), n))?
             }
             (Kind::Counted(short, long), Quantity::Syscalls) => {
-                per_operation(short, long, |n| self.syscalls(workload, n))?
+                per_operation(short, long, |n| self.syscalls(workload.name(), n))?
             }
             (Kind::Bytes(n), Quantity::Bytes) => self.value(workload, n)? as f64 / n as f64,
             (Kind::WakeUps(n), Quantity::WakeUps) => self.value(workload, n)? as f64,
@@ -115,18 +126,37 @@ impl Subject<'_> {
     }
 
     /// What one run of it says: see [`Workload::run`].
-    pub fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
-        let output = output(&mut self.command(&[], workload, n)?)?;
+    fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
+        let values = self.values(workload.name(), n)?;
+        let value = values.first().copied();
+        value.ok_or_else(|| io::Error::other(format!("{workload} printed nothing")))
+    }
+
+    /// The numbers that one run of the workload of this name prints.
+    pub fn values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
+        Self::printed(&mut self.command(&[], workload, n))
+    }
+
+    /// The same, for a run in which time is measured: under [`KEEP_MEMORY`].
+    pub fn timed_values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
+        let mut command = self.command(&[], workload, n);
+        Self::printed(command.env("GLIBC_TUNABLES", KEEP_MEMORY))
+    }
+
+    /// The numbers that a command prints.
+    fn printed(command: &mut Command) -> io::Result<Vec<u64>> {
+        let output = output(command)?;
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().map_err(io::Error::other)
+        let numbers = text.split_whitespace().map(str::parse);
+        numbers.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
     /// The instructions that one run executes in user space.
-    fn instructions(self, workload: Workload, n: u64) -> io::Result<u64> {
+    pub fn instructions(self, workload: &str, n: u64) -> io::Result<u64> {
         let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
         let out_file = format!("--callgrind-out-file={}", out.display());
         let callgrind = ["valgrind", "--tool=callgrind", &out_file];
-        let mut command = self.command(&callgrind, workload, n)?;
+        let mut command = self.command(&callgrind, workload, n);
         output(command.env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS))?;
         let profile = fs::read_to_string(&out)?;
         fs::remove_file(&out)?;
@@ -139,26 +169,34 @@ impl Subject<'_> {
 
     /// The syscalls that one run makes, on all its threads. The kernel counts them: a tool that stops the
     /// process at each call makes every poll take so long that the loop looks for events more often.
-    fn syscalls(self, workload: Workload, n: u64) -> io::Result<u64> {
-        let perf = ["perf", "stat", "-x,", "-e", SYSCALLS, "--"];
-        let output = output(&mut self.command(&perf, workload, n)?)?;
-        // A row is: count, unit, event, and more.
-        let rows = String::from_utf8_lossy(&output.stderr);
-        let count = rows.lines().find(|row| row.contains(SYSCALLS));
-        let count = count.and_then(|row| row.split(',').next()?.parse().ok());
-        count.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
+    pub fn syscalls(self, workload: &str, n: u64) -> io::Result<u64> {
+        let counts = self.events(workload, n, &[SYSCALLS])?;
+        Ok(counts[0])
     }
 
-    /// The command that runs this binary again, under `tool`, for one workload.
-    fn command(self, tool: &[&str], workload: Workload, n: u64) -> io::Result<Command> {
-        let this = env::current_exe()?;
-        let mut words = tool.iter().map(OsStr::new).chain([this.as_os_str()]);
-        let mut command = Command::new(words.next().expect("this binary at least"));
-        command
-            .args(words)
-            .args(["run", self.runtime, workload.name()]);
+    /// How often the kernel passes each of these tracepoints in one run, on all its threads.
+    pub fn events(self, workload: &str, n: u64, events: &[&str]) -> io::Result<Vec<u64>> {
+        let list = events.join(",");
+        let perf = ["perf", "stat", "-x,", "-e", &list, "--"];
+        let output = output(&mut self.command(&perf, workload, n))?;
+        // A row is: count, unit, event, and more.
+        let rows = String::from_utf8_lossy(&output.stderr);
+        let count = |event: &str| {
+            let mut rows = rows.lines().map(|row| row.split(',').collect::<Vec<_>>());
+            let row = rows.find(|row| row.get(2) == Some(&event))?;
+            row[0].parse().ok()
+        };
+        let counts: Option<Vec<u64>> = events.iter().copied().map(count).collect();
+        counts.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
+    }
+
+    /// The command that runs the binary under `tool`, for one workload.
+    fn command(self, tool: &[&str], workload: &str, n: u64) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg(TIMEOUT).args(tool).arg(self.binary);
+        command.args(["run", self.runtime, workload]);
         command.args([n.to_string(), self.server.to_string()]);
-        Ok(command)
+        command
     }
 }
 
@@ -188,33 +226,51 @@ fn output(command: &mut Command) -> io::Result<Output> {
 
 /// Does what the hidden subcommands `serve` and `run` ask for; returns whether `arguments` name one.
 ///
-/// `run` is given the runtime, the workload, its length and the server, and returns what is printed.
+/// `run` is given the runtime, the workload, its length and the server, and returns the numbers that are
+/// printed.
 pub fn hidden_subcommand(
     arguments: &[String],
-    run: impl FnOnce(&str, Workload, u64, SocketAddr) -> Result<u64, String>,
+    run: impl FnOnce(&str, &str, u64, SocketAddr) -> Result<Vec<u64>, String>,
 ) -> Result<bool, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let number = |word: &str| -> Result<u64, String> {
+        word.parse()
+            .map_err(|_| format!("`{word}` is not a number"))
+    };
     match arguments[..] {
-        ["serve"] => {
+        ["serve", body_length] => {
             raise_file_limit();
-            server::serve().map_err(|error| error.to_string())?;
+            server::serve(number(body_length)? as usize).map_err(|error| error.to_string())?;
         }
         ["run", runtime, workload, n, server] => {
             raise_file_limit();
-            let n = n.parse().map_err(|_| format!("`{n}` is not a number"))?;
             let server = server
                 .parse()
                 .map_err(|_| format!("`{server}` is not an address"))?;
-            println!("{}", run(runtime, workload.parse()?, n, server)?);
+            let numbers = run(runtime, workload, number(n)?, server)?;
+            let words: Vec<_> = numbers.iter().map(u64::to_string).collect();
+            println!("{}", words.join(" "));
         }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-/// Allows as many open files as the system grants: ten thousand sockets need it.
-fn raise_file_limit() {
+/// How many files may be open: both ends of ten thousand connections, and some.
+const OPEN_FILES: u64 = 32_768;
+
+/// Allows as many open files as the system grants, and more if this process may raise that.
+pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < OPEN_FILES) {
+        let more = Rlimit {
+            current: Some(OPEN_FILES),
+            maximum: Some(OPEN_FILES),
+        };
+        if setrlimit(Resource::Nofile, more).is_ok() {
+            return;
+        }
+    }
     limit.current = limit.maximum;
     // Where it is refused, the workload that runs out of files says so.
     let _ = setrlimit(Resource::Nofile, limit);

@@ -1,7 +1,7 @@
 //! The other end of the connections, in a second process: an HTTP server on bare mio.
 //!
-//! One thread, one loop, no runtime, so that it costs every client the same. Every answer is
-//! [`RESPONSE`]. After a request that says `Connection: close` it answers and closes at once, so
+//! One thread, one loop, no runtime, so that it costs every client the same. Every answer is the
+//! same, and as long as the server's starter wants; that of the counting gate is [`RESPONSE`]. After a request that says `Connection: close` it answers and closes at once, so
 //! that the end of the stream follows the data closely. A request that keeps the connection open
 //! is answered when all [`KEEP_ALIVE_CONNECTIONS`] have sent theirs: under a tool that slows the
 //! client the answers would otherwise be there before the client first looks, and the waiting,
@@ -27,16 +27,19 @@ pub const REQUEST_CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnecti
 /// The request that leaves the connection open.
 pub const REQUEST_KEEP_ALIVE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// How long the body of the answer is: with the head it makes about 2 KiB, a small page.
-const BODY_LENGTH: usize = 2000;
+/// How long the body of [`RESPONSE`] is: with the head it makes about 2 KiB, a small page.
+pub const BODY_LENGTH: usize = 2000;
 
-/// What every request is answered with.
-pub static RESPONSE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY_LENGTH}\r\n\r\n");
+/// What every request to a server with bodies of [`BODY_LENGTH`] is answered with.
+pub static RESPONSE: LazyLock<Vec<u8>> = LazyLock::new(|| response(BODY_LENGTH));
+
+/// Returns an answer with a body of `length` bytes.
+pub fn response(length: usize) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
     let mut response = head.into_bytes();
-    response.resize(response.len() + BODY_LENGTH, b'.');
+    response.resize(response.len() + length, b'.');
     response
-});
+}
 
 /// The token of the listener; connections count up from zero.
 const LISTENER: Token = Token(usize::MAX);
@@ -55,10 +58,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs this binary again as a server and waits until it listens.
-    pub fn start() -> io::Result<Server> {
+    /// Runs this binary again as a server whose answers have bodies of `body_length` bytes, and waits
+    /// until it listens.
+    pub fn start(body_length: usize) -> io::Result<Server> {
         let mut child = Command::new(env::current_exe()?)
-            .arg("serve")
+            .args(["serve", &body_length.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -85,7 +89,7 @@ impl Drop for Server {
 }
 
 /// The body of the hidden subcommand `serve`: prints its address, serves until standard input ends.
-pub fn serve() -> io::Result<()> {
+pub fn serve(body_length: usize) -> io::Result<()> {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
@@ -99,7 +103,12 @@ pub fn serve() -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut connections = Connections::default();
+    let mut connections = Connections {
+        response: response(body_length),
+        streams: Vec::new(),
+        free: Vec::new(),
+        waiting: Vec::new(),
+    };
 
     loop {
         poll.poll(&mut events, None)?;
@@ -109,21 +118,31 @@ pub fn serve() -> io::Result<()> {
                     connections.insert(stream, poll.registry())?;
                 }
             } else {
-                connections.serve(event.token().0, event.is_read_closed());
+                connections.serve(event.token().0, event.is_read_closed(), poll.registry())?;
             }
         }
     }
 }
 
 /// The open connections of a server.
-#[derive(Default)]
 struct Connections {
+    /// What every request is answered with.
+    response: Vec<u8>,
     /// By token; `None` where one has been closed.
-    streams: Vec<Option<TcpStream>>,
+    streams: Vec<Option<Connection>>,
     /// The tokens that can be given out again.
     free: Vec<usize>,
     /// The tokens of those that keep open and wait for their answer.
     waiting: Vec<usize>,
+}
+
+/// One open connection.
+struct Connection {
+    /// Its socket.
+    stream: TcpStream,
+    /// How much of the answer has been sent, while the socket takes no more. After it, the server
+    /// closes: an answer that the socket does not take at once is for a request that says so.
+    sent: Option<usize>,
 }
 
 impl Connections {
@@ -133,21 +152,28 @@ impl Connections {
             self.streams.len() - 1
         });
         registry.register(&mut stream, Token(index), Interest::READABLE)?;
-        self.streams[index] = Some(stream);
+        self.streams[index] = Some(Connection { stream, sent: None });
         Ok(())
     }
 
-    /// Reads one request and answers it as the module says.
-    fn serve(&mut self, index: usize, peer_closed: bool) {
-        let Some(stream) = &mut self.streams[index] else {
-            return;
+    /// Reads one request and answers it as the module says, or goes on with an answer.
+    fn serve(
+        &mut self,
+        index: usize,
+        peer_closed: bool,
+        registry: &mio::Registry,
+    ) -> io::Result<()> {
+        let Some(connection) = &mut self.streams[index] else {
+            return Ok(());
         };
+        if let Some(sent) = connection.sent {
+            return self.answer_and_close(index, sent, registry);
+        }
         let mut request = [0; 1024];
         // One read is enough: a client sends no second request before the answer to the first.
-        match stream.read(&mut request) {
+        match connection.stream.read(&mut request) {
             Ok(length) if request[..length] == *REQUEST_CLOSE => {
-                self.answer(index);
-                self.close(index);
+                return self.answer_and_close(index, 0, registry);
             }
             Ok(length) if length > 0 && !peer_closed => {
                 self.waiting.push(index);
@@ -160,13 +186,44 @@ impl Connections {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => self.close(index),
         }
+        Ok(())
     }
 
+    /// Answers a client that keeps the connection open: such an answer fits into the socket's buffer.
     fn answer(&mut self, index: usize) {
-        if let Some(stream) = &mut self.streams[index] {
+        if let Some(connection) = &mut self.streams[index] {
             // A client that is gone gets no answer; its end comes as an event of its own.
-            let _ = stream.write_all(&RESPONSE);
+            let _ = connection.stream.write_all(&self.response);
         }
+    }
+
+    /// Sends the answer from `sent` on. Closes when all is sent; otherwise waits for the socket to take
+    /// more.
+    fn answer_and_close(
+        &mut self,
+        index: usize,
+        mut sent: usize,
+        registry: &mio::Registry,
+    ) -> io::Result<()> {
+        let Some(connection) = &mut self.streams[index] else {
+            return Ok(());
+        };
+        while sent < self.response.len() {
+            match connection.stream.write(&self.response[sent..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if connection.sent.replace(sent).is_none() {
+                        let token = Token(index);
+                        registry.reregister(&mut connection.stream, token, Interest::WRITABLE)?;
+                    }
+                    return Ok(());
+                }
+                // The client is gone.
+                Err(_) => break,
+            }
+        }
+        self.close(index);
+        Ok(())
     }
 
     fn close(&mut self, index: usize) {

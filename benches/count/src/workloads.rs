@@ -141,7 +141,7 @@ impl Workload {
         R::block_on(async {
             match self {
                 Workload::SpawnJoin => spawn_join::<R>(n).await,
-                Workload::SpawnMany => spawn_many::<R>(n).await,
+                Workload::SpawnMany => spawn_many::<R>(n, TASKS).await,
                 Workload::Yield1000 => yields::<R>(n, TASKS).await,
                 Workload::YieldLone => yields::<R>(n, 1).await,
                 Workload::PingPong => ping_pong::<R>(n).await,
@@ -150,7 +150,7 @@ impl Workload {
                 Workload::Echo => echo::<R>(n, ECHO_CONNECTIONS).await,
                 Workload::EchoLone => echo::<R>(n, 1).await,
                 Workload::KeepAlive => keep_alive::<R>(n, server).await,
-                Workload::Fetch => fetch::<R>(n, server).await,
+                Workload::Fetch => fetch::<R>(n, TASKS, server, RESPONSE.len()).await,
                 Workload::IdleTasks => idle_tasks::<R>(n).await,
                 Workload::IdleSockets => idle_sockets::<R>(n, server).await,
                 Workload::IdleConnections => idle_connections::<R>(n, server).await,
@@ -181,7 +181,8 @@ pub fn nanoseconds(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn spawn_join<R: Runtime>(n: u64) -> u64 {
+/// Spawns a task that is ready at once and awaits it, `n` times.
+pub async fn spawn_join<R: Runtime>(n: u64) -> u64 {
     let start = Instant::now();
     for i in 0..n {
         assert_eq!(R::spawn(async move { i }).await, i);
@@ -189,11 +190,12 @@ async fn spawn_join<R: Runtime>(n: u64) -> u64 {
     nanoseconds(start)
 }
 
-async fn spawn_many<R: Runtime>(n: u64) -> u64 {
+/// Spawns `tasks` tasks that are ready at once and awaits them all, until it was `n` tasks.
+pub async fn spawn_many<R: Runtime>(n: u64, tasks: u64) -> u64 {
     let mut handles = Vec::new();
     let start = Instant::now();
-    for _ in 0..n / TASKS {
-        handles.extend((0..TASKS).map(|i| R::spawn(async move { i })));
+    for _ in 0..n / tasks {
+        handles.extend((0..tasks).map(|i| R::spawn(async move { i })));
         for (i, handle) in handles.drain(..).enumerate() {
             assert_eq!(handle.await, i as u64);
         }
@@ -261,7 +263,8 @@ async fn timer<R: Runtime>(n: u64, live: u64) -> u64 {
     nanoseconds(start)
 }
 
-async fn echo<R: Runtime>(n: u64, connections: u64) -> u64 {
+/// Makes `n` echo round trips, over as many connections at once as `connections` says.
+pub async fn echo<R: Runtime>(n: u64, connections: u64) -> u64 {
     let listener = R::bind(LOOPBACK).await.expect("bind");
     let address = R::local_addr(&listener).expect("local address");
     let mut streams = Vec::new();
@@ -320,12 +323,13 @@ async fn keep_alive<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
     .await
 }
 
-/// The `fetch_data` of the front page.
-async fn fetch<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
-    side_by_side::<R, _>(TASKS, || async move {
-        for _ in 0..n / TASKS {
+/// Calls the `fetch_data` of the front page `n` times, from `tasks` tasks. The answer is `length` bytes
+/// long.
+pub async fn fetch<R: Runtime>(n: u64, tasks: u64, server: SocketAddr, length: usize) -> u64 {
+    side_by_side::<R, _>(tasks, || async move {
+        for _ in 0..n / tasks {
             let response = R::fetch_data(server).await.expect("fetch");
-            assert_eq!(response.len(), RESPONSE.len());
+            assert_eq!(response.len(), length);
         }
     })
     .await

@@ -1,8 +1,11 @@
-//! The workloads of the counting gate on other runtimes, side by side in one run:
-//! `cargo run --profile count -p glassfrog-peers -- instructions|syscalls|time|memory`.
+//! Where glassfrog stands among its peers: `cargo run --profile count -p glassfrog-peers -- report`.
 //!
-//! All run the same generic code (`glassfrog_count::workloads`) in one binary, each run a process
-//! of its own, against the same server. Every runtime has one thread and its default settings:
+//! `report` measures all runtimes in alternation and writes the values into `benches/report/data.tsv`, the
+//! pictures beside it, and `benches/report/README.md`, the page that shows them. `draw` makes pictures and
+//! page anew from the values. `--rows` measures a part, and leaves the other values as they were.
+//!
+//! All runtimes run the same generic code in one binary, and each run is a process of its own. Every
+//! runtime has one thread and its default settings, unless a row says otherwise:
 //!
 //! - *raw*: a state machine written by hand on mio, without futures; only where there are sockets;
 //! - *tokio*: a `LocalRuntime` (the current-thread scheduler with `spawn_local`; spawning `Send`
@@ -11,37 +14,57 @@
 //! - *monoio*: the legacy driver (epoll), timers enabled, built without io_uring;
 //! - *glassfrog*: `glassfrog::block_on`.
 //!
-//! Instructions, syscalls and memory are costs per operation or idle thing, counted as
-//! `glassfrog_count::measure` says. Time is a ratio to tokio: the runtimes take turns for several
-//! rounds, and a cell shows the ratio of the least times, then that of the medians. Times of
-//! different rows, or of different machines, say nothing about one another.
+//! In reading order: the [`rows`], and their workloads on one core ([`work`]), on two (`cores`) and
+//! without a runtime ([`raw`]); the other [`runtimes`]; how they are measured ([`collect`], [`hello`],
+//! [`cpus`]) and kept ([`data`]); the numbers ([`stats`]), the pictures ([`svg`], [`pictures`]) and the page
+//! ([`page`]).
 
+mod collect;
+#[cfg(feature = "threads")]
+mod cores;
+mod cpus;
+mod data;
+mod hello;
+mod page;
+mod pictures;
 mod raw;
+mod rows;
 mod runtimes;
+mod stats;
+mod svg;
+mod work;
 
-use std::net::SocketAddr;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, io};
+use std::{env, fs};
 
-use glassfrog_count::measure::{Quantity, Subject, hidden_subcommand};
-use glassfrog_count::runtime::Glassfrog;
-use glassfrog_count::server::Server;
-use glassfrog_count::table::{NOTHING, Table};
-use glassfrog_count::workloads::Workload;
+use glassfrog_count::measure::{hidden_subcommand, raise_file_limit};
+use glassfrog_count::runtime::{Glassfrog, Runtime};
 
+use collect::{Collector, What};
+use data::Data;
+use rows::{ROWS, Row};
 use runtimes::{Monoio, Smol, Tokio};
 
-/// The columns of every table.
-const RUNTIMES: [&str; 5] = ["raw", "tokio", "smol", "monoio", "glassfrog"];
+/// The directory of the report in this repository.
+const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../report");
 
-/// The column that times are compared with: tokio's.
-const REFERENCE: usize = 1;
+/// The front page of this repository, which shows a part of the report.
+const FRONT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
-const USAGE: &str = "usage: glassfrog-peers instructions|syscalls|time|memory";
+/// The file of the measured values in the directory of a report.
+const DATA: &str = "data.tsv";
 
-/// How often the runtimes take turns: odd, so that there is a median, and enough for the least of
-/// them to be undisturbed.
-const ROUNDS: usize = 9;
+/// The file of the remarks in the directory of the report. They are written by hand.
+const REMARKS: &str = "remarks.md";
+
+/// How often the runtimes take turns unless `--rounds` says otherwise: enough for quartiles.
+const ROUNDS: usize = 16;
+
+const USAGE: &str = "\
+usage: glassfrog-peers report [--rounds N] [--rows a,b] [--what a,b] [--to DIRECTORY]
+       glassfrog-peers draw [--to DIRECTORY]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -55,104 +78,125 @@ fn main() -> ExitCode {
 }
 
 fn main_or_error(arguments: &[String]) -> Result<(), String> {
-    if hidden_subcommand(arguments, run)? {
+    if hidden_subcommand(arguments, rows::run)? {
         return Ok(());
     }
-    let [word] = arguments else {
-        return Err(USAGE.into());
+    if let [word, runtime] = arguments
+        && word == "http"
+    {
+        return serve_http(runtime).map_err(|error| error.to_string());
+    }
+    let Some((command, options)) = arguments.split_first() else {
+        return Err(usage());
     };
-    let server = Server::start().map_err(|error| format!("the server: {error}"))?;
-    let table = match word.as_str() {
-        "instructions" => costs(&[Quantity::Instructions], server.address()),
-        "syscalls" => costs(&[Quantity::Syscalls], server.address()),
-        "memory" => costs(&[Quantity::Bytes, Quantity::WakeUps], server.address()),
-        "time" => times(server.address()),
-        _ => return Err(USAGE.into()),
+    let options = Options::parse(options)?;
+    let data = match command.as_str() {
+        "report" => options.measure(),
+        "draw" => Data::read(&options.directory.join(DATA)),
+        _ => return Err(usage()),
     };
-    print!("{}", table.map_err(|error| error.to_string())?);
-    Ok(())
+    data.and_then(|data| options.draw(&data))
+        .map_err(|error| error.to_string())
 }
 
-/// The body of the hidden subcommand: one run of one workload on one runtime.
-fn run(runtime: &str, workload: Workload, n: u64, server: SocketAddr) -> Result<u64, String> {
-    match runtime {
-        "raw" => raw::run(workload, n, server).map_err(|error| error.to_string()),
-        "tokio" => Ok(workload.run::<Tokio>(n, server)),
-        "smol" => Ok(workload.run::<Smol>(n, server)),
-        "monoio" => Ok(workload.run::<Monoio>(n, server)),
-        "glassfrog" => Ok(workload.run::<Glassfrog>(n, server)),
-        _ => Err(format!("no runtime is named `{runtime}`")),
-    }
+/// How this is called, with the names that an argument can have.
+fn usage() -> String {
+    let rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    let whats = What::ALL.map(What::name);
+    format!(
+        "{USAGE}\nrows: {}\nwhat: {}",
+        rows.join(", "),
+        whats.join(", ")
+    )
 }
 
-fn runs(runtime: &str, workload: Workload) -> bool {
-    runtime != "raw" || raw::has(workload)
+/// What the command line says.
+struct Options {
+    /// How often the runtimes take turns.
+    rounds: usize,
+    /// The rows that are measured.
+    rows: Vec<&'static Row>,
+    /// What is measured of them.
+    whats: Vec<What>,
+    /// Where the report is written.
+    directory: PathBuf,
 }
 
-/// What an operation, or an idle thing, costs in `quantities`.
-fn costs(quantities: &[Quantity], server: SocketAddr) -> io::Result<Table> {
-    let mut table = empty_table();
-    for workload in Workload::ALL {
-        for &quantity in quantities {
-            let mut row = vec![workload.to_string()];
-            for runtime in RUNTIMES {
-                let cost = match runs(runtime, workload) {
-                    true => Subject { runtime, server }.measure(workload, quantity)?,
-                    false => None,
-                };
-                row.push(cost.map_or(NOTHING.into(), |cost| quantity.format(cost)));
-            }
-            table.push_if_any(row);
-        }
-    }
-    Ok(table)
-}
-
-/// How long a run is whose time is taken: some tenth of a second; zero if it is not.
-fn timed_length(workload: Workload) -> u64 {
-    match workload {
-        Workload::SpawnJoin | Workload::SpawnMany | Workload::PingPong => 300_000,
-        Workload::Timer | Workload::TimerMillion => 300_000,
-        Workload::Yield1000 | Workload::YieldLone => 1_000_000,
-        Workload::Echo | Workload::EchoLone | Workload::Fetch => 10_000,
-        Workload::KeepAlive => 12_800,
-        Workload::IdleTasks | Workload::IdleSockets | Workload::IdleConnections => 0,
-    }
-}
-
-/// The time that each workload takes, relative to the reference.
-fn times(server: SocketAddr) -> io::Result<Table> {
-    let mut table = empty_table();
-    for workload in Workload::ALL {
-        let n = timed_length(workload);
-        if n == 0 {
-            continue;
-        }
-        let mut times = RUNTIMES.map(|_| Vec::new());
-        for _ in 0..ROUNDS {
-            for (times, runtime) in times.iter_mut().zip(RUNTIMES) {
-                if runs(runtime, workload) {
-                    times.push(Subject { runtime, server }.value(workload, n)?);
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Options, String> {
+        let mut options = Options {
+            rounds: ROUNDS,
+            rows: ROWS.iter().collect(),
+            whats: What::ALL.to_vec(),
+            directory: REPORT.into(),
+        };
+        let mut arguments = arguments.iter();
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().ok_or_else(usage)?;
+            let names = || value.split(',');
+            match name.as_str() {
+                "--rounds" => {
+                    let rounds = value.parse().ok().filter(|&rounds| rounds > 0);
+                    options.rounds = rounds.ok_or_else(usage)?;
                 }
+                "--rows" => options.rows = collected(names(), rows::row)?,
+                "--what" => {
+                    let what = |name: &str| What::ALL.into_iter().find(|it| it.name() == name);
+                    options.whats = collected(names(), what)?;
+                }
+                "--to" => options.directory = value.into(),
+                _ => return Err(usage()),
             }
         }
-        for times in &mut times {
-            times.sort_unstable();
-        }
-        let reference = &times[REFERENCE];
-        let mut row = vec![workload.to_string()];
-        row.extend(times.iter().map(|times| {
-            if times.is_empty() {
-                return NOTHING.into();
-            }
-            let ratio = |rank: usize| times[rank] as f64 / reference[rank] as f64;
-            format!("{:.2}/{:.2}", ratio(0), ratio(ROUNDS / 2))
-        }));
-        table.push(row);
+        Ok(options)
     }
-    Ok(table)
+
+    /// Measures, and returns all values of the report.
+    fn measure(&self) -> io::Result<Data> {
+        let mut collector = Collector::start(&self.directory, self.rounds)?;
+        collector.collect(&self.rows, &self.whats)?;
+        Ok(collector.data())
+    }
+
+    /// Writes the page and its pictures.
+    fn draw(&self, data: &Data) -> io::Result<()> {
+        let remarks = fs::read_to_string(Path::new(REPORT).join(REMARKS))?;
+        for (name, picture) in pictures::all(data) {
+            fs::write(self.directory.join(name), picture)?;
+        }
+        let page = page::page(data, &remarks).map_err(io::Error::other)?;
+        let path = self.directory.join("README.md");
+        fs::write(&path, page)?;
+        // A report that is written elsewhere changes nothing here.
+        if self.directory == Path::new(REPORT) {
+            let front = fs::read_to_string(FRONT_PAGE)?;
+            let front = page::front_page(data, &front).map_err(io::Error::other)?;
+            fs::write(FRONT_PAGE, front)?;
+        }
+        println!("{}", path.display());
+        Ok(())
+    }
 }
 
-fn empty_table() -> Table {
-    Table::new(["workload"].into_iter().chain(RUNTIMES))
+/// What each of `names` stands for.
+fn collected<'a, T>(
+    names: impl Iterator<Item = &'a str>,
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, String> {
+    names
+        .map(|name| find(name).ok_or_else(|| format!("`{name}` is unknown\n{}", usage())))
+        .collect()
+}
+
+/// The body of the hidden subcommand `http`: a server on a runtime, until standard input ends.
+fn serve_http(runtime: &str) -> io::Result<()> {
+    raise_file_limit();
+    match runtime {
+        "raw" => raw::serve_http(),
+        "tokio" => Tokio::block_on(work::serve_http::<Tokio>()),
+        "smol" => Smol::block_on(work::serve_http::<Smol>()),
+        "monoio" => Monoio::block_on(work::serve_http::<Monoio>()),
+        "glassfrog" => Glassfrog::block_on(work::serve_http::<Glassfrog>()),
+        _ => Err(io::Error::other(format!("no runtime is named `{runtime}`"))),
+    }
 }

@@ -7,33 +7,15 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use glassfrog_count::server::{REQUEST_CLOSE, REQUEST_KEEP_ALIVE, RESPONSE};
-use glassfrog_count::workloads::{
-    BUFFER, ECHO_CONNECTIONS, ECHO_MESSAGE, KEEP_ALIVE_CONNECTIONS, TASKS, Workload, nanoseconds,
-};
+use glassfrog_count::server::{REQUEST_CLOSE, REQUEST_KEEP_ALIVE, RESPONSE, response};
+use glassfrog_count::workloads::{BUFFER, ECHO_MESSAGE, KEEP_ALIVE_CONNECTIONS, nanoseconds};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::work::announce_http;
+
 /// How many events a wait can return, as in the peers.
 const EVENTS: usize = 1024;
-
-pub(crate) fn has(workload: Workload) -> bool {
-    matches!(
-        workload,
-        Workload::Echo | Workload::EchoLone | Workload::KeepAlive | Workload::Fetch
-    )
-}
-
-/// Runs one of the workloads that it [`has`]; returns nanoseconds.
-pub(crate) fn run(workload: Workload, n: u64, server: SocketAddr) -> io::Result<u64> {
-    match workload {
-        Workload::Echo => echo(n, ECHO_CONNECTIONS),
-        Workload::EchoLone => echo(n, 1),
-        Workload::KeepAlive => keep_alive(n, server),
-        Workload::Fetch => fetch(n, server),
-        _ => Err(io::Error::other(format!("there is no raw {workload}"))),
-    }
-}
 
 /// Registers `streams` in order, so that a token is an index.
 fn register(poll: &Poll, streams: &mut [TcpStream]) -> io::Result<()> {
@@ -51,7 +33,8 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from_std(stream))
 }
 
-fn echo(n: u64, connections: u64) -> io::Result<u64> {
+/// Makes `n` echo round trips, over `connections` connections; returns nanoseconds.
+pub(crate) fn echo(n: u64, connections: u64) -> io::Result<u64> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     // Clients have even tokens, their peers the odd ones after them.
     let mut streams = Vec::new();
@@ -89,7 +72,8 @@ fn echo(n: u64, connections: u64) -> io::Result<u64> {
     Ok(nanoseconds(start))
 }
 
-fn keep_alive(n: u64, server: SocketAddr) -> io::Result<u64> {
+/// Makes `n` requests on connections that stay open; returns nanoseconds.
+pub(crate) fn keep_alive(n: u64, server: SocketAddr) -> io::Result<u64> {
     let mut streams = (0..KEEP_ALIVE_CONNECTIONS)
         .map(|_| connect(server))
         .collect::<io::Result<Vec<_>>>()?;
@@ -151,6 +135,9 @@ impl Fetch {
             return Ok(false);
         }
         loop {
+            if self.received == self.response.len() {
+                self.response.resize(2 * self.received, 0);
+            }
             match self.stream.read(&mut self.response[self.received..]) {
                 Ok(0) => return Ok(true),
                 Ok(length) => self.received += length,
@@ -161,14 +148,21 @@ impl Fetch {
     }
 }
 
-fn fetch(n: u64, server: SocketAddr) -> io::Result<u64> {
+/// Makes `n` fetches, `at_once` of them at a time, of bodies of `body_length` bytes; returns nanoseconds.
+pub(crate) fn fetch(
+    n: u64,
+    at_once: u64,
+    server: SocketAddr,
+    body_length: usize,
+) -> io::Result<u64> {
+    let length = response(body_length).len();
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(EVENTS);
 
     let start = Instant::now();
-    let mut to_start = n - TASKS;
+    let mut to_start = n - at_once;
     let mut to_finish = n;
-    let mut fetches = (0..TASKS as usize)
+    let mut fetches = (0..at_once as usize)
         .map(|index| Fetch::start(server, &poll, Token(index)).map(Some))
         .collect::<io::Result<Vec<_>>>()?;
     while to_finish > 0 {
@@ -177,7 +171,7 @@ fn fetch(n: u64, server: SocketAddr) -> io::Result<u64> {
             let slot = &mut fetches[event.token().0];
             let Some(fetch) = slot else { continue };
             if fetch.advance()? {
-                assert_eq!(fetch.received, RESPONSE.len());
+                assert_eq!(fetch.received, length);
                 *slot = None;
                 to_finish -= 1;
                 if to_start > 0 {
@@ -188,4 +182,38 @@ fn fetch(n: u64, server: SocketAddr) -> io::Result<u64> {
         }
     }
     Ok(nanoseconds(start))
+}
+
+/// Answers HTTP requests, as `work::serve_http` does.
+pub(crate) fn serve_http() -> io::Result<()> {
+    const LISTENER: Token = Token(usize::MAX);
+    let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let mut poll = Poll::new()?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    announce_http(listener.local_addr()?);
+    let mut events = Events::with_capacity(EVENTS);
+    let mut buffer = [0; BUFFER];
+    let mut streams = Vec::new();
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            if event.token() == LISTENER {
+                while let Ok((mut stream, _)) = listener.accept() {
+                    poll.registry().register(
+                        &mut stream,
+                        Token(streams.len()),
+                        Interest::READABLE,
+                    )?;
+                    streams.push(stream);
+                }
+                continue;
+            }
+            let stream = &mut streams[event.token().0];
+            if let Ok(1..) = stream.read(&mut buffer) {
+                // A client that is gone gets no answer.
+                let _ = stream.write_all(&RESPONSE);
+            }
+        }
+    }
 }

@@ -44,6 +44,7 @@ impl Runtime for Tokio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         tokio::time::sleep(duration)
     }
+
     fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> {
         Self::Listener::bind(address)
     }
@@ -87,6 +88,9 @@ thread_local! {
     static EXECUTOR: &'static smol::LocalExecutor<'static> = Box::leak(Box::default());
 }
 
+/// How many connections may wait to be accepted, as in the other runtimes.
+const BACKLOG: i32 = 1024;
+
 /// Smol with a local executor.
 pub(crate) struct Smol;
 
@@ -117,8 +121,12 @@ impl Runtime for Smol {
     async fn sleep(duration: Duration) {
         smol::Timer::after(duration).await;
     }
-    fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> {
-        Self::Listener::bind(address)
+
+    async fn bind(address: SocketAddr) -> io::Result<Self::Listener> {
+        let listener = Self::Listener::bind(address).await?;
+        // `std` asks for 128 waiting connections, from which the kernel drops some of 500 that come at once.
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
     }
 
     fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr> {
@@ -180,7 +188,8 @@ impl Runtime for Monoio {
     }
 
     fn yield_now() -> impl Future<Output = ()> {
-        // Monoio has none of its own; this one wakes its task and is pending once.
+        // Monoio has none of its own; this one wakes its task and is pending once. Monoio puts a task that
+        // was woken in its own poll at the front of its queue.
         smol::future::yield_now()
     }
 

@@ -1,0 +1,814 @@
+//! The page of the report, and the table of the front page.
+
+use std::fmt::Write as _;
+
+use crate::data::Data;
+use crate::pictures::curves;
+use crate::rows::{OURS, REFERENCE, ROWS, RUNTIMES, Row, Section, row};
+use crate::stats::{Spread, grouped, least, ratio};
+
+/// The quantities that are times, and compared by ratios in the same round.
+const TIMES: [&str; 6] = ["time", "cpu", "p99", "p50", "p99.9", "build"];
+
+/// The quantities of which the least value counts.
+const COUNTS: [&str; 6] = [
+    "syscalls",
+    "instructions",
+    "bytes",
+    "wake-ups",
+    "size",
+    "crates",
+];
+
+/// How much greater than the best peer's a median or a count may be and still count as level.
+const MARGIN: f64 = 1.03;
+
+/// How much greater than the best peer's a count may be and still count as level: a wait more in fifty
+/// operations says nothing.
+const COUNT_MARGIN: f64 = 0.02;
+
+/// What stands where nothing was measured.
+const NOTHING: &str = "–";
+
+/// The marks between which the front page shows a part of the report.
+const FRONT_MARKS: [&str; 2] = ["<!-- from the report -->", "<!-- end of the report -->"];
+
+/// The time rows that the front page shows.
+const FRONT_TIMES: &[&str] = &[
+    "spawn_join",
+    "spawn_join_task",
+    "spawn_many",
+    "spawn_large",
+    "spawn_large_trim",
+    "yield_1000",
+    "wake_all",
+    "ping_pong",
+    "timer_million",
+    "timer_fire",
+    "echo",
+    "keep_alive",
+    "fetch",
+    "fetch_large",
+];
+
+/// The rows of which the front page shows the syscalls.
+const FRONT_SYSCALLS: &[&str] = &[
+    "spawn_join",
+    "spawn_join_task",
+    "yield_lone",
+    "echo_lone",
+    "keep_alive",
+    "fetch",
+];
+
+/// A remark: what is said about rows and quantities.
+#[derive(Debug)]
+struct Remark {
+    /// Each a row and maybe a quantity: `yield_1000 time` or `yield_1000`.
+    keys: Vec<String>,
+    /// The text.
+    text: String,
+}
+
+impl Remark {
+    /// Whether it is about this quantity of this row.
+    fn is_about(&self, row: &str, quantity: &str) -> bool {
+        let both = format!("{row} {quantity}");
+        self.keys.iter().any(|key| *key == row || *key == both)
+    }
+}
+
+/// Reads the remarks: a heading of the second level names rows and quantities, separated by commas, and
+/// the text up to the next is about them. What stands above the first heading is for the writer.
+fn remarks(text: &str) -> Result<Vec<Remark>, String> {
+    let mut remarks: Vec<Remark> = Vec::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let keys: Vec<String> = heading.split(',').map(|key| key.trim().into()).collect();
+            for key in &keys {
+                let mut words = key.split(' ');
+                let name = words.next().unwrap_or_default();
+                let known = |quantity| TIMES.contains(&quantity) || COUNTS.contains(&quantity);
+                if row(name).is_none() || !words.all(known) {
+                    return Err(format!("a remark is about `{key}`, which the report lacks"));
+                }
+            }
+            let text = String::new();
+            remarks.push(Remark { keys, text });
+        } else if let Some(remark) = remarks.last_mut() {
+            remark.text += line;
+            remark.text.push('\n');
+        }
+    }
+    for remark in &mut remarks {
+        remark.text = remark.text.trim().into();
+    }
+    Ok(remarks)
+}
+
+/// How glassfrog compares with the best of its peers in one quantity of one row.
+struct Comparison {
+    /// The row.
+    row: &'static Row,
+    /// The point, if the row is a curve.
+    point: Option<u64>,
+    /// The quantity.
+    quantity: &'static str,
+    /// The peer with the least median or count.
+    best: &'static str,
+    /// How many times as much glassfrog takes.
+    ratio: Spread,
+    /// What that means.
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ahead,
+    Level,
+    Behind,
+}
+
+/// Compares one quantity of a row, or of a point of it.
+fn compare(
+    data: &Data,
+    row: &'static Row,
+    point: Option<u64>,
+    quantity: &'static str,
+) -> Option<Comparison> {
+    let name = point.map_or(row.name.into(), |point| row.point(point));
+    let is_time = TIMES.contains(&quantity);
+    let values = |runtime| data.values(&name, quantity, runtime);
+    let middle = |runtime| {
+        let values: &[f64] = values(runtime)?;
+        match is_time {
+            true => Spread::of(values.iter().copied()).map(|spread| spread.median),
+            false => Some(least(values)),
+        }
+    };
+    let ours = values(OURS)?;
+    let peers = row.runtimes.iter().copied();
+    // The state machine and the empty program do less than a runtime does.
+    let peers = peers.filter(|runtime| !["raw", "std", OURS].contains(runtime));
+    let (best, least_of_best) = peers
+        .filter_map(|runtime| Some((runtime, middle(runtime)?)))
+        .min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    let (ratio, is_behind, is_ahead) = if is_time {
+        let ratio = Spread::of_ratios(ours, values(best)?)?;
+        let is_behind = ratio.median > MARGIN && ratio.low > 1.0;
+        (
+            ratio,
+            is_behind,
+            ratio.median < 1.0 / MARGIN && ratio.high < 1.0,
+        )
+    } else {
+        let least_of_ours = least(ours);
+        // Of nothing, no multiple is left.
+        let ratio = Spread::of([least_of_ours / least_of_best.max(1e-9)])?;
+        let difference = least_of_ours - least_of_best;
+        let is_behind = ratio.median > MARGIN && difference > COUNT_MARGIN;
+        (
+            ratio,
+            is_behind,
+            ratio.median < 1.0 / MARGIN && difference < -COUNT_MARGIN,
+        )
+    };
+    Some(Comparison {
+        row,
+        point,
+        quantity,
+        best,
+        ratio,
+        verdict: match (is_behind, is_ahead) {
+            (true, _) => Verdict::Behind,
+            (_, true) => Verdict::Ahead,
+            _ => Verdict::Level,
+        },
+    })
+}
+
+/// All comparisons, in the order of the report.
+fn comparisons(data: &Data) -> Vec<Comparison> {
+    let mut all = Vec::new();
+    for row in ROWS {
+        for quantity in TIMES.into_iter().chain(COUNTS) {
+            all.extend(compare(data, row, None, quantity));
+            for &point in row.points {
+                all.extend(compare(data, row, Some(point), quantity));
+            }
+        }
+    }
+    all
+}
+
+/// A quantity as a table names it.
+fn quantity_name(quantity: &str) -> &str {
+    match quantity {
+        "cpu" => "CPU time",
+        "p99" => "99th percentile of the latency",
+        "p50" => "median lateness",
+        "p99.9" => "lateness of one tick in a thousand",
+        "build" => "time of a clean build",
+        "size" => "bytes of the binary",
+        other => other,
+    }
+}
+
+/// A row as a table names it where its section is not near.
+fn row_name(row: &Row) -> String {
+    match row.section {
+        Section::Requests => format!("request under wrk, {}", row.label),
+        Section::Lateness => format!("1 ms tick {}", row.label),
+        _ if row.may_trim() => "spawn 1000 tasks of 512 bytes, as glibc trims its heap".into(),
+        Section::Cores => format!("on two cores: {}", row.label),
+        _ => row.label.into(),
+    }
+}
+
+/// Writes the page of the report, with the text of the remarks woven in.
+pub(crate) fn page(data: &Data, remarks_text: &str) -> Result<String, String> {
+    let mut page = Page {
+        data,
+        remarks: remarks(remarks_text)?,
+        text: String::new(),
+    };
+    page.introduction();
+    page.summary();
+    page.times();
+    page.counts();
+    page.requests();
+    page.lateness();
+    page.scaling();
+    page.memory();
+    page.program();
+    page.repeat();
+    Ok(page.text)
+}
+
+/// The page as far as it is written.
+struct Page<'a> {
+    /// What was measured.
+    data: &'a Data,
+    /// What is said about it.
+    remarks: Vec<Remark>,
+    /// The text.
+    text: String,
+}
+
+impl Page<'_> {
+    fn push(&mut self, text: &str) {
+        self.text += text;
+        self.text.push('\n');
+    }
+
+    fn introduction(&mut self) {
+        let conditions = self.data.conditions();
+        let mut measured = String::new();
+        for conditions in &conditions {
+            let _ = writeln!(measured, "- {conditions}");
+        }
+        let mixed = match conditions.len() {
+            0 | 1 => "",
+            _ => {
+                " Rows were measured under several conditions; `data.tsv` says which. No number here is \
+                 computed from two of them."
+            }
+        };
+        self.push(&format!(
+            "\
+<!-- Written by `cargo run --profile count -p glassfrog-peers -- draw` from data.tsv and remarks.md.
+     Edit those. -->
+
+# glassfrog among its peers
+
+glassfrog, tokio, smol and monoio run the same generic code, built into one binary with fat LTO; *raw* is a
+state machine written by hand on mio, as the measure of what is possible. Each run is a process of its own.
+The runtimes take turns, and each round begins with another one. What is measured is pinned to one core, and
+the server or client at its other end to another.
+
+Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, and in brackets the
+quartiles. Absolute times are left out, since they would say more about the machine. Syscalls are
+counted by the kernel, instructions by callgrind; both are the difference between a long run and a short one,
+for each operation. In timed runs glibc keeps the memory that it has (no trimming, no `mmap` for large blocks):
+whether freed memory lies at the top of the heap is an accident of layout, and its page faults would hide the
+runtimes. One row shows what they do. The values themselves are in [`data.tsv`](data.tsv).
+
+Every runtime has its default settings and one thread: tokio's `LocalRuntime`, smol's `LocalExecutor` under
+`smol::block_on`, monoio's legacy driver (epoll, without io_uring), `glassfrog::block_on`.
+
+{measured}{mixed}
+",
+            rounds = self.data.rounds(),
+        ));
+    }
+
+    /// Where glassfrog is ahead, and where it is not.
+    fn summary(&mut self) {
+        let all = comparisons(self.data);
+        let count = |verdict, quantities: &[&str]| {
+            let of = all.iter().filter(|it| quantities.contains(&it.quantity));
+            of.filter(|it| it.verdict == verdict).count()
+        };
+        self.push("## In short\n");
+        self.push(
+            "Each row is compared with the *best* of tokio, smol and monoio in it, which is not always the \
+             same one. Within 3 %, or with quartiles on both sides of 1, two are level.\n",
+        );
+        self.push("| glassfrog against the best of the three | ahead | level | behind |");
+        self.push("| --- | ---: | ---: | ---: |");
+        let groups: [(&str, &[&str]); 3] = [
+            ("in time", &TIMES[..3]),
+            ("in lateness", &["p50", "p99.9"]),
+            (
+                "in syscalls, instructions, memory, size and build time",
+                &[
+                    "syscalls",
+                    "instructions",
+                    "bytes",
+                    "wake-ups",
+                    "size",
+                    "crates",
+                    "build",
+                ],
+            ),
+        ];
+        for (name, quantities) in groups {
+            let [ahead, level, behind] = [Verdict::Ahead, Verdict::Level, Verdict::Behind]
+                .map(|verdict| count(verdict, quantities));
+            self.push(&format!("| {name} | {ahead} | {level} | {behind} |"));
+        }
+        self.push("\n### Where glassfrog is behind\n");
+        let behind: Vec<_> = all
+            .iter()
+            .filter(|it| it.verdict == Verdict::Behind)
+            .collect();
+        if behind.is_empty() {
+            self.push("In no row.\n");
+            return;
+        }
+        self.push("| what | quantity | against | glassfrog takes | why |");
+        self.push("| --- | --- | --- | ---: | --- |");
+        let mut reasons: Vec<&Remark> = Vec::new();
+        let mut lines = String::new();
+        for comparison in behind {
+            let Comparison {
+                row,
+                point,
+                quantity,
+                best,
+                ratio,
+                ..
+            } = comparison;
+            let what = match point {
+                Some(point) => format!("{}, N = {}", row_name(row), grouped(*point as f64)),
+                None => row_name(row),
+            };
+            let remark = self
+                .remarks
+                .iter()
+                .find(|it| it.is_about(row.name, quantity));
+            let why = match remark {
+                None => "not explained yet".into(),
+                Some(remark) => {
+                    let known = reasons.iter().position(|it| it.keys == remark.keys);
+                    let index = known.unwrap_or_else(|| {
+                        reasons.push(remark);
+                        reasons.len() - 1
+                    });
+                    format!("{}", index + 1)
+                }
+            };
+            let quantity = quantity_name(quantity);
+            let ratio = spread(*ratio);
+            let _ = writeln!(lines, "| {what} | {quantity} | {best} | {ratio} | {why} |");
+        }
+        for (index, remark) in reasons.iter().enumerate() {
+            let text = remark.text.replace('\n', "\n   ");
+            let _ = write!(lines, "\n{}. {text}", index + 1);
+        }
+        self.push(&lines);
+        self.text.push('\n');
+    }
+
+    /// A picture, if it has been drawn.
+    fn picture(&mut self, name: &str, title: &str) {
+        self.push(&format!("![{title}]({name})\n"));
+    }
+
+    /// A table of the ratios of rows to the reference in the same round.
+    fn ratios(&mut self, first: &str, rows: &[(String, &str, &str)]) {
+        let mut lines = head(first, &RUNTIMES);
+        let mut any = false;
+        for (label, row, quantity) in rows {
+            let Some(reference) = self.data.values(row, quantity, REFERENCE) else {
+                continue;
+            };
+            any = true;
+            let cells = RUNTIMES.map(|runtime| {
+                let values = self.data.values(row, quantity, runtime);
+                let ratio = values.and_then(|values| Spread::of_ratios(values, reference));
+                match ratio {
+                    _ if runtime == REFERENCE => "1".into(),
+                    Some(ratio) => spread(ratio),
+                    None => NOTHING.into(),
+                }
+            });
+            lines += &line(label, &cells);
+        }
+        match any {
+            true => self.push(&lines),
+            false => self.push("*Not measured.*\n"),
+        }
+    }
+
+    /// A table of counts.
+    fn count_table(&mut self, rows: &[&Row], quantity: &str, number: impl Fn(f64) -> String) {
+        let mut lines = head(quantity, &RUNTIMES);
+        let mut any = false;
+        for row in rows {
+            let value = |runtime| Some(least(self.data.values(row.name, quantity, runtime)?));
+            let cells = RUNTIMES.map(|runtime| match value(runtime) {
+                Some(value) => number(value),
+                None => NOTHING.into(),
+            });
+            if cells.iter().any(|cell| cell != NOTHING) {
+                any = true;
+                lines += &line(row.label, &cells);
+            }
+        }
+        match any {
+            true => self.push(&lines),
+            false => self.push("*Not measured.*\n"),
+        }
+    }
+
+    /// The remarks about rows of these sections in these quantities.
+    fn remarks(&mut self, sections: &[Section], quantities: &[&str]) {
+        let mut lines = String::new();
+        for remark in &self.remarks {
+            let rows = ROWS.iter().filter(|row| {
+                let named = quantities
+                    .iter()
+                    .any(|quantity| remark.is_about(row.name, quantity));
+                sections.contains(&row.section) && named
+            });
+            let labels: Vec<String> = rows.map(row_name).collect();
+            if !labels.is_empty() {
+                let text = remark.text.replace('\n', "\n  ");
+                let _ = writeln!(lines, "- *{}*: {text}", labels.join("; "));
+            }
+        }
+        if !lines.is_empty() {
+            self.push(&lines);
+        }
+    }
+
+    fn times(&mut self) {
+        self.push("## Time\n");
+        self.picture("time.svg", "Time for one operation, relative to tokio");
+        let of = |sections: &[Section]| -> Vec<_> {
+            let rows = ROWS.iter().filter(|row| sections.contains(&row.section));
+            rows.map(|row| (row.label.into(), row.name, "time"))
+                .collect()
+        };
+        self.ratios("time, tokio = 1", &of(&[Section::Tasks, Section::Sockets]));
+        self.remarks(&[Section::Tasks, Section::Sockets], &["time"]);
+        self.push(
+            "On two cores, glassfrog's `Workers` and tokio's multi-threaded runtime, whose tasks move \
+             between the threads:\n",
+        );
+        self.ratios("time, tokio = 1", &of(&[Section::Cores]));
+        self.remarks(&[Section::Cores], &["time"]);
+    }
+
+    fn counts(&mut self) {
+        let rows: Vec<&Row> = ROWS.iter().filter(|row| row.counted.is_some()).collect();
+        self.push("## Syscalls\n");
+        self.picture("syscalls.svg", "Syscalls for one operation, by kind");
+        self.count_table(&rows, "syscalls", |value| format!("{value:.2}"));
+        self.remarks(&[Section::Tasks, Section::Sockets], &["syscalls"]);
+        self.push("<details><summary>By the kernel's names</summary>\n");
+        for row in &rows {
+            self.kinds(row);
+        }
+        self.push("</details>\n");
+        self.push("## Instructions\n");
+        self.picture(
+            "instructions.svg",
+            "Instructions for one operation, relative to tokio",
+        );
+        self.push(
+            "In user space, as callgrind counts them. It does not see what the kernel does, what an atomic \
+             operation waits for, or what misses a cache: compare with the times.\n",
+        );
+        self.count_table(&rows, "instructions", grouped);
+        self.remarks(&[Section::Tasks, Section::Sockets], &["instructions"]);
+    }
+
+    /// The syscalls of a row by their names.
+    fn kinds(&mut self, row: &Row) {
+        /// How many calls an operation makes at least of those that are shown.
+        const SHOWN: f64 = 0.005;
+        let value = |kind: &str, runtime| {
+            let values = self
+                .data
+                .values(row.name, &format!("syscalls:{kind}"), runtime)?;
+            Some(least(values))
+        };
+        let kinds: Vec<&str> = self.data.quantities(row.name, "syscalls:");
+        let shown: Vec<&str> = kinds
+            .into_iter()
+            .filter(|kind| {
+                let mut values = RUNTIMES
+                    .into_iter()
+                    .filter_map(|runtime| value(kind, runtime));
+                values.any(|value| value >= SHOWN)
+            })
+            .collect();
+        if shown.is_empty() {
+            return;
+        }
+        let mut lines = head(row.label, &RUNTIMES);
+        for kind in shown {
+            let cells = RUNTIMES.map(|runtime| match value(kind, runtime) {
+                None => NOTHING.into(),
+                Some(value) if value < SHOWN => String::new(),
+                Some(value) => format!("{value:.2}"),
+            });
+            lines += &line(&format!("`{kind}`"), &cells);
+        }
+        self.push(&lines);
+    }
+
+    fn requests(&mut self) {
+        self.push("## A server under wrk\n");
+        self.picture("requests.svg", "A server under wrk, relative to tokio");
+        self.push(
+            "A server on the runtime's plain streams answers each request with 2 KiB; `wrk` sends them from \
+             the other core as fast as it gets answers. Where `wrk` is the slower of the two, the time for a \
+             request is its own, and the CPU time of the server says more.\n",
+        );
+        let mut rows = Vec::new();
+        for quantity in ["time", "cpu", "p99"] {
+            for row in ROWS.iter().filter(|row| row.section == Section::Requests) {
+                let label = format!("{}, {}", quantity_name(quantity), row.label);
+                rows.push((label, row.name, quantity));
+            }
+        }
+        self.ratios("for a request, tokio = 1", &rows);
+        self.remarks(&[Section::Requests], &["time", "cpu", "p99"]);
+    }
+
+    fn lateness(&mut self) {
+        self.push("## How late a tick comes\n");
+        self.picture(
+            "lateness.svg",
+            "Lateness of a task that ticks, relative to tokio",
+        );
+        self.push(
+            "A task sleeps for a millisecond again and again while the loop is busy with others; it is late \
+             by what passes from the end of the millisecond to its poll.\n",
+        );
+        let mut rows = Vec::new();
+        for row in ROWS.iter().filter(|row| row.section == Section::Lateness) {
+            for quantity in ["p50", "p99.9"] {
+                let label = format!("{}, {}", quantity_name(quantity), row.label);
+                rows.push((label, row.name, quantity));
+            }
+        }
+        self.ratios("tokio = 1", &rows);
+        self.remarks(&[Section::Lateness], &["p50", "p99.9"]);
+    }
+
+    fn scaling(&mut self) {
+        self.push("## From one to a million\n");
+        self.picture(
+            "scaling.svg",
+            "Time for one operation against the number of tasks or connections",
+        );
+        for row in ROWS.iter().filter(|row| row.section == Section::Scaling) {
+            let curves = curves(self.data, row);
+            if curves.is_empty() {
+                continue;
+            }
+            let names: Vec<&str> = curves.iter().map(|(runtime, _)| *runtime).collect();
+            let mut lines = head(&format!("{}: N", row.label), &names);
+            for &point in row.points {
+                let cells: Vec<String> = curves
+                    .iter()
+                    .map(|(_, points)| {
+                        let found = points.iter().find(|(n, _)| *n == point);
+                        found.map_or(NOTHING.into(), |(_, it)| spread(*it))
+                    })
+                    .collect();
+                lines += &line(&grouped(point as f64), &cells);
+            }
+            self.push(&lines);
+        }
+        self.push("In each table 1 is tokio's time for one operation at the least N, in the same round.\n");
+        self.remarks(&[Section::Scaling], &["time"]);
+    }
+
+    fn memory(&mut self) {
+        self.push("## Memory\n");
+        self.picture("memory.svg", "Memory and wake-ups of what is idle");
+        let rows: Vec<&Row> = ROWS
+            .iter()
+            .filter(|row| row.section == Section::Memory)
+            .collect();
+        self.count_table(&rows, "bytes", grouped);
+        self.count_table(&rows, "wake-ups", grouped);
+        self.remarks(&[Section::Memory], &["bytes", "wake-ups"]);
+    }
+
+    fn program(&mut self) {
+        self.push("## A small program\n");
+        self.picture(
+            "program.svg",
+            "Size, crates and build time of a small program",
+        );
+        self.push(
+            "It makes a runtime, spawns a task that sleeps for a millisecond, and awaits it. Each is built \
+             with the features that a network program uses (tokio: `io-util`, `net`, `rt`, `time`; monoio: \
+             `legacy`; smol and glassfrog: the default ones), in Cargo's release profile with `strip = true`. \
+             *std* is an empty `main`.\n",
+        );
+        let row = ROWS.iter().find(|row| row.section == Section::Program);
+        let Some(row) = row else { return };
+        let mut lines = head("", row.runtimes);
+        let cells = |quantity, number: &dyn Fn(f64) -> String| -> Vec<String> {
+            let value = |runtime: &&str| {
+                Some(number(least(
+                    self.data.values(row.name, quantity, runtime)?,
+                )))
+            };
+            let values = row.runtimes.iter().map(value);
+            values
+                .map(|value| value.unwrap_or(NOTHING.into()))
+                .collect()
+        };
+        lines += &line("bytes of the stripped binary", &cells("size", &grouped));
+        lines += &line("crates in the tree", &cells("crates", &grouped));
+        if let Some(reference) = self.data.values(row.name, "build", REFERENCE) {
+            let builds: Vec<String> = row
+                .runtimes
+                .iter()
+                .map(|runtime| {
+                    let values = self.data.values(row.name, "build", runtime);
+                    let it = values.and_then(|values| Spread::of_ratios(values, reference));
+                    it.map_or(NOTHING.into(), |it| ratio(it.median))
+                })
+                .collect();
+            lines += &line("time of a clean build, tokio = 1", &builds);
+        }
+        self.push(&lines);
+        self.remarks(&[Section::Program], &["size", "crates", "build"]);
+    }
+
+    fn repeat(&mut self) {
+        self.push(
+            "\
+## Repeat it
+
+```sh
+cargo run --profile count -p glassfrog-peers -- report                        # all of it: some 25 minutes
+cargo run --profile count -p glassfrog-peers -- report --rows fetch,echo      # anew; the others stay
+cargo run --profile count -p glassfrog-peers -- report --what syscalls --rounds 4 --to /tmp/report
+cargo run --profile count -p glassfrog-peers -- draw                          # from data.tsv
+```
+
+Syscalls take `perf`, instructions `valgrind`, and requests `wrk`; without one of them its rows keep what they
+had. The remarks on this page are in [`remarks.md`](remarks.md).",
+        );
+    }
+}
+
+/// Writes a median with its quartiles, if they differ.
+fn spread(it: Spread) -> String {
+    let [low, median, high] = [it.low, it.median, it.high].map(ratio);
+    match low == high {
+        true => median,
+        false => format!("{median} ({low}–{high})"),
+    }
+}
+
+/// The head of a table.
+fn head(first: &str, columns: &[&str]) -> String {
+    let mut names = format!("| {first} |");
+    let mut rule = String::from("| --- |");
+    for &column in columns {
+        let _ = match column == OURS {
+            true => write!(names, " **{column}** |"),
+            false => write!(names, " {column} |"),
+        };
+        rule += " ---: |";
+    }
+    format!("{names}\n{rule}\n")
+}
+
+/// A line of a table.
+fn line(label: &str, cells: &[String]) -> String {
+    format!("| {label} | {} |\n", cells.join(" | "))
+}
+
+/// Puts the table of the report into the front page.
+pub(crate) fn front_page(data: &Data, page: &str) -> Result<String, String> {
+    let error = || format!("the front page lacks `{}`", FRONT_MARKS.join("` or `"));
+    let (before, rest) = page.split_once(FRONT_MARKS[0]).ok_or_else(error)?;
+    let (_, after) = rest.split_once(FRONT_MARKS[1]).ok_or_else(error)?;
+    let [begin, end] = FRONT_MARKS;
+    Ok(format!(
+        "{before}{begin}\n\n{}\n{end}{after}",
+        front_table(data)
+    ))
+}
+
+fn front_table(data: &Data) -> String {
+    let mut lines = head("time, tokio = 1", &RUNTIMES);
+    let cells = |cell: &dyn Fn(&str) -> Option<String>| {
+        RUNTIMES.map(|runtime| match cell(runtime) {
+            Some(text) if runtime == OURS => format!("**{text}**"),
+            Some(text) => text,
+            None => String::new(),
+        })
+    };
+    for row in FRONT_TIMES.iter().filter_map(|name| row(name)) {
+        let time = |runtime: &str| {
+            let reference = data.values(row.name, "time", REFERENCE)?;
+            if runtime == REFERENCE {
+                return Some("1".into());
+            }
+            let values = data.values(row.name, "time", runtime)?;
+            Some(ratio(Spread::of_ratios(values, reference)?.median))
+        };
+        lines += &line(&row_name(row), &cells(&time));
+    }
+    lines += &line("**syscalls**", &RUNTIMES.map(|_| String::new()));
+    for row in FRONT_SYSCALLS.iter().filter_map(|name| row(name)) {
+        let syscalls = |runtime: &str| {
+            let values = data.values(row.name, "syscalls", runtime)?;
+            Some(format!("{:.2}", least(values)))
+        };
+        lines += &line(row.label, &cells(&syscalls));
+    }
+    lines += &line("**memory**", &RUNTIMES.map(|_| String::new()));
+    for row in ROWS.iter().filter(|row| row.section == Section::Memory) {
+        let (quantity, label) = match row.name {
+            "idle_connections" => ("wake-ups", format!("wake-ups in {}", row.label)),
+            _ => ("bytes", format!("bytes of {}", row.label)),
+        };
+        let value = |runtime: &str| Some(grouped(least(data.values(row.name, quantity, runtime)?)));
+        lines += &line(&label, &cells(&value));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{front_page, page, remarks};
+    use crate::data::Data;
+
+    /// Two rounds in which monoio is quicker than glassfrog.
+    fn data() -> Data {
+        let mut data = Data::default();
+        for (runtime, values) in [
+            ("tokio", vec![10.0, 20.0]),
+            ("monoio", vec![4.0, 8.0]),
+            ("glassfrog", vec![5.0, 10.0]),
+        ] {
+            data.add("yield_1000", "time", runtime, "here", values);
+        }
+        data
+    }
+
+    #[test]
+    fn where_glassfrog_is_behind_the_page_says_so_and_why() {
+        let remarks = "For the writer.\n\n## yield_1000 time, spawn_scale\n\nThe reason.\n";
+        let page = page(&data(), remarks).expect("a page");
+        assert!(page.contains("| yield, 1000 tasks | time | monoio | 1.25 | 1 |"));
+        assert!(page.contains("\n1. The reason."));
+        assert!(!page.contains("For the writer."));
+    }
+
+    #[test]
+    fn what_nobody_has_explained_is_shown_as_such() {
+        let page = page(&data(), "").expect("a page");
+        assert!(page.contains("| 1.25 | not explained yet |"));
+    }
+
+    #[test]
+    fn a_remark_about_a_row_that_is_gone_is_an_error() {
+        assert!(remarks("## yield_1000 time\n").is_ok());
+        assert!(remarks("## yield_of_old\n").is_err());
+        assert!(remarks("## yield_1000 colour\n").is_err());
+    }
+
+    #[test]
+    fn the_front_page_keeps_what_stands_around_the_table() {
+        let front = "before\n<!-- from the report -->\nold\n<!-- end of the report -->\nafter\n";
+        let front = front_page(&data(), front).expect("the marks are there");
+        assert!(front.starts_with("before\n") && front.ends_with("\nafter\n"));
+        assert!(front.contains("| yield, 1000 tasks |  | 1 |  | 0.40 | **0.50** |"));
+        assert!(!front.contains("old"));
+    }
+}
