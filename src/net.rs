@@ -62,6 +62,7 @@ mod addrs;
 #[cfg(unix)]
 mod fd;
 mod race;
+mod read_to_end;
 mod resolve;
 mod socket;
 mod tcp;

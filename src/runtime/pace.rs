@@ -5,12 +5,14 @@
 //! Whether the batch then goes on is the loop's business.
 //!
 //! ```text
-//!                fewer fit: at once
-//!       16 ---------------------------> 1 .. 15
-//!          <---------------------------
-//!            twice as many, after 64 polls during which they would have fitted
+//!                twice as many, after 64 polls during which they would have fitted
+//!          -------------------------------------------------------------------->
+//!        1           2            4             8            16
+//!          <--------------------------------------------------------------------
+//!                at once, if fewer fit
 //! ```
 //!
+//! A new loop begins with a stride of one, so its first polls may be long.
 //! The stride grows slowly because one short poll between long ones says little: a stride that grew with
 //! every reading would be doubled by each poll of a sleeper that is woken between two long ones.
 
@@ -41,10 +43,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace of a loop whose polls are quick until they prove otherwise.
+    /// The pace of a loop of whose polls nothing is known.
     pub(super) fn new() -> Pace {
         Pace {
-            stride: Cell::new(LONGEST_STRIDE),
+            stride: Cell::new(1),
             quick: Cell::new(0),
         }
     }
@@ -120,11 +122,19 @@ mod tests {
     }
 
     #[test]
-    fn long_polls_are_looked_after_each_time_from_the_second_look_on() {
+    fn long_polls_are_looked_after_each_time_from_the_first_on() {
         for millis in [1, 5, 20, 1_000] {
             let looks = looks(50, |_| millis * MILLI);
-            assert_eq!(looks, (16..=50).collect::<Vec<_>>());
+            assert_eq!(looks, (1..=50).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn polls_that_become_long_are_noticed_16_polls_late_once() {
+        let looks = looks(2_050, |poll| if poll < 2_000 { 100 } else { 5 * MILLI });
+        let late: Vec<u64> = looks.into_iter().filter(|&look| look > 2_000).collect();
+        assert!(late[0] <= 2_016, "{late:?}");
+        assert!(late.windows(2).all(|pair| pair[1] - pair[0] == 1));
     }
 
     #[test]
@@ -149,11 +159,10 @@ mod tests {
     #[test]
     fn quick_polls_lengthen_the_stride_again() {
         // One long poll, and then none.
-        let looks = looks(2_000, |poll| if poll == 5 { 50 * MILLI } else { 100 });
-        assert_eq!(looks[0], 16);
+        let looks = looks(4_000, |poll| if poll == 1_000 { 50 * MILLI } else { 100 });
         let last = looks.windows(2).next_back().expect("many");
         assert_eq!(last[1] - last[0], 128);
         // It took 64 polls at a stride of one, two, four and eight each.
-        assert!(looks.len() < 20, "{looks:?}");
+        assert!(looks.len() < 40, "{looks:?}");
     }
 }

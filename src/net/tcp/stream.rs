@@ -4,6 +4,7 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
 use crate::net::race::race;
+use crate::net::read_to_end::read_to_end;
 use crate::net::resolve::resolve;
 use crate::net::socket::{Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
@@ -253,6 +254,40 @@ impl TcpStream {
         }
         let op = reading(buf.len(), |io| io.read(buf));
         self.socket.op(Direction::Read, op).await
+    }
+
+    /// Reads until the peer has closed its side, and appends everything to `buf`. Returns the number of
+    /// bytes read.
+    ///
+    /// With this method a stream needs no extension trait, and no byte of `buf` is zeroed twice, however
+    /// often the method waits. If `buf` has room for exactly what comes, it does not grow.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](TcpStream::read). `buf` holds what was read before the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, `buf` holds what was read until then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
+    /// client.write(b"all of it").await?;
+    /// drop(client);
+    /// let mut all = Vec::new();
+    /// assert_eq!(server.read_to_end(&mut all).await?, 9);
+    /// assert_eq!(all, b"all of it");
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        read_to_end(buf, async |room| self.read(room).await).await
     }
 
     /// Writes what there is room for, waiting for at least one byte of it. To write all, use

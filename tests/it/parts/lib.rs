@@ -8,6 +8,8 @@
 mod ended;
 mod pool;
 mod reactor;
+#[path = "../../../src/net/read_to_end.rs"]
+mod read_to_end;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
@@ -28,6 +30,7 @@ mod wheel;
 
 mod ended_laws;
 mod queue_laws;
+mod read_to_end_laws;
 mod slab_laws;
 mod waiter_laws;
 mod wheel_laws;
