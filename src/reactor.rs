@@ -66,7 +66,7 @@ pub(crate) trait Io: Debug + Send + Sync {
 pub(crate) struct Reactor {
     /// The queue of the operating system, and the events of this turn.
     queue: RefCell<Queue>,
-    /// Those who are to be woken in this turn; empty between turns, kept for its room.
+    /// Who is to be woken in this turn. Empty between turns, and kept for its room.
     taken: RefCell<Taken>,
     /// The part that sockets see, from any thread.
     sources: Arc<Sources>,
@@ -294,7 +294,7 @@ impl Sources {
         }
         drop(entrance);
         drop(removed);
-        // Wakers of poll methods may still be in it, to be dropped with the socket.
+        // Callers of poll methods may still wait in it. Their wakers are dropped with the socket.
         self.common.subtract(source.waited_for());
     }
 
@@ -303,7 +303,7 @@ impl Sources {
         lock(&self.registered).slab.len()
     }
 
-    /// Who waits for what.
+    /// Who waits for what, and whose wakers are kept from such waits.
     pub(crate) fn look(&self) -> Vec<(Seen, String)> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
@@ -312,7 +312,8 @@ impl Sources {
         let registered = lock(&self.registered);
         for key in registered.slab.keys() {
             if let Some((_, source)) = registered.slab.at(key.index()) {
-                for (direction, waiter) in source.waiting() {
+                // Kept wakers too: the census counts who else holds the waker of a task.
+                for (direction, waiter) in source.waiting().into_iter().chain(source.kept()) {
                     seen.push((waiter, source.io().describe(direction, &connecting)));
                 }
             }
@@ -320,13 +321,13 @@ impl Sources {
         seen
     }
 
-    /// Returns whether anybody waits for a descriptor, without a look at any of them.
+    /// Returns whether anybody waits for a descriptor. This is one load, however many there are.
     pub(crate) fn has_waiters(&self) -> bool {
         self.common.is_waited_for()
     }
 
-    /// Notes which round the run queue is in: one more has begun whenever all tasks that were ready
-    /// have been polled. The loop calls this, on its own thread.
+    /// Sets the round that the run queue is in. A round polls the tasks that were ready when it began;
+    /// the loop calls this on its own thread when one begins, with a number one higher than the last.
     pub(crate) fn set_round(&self, round: u32) {
         self.common.set_round(round);
     }
@@ -358,11 +359,11 @@ impl Sources {
         count
     }
 
-    /// Passes on the events whose sources were not found: another thread is registering the source, or
-    /// it is gone.
+    /// Passes on events whose sources were not found: another thread is just registering the source, or
+    /// the source is gone.
     #[cold]
     fn publish_late(&self, unknown: Vec<(Token, usize)>, taken: &mut Taken) {
-        // Who registers holds this lock until the source is found.
+        // A thread that registers a source holds this lock until the source is in the slab.
         let _entrance = lock(&self.entrance);
         let registered = lock(&self.registered);
         for (token, bits) in unknown {

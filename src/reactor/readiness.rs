@@ -18,14 +18,14 @@
 //! bits of an event, *then* takes the lock, and takes the line.
 //!
 //! - If the operation has the lock first, its waker is in the line when the reactor takes the line.
-//! - If the reactor has the lock first, the operation sees the bit when it looks again: the lock
-//!   orders the two.
-//! - No operation clears a bit that it has not tried. It names the tick under which it tried, and
-//!   clears nothing if an event has raised the tick since.
+//! - If the reactor has the lock first, the operation sees the bit when it looks again, since the lock
+//!   orders the two; or another operation has cleared the bit meanwhile.
+//! - An operation clears a bit only after it has tried and found nothing. It names the tick under
+//!   which it tried, and clears nothing if an event has raised the tick since.
 //!
 //! The end of the runtime sets `DEAD` and takes both lines by the same two steps.
 
-use super::waiters::{Common, Left, Seat, Taken, Wait, Waiters};
+use super::waiters::{Common, Left, Roll, Seat, Taken, Wait, Waiters};
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Waiter};
 use std::num::NonZeroU32;
@@ -46,7 +46,7 @@ pub(crate) const URGENT: usize = 1 << 5;
 pub(crate) const HANDED_OUT: usize = 1 << 6;
 /// Everything that the peer sent has been read.
 pub(crate) const ENDED: usize = 1 << 7;
-/// The descriptor has left its runtime, or the runtime has ended: nobody waits any more.
+/// The runtime has ended, or the descriptor could not be registered: nobody waits any more.
 pub(crate) const DEAD: usize = 1 << 8;
 /// One event. The tick has the rest of the word, at least 23 bits: an operation would mistake a newer
 /// event for the one it tried under only if it slept through exactly a multiple of 2²³ events.
@@ -152,8 +152,8 @@ impl Readiness {
     /// Joins the line of a direction, in a seat or on the list of the poll methods, or finds that the
     /// direction is ready.
     ///
-    /// The waker was cloned before the call, and a waiter that does not stay in the line is returned,
-    /// to be dropped after it: neither runs under the lock.
+    /// The caller has cloned the waker before, and drops the waiter that comes back afterwards: neither
+    /// runs under the lock.
     #[inline(always)]
     pub(crate) fn wait(
         &self,
@@ -167,8 +167,8 @@ impl Readiness {
             return Wait::Ready(waiter);
         }
         if waiters.is_empty(direction) {
-            // The way of nearly all waiters. It does not meet the other way again before the end, or
-            // each would have to ask at the end which one it was.
+            // Nearly all waiters come this way. It ends here and not below, or all callers would pay for
+            // the question which of the outcomes it was.
             waiters.begin(direction, seat, waiter, common);
             drop(waiters);
             return Wait::Waiting(None);
@@ -182,7 +182,7 @@ impl Readiness {
     }
 
     /// Keeps the wakers of a sweep that has woken them; see [`Waiters::keep`].
-    pub(crate) fn keep(&self, direction: Direction, swept: Vec<Waiter>) -> Vec<Waiter> {
+    pub(crate) fn keep(&self, direction: Direction, swept: Roll) -> Roll {
         lock(&self.waiters).keep(direction, swept)
     }
 
@@ -195,6 +195,11 @@ impl Readiness {
     /// Returns who waits in which direction.
     pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
         lock(&self.waiters).look()
+    }
+
+    /// Returns whose wakers are kept, although they do not wait.
+    pub(crate) fn look_at_kept(&self) -> Vec<(Direction, Seen)> {
+        lock(&self.waiters).look_at_kept()
     }
 
     /// Marks the end of the descriptor in this runtime and moves all lines to `taken`. The caller

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::rules::Lesson;
 use super::waiters::{Seat, Taken, Wait};
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter, shielded};
+use crate::waiter::{Seen, Tag, Waiter};
 use std::fmt;
 use std::io;
 use std::task::Poll;
@@ -200,10 +200,8 @@ impl<S> Source<S> {
                     return Poll::Pending;
                 }
                 Wait::Swept(swept) => {
-                    for waiter in &swept {
-                        shielded("a waker", || waiter.waker.wake_by_ref());
-                    }
-                    drop(self.readiness.keep(direction, swept));
+                    swept.wake();
+                    drop(self.readiness.keep(direction, *swept));
                     return Poll::Pending;
                 }
             }
@@ -228,6 +226,11 @@ impl<S: ?Sized> Source<S> {
     /// Who waits in which direction.
     pub(super) fn waiting(&self) -> Vec<(Direction, Seen)> {
         self.readiness.look()
+    }
+
+    /// Whose wakers are kept, although they do not wait.
+    pub(super) fn kept(&self) -> Vec<(Direction, Seen)> {
+        self.readiness.look_at_kept()
     }
 
     /// The number of directions in which somebody waits.
