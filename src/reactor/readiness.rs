@@ -25,7 +25,7 @@
 //!
 //! The end of the runtime sets `DEAD` and takes both lines by the same two steps.
 
-use super::waiters::{Common, Left, Roll, Seat, Taken, Wait, Waiters};
+use super::waiters::{Common, Left, Seat, Swept, Taken, Wait, Waiters};
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Waiter};
 use std::num::NonZeroU32;
@@ -182,7 +182,7 @@ impl Readiness {
     }
 
     /// Keeps the wakers of a sweep that has woken them; see [`Waiters::keep`].
-    pub(crate) fn keep(&self, direction: Direction, swept: Roll) -> Roll {
+    pub(crate) fn keep(&self, direction: Direction, swept: Box<Swept>) -> Vec<Waiter> {
         lock(&self.waiters).keep(direction, swept)
     }
 

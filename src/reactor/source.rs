@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::rules::Lesson;
 use super::waiters::{Seat, Taken, Wait};
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter};
+use crate::waiter::{Seen, Tag, Waiter, shielded};
 use std::fmt;
 use std::io;
 use std::task::Poll;
@@ -201,7 +201,8 @@ impl<S> Source<S> {
                 }
                 Wait::Swept(swept) => {
                     swept.wake();
-                    drop(self.readiness.keep(direction, *swept));
+                    let dropped = self.readiness.keep(direction, swept);
+                    shielded("dropping wakers", || drop(dropped));
                     return Poll::Pending;
                 }
             }

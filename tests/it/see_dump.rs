@@ -998,7 +998,7 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll(
 }
 
 #[test]
-fn a_wait_of_a_poll_method_that_was_given_up_is_shown_so_after_a_sweep_too() {
+fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let stream = Rc::new(stream);
@@ -1018,8 +1018,11 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_so_after_a_sweep_too() {
         let dump = task::dump();
         let task = by_name(&dump, "fickle");
         assert_eq!((task.polls, task.words()), (2, vec![&*read, OUTSIDE]));
+        assert_eq!(task.kinds(), ["kept", "outside"]);
         assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
-        // The waker is kept until the next sweep, but nothing will wake it.
+        let over = format!("{read}, until poll 1 of 2 (the socket still keeps the waker)\n");
+        assert!(dump.to_string().contains(&over), "{dump}");
+        // The socket keeps the waker until the next sweep, but will not wake it.
         assert_eq!(task.waits[1].holders, Some(0), "{dump}");
     });
 }
