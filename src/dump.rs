@@ -438,11 +438,8 @@ impl Wait {
                     json.key("seconds_left").maybe(left, Json::number);
                 }
                 What::Outside(held) => json.key("holders").maybe(*held, Json::number),
-                What::Io(_)
-                | What::Kept(_)
-                | What::Join { .. }
-                | What::Job(_)
-                | What::Children => {}
+                What::Io(_) | What::Kept(_) | What::Join { .. } | What::Job(_) | What::Children => {
+                }
             }
         });
     }

@@ -105,8 +105,7 @@ impl RunQueue {
     #[inline]
     fn count_round(&self) {
         let rounds = self.rounds.load(Ordering::Relaxed);
-        self.rounds
-            .store(rounds.wrapping_add(1), Ordering::Relaxed);
+        self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Whether no task is ready.

@@ -286,7 +286,9 @@ impl History {
 
     fn sit(&mut self, method: usize, counter: Arc<Counter>) -> Result<(), TestCaseError> {
         let direction = [Direction::Read, Direction::Write][method % 2];
-        let Descriptor { readiness, common } = &self.descriptor;
+        let Descriptor {
+            readiness, common, ..
+        } = &self.descriptor;
         let (seat, waiter) = (&mut self.seats[method], waiter(&counter, By::Task));
         let wait = readiness.wait(direction, Some(seat), waiter, common);
         let Wait::Waiting(former) = wait else {
@@ -309,7 +311,9 @@ impl History {
 
     fn leave(&mut self, method: usize) {
         let direction = [Direction::Read, Direction::Write][method % 2];
-        let Descriptor { readiness, common } = &self.descriptor;
+        let Descriptor {
+            readiness, common, ..
+        } = &self.descriptor;
         // As the drop of a method does: whether or not an event has come.
         if let Some(seat) = self.seats[method].take() {
             drop(readiness.leave(direction, seat, common));
