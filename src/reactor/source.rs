@@ -214,7 +214,7 @@ impl<S> Source<S> {
                 }
                 Wait::Swept(swept) => {
                     swept.wake();
-                    let dropped = self.readiness.keep(direction, swept);
+                    let dropped = self.readiness.keep(direction, *swept);
                     shielded("dropping wakers", || drop(dropped));
                     return Poll::Pending;
                 }
