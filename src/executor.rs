@@ -41,6 +41,7 @@ use self::shuffle::Shuffle;
 use self::task::{Run, TaskWaker};
 use crate::clock::{Stamp, Stopwatch};
 use crate::slab::{Key, Slab};
+use crate::sync::AtomicU32;
 use crate::waiter::{Tag, Waiter, muffled, panic_message, shielded, trace, wake_all};
 use futures_task::{ArcWake, waker_ref};
 use std::cell::{Cell, RefCell};
@@ -255,11 +256,12 @@ fn put<T>(place: &mut Option<T>, value: T) {
 }
 
 impl Executor {
-    /// An executor without tasks, which other threads reach through `remote`. With a seed, that
-    /// chooses among the ready tasks.
+    /// Creates an executor without tasks, which other threads reach through `remote`. Its run queue
+    /// counts its rounds in `rounds`. With a seed, that chooses among the ready tasks.
     pub(crate) fn new(
         remote: Arc<Remote>,
         pulse: Arc<Pulse>,
+        rounds: Arc<AtomicU32>,
         seed: Option<u64>,
         on_panic: OnTaskPanic,
         watchdog: Option<Duration>,
@@ -267,7 +269,7 @@ impl Executor {
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
-                ready: RunQueue::new(seed.map(Shuffle::boxed)),
+                ready: RunQueue::new(seed.map(Shuffle::boxed), rounds),
                 ended: Writer::new(),
             }),
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
@@ -324,12 +326,6 @@ impl Executor {
     /// How many polls there have been.
     pub(crate) fn polls(&self) -> u64 {
         self.tally.polls.get()
-    }
-
-    /// Counts how often the run queue has gone round, for the loop, which asks once a turn: a task that is woken
-    /// in one turn has been polled once the number is two higher than in that turn.
-    pub(crate) fn laps(&self) -> u32 {
-        self.tasks.borrow_mut().ready.laps()
     }
 
     /// Shows other threads what has been counted.

@@ -213,7 +213,8 @@ impl Core {
     ///
     /// If the operating system has no descriptors or memory left for the event queue.
     pub(crate) fn new(settings: &Settings) -> io::Result<Core> {
-        let reactor = Reactor::new()?;
+        let rounds = Arc::default();
+        let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
             true => Clock::stopped(),
             false => Clock::Real,
@@ -229,6 +230,7 @@ impl Core {
         let executor = Rc::new(Executor::new(
             Arc::clone(&inbox),
             Arc::clone(&pulse),
+            rounds,
             settings.seed,
             settings.on_task_panic,
             settings.watchdog,
@@ -396,7 +398,6 @@ impl Core {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
-        self.shared.sources.set_round(self.executor.laps());
         now
     }
 

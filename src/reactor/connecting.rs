@@ -1,5 +1,7 @@
-//! Where connections go that are not made yet. A socket does not tell (`getpeername(2)` says
-//! `ENOTCONN`), but Linux's table of connections does (`proc_net_tcp(5)`); elsewhere there is none.
+//! The targets of connections that are not established yet, for the descriptions of a dump.
+//!
+//! A socket does not know its target (`getpeername(2)` fails with `ENOTCONN`), but Linux's table of
+//! connections does (`proc_net_tcp(5)`). Other platforms have no such table.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -9,28 +11,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The state of a connection whose SYN has not been answered, as the table writes it.
 const SYN_SENT: &str = "02";
 
-/// The table, read when it is first asked, and once: it may be long.
+/// The table of connections. The first look-up reads it, and only once, since it may be long.
 #[derive(Default)]
 pub(crate) struct Connecting {
-    /// The connections that are being made: from where to where.
+    /// The connections that are not established yet: their targets, by their local addresses.
     table: OnceCell<HashMap<SocketAddr, SocketAddr>>,
 }
 
 impl Connecting {
-    /// A table that nobody reads.
+    /// Creates an empty table, which no look-up reads.
     pub(crate) fn unknown() -> Connecting {
         Connecting {
             table: OnceCell::from(HashMap::new()),
         }
     }
 
-    /// The address that the socket with this local address is being connected to.
+    /// Returns the address that the socket with this local address is connecting to.
     pub(crate) fn target(&self, local: SocketAddr) -> Option<SocketAddr> {
         self.table.get_or_init(read).get(&local).copied()
     }
 }
 
-/// Reads the table.
+/// Reads the table of the operating system.
 fn read() -> HashMap<SocketAddr, SocketAddr> {
     let mut table = HashMap::new();
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -47,7 +49,7 @@ fn read() -> HashMap<SocketAddr, SocketAddr> {
     table
 }
 
-/// An address as the table writes it: words in the byte order of the machine, and the port.
+/// Parses an address of the table: words in the byte order of the machine, and the port.
 fn parse(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

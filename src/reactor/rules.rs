@@ -1,19 +1,19 @@
-//! What the platform lets us know without asking: the syscalls that can be spared, and when.
+//! The rules of the platform: the syscalls that can be spared, and when.
 //!
-//! On Linux a TCP socket tells, by what an operation moved and by the event that came before it,
-//! what the next operation would say. These rules hold for a socket that this crate created
-//! itself, whose descriptor nobody else has had in hand (so that nobody has changed its options or
-//! put something else behind it), and to which no urgent data has come (a read ends short at the
-//! urgent mark). Every other descriptor, and every other platform, is asked until it says
+//! On Linux, the result of an operation on a TCP socket and the event before it often determine the
+//! result of the next operation. The rules hold for a socket that this crate has created, to whose
+//! descriptor no other code has had access (so no other code has changed its options or exchanged the
+//! file behind it), and to which no urgent data has come (a read ends short at the urgent mark). On
+//! every other descriptor, and on every other platform, operations are tried until they return
 //! `WouldBlock`.
 //!
 //! | spared | when |
 //! | --- | --- |
-//! | a read that would say `WouldBlock` | the last read was short: the queue was empty then, and whatever comes later makes an event (`epoll(7)`, edge-triggered) |
-//! | a read that would say 0 | the last read was short, and the event before it said that the peer had closed, without an error and without the other direction being closed |
-//! | a write that would say `WouldBlock` | the last write was short: the buffer was full, and room makes an event |
-//! | `getsockopt(SO_ERROR)` after a connect | the event bears neither an error nor a hang-up |
-//! | the deregistration before a close | nobody else can have a duplicate of the descriptor, so closing it takes it out of the queue |
+//! | a read that would return `WouldBlock` | the last read was short: it emptied the queue, and later data makes an event (`epoll(7)`, edge-triggered) |
+//! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, without an error and with the other direction open |
+//! | a write that would return `WouldBlock` | the last write was short: it filled the buffer, and new room makes an event |
+//! | `getsockopt(SO_ERROR)` after a connect | the event reports neither an error nor a hang-up |
+//! | the deregistration before a close | no other code can have a duplicate of the descriptor, so closing it removes it from the queue |
 //!
 //! This is the only file of the reactor that names platforms.
 
@@ -25,29 +25,29 @@ use mio::event::Event;
 use std::fmt;
 use std::ops::{Deref, Range};
 
-/// Whether the rules hold at all.
+/// Whether the rules hold on this platform.
 const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The most that Linux moves in one call, whatever the length asked for (`MAX_RW_COUNT`,
-/// `read(2)`). A transfer of this size says nothing about the queue.
+/// The number of bytes that Linux moves at most in one call, whatever length was requested
+/// (`MAX_RW_COUNT`, `read(2)`). A transfer of this size says nothing about the queue.
 const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
 
-/// The most buffers that Linux fills or empties in one call (`UIO_MAXIOV`, `readv(2)`). The rest
-/// stays untouched, however much there is.
+/// The number of buffers that Linux fills or empties at most in one call (`UIO_MAXIOV`, `readv(2)`).
+/// It leaves the others untouched.
 const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
-/// What an operation that moved something has taught.
+/// What the result of an operation says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lesson {
-    /// Nothing; ask again.
+    /// Nothing: the next operation has to be tried.
     Nothing,
-    /// The next one would block.
+    /// The next operation would block.
     Exhausted,
-    /// Everything that the peer sent has been read.
+    /// The next read would return 0: everything that the peer has sent has been read.
     Ended,
 }
 
-/// What the socket of a registration is told about.
+/// Returns the events that a registration asks for.
 pub(super) fn interest() -> Interest {
     let interest = Interest::READABLE.add(Interest::WRITABLE);
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -55,9 +55,9 @@ pub(super) fn interest() -> Interest {
     interest
 }
 
-/// The bits of readiness that an event brings.
+/// Returns the bits of readiness that an event sets.
 pub(super) fn bits_of(event: &Event) -> usize {
-    // An error and a closed direction have to be fetched by an operation, so they count as ready.
+    // Only an operation can return an error or the end to its caller, so both count as ready.
     let mut bits = 0;
     if event.is_readable() {
         bits |= READABLE;
@@ -80,28 +80,28 @@ pub(super) fn bits_of(event: &Event) -> usize {
     bits
 }
 
-/// Whether anything may be concluded for this socket.
+/// Returns whether the rules hold for a socket in this state.
 fn conclusive(seen: Snapshot) -> bool {
     KNOWN && !seen.has(HANDED_OUT | URGENT)
 }
 
-/// A read that is longer than this, or asks for more than [`MOST_CONCLUSIVE_ROOM`], teaches nothing by being
-/// short: it belongs to a transfer of many bytes. While the kernel copies them, which takes microseconds, the
-/// peer sends more, or closes. To try again costs a syscall. To wait for an event costs a turn of the loop,
-/// during which the reader keeps its half-filled buffer and others fill theirs: fetching 50 bodies of a
-/// mebibyte took 18,000 page faults instead of 700, and more than twice the time.
+/// The longest read that may exhaust a socket. A longer one, or one that asks for more than
+/// [`MOST_CONCLUSIVE_ROOM`], belongs to a bulk transfer: while the kernel copies the bytes, the peer sends
+/// more or closes. Trying again costs a syscall. Waiting for the next event costs a turn of the loop, during
+/// which the reader keeps its half-filled buffer while other readers fill theirs: with 50 bodies of 1 MiB in
+/// flight, that took 18,000 page faults instead of 700, and more than twice the time.
 const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
 
-/// See [`MOST_CONCLUSIVE_READ`]. Fixed buffers, of readers that expect short messages, are rarely larger.
+/// See [`MOST_CONCLUSIVE_READ`]. Readers of short messages rarely use a larger buffer.
 const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
 
-/// What a read into `room` bytes has taught, if it was tried under `seen` and brought `count`.
+/// Returns the lesson of a read into `room` bytes that was tried under `seen` and returned `count`.
 pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     let is_bulk = room > MOST_CONCLUSIVE_ROOM || count > MOST_CONCLUSIVE_READ;
     if !conclusive(seen) || count == 0 || count >= room || is_bulk {
         Lesson::Nothing
     } else if seen.has(ERROR | WRITE_CLOSED) {
-        // A reset may stand behind the data, and no further event will say so.
+        // A reset may follow the data, and no further event will report it.
         Lesson::Nothing
     } else if seen.has(READ_CLOSED) {
         Lesson::Ended
@@ -110,7 +110,7 @@ pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     }
 }
 
-/// What a write of `length` bytes has taught, if it was tried under `seen` and took `count`.
+/// Returns the lesson of a write of `length` bytes that was tried under `seen` and sent `count`.
 pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson {
     if !conclusive(seen) || count >= length.min(MOST_IN_ONE_CALL) || seen.has(ERROR | WRITE_CLOSED)
     {
@@ -120,25 +120,25 @@ pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson
     }
 }
 
-/// Which of these buffers to give to one call, so that their length is what it would fill: from
-/// the first that is not empty on. `None`: there is no such buffer.
+/// Returns the range of buffers to pass to one call. It begins with the first buffer that is not empty,
+/// and one call can use all of it. Returns `None` if all buffers are empty.
 pub(crate) fn for_one_call<B: Deref<Target = [u8]>>(bufs: &[B]) -> Option<Range<usize>> {
     let first = bufs.iter().position(|buf| !buf.is_empty())?;
     Some(first..bufs.len().min(first + MOST_BUFFERS_IN_ONE_CALL))
 }
 
-/// Whether a socket that has become writable after `connect` is known to be connected.
+/// Returns whether a socket that has become writable after `connect` is certainly connected.
 pub(crate) fn surely_connected(seen: Snapshot) -> bool {
-    // That the peer has closed already means that it was connected.
+    // If the peer has closed already, the socket was connected.
     conclusive(seen) && !seen.has(ERROR | WRITE_CLOSED)
 }
 
-/// Whether an event said that the connection has failed or ended, in whichever direction.
+/// Returns whether an event has reported that the connection failed or ended in either direction.
 pub(crate) fn is_closed(seen: Snapshot) -> bool {
     seen.has(ERROR | READ_CLOSED | WRITE_CLOSED)
 }
 
-/// Whether reading has come to an end of which no read needs to tell.
+/// Returns whether the next read would return 0, so that it can be spared.
 pub(crate) fn at_end(seen: Snapshot) -> bool {
     seen.has(ENDED) && !seen.has(HANDED_OUT)
 }
@@ -148,19 +148,22 @@ pub(crate) use std::os::fd::AsRawFd as AsRaw;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::AsRawSocket as AsRaw;
 
-/// Takes a descriptor that others may hold too out of the queue.
+/// Removes a descriptor from the queue. Closing it would not, if other code holds a duplicate.
 #[cfg(unix)]
 pub(super) fn deregister(registry: &mio::Registry, io: &impl AsRaw) {
-    // It fails if the descriptor is no longer in the queue, which is what was asked for.
+    // This fails if the descriptor has left the queue already.
     let _gone = registry.deregister(&mut mio::unix::SourceFd(&io.as_raw_fd()));
 }
 
-/// On Windows mio's sockets leave the queue when they are dropped.
+/// Does nothing: on Windows mio's sockets leave the queue when they are dropped.
 #[cfg(windows)]
 pub(super) fn deregister(_registry: &mio::Registry, _io: &impl AsRaw) {}
 
-/// What a descriptor stands for.
-#[cfg_attr(windows, expect(dead_code, reason = "there it is always a socket"))]
+/// The kind of file behind a descriptor.
+#[cfg_attr(
+    windows,
+    expect(dead_code, reason = "a descriptor is always a socket there")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A socket of an unknown kind.
@@ -177,12 +180,12 @@ pub(crate) enum FileKind {
     BlockDevice,
     /// A terminal, for example.
     CharacterDevice,
-    /// Something that is not a file, or that could not be asked.
+    /// No known kind, or one that could not be determined.
     Other,
 }
 
 impl FileKind {
-    /// Whether it is certain that it is not a socket.
+    /// Returns whether the file is certainly not a socket.
     pub(crate) fn is_not_a_socket(self) -> bool {
         !matches!(
             self,
@@ -190,7 +193,7 @@ impl FileKind {
         )
     }
 
-    /// Whether it is always ready, so that the operating system does not watch it.
+    /// Returns whether the file is always ready, so that the operating system does not watch it.
     pub(super) fn is_on_disk(self) -> bool {
         matches!(
             self,

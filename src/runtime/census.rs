@@ -33,6 +33,9 @@ impl Core {
         for (seen, text) in self.shared.sources.look() {
             note(&mut waits, seen, What::Io(text));
         }
+        for (seen, text) in self.shared.sources.look_at_kept() {
+            note(&mut waits, seen, What::Kept(text));
+        }
         for (seen, deadline) in self.shared.timers.look() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             note(&mut waits, seen, What::Timer(left));
@@ -73,7 +76,11 @@ impl Core {
 /// One task, with what it waits for.
 fn task(look: TaskLook, now: Stamp, mut waits: Vec<(Wait, usize)>, has_children: bool) -> TaskDump {
     waits.sort_by_key(|(wait, _)| wait.poll);
-    let current = waits.iter().any(|(wait, _)| wait.poll == look.polls);
+    let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
+    // A task that has just been woken may still come back.
+    waits.retain(|(wait, _)| look.state == State::Waiting || !is_over(wait));
+    let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
+    let current = open.any(|(wait, _)| wait.poll == look.polls);
     if look.state == State::Waiting {
         let is_ours = |waker: usize| look.waker.is_some_and(|(address, _)| address == waker);
         let ours = waits.iter().filter(|(_, waker)| is_ours(*waker)).count();
@@ -82,7 +89,8 @@ fn task(look: TaskLook, now: Stamp, mut waits: Vec<(Wait, usize)>, has_children:
         let held = look
             .waker
             .map(|(_, others)| others.saturating_sub(ours + wrapped));
-        let is_explained = current || wrapped > 0;
+        let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
+        let is_explained = current || open.any(|(_, waker)| !is_ours(*waker));
         let what = match held {
             _ if has_children && !current => Some(What::Children),
             // They hold its waker.
