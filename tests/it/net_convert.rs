@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Everything up to the end.
-async fn read_all(mut stream: &TcpStream) -> Vec<u8> {
+async fn read_all(stream: &TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.unwrap();
     all
