@@ -1,6 +1,6 @@
 //! The clock: the one place where the time is read.
 
-use crate::sync::{Mutex, lock};
+use crate::primitives::{Mutex, lock};
 use std::time::{Duration, Instant};
 
 /// How far a virtual clock can be moved from the moment at which it was made: 200 years.

@@ -2,10 +2,10 @@
 
 use crate::context;
 use crate::dump::{Answer, Dump, called};
-use crate::executor::{Message, Origin, Outsider, local};
+use crate::event_loop::Shared;
+use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
 use crate::pool::Lane;
-use crate::runtime::Shared;
 use crate::task::remote::{Crossing, Lazy, promise};
 use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
@@ -44,14 +44,14 @@ pub struct Handle {
     /// The part of the runtime that any thread may see.
     shared: Arc<Shared>,
     /// Says that there is somebody who may spawn at any time.
-    _outsider: Outsider,
+    _inbox: InboxHandle,
 }
 
 impl Handle {
     /// The handle of a runtime.
     pub(crate) fn new(shared: Arc<Shared>) -> Handle {
-        let _outsider = Outsider::new(&shared.inbox);
-        Handle { shared, _outsider }
+        let _inbox = InboxHandle::new(&shared.inbox);
+        Handle { shared, _inbox }
     }
 
     /// The runtime that this thread is in.
@@ -189,7 +189,7 @@ impl Handle {
     /// See [`Metrics`].
     pub fn metrics(&self) -> Metrics {
         // On its own thread nothing that has been counted is left out.
-        if let Some(executor) = local::here(&self.shared.inbox) {
+        if let Some(executor) = current::here(&self.shared.inbox) {
             executor.publish();
         }
         self.shared.metrics()
@@ -208,13 +208,13 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let id = self.shared.new_id();
-        let origin = |name| Origin { id, name, location };
+        let info = |name| SpawnInfo { id, name, location };
         let inbox = Arc::clone(&self.shared.inbox);
-        let (promise, output) = promise(origin(name.clone()), inbox, None);
-        let origin = origin(name);
+        let (promise, output) = promise(info(name.clone()), inbox, None);
+        let info = info(name);
         let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
-        drop(self.shared.inbox.post(Message::Spawn { make, origin }));
+        drop(self.shared.inbox.post(Message::Spawn { make, info }));
         JoinHandle::remote(id, output)
     }
 }
@@ -233,8 +233,8 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
             let _gone = send.send(core.dump());
         }
     };
-    let busy_before = shared.pulse.polling();
-    let posted = shared.inbox.post(Message::Look(Box::new(look)));
+    let busy_before = shared.status.polling();
+    let posted = shared.inbox.post(Message::Run(Box::new(look)));
     let tasks = Vec::new();
     if posted.is_err() {
         let answer = Answer::Ended;
@@ -244,12 +244,12 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
     if let Ok(dump) = answer.recv_timeout(patience) {
         return dump;
     }
-    let busy = shared.pulse.polling();
-    let answer = match busy.who() {
+    let busy = shared.status.polling();
+    let answer = match busy.parts() {
         _ if shared.inbox.is_closed() => Answer::Ended,
         None => Answer::Asleep,
         Some((task, poll)) => {
-            let who = shared.pulse.who();
+            let who = shared.status.last_poll();
             let who = who.filter(|who| (who.id, who.poll) == (task, poll));
             Answer::Busy {
                 task,

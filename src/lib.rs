@@ -89,16 +89,16 @@
 //! picture knows those under it and none above it:
 //!
 //! ```text
-//!    macros  signal  workers  entry     what a user calls
+//!    test_runs  signal  workers  runtime        what a user calls
 //!    handle  net  time  task
-//!         context                       which runtime this thread is in
-//!         runtime                       THE loop; owns one of each below
-//!    executor  reactor  timers  pool    four engines that do not know one another
-//!    dump  metrics                      what they tell of themselves
-//!    clock  waiter  slab  sync          what they are made of
+//!         context                               which runtime this thread is in
+//!         event_loop                            THE loop; owns one of each below
+//!    executor  reactor  timers  pool            four engines that do not know one another
+//!    dump  metrics                              what they tell of themselves
+//!    clock  waiter  foreign  slab  primitives   what they are made of
 //! ```
 //!
-//! The `mod` lines of this file stand in the order of reading: begin with `runtime.rs`, which is the
+//! The `mod` lines of this file stand in the order of reading: begin with `event_loop.rs`, which is the
 //! loop and no more, go down to `executor.rs` and `reactor.rs`, and come back up to
 //! `net/tcp/stream.rs`.
 //!
@@ -106,7 +106,7 @@
 
 #![forbid(unsafe_code)]
 
-mod runtime;
+mod event_loop;
 mod executor;
 mod reactor;
 mod timers;
@@ -116,10 +116,9 @@ pub mod net;
 pub mod time;
 pub mod task;
 mod handle;
-mod entry;
-#[doc(hidden)]
+mod runtime;
 #[cfg(feature = "macros")]
-pub mod macros;
+mod test_runs;
 mod workers;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
@@ -127,17 +126,25 @@ mod dump;
 mod metrics;
 mod clock;
 mod waiter;
+mod foreign;
 mod slab;
-mod sync;
+mod primitives;
 
 pub use self::dump::Dump;
-pub use self::entry::{Builder, Runtime, block_on};
-pub use self::executor::outcome::OnTaskPanic;
+pub use self::event_loop::deadlock::OnDeadlock;
+pub use self::executor::OnTaskPanic;
 pub use self::handle::Handle;
 pub use self::metrics::Metrics;
-pub use self::runtime::stall::OnDeadlock;
+pub use self::runtime::{Builder, Runtime, block_on};
 pub use self::task::spawn;
 pub use self::workers::{WorkerError, Workers};
+
+/// What the attributes expand to. It is public for that alone, and may change in any version.
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub mod __private {
+    pub use crate::test_runs::Test;
+}
 
 #[doc(inline)]
 #[cfg(feature = "macros")]

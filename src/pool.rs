@@ -22,8 +22,9 @@ mod queue;
 
 pub(crate) use self::job::{About, Job};
 use self::queue::{Queue, Queued};
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::waiter::{Seen, muffled, shielded};
+use crate::foreign::{log_panics, swallow_panics};
+use crate::primitives::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::waiter::Seen;
 use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -253,7 +254,7 @@ impl Pool {
         // A shutdown that waits has counted this thread too.
         self.gone.notify_all();
         if threads > 0 && is_news {
-            muffled(|| {
+            swallow_panics(|| {
                 log::warn!(
                     target: "glassfrog::blocking",
                     "no thread could be started for a blocking job, which now waits for one of the \
@@ -262,7 +263,7 @@ impl Pool {
             });
         }
         for Queued { job, about } in refused {
-            shielded("refusing a job", || job.refuse(&error));
+            log_panics("refusing a job", || job.refuse(&error));
             drop(about);
         }
         self.ended.wake_by_ref();
@@ -275,7 +276,7 @@ impl Pool {
         loop {
             if let Some((lane, id, job)) = state.begin() {
                 self.staff(state);
-                shielded("a blocking job", || job.run());
+                log_panics("a blocking job", || job.run());
                 state = lock(&self.state);
                 let about = state.queues[lane as usize].end(id);
                 self.note_busy(&state);
@@ -383,12 +384,12 @@ impl Pool {
 
 /// Drops a job unrun.
 fn discard(queued: Queued) {
-    shielded("dropping a job that was never run", || drop(queued));
+    log_panics("dropping a job that was never run", || drop(queued));
 }
 
 /// Reports that no job has begun for a while.
 fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
-    muffled(|| {
+    swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
             "all {threads} blocking threads have been busy for {} s while jobs wait for one (waiting: \
@@ -401,7 +402,7 @@ fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
 
 /// Reports that every thread for look-ups is busy.
 fn report_hanging(waiting: usize, abandoned: usize) {
-    muffled(|| {
+    swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
             "all {LOOK_UP_THREADS} threads for name look-ups are busy, {abandoned} of them with \

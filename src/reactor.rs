@@ -1,27 +1,28 @@
 //! The reactor: file descriptors, what they are ready for, and whom to wake.
 //!
-//! The loop in [`runtime`](crate::runtime) turns it; sockets register with it. It knows wakers,
+//! The loop in [`event_loop`](crate::event_loop) turns it; sockets register with it. It knows wakers,
 //! never tasks. Every descriptor is registered once, edge-triggered and for both directions, and
 //! stays registered until it is closed, so that waiting costs no syscall.
 //!
 //! An event carries a token made of the index and the generation of the source's slot: one that
 //! comes late, for a socket that is closed, finds nothing.
 
-pub(crate) mod connecting;
 pub(crate) mod readiness;
+pub(crate) mod platform;
+pub(crate) mod proc_net;
 pub(crate) mod refusal;
-pub(crate) mod rules;
 pub(crate) mod source;
 pub(crate) mod waiters;
 
-use self::connecting::Connecting;
+use self::platform::AsRaw;
+use self::proc_net::Connecting;
 use self::readiness::Direction;
-use self::rules::AsRaw;
 use self::source::{Origin, Source, runtime_ended};
 use self::waiters::{Common, Taken};
+use crate::foreign::trace;
+use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
-use crate::sync::{Mutex, lock};
-use crate::waiter::{Seen, trace};
+use crate::waiter::Seen;
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -208,7 +209,7 @@ impl Reactor {
             let queue = self.queue.borrow();
             let events = queue.events.iter();
             events
-                .map(|event| (rules::bits_of(event), event.token()))
+                .map(|event| (platform::bits_of(event), event.token()))
                 .collect()
         };
         let connecting = Connecting::unknown();
@@ -263,7 +264,7 @@ impl Sources {
         let Some(Entrance { registry, next }) = &mut *entrance else {
             return Err((io, runtime_ended()));
         };
-        if let Err(error) = registry.register(&mut io, token(*next), rules::interest()) {
+        if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
             return Err((io, error));
         }
         let source = Arc::new(Source::new(io, origin, *next));
@@ -290,7 +291,7 @@ impl Sources {
         if source.is_shared()
             && let Some(Entrance { registry, .. }) = &*entrance
         {
-            rules::deregister(registry, source.io());
+            platform::deregister(registry, source.io());
         }
         drop(entrance);
         drop(removed);
@@ -345,9 +346,9 @@ impl Sources {
             for event in events {
                 count += 1;
                 match registered.source(event.token()) {
-                    Some(source) => source.publish(rules::bits_of(event), taken),
+                    Some(source) => source.publish(platform::bits_of(event), taken),
                     None if event.token() == UNPARK => {}
-                    None => unknown.push((event.token(), rules::bits_of(event))),
+                    None => unknown.push((event.token(), platform::bits_of(event))),
                 }
             }
         }

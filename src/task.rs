@@ -65,13 +65,13 @@ pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::set::{JoinSet, JoinSetBuilder};
 pub use self::spawner::LocalSpawner;
 pub use self::yielding::{YieldNow, yield_now};
-pub use crate::executor::outcome::{Id, JoinError};
+pub use crate::executor::{Id, JoinError};
 
 use crate::context;
 use crate::dump::Dump;
-use crate::executor::Origin;
+use crate::executor::SpawnInfo;
 use crate::executor::task::Stage;
-use crate::waiter::trace;
+use crate::foreign::trace;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -145,8 +145,8 @@ where
         let id = core.shared.new_id();
         let inbox = Arc::clone(&core.shared.inbox);
         let known = name.clone();
-        let origin = Origin { id, name, location };
-        let (key, refused) = core.executor.spawn(run, origin);
+        let info = SpawnInfo { id, name, location };
+        let (key, refused) = core.executor.spawn(run, info);
         (JoinHandle::local(id, known, key, inbox), refused)
     });
     trace!(

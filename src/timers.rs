@@ -1,14 +1,15 @@
 //! The timers: deadlines, and whom to wake at them.
 //!
-//! Sleeps register here from any thread; the loop in [`runtime`](crate::runtime) asks for the next
+//! Sleeps register here from any thread; the loop in [`event_loop`](crate::event_loop) asks for the next
 //! deadline before it parks and lets what is due fire afterwards. It knows wakers, never tasks.
 
 mod wheel;
 
 use self::wheel::Wheel;
+use crate::foreign::wake_all;
+use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
 use crate::slab::Key;
-use crate::sync::{AtomicBool, Mutex, Ordering, lock};
-use crate::waiter::{Seen, Tag, Waiter, wake_all};
+use crate::waiter::{Seen, Tag, Waiter};
 use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! [`Workers`]: one runtime a core, on threads of their own.
 
-use crate::entry::{Builder, block_on};
+use crate::foreign::{panic_message, swallow_panics, wake_all};
 use crate::handle::Handle;
-use crate::sync::{Mutex, lock};
+use crate::primitives::{Mutex, lock};
+use crate::runtime::{Builder, block_on};
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
-use crate::waiter::{muffled, panic_message, wake_all};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -375,7 +375,7 @@ impl From<WorkerError> for io::Error {
 impl Drop for Workers {
     fn drop(&mut self) {
         // Who wants to know calls `stop`.
-        muffled(|| drop(self.end()));
+        swallow_panics(|| drop(self.end()));
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The function under a macro stays as it was written and is put inside of another one that runs it.
 //! So the macros need no parser of Rust, and whatever the compiler has to say about the function it
-//! says where that stands. Nothing here knows how a test is run: that is in `src/macros.rs` of
+//! says where that stands. Nothing here knows how a test is run: that is in `src/test_runs.rs` of
 //! glassfrog, which the expansions call.
 
 #![forbid(unsafe_code)]
@@ -178,7 +178,7 @@ const TEST: &str = "
     ATTRIBUTES
     VISIBILITY fn NAME() {
         FUNCTION
-        CRATE::macros::Test::new() SETTINGS.run(NAME);
+        CRATE::__private::Test::new() SETTINGS.run(NAME);
     }";
 
 /// What becomes of a test that returns something.
@@ -187,7 +187,7 @@ const TEST_WITH_OUTPUT: &str = "
     ATTRIBUTES
     VISIBILITY fn NAME() -> ::std::process::ExitCode {
         FUNCTION
-        CRATE::macros::Test::new() SETTINGS.run(NAME)
+        CRATE::__private::Test::new() SETTINGS.run(NAME)
     }";
 
 /// What becomes of a function that cannot be run, beside the error: one that can be called and does

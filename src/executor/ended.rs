@@ -14,7 +14,7 @@
 //! The end of a task stores one word. Words come in chunks, each of which is made when the first task
 //! ends in one of its slots. So a spawn costs nothing, and tasks that never end take no room here.
 
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::primitives::{AtomicU64, Mutex, Ordering, lock};
 use std::array;
 use std::sync::Arc;
 

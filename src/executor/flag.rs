@@ -10,7 +10,7 @@
 //!
 //! Many wakes become one place in the queue: only a wake that finds the flag down queues the task.
 
-use crate::sync::{AtomicBool, Ordering};
+use crate::primitives::{AtomicBool, Ordering};
 
 /// A flag that any thread raises.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@
 //! lets the [shuffle](super::shuffle) choose among them; a round is over when all tasks that were ready at
 //! its beginning have been taken.
 
-use super::pulse::Polling;
 use super::shuffle::Shuffle;
+use super::status::Polling;
 use crate::slab::Key;
 use std::mem;
 

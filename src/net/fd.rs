@@ -5,7 +5,7 @@
 
 use super::socket::Foreign;
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
-use crate::reactor::rules::FileKind;
+use crate::reactor::platform::FileKind;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

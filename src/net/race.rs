@@ -9,7 +9,7 @@
 
 use super::addrs::Addrs;
 use super::socket::attempted;
-use crate::runtime::Shared;
+use crate::event_loop::Shared;
 use crate::time::sleep::Sleep;
 use std::collections::VecDeque;
 use std::error::Error;

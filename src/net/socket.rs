@@ -1,16 +1,16 @@
 //! What all sockets have in common: where context, budget and reactor meet.
 
 use crate::context;
-use crate::executor::local::{poll_budget, spend_budget};
+use crate::event_loop::Shared;
+use crate::executor::budget::{poll_budget, spend_budget};
+use crate::foreign::trace;
 use crate::reactor::Io;
-use crate::reactor::connecting::Connecting;
+use crate::reactor::platform::{AsRaw, FileKind, Lesson};
+use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::refusal::Refusal;
-use crate::reactor::rules::{AsRaw, FileKind, Lesson};
 use crate::reactor::source::{Origin, Source};
 use crate::reactor::waiters::Seat;
-use crate::runtime::Shared;
-use crate::waiter::trace;
 use std::error::Error;
 use std::fmt;
 use std::io;

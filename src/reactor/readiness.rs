@@ -26,7 +26,7 @@
 //! The end of the runtime sets `DEAD` and takes both lines by the same two steps.
 
 use super::waiters::{Common, Left, Seat, Taken, Wait, Waiters};
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Waiter};
 use std::num::NonZeroU32;
 

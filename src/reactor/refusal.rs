@@ -1,7 +1,7 @@
 //! Why the reactor does not watch a descriptor that comes from outside, in words and in few bytes: a
 //! source keeps the reason for all the operations that fail because of it.
 
-use super::rules::FileKind;
+use super::platform::FileKind;
 use super::source::runtime_ended;
 use std::io;
 

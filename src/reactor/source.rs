@@ -9,14 +9,15 @@
 //! ```
 
 use super::Sources;
+use super::platform::Lesson;
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::Refusal;
-use super::rules::Lesson;
 use super::waiters::{Seat, Taken, Wait};
+use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter, shielded};
+use crate::waiter::{Seen, Tag, Waiter};
 use std::fmt;
 use std::io;
 use std::task::Poll;
@@ -201,7 +202,7 @@ impl<S> Source<S> {
                 }
                 Wait::Swept(swept) => {
                     for waiter in &swept {
-                        shielded("a waker", || waiter.waker.wake_by_ref());
+                        log_panics("a waker", || waiter.waker.wake_by_ref());
                     }
                     drop(self.readiness.keep(direction, swept));
                     return Poll::Pending;

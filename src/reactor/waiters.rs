@@ -66,8 +66,9 @@
 //! would follow one another.
 
 use super::readiness::Direction;
-use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use crate::waiter::{Seen, Waiter, shielded, wake_all};
+use crate::foreign::{log_panics, wake_all};
+use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
+use crate::waiter::{Seen, Waiter};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -454,7 +455,7 @@ impl Crowd {
         let List { waiters, kept, .. } = self.list;
         let woken = self.seats.into_values().chain(waiters);
         wake_all(woken.map(|waiter| waiter.waker));
-        shielded("dropping wakers", || drop(kept));
+        log_panics("dropping wakers", || drop(kept));
     }
 }
 
@@ -515,7 +516,7 @@ impl List {
     /// Whether the list is to be swept before this waiter joins it.
     fn is_due(&mut self, newcomer: &Waiter, common: &Common) -> bool {
         let len = self.waiters.len();
-        let is_outsider = newcomer.tag.who().is_none();
+        let is_outsider = newcomer.tag.parts().is_none();
         if is_outsider {
             let presumed = MOST_OUTSIDERS.min(2 * self.kept.len());
             return len >= FEW.max(2 * self.living).max(presumed);

@@ -2,7 +2,7 @@
 
 use super::Id;
 use crate::executor::join::has_ended;
-use crate::executor::{Message, Outsider, Placed, local};
+use crate::executor::{InboxHandle, Message, RemoteTask, current};
 use crate::slab::Key;
 use std::fmt;
 use std::sync::Arc;
@@ -36,14 +36,14 @@ pub(super) enum Target {
         /// The place in the slab.
         key: Key,
         /// Which runtime it is, and how to reach it from elsewhere.
-        inbox: Outsider,
+        inbox: InboxHandle,
     },
     /// The same, or still on its way there.
-    Placed {
+    Remote {
         /// Knows the place in the slab.
-        task: Arc<dyn Placed>,
+        task: Arc<dyn RemoteTask>,
         /// How to reach the runtime.
-        inbox: Outsider,
+        inbox: InboxHandle,
     },
     /// It had ended when the handle was made.
     Ended,
@@ -63,13 +63,13 @@ impl AbortHandle {
     pub fn abort(&self) {
         // A runtime that has ended has cancelled its tasks, and refuses the message.
         match &self.target {
-            Target::Local { key, inbox } => match local::here(inbox) {
+            Target::Local { key, inbox } => match current::here(inbox) {
                 Some(executor) => executor.abort(*key),
                 None => drop(inbox.post(Message::Abort(*key))),
             },
-            Target::Placed { task, inbox } => {
+            Target::Remote { task, inbox } => {
                 if !task.cancel_job() {
-                    drop(inbox.post(Message::AbortPlaced(Arc::clone(task))));
+                    drop(inbox.post(Message::AbortRemote(Arc::clone(task))));
                 }
             }
             Target::Ended => {}
@@ -95,7 +95,7 @@ impl AbortHandle {
     pub fn is_finished(&self) -> bool {
         match &self.target {
             Target::Local { key, inbox } => has_ended(inbox, *key, self.id),
-            Target::Placed { task, .. } => task.is_finished(),
+            Target::Remote { task, .. } => task.is_finished(),
             Target::Ended => true,
         }
     }

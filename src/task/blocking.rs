@@ -3,10 +3,10 @@
 use super::JoinHandle;
 use super::remote::{Promise, promise};
 use crate::context;
-use crate::executor::Origin;
+use crate::event_loop::Shared;
+use crate::executor::SpawnInfo;
+use crate::foreign::{log_panics, trace};
 use crate::pool::{About, Job, Lane};
-use crate::runtime::Shared;
-use crate::waiter::{shielded, trace};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ where
 {
     let id = shared.new_id();
     let (inbox, pool) = (Arc::clone(&shared.inbox), Arc::clone(&shared.pool));
-    let (promise, output) = promise(Origin { id, name, location }, inbox, Some(pool));
+    let (promise, output) = promise(SpawnInfo { id, name, location }, inbox, Some(pool));
     let job = Box::new(Blocking { work, promise });
     let about = Arc::clone(&output) as Arc<dyn About>;
     shared.pool.submit(lane, id.0, job, about);
@@ -102,7 +102,7 @@ where
 
     fn refuse(self: Box<Self>, error: &io::Error) {
         let Blocking { work, promise } = *self;
-        shielded("dropping a job that was never run", || drop(work));
+        log_panics("dropping a job that was never run", || drop(work));
         promise.refuse(error);
     }
 }

@@ -3,9 +3,9 @@
 use super::abort::{AbortHandle, Target};
 use super::remote::Output;
 use super::{Id, JoinError};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, has_ended};
-use crate::executor::local::{self, poll_budget, spend_budget};
-use crate::executor::{Message, Outsider, Placed, Remote};
+use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::any::Any;
@@ -155,11 +155,11 @@ impl<T> JoinHandle<T> {
         let target = match &self.place {
             Place::Local { index, inbox, .. } => Target::Local {
                 key: Key::new(*index, self.id.low()),
-                inbox: Outsider::new(inbox),
+                inbox: InboxHandle::new(inbox),
             },
-            Place::Remote(output) => Target::Placed {
-                task: Arc::clone(output) as Arc<dyn Placed>,
-                inbox: Outsider::new(output.inbox()),
+            Place::Remote(output) => Target::Remote {
+                task: Arc::clone(output) as Arc<dyn RemoteTask>,
+                inbox: InboxHandle::new(output.inbox()),
             },
             Place::Taken => Target::Ended,
         };
@@ -238,7 +238,7 @@ impl<T: 'static> Future for JoinHandle<T> {
 fn register(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
     // Cloned and dropped while nothing is borrowed: both are foreign code.
     let waker = waker.clone();
-    drop(local::with(inbox, |executor| {
+    drop(current::with(inbox, |executor| {
         executor.register_joiner(key, waker)
     }));
 }
@@ -273,7 +273,7 @@ impl Place {
         match self {
             Place::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
-                match local::with(inbox, |executor| executor.join(key, cx.waker())) {
+                match current::with(inbox, |executor| executor.join(key, cx.waker())) {
                     Some(Joined::Ended(mut run)) => run.as_mut().take(out),
                     Some(Joined::Gone) => {}
                     Some(Joined::Waiting) => return Poll::Pending,
@@ -288,7 +288,7 @@ impl Place {
                 Poll::Ready(())
             }
             Place::Remote(output) => {
-                let executor = local::here(output.inbox());
+                let executor = current::here(output.inbox());
                 let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
                 output.poll(cx, tag, out)
             }
@@ -303,7 +303,7 @@ impl Place {
         match self {
             Place::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
-                match local::here(inbox) {
+                match current::here(inbox) {
                     Some(executor) => executor.detach(key),
                     // A runtime that has ended has nothing to detach.
                     None => drop(inbox.post(Message::Detach(key))),

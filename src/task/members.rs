@@ -3,8 +3,8 @@
 //! members there are.
 
 use crate::executor::flag::QueuedFlag;
+use crate::primitives::{Mutex, lock};
 use crate::slab::Key;
-use crate::sync::{Mutex, lock};
 use futures_task::ArcWake;
 use std::collections::VecDeque;
 use std::sync::Arc;

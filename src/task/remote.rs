@@ -2,13 +2,13 @@
 //! job), and the place in which a [`JoinHandle`](super::JoinHandle) looks for it.
 
 use super::JoinError;
-use crate::executor::outcome::{Id, Payload};
 use crate::executor::task::{Run, Stage};
-use crate::executor::{Origin, Placed, Remote};
+use crate::executor::{Id, Payload, Remote, RemoteTask, SpawnInfo};
+use crate::foreign::{log_panics, wake_all};
 use crate::pool::{About, Pool};
+use crate::primitives::{Mutex, lock};
 use crate::slab::Key;
-use crate::sync::{Mutex, lock};
-use crate::waiter::{Seen, Tag, Waiter, shielded, wake_all};
+use crate::waiter::{Seen, Tag, Waiter};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::io;
@@ -32,7 +32,7 @@ struct Oneshot<T> {
     /// The pool that has the job, if it is a blocking job and no task.
     pool: Option<Arc<Pool>>,
     /// Who the task is.
-    origin: Origin,
+    info: SpawnInfo,
     /// Its runtime.
     inbox: Arc<Remote>,
     /// Everything, under one lock.
@@ -52,7 +52,7 @@ struct State<T> {
 }
 
 /// The side of a oneshot that the [`JoinHandle`](super::JoinHandle) holds, whatever the type.
-pub(crate) trait Output: Placed + About {
+pub(crate) trait Output: RemoteTask + About {
     /// The runtime of the task.
     fn inbox(&self) -> &Arc<Remote>;
 
@@ -71,14 +71,14 @@ pub(crate) struct Promise<T> {
 
 /// Makes both sides of a oneshot, of a task or of a job for this pool.
 pub(crate) fn promise<T: Send + 'static>(
-    origin: Origin,
+    info: SpawnInfo,
     inbox: Arc<Remote>,
     pool: Option<Arc<Pool>>,
 ) -> (Promise<T>, Arc<dyn Output>) {
     let oneshot = Arc::new(Oneshot {
         key: OnceLock::new(),
         pool,
-        origin,
+        info,
         inbox,
         state: Mutex::new(State {
             outcome: None,
@@ -95,15 +95,15 @@ pub(crate) fn promise<T: Send + 'static>(
 impl<T> Oneshot<T> {
     /// The error of its task, or job, with its name.
     fn error(&self, error: impl FnOnce(Id) -> JoinError) -> JoinError {
-        error(self.origin.id).with_name(self.origin.name.clone())
+        error(self.info.id).with_name(self.info.name.clone())
     }
 
     /// Drops an outcome for which nobody will ask; a panic is logged, not lost.
     fn discard(&self, outcome: Option<Outcome<T>>) {
         if let Some(Err(error)) = &outcome {
-            error.log_panic(self.origin.location);
+            error.log_panic(self.info.location);
         }
-        shielded("dropping what a task left", || drop(outcome));
+        log_panics("dropping what a task left", || drop(outcome));
     }
 }
 
@@ -112,7 +112,7 @@ impl<T> Promise<T> {
     pub(super) fn id(&self) -> Id {
         self.oneshot
             .as_ref()
-            .map_or(Id(0), |oneshot| oneshot.origin.id)
+            .map_or(Id(0), |oneshot| oneshot.info.id)
     }
 
     /// Leaves what came of a job, or logs its panic if nobody will ask for it.
@@ -170,7 +170,7 @@ impl<T> Drop for Promise<T> {
     }
 }
 
-impl<T: Send + 'static> Placed for Oneshot<T> {
+impl<T: Send + 'static> RemoteTask for Oneshot<T> {
     fn key(&self) -> Option<Key> {
         self.key.get().copied()
     }
@@ -180,7 +180,7 @@ impl<T: Send + 'static> Placed for Oneshot<T> {
             return false;
         };
         // The pool drops the job, and with it the promise, which says so. One that has begun runs on.
-        pool.cancel(self.origin.id.0);
+        pool.cancel(self.info.id.0);
         true
     }
 
@@ -191,9 +191,9 @@ impl<T: Send + 'static> Placed for Oneshot<T> {
 
 impl<T: Send + 'static> About for Oneshot<T> {
     fn describe(&self) -> String {
-        match &self.origin.name {
+        match &self.info.name {
             Some(name) => format!("blocking job ({})", name.escape_debug()),
-            None => format!("blocking job {} ({})", self.origin.id, self.origin.location),
+            None => format!("blocking job {} ({})", self.info.id, self.info.location),
         }
     }
 

@@ -14,11 +14,11 @@
 
 use super::members::{BATCH, MemberWaker, Queue};
 use crate::context;
-use crate::executor::local::{poll_budget, spend_budget};
-use crate::executor::look::Known;
-use crate::executor::outcome::Payload;
+use crate::executor::Payload;
+use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::children::ChildSlot;
+use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
-use crate::waiter::{shielded, wake_all};
 use futures_task::{ArcWake, waker_ref};
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
@@ -324,7 +324,7 @@ impl<T> Ending<T> {
     /// Leaves the output, or drops it if there is no handle.
     fn ready(&self, output: T) {
         match Rc::strong_count(&self.place) {
-            1 => shielded("dropping what a child of a scope left", || drop(output)),
+            1 => log_panics("dropping what a child of a scope left", || drop(output)),
             _ => self.place.end(Output::Ready(output)),
         }
     }
@@ -428,7 +428,7 @@ struct Cradle<'env, E> {
     /// Where it was spawned.
     location: &'static Location<'static>,
     /// Its place in dumps, if there is a runtime.
-    known: Option<Rc<Known>>,
+    known: Option<Rc<ChildSlot>>,
 }
 
 impl<'env, E> Nursery<'env, E> {
@@ -470,7 +470,7 @@ impl<'env, E> Nursery<'env, E> {
                 location,
                 known: context::try_current().map(|core| {
                     let (id, parent) = (core.shared.new_id(), self.parent.get());
-                    Rc::new(Known::new(&core.executor, id, parent, location))
+                    Rc::new(ChildSlot::new(&core.executor, id, parent, location))
                 }),
             });
             ArcWake::wake_by_ref(&first);
@@ -516,7 +516,7 @@ impl<'env, E> Nursery<'env, E> {
             Ok(_) => return catch(|| drop(child)),
         };
         // What is left of the child may panic, and must not hide why it failed.
-        shielded("dropping a child that had failed", || drop(child));
+        log_panics("dropping a child that had failed", || drop(child));
         Err(failure)
     }
 
@@ -551,7 +551,7 @@ impl<E> Drop for Closing<'_, '_, E> {
         self.0.closed.set(true);
         let cradles = self.0.cradles.borrow_mut().drain();
         for cradle in cradles {
-            shielded("dropping a child of a scope", || drop(cradle));
+            log_panics("dropping a child of a scope", || drop(cradle));
         }
     }
 }
@@ -569,7 +569,7 @@ where
 {
     let _closing = Closing(&nursery);
     if let Some(core) = context::try_current() {
-        let (parent, _) = core.executor.current_tag().who().unwrap_or_default();
+        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
         nursery.parent.set(parent);
     }
     let mut body = pin!(Some(body));
@@ -626,8 +626,8 @@ where
     })
     .await;
     if ended.is_err() {
-        shielded("dropping the body of a scope", || body.set(None));
-        shielded("dropping the output of a scope", || drop(output));
+        log_panics("dropping the body of a scope", || body.set(None));
+        log_panics("dropping the output of a scope", || drop(output));
     }
     ended
 }

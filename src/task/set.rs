@@ -2,7 +2,7 @@
 
 use super::members::{MemberWaker, Queue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
-use crate::executor::local::{poll_budget, spend_budget};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;

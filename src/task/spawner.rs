@@ -1,9 +1,9 @@
 //! [`LocalSpawner`]: the runtime of a thread, as the `futures` crates know it.
 
 use crate::context;
-use crate::executor::Origin;
+use crate::event_loop::EventLoop;
+use crate::executor::SpawnInfo;
 use crate::executor::task::Stage;
-use crate::runtime::Core;
 use futures_task::{LocalFutureObj, LocalSpawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -39,7 +39,7 @@ use std::rc::{Rc, Weak};
 #[derive(Clone)]
 pub struct LocalSpawner {
     /// The runtime. Weak, since tasks may hold spawners of the runtime that holds them.
-    core: Weak<Core>,
+    core: Weak<EventLoop>,
 }
 
 impl LocalSpawner {
@@ -71,12 +71,12 @@ impl LocalSpawn for LocalSpawner {
     #[track_caller]
     fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
         let core = self.core.upgrade().ok_or_else(SpawnError::shutdown)?;
-        let origin = Origin {
+        let info = SpawnInfo {
             id: core.shared.new_id(),
             name: None,
             location: Location::caller(),
         };
-        let (key, refused) = core.executor.spawn(Stage::boxed(future), origin);
+        let (key, refused) = core.executor.spawn(Stage::boxed(future), info);
         if refused.is_some() {
             return Err(SpawnError::shutdown());
         }

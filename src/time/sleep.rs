@@ -1,11 +1,12 @@
 //! [`Sleep`]: waiting for a moment.
 
 use crate::context;
-use crate::executor::local;
-use crate::runtime::Shared;
+use crate::event_loop::Shared;
+use crate::executor::budget::{may_overdraw, overdraw};
+use crate::executor::current;
+use crate::foreign::trace;
 use crate::slab::Key;
 use crate::timers::Look;
-use crate::waiter::trace;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -243,11 +244,11 @@ impl Sleep {
     /// operation tried, and one that was put off has not been.
     fn is_overdue(&self) -> bool {
         let ends = self.is_moment
-            && local::may_overdraw()
+            && may_overdraw()
             && self.is_elapsed()
             && !self.shared.timers.have_ended();
         if ends {
-            local::overdraw();
+            overdraw();
         }
         ends
     }
@@ -255,7 +256,7 @@ impl Sleep {
     /// Ends the park of the loop if this has become its next deadline. On the loop's own thread it does
     /// not park meanwhile.
     fn nudge(&self, earliest: bool) {
-        if earliest && !local::is_here(&self.shared.inbox) {
+        if earliest && !current::is_here(&self.shared.inbox) {
             self.shared.inbox.nudge();
         }
     }

@@ -138,13 +138,13 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
                 task(1),
                 format!("→ {addr}: would block, so the waker is left with the reactor"),
                 task(1),
-                String::from("reactor: nobody is ready: waiting for events, as long as it takes"),
+                String::from("reactor: no task is ready: waiting for events, without a timeout"),
                 String::from("reactor: event: ready to write tcp 127.0.0.1:"),
                 task(2),
                 String::from("net: write tcp 127.0.0.1:"),
                 String::from("net: read tcp 127.0.0.1:"),
                 task(2),
-                String::from("reactor: nobody is ready: waiting for events"),
+                String::from("reactor: no task is ready: waiting for events"),
                 String::from("reactor: event: ready to read tcp 127.0.0.1:"),
                 task(3),
                 format!("→ {addr}: done"),
@@ -322,7 +322,7 @@ fn what_a_logger_spawns_runs() {
         let (sender, receiver) = oneshot::channel();
         let sender = Mutex::new(Some(sender));
         let spawns = once(move |record| {
-            if record.args().to_string().starts_with("nobody is ready")
+            if record.args().to_string().starts_with("no task is ready")
                 && let Some(sender) = sender.lock().unwrap().take()
             {
                 drop(glassfrog::spawn(async { sender.send(()).unwrap() }));

@@ -2,16 +2,16 @@
 
 use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
+use crate::event_loop::Shared;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
 use crate::net::race::race;
 use crate::net::resolve::resolve;
 use crate::net::socket::{Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
-use crate::reactor::connecting::Connecting;
+use crate::reactor::platform::{self, Lesson};
+use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::rules::{self, Lesson};
 use crate::reactor::source::{Origin, runtime_ended};
-use crate::runtime::Shared;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -70,11 +70,11 @@ fn reading<'a>(
     mut read: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
     move |mut io, seen| {
-        if rules::at_end(seen) {
+        if platform::at_end(seen) {
             return Ok((0, Lesson::Nothing));
         }
         let count = read(&mut io)?;
-        Ok((count, rules::after_read(seen, count, room)))
+        Ok((count, platform::after_read(seen, count, room)))
     }
 }
 
@@ -96,7 +96,7 @@ fn writing<'a>(
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
     move |mut io, seen| {
         let count = write(&mut io)?;
-        Ok((count, rules::after_write(seen, count, length)))
+        Ok((count, platform::after_write(seen, count, length)))
     }
 }
 
@@ -177,7 +177,7 @@ impl TcpStream {
         let io = mio::net::TcpStream::connect(addr)?;
         let socket = Socket::new(Arc::clone(shared), io, Origin::Connecting)?;
         let connected = |io: &mio::net::TcpStream, seen| {
-            if rules::surely_connected(seen) {
+            if platform::surely_connected(seen) {
                 return Ok(((), Lesson::Nothing));
             }
             // If the peer has sent something and then reset the connection, that comes first, and
@@ -194,7 +194,7 @@ impl TcpStream {
             match io.peer_addr() {
                 Ok(_) => Ok(((), Lesson::Nothing)),
                 // Connected and gone already.
-                Err(error) if rules::is_closed(seen) => Err(error),
+                Err(error) if platform::is_closed(seen) => Err(error),
                 // Woken too early, as kqueue and IOCP may do.
                 Err(_) => Err(io::ErrorKind::WouldBlock.into()),
             }
@@ -429,7 +429,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Ok(0);
         };
         let op = reading_vectored(&mut bufs[range]);
@@ -476,7 +476,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Ok(0);
         };
         let op = writing_vectored(&bufs[range]);
@@ -703,7 +703,7 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
         };
         let op = reading_vectored(&mut bufs[range]);
@@ -729,7 +729,7 @@ impl AsyncWrite for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
         };
         let op = writing_vectored(&bufs[range]);

@@ -1,19 +1,18 @@
-//! What the platform lets us know without asking: the syscalls that can be spared, and when.
+//! The platform rules of the reactor: which syscalls can be saved, and when.
 //!
-//! On Linux a TCP socket tells, by what an operation moved and by the event that came before it,
-//! what the next operation would say. These rules hold for a socket that this crate created
-//! itself, whose descriptor nobody else has had in hand (so that nobody has changed its options or
-//! put something else behind it), and to which no urgent data has come (a read ends short at the
-//! urgent mark). Every other descriptor, and every other platform, is asked until it says
-//! `WouldBlock`.
+//! On Linux, the result of an operation on a TCP socket and the event before it often determine the result of
+//! the next operation. The rules hold for a socket that this crate created itself, whose
+//! descriptor was never handed out (so that nobody has changed its options or put another socket in its
+//! place), and that has received no urgent data (a read ends at the urgent mark). On every other descriptor and
+//! every other platform, an operation is tried until it returns `WouldBlock`.
 //!
-//! | spared | when |
+//! | saved syscall | condition |
 //! | --- | --- |
-//! | a read that would say `WouldBlock` | the last read was short: the queue was empty then, and whatever comes later makes an event (`epoll(7)`, edge-triggered) |
-//! | a read that would say 0 | the last read was short, and the event before it said that the peer had closed, without an error and without the other direction being closed |
-//! | a write that would say `WouldBlock` | the last write was short: the buffer was full, and room makes an event |
-//! | `getsockopt(SO_ERROR)` after a connect | the event bears neither an error nor a hang-up |
-//! | the deregistration before a close | nobody else can have a duplicate of the descriptor, so closing it takes it out of the queue |
+//! | a read that would return `WouldBlock` | the last read was short: the queue was empty then, and whatever arrives later causes an event (`epoll(7)`, edge-triggered) |
+//! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, but neither an error nor a closed write direction |
+//! | a write that would return `WouldBlock` | the last write was short: the buffer was full, and new room causes an event |
+//! | `getsockopt(SO_ERROR)` after a connect | the event reports neither an error nor a hang-up |
+//! | the deregistration before a close | the descriptor has no duplicate, so closing it removes it from the queue |
 //!
 //! This is the only file of the reactor that names platforms.
 
@@ -25,7 +24,7 @@ use mio::event::Event;
 use std::fmt;
 use std::ops::{Deref, Range};
 
-/// Whether the rules hold at all.
+/// Whether the rules hold on this platform.
 const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// The most that Linux moves in one call, whatever the length asked for (`MAX_RW_COUNT`,
@@ -36,18 +35,18 @@ const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
 /// stays untouched, however much there is.
 const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
-/// What an operation that moved something has taught.
+/// What a successful operation says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lesson {
-    /// Nothing; ask again.
+    /// Nothing: it has to be tried.
     Nothing,
-    /// The next one would block.
+    /// The next operation would block.
     Exhausted,
-    /// Everything that the peer sent has been read.
+    /// The next read would return 0: everything that the peer sent has been read.
     Ended,
 }
 
-/// What the socket of a registration is told about.
+/// Returns the events for which sockets are registered.
 pub(super) fn interest() -> Interest {
     let interest = Interest::READABLE.add(Interest::WRITABLE);
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -55,9 +54,9 @@ pub(super) fn interest() -> Interest {
     interest
 }
 
-/// The bits of readiness that an event brings.
+/// Returns the bits of readiness that an event sets.
 pub(super) fn bits_of(event: &Event) -> usize {
-    // An error and a closed direction have to be fetched by an operation, so they count as ready.
+    // An operation has to fetch an error or the end of a direction, so these count as ready.
     let mut bits = 0;
     if event.is_readable() {
         bits |= READABLE;
@@ -80,17 +79,18 @@ pub(super) fn bits_of(event: &Event) -> usize {
     bits
 }
 
-/// Whether anything may be concluded for this socket.
+/// Returns whether the rules hold for this socket.
 fn conclusive(seen: Snapshot) -> bool {
     KNOWN && !seen.has(HANDED_OUT | URGENT)
 }
 
-/// What a read into `room` bytes has taught, if it was tried under `seen` and brought `count`.
+/// Returns what can be concluded from a read of `count` bytes into `room` bytes. `seen` is the readiness before
+/// it.
 pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     if !conclusive(seen) || count == 0 || count >= room.min(MOST_IN_ONE_CALL) {
         Lesson::Nothing
     } else if seen.has(ERROR | WRITE_CLOSED) {
-        // A reset may stand behind the data, and no further event will say so.
+        // A reset may follow the data, and no other event will report it.
         Lesson::Nothing
     } else if seen.has(READ_CLOSED) {
         Lesson::Ended
@@ -99,7 +99,7 @@ pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     }
 }
 
-/// What a write of `length` bytes has taught, if it was tried under `seen` and took `count`.
+/// Returns what can be concluded from a write of `count` of `length` bytes. `seen` is the readiness before it.
 pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson {
     if !conclusive(seen) || count >= length.min(MOST_IN_ONE_CALL) || seen.has(ERROR | WRITE_CLOSED)
     {
@@ -109,25 +109,25 @@ pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson
     }
 }
 
-/// Which of these buffers to give to one call, so that their length is what it would fill: from
-/// the first that is not empty on. `None`: there is no such buffer.
+/// Returns which of these buffers to pass to one call, so that the call can use all of them: those from the first
+/// that is not empty on. Returns `None` if all are empty.
 pub(crate) fn for_one_call<B: Deref<Target = [u8]>>(bufs: &[B]) -> Option<Range<usize>> {
     let first = bufs.iter().position(|buf| !buf.is_empty())?;
     Some(first..bufs.len().min(first + MOST_BUFFERS_IN_ONE_CALL))
 }
 
-/// Whether a socket that has become writable after `connect` is known to be connected.
+/// Returns whether a socket that has become writable after `connect` is known to be connected.
 pub(crate) fn surely_connected(seen: Snapshot) -> bool {
-    // That the peer has closed already means that it was connected.
+    // If the peer has closed, the socket was connected.
     conclusive(seen) && !seen.has(ERROR | WRITE_CLOSED)
 }
 
-/// Whether an event said that the connection has failed or ended, in whichever direction.
+/// Returns whether an event reported that the connection has failed, or has ended in either direction.
 pub(crate) fn is_closed(seen: Snapshot) -> bool {
     seen.has(ERROR | READ_CLOSED | WRITE_CLOSED)
 }
 
-/// Whether reading has come to an end of which no read needs to tell.
+/// Returns whether the next read is known to return 0.
 pub(crate) fn at_end(seen: Snapshot) -> bool {
     seen.has(ENDED) && !seen.has(HANDED_OUT)
 }
@@ -137,18 +137,18 @@ pub(crate) use std::os::fd::AsRawFd as AsRaw;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::AsRawSocket as AsRaw;
 
-/// Takes a descriptor that others may hold too out of the queue.
+/// Removes a descriptor that may have duplicates from the queue.
 #[cfg(unix)]
 pub(super) fn deregister(registry: &mio::Registry, io: &impl AsRaw) {
-    // It fails if the descriptor is no longer in the queue, which is what was asked for.
+    // This fails if the descriptor is no longer in the queue, which is just as well.
     let _gone = registry.deregister(&mut mio::unix::SourceFd(&io.as_raw_fd()));
 }
 
-/// On Windows mio's sockets leave the queue when they are dropped.
+/// On Windows, mio removes a socket from the queue when the socket is dropped.
 #[cfg(windows)]
 pub(super) fn deregister(_registry: &mio::Registry, _io: &impl AsRaw) {}
 
-/// What a descriptor stands for.
+/// What a descriptor refers to.
 #[cfg_attr(windows, expect(dead_code, reason = "there it is always a socket"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
@@ -166,12 +166,12 @@ pub(crate) enum FileKind {
     BlockDevice,
     /// A terminal, for example.
     CharacterDevice,
-    /// Something that is not a file, or that could not be asked.
+    /// Something else, or `fstat(2)` failed.
     Other,
 }
 
 impl FileKind {
-    /// Whether it is certain that it is not a socket.
+    /// Returns whether the descriptor is certainly not a socket.
     pub(crate) fn is_not_a_socket(self) -> bool {
         !matches!(
             self,
@@ -179,7 +179,7 @@ impl FileKind {
         )
     }
 
-    /// Whether it is always ready, so that the operating system does not watch it.
+    /// Returns whether the descriptor is always ready, so that the operating system refuses to watch it.
     pub(super) fn is_on_disk(self) -> bool {
         matches!(
             self,

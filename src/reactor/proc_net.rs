@@ -1,5 +1,7 @@
-//! Where connections go that are not made yet. A socket does not tell (`getpeername(2)` says
-//! `ENOTCONN`), but Linux's table of connections does (`proc_net_tcp(5)`); elsewhere there is none.
+//! The targets of unfinished connections, read from `/proc/net/tcp` for dumps.
+//!
+//! A socket that is connecting does not know its peer yet (`getpeername(2)` returns `ENOTCONN`), but Linux lists
+//! the connection in a table (`proc_net_tcp(5)`). Other systems have no such table.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -9,28 +11,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The state of a connection whose SYN has not been answered, as the table writes it.
 const SYN_SENT: &str = "02";
 
-/// The table, read when it is first asked, and once: it may be long.
+/// The table of unfinished connections. It may be long, so it is read once, when a dump first needs it.
 #[derive(Default)]
 pub(crate) struct Connecting {
-    /// The connections that are being made: from where to where.
+    /// The target of each connection, by its local address.
     table: OnceCell<HashMap<SocketAddr, SocketAddr>>,
 }
 
 impl Connecting {
-    /// A table that nobody reads.
+    /// Makes an empty table, where reading the real one would take too long.
     pub(crate) fn unknown() -> Connecting {
         Connecting {
             table: OnceCell::from(HashMap::new()),
         }
     }
 
-    /// The address that the socket with this local address is being connected to.
+    /// Returns the address that the socket with this local address connects to.
     pub(crate) fn target(&self, local: SocketAddr) -> Option<SocketAddr> {
         self.table.get_or_init(read).get(&local).copied()
     }
 }
 
-/// Reads the table.
+/// Reads the table from the operating system.
 fn read() -> HashMap<SocketAddr, SocketAddr> {
     let mut table = HashMap::new();
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -47,7 +49,7 @@ fn read() -> HashMap<SocketAddr, SocketAddr> {
     table
 }
 
-/// An address as the table writes it: words in the byte order of the machine, and the port.
+/// Parses an address of the table: words in the byte order of the machine, and the port.
 fn parse(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

@@ -4,8 +4,8 @@
 //! a matter of the package `glassfrog-macros`; `#[glassfrog::main]` makes a call of
 //! [`block_on`](crate::block_on), and needs nothing from here.
 
-use crate::entry::{Builder, Runtime};
-use crate::runtime::stall::OnDeadlock;
+use crate::event_loop::deadlock::OnDeadlock;
+use crate::runtime::{Builder, Runtime};
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
