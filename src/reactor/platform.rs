@@ -1,18 +1,19 @@
-//! The platform rules of the reactor: which syscalls can be saved, and when.
+//! The rules of the platform: the syscalls that can be spared, and when.
 //!
-//! On Linux, the result of an operation on a TCP socket and the event before it often determine the result of
-//! the next operation. The rules hold for a socket that this crate created itself, whose
-//! descriptor was never handed out (so that nobody has changed its options or put another socket in its
-//! place), and that has received no urgent data (a read ends at the urgent mark). On every other descriptor and
-//! every other platform, an operation is tried until it returns `WouldBlock`.
+//! On Linux, the result of an operation on a TCP socket and the event before it often determine the
+//! result of the next operation. The rules hold for a socket that this crate has created, to whose
+//! descriptor no other code has had access (so no other code has changed its options or exchanged the
+//! file behind it), and to which no urgent data has come (a read ends short at the urgent mark). On
+//! every other descriptor, and on every other platform, operations are tried until they return
+//! `WouldBlock`.
 //!
-//! | saved syscall | condition |
+//! | spared | when |
 //! | --- | --- |
-//! | a read that would return `WouldBlock` | the last read was short: the queue was empty then, and whatever arrives later causes an event (`epoll(7)`, edge-triggered) |
-//! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, but neither an error nor a closed write direction |
-//! | a write that would return `WouldBlock` | the last write was short: the buffer was full, and new room causes an event |
+//! | a read that would return `WouldBlock` | the last read was short: it emptied the queue, and later data makes an event (`epoll(7)`, edge-triggered) |
+//! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, without an error and with the other direction open |
+//! | a write that would return `WouldBlock` | the last write was short: it filled the buffer, and new room makes an event |
 //! | `getsockopt(SO_ERROR)` after a connect | the event reports neither an error nor a hang-up |
-//! | the deregistration before a close | the descriptor has no duplicate, so closing it removes it from the queue |
+//! | the deregistration before a close | no other code can have a duplicate of the descriptor, so closing it removes it from the queue |
 //!
 //! This is the only file of the reactor that names platforms.
 
@@ -27,26 +28,26 @@ use std::ops::{Deref, Range};
 /// Whether the rules hold on this platform.
 const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The most that Linux moves in one call, whatever the length asked for (`MAX_RW_COUNT`,
-/// `read(2)`). A transfer of this size says nothing about the queue.
+/// The number of bytes that Linux moves at most in one call, whatever length was requested
+/// (`MAX_RW_COUNT`, `read(2)`). A transfer of this size says nothing about the queue.
 const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
 
-/// The most buffers that Linux fills or empties in one call (`UIO_MAXIOV`, `readv(2)`). The rest
-/// stays untouched, however much there is.
+/// The number of buffers that Linux fills or empties at most in one call (`UIO_MAXIOV`, `readv(2)`).
+/// It leaves the others untouched.
 const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
-/// What a successful operation says about the next one.
+/// What the result of an operation says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lesson {
-    /// Nothing: it has to be tried.
+    /// Nothing: the next operation has to be tried.
     Nothing,
     /// The next operation would block.
     Exhausted,
-    /// The next read would return 0: everything that the peer sent has been read.
+    /// The next read would return 0: everything that the peer has sent has been read.
     Ended,
 }
 
-/// Returns the events for which sockets are registered.
+/// Returns the events that a registration asks for.
 pub(super) fn interest() -> Interest {
     let interest = Interest::READABLE.add(Interest::WRITABLE);
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -56,7 +57,7 @@ pub(super) fn interest() -> Interest {
 
 /// Returns the bits of readiness that an event sets.
 pub(super) fn bits_of(event: &Event) -> usize {
-    // An operation has to fetch an error or the end of a direction, so these count as ready.
+    // Only an operation can return an error or the end to its caller, so both count as ready.
     let mut bits = 0;
     if event.is_readable() {
         bits |= READABLE;
@@ -79,18 +80,17 @@ pub(super) fn bits_of(event: &Event) -> usize {
     bits
 }
 
-/// Returns whether the rules hold for this socket.
+/// Returns whether the rules hold for a socket in this state.
 fn conclusive(seen: Snapshot) -> bool {
     KNOWN && !seen.has(HANDED_OUT | URGENT)
 }
 
-/// Returns what can be concluded from a read of `count` bytes into `room` bytes. `seen` is the readiness before
-/// it.
+/// Returns the lesson of a read into `room` bytes that was tried under `seen` and returned `count`.
 pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     if !conclusive(seen) || count == 0 || count >= room.min(MOST_IN_ONE_CALL) {
         Lesson::Nothing
     } else if seen.has(ERROR | WRITE_CLOSED) {
-        // A reset may follow the data, and no other event will report it.
+        // A reset may follow the data, and no further event will report it.
         Lesson::Nothing
     } else if seen.has(READ_CLOSED) {
         Lesson::Ended
@@ -99,7 +99,7 @@ pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
     }
 }
 
-/// Returns what can be concluded from a write of `count` of `length` bytes. `seen` is the readiness before it.
+/// Returns the lesson of a write of `length` bytes that was tried under `seen` and sent `count`.
 pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson {
     if !conclusive(seen) || count >= length.min(MOST_IN_ONE_CALL) || seen.has(ERROR | WRITE_CLOSED)
     {
@@ -109,25 +109,25 @@ pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson
     }
 }
 
-/// Returns which of these buffers to pass to one call, so that the call can use all of them: those from the first
-/// that is not empty on. Returns `None` if all are empty.
+/// Returns the range of buffers to pass to one call. It begins with the first buffer that is not empty,
+/// and one call can use all of it. Returns `None` if all buffers are empty.
 pub(crate) fn for_one_call<B: Deref<Target = [u8]>>(bufs: &[B]) -> Option<Range<usize>> {
     let first = bufs.iter().position(|buf| !buf.is_empty())?;
     Some(first..bufs.len().min(first + MOST_BUFFERS_IN_ONE_CALL))
 }
 
-/// Returns whether a socket that has become writable after `connect` is known to be connected.
+/// Returns whether a socket that has become writable after `connect` is certainly connected.
 pub(crate) fn surely_connected(seen: Snapshot) -> bool {
-    // If the peer has closed, the socket was connected.
+    // If the peer has closed already, the socket was connected.
     conclusive(seen) && !seen.has(ERROR | WRITE_CLOSED)
 }
 
-/// Returns whether an event reported that the connection has failed, or has ended in either direction.
+/// Returns whether an event has reported that the connection failed or ended in either direction.
 pub(crate) fn is_closed(seen: Snapshot) -> bool {
     seen.has(ERROR | READ_CLOSED | WRITE_CLOSED)
 }
 
-/// Returns whether the next read is known to return 0.
+/// Returns whether the next read would return 0, so that it can be spared.
 pub(crate) fn at_end(seen: Snapshot) -> bool {
     seen.has(ENDED) && !seen.has(HANDED_OUT)
 }
@@ -137,19 +137,22 @@ pub(crate) use std::os::fd::AsRawFd as AsRaw;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::AsRawSocket as AsRaw;
 
-/// Removes a descriptor that may have duplicates from the queue.
+/// Removes a descriptor from the queue. Closing it would not, if other code holds a duplicate.
 #[cfg(unix)]
 pub(super) fn deregister(registry: &mio::Registry, io: &impl AsRaw) {
-    // This fails if the descriptor is no longer in the queue, which is just as well.
+    // This fails if the descriptor has left the queue already.
     let _gone = registry.deregister(&mut mio::unix::SourceFd(&io.as_raw_fd()));
 }
 
-/// On Windows, mio removes a socket from the queue when the socket is dropped.
+/// Does nothing: on Windows mio's sockets leave the queue when they are dropped.
 #[cfg(windows)]
 pub(super) fn deregister(_registry: &mio::Registry, _io: &impl AsRaw) {}
 
-/// What a descriptor refers to.
-#[cfg_attr(windows, expect(dead_code, reason = "there it is always a socket"))]
+/// The kind of file behind a descriptor.
+#[cfg_attr(
+    windows,
+    expect(dead_code, reason = "a descriptor is always a socket there")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// A socket of an unknown kind.
@@ -166,12 +169,12 @@ pub(crate) enum FileKind {
     BlockDevice,
     /// A terminal, for example.
     CharacterDevice,
-    /// Something else, or `fstat(2)` failed.
+    /// No known kind, or one that could not be determined.
     Other,
 }
 
 impl FileKind {
-    /// Returns whether the descriptor is certainly not a socket.
+    /// Returns whether the file is certainly not a socket.
     pub(crate) fn is_not_a_socket(self) -> bool {
         !matches!(
             self,
@@ -179,7 +182,7 @@ impl FileKind {
         )
     }
 
-    /// Returns whether the descriptor is always ready, so that the operating system refuses to watch it.
+    /// Returns whether the file is always ready, so that the operating system does not watch it.
     pub(super) fn is_on_disk(self) -> bool {
         matches!(
             self,

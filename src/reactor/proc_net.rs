@@ -1,7 +1,7 @@
-//! The targets of unfinished connections, read from `/proc/net/tcp` for dumps.
+//! The targets of connections that are not established yet, for the descriptions of a dump.
 //!
-//! A socket that is connecting does not know its peer yet (`getpeername(2)` returns `ENOTCONN`), but Linux lists
-//! the connection in a table (`proc_net_tcp(5)`). Other systems have no such table.
+//! A socket does not know its target (`getpeername(2)` fails with `ENOTCONN`), but Linux's table of
+//! connections does (`proc_net_tcp(5)`). Other platforms have no such table.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -11,28 +11,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The state of a connection whose SYN has not been answered, as the table writes it.
 const SYN_SENT: &str = "02";
 
-/// The table of unfinished connections. It may be long, so it is read once, when a dump first needs it.
+/// The table of connections. The first look-up reads it, and only once, since it may be long.
 #[derive(Default)]
 pub(crate) struct Connecting {
-    /// The target of each connection, by its local address.
+    /// The connections that are not established yet: their targets, by their local addresses.
     table: OnceCell<HashMap<SocketAddr, SocketAddr>>,
 }
 
 impl Connecting {
-    /// Makes an empty table, where reading the real one would take too long.
+    /// Creates an empty table, which no look-up reads.
     pub(crate) fn unknown() -> Connecting {
         Connecting {
             table: OnceCell::from(HashMap::new()),
         }
     }
 
-    /// Returns the address that the socket with this local address connects to.
+    /// Returns the address that the socket with this local address is connecting to.
     pub(crate) fn target(&self, local: SocketAddr) -> Option<SocketAddr> {
         self.table.get_or_init(read).get(&local).copied()
     }
 }
 
-/// Reads the table from the operating system.
+/// Reads the table of the operating system.
 fn read() -> HashMap<SocketAddr, SocketAddr> {
     let mut table = HashMap::new();
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {

@@ -6,7 +6,7 @@ use crate::executor::budget::{may_overdraw, overdraw};
 use crate::executor::current;
 use crate::foreign::trace;
 use crate::slab::Key;
-use crate::timers::Look;
+use crate::timers::TimerState;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -217,12 +217,12 @@ impl Sleep {
         self.is_moment = true;
         self.state = match self.state {
             State::Registered(key) => match self.shared.timers.reset(key, deadline) {
-                Look::Waiting { key, earliest } => {
+                TimerState::Waiting { key, earliest } => {
                     self.nudge(earliest);
                     State::Registered(key)
                 }
                 // The next poll registers it, or says that the runtime has ended.
-                Look::Fired | Look::Ended => State::New,
+                TimerState::Fired | TimerState::Ended => State::New,
             },
             State::New | State::Elapsed => State::New,
         };
@@ -272,13 +272,13 @@ impl Sleep {
         let timers = &self.shared.timers;
         let tag = self.shared.current_tag();
         let look = match self.state {
-            State::New if self.is_overdue() => Look::Fired,
+            State::New if self.is_overdue() => TimerState::Fired,
             State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
-            State::Registered(key) => timers.look_again(key, cx.waker(), tag),
+            State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
         match look {
-            Look::Waiting { key, earliest } => {
+            TimerState::Waiting { key, earliest } => {
                 self.nudge(earliest);
                 self.state = State::Registered(key);
                 trace!(
@@ -288,12 +288,12 @@ impl Sleep {
                 );
                 Poll::Pending
             }
-            Look::Fired => {
+            TimerState::Fired => {
                 trace!("glassfrog::time", "the deadline has come");
                 self.state = State::Elapsed;
                 Poll::Ready(Ok(()))
             }
-            Look::Ended => Poll::Ready(Err(Ended)),
+            TimerState::Ended => Poll::Ready(Err(Ended)),
         }
     }
 }
