@@ -26,7 +26,8 @@ use std::time::Duration;
 /// Nothing is polled for it: what a task waits for is what it has left its waker with, by its last
 /// poll. What it left in an earlier one is shown with that fact ("since poll 12 of 15"): it may
 /// belong to one of several futures that the task polls by turns, or be left behind by one that was
-/// dropped. A task that waits and has left nothing with glassfrog, or whose waker is held by others
+/// dropped. A wait that a task has certainly given up, but whose socket still keeps its waker, is shown as
+/// over ("until poll 12 of 15"). A task that waits and has left nothing with glassfrog, or whose waker is held by others
 /// too, waits for something outside: a channel, a lock. The text says how many hold its waker. If nobody
 /// does, nothing will ever wake it; if somebody does, that may still be the task itself, or one that waits
 /// for it.
@@ -124,6 +125,8 @@ pub(crate) struct Wait {
 pub(crate) enum What {
     /// A socket, in words.
     Io(String),
+    /// A socket, in words, which is no longer waited for but still keeps the waker.
+    Kept(String),
     /// A deadline, and how far away it is; `None` if it is as good as never.
     Timer(Option<Duration>),
     /// The end of a task.
@@ -146,6 +149,7 @@ impl What {
     fn kind(&self) -> &'static str {
         match self {
             What::Io(_) => "io",
+            What::Kept(_) => "kept",
             What::Timer(_) => "timer",
             What::Join { .. } => "join",
             What::Job(_) => "job",
@@ -158,7 +162,7 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Io(text) | What::Job(text) => f.write_str(text),
+            What::Io(text) | What::Kept(text) | What::Job(text) => f.write_str(text),
             What::Join { task, .. } => write!(f, "join task {task}"),
             What::Timer(None) => f.write_str("sleep, for ever"),
             What::Timer(Some(Duration::ZERO)) => f.write_str("sleep, due now"),
@@ -233,6 +237,12 @@ impl TaskDump {
     fn lines(&self, below: &HashSet<u64>) -> Vec<String> {
         let line = |wait: &Wait| {
             let (what, note) = (&wait.what, wait.what.note());
+            if let What::Kept(_) = what {
+                return format!(
+                    "{what}, until poll {} of {} (the socket still keeps the waker)",
+                    wait.poll, self.polls
+                );
+            }
             if wait.poll != self.polls {
                 return format!("{what}, since poll {} of {}{note}", wait.poll, self.polls);
             }
@@ -348,7 +358,8 @@ impl Dump {
     /// and what it waits for is an object with `kind` (`"io"`, `"timer"`, `"join"`, `"job"`,
     /// `"children"`, `"outside"`), `what` (the words of the text), `poll` (in which of the task's polls it was left),
     /// `seconds_left` for a timer, and `holders` for something outside: how many others hold the
-    /// task's waker. (Both may be `null`.) Keys may be added; those that are here stay.
+    /// task's waker. (Both may be `null`.) The kind `"kept"` is a wait for a socket that the task has given
+    /// up, although the socket still keeps its waker. Keys may be added; those that are here stay.
     ///
     /// # Examples
     ///
@@ -427,7 +438,8 @@ impl Wait {
                     json.key("seconds_left").maybe(left, Json::number);
                 }
                 What::Outside(held) => json.key("holders").maybe(*held, Json::number),
-                What::Io(_) | What::Join { .. } | What::Job(_) | What::Children => {}
+                What::Io(_) | What::Kept(_) | What::Join { .. } | What::Job(_) | What::Children => {
+                }
             }
         });
     }

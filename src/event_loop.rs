@@ -74,7 +74,8 @@ impl EventLoop {
     /// If the operating system has no descriptors or memory left for the event queue, or no thread for the
     /// watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
-        let reactor = Reactor::new()?;
+        let rounds = Arc::default();
+        let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
             true => Clock::stopped(),
             false => Clock::Real,
@@ -89,6 +90,7 @@ impl EventLoop {
         let executor = Rc::new(Executor::new(
             Arc::clone(&inbox),
             Arc::clone(&status),
+            rounds,
             settings.seed,
             settings.on_task_panic,
             settings.watchdog,
@@ -310,7 +312,6 @@ impl EventLoop {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
-        self.shared.sources.set_round(self.executor.laps());
         now
     }
 

@@ -59,6 +59,7 @@ use self::task::Run;
 use self::waker::TaskWaker;
 use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
+use crate::primitives::AtomicU32;
 use crate::slab::{Key, Slab};
 use crate::waiter::Tag;
 use futures_task::waker_ref;
@@ -151,11 +152,12 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 }
 
 impl Executor {
-    /// Makes an executor without tasks, which other threads reach through `remote`. With a seed, the order of
-    /// the ready tasks is random.
+    /// Makes an executor without tasks, which other threads reach through `remote`. Its run queue counts its
+    /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
     pub(crate) fn new(
         remote: Arc<Remote>,
         status: Arc<LoopStatus>,
+        rounds: Arc<AtomicU32>,
         seed: Option<u64>,
         on_panic: OnTaskPanic,
         watchdog: Option<Duration>,
@@ -163,7 +165,7 @@ impl Executor {
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
-                ready: RunQueue::new(seed.map(Shuffle::boxed)),
+                ready: RunQueue::new(seed.map(Shuffle::boxed), rounds),
                 ended: Writer::new(),
             }),
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
@@ -220,12 +222,6 @@ impl Executor {
     /// Returns the number of polls that have begun.
     pub(crate) fn polls(&self) -> u64 {
         self.counters.polls.get()
-    }
-
-    /// Returns how often the run queue has gone round. The loop asks once a turn. A task that is woken
-    /// in one turn has been polled once the number is two higher than in that turn.
-    pub(crate) fn laps(&self) -> u32 {
-        self.tasks.borrow_mut().ready.laps()
     }
 
     /// Publishes what has been counted.

@@ -1,11 +1,11 @@
-//! The reactor: file descriptors, what they are ready for, and whom to wake.
+//! The reactor: file descriptors, their readiness, and the wakers to call when it changes.
 //!
-//! The loop in [`event_loop`](crate::event_loop) turns it; sockets register with it. It knows wakers,
-//! never tasks. Every descriptor is registered once, edge-triggered and for both directions, and
-//! stays registered until it is closed, so that waiting costs no syscall.
+//! The loop in [`event_loop`](crate::event_loop) turns the reactor, and sockets register with it. It knows
+//! wakers, not tasks. Each descriptor is registered once, edge-triggered and for both directions, and
+//! stays registered until it is closed, so waiting costs no syscall.
 //!
-//! An event carries a token made of the index and the generation of the source's slot: one that
-//! comes late, for a socket that is closed, finds nothing.
+//! An event carries a token made of the index and the generation of the source's slot. A late event,
+//! for a socket that has been closed, finds no source.
 
 pub(crate) mod readiness;
 pub(crate) mod platform;
@@ -19,8 +19,8 @@ use self::proc_net::Connecting;
 use self::readiness::Direction;
 use self::source::{Origin, Source, runtime_ended};
 use self::waiters::{Common, Taken};
-use crate::foreign::trace;
-use crate::primitives::{Mutex, lock};
+use crate::foreign::{swallow_panics, trace};
+use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
 use crate::waiter::Seen;
 use futures_task::ArcWake;
@@ -32,34 +32,34 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// How many events one turn takes from the operating system; what does not fit comes with the
-/// next. Enough that a thousand connections cost one call, in 12 KiB.
+/// The number of events that one turn takes from the operating system. The rest comes with the next
+/// turn. With this many, a thousand connections cost one call and 12 KiB.
 const EVENTS: usize = 1024;
 
-/// The longest that is waited in one call. A deadline further away takes several: kqueue of macOS
-/// refuses waits of more than three years, and `epoll_wait(2)` takes at most 25 days.
+/// The longest wait in one call. A later deadline takes several calls: kqueue of macOS refuses to
+/// wait for more than three years, and `epoll_wait(2)` waits for at most 25 days.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The token of the `mio::Waker` that ends a park from another thread.
 const UNPARK: Token = Token(usize::MAX);
 
-/// Where the generation begins in a token: half way up, or, where a word is short, after the
-/// 2²⁰ descriptors that such a machine may have.
+/// The number of the bit at which the generation begins in a token: half way up in a word of 64 bits.
+/// In a shorter word it leaves room for the 2²⁰ descriptors that such a machine may have.
 const GENERATION_SHIFT: u32 = if usize::BITS >= 64 { 32 } else { 20 };
 
-/// The token of a source.
+/// Returns the token of a source.
 fn token(key: Key) -> Token {
     Token(key.index() | (key.generation() as usize) << GENERATION_SHIFT)
 }
 
-/// The position that a token names.
+/// Returns the index of the slot that a token names.
 fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
 }
 
-/// What a registered descriptor is to those who do not know its type.
+/// A registered descriptor whose type is not known.
 pub(crate) trait Io: Debug + Send + Sync {
-    /// Says in words what somebody does who waits for it.
+    /// Describes the operation of a task that waits in this direction.
     fn describe(&self, direction: Direction, connecting: &Connecting) -> String;
 }
 
@@ -67,60 +67,60 @@ pub(crate) trait Io: Debug + Send + Sync {
 pub(crate) struct Reactor {
     /// The queue of the operating system, and the events of this turn.
     queue: RefCell<Queue>,
-    /// Those who are to be woken in this turn; empty between turns, kept for its room.
+    /// The waiters to wake in this turn. Empty between turns, and kept for its room.
     taken: RefCell<Taken>,
-    /// The part that sockets see, from any thread.
+    /// The part that sockets use, from any thread.
     sources: Arc<Sources>,
-    /// Ends the park of this reactor's loop.
+    /// Ends the park of the loop that turns this reactor.
     unparker: Arc<Unparker>,
 }
 
-/// What a turn needs of mio.
+/// The event queue.
 struct Queue {
     /// The queue of the operating system.
     poll: Poll,
-    /// What came out of it last.
+    /// The events of the last turn.
     events: Events,
 }
 
-/// All registered descriptors; reached from any thread.
+/// The registered descriptors, which sockets reach from any thread.
 pub(crate) struct Sources {
-    /// What all waiters have in common: how many there are, and the round of the run queue.
+    /// What all waiters have in common: their number, and the round of the run queue.
     common: Common,
     /// The way into the queue; `None` once the runtime has ended. Its lock is held from the choice of a
-    /// key to the entry in the slab, and whenever the slab changes. mio may log while it is held, if
-    /// somebody has asked it to.
+    /// key to the insertion into the slab, and whenever the slab changes. mio may log while it is held,
+    /// if another crate turns on mio's feature `log`.
     entrance: Mutex<Option<Entrance>>,
-    /// The sources, by their keys. Its lock is taken after the other one, if both are, and never held
-    /// while anything is logged, so that a logger may ask for numbers.
+    /// The sources, by their keys. A thread that takes both locks takes this one second, and logs
+    /// nothing while it holds it, so a logger may ask for metrics.
     registered: Mutex<Registered>,
 }
 
-/// What it takes to register a descriptor.
+/// The parts that registering a descriptor takes.
 struct Entrance {
     /// The queue of the operating system.
     registry: mio::Registry,
-    /// The key that the next source gets, so that a registration need not ask the slab for it first.
+    /// The key of the next source. With it here, a registration locks the slab only once.
     next: Key,
 }
 
-/// What stands under the lock.
+/// The sources under their lock.
 struct Registered {
     /// The sources, by their keys.
     slab: Slab<Arc<Source<dyn Io>>>,
 }
 
 impl Registered {
-    /// The source that a token names, unless it is gone.
+    /// Returns the source that a token names, unless it is gone.
     fn source(&self, wanted: Token) -> Option<&Arc<Source<dyn Io>>> {
         let (key, source) = self.slab.at(index(wanted))?;
         (token(key) == wanted).then_some(source)
     }
 }
 
-/// Ends the park of a loop; the `Waker` that the inbox holds.
+/// Ends the park of a loop. The inbox holds it as a `Waker`.
 struct Unparker {
-    /// `None` once the runtime has ended: whoever keeps a handle keeps no descriptor open.
+    /// `None` once the runtime has ended, so that a handle keeps no descriptor open.
     waker: Mutex<Option<mio::Waker>>,
 }
 
@@ -131,18 +131,20 @@ impl ArcWake for Unparker {
             None => Ok(()),
         };
         if let Err(error) = woken {
-            log::error!(target: "glassfrog::reactor", "waking the loop failed: {error}");
+            swallow_panics(|| {
+                log::error!(target: "glassfrog::reactor", "waking the loop failed: {error}");
+            });
         }
     }
 }
 
 impl Reactor {
-    /// A reactor without sources.
+    /// Creates a reactor without sources, for a loop whose run queue counts its rounds in `rounds`.
     ///
     /// # Errors
     ///
-    /// Where the operating system has no descriptor or memory left for its queue.
-    pub(crate) fn new() -> io::Result<Reactor> {
+    /// If the operating system has no descriptor or memory left for its queue.
+    pub(crate) fn new(rounds: Arc<AtomicU32>) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
         let registry = poll.registry().try_clone()?;
@@ -155,7 +157,7 @@ impl Reactor {
             }),
             taken: RefCell::default(),
             sources: Arc::new(Sources {
-                common: Common::default(),
+                common: Common::new(rounds),
                 entrance: Mutex::new(Some(Entrance { registry, next })),
                 registered: Mutex::new(Registered { slab }),
             }),
@@ -165,23 +167,22 @@ impl Reactor {
         })
     }
 
-    /// The part that sockets see.
+    /// Returns the part that sockets use.
     pub(crate) fn sources(&self) -> &Arc<Sources> {
         &self.sources
     }
 
-    /// A waker that ends the park of the loop, from any thread.
+    /// Returns a waker that ends the park of the loop, from any thread.
     pub(crate) fn unparker(&self) -> Waker {
         futures_task::waker(Arc::clone(&self.unparker))
     }
 
-    /// Waits for events, at most for `timeout` (`None`: as long as it takes), and wakes those who
-    /// waited for them. Returns how many events there were.
+    /// Waits for events, at most for `timeout` (`None`: without limit), and wakes their waiters. Returns
+    /// the number of events.
     ///
     /// # Panics
     ///
-    /// If the queue has become unusable, which takes somebody who closes descriptors that are not
-    /// theirs.
+    /// If the queue has become unusable: other code of the process has closed its descriptor.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
@@ -191,20 +192,25 @@ impl Reactor {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
                 }
-                // A signal ended the wait; the loop goes round and comes back.
+                // A signal ended the wait. The loop comes back in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => panic!("the event queue of the operating system failed: {error}"),
             }
         };
-        if log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
-            self.tell_events();
+        if log::max_level() == log::LevelFilter::Trace {
+            // The events have left the queue: a panic of the logger must not lose the wakes.
+            swallow_panics(|| self.log_events());
         }
         Taken::wake(&self.taken);
         count
     }
 
-    /// Logs what the last events were.
-    fn tell_events(&self) {
+    /// Logs the events of the last turn, if the logger wants them.
+    #[cold]
+    fn log_events(&self) {
+        if !log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
+            return;
+        }
         let events: Vec<(usize, Token)> = {
             let queue = self.queue.borrow();
             let events = queue.events.iter();
@@ -213,27 +219,28 @@ impl Reactor {
                 .collect()
         };
         let connecting = Connecting::unknown();
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         for (bits, token) in events {
             let registered = lock(&self.sources.registered);
             if let Some(source) = registered.source(token) {
                 let directions = [Direction::Read, Direction::Write].into_iter();
                 let ready = directions.filter(|direction| bits & direction.bit() != 0);
-                told.extend(ready.map(|direction| source.io().describe(direction, &connecting)));
+                lines.extend(ready.map(|direction| source.io().describe(direction, &connecting)));
             }
         }
-        for what in told {
-            trace!("glassfrog::reactor", "event: ready to {what}");
+        for line in lines {
+            trace!("glassfrog::reactor", "event: ready to {line}");
         }
     }
 
-    /// Ends the reactor: what survives of its sockets answers with an error from now on.
+    /// Ends the reactor and wakes all waiters. Every operation on a socket that survives returns an error
+    /// from now on.
     pub(crate) fn shut_down(&self) {
         let entrance = lock(&self.sources.entrance).take();
         {
             let mut registered = lock(&self.sources.registered);
             let taken = &mut self.taken.borrow_mut();
-            // Each socket has the other reference to its source, and the last one to drop.
+            // Each socket holds the other reference to its source, so none is dropped here.
             for source in registered.slab.drain() {
                 source.kill(taken);
             }
@@ -246,12 +253,12 @@ impl Reactor {
 }
 
 impl Sources {
-    /// Watches a descriptor. Where this fails, it comes back with the error.
+    /// Registers a descriptor. An error returns the descriptor too.
     ///
     /// # Errors
     ///
-    /// Where the operating system has no room for another registration (`epoll_ctl(2)`), and once
-    /// the runtime has ended.
+    /// If the operating system has no room for another registration (`epoll_ctl(2)`), or if the runtime
+    /// has ended.
     pub(crate) fn register<S>(
         &self,
         mut io: S,
@@ -274,9 +281,9 @@ impl Sources {
         Ok(source)
     }
 
-    /// Stops watching a descriptor that is about to be closed or handed over.
+    /// Deregisters a descriptor that is about to be closed or handed over.
     pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
-        // The operating system has refused it, or knows it through another one.
+        // The operating system has refused the descriptor, or knows it through another source.
         if source.key() == Key::NONE {
             return;
         }
@@ -291,53 +298,61 @@ impl Sources {
         if source.is_shared()
             && let Some(Entrance { registry, .. }) = &*entrance
         {
-            platform::deregister(registry, source.io());
+            // mio may log, and what follows has to happen.
+            swallow_panics(|| platform::deregister(registry, source.io()));
         }
         drop(entrance);
         drop(removed);
-        // Wakers of poll methods may still be in it, to be dropped with the socket.
+        // The wakers of poll methods may still be in it. They are dropped with the socket.
         self.common.subtract(source.waited_for());
     }
 
-    /// How many sockets there are.
+    /// Returns the number of sockets.
     pub(crate) fn len(&self) -> usize {
         lock(&self.registered).slab.len()
     }
 
-    /// Who waits for what.
+    /// Returns all waiters, with a description of the operation that each waits for.
     pub(crate) fn look(&self) -> Vec<(Seen, String)> {
+        self.look_by(Source::waiting)
+    }
+
+    /// Returns the wakers that are kept from a sweep although they do not wait, with the operations that
+    /// they have waited for.
+    pub(crate) fn look_at_kept(&self) -> Vec<(Seen, String)> {
+        self.look_by(Source::kept)
+    }
+
+    /// Returns what can be seen of some of the wakers of each source.
+    fn look_by(
+        &self,
+        some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, Seen)>,
+    ) -> Vec<(Seen, String)> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
-        // Under the lock, and not with clones: who takes a socket out of the runtime has to have the
-        // only one.
+        // Under the lock, and not with clones of the sources: a thread that takes a socket out of the
+        // runtime needs the only reference.
         let registered = lock(&self.registered);
-        for key in registered.slab.keys() {
-            if let Some((_, source)) = registered.slab.at(key.index()) {
-                for (direction, waiter) in source.waiting() {
-                    seen.push((waiter, source.io().describe(direction, &connecting)));
-                }
+        for (_, source) in registered.slab.iter() {
+            for (direction, waiter) in some(source) {
+                seen.push((waiter, source.io().describe(direction, &connecting)));
             }
         }
         seen
     }
 
-    /// Returns whether anybody waits for a descriptor, without a look at any of them.
+    /// Returns whether anything waits for a descriptor. This is one load, however many descriptors there
+    /// are.
     pub(crate) fn has_waiters(&self) -> bool {
         self.common.is_waited_for()
     }
 
-    /// Notes which round the run queue is in: one more has begun whenever all tasks that were ready
-    /// have been polled. The loop calls this, on its own thread.
-    pub(crate) fn set_round(&self, round: u32) {
-        self.common.set_round(round);
-    }
-
-    /// What all waiters have in common.
+    /// Returns what all waiters have in common.
     fn common(&self) -> &Common {
         &self.common
     }
 
-    /// Passes events on to their sources. Returns how many there were.
+    /// Passes events on to their sources. Returns the number of events.
     fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
         let mut count = 0;
         let mut unknown = Vec::new();
@@ -359,11 +374,11 @@ impl Sources {
         count
     }
 
-    /// Passes on the events whose sources were not found: another thread is registering the source, or
-    /// it is gone.
+    /// Passes on events whose sources were not found. Either another thread is just registering the
+    /// source, or the source is gone.
     #[cold]
     fn publish_late(&self, unknown: Vec<(Token, usize)>, taken: &mut Taken) {
-        // Who registers holds this lock until the source is found.
+        // A thread that registers a source holds this lock until the source is in the slab.
         let _entrance = lock(&self.entrance);
         let registered = lock(&self.registered);
         for (token, bits) in unknown {

@@ -294,11 +294,6 @@ impl<T> Slab<T> {
             State::Vacant(_) => None,
         })
     }
-
-    /// Returns the keys of all values, in the order of their positions.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        self.iter().map(|(key, _)| key)
-    }
 }
 
 #[cfg(test)]
@@ -342,7 +337,7 @@ mod tests {
         slab.shrink();
         // What is behind the last one is less than half.
         assert_eq!(slab.slots.len(), 1_000_000);
-        let last = slab.keys().last().expect("two are left");
+        let (last, _) = slab.iter().last().expect("two are left");
         slab.remove(last);
         slab.shrink();
         assert_eq!(slab.slots.len(), 100_001);

@@ -31,6 +31,9 @@ impl EventLoop {
         for (waiter, text) in self.shared.sources.look() {
             note(&mut waits, waiter, What::Io(text));
         }
+        for (waiter, text) in self.shared.sources.look_at_kept() {
+            note(&mut waits, waiter, What::Kept(text));
+        }
         for (waiter, deadline) in self.shared.timers.look() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             note(&mut waits, waiter, What::Timer(left));
@@ -76,7 +79,11 @@ fn task_dump(
     has_children: bool,
 ) -> TaskDump {
     waits.sort_by_key(|(wait, _)| wait.poll);
-    let current = waits.iter().any(|(wait, _)| wait.poll == task.polls);
+    let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
+    // A task that was just woken may still come back.
+    waits.retain(|(wait, _)| task.state == TaskState::Waiting || !is_over(wait));
+    let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
+    let current = open.any(|(wait, _)| wait.poll == task.polls);
     if task.state == TaskState::Waiting {
         let is_ours = |waker: usize| task.waker.is_some_and(|(address, _)| address == waker);
         let ours = waits.iter().filter(|(_, waker)| is_ours(*waker)).count();
@@ -85,7 +92,8 @@ fn task_dump(
         let held = task
             .waker
             .map(|(_, others)| others.saturating_sub(ours + wrapped));
-        let is_explained = current || wrapped > 0;
+        let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
+        let is_explained = current || open.any(|(_, waker)| !is_ours(*waker));
         let what = match held {
             _ if has_children && !current => Some(What::Children),
             // The children hold its waker.

@@ -8,8 +8,10 @@
 
 use super::shuffle::Shuffle;
 use super::status::Polling;
+use crate::primitives::{AtomicU32, Ordering};
 use crate::slab::Key;
 use std::mem;
+use std::sync::Arc;
 
 /// How many places a vector of the queue keeps after a burst.
 const KEPT_PLACES: usize = 1024;
@@ -22,12 +24,11 @@ pub(super) struct RunQueue {
     taken: usize,
     /// The tasks that have become ready since.
     next: Vec<Key>,
-    /// How many rounds have begun (modulo 2³²).
-    rounds: u32,
-    /// How many laps there have been (modulo 2³²).
-    laps: u32,
-    /// How many rounds there had been when the last lap was counted.
-    lapped: u32,
+    /// The number of rounds that have begun (modulo 2³²). This queue writes it, on the thread of the loop;
+    /// the lists of the reactor read it, on any thread.
+    ///
+    /// Relaxed is enough: the number measures time and guards no memory.
+    rounds: Arc<AtomicU32>,
     /// With a seed, the number of tasks that had ever been pushed when the last round began.
     pushed_before: u64,
     /// Chooses the task that is polled next, if there is a seed.
@@ -35,15 +36,14 @@ pub(super) struct RunQueue {
 }
 
 impl RunQueue {
-    /// An empty queue, first in, first out unless there is a shuffle.
-    pub(super) fn new(shuffle: Option<Box<Shuffle>>) -> RunQueue {
+    /// Creates an empty queue, first in, first out unless there is a shuffle. It counts its rounds in
+    /// `rounds`.
+    pub(super) fn new(shuffle: Option<Box<Shuffle>>, rounds: Arc<AtomicU32>) -> RunQueue {
         RunQueue {
             round: Vec::new(),
             taken: 0,
             next: Vec::new(),
-            rounds: 0,
-            laps: 0,
-            lapped: 0,
+            rounds,
             pushed_before: 0,
             shuffle,
         }
@@ -74,7 +74,9 @@ impl RunQueue {
     fn begin_round(&mut self) {
         self.round.clear();
         self.taken = 0;
-        self.rounds = self.rounds.wrapping_add(1);
+        if self.shuffle.is_none() {
+            self.count_round();
+        }
         mem::swap(&mut self.round, &mut self.next);
         if self.next.capacity() > KEPT_PLACES && self.next.capacity() / 4 > self.round.len() {
             self.next = Vec::new();
@@ -91,7 +93,7 @@ impl RunQueue {
         }
         self.round.append(&mut self.next);
         if self.has_taken(self.pushed_before) {
-            self.rounds = self.rounds.wrapping_add(1);
+            self.count_round();
             self.pushed_before = self.pushed().unwrap_or_default();
         }
         if let Some(shuffle) = &mut self.shuffle {
@@ -99,15 +101,11 @@ impl RunQueue {
         }
     }
 
-    /// A number that grows by at most one each time it is asked for, and only if two rounds have begun since
-    /// it grew last. So if it has grown by two, all tasks that were ready when it was first asked for, or
-    /// have become ready before it was next asked for, have been polled.
-    pub(super) fn laps(&mut self) -> u32 {
-        if self.rounds.wrapping_sub(self.lapped) >= 2 {
-            self.laps = self.laps.wrapping_add(1);
-            self.lapped = self.rounds;
-        }
-        self.laps
+    /// Notes that a round has begun. No locked instruction: only this queue writes the number.
+    #[inline]
+    fn count_round(&self) {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Whether no task is ready.

@@ -1,6 +1,7 @@
-//! The readiness of one descriptor: what an operation on it may find, and who waits for that.
+//! The readiness of one descriptor, and its waiters.
 //!
-//! Every operation reads the word of readiness, without a lock. Its bits:
+//! A [`Source`](super::source::Source) owns one. Every operation reads the word of readiness, without
+//! a lock. The bits of the word:
 //!
 //! ```text
 //!    READABLE, WRITABLE                      an event sets it; an operation that hits `WouldBlock`
@@ -13,56 +14,58 @@
 //!
 //! # Why no wake-up is lost
 //!
-//! An operation that finds its direction not ready takes the lock of the waiters, *looks at the word
-//! again*, and joins the line only if the direction is still not ready. The reactor *first* sets the
-//! bits of an event, *then* takes the lock, and takes the line.
+//! An operation that finds its direction not ready locks the waiters, *looks at the word again*, and
+//! joins the line only if the direction is still not ready. The reactor *first* sets the bits of an
+//! event, *then* locks the waiters and takes the line.
 //!
-//! - If the operation has the lock first, its waker is in the line when the reactor takes the line.
-//! - If the reactor has the lock first, the operation sees the bit when it looks again: the lock
-//!   orders the two.
-//! - No operation clears a bit that it has not tried. It names the tick under which it tried, and
-//!   clears nothing if an event has raised the tick since.
+//! - If the operation gets the lock first, its waker is in the line when the reactor takes the line.
+//! - If the reactor gets the lock first, the lock orders the two, so the operation sees the bit when it
+//!   looks again. If the bit is gone by then, another operation has cleared it.
+//! - An operation clears a bit only after it has tried and hit `WouldBlock`, or after a short read or
+//!   write has shown that it would. It names the tick that it read before it tried, and clears nothing
+//!   if an event has raised the tick since. So no operation clears the bit of an event that it has not
+//!   seen, and after a bit was cleared, the next change of the descriptor makes another event.
 //!
-//! The end of the runtime sets `DEAD` and takes both lines by the same two steps.
+//! The shutdown sets `DEAD` and takes both lines by the same two steps.
 
-use super::waiters::{Common, Left, Seat, Taken, Wait, Waiters};
+use super::waiters::{Common, Left, Seat, Swept, Taken, Wait, Waiters};
 use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Seen, Waiter};
 use std::num::NonZeroU32;
 
-/// A read, an accept or a peek would bring something (or the end, or an error).
+/// A read, a peek or an accept would return something: data, a connection, the end or an error.
 pub(crate) const READABLE: usize = 1;
-/// A write would get rid of something (or bring an error).
+/// A write would send something or return an error.
 pub(crate) const WRITABLE: usize = 1 << 1;
-/// The peer will send no more; what it sent before may still be there.
+/// The peer will send nothing more. Data that it sent before may still be unread.
 pub(crate) const READ_CLOSED: usize = 1 << 2;
-/// Nothing can be sent any more.
+/// Nothing more can be sent.
 pub(crate) const WRITE_CLOSED: usize = 1 << 3;
-/// An error waits to be fetched.
+/// The socket has an error that no operation has returned yet.
 pub(crate) const ERROR: usize = 1 << 4;
-/// Urgent data came at least once.
+/// Urgent data has arrived at least once.
 pub(crate) const URGENT: usize = 1 << 5;
-/// The descriptor is, or was, in other hands too: it was adopted or handed out.
+/// Other code has, or had, access to the descriptor: it was adopted or handed out.
 pub(crate) const HANDED_OUT: usize = 1 << 6;
-/// Everything that the peer sent has been read.
+/// Everything that the peer has sent has been read, and it has closed.
 pub(crate) const ENDED: usize = 1 << 7;
-/// The descriptor has left its runtime, or the runtime has ended: nobody waits any more.
+/// The runtime has ended, or the descriptor could not be registered. No operation waits any more.
 pub(crate) const DEAD: usize = 1 << 8;
-/// One event. The tick has the rest of the word, at least 23 bits: an operation would mistake a newer
-/// event for the one it tried under only if it slept through exactly a multiple of 2²³ events.
+/// One event. The tick has the rest of the word, at least 23 bits. An operation mistakes a newer event
+/// for the one that it has seen only if exactly a multiple of 2²³ events come while it tries.
 const TICK: usize = 1 << 9;
 
-/// What an operation waits for. Also the index of its line among the waiters.
+/// The direction of an operation, and the index of its line among the waiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// To receive or to accept.
+    /// Receiving or accepting.
     Read,
-    /// To send, or to be connected.
+    /// Sending or connecting.
     Write,
 }
 
 impl Direction {
-    /// The bit that says that it is ready.
+    /// Returns the bit that is set while the direction is ready.
     pub(crate) fn bit(self) -> usize {
         match self {
             Direction::Read => READABLE,
@@ -71,28 +74,28 @@ impl Direction {
     }
 }
 
-/// The word of readiness as it was at one moment.
+/// The word of readiness at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot(usize);
 
 impl Snapshot {
-    /// Whether an operation in this direction is worth trying.
+    /// Returns whether an operation in this direction is worth trying.
     pub(crate) fn is_ready(self, direction: Direction) -> bool {
         self.0 & direction.bit() != 0
     }
 
-    /// Whether at least one of these bits is set.
+    /// Returns whether at least one of these bits is set.
     pub(crate) fn has(self, bits: usize) -> bool {
         self.0 & bits != 0
     }
 }
 
-/// Readiness and waiters of one descriptor.
+/// The readiness and the waiters of one descriptor.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// The word that the head of this file draws. The reactor sets it, operations clear it.
+    /// The word that the head of this file draws. The reactor sets its bits, and operations clear them.
     word: AtomicUsize,
-    /// Who waits. An operation that succeeds at once does not touch it.
+    /// The waiters. An operation that succeeds at once does not lock them.
     waiters: Mutex<Waiters>,
 }
 
@@ -107,17 +110,18 @@ impl Readiness {
 
     /// Returns the word as it is now.
     pub(crate) fn load(&self) -> Snapshot {
-        // Acquire: pairs with the Release in `publish` and `mark`. An operation that sees the end of
-        // the runtime sees what happened before it.
+        // Acquire: pairs with the Release in `publish` and `mark`. An operation that sees `DEAD` also
+        // sees everything that happened before the shutdown.
         Snapshot(self.word.load(Ordering::Acquire))
     }
 
-    /// Notes that an operation found nothing, unless an event has come since `seen` was loaded.
+    /// Clears the bit of a direction in which an operation would block, unless an event has come since
+    /// `seen` was loaded.
     pub(crate) fn clear(&self, direction: Direction, seen: Snapshot) {
         let mut word = seen.0;
         while word / TICK == seen.0 / TICK {
-            // Relaxed is enough: the bits guard no memory, and a caller that goes on to wait looks again
-            // under the lock.
+            // Relaxed is enough: the bits guard no memory, and a caller that goes on to wait looks at the
+            // word again under the lock.
             match self.word.compare_exchange_weak(
                 word,
                 word & !direction.bit(),
@@ -130,7 +134,7 @@ impl Readiness {
         }
     }
 
-    /// Sets bits that stay.
+    /// Sets bits for good.
     pub(crate) fn mark(&self, bits: usize) {
         // Release: pairs with the Acquire in `load`.
         self.word.fetch_or(bits, Ordering::Release);
@@ -149,11 +153,11 @@ impl Readiness {
         self.take(bits, taken);
     }
 
-    /// Joins the line of a direction, in a seat or on the list of the poll methods, or finds that the
-    /// direction is ready.
+    /// Joins the line of a direction, in a seat or on the list of the poll methods, unless the direction
+    /// is ready.
     ///
-    /// The waker was cloned before the call, and a waiter that does not stay in the line is returned,
-    /// to be dropped after it: neither runs under the lock.
+    /// The caller clones the waker before the call, and drops the returned waiter after it. So neither
+    /// runs under the lock.
     #[inline(always)]
     pub(crate) fn wait(
         &self,
@@ -167,8 +171,8 @@ impl Readiness {
             return Wait::Ready(waiter);
         }
         if waiters.is_empty(direction) {
-            // The way of nearly all waiters. It does not meet the other way again before the end, or
-            // each would have to ask at the end which one it was.
+            // Nearly all waiters come this way. It returns here, since a common exit would have to tell
+            // the outcomes apart.
             waiters.begin(direction, seat, waiter, common);
             drop(waiters);
             return Wait::Waiting(None);
@@ -181,23 +185,28 @@ impl Readiness {
         lock(&self.waiters).leave(direction, seat, common)
     }
 
-    /// Keeps the wakers of a sweep that has woken them; see [`Waiters::keep`].
-    pub(crate) fn keep(&self, direction: Direction, swept: Vec<Waiter>) -> Vec<Waiter> {
+    /// Keeps the wakers of a sweep after it has woken them, as [`Waiters::keep`] does.
+    pub(crate) fn keep(&self, direction: Direction, swept: Box<Swept>) -> Vec<Waiter> {
         lock(&self.waiters).keep(direction, swept)
     }
 
-    /// Returns the number of directions in which somebody waits.
+    /// Returns the number of directions that have waiters.
     #[inline(always)]
     pub(crate) fn waited_for(&self) -> usize {
         lock(&self.waiters).waited_for()
     }
 
-    /// Returns who waits in which direction.
+    /// Returns the waiters with their directions.
     pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
         lock(&self.waiters).look()
     }
 
-    /// Marks the end of the descriptor in this runtime and moves all lines to `taken`. The caller
+    /// Returns the wakers that are kept although they do not wait, with their directions.
+    pub(crate) fn look_at_kept(&self) -> Vec<(Direction, Seen)> {
+        lock(&self.waiters).look_at_kept()
+    }
+
+    /// Ends all waits for the descriptor for good and moves all lines to `taken`. The caller
     /// [subtracts](Common::subtract) them.
     pub(crate) fn kill(&self, taken: &mut Taken) {
         self.mark(DEAD);

@@ -1,23 +1,25 @@
-//! Why the reactor does not watch a descriptor that comes from outside, in words and in few bytes: a
-//! source keeps the reason for all the operations that fail because of it.
+//! The reason why the reactor does not watch a descriptor that other code has created.
+//!
+//! A source keeps the reason, and every operation on the source fails with it. So it takes few bytes,
+//! and becomes an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
 use super::source::runtime_ended;
 use std::io;
 
-/// The reason.
+/// Why a descriptor is not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It is not a socket.
+    /// The descriptor is not a socket.
     NotASocket(FileKind),
-    /// The operating system refused it, with this number.
+    /// The operating system has refused it with this error number.
     Os(i32),
     /// The runtime has ended.
     RuntimeEnded,
 }
 
 impl Refusal {
-    /// The reason that a failed registration gives.
+    /// Returns the reason for a registration that failed with this error.
     pub(crate) fn new(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
             Some(number) => Refusal::Os(number),
@@ -25,7 +27,7 @@ impl Refusal {
         }
     }
 
-    /// The error that says so.
+    /// Returns the error of every operation.
     #[cold]
     pub(crate) fn error(self) -> io::Error {
         match self {

@@ -1,12 +1,19 @@
 //! A registered descriptor: the shape that every operation has.
 //!
 //! ```text
-//!    ready? --yes--> try --done--> settle (short reads and writes) --> Ready
-//!      |              |
-//!      no             +--WouldBlock--> clear this direction, if no newer event has come
-//!      |                                 |
-//!      +---------------------------------+--> leave the waker, look again --> Pending
+//!    ready? --yes--> try --done--> clear what a short read or write has shown --> Ready
+//!    ^ |              |
+//!    | no             +--WouldBlock--> clear this direction, unless a newer event has come
+//!    | |                                |
+//!    | |                                +--> back to "ready?"
+//!    | v
+//!    | leave the waker, look again --not ready--> Pending
+//!    |                         |
+//!    +----------ready----------+
 //! ```
+//!
+//! Sockets call this module. Why an operation that returns `Pending` is always woken is shown at the
+//! head of [`readiness`](super::readiness).
 
 use super::Sources;
 use super::platform::Lesson;
@@ -23,21 +30,21 @@ use std::io;
 use std::task::Poll;
 use std::task::Waker;
 
-/// What a socket begins with.
+/// The origin of a socket, which decides its first readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// This crate has just begun to connect it: nothing is worth trying before the first event.
+    /// This crate has just begun to connect it. No operation is worth trying before the first event.
     Connecting,
-    /// This crate has just accepted it: there is room to write.
+    /// This crate has just accepted it. There is room to write.
     Accepted,
-    /// This crate made it, for something other than a stream of bytes.
+    /// This crate has created it for something other than a stream of bytes.
     Created,
-    /// It comes from outside, in an unknown state.
+    /// Other code has created it. Its state is unknown.
     Adopted,
 }
 
 impl Origin {
-    /// The readiness to begin with.
+    /// Returns the bits of the first readiness.
     fn bits(self) -> usize {
         match self {
             Origin::Connecting | Origin::Created => 0,
@@ -49,29 +56,29 @@ impl Origin {
 
 /// A descriptor that the reactor watches.
 pub(crate) struct Source<S: ?Sized> {
-    /// What it is ready for, and who waits.
+    /// The readiness of the descriptor, and its waiters.
     readiness: Readiness,
-    /// Its place among the sources of the reactor, if it has one.
+    /// The place among the sources of the reactor, if there is one.
     place: Registration,
-    /// The descriptor. Last, so that a source can be shared without its type being known.
+    /// The descriptor. It stands last, so that a source can be shared as `Source<dyn Io>`.
     io: S,
 }
 
-/// Whether the reactor knows a source.
+/// The registration of a source with the reactor.
 enum Registration {
-    /// Under this key.
+    /// The reactor knows the source by this key.
     Done(Key),
-    /// No: every operation fails for this reason.
+    /// The source is not registered, and every operation fails for this reason.
     Refused(Refusal),
 }
 
-/// What every operation on a survivor of its runtime answers.
+/// Returns the error of every operation on a socket that has outlived its runtime.
 pub(crate) fn runtime_ended() -> io::Error {
     io::Error::other("the runtime that this socket was made in has ended")
 }
 
 impl<S> Source<S> {
-    /// A source that has its place but has had no event.
+    /// Creates a source that has a key but has had no event.
     pub(super) fn new(io: S, origin: Origin, key: Key) -> Source<S> {
         Source {
             readiness: Readiness::new(origin.bits()),
@@ -80,7 +87,7 @@ impl<S> Source<S> {
         }
     }
 
-    /// A source of which the reactor knows nothing, and which fails for this reason whatever is tried.
+    /// Creates a source that is not registered. Every operation on it fails for this reason.
     pub(crate) fn refused(io: S, refusal: Refusal) -> Source<S> {
         let readiness = Readiness::new(Origin::Adopted.bits());
         readiness.mark(DEAD);
@@ -91,12 +98,12 @@ impl<S> Source<S> {
         }
     }
 
-    /// Gives the descriptor back. The source has left the reactor.
+    /// Returns the descriptor. The source has left the reactor.
     pub(crate) fn into_io(self) -> S {
         self.io
     }
 
-    /// The place among the sources of the reactor; `Key::NONE` if it has none.
+    /// Returns the key among the sources of the reactor, or `Key::NONE` if the source is not registered.
     pub(super) fn key(&self) -> Key {
         match self.place {
             Registration::Done(key) => key,
@@ -104,17 +111,21 @@ impl<S> Source<S> {
         }
     }
 
-    /// Notes that the descriptor is in other hands too, so that nothing is concluded any more.
+    /// Notes that other code has access to the descriptor. From now on no syscall is spared.
     pub(crate) fn share(&self) {
         self.readiness.mark(HANDED_OUT);
     }
 
-    /// Whether the descriptor is, or was, in other hands too.
+    /// Returns whether other code has, or had, access to the descriptor.
     pub(super) fn is_shared(&self) -> bool {
         self.readiness.load().has(HANDED_OUT)
     }
 
-    /// The readiness at this moment; an error once the runtime has ended.
+    /// Returns the readiness at this moment.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime has ended, or if the source is not registered.
     fn snapshot(&self) -> io::Result<Snapshot> {
         let seen = self.readiness.load();
         if seen.has(DEAD) {
@@ -126,7 +137,8 @@ impl<S> Source<S> {
         Ok(seen)
     }
 
-    /// Tries an operation if it is worth trying, and notes what it taught. `None`: it would block.
+    /// Tries an operation if the direction is ready, and notes its lesson. Returns `None` if the operation
+    /// would block.
     fn attempt<R>(
         &self,
         direction: Direction,
@@ -152,14 +164,14 @@ impl<S> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.clear(direction, seen);
                 }
-                // A signal came first (`signal(7)`).
+                // A signal came first (`signal(7)`): try again.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    /// Tries an operation if it is worth trying. Does not wait: `WouldBlock` says that it would.
+    /// Tries an operation without waiting. Returns an error of the kind `WouldBlock` if it would block.
     pub(crate) fn try_op<R>(
         &self,
         direction: Direction,
@@ -169,8 +181,8 @@ impl<S> Source<S> {
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Tries an operation until it does something. If it would block, leaves the waker, with the tag,
-    /// in the seat of an async method or with `None` on the list of the poll methods.
+    /// Polls an operation. If it would block, leaves the waker with its tag: in the seat of an async
+    /// method, or, if there is no seat, on the list of the poll methods.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
@@ -184,7 +196,8 @@ impl<S> Source<S> {
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(seat) = seat {
-                    // If it has waited, the event that ended that has emptied its seat, or is about to.
+                    // If the method has waited, the event that ended the wait has emptied the seat, or is
+                    // about to.
                     *seat = None;
                 }
                 return Poll::Ready(result);
@@ -201,17 +214,16 @@ impl<S> Source<S> {
                     return Poll::Pending;
                 }
                 Wait::Swept(swept) => {
-                    for waiter in &swept {
-                        log_panics("a waker", || waiter.waker.wake_by_ref());
-                    }
-                    drop(self.readiness.keep(direction, swept));
+                    swept.wake();
+                    let dropped = self.readiness.keep(direction, swept);
+                    log_panics("dropping wakers", || drop(dropped));
                     return Poll::Pending;
                 }
             }
         }
     }
 
-    /// Gives up the seat of an async method that no longer waits, and drops the waker in it.
+    /// Gives up the seat of an async method that no longer waits, and drops its waker.
     #[inline]
     pub(crate) fn leave(&self, sources: &Sources, direction: Direction, seat: &mut Seat) {
         if let Some(seat) = seat.take() {
@@ -221,17 +233,22 @@ impl<S> Source<S> {
 }
 
 impl<S: ?Sized> Source<S> {
-    /// The descriptor, for what needs no readiness.
+    /// Returns the descriptor, for operations that need no readiness.
     pub(crate) fn io(&self) -> &S {
         &self.io
     }
 
-    /// Who waits in which direction.
+    /// Returns the waiters with their directions.
     pub(super) fn waiting(&self) -> Vec<(Direction, Seen)> {
         self.readiness.look()
     }
 
-    /// The number of directions in which somebody waits.
+    /// Returns the wakers that are kept although they do not wait, with their directions.
+    pub(super) fn kept(&self) -> Vec<(Direction, Seen)> {
+        self.readiness.look_at_kept()
+    }
+
+    /// Returns the number of directions that have waiters.
     pub(super) fn waited_for(&self) -> usize {
         self.readiness.waited_for()
     }
@@ -242,7 +259,7 @@ impl<S: ?Sized> Source<S> {
         self.readiness.publish(bits, taken);
     }
 
-    /// Ends all waiting, as [`Readiness::kill`] does.
+    /// Ends all waits, as [`Readiness::kill`] does.
     pub(super) fn kill(&self, taken: &mut Taken) {
         self.readiness.kill(taken);
     }

@@ -1,69 +1,71 @@
 //! The waiters of one descriptor: the wakers to call when it becomes ready.
 //!
-//! [`Readiness`](super::readiness::Readiness) keeps them under its lock. They know wakers, never
-//! tasks, and run no foreign code: each waker that leaves a line is returned, to be woken or dropped
-//! by the caller once the lock is released.
+//! [`Readiness`](super::readiness::Readiness) keeps them under its lock. This module knows wakers,
+//! not tasks, and runs no foreign code: it returns every waker that leaves to the caller, which wakes
+//! or drops it after it has released the lock.
 //!
-//! Each direction has a line, and waiters join it in one of two ways:
+//! Each direction has a line of its own. A waiter joins the line in one of two ways:
 //!
-//! - An async method takes a *seat*, which has a number. Its drop gives up the seat, so a seat never
-//!   outlives its method.
-//! - A poll method puts its waker on a *list*, on which a waker stands once. Nothing says when the
-//!   caller of a poll method loses interest, so the list collects wakers that nobody needs any more.
+//! - An async method takes a *seat*, which has a number. Dropping the method gives the seat up, so no
+//!   seat outlives its method.
+//! - A poll method puts its waker on a *list*, which holds each waker once. A caller that loses
+//!   interest in a poll method does not say so, so the list also holds wakers that are no longer
+//!   needed.
 //!
 //! ```text
-//!              first waiter            another waiter
-//!    nobody ----------------> one, inline ----------> many, in a box
-//!       ^                          |                     |
-//!       +--------------------------+---------------------+
-//!          an event takes the whole line; or the last seat is given up
+//!              the first joins          another joins
+//!    empty ------------------> one ------------------> many
+//!       ^                    (inline)                 (boxed)
+//!       |                        |                       |
+//!       +------------------------+-----------------------+
+//!        an event takes the line, or the last waiter gives up its seat
 //! ```
 //!
-//! Joining, replacing a waker and leaving cost the same with one waiter and with ten thousand (for
-//! seats, up to the depth of a B-tree). An event takes the line out as it is, and then wakes all of
-//! its waiters: the cost of an event is linear in the number of waiters that it wakes.
+//! Joining, replacing a waker and leaving cost the same with one waiter and with ten thousand (a seat
+//! costs the depth of a B-tree). An event takes the whole line in one step, and then wakes each of its
+//! waiters, so the cost of an event is linear in the number of its waiters.
 //!
 //! # Sweeps
 //!
-//! A full list is *swept*: all wakers on it are woken, and the list starts again empty. The callers
-//! that still wait poll again and put their wakers back. So a sweep is correct at any time, and the
-//! question is only when it pays.
+//! A full list is *swept*: the sweep takes all wakers off the list and wakes them. Callers that still
+//! wait poll again and put their wakers back. A sweep is therefore correct at any time, and the only
+//! question is when it pays.
 //!
 //! ```text
-//!                two rounds later: the list            the list holds twice as many
-//!                holds those who live                  as lived, at least eight
-//!    +----------+ ---------------------> +---------+ ------------------------------> sweep
-//!    | counting |                        | filling |                                   |
-//!    +----------+                        +---------+                                   |
-//!         ^                                                                            |
-//!         +----------------------------------------------------------------------------+
+//!                two rounds after               the list has doubled and
+//!                the last sweep                 holds at least eight wakers
+//!    +----------+ -------------> +---------+ ----------------------------+
+//!    | counting |                | filling |                             | sweep
+//!    +----------+                +---------+                             |
+//!         ^                                                              |
+//!         +--------------------------------------------------------------+
 //! ```
 //!
-//! A task that a sweep wakes is polled in the next round of the run queue. So once two rounds have
-//! begun since the sweep, every task that still waits is back on the list. The length at that moment
-//! counts the living; it includes what was given up within those two rounds. From there the list may
-//! double.
+//! A sweep on the thread of the loop puts the tasks that it wakes into the run queue, and the next
+//! round polls them. When two rounds have begun since the sweep, every task that polls again at once
+//! is back on the list. The length of the list is then the number of the *living*: the wakers that
+//! came back, and those that joined in the meantime. From there the list may double.
 //!
-//! *Memory is bounded*: a list holds at most twice the number of wakers that live or were registered
-//! within two rounds. (The loop tells of rounds once a turn, so these may be the rounds of three turns.) The
-//! wakers of the last sweep are kept as well, as explained below.
+//! *Memory is bounded.* A list holds at most twice as many wakers as live or joined within two rounds.
+//! It keeps at most as many from the last sweep, for the reason given below.
 //!
-//! *Nobody is woken in circles*: a task that comes back within two rounds never triggers a sweep. A
-//! list of n living wakers is swept only after n others have joined it, so each waker that joins pays
-//! for two wakes. A task may come back later, for example if another task passes the wake on to it.
-//! So the list remembers the identities of the wakers that it has swept: one that comes back is
-//! counted among the living, whenever that is, and never triggers a sweep. For this, the wakers
-//! themselves are kept until the next sweep. If they were dropped, a new waker could get the address
-//! of an old one and be taken for it.
+//! *No task is woken in circles.* A task that comes back within two rounds finds a list that is still
+//! counting, and causes no sweep. Between the count and the next sweep as many wakers join as were
+//! counted, so each of them pays for two wakes. A task may also come back later, for example because
+//! another task passes the wake on to it, or because another thread has swept the list and the wake
+//! goes through the inbox. The list therefore recognizes the wakers that it has swept: one that comes
+//! back counts as living at any time, and causes no sweep. To recognize a waker, the list keeps its
+//! clone until it comes back or the next sweep replaces it. If the list dropped the clone, another
+//! waker could get its address and be mistaken for it.
 //!
-//! Rounds say nothing about *outsiders*: pollers that are no task of this loop, but run on another
-//! executor or thread. They may take long to come back, and while the loop is parked, no round
-//! begins. So when an outsider finds the list full, the rounds do not count, and the list is swept
-//! once it holds twice as many as the last sweep has woken. That gives up to [`MOST_OUTSIDERS`]
-//! living outsiders a list on which all of them have room, after a few sweeps. It stops at that
-//! number, since a list that only doubles is a leak: nothing tells a slow outsider from one that has
-//! given up. With more than twice as many living outsiders in one direction, and nobody else, sweeps
-//! would follow one another.
+//! *Outsiders have no rounds.* An outsider is a poller that is not a task of this loop: it runs on
+//! another executor or another thread, may take long to come back, and may join while the loop is
+//! parked. An outsider that finds the list full sweeps it in any round, but only if the list holds
+//! twice as many wakers as the last sweep has woken. The list thus doubles from sweep to sweep until
+//! all living outsiders fit. The doubling ends at [`MOST_OUTSIDERS`], or a list of abandoned wakers
+//! would grow without bound, since they cannot be told from the wakers of slow outsiders. While the
+//! loop is parked, a list therefore holds at most that many wakers, or twice as many as are known to
+//! live. Sweeps follow one another only if more outsiders than that wait for one direction.
 
 use super::readiness::Direction;
 use crate::foreign::{log_panics, wake_all};
@@ -74,58 +76,67 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::num::NonZeroU32;
 use std::ptr;
+use std::sync::Arc;
 use std::task::Waker;
 
-/// The length at which a list may be swept and gets an index. A stream is rarely polled by more than
-/// a few tasks, and a list of fewer is searched as fast as it is hashed.
+/// The length at which a list gets an index and may be swept. A stream is rarely polled by more than
+/// a few tasks, and searching a shorter list is as fast as hashing.
 const FEW: usize = 8;
 
-/// How many rounds have to begin after a sweep until each task that it woke has been polled: the
-/// round in which the sweep takes place may be over at once, and the next one polls the task.
+/// The number of rounds that begin after a sweep until the tasks that it woke have been polled: the
+/// first round polls them, and the second begins when the first is over.
 const ROUNDS_TO_COME_BACK: u32 = 2;
 
-/// The longest list that is granted to outsiders merely because a sweep has not shown who lives. At
-/// some 50 bytes each, it costs as much as the buffer of a connection.
+/// The length up to which a list may double before outsiders have shown that they live. At some 50
+/// bytes a waker, such a list takes as much memory as the buffer of a connection.
 const MOST_OUTSIDERS: usize = 1024;
 
-/// How many wakers the vector that a turn collects keeps room for: as many as its events bring.
+/// The number of wakers for which the vector of a turn keeps room. A turn takes at most 1024 events,
+/// and an event takes at most two lines.
 const KEPT_ONES: usize = 2048;
 
-/// The number of a seat, once an async method has had to wait. It is stale once an event has emptied
-/// the seat; no number is given out again before 2³¹ others.
+/// The number of a seat, once an async method has had to wait. When an event empties the seat, the
+/// number becomes stale. A stale number is reused only after 2³¹ others.
 pub(crate) type Seat = Option<NonZeroU32>;
 
 /// What the waiters of all descriptors of a reactor have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
-    /// The number of directions, of all descriptors, in which somebody waits.
+    /// The number of lines, of all descriptors, that are not empty.
     ///
-    /// Relaxed throughout. The number guards nothing, and the lock of the waiters orders each rise
-    /// before the fall that undoes it, so it is never below zero.
+    /// Relaxed is enough: the number guards no memory. A waiter raises it under the lock of its line,
+    /// before the decrement that undoes this, so it never falls below zero.
     waited_for: AtomicUsize,
-    /// How often the run queue of the loop has gone round (modulo 2³²), written by the loop once a turn. Once
-    /// it is two higher than at a sweep, the tasks of the loop that the sweep has woken have been polled.
+    /// The number of rounds that the run queue of the loop has begun (modulo 2³²). The run queue writes
+    /// it.
     ///
-    /// Relaxed throughout: it is a measure of time and guards nothing. A thread that reads an old
+    /// Relaxed is enough: the number measures time and guards no memory. A thread that reads an old
     /// number puts off a sweep.
-    round: AtomicU32,
+    rounds: Arc<AtomicU32>,
+    /// The number of sweeps, of all lists (modulo 2³²).
+    ///
+    /// Relaxed is enough: the number only tells sweeps apart.
+    sweeps: AtomicU32,
 }
 
 impl Common {
-    /// Returns whether anybody waits. The loop asks this before it parks.
+    /// Creates the common part of a reactor without waiters, whose loop counts its rounds here.
+    pub(crate) fn new(rounds: Arc<AtomicU32>) -> Common {
+        Common {
+            rounds,
+            ..Common::default()
+        }
+    }
+
+    /// Returns whether anything waits for a descriptor. The loop asks this before it parks.
     ///
-    /// A task of the loop has been counted by then, on the same thread. The answer may miss a waiter
-    /// that is joining on another thread; to the loop, that one is a holder of a waker outside.
+    /// The tasks of the loop have counted themselves on the thread that asks. The answer may miss a
+    /// waiter that joins on another thread at this moment; no answer could be certain about that one.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waited_for.load(Ordering::Relaxed) > 0
     }
 
-    /// Notes that a round of the run queue begins.
-    pub(crate) fn set_round(&self, round: u32) {
-        self.round.store(round, Ordering::Relaxed);
-    }
-
-    /// Notes that this many lines are empty that were counted as waited for.
+    /// Notes that this many lines have become empty.
     pub(crate) fn subtract(&self, lines: usize) {
         if lines > 0 {
             self.waited_for.fetch_sub(lines, Ordering::Relaxed);
@@ -133,69 +144,84 @@ impl Common {
     }
 
     /// Notes that a line is no longer empty.
+    #[inline(always)]
     fn add(&self) {
         self.waited_for.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The round that the run queue is in.
+    /// Returns the round that the run queue is in.
     fn round(&self) -> u32 {
-        self.round.load(Ordering::Relaxed)
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of a new sweep, which is never 0 before it wraps around.
+    fn new_sweep(&self) -> u32 {
+        self.sweeps.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 }
 
-/// What came of the wish to wait.
+/// The outcome of an attempt to wait.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Wait {
-    /// There is nothing to wait for: try again. The waiter comes back.
+    /// The direction is ready: try again. The waiter is returned.
     Ready(Waiter),
-    /// The waiter has joined the line; this is the one that it replaces.
+    /// The waiter has joined the line. The waiter that it replaces, if any, is returned.
     Waiting(Option<Waiter>),
-    /// The waiter has joined the line, whose list was swept: wake these and hand them to
-    /// [`Waiters::keep`].
-    Swept(Vec<Waiter>),
+    /// The waiter has joined the line, and its list was swept: [wake](Swept::wake) these wakers, then
+    /// [keep](Waiters::keep) them. Boxed, so that the other outcomes stay small.
+    Swept(Box<Swept>),
 }
 
-/// All who wait for one descriptor.
+/// The waiters of one descriptor.
 #[derive(Debug)]
 pub(crate) struct Waiters {
-    /// Those who wait, by direction.
+    /// The lines, by direction.
     lines: [Line; 2],
-    /// The number of the last seat in each direction, which is even. It is odd if a waker of a poll
-    /// method has become the one inline since.
+    /// The number of the last seat in each direction, which is even. The lowest bit is set if the
+    /// waiter inline came by a poll method. A field for this bit would make a descriptor sixteen bytes
+    /// larger.
     last_seats: [u32; 2],
 }
 
-/// Those who wait in one direction.
+/// The waiters of one direction.
 #[derive(Debug)]
 enum Line {
     /// One waiter, which costs no allocation.
     One(Waiter),
-    /// Several, or nobody.
+    /// Several waiters, or none.
     Many(Option<Box<Crowd>>),
 }
 
-/// Lines that an event has taken, on their way to be woken once all locks are released.
+/// The lines that events have taken. Their waiters are woken after all locks are released.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// The wakers of those that waited alone.
+    /// The wakers that waited alone.
     ones: Vec<Waker>,
-    /// The others, as they are: to take many waiters costs hardly more than to take one.
+    /// The other lines, as they stood.
     crowds: Vec<Crowd>,
 }
 
-/// What has given up its seat, for the caller to drop once the lock is released: the waiter, unless an
-/// event has taken it before, or its whole crowd if it was the last of it.
+/// The remains of a seat that was given up, for the caller to drop after it has released the lock.
 #[derive(Debug)]
 pub(crate) struct Left {
-    /// What is to be dropped.
+    /// The waiter of the seat, unless an event has taken it. With the last waiter comes its crowd.
     _line: Line,
 }
 
-/// Several who wait in the same direction.
+/// The wakers that a sweep has taken off a list.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    /// The number of the sweep.
+    number: u32,
+    /// The wakers.
+    roll: Roll,
+}
+
+/// Several waiters of the same direction.
 #[derive(Debug)]
 struct Crowd {
-    /// The async methods, by the numbers of their seats, which is the order in which they came.
+    /// The async methods, by the numbers of their seats and so in the order of their arrival.
     seats: BTreeMap<NonZeroU32, Waiter>,
     /// The callers of poll methods.
     list: List,
@@ -204,25 +230,34 @@ struct Crowd {
 /// The wakers of poll methods; see [Sweeps](self#sweeps).
 #[derive(Debug)]
 struct List {
-    /// The wakers on the list, in the order in which they came.
-    waiters: Vec<Waiter>,
-    /// Where each of them stands; empty while they are fewer than [`FEW`].
-    index: HashMap<Identity, usize>,
-    /// How many of them are known to live, since the last sweep.
+    /// The wakers on the list.
+    waiting: Roll,
+    /// The number of wakers known to live. The list is full when it holds twice as many.
     living: usize,
-    /// The round of the last sweep, until the living are counted.
-    swept: Option<u32>,
-    /// The wakers of the last sweep that have not come back.
-    missing: HashMap<Identity, usize>,
-    /// All wakers of the last sweep, so that none of those addresses becomes another waker's.
-    kept: Vec<Waiter>,
+    /// The round of the last sweep, while the list is counting the living; `None` while it is filling.
+    counting_since: Option<u32>,
+    /// The number of the last sweep; 0 before the first.
+    last_sweep: u32,
+    /// The number of wakers that the last sweep has woken.
+    woken: usize,
+    /// Those of them that have not come back.
+    kept: Roll,
 }
 
-/// What tells a waker from others: its data and its table of functions, as addresses. Clones of one
-/// waker have the same, as long as any of them exists.
+/// Wakers in the order of their arrival, each once.
+#[derive(Debug, Default)]
+struct Roll {
+    /// The wakers.
+    waiters: Vec<Waiter>,
+    /// The position of each waker in `waiters`; empty until there are [`FEW`].
+    index: HashMap<Identity, usize>,
+}
+
+/// The identity of a waker: the addresses of its data and of its vtable. The clones of a waker share
+/// it, and no other waker has it while one of them exists.
 type Identity = (usize, usize);
 
-/// The identity of a waker.
+/// Returns the identity of a waker.
 fn identity(waker: &Waker) -> Identity {
     (
         waker.data() as usize,
@@ -230,27 +265,33 @@ fn identity(waker: &Waker) -> Identity {
     )
 }
 
-/// The number of a new seat.
+/// Returns the number of a new seat and makes it the last one.
+#[inline(always)]
 fn new_seat(last: &mut u32) -> Seat {
     *last = (*last | 1).wrapping_add(1).max(2);
     NonZeroU32::new(*last)
 }
 
+/// Returns whether the waiter inline came by a poll method, given the number of the last seat.
+fn is_of_list(last: u32) -> bool {
+    last & 1 == 1
+}
+
 impl Waiters {
-    /// Nobody.
+    /// No waiters.
     pub(crate) const NONE: Waiters = Waiters {
         lines: [const { Line::Many(None) }; 2],
         last_seats: [0; 2],
     };
 
-    /// Whether nobody waits in a direction.
-    #[inline]
+    /// Returns whether the line of a direction is empty.
+    #[inline(always)]
     pub(crate) fn is_empty(&self, direction: Direction) -> bool {
         self.lines[direction as usize].is_empty()
     }
 
     /// Begins the line of a direction, which is empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(
         &mut self,
         direction: Direction,
@@ -267,8 +308,8 @@ impl Waiters {
         common.add();
     }
 
-    /// Adds a waiter to the line of a direction, or puts it in the place of its former waker: in the
-    /// seat of an async method, or with `None` on the list of the poll methods.
+    /// Adds a waiter to the line of a direction, or replaces its former waker. `seat` is the seat of an
+    /// async method; `None` stands for the list of the poll methods.
     pub(crate) fn join(
         &mut self,
         direction: Direction,
@@ -287,7 +328,7 @@ impl Waiters {
             Line::One(one) => {
                 let is_same = match &seat {
                     Some(seat) => **seat == NonZeroU32::new(*last),
-                    None => *last % 2 == 1 && one.waker.will_wake(&waiter.waker),
+                    None => is_of_list(*last) && one.waker.will_wake(&waiter.waker),
                 };
                 if is_same {
                     *line = Line::One(waiter);
@@ -340,45 +381,77 @@ impl Waiters {
         }
     }
 
-    /// Returns the number of directions in which somebody waits.
+    /// Returns the number of directions whose line is not empty.
     pub(crate) fn waited_for(&self) -> usize {
         let [read, write] = &self.lines;
         usize::from(!read.is_empty()) + usize::from(!write.is_empty())
     }
 
-    /// Keeps the wakers of a sweep, once they are woken, until the next one. Returns those that are
-    /// no longer to be kept, for the caller to drop.
-    pub(crate) fn keep(&mut self, direction: Direction, swept: Vec<Waiter>) -> Vec<Waiter> {
+    /// Keeps the wakers of a sweep, after they have been woken, until they come back or the list is
+    /// swept again. Returns the wakers that are not to be kept, for the caller to drop.
+    pub(crate) fn keep(&mut self, direction: Direction, swept: Box<Swept>) -> Vec<Waiter> {
         match &mut self.lines[direction as usize] {
-            Line::Many(Some(crowd)) => mem::replace(&mut crowd.list.kept, swept),
-            // An event has taken the list, with all that it knew.
-            _ => swept,
+            Line::Many(Some(crowd)) if crowd.list.last_sweep == swept.number => {
+                crowd.list.keep(swept.roll)
+            }
+            // Meanwhile another thread has swept the list again, or an event has taken it.
+            _ => swept.roll.waiters,
         }
     }
 
-    /// Who waits in which direction.
+    /// Returns the waiters with their directions.
     pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
-        let mut seen = Vec::new();
-        for direction in [Direction::Read, Direction::Write] {
-            let mut see = |waiter: &Waiter| seen.push((direction, waiter.look()));
-            match &self.lines[direction as usize] {
-                Line::One(one) => see(one),
-                Line::Many(Some(crowd)) => crowd.iter().for_each(see),
-                Line::Many(None) => {}
-            }
-        }
-        seen
+        self.look_by(Line::waiting)
+    }
+
+    /// Returns the wakers that are kept although they do not wait, with their directions.
+    pub(crate) fn look_at_kept(&self) -> Vec<(Direction, Seen)> {
+        self.look_by(Line::kept)
+    }
+
+    /// Returns what can be seen of some of the wakers in each line.
+    fn look_by<'a, I>(&'a self, some: impl Fn(&'a Line) -> I) -> Vec<(Direction, Seen)>
+    where
+        I: Iterator<Item = &'a Waiter>,
+    {
+        let directions = [Direction::Read, Direction::Write].into_iter();
+        let lines = directions.zip(&self.lines);
+        let seen = lines
+            .flat_map(|(direction, line)| some(line).map(move |waiter| (direction, waiter.look())));
+        seen.collect()
     }
 }
 
 impl Line {
-    /// Whether nobody is in it.
+    /// Returns whether the line has no waiters.
+    #[inline(always)]
     fn is_empty(&self) -> bool {
         matches!(self, Line::Many(None))
     }
+
+    /// Returns the waiter that waits alone, or the crowd.
+    fn parts(&self) -> (Option<&Waiter>, Option<&Crowd>) {
+        match self {
+            Line::One(one) => (Some(one), None),
+            Line::Many(crowd) => (None, crowd.as_deref()),
+        }
+    }
+
+    /// Returns all waiters.
+    fn waiting(&self) -> impl Iterator<Item = &Waiter> {
+        let (one, crowd) = self.parts();
+        one.into_iter()
+            .chain(crowd.into_iter().flat_map(Crowd::waiting))
+    }
+
+    /// Returns the wakers of the last sweep that have not come back.
+    fn kept(&self) -> impl Iterator<Item = &Waiter> {
+        let (_, crowd) = self.parts();
+        crowd.into_iter().flat_map(|crowd| crowd.list.kept.iter())
+    }
 }
 
-/// Nobody.
+/// An empty line.
 impl Default for Line {
     fn default() -> Line {
         Line::Many(None)
@@ -386,19 +459,19 @@ impl Default for Line {
 }
 
 impl Taken {
-    /// How many lines have been taken.
+    /// Returns the number of lines.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.ones.len() + self.crowds.len()
     }
 
-    /// Wakes all that have been taken, whatever their wakers do, and keeps the room. Nothing is borrowed
-    /// meanwhile, and the caller holds no lock.
+    /// Wakes all waiters, even if some of their wakers panic, and keeps the room for the next turn.
+    /// Nothing is borrowed while a waker runs, and the caller holds no lock.
     #[inline]
     pub(crate) fn wake(taken: &RefCell<Taken>) {
         let mut ones = mem::take(&mut taken.borrow_mut().ones);
         wake_all(ones.drain(..));
-        // One turn brings far fewer; the end of a runtime may bring any number.
+        // A turn brings no more than that; the shutdown may bring any number.
         ones.shrink_to(KEPT_ONES);
         taken.borrow_mut().ones = ones;
         if !taken.borrow().crowds.is_empty() {
@@ -406,7 +479,7 @@ impl Taken {
         }
     }
 
-    /// Wakes those that did not wait alone.
+    /// Wakes the waiters that did not wait alone.
     #[cold]
     fn wake_crowds(taken: &RefCell<Taken>) {
         let crowds = mem::take(&mut taken.borrow_mut().crowds);
@@ -416,22 +489,35 @@ impl Taken {
     }
 }
 
+impl Swept {
+    /// Returns all wakers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.roll.iter()
+    }
+
+    /// Wakes each waker and keeps it. The caller holds no lock and no borrow.
+    pub(crate) fn wake(&self) {
+        for waiter in self.iter() {
+            log_panics("a waker", || waiter.waker.wake_by_ref());
+        }
+    }
+}
+
 impl Crowd {
-    /// The one who has waited alone, with the number of its seat, or an odd number if it is a caller
-    /// of a poll method.
+    /// Creates a crowd of the waiter that has waited alone: in the last seat, or on the list.
     fn of(one: Waiter, last: u32, common: &Common) -> Box<Crowd> {
         let mut crowd = Box::new(Crowd {
             seats: BTreeMap::new(),
             list: List::new(common.round()),
         });
         match NonZeroU32::new(last) {
-            Some(seat) if last.is_multiple_of(2) => drop(crowd.seats.insert(seat, one)),
-            _ => crowd.list.push(one),
+            Some(seat) if !is_of_list(last) => drop(crowd.seats.insert(seat, one)),
+            _ => crowd.list.waiting.push(one),
         }
         crowd
     }
 
-    /// Puts a waiter into its seat, or into a new one if it has none or an event has emptied it.
+    /// Puts a waiter into its seat, or into a new one if it has none or its number is stale.
     fn sit(&mut self, seat: &mut Seat, last: &mut u32, waiter: Waiter) -> Wait {
         if let Some(sitting) = seat.and_then(|seat| self.seats.get_mut(&seat)) {
             return Wait::Waiting(Some(mem::replace(sitting, waiter)));
@@ -440,102 +526,145 @@ impl Crowd {
         Wait::Waiting(seat.and_then(|seat| self.seats.insert(seat, waiter)))
     }
 
-    /// How many there are.
+    /// Returns the number of waiters.
     fn len(&self) -> usize {
-        self.seats.len() + self.list.waiters.len()
+        self.seats.len() + self.list.waiting.len()
     }
 
-    /// All of them.
-    fn iter(&self) -> impl Iterator<Item = &Waiter> {
-        self.seats.values().chain(&self.list.waiters)
+    /// Returns all waiters.
+    fn waiting(&self) -> impl Iterator<Item = &Waiter> {
+        self.seats.values().chain(self.list.waiting.iter())
     }
 
-    /// Wakes all of them.
+    /// Wakes all waiters.
     fn wake(self) {
-        let List { waiters, kept, .. } = self.list;
-        let woken = self.seats.into_values().chain(waiters);
+        let List { waiting, kept, .. } = self.list;
+        let woken = self.seats.into_values().chain(waiting.waiters);
         wake_all(woken.map(|waiter| waiter.waker));
         log_panics("dropping wakers", || drop(kept));
     }
 }
 
 impl List {
-    /// An empty list. It begins to count the living, as after a sweep: an event may just have woken
-    /// all of them.
+    /// Creates an empty list. It begins by counting the living, as after a sweep, since an event may just
+    /// have woken them.
     fn new(round: u32) -> List {
         List {
-            waiters: Vec::new(),
-            index: HashMap::new(),
+            waiting: Roll::default(),
             living: 0,
-            swept: Some(round),
-            missing: HashMap::new(),
-            kept: Vec::new(),
+            counting_since: Some(round),
+            last_sweep: 0,
+            woken: 0,
+            kept: Roll::default(),
         }
     }
 
-    /// Puts a waker on the list, unless it stands there, and sweeps the list first if that is due.
+    /// Puts a waker on the list, or replaces its clone there. If the list is full, sweeps it first.
     fn join(&mut self, waiter: Waiter, common: &Common) -> Wait {
-        let identity = identity(&waiter.waker);
-        if let Some(standing) = self.find(&waiter.waker, identity) {
+        if let Some(standing) = self.waiting.find(&waiter.waker) {
             return Wait::Waiting(Some(mem::replace(standing, waiter)));
         }
-        let mut swept = Vec::new();
-        if self.missing.remove(&identity).is_some() {
-            self.living += 1;
-        } else if self.is_due(&waiter, common) {
-            swept = self.sweep(common);
-        }
-        self.push(waiter);
-        match swept.is_empty() {
-            true => Wait::Waiting(None),
-            false => Wait::Swept(swept),
-        }
-    }
-
-    /// The place of a waker.
-    fn find(&mut self, waker: &Waker, identity: Identity) -> Option<&mut Waiter> {
-        if self.index.is_empty() {
-            let mut waiters = self.waiters.iter_mut();
-            return waiters.find(|waiter| waiter.waker.will_wake(waker));
-        }
-        self.waiters.get_mut(*self.index.get(&identity)?)
-    }
-
-    /// Adds a waker that does not stand on the list.
-    fn push(&mut self, waiter: Waiter) {
-        self.waiters.push(waiter);
-        let unindexed = self.index.len()..self.waiters.len();
-        if self.waiters.len() >= FEW {
-            for place in unindexed {
-                let identity = identity(&self.waiters[place].waker);
-                self.index.insert(identity, place);
+        let returned = self.kept.remove(&waiter.waker);
+        let swept = match &returned {
+            Some(_) => {
+                self.living += 1;
+                None
             }
+            None => self.is_full(&waiter, common).then(|| self.sweep(common)),
+        };
+        self.waiting.push(waiter);
+        match swept {
+            Some(swept) => Wait::Swept(Box::new(swept)),
+            None => Wait::Waiting(returned),
         }
     }
 
-    /// Whether the list is to be swept before this waiter joins it.
-    fn is_due(&mut self, newcomer: &Waiter, common: &Common) -> bool {
-        let len = self.waiters.len();
+    /// Returns whether the list is to be swept before this waiter joins it. Ends the count of the living
+    /// if it is time.
+    fn is_full(&mut self, newcomer: &Waiter, common: &Common) -> bool {
+        let len = self.waiting.len();
         let is_outsider = newcomer.tag.parts().is_none();
         if is_outsider {
-            let presumed = MOST_OUTSIDERS.min(2 * self.kept.len());
+            let presumed = MOST_OUTSIDERS.min(2 * self.woken);
             return len >= FEW.max(2 * self.living).max(presumed);
         }
-        if let Some(swept) = self.swept {
-            if common.round().wrapping_sub(swept) < ROUNDS_TO_COME_BACK {
+        if let Some(since) = self.counting_since {
+            if common.round().wrapping_sub(since) < ROUNDS_TO_COME_BACK {
                 return false;
             }
-            self.swept = None;
+            self.counting_since = None;
             self.living = len;
         }
         len >= FEW.max(2 * self.living)
     }
 
-    /// Takes all wakers off the list.
-    fn sweep(&mut self, common: &Common) -> Vec<Waiter> {
+    /// Takes all wakers off the list, and begins to count those that come back.
+    fn sweep(&mut self, common: &Common) -> Swept {
         self.living = 0;
-        self.swept = Some(common.round());
-        self.missing = mem::take(&mut self.index);
-        mem::take(&mut self.waiters)
+        self.counting_since = Some(common.round());
+        self.last_sweep = common.new_sweep();
+        self.woken = self.waiting.len();
+        Swept {
+            number: self.last_sweep,
+            roll: mem::take(&mut self.waiting),
+        }
+    }
+
+    /// Keeps the wakers of the last sweep. Returns those of the sweep before, and those that are back
+    /// already: another thread may have polled them in the meantime.
+    fn keep(&mut self, mut swept: Roll) -> Vec<Waiter> {
+        let back = self.waiting.iter();
+        let mut dropped: Vec<Waiter> = back.filter_map(|back| swept.remove(&back.waker)).collect();
+        // The end of the count has included them, if it has come.
+        if self.counting_since.is_some() {
+            self.living += dropped.len();
+        }
+        let former = mem::replace(&mut self.kept, swept);
+        dropped.extend(former.waiters);
+        dropped
+    }
+}
+
+impl Roll {
+    /// Returns all wakers.
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.waiters.iter()
+    }
+
+    /// Returns the number of wakers.
+    fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Finds the clone of a waker.
+    fn find(&mut self, waker: &Waker) -> Option<&mut Waiter> {
+        if self.index.is_empty() {
+            let mut waiters = self.waiters.iter_mut();
+            return waiters.find(|waiter| waiter.waker.will_wake(waker));
+        }
+        let position = self.index.get(&identity(waker))?;
+        self.waiters.get_mut(*position)
+    }
+
+    /// Adds a waker that is not on the roll.
+    fn push(&mut self, waiter: Waiter) {
+        self.waiters.push(waiter);
+        let unindexed = self.index.len()..self.waiters.len();
+        if self.waiters.len() >= FEW {
+            for position in unindexed {
+                let identity = identity(&self.waiters[position].waker);
+                self.index.insert(identity, position);
+            }
+        }
+    }
+
+    /// Removes a waker from a roll that has an index. The last waker takes its position.
+    fn remove(&mut self, waker: &Waker) -> Option<Waiter> {
+        let position = self.index.remove(&identity(waker))?;
+        let removed = self.waiters.swap_remove(position);
+        if let Some(moved) = self.waiters.get(position) {
+            self.index.insert(identity(&moved.waker), position);
+        }
+        Some(removed)
     }
 }

@@ -13,15 +13,15 @@ use glassfrog::time::{sleep, timeout};
 use glassfrog::{Dump, Handle, Runtime, spawn};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, net};
 
 /// A value of JSON.
 #[derive(Clone, Debug, PartialEq)]
@@ -995,6 +995,41 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll(
                 .contains(&format!("{read}, since poll 1 of 2\n"))
         );
     });
+}
+
+#[test]
+fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
+    virtually(async {
+        let (stream, _peer) = accepted().await;
+        let stream = Rc::new(stream);
+        let read = format!("read {}", ends(&stream));
+        let given_up = Rc::clone(&stream);
+        let _task = named("fickle", async move {
+            assert!(poll!(poll_fn(|cx| poll_read(&given_up, cx))).is_pending());
+            pending::<()>().await;
+        });
+        settle().await;
+        // Others give up too, until the list is full and all on it are woken.
+        while by_name(&task::dump(), "fickle").polls == 1 {
+            let (_, waker) = Wakes::new();
+            assert!(poll_read(&stream, &mut Context::from_waker(&waker)).is_pending());
+            sleep(secs(1)).await;
+        }
+        let dump = task::dump();
+        let task = by_name(&dump, "fickle");
+        assert_eq!((task.polls, task.words()), (2, vec![&*read, OUTSIDE]));
+        assert_eq!(task.kinds(), ["kept", "outside"]);
+        assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
+        let over = format!("{read}, until poll 1 of 2 (the socket still keeps the waker)\n");
+        assert!(dump.to_string().contains(&over), "{dump}");
+        // The socket keeps the waker until the next sweep, but will not wake it.
+        assert_eq!(task.waits[1].holders, Some(0), "{dump}");
+    });
+}
+
+/// Reads by the poll method.
+fn poll_read(mut stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    Pin::new(&mut stream).poll_read(cx, &mut [0; 1])
 }
 
 #[test]

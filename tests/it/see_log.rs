@@ -341,7 +341,45 @@ fn what_a_logger_spawns_runs() {
     child(part).finish();
 }
 
-/// The panic comes out of `block_on`; but the events have been taken from the queue by then.
+/// Panics once, when the reactor asks whether it wants the events of a turn.
+struct Faulty(AtomicBool);
+
+impl Log for Faulty {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.target() == "glassfrog::reactor" && !self.0.swap(true, Ordering::SeqCst) {
+            panic!("the logger fails once");
+        }
+        true
+    }
+
+    fn log(&self, _: &Record<'_>) {}
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_that_panics_when_it_is_asked_for_its_level_loses_no_wake() {
+    let part = || {
+        let _watchdog = watchdog();
+        let runtime = patient();
+        let (sender, receiver) = oneshot::channel();
+        let (stream, mut peer) = runtime.block_on(accepted());
+        let reads = runtime.handle().spawn(async move {
+            sender.send(()).unwrap();
+            stream.read(&mut [0; 1]).await
+        });
+        runtime.block_on(receiver).unwrap();
+        peer.write_all(b"x").unwrap();
+        let logger: &Faulty = Box::leak(Box::new(Faulty(AtomicBool::new(false))));
+        log::set_logger(logger).unwrap();
+        log::set_max_level(LevelFilter::Trace);
+        assert_eq!(runtime.block_on(reads).unwrap().unwrap(), 1);
+        assert!(logger.0.load(Ordering::SeqCst));
+    };
+    child(part).finish();
+}
+
+/// The events have left the queue when the logger panics.
 #[test]
 fn a_logger_that_panics_loses_no_wake() {
     let part = || {

@@ -126,6 +126,10 @@ impl TcpListener {
     /// descriptors or memory left (or a firewall interferes), this is logged once, connections stay
     /// in the backlog, and it is tried again every 50 ms until it goes on.
     ///
+    /// Several tasks may wait for a connection. A connection wakes all of them and goes to one, so its
+    /// cost is linear in their number. To avoid that, let one task accept, and spawn a task for each
+    /// connection.
+    ///
     /// # Errors
     ///
     /// If the runtime has ended, and those of `accept(2)` that will not pass.

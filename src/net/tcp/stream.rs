@@ -27,8 +27,9 @@ use std::task::{Context, Poll};
 /// `prelude`, or any other extension of those traits. [`into_split`](TcpStream::into_split) makes halves that can
 /// be given away.
 ///
-/// Several tasks may wait for the same direction; all of them are woken. What polls by `poll_read`
-/// and `poll_write` may be woken without cause now and then if more than eight wait in this way.
+/// Several tasks may wait for the same direction. An event wakes all of them, so its cost is linear
+/// in their number. Tasks that wait by `poll_read` or `poll_write`, as in `read_exact` and
+/// `write_all`, are also woken without cause now and then while others give such waits up.
 ///
 /// # Examples
 ///

@@ -119,7 +119,7 @@ impl Descriptor {
             Wait::Ready(_) => false,
             Wait::Waiting(_) => true,
             Wait::Swept(swept) => {
-                swept.iter().for_each(|waiter| waiter.waker.wake_by_ref());
+                swept.wake();
                 drop(self.readiness.keep(direction, swept));
                 true
             }
@@ -215,7 +215,11 @@ fn a_seat_that_is_given_up_takes_no_event_from_the_others() {
         let descriptor = Descriptor::new(0);
         let mut given_up = None;
         assert!(descriptor.wait(Some(&mut given_up), sleeper().1));
-        let reactor = spawn(&descriptor, |descriptor| descriptor.put(READABLE));
+        let reactor = spawn(&descriptor, |descriptor| {
+            // One without a cause, after which the seat may be another's.
+            descriptor.publish(READABLE);
+            descriptor.put(READABLE);
+        });
         let quitter = spawn(&descriptor, move |descriptor| descriptor.leave(given_up));
         let mut seat = None;
         descriptor.take(Some(&mut seat));
