@@ -60,13 +60,13 @@
 
 mod addrs;
 #[cfg(unix)]
-mod fd;
-mod race;
+mod descriptor;
+#[cfg(windows)]
+mod handle_windows;
+mod happy_eyeballs;
 mod resolve;
 mod socket;
 mod tcp;
-#[cfg(windows)]
-mod windows;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;

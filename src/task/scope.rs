@@ -12,7 +12,7 @@
 //!            +-- queue   who was woken
 //! ```
 
-use super::members::{BATCH, MemberWaker, Queue};
+use super::group::{BATCH, MemberWaker, Queue};
 use crate::context;
 use crate::executor::local::{poll_budget, spend_budget};
 use crate::executor::look::Known;

@@ -3,7 +3,7 @@
 use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
-use crate::net::race::race;
+use crate::net::happy_eyeballs::race;
 use crate::net::resolve::resolve;
 use crate::net::socket::{Socket, attempted, other_than_tcp, unblocked};
 use crate::reactor::Io;
