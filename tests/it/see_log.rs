@@ -136,7 +136,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
                 format!("task: task 1 is {place}"),
                 main(1, "leaves it waiting"),
                 task(1),
-                format!("→ {addr}: would block, so the waker is left with the reactor"),
+                format!("→ {addr}: would block, waker left with the reactor"),
                 task(1),
                 String::from("reactor: nobody is ready: waiting for events, as long as it takes"),
                 String::from("reactor: event: ready to write tcp 127.0.0.1:"),
