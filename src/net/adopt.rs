@@ -14,6 +14,7 @@ use crate::reactor::refusal::Refusal;
 use crate::reactor::rules::{AsRaw, FileKind};
 use crate::reactor::source::{Origin, Source};
 use crate::runtime::Shared;
+use crate::waiter::muffled;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +38,8 @@ impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
         let source = match register(&shared, io, addr) {
             Ok(source) => source,
             Err((io, refusal)) => {
-                log::error!(target: "glassfrog::net", "{io:?}: {}", refusal.error());
+                // The logger is foreign code, and the caller may not expect a panic.
+                muffled(|| log::error!(target: "glassfrog::net", "{io:?}: {}", refusal.error()));
                 Arc::new(Source::refused(io, refusal))
             }
         };
@@ -103,7 +105,9 @@ pub(super) fn describe_non_tcp(
 /// be registered either, so every operation on it fails.
 pub(super) fn log_if_blocking(io: &impl fmt::Debug, set_nonblocking: io::Result<()>) {
     if let Err(error) = set_nonblocking {
-        log::error!(target: "glassfrog::net", "cannot make {io:?} non-blocking: {error}");
+        muffled(|| {
+            log::error!(target: "glassfrog::net", "cannot make {io:?} non-blocking: {error}");
+        });
     }
 }
 

@@ -370,3 +370,22 @@ fn a_logger_that_panics_loses_no_wake() {
     };
     child(part).finish();
 }
+
+/// The conversion returns no error, so it must not panic either, nor leave out what follows it.
+#[cfg(unix)]
+#[test]
+fn a_logger_that_panics_does_not_stop_the_adoption_of_a_descriptor() {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    let part = || {
+        let _watchdog = watchdog();
+        log_to(LevelFilter::Error, |_| panic!("the logger fails"));
+        patient().block_on(async {
+            let file = File::open("/dev/null").unwrap();
+            let stream = TcpStream::from(OwnedFd::from(file));
+            let error = stream.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        });
+    };
+    child(part).finish();
+}

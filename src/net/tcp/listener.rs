@@ -14,6 +14,7 @@ use crate::reactor::rules::Lesson;
 use crate::reactor::source::{Origin, runtime_ended};
 use crate::reactor::waiters::Seat;
 use crate::time::sleep::{RuntimeEnded, Sleep};
+use crate::waiter::muffled;
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -198,11 +199,13 @@ impl TcpListener {
             Err(error) if is_transient(&error) => {
                 // Relaxed is enough: at worst two threads log the same error.
                 if !self.starved.swap(true, Ordering::Relaxed) {
-                    log::error!(
-                        target: "glassfrog::net",
-                        "{} cannot accept connections, retrying every {ACCEPT_BACKOFF:?}: {error}",
-                        self.name()
-                    );
+                    muffled(|| {
+                        log::error!(
+                            target: "glassfrog::net",
+                            "{} cannot accept connections, retrying every {ACCEPT_BACKOFF:?}: {error}",
+                            self.name()
+                        );
+                    });
                 }
                 let deadline = shared.clock.now() + ACCEPT_BACKOFF;
                 *backoff = Some(Sleep::new(Arc::clone(shared), deadline));

@@ -1,6 +1,7 @@
 //! [`TcpStream::into_split`] and the two owned halves that it returns.
 
 use super::stream::TcpStream;
+use crate::waiter::muffled;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::error::Error;
 use std::fmt;
@@ -164,7 +165,9 @@ impl Drop for OwnedWriteHalf {
         if self.shutdown_on_drop
             && let Err(error) = self.stream.shutdown(Shutdown::Write)
         {
-            log::debug!(target: "glassfrog::net", "cannot shut down a write half: {error}");
+            muffled(|| {
+                log::debug!(target: "glassfrog::net", "cannot shut down a write half: {error}");
+            });
         }
     }
 }
