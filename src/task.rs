@@ -49,22 +49,22 @@
 mod abort;
 pub(crate) mod blocking;
 mod builder;
+mod group;
 mod join;
-mod members;
+mod join_set;
 pub(crate) mod remote;
 mod scope;
-mod set;
 mod spawner;
-mod yielding;
+mod yield_now;
 
 pub use self::abort::AbortHandle;
 pub use self::blocking::spawn_blocking;
 pub use self::builder::Builder;
 pub use self::join::JoinHandle;
+pub use self::join_set::{JoinSet, JoinSetBuilder};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
-pub use self::set::{JoinSet, JoinSetBuilder};
 pub use self::spawner::LocalSpawner;
-pub use self::yielding::{YieldNow, yield_now};
+pub use self::yield_now::{YieldNow, yield_now};
 pub use crate::executor::{Id, JoinError};
 
 use crate::context;

@@ -12,7 +12,7 @@
 //!            +-- queue   who was woken
 //! ```
 
-use super::members::{BATCH, MemberWaker, Queue};
+use super::group::{BATCH, MemberWaker, Queue};
 use crate::context;
 use crate::executor::Payload;
 use crate::executor::budget::{poll_budget, spend_budget};

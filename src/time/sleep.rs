@@ -264,11 +264,11 @@ impl Sleep {
 
 /// The runtime of a sleep has ended: nobody will ever wake it.
 #[derive(Debug)]
-pub(crate) struct Ended;
+pub(crate) struct RuntimeEnded;
 
 impl Sleep {
     /// Waits for the deadline, or for the end of the runtime.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RuntimeEnded>> {
         let timers = &self.shared.timers;
         let tag = self.shared.current_tag();
         let look = match self.state {
@@ -293,7 +293,7 @@ impl Sleep {
                 self.state = State::Elapsed;
                 Poll::Ready(Ok(()))
             }
-            TimerState::Ended => Poll::Ready(Err(Ended)),
+            TimerState::Ended => Poll::Ready(Err(RuntimeEnded)),
         }
     }
 }
@@ -303,9 +303,11 @@ impl Future for Sleep {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.poll_end(cx)) {
+        match ready!(self.poll_deadline(cx)) {
             Ok(()) => Poll::Ready(()),
-            Err(Ended) => panic!("the runtime of this sleep has ended: nobody will ever wake it"),
+            Err(RuntimeEnded) => {
+                panic!("the runtime of this sleep has ended: nobody will ever wake it")
+            }
         }
     }
 }

@@ -136,7 +136,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
                 format!("task: task 1 is {place}"),
                 main(1, "leaves it waiting"),
                 task(1),
-                format!("→ {addr}: would block, so the waker is left with the reactor"),
+                format!("→ {addr}: would block, waker left with the reactor"),
                 task(1),
                 String::from("reactor: no task is ready: waiting for events, without a timeout"),
                 String::from("reactor: event: ready to write tcp 127.0.0.1:"),
@@ -405,6 +405,25 @@ fn a_logger_that_panics_loses_no_wake() {
         // A task that was not woken waits for ever.
         let read = waited.unwrap_or_else(|_panic| wait());
         assert_eq!(read, 1);
+    };
+    child(part).finish();
+}
+
+/// The conversion returns no error, so it must not panic either, nor leave out what follows it.
+#[cfg(unix)]
+#[test]
+fn a_logger_that_panics_does_not_stop_the_adoption_of_a_descriptor() {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    let part = || {
+        let _watchdog = watchdog();
+        log_to(LevelFilter::Error, |_| panic!("the logger fails"));
+        patient().block_on(async {
+            let file = File::open("/dev/null").unwrap();
+            let stream = TcpStream::from(OwnedFd::from(file));
+            let error = stream.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        });
     };
     child(part).finish();
 }

@@ -1,6 +1,6 @@
 //! [`JoinSet`]: tasks that belong together, joined in the order in which they end.
 
-use super::members::{MemberWaker, Queue};
+use super::group::{MemberWaker, Queue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
