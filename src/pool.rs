@@ -24,7 +24,7 @@ pub(crate) use self::job::{About, Job};
 use self::queue::{Queue, Queued};
 use crate::foreign::{log_panics, swallow_panics};
 use crate::primitives::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -336,9 +336,9 @@ impl Pool {
     }
 
     /// Returns descriptions of the jobs that wait or run, and what awaits each.
-    pub(crate) fn look(&self) -> Vec<(Option<Seen>, String)> {
+    pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
         let state = lock(&self.state);
-        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::look).collect();
+        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::jobs).collect();
         drop(state);
         let described = jobs.iter().map(|(about, has_begun)| {
             let state = if *has_begun { "" } else { ", queued" };
@@ -446,7 +446,7 @@ mod tests {
             self.to_string()
         }
 
-        fn awaited_by(&self) -> Option<Seen> {
+        fn awaited_by(&self) -> Option<WaiterInfo> {
             None
         }
     }
@@ -525,7 +525,7 @@ mod tests {
 
         /// The jobs as the dump shows them.
         fn seen(&self) -> Vec<String> {
-            let seen = self.pool.look().into_iter();
+            let seen = self.pool.jobs().into_iter();
             seen.map(|(_, description)| description).collect()
         }
     }

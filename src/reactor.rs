@@ -17,12 +17,12 @@ pub(crate) mod waiters;
 use self::platform::AsRaw;
 use self::proc_net::Connecting;
 use self::readiness::Direction;
-use self::source::{Origin, Source, runtime_ended};
+use self::source::{InitialState, Source, runtime_ended};
 use self::waiters::{Common, Taken};
 use crate::foreign::{swallow_panics, trace};
 use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -262,7 +262,7 @@ impl Sources {
     pub(crate) fn register<S>(
         &self,
         mut io: S,
-        origin: Origin,
+        initial: InitialState,
     ) -> Result<Arc<Source<S>>, (S, io::Error)>
     where
         S: mio::event::Source + Io + 'static,
@@ -274,7 +274,7 @@ impl Sources {
         if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
             return Err((io, error));
         }
-        let source = Arc::new(Source::new(io, origin, *next));
+        let source = Arc::new(Source::new(io, initial, *next));
         let mut registered = lock(&self.registered);
         registered.slab.insert(Arc::clone(&source) as Arc<_>);
         *next = registered.slab.next_key();
@@ -313,21 +313,21 @@ impl Sources {
     }
 
     /// Returns all waiters, with a description of the operation that each waits for.
-    pub(crate) fn look(&self) -> Vec<(Seen, String)> {
-        self.look_by(Source::waiting)
+    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, String)> {
+        self.describe_waiters(Source::waiting)
     }
 
     /// Returns the wakers that are kept from a sweep although they do not wait, with the operations that
     /// they have waited for.
-    pub(crate) fn look_at_kept(&self) -> Vec<(Seen, String)> {
-        self.look_by(Source::kept)
+    pub(crate) fn kept_waiters(&self) -> Vec<(WaiterInfo, String)> {
+        self.describe_waiters(Source::kept)
     }
 
     /// Returns what can be seen of some of the wakers of each source.
-    fn look_by(
+    fn describe_waiters(
         &self,
-        some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, Seen)>,
-    ) -> Vec<(Seen, String)> {
+        some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, WaiterInfo)>,
+    ) -> Vec<(WaiterInfo, String)> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
         // Under the lock, and not with clones of the sources: a thread that takes a socket out of the

@@ -10,7 +10,7 @@ use self::wheel::Wheel;
 use crate::foreign::wake_all;
 use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -190,11 +190,11 @@ impl Timers {
     }
 
     /// Returns all deadlines and what waits for them.
-    pub(crate) fn look(&self) -> Vec<(Seen, Option<Instant>)> {
+    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, Option<Instant>)> {
         let wheel = lock(&self.wheel);
         let entries = wheel.iter().flat_map(Wheel::waiters);
         entries
-            .map(|(deadline, waiter)| (waiter.look(), self.instant(deadline)))
+            .map(|(deadline, waiter)| (waiter.info(), self.instant(deadline)))
             .collect()
     }
 

@@ -76,7 +76,7 @@ pub(crate) struct Waiter {
 
 /// What a dump shows of a waiter.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct WaiterInfo {
     /// The task that left it.
     pub(crate) tag: Tag,
     /// The identity of its waker, which the clones of a waker share.
@@ -85,8 +85,8 @@ pub(crate) struct Seen {
 
 impl Waiter {
     /// Returns what a dump shows of the waiter.
-    pub(crate) fn look(&self) -> Seen {
-        Seen {
+    pub(crate) fn info(&self) -> WaiterInfo {
+        WaiterInfo {
             tag: self.tag,
             waker: self.waker.data() as usize,
         }

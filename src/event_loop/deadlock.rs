@@ -173,7 +173,13 @@ fn waits_only_for_wakes(event_loop: &EventLoop) -> bool {
 fn can_be_woken(event_loop: &EventLoop) -> bool {
     let shared = &event_loop.shared;
     // The deadlines that are left never come, so the timers hold their wakers for nothing.
-    let deadlines = || shared.timers.look().into_iter().map(|(waiter, _)| waiter);
+    let deadlines = || {
+        shared
+            .timers
+            .waiters()
+            .into_iter()
+            .map(|(waiter, _)| waiter)
+    };
     shared.is_visited.load(Ordering::Relaxed)
         || shared.inbox.has_handles()
         || event_loop.executor.is_held(deadlines())

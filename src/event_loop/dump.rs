@@ -7,14 +7,14 @@ use super::EventLoop;
 use crate::clock::Stamp;
 use crate::dump::{Answer, Dump, TaskDump, Under, Wait, What, called};
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What each task waits for, by the low half of its id, with the identity of the waker that it left.
 type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 
 /// Notes what the task that left a waiter waits for.
-fn note(waits: &mut Waits, waiter: Seen, what: What) {
+fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
     if let Some((task, poll)) = waiter.tag.parts() {
         let wait = Wait { what, poll };
         waits.entry(task).or_default().push((wait, waiter.waker));
@@ -28,17 +28,17 @@ impl EventLoop {
         let stamp = Stamp::new(self.shared.timers.nanos(now));
         let snapshots = self.executor.snapshot();
         let mut waits = Waits::new();
-        for (waiter, text) in self.shared.sources.look() {
+        for (waiter, text) in self.shared.sources.waiters() {
             note(&mut waits, waiter, What::Io(text));
         }
-        for (waiter, text) in self.shared.sources.look_at_kept() {
+        for (waiter, text) in self.shared.sources.kept_waiters() {
             note(&mut waits, waiter, What::Kept(text));
         }
-        for (waiter, deadline) in self.shared.timers.look() {
+        for (waiter, deadline) in self.shared.timers.waiters() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             note(&mut waits, waiter, What::Timer(left));
         }
-        for (waiter, text) in self.shared.pool.look() {
+        for (waiter, text) in self.shared.pool.jobs() {
             if let Some(waiter) = waiter {
                 note(&mut waits, waiter, What::Job(text));
             }

@@ -119,7 +119,7 @@ impl Report {
     /// Compares the polls of each task with those that were noted.
     fn new(event_loop: &EventLoop, noted: &HashMap<u64, u32>) -> Report {
         let now = event_loop.shared.clock.now();
-        let deadlines = event_loop.shared.timers.look();
+        let deadlines = event_loop.shared.timers.waiters();
         let next = deadlines
             .into_iter()
             .filter_map(|(waiter, deadline)| Some((deadline?, waiter.tag)))

@@ -7,7 +7,7 @@ use super::Executor;
 use super::entry::Phase;
 use super::id::Id;
 use crate::clock::Stamp;
-use crate::waiter::{Seen, Waiter};
+use crate::waiter::{Waiter, WaiterInfo};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct TaskSnapshot {
     /// What it does.
     pub(crate) state: TaskState,
     /// The waiter that awaits its handle.
-    pub(crate) awaited_by: Option<Seen>,
+    pub(crate) awaited_by: Option<WaiterInfo>,
     /// For the child of a scope, the low half of the id of the task that it lives in.
     pub(crate) parent: Option<u32>,
     /// The identity of its waker, and how many others hold that. The children of scopes have none here.
@@ -67,7 +67,7 @@ impl Executor {
                 None => (true, None),
             };
             let id = task.id(key);
-            let local = task.joiner.as_ref().map(Waiter::look);
+            let local = task.joiner.as_ref().map(Waiter::info);
             let run = task.body.as_mut().map(|body| body.run.as_mut());
             let state = match &run {
                 None => TaskState::Running,
@@ -110,7 +110,7 @@ impl Executor {
 
     /// Returns whether anything besides the executor, the join handles and these waiters holds the waker of a task
     /// that waits. No task is being polled.
-    pub(crate) fn is_held(&self, but_for: impl Iterator<Item = Seen>) -> bool {
+    pub(crate) fn is_held(&self, but_for: impl Iterator<Item = WaiterInfo>) -> bool {
         let snapshots = self.snapshot();
         let mut ours: HashMap<usize, usize> = HashMap::new();
         let joiners = snapshots.iter().filter_map(|task| task.awaited_by);

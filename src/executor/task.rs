@@ -11,7 +11,7 @@
 //! ```
 
 use super::join_error::JoinError;
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ pub(crate) trait Run {
     fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
 
     /// Returns who awaits the outcome, if the waiter is not in the slab.
-    fn awaited_by(self: Pin<&mut Self>) -> Option<Seen> {
+    fn awaited_by(self: Pin<&mut Self>) -> Option<WaiterInfo> {
         None
     }
 

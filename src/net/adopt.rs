@@ -14,7 +14,7 @@ use crate::foreign::swallow_panics;
 use crate::reactor::Io;
 use crate::reactor::platform::{AsRaw, FileKind};
 use crate::reactor::refusal::Refusal;
-use crate::reactor::source::{Origin, Source};
+use crate::reactor::source::{InitialState, Source};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -75,7 +75,7 @@ where
             return Err((io, Refusal::NotASocket(kind)));
         }
     }
-    let registered = shared.sources.register(io, Origin::Adopted);
+    let registered = shared.sources.register(io, InitialState::Adopted);
     registered.map_err(|(io, error)| (io, Refusal::new(&error)))
 }
 

@@ -5,11 +5,11 @@ use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::foreign::trace;
 use crate::reactor::Io;
-use crate::reactor::platform::{AsRaw, Lesson};
+use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{Origin, Source};
-use crate::reactor::waiters::Seat;
+use crate::reactor::source::{InitialState, Source};
+use crate::reactor::waiters::WaiterKey;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -26,8 +26,8 @@ pub(super) struct Socket<S: AsRaw> {
 
 impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     /// Registers a socket with a runtime. If that fails, the socket is closed.
-    pub(super) fn new(shared: Arc<Shared>, io: S, origin: Origin) -> io::Result<Socket<S>> {
-        match shared.sources.register(io, origin) {
+    pub(super) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
+        match shared.sources.register(io, initial) {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
         }
@@ -68,7 +68,7 @@ impl<S: AsRaw + Io> Socket<S> {
     pub(super) fn try_op<R>(
         &self,
         direction: Direction,
-        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> io::Result<R> {
         self.source.try_op(direction, op)
     }
@@ -78,61 +78,62 @@ impl<S: AsRaw + Io> Socket<S> {
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
-        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         self.poll_with(direction, None, cx, op)
     }
 
-    /// Tries an operation. If it would block, leaves the waker in a seat of its own, which the caller
+    /// Tries an operation. If it would block, leaves the waker under a key of its own, which the caller
     /// [gives up](Socket::leave) when it is dropped.
-    pub(super) fn poll_seated<R>(
+    pub(super) fn poll_keyed<R>(
         &self,
         direction: Direction,
-        seat: &mut Seat,
+        key: &mut WaiterKey,
         cx: &mut Context<'_>,
-        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
-        self.poll_with(direction, Some(seat), cx, op)
+        self.poll_with(direction, Some(key), cx, op)
     }
 
-    /// Gives up the seat of an operation that no longer waits.
-    pub(super) fn leave(&self, direction: Direction, seat: &mut Seat) {
-        self.source.leave(&self.shared.sources, direction, seat);
+    /// Removes the waiter of an operation that no longer waits.
+    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
+        self.source.leave(&self.shared.sources, direction, key);
     }
 
     /// Performs an operation as soon as the socket is ready for it.
     pub(super) fn op<R, F>(&self, direction: Direction, op: F) -> Operation<'_, S, F>
     where
-        F: FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        F: FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     {
         Operation {
             socket: self,
             direction,
-            seat: None,
+            key: None,
             op,
         }
     }
 
     /// Waits until the socket is ready.
     pub(super) async fn ready(&self, direction: Direction) -> io::Result<()> {
-        self.op(direction, |_, _| Ok(((), Lesson::Nothing))).await
+        self.op(direction, |_, _| Ok(((), Conclusion::Nothing)))
+            .await
     }
 
     /// Tries an operation within the budget of the running poll. If it would block, leaves the waker: in
-    /// the seat, or without one in the list that all poll methods share.
+    /// the key, or without one in the list that all poll methods share.
     fn poll_with<R>(
         &self,
         direction: Direction,
-        seat: Option<&mut Seat>,
+        key: Option<&mut WaiterKey>,
         cx: &mut Context<'_>,
-        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
         let tag = || self.shared.current_tag();
         let sources = &self.shared.sources;
         let poll = self
             .source
-            .poll_op(sources, direction, seat, cx.waker(), tag, op);
+            .poll_op(sources, direction, key, cx.waker(), tag, op);
         if log::log_enabled!(target: "glassfrog::net", log::Level::Trace) {
             self.log_outcome(direction, &poll);
         }
@@ -168,14 +169,14 @@ impl<S: AsRaw + fmt::Debug> fmt::Debug for Socket<S> {
     }
 }
 
-/// The future of an operation. Dropping it gives up its seat among the waiters.
+/// The future of an operation. Dropping it removes its waiter.
 pub(super) struct Operation<'a, S: AsRaw + Io, F> {
     /// The socket.
     socket: &'a Socket<S>,
     /// The direction for which the socket has to be ready.
     direction: Direction,
-    /// The seat among the waiters, if the operation waits.
-    seat: Seat,
+    /// The key of its waiter, if the operation waits.
+    key: WaiterKey,
     /// The operation.
     op: F,
 }
@@ -183,7 +184,7 @@ pub(super) struct Operation<'a, S: AsRaw + Io, F> {
 impl<R, S, F> Future for Operation<'_, S, F>
 where
     S: AsRaw + Io,
-    F: FnMut(&S, Snapshot) -> io::Result<(R, Lesson)> + Unpin,
+    F: FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> + Unpin,
 {
     type Output = io::Result<R>;
 
@@ -191,15 +192,15 @@ where
         let Operation {
             socket,
             direction,
-            seat,
+            key,
             op,
         } = &mut *self;
-        socket.poll_seated(*direction, seat, cx, op)
+        socket.poll_keyed(*direction, key, cx, op)
     }
 }
 
 impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.leave(self.direction, &mut self.seat);
+        self.socket.leave(self.direction, &mut self.key);
     }
 }

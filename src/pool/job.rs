@@ -1,6 +1,6 @@
 //! [`Job`] and [`About`]: how the pool runs a job, and how a dump describes it.
 
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use std::io;
 
 /// A job for a thread of the pool. Dropping it without running it cancels it.
@@ -18,5 +18,5 @@ pub(crate) trait About: Send + Sync {
     fn describe(&self) -> String;
 
     /// Returns what awaits the job.
-    fn awaited_by(&self) -> Option<Seen>;
+    fn awaited_by(&self) -> Option<WaiterInfo>;
 }

@@ -121,7 +121,7 @@ impl<Id: Ord> Queue<Id> {
     }
 
     /// Returns the jobs that were not given up, and whether each has begun.
-    pub(crate) fn look(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
         let running = self.running.values().map(|about| (Arc::clone(about), true));
         let queued = self.queued.values();
         running.chain(queued.map(|queued| (Arc::clone(&queued.about), false)))

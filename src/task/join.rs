@@ -54,13 +54,13 @@ pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
     /// Where the output is to be found.
-    place: Place,
+    origin: Origin,
     /// The handle hands out a `T` and holds none: what its threads are is the place's concern.
     output: PhantomData<fn() -> T>,
 }
 
 /// Where a handle looks for its output.
-enum Place {
+enum Origin {
     /// In the table of the runtime that has this inbox.
     Local {
         /// The position in the table: with the number it makes the key.
@@ -90,7 +90,7 @@ impl<T> JoinHandle<T> {
         let name = name.map(Box::new);
         JoinHandle {
             id,
-            place: Place::Local { index, inbox, name },
+            origin: Origin::Local { index, inbox, name },
             output: PhantomData,
         }
     }
@@ -99,7 +99,7 @@ impl<T> JoinHandle<T> {
     pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            place: Place::Remote(output),
+            origin: Origin::Remote(output),
             output: PhantomData,
         }
     }
@@ -152,16 +152,16 @@ impl<T> JoinHandle<T> {
     ///
     /// See [`AbortHandle`].
     pub fn abort_handle(&self) -> AbortHandle {
-        let target = match &self.place {
-            Place::Local { index, inbox, .. } => Target::Local {
+        let target = match &self.origin {
+            Origin::Local { index, inbox, .. } => Target::Local {
                 key: Key::new(*index, self.id.low()),
                 inbox: InboxHandle::new(inbox),
             },
-            Place::Remote(output) => Target::Remote {
+            Origin::Remote(output) => Target::Remote {
                 task: Arc::clone(output) as Arc<dyn RemoteTask>,
                 inbox: InboxHandle::new(output.inbox()),
             },
-            Place::Taken => Target::Ended,
+            Origin::Taken => Target::Ended,
         };
         AbortHandle::new(self.id, target)
     }
@@ -190,12 +190,12 @@ impl<T> JoinHandle<T> {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_finished(&self) -> bool {
-        match &self.place {
-            Place::Local { index, inbox, .. } => {
+        match &self.origin {
+            Origin::Local { index, inbox, .. } => {
                 has_ended(inbox, Key::new(*index, self.id.low()), self.id)
             }
-            Place::Remote(output) => output.is_finished(),
-            Place::Taken => true,
+            Origin::Remote(output) => output.is_finished(),
+            Origin::Taken => true,
         }
     }
 }
@@ -205,18 +205,18 @@ impl<T: 'static> JoinHandle<T> {
     #[track_caller]
     pub(super) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let mut outcome: Option<Result<T, JoinError>> = None;
-        ready!(self.place.poll(self.id, cx, &mut outcome));
+        ready!(self.origin.poll(self.id, cx, &mut outcome));
         let outcome = outcome.unwrap_or_else(|| Err(self.cancelled()));
-        self.place = Place::Taken;
+        self.origin = Origin::Taken;
         Poll::Ready(outcome)
     }
 
     /// The error of a task that has left no outcome.
     #[cold]
     fn cancelled(&mut self) -> JoinError {
-        let name = match &mut self.place {
-            Place::Local { name, .. } => name.take().map(|name| *name),
-            Place::Remote(_) | Place::Taken => None,
+        let name = match &mut self.origin {
+            Origin::Local { name, .. } => name.take().map(|name| *name),
+            Origin::Remote(_) | Origin::Taken => None,
         };
         JoinError::cancelled(self.id).with_name(name)
     }
@@ -259,19 +259,19 @@ fn not_here(id: Id) -> ! {
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.place, Place::Taken) {
-            self.place.detach(self.id);
+        if !matches!(self.origin, Origin::Taken) {
+            self.origin.detach(self.id);
         }
     }
 }
 
-impl Place {
+impl Origin {
     /// Moves the outcome of the task with this number into `out`, an `Option<Result<T, JoinError>>`,
     /// which stays empty if the task has left none.
     #[track_caller]
     fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
         match self {
-            Place::Local { index, inbox, .. } => {
+            Origin::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
                 match current::with(inbox, |executor| executor.join(key, cx.waker())) {
                     Some(Joined::Ended(mut run)) => run.as_mut().take(out),
@@ -287,12 +287,12 @@ impl Place {
                 }
                 Poll::Ready(())
             }
-            Place::Remote(output) => {
+            Origin::Remote(output) => {
                 let executor = current::here(output.inbox());
                 let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
                 output.poll(cx, tag, out)
             }
-            Place::Taken => {
+            Origin::Taken => {
                 panic!("the `JoinHandle` of task {id} was polled after it had given its output")
             }
         }
@@ -301,7 +301,7 @@ impl Place {
     /// Lets the task with this number run on without a handle, or drops its outcome.
     fn detach(&self, id: Id) {
         match self {
-            Place::Local { index, inbox, .. } => {
+            Origin::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
                 match current::here(inbox) {
                     Some(executor) => executor.detach(key),
@@ -309,8 +309,8 @@ impl Place {
                     None => drop(inbox.post(Message::Detach(key))),
                 }
             }
-            Place::Remote(output) => output.detach(),
-            Place::Taken => {}
+            Origin::Remote(output) => output.detach(),
+            Origin::Taken => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::foreign::{log_panics, wake_all};
 use crate::pool::{About, Pool};
 use crate::primitives::{Mutex, lock};
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::io;
@@ -197,8 +197,8 @@ impl<T: Send + 'static> About for Oneshot<T> {
         }
     }
 
-    fn awaited_by(&self) -> Option<Seen> {
-        lock(&self.state).waiter.as_ref().map(Waiter::look)
+    fn awaited_by(&self) -> Option<WaiterInfo> {
+        lock(&self.state).waiter.as_ref().map(Waiter::info)
     }
 }
 
@@ -280,9 +280,9 @@ where
         self.project().stage.error()
     }
 
-    fn awaited_by(self: Pin<&mut Self>) -> Option<Seen> {
+    fn awaited_by(self: Pin<&mut Self>) -> Option<WaiterInfo> {
         let oneshot = self.project().promise.oneshot.as_ref()?;
-        lock(&oneshot.state).waiter.as_ref().map(Waiter::look)
+        lock(&oneshot.state).waiter.as_ref().map(Waiter::info)
     }
 
     fn deliver(self: Pin<&mut Self>) {

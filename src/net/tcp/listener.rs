@@ -9,11 +9,11 @@ use crate::net::error::with_context;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::reactor::Io;
-use crate::reactor::platform::Lesson;
+use crate::reactor::platform::Conclusion;
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
-use crate::reactor::source::{Origin, runtime_ended};
-use crate::reactor::waiters::Seat;
+use crate::reactor::source::{InitialState, runtime_ended};
+use crate::reactor::waiters::WaiterKey;
 use crate::time::sleep::{RuntimeEnded, Sleep};
 use futures_core::Stream;
 use std::fmt;
@@ -98,7 +98,7 @@ impl TcpListener {
         let mut failed = None;
         for addr in resolve(addr.target()?, &shared).await? {
             let bound = mio::net::TcpListener::bind(addr)
-                .and_then(|io| Socket::new(Arc::clone(&shared), io, Origin::Created));
+                .and_then(|io| Socket::new(Arc::clone(&shared), io, InitialState::Created));
             match bound {
                 Ok(socket) => return Ok(TcpListener::new(socket)),
                 Err(error) => failed = Some(with_context("bind to", addr, error)),
@@ -329,12 +329,12 @@ fn has_os_code(error: &io::Error, codes: &[i32]) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// Accepts one connection after another. Dropping it gives up its seat among the waiters.
+/// Accepts one connection after another. Dropping it removes its waiter.
 struct Accept<'a> {
     /// The listener.
     listener: &'a TcpListener,
-    /// The seat among the waiters, if it waits.
-    seat: Seat,
+    /// The key of its waiter, if it waits.
+    key: WaiterKey,
     /// How long to back off before the next attempt, if the last one failed for lack of resources.
     backoff: Option<Sleep>,
 }
@@ -344,7 +344,7 @@ impl<'a> Accept<'a> {
     fn new(listener: &'a TcpListener) -> Accept<'a> {
         Accept {
             listener,
-            seat: None,
+            key: None,
             backoff: None,
         }
     }
@@ -357,11 +357,11 @@ impl<'a> Accept<'a> {
                 ready!(backoff.poll_deadline(cx)).map_err(|RuntimeEnded| runtime_ended())?;
                 self.backoff = None;
             }
-            let accepted = ready!(socket.poll_seated(
+            let accepted = ready!(socket.poll_keyed(
                 Direction::Read,
-                &mut self.seat,
+                &mut self.key,
                 cx,
-                |io, _| Ok((io.accept()?, Lesson::Nothing))
+                |io, _| Ok((io.accept()?, Conclusion::Nothing))
             ));
             if let Some(accepted) = self.listener.finish_accept(accepted, &mut self.backoff) {
                 return Poll::Ready(accepted);
@@ -372,7 +372,7 @@ impl<'a> Accept<'a> {
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.socket.leave(Direction::Read, &mut self.seat);
+        self.listener.socket.leave(Direction::Read, &mut self.key);
     }
 }
 

@@ -9,10 +9,10 @@ use crate::net::happy_eyeballs::connect_any;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::reactor::Io;
-use crate::reactor::platform::{self, Lesson};
+use crate::reactor::platform::{self, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{Origin, runtime_ended};
+use crate::reactor::source::{InitialState, runtime_ended};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -70,10 +70,10 @@ fn is_not_ready(error: &io::Error) -> bool {
 fn read_op<'a>(
     room: usize,
     mut read: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     move |mut io, seen| {
         if platform::at_end(seen) {
-            return Ok((0, Lesson::Nothing));
+            return Ok((0, Conclusion::Nothing));
         }
         let count = read(&mut io)?;
         Ok((count, platform::after_read(seen, count, room)))
@@ -83,7 +83,7 @@ fn read_op<'a>(
 /// Makes a vectored read into an operation. The buffers are not all empty.
 fn read_vectored_op<'a, 'b: 'a>(
     bufs: &'a mut [IoSliceMut<'b>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     // Saturating, as in `write_vectored_op`.
     let room = bufs
         .iter()
@@ -96,7 +96,7 @@ fn read_vectored_op<'a, 'b: 'a>(
 fn write_op<'a>(
     length: usize,
     mut write: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     move |mut io, seen| {
         let count = write(&mut io)?;
         Ok((count, platform::after_write(seen, count, length)))
@@ -106,7 +106,7 @@ fn write_op<'a>(
 /// Makes a vectored write into an operation. The buffers are not all empty.
 fn write_vectored_op<'a>(
     bufs: &'a [IoSlice<'a>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     // Saturating: buffers may overlap, so the sum can overflow.
     let length = bufs
         .iter()
@@ -178,15 +178,15 @@ impl TcpStream {
             return Err(runtime_ended());
         }
         let io = mio::net::TcpStream::connect(addr)?;
-        let socket = Socket::new(Arc::clone(shared), io, Origin::Connecting)?;
+        let socket = Socket::new(Arc::clone(shared), io, InitialState::Connecting)?;
         let connected = |io: &mio::net::TcpStream, seen| {
             if platform::surely_connected(seen) {
-                return Ok(((), Lesson::Nothing));
+                return Ok(((), Conclusion::Nothing));
             }
             // If the peer has sent data and then reset the connection, the data comes first and the error
             // after it.
             match io.peek(&mut [0]) {
-                Ok(count) if count > 0 => return Ok(((), Lesson::Nothing)),
+                Ok(count) if count > 0 => return Ok(((), Conclusion::Nothing)),
                 Ok(_) => {}
                 Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
@@ -195,7 +195,7 @@ impl TcpStream {
                 return Err(error);
             }
             match io.peer_addr() {
-                Ok(_) => Ok(((), Lesson::Nothing)),
+                Ok(_) => Ok(((), Conclusion::Nothing)),
                 // Connected, and closed already.
                 Err(error) if platform::is_closed(seen) => Err(error),
                 // kqueue and IOCP may report the socket too early.
@@ -213,7 +213,11 @@ impl TcpStream {
 
     /// Registers a connection that a listener has accepted.
     pub(super) fn accepted(shared: Arc<Shared>, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream::new(Socket::new(shared, io, Origin::Accepted)?))
+        Ok(TcpStream::new(Socket::new(
+            shared,
+            io,
+            InitialState::Accepted,
+        )?))
     }
 
     /// Reads data from the stream, waiting until there is some.
@@ -318,7 +322,7 @@ impl TcpStream {
             return Ok(0);
         }
         // The data stays in the receive buffer, so its length says nothing about the next read.
-        let op = |io: &mio::net::TcpStream, _| Ok((io.peek(buf)?, Lesson::Nothing));
+        let op = |io: &mio::net::TcpStream, _| Ok((io.peek(buf)?, Conclusion::Nothing));
         self.socket.op(Direction::Read, op).await
     }
 
