@@ -58,25 +58,22 @@ impl RunQueue {
     /// Takes the task that is polled next.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Key> {
-        if self.taken == self.round.len() {
-            self.begin_round();
-        }
         if self.shuffle.is_some() {
             self.choose();
+        } else if self.taken == self.round.len() {
+            self.begin_round();
+            self.count_round();
         }
         let key = *self.round.get(self.taken)?;
         self.taken += 1;
         Some(key)
     }
 
-    /// Makes what has become ready the round. The room of a round that was far larger goes.
+    /// Makes the tasks that have become ready the round. Drops the room of a round that was far larger.
     #[inline]
     fn begin_round(&mut self) {
         self.round.clear();
         self.taken = 0;
-        if self.shuffle.is_none() {
-            self.count_round();
-        }
         mem::swap(&mut self.round, &mut self.next);
         if self.next.capacity() > KEPT_PLACES && self.next.capacity() / 4 > self.round.len() {
             self.next = Vec::new();
@@ -86,6 +83,9 @@ impl RunQueue {
     /// Lets the shuffle choose the task that is polled next.
     #[cold]
     fn choose(&mut self) {
+        if self.taken == self.round.len() {
+            self.begin_round();
+        }
         // More have been taken than are moved here, so that a pop pays for one move at most.
         if self.taken > self.round.len() / 2 {
             self.round.drain(..self.taken);

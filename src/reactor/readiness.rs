@@ -186,7 +186,7 @@ impl Readiness {
     }
 
     /// Keeps the wakers of a sweep after it has woken them, as [`Waiters::keep`] does.
-    pub(crate) fn keep(&self, direction: Direction, swept: Box<Swept>) -> Vec<Waiter> {
+    pub(crate) fn keep(&self, direction: Direction, swept: Swept) -> Vec<Waiter> {
         lock(&self.waiters).keep(direction, swept)
     }
 

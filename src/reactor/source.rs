@@ -215,7 +215,7 @@ impl<S> Source<S> {
                 }
                 Wait::Swept(swept) => {
                     swept.wake();
-                    let dropped = self.readiness.keep(direction, swept);
+                    let dropped = self.readiness.keep(direction, *swept);
                     log_panics("dropping wakers", || drop(dropped));
                     return Poll::Pending;
                 }

@@ -384,7 +384,7 @@ impl Waiters {
 
     /// Keeps the wakers of a sweep, after they have been woken, until they come back or the list is
     /// swept again. Returns the wakers that are not to be kept, for the caller to drop.
-    pub(crate) fn keep(&mut self, direction: Direction, swept: Box<Swept>) -> Vec<Waiter> {
+    pub(crate) fn keep(&mut self, direction: Direction, swept: Swept) -> Vec<Waiter> {
         match &mut self.lines[direction as usize] {
             Line::Many(Some(crowd)) if crowd.list.last_sweep == swept.number => {
                 crowd.list.keep(swept.roll)

@@ -241,12 +241,8 @@ fn waiting(stream: &TcpStream) -> usize {
 
 /// Begins to read exactly one byte, and gives it up, with a waker that never comes again. Returns in
 /// a later round of the run queue.
-async fn give_up_reading(mut stream: &TcpStream) {
-    let mut byte = [0];
-    let mut reads = FuturesUnordered::new();
-    reads.push(stream.read_exact(&mut byte));
-    assert!(poll!(reads.next()).is_pending());
-    drop(reads);
+async fn give_up_reading(stream: &TcpStream) {
+    assert!(poll_read_once(stream).await.is_pending());
     // Fires in a later turn of the reactor.
     sleep(Duration::ZERO).await;
 }
@@ -278,6 +274,29 @@ fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
         peer.write_all(b"x").unwrap();
         assert_eq!(live.await.unwrap().unwrap(), 1);
     });
+}
+
+#[test]
+fn reads_that_are_given_up_within_one_turn_leave_few_wakers() {
+    const GIVEN_UP: usize = 1_000;
+    /// The longest list: two rounds count it, however many polls the turn has.
+    const KEPT: usize = 8;
+    block_on(async {
+        let (stream, _peer) = accepted().await;
+        for _ in 0..GIVEN_UP {
+            assert!(poll_read_once(&stream).await.is_pending());
+            yield_now().await;
+            assert!((1..=KEPT).contains(&waiting(&stream)));
+        }
+    });
+}
+
+/// Reads by the poll method once, by a waker that never comes again.
+async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
+    let mut byte = [0];
+    let mut reads = FuturesUnordered::new();
+    reads.push(stream.read_exact(&mut byte));
+    poll!(reads.next()).map(|_| ())
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Descriptor {
             Wait::Swept(swept) => {
                 let woken = swept.iter().map(|waiter| waiter.info().waker).collect();
                 swept.wake();
-                drop(self.readiness.keep(Direction::Read, swept));
+                drop(self.readiness.keep(Direction::Read, *swept));
                 woken
             }
         }
@@ -355,7 +355,7 @@ impl History {
                     prop_assert!(self.round - before >= 2);
                 }
                 swept.wake();
-                drop(readiness.keep(direction, swept));
+                drop(readiness.keep(direction, *swept));
                 self.owe(gone);
             }
         }
@@ -634,8 +634,13 @@ fn an_older_sweep_that_ends_later_does_not_drop_the_wakers_of_a_newer_one() {
     let older = descriptor.poll_until_swept();
     let newer = descriptor.poll_until_swept();
     let expected = addresses(&newer);
-    assert!(descriptor.readiness.keep(Direction::Read, newer).is_empty());
-    let dropped = descriptor.readiness.keep(Direction::Read, older);
+    assert!(
+        descriptor
+            .readiness
+            .keep(Direction::Read, *newer)
+            .is_empty()
+    );
+    let dropped = descriptor.readiness.keep(Direction::Read, *older);
     assert_eq!(dropped.len(), FEW);
     assert_eq!(descriptor.kept(), expected);
 }
@@ -648,8 +653,8 @@ fn a_sweep_does_not_keep_its_wakers_on_a_list_that_began_after_it() {
     descriptor.event(READABLE);
     let newer = descriptor.poll_until_swept();
     let expected = addresses(&newer);
-    drop(descriptor.readiness.keep(Direction::Read, newer));
-    let dropped = descriptor.readiness.keep(Direction::Read, older);
+    drop(descriptor.readiness.keep(Direction::Read, *newer));
+    let dropped = descriptor.readiness.keep(Direction::Read, *older);
     assert_eq!(dropped.len(), FEW);
     assert_eq!(descriptor.kept(), expected);
 }
@@ -661,7 +666,7 @@ fn a_waker_that_is_back_before_its_sweep_ends_is_not_kept() {
     assert!(descriptor.poll_as_outsider(&quick).is_none());
     let swept = descriptor.poll_until_swept();
     assert!(descriptor.poll_as_outsider(&quick).is_none());
-    let dropped = descriptor.readiness.keep(Direction::Read, swept);
+    let dropped = descriptor.readiness.keep(Direction::Read, *swept);
     assert_eq!(dropped.len(), 1);
     assert_eq!(descriptor.kept().len(), FEW - 1);
     assert!(!descriptor.kept().contains(&address(&quick)));

@@ -120,7 +120,7 @@ impl Descriptor {
             Wait::Waiting(_) => true,
             Wait::Swept(swept) => {
                 swept.wake();
-                drop(self.readiness.keep(direction, swept));
+                drop(self.readiness.keep(direction, *swept));
                 true
             }
         }
