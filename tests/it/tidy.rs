@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// Who may name whom: each module of the crate and those that it may use, top down. Each knows only
 /// some of those after it.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     // What a user calls.
     ("macros", &["entry", "runtime"]),
     ("signal", &["handle", "context"]),
@@ -60,6 +60,8 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("waiter", &[]),
     ("slab", &[]),
     ("sync", &[]),
+    // Documentation only.
+    ("guide", &[]),
 ];
 
 /// How many lines of code, without comments and tests, a file may have.
@@ -492,6 +494,8 @@ fn platforms_and_features_are_asked_for_in_their_places_only() {
             _ if whole_module && is_module => true,
             // A package that comes with a feature.
             "lib.rs" if whole_module && next.starts_with("pub use glassfrog_") => true,
+            // The badges of items that a feature turns on.
+            "lib.rs" if code == "#![cfg_attr(docsrs, feature(doc_cfg))]" => true,
             // The README, as a test.
             "lib.rs" if words(code).any(|word| word == "doctest") => next.starts_with("#[doc"),
             // Whether an example runs.
