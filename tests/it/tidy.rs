@@ -260,6 +260,64 @@ fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
     assert_none(complaints);
 }
 
+/// The text of ARCHITECTURE.md under a heading of the second level.
+fn section(heading: &str) -> String {
+    let page = read("ARCHITECTURE.md");
+    let text = page.split("\n## ").find(|text| text.starts_with(heading));
+    String::from(text.unwrap_or_else(|| panic!("no section `{heading}`")))
+}
+
+#[test]
+fn the_code_map_names_every_file() {
+    let map = section("Code map");
+    let mapped: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let files: Vec<String> = sources().into_iter().map(|source| source.path).collect();
+    let mut complaints = Vec::new();
+    for file in &files {
+        if mapped.iter().filter(|path| *path == file).count() != 1 {
+            complaints.push(format!("src/{file} must be in the code map once"));
+        }
+    }
+    for path in mapped {
+        if !files.iter().any(|file| file == path) {
+            complaints.push(format!(
+                "the code map names src/{path}, which does not exist"
+            ));
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn the_journeys_name_functions_that_exist() {
+    let mut count = 0;
+    let mut complaints = Vec::new();
+    for line in section("Journeys").lines() {
+        // A step begins with its place: `file.rs`: `function`, after its number, if it has one.
+        let step = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+        let Some((file, rest)) = step
+            .strip_prefix('`')
+            .and_then(|rest| rest.split_once("`: `"))
+        else {
+            continue;
+        };
+        let function = rest.split('`').next().unwrap_or_default();
+        count += 1;
+        let text = fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
+        let is_there = [format!("fn {function}("), format!("fn {function}<")]
+            .iter()
+            .any(|head| text.contains(head));
+        if !is_there {
+            complaints.push(format!("there is no `{function}` in src/{file}"));
+        }
+    }
+    assert!(count > 20, "these {count} steps are not all");
+    assert_none(complaints);
+}
+
 #[test]
 fn there_is_no_unsafe_code() {
     let lib = read("src/lib.rs");
