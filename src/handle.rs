@@ -6,7 +6,8 @@ use crate::executor::{Message, Origin, Outsider, local};
 use crate::metrics::Metrics;
 use crate::pool::Lane;
 use crate::runtime::Shared;
-use crate::task::remote::{Crossing, Lazy, promise};
+use crate::task::promise::promise;
+use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
@@ -212,7 +213,7 @@ impl Handle {
         let inbox = Arc::clone(&self.shared.inbox);
         let (promise, output) = promise(origin(name.clone()), inbox, None);
         let origin = origin(name);
-        let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
+        let make = Box::new(move |key| Promised::boxed(make(), promise, key));
         // Refused by a runtime that has ended: dropped here, which breaks its promise.
         drop(self.shared.inbox.post(Message::Spawn { make, origin }));
         JoinHandle::remote(id, output)
