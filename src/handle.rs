@@ -6,7 +6,8 @@ use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
 use crate::pool::Lane;
-use crate::task::remote::{Crossing, Lazy, promise};
+use crate::task::promise::promise;
+use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
@@ -212,7 +213,7 @@ impl Handle {
         let inbox = Arc::clone(&self.shared.inbox);
         let (promise, output) = promise(info(name.clone()), inbox, None);
         let info = info(name);
-        let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
+        let make = Box::new(move |key| Promised::boxed(make(), promise, key));
         // A runtime that has ended refuses the task. Dropping it cancels it.
         drop(self.shared.inbox.post(Message::Spawn { make, info }));
         JoinHandle::remote(id, output)

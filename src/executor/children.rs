@@ -1,7 +1,7 @@
 //! The children of scopes, as the executor knows them.
 //!
-//! A child lives inside the future of its parent and is no task. Its [`ChildSlot`] makes it visible all the
-//! same: it has an id, and what it waits for is tagged with that id.
+//! A child lives inside the future of its parent and is no task. A [`RegisteredChild`] is visible in a dump all
+//! the same: it has an id, and what it waits for is tagged with that id. `task/scope.rs` registers children.
 
 use super::id::Id;
 use super::status::Polling;
@@ -27,22 +27,22 @@ pub(crate) struct ChildEntry {
     pub(super) polls: u32,
 }
 
-/// The entry of a child in its executor, removed when this is dropped.
-pub(crate) struct ChildSlot {
+/// A child that is registered with its executor. Dropping this removes the entry.
+pub(crate) struct RegisteredChild {
     /// The executor. It may own the child, so this is weak.
     executor: Weak<Executor>,
     /// The id of the child.
     id: Id,
 }
 
-impl ChildSlot {
-    /// Enters a child that lives in the future of the task `parent`.
+impl RegisteredChild {
+    /// Registers a child that lives in the future of the task `parent`.
     pub(crate) fn new(
         executor: &Rc<Executor>,
         id: Id,
         parent: u32,
         location: &'static Location<'static>,
-    ) -> ChildSlot {
+    ) -> RegisteredChild {
         let now = executor.turn.get();
         let child = ChildEntry {
             id,
@@ -53,7 +53,7 @@ impl ChildSlot {
             polls: 0,
         };
         executor.children.borrow_mut().insert(id.low(), child);
-        ChildSlot {
+        RegisteredChild {
             executor: Rc::downgrade(executor),
             id,
         }
@@ -112,7 +112,7 @@ impl ChildSlot {
     }
 }
 
-impl Drop for ChildSlot {
+impl Drop for RegisteredChild {
     fn drop(&mut self) {
         if let Some(executor) = self.executor.upgrade() {
             let mut children = executor.children.borrow_mut();

@@ -1,6 +1,8 @@
-//! The members of a group that one future polls: each has a waker of its own, which puts it into
-//! the group's queue and wakes whoever polls the group. So a wake costs the same however many
-//! members there are.
+//! Which members of a group have been woken: the tasks of a set, or the children of a scope.
+//!
+//! One future polls the whole group. Each member has a waker of its own, which pushes the member to the queue
+//! of the group and wakes the task that polls the group. The cost of a wake is therefore independent of the
+//! number of members.
 
 use crate::executor::flag::QueuedFlag;
 use crate::primitives::{Mutex, lock};
@@ -10,31 +12,31 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// How many members one poll of the group looks at at most, so that the other tasks get their turn: as
-/// many as the loop polls tasks before it looks at the reactor.
+/// How many members one poll of the group polls at most, so that other tasks get their turn: as many as the
+/// loop polls tasks before it turns the reactor.
 pub(super) const BATCH: usize = 128;
 
-/// How many keys an empty queue keeps room for.
-const KEPT_KEYS: usize = 1024;
+/// The capacity that an empty queue keeps, so that a group of ordinary size does not reallocate.
+const KEPT_CAPACITY: usize = 1024;
 
-/// The members that are to be looked at, and who wants to know; reached from any thread.
-pub(super) struct Queue {
-    /// Both, under one lock.
+/// The queue of members that should be polled. Wakers push to it from any thread.
+pub(super) struct WakeQueue {
+    /// The members and the waker of the group.
     state: Mutex<State>,
 }
 
-/// What stands under the lock.
+/// The state of a [`WakeQueue`].
 struct State {
-    /// Members that are new or were woken, oldest first.
+    /// The members that are new or have been woken, oldest first.
     keys: VecDeque<Key>,
-    /// Who polls the group, if it is to be woken by the next that comes.
+    /// The waker of the task that polls the group, if it waits for the next member.
     waker: Option<Waker>,
 }
 
-impl Queue {
-    /// An empty queue.
-    pub(super) fn new() -> Queue {
-        Queue {
+impl WakeQueue {
+    /// Creates an empty queue.
+    pub(super) fn new() -> WakeQueue {
+        WakeQueue {
             state: Mutex::new(State {
                 keys: VecDeque::new(),
                 waker: None,
@@ -42,34 +44,33 @@ impl Queue {
         }
     }
 
-    /// Takes the member that is to be looked at next.
+    /// Takes the next member out of the queue.
     pub(super) fn pop(&self) -> Option<Key> {
         let keys = &mut lock(&self.state).keys;
         let key = keys.pop_front();
-        // The room of a burst goes.
-        if keys.is_empty() && keys.capacity() > KEPT_KEYS {
+        // Frees the capacity that a burst has left.
+        if keys.is_empty() && keys.capacity() > KEPT_CAPACITY {
             *keys = VecDeque::new();
         }
         key
     }
 
-    /// How many members are to be looked at in one poll of the group: those that are in the queue now,
-    /// unless they are too many. Those that come meanwhile wait for the next poll, and so let the other
-    /// tasks go first.
-    pub(super) fn round(&self) -> usize {
+    /// Returns how many members one poll of the group should take: those that are in the queue now, up to
+    /// [`BATCH`]. Members that are woken meanwhile wait for the next poll of the group, after the other tasks.
+    pub(super) fn batch_len(&self) -> usize {
         lock(&self.state).keys.len().min(BATCH)
     }
 
-    /// Puts members back that are to be looked at in the next poll of the group.
-    pub(super) fn put_back(&self, keys: Vec<Key>) {
+    /// Appends members that should be polled in the next poll of the group.
+    pub(super) fn requeue(&self, keys: Vec<Key>) {
         if !keys.is_empty() {
             lock(&self.state).keys.extend(keys);
         }
     }
 
-    /// Ends a poll: leaves the waker for the next member that comes, or, if there is one already, wakes
+    /// Registers the waker of the group, to be woken when a member is pushed. If the queue is not empty, wakes
     /// it at once.
-    pub(super) fn wait(&self, waker: &Waker) {
+    pub(super) fn register(&self, waker: &Waker) {
         let waker = waker.clone();
         let mut state = lock(&self.state);
         if state.keys.is_empty() {
@@ -82,7 +83,7 @@ impl Queue {
         }
     }
 
-    /// Adds a member, and wakes who waits for one.
+    /// Pushes a member, and wakes the group.
     fn push(&self, key: Key) {
         let mut state = lock(&self.state);
         state.keys.push_back(key);
@@ -94,19 +95,19 @@ impl Queue {
     }
 }
 
-/// Puts a member into the queue of its group.
+/// The waker of a member: pushes the member to the queue of its group.
 pub(super) struct MemberWaker {
-    /// The member.
+    /// The key of the member.
     key: Key,
-    /// Whether it is in the queue.
+    /// Whether the member is in the queue.
     queued: QueuedFlag,
-    /// The queue of its group.
-    queue: Arc<Queue>,
+    /// The queue of the group.
+    queue: Arc<WakeQueue>,
 }
 
 impl MemberWaker {
-    /// The waker of a new member. To be looked at the first time, it is to be woken.
-    pub(super) fn new(key: Key, queue: &Arc<Queue>) -> Arc<MemberWaker> {
+    /// Creates the waker of a new member, which is not in the queue yet.
+    pub(super) fn new(key: Key, queue: &Arc<WakeQueue>) -> Arc<MemberWaker> {
         Arc::new(MemberWaker {
             key,
             queued: QueuedFlag::default(),
@@ -114,8 +115,8 @@ impl MemberWaker {
         })
     }
 
-    /// Says that the member has been taken out of the queue. The caller polls it next.
-    pub(super) fn lower(&self) {
+    /// Notes that the member has been taken out of the queue, before it is polled.
+    pub(super) fn set_dequeued(&self) {
         self.queued.lower();
     }
 }

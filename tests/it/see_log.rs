@@ -133,7 +133,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
             &lines,
             &[
                 main(1, "begins"),
-                format!("task: task 1 is {place}"),
+                format!("task: task 1 {place}"),
                 main(1, "leaves it waiting"),
                 task(1),
                 format!("→ {addr}: would block, waker left with the reactor"),
@@ -212,8 +212,8 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
         let wanted = [
             "time: the waker is left with the timers for 5s",
             "time: the deadline has come",
-            "blocking: job 1 begins",
-            "blocking: job 1 has ended",
+            "blocking: job 1 started",
+            "blocking: job 1 finished",
         ];
         assert_eq!(lines, wanted);
     };
