@@ -1,7 +1,7 @@
-# What the scripts of this directory share.
+# Functions shared by the scripts in this directory.
 
-# Installs the packages whose program is missing, where that is possible without a question. An argument is
-# the name of both, or PROGRAM:PACKAGE.
+# install_missing <program[:package]...>: installs the packages of missing programs if that needs no confirmation.
+# The package has the name of the program unless another one is given.
 install_missing() {
     local missing=() name sudo=()
     for name in "$@"; do
@@ -10,6 +10,6 @@ install_missing() {
     ((${#missing[@]})) || return 0
     [[ $EUID == 0 ]] || sudo=(sudo -n)
     if ! { "${sudo[@]}" apt-get update -q && "${sudo[@]}" apt-get install -qy "${missing[@]}"; }; then
-        echo "could not install ${missing[*]}: going on without"
+        echo "could not install ${missing[*]}: continuing without"
     fi
 }

@@ -1,18 +1,17 @@
-//! What the benchmarks share: settings, and the way an `async` body is timed.
+//! The settings of all benchmarks, and the timing of an `async` body.
 
 use std::time::Duration;
 
 use criterion::Criterion;
 use glassfrog::Runtime;
 
-/// Short enough that all benchmarks together take under a minute; pass `--measurement-time` for
-/// more.
+/// Short enough for all benchmarks to finish within a minute; pass `--measurement-time` to change it.
 const MEASUREMENT_TIME: Duration = Duration::from_secs(2);
 
-/// Warms the caches and the branch predictor; there is nothing else to warm.
+/// Long enough to warm the caches and the branch predictor; nothing else needs it.
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
 
-/// The settings of all benchmarks.
+/// Returns criterion with the settings of all benchmarks.
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .measurement_time(MEASUREMENT_TIME)
@@ -22,8 +21,8 @@ pub(crate) fn criterion() -> Criterion {
 
 /// Benchmarks `body`, which performs a number of operations and returns how long they took.
 ///
-/// What it prepares is not timed, but has to be short against the operations: criterion chooses
-/// their number by how long all of it takes.
+/// The time that `body` takes to prepare is not counted, but must be short compared with the operations:
+/// criterion chooses their number by the total time.
 pub(crate) fn bench(
     criterion: &mut Criterion,
     runtime: &Runtime,

@@ -1,7 +1,6 @@
 //! Benchmarks of sockets over loopback: `cargo bench --bench net`.
 
 mod common;
-mod shares;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 use glassfrog::spawn;
-use shares::shares;
+use glassfrog_benches::shares;
 
 /// What is sent to and fro, and what a fetch sends.
 const MESSAGE: [u8; 64] = [b'.'; 64];

@@ -1,7 +1,6 @@
 //! Benchmarks of the executor: `cargo bench --bench tasks`.
 
 mod common;
-mod shares;
 
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use glassfrog::Runtime;
 use glassfrog::task::{spawn, yield_now};
-use shares::shares;
+use glassfrog_benches::shares;
 
 /// How many tasks share a benchmark of many tasks.
 const TASKS: u64 = 1000;

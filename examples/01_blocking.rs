@@ -1,17 +1,17 @@
 //! Step 1 of 4: a blocking socket.
 //!
-//! `fetch_data` reads like what it does: connect, send, receive until the peer closes, return the
-//! text. Each of these calls *blocks*: the kernel puts the thread to sleep, and nothing else can
-//! happen on that thread until the peer moves.
+//! `fetch_data` says what it does: it connects, sends, receives until the peer closes, and returns the
+//! text. Each of these calls *blocks*: the kernel puts the thread to sleep, and nothing else can happen
+//! on that thread until the peer responds.
 //!
-//! **What it costs.** Hardly any CPU, and six lines of code. But one thread does one fetch: five
-//! of them take five times as long, although the CPU has nothing to do all that time. A thread for
-//! each would bring the time down, at the price of a stack and a place in the scheduler for every
-//! connection. And a sleeping thread cannot look at the clock: see `in_time`.
+//! **What it costs.** Hardly any CPU time, and six lines of code. But a thread performs one fetch at a
+//! time: five fetches take five times as long, although the CPU is idle throughout. One thread per
+//! fetch would take less time, but each connection would need a stack and a place in the scheduler.
+//! And a sleeping thread cannot watch the clock: see `in_time`.
 //!
 //! ```text
 //! cargo run --example 01_blocking                      # against a small embedded server
-//! cargo run --example 01_blocking -- 127.0.0.1:8000    # against a server of yours
+//! cargo run --example 01_blocking -- 127.0.0.1:8000    # against your own server
 //! ```
 
 use std::io::{self, Read, Write};
@@ -36,17 +36,17 @@ fn fetch_data(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(common::REQUEST)?;
     let mut response = Vec::with_capacity(4096);
-    // One byte more than is allowed, so that `text` can tell "just fits" from "too long".
+    // One byte more than the limit, so that `text` can tell "just fits" from "too long".
     let mut stream = stream.take(common::MAX_RESPONSE as u64 + 1);
     stream.read_to_end(&mut response)?;
     common::text(response)
 }
 
-/// Fetches, and ends the whole process if that takes too long.
+/// Fetches, and exits the process if the fetch takes too long.
 ///
-/// The thread that fetches is asleep in the kernel, so it takes a second one to watch the clock,
-/// and that one cannot wake the first; all it can do is to end both. (A socket's own read timeout
-/// is no help against a peer that sends a byte now and then: it starts anew with each.)
+/// The thread that fetches sleeps in the kernel, so a second thread has to watch the clock. The second
+/// thread cannot wake the first; it can only exit the process. (The read timeout of a socket does not
+/// help against a peer that sends a byte now and then, because it restarts with each byte.)
 fn in_time(address: SocketAddr) -> io::Result<String> {
     let (done, fetch) = mpsc::channel::<()>();
     thread::spawn(move || {

@@ -1,19 +1,18 @@
 //! Step 2 of 4: a non-blocking socket, by hand.
 //!
-//! A non-blocking socket never puts the thread to sleep. When a call cannot go on it returns at
-//! once with `WouldBlock`: not an error, only "not yet". So the thread stays ours, and could do
-//! something else meanwhile. But nobody tells us *when* to come back, so this step just asks again
+//! A non-blocking socket never puts the thread to sleep. A call that cannot proceed returns
+//! `WouldBlock` at once, which is not an error but means "not yet". The thread stays in control and
+//! could do something else meanwhile. But nothing says *when* to try again, so this step tries again
 //! and again.
 //!
-//! **What changed against step 1.** Every call is wrapped in `Retry::until_ready`, `write` may take
-//! only a part and `read` may bring only a part, so both need a loop of their own, and connecting
-//! has become a question that is asked until it has an answer. In return the deadline is simple:
-//! a thread that never sleeps can look at the clock.
+//! **What changed since step 1.** Every call is wrapped in `Retry::until_ready`. A `write` may accept
+//! only a part and a `read` may return only a part, so both need a loop. The program has to ask
+//! repeatedly whether the connection is established. In return, the deadline is simple: a thread that
+//! never sleeps can watch the clock.
 //!
-//! **What it costs.** A whole CPU, for a single fetch that does nothing but wait. The number of
-//! wasted polls is printed: it goes into the hundreds of thousands. (Sleeping a little between two
-//! polls would save CPU and add delay. What we want is to sleep *exactly until* the socket is
-//! ready: step 3.)
+//! **What it costs.** A whole CPU, for a single fetch that does nothing but wait. The program prints
+//! the number of wasted polls, which reaches hundreds of thousands. (A short sleep between two polls
+//! would save CPU time and add delay. The goal is to sleep *exactly until* the socket is ready: step 3.)
 //!
 //! ```text
 //! cargo run --example 02_nonblocking
@@ -25,9 +24,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Instant;
 
-// Why not `std::net::TcpStream`? It can be made non-blocking only once it is connected, and the
-// connect itself may block for minutes. mio's socket is non-blocking from the start, and knows how
-// each platform says "connect in progress". Its selector stays unused until step 3.
+// Why not `std::net::TcpStream`? It can become non-blocking only once it is connected, and connecting
+// may block for minutes. The socket of mio is non-blocking from the start, and knows how each platform
+// reports a connection in progress. The selector of mio stays unused until step 3.
 use mio::net::TcpStream;
 
 mod common;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
             wasted_polls: 0,
         };
         common::report("one fetch", || Ok(vec![fetch_data(address, &mut retry)?]))?;
-        println!("  polls that were wasted: {}", retry.wasted_polls);
+        println!("  wasted polls: {}", retry.wasted_polls);
         Ok(())
     })
 }
@@ -67,16 +66,16 @@ fn fetch_data(address: SocketAddr, retry: &mut Retry) -> io::Result<String> {
     common::text(response)
 }
 
-/// The busy loop.
+/// A busy loop.
 struct Retry {
     /// When to give up.
     deadline: Instant,
-    /// How many attempts came too early.
+    /// The number of attempts that came too early.
     wasted_polls: u64,
 }
 
 impl Retry {
-    /// Makes the attempt again and again until it is something else than `WouldBlock`.
+    /// Repeats the attempt until it returns something other than `WouldBlock`.
     fn until_ready<T>(&mut self, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         while Instant::now() < self.deadline {
             match attempt() {
@@ -88,10 +87,10 @@ impl Retry {
     }
 }
 
-/// Whether the connect is through: yes, not yet (`WouldBlock`), or no (any other error).
+/// Checks whether the connection is established: yes, not yet (`WouldBlock`), or no (any other error).
 fn connected(stream: &TcpStream) -> io::Result<()> {
-    // The outcome of a connect in the background is left with the socket (`SO_ERROR`). No error
-    // there means "connected" or "still trying", and only a connected socket has a peer.
+    // The kernel stores the error of a failed connection in the socket (`SO_ERROR`). Without an error,
+    // the socket is connected or still connecting, and only a connected socket has a peer.
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }

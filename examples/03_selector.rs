@@ -1,11 +1,11 @@
 //! Step 3 of 4: a state machine, and a scheduler on the system's selector.
 //!
-//! The kernel knows when a socket becomes ready, and a *selector* (`epoll`, `kqueue`; here through
-//! mio) is the way to ask it: register any number of sockets, say what each waits for, and sleep in
-//! one call until the first of them can go on.
+//! The kernel knows when a socket becomes ready, and a *selector* (`epoll`, `kqueue`; here through mio)
+//! can ask it. The program registers any number of sockets, says what each of them waits for, and
+//! sleeps in a single call until the first of them can proceed.
 //!
-//! So a fetch must be able to pause and to say what it waits for. In a language with generators it
-//! would `yield (socket, event)`. Here the generator is written out by hand:
+//! A fetch must therefore be able to pause and to say what it waits for. In a language with generators
+//! it would `yield (socket, event)`. Here the generator is written by hand:
 //!
 //! ```text
 //!   start ──▶ Connecting ──▶ Sending ──▶ Receiving ──▶ Return(text)
@@ -14,19 +14,19 @@
 //!             WRITABLE       WRITABLE     READABLE
 //! ```
 //!
-//! - `FetchData` holds all that must outlive a pause: the socket, the state, the bytes so far.
-//! - `FetchData::resume` runs on until it would block (`Yield`) or is through (`Return`).
-//! - `run` is the scheduler for one fetch: resume, register, sleep, unregister, resume ...
-//! - `run_all` is the scheduler for many on one thread: the same, with a table of who waits.
+//! - `FetchData` holds everything that must survive a pause: the socket, the state, the bytes so far.
+//! - `FetchData::resume` runs until the socket would block (`Yield`) or the fetch is done (`Return`).
+//! - `run` schedules one fetch: resume, register, sleep, deregister, resume ...
+//! - `run_all` schedules many on one thread: the same, with a table of the waiting fetches.
 //!
-//! **What changed against step 2.** Nobody asks in vain any more: between two events the thread
-//! sleeps in the kernel, as in step 1, but for *all* its sockets at once. Five fetches take as long
-//! as one, on one thread, and with hardly any CPU.
+//! **What changed since step 2.** There are no wasted polls. Between two events the thread sleeps in
+//! the kernel, as in step 1, but for *all* its sockets at once. Five fetches take as long as one, on
+//! one thread, with hardly any CPU time.
 //!
 //! **What it costs.** The six lines of step 1 have become a struct, an enum and a loop that jumps
-//! between them: whoever adds a step to the protocol adds a state. And each wait costs two extra
-//! system calls, to register and to unregister. In step 4 the compiler writes the states, and a
-//! socket is registered just once.
+//! between them. A new step of the protocol needs a new state. Each wait costs two extra system calls,
+//! to register and to deregister. In step 4 the compiler writes the states, and the runtime registers a
+//! socket once.
 //!
 //! ```text
 //! cargo run --example 03_selector
@@ -56,27 +56,27 @@ fn main() -> ExitCode {
 
 // --- The generator ---------------------------------------------------------------------------
 
-/// One fetch of `/`, which can pause.
+/// A fetch of `/` that can pause.
 struct FetchData {
     /// The socket, which the scheduler registers while the fetch is paused.
     stream: TcpStream,
-    /// Where to go on.
+    /// Where to resume.
     state: State,
-    /// What has been received so far.
+    /// The bytes received so far.
     response: Vec<u8>,
 }
 
-/// Where a fetch is.
+/// The progress of a fetch.
 enum State {
-    /// The connect is on its way.
+    /// The connection is being established.
     Connecting,
-    /// Connected; this many bytes of the request are sent.
+    /// The connection is established, and this many bytes of the request are sent.
     Sending(usize),
-    /// The request is sent; the peer answers until it closes.
+    /// The request is sent, and the peer responds until it closes.
     Receiving,
 }
 
-/// How a call of `resume` ends.
+/// The result of `resume`.
 enum Step {
     /// Paused: resume when the socket is ready for this.
     Yield(Interest),
@@ -85,7 +85,7 @@ enum Step {
 }
 
 impl FetchData {
-    /// Starts to connect, and pauses there.
+    /// Starts to connect.
     fn start(address: SocketAddr) -> io::Result<Self> {
         Ok(Self {
             stream: TcpStream::connect(address)?,
@@ -94,7 +94,7 @@ impl FetchData {
         })
     }
 
-    /// Goes on from where the fetch has paused.
+    /// Resumes where the fetch paused.
     fn resume(&mut self) -> io::Result<Step> {
         match self.go_on() {
             Ok(text) => Ok(Step::Return(text)),
@@ -108,8 +108,8 @@ impl FetchData {
         }
     }
 
-    /// Goes from state to state. Each `?` is a place where it may pause: it leaves with
-    /// `WouldBlock`, the state stays as it is, and the next call comes back to the same place.
+    /// Moves from state to state. Each `?` is a place where the fetch may pause: the function returns
+    /// `WouldBlock`, the state stays as it is, and the next call returns to the same place.
     fn go_on(&mut self) -> io::Result<String> {
         let mut buffer = [0; 4096];
         loop {
@@ -135,8 +135,8 @@ impl FetchData {
     }
 }
 
-/// Whether the connect is through: yes, not yet (`WouldBlock`), or no (any other error). See step
-/// 2.
+/// Checks whether the connection is established: yes, not yet (`WouldBlock`), or no (any other error).
+/// See step 2.
 fn connected(stream: &TcpStream) -> io::Result<()> {
     if let Some(error) = stream.take_error()? {
         return Err(error);
@@ -149,7 +149,7 @@ fn connected(stream: &TcpStream) -> io::Result<()> {
 
 // --- The scheduler ---------------------------------------------------------------------------
 
-/// Drives one fetch to its end.
+/// Runs one fetch to completion.
 fn run(mut fetch: FetchData) -> io::Result<String> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1);
@@ -167,14 +167,14 @@ fn run(mut fetch: FetchData) -> io::Result<String> {
     }
 }
 
-/// Drives many fetches to their end, all in flight at once, on this thread. The responses come in
-/// the order in which they are complete.
+/// Runs many fetches to completion, all at once, on this thread. Returns the responses in the order in
+/// which they complete.
 fn run_all(fetches: Vec<FetchData>) -> io::Result<Vec<String>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(fetches.len().max(1));
     let deadline = Instant::now() + common::DEADLINE;
 
-    // A fetch is in one of the two: it can go on, or it waits under the token of its socket.
+    // A fetch is in one of the two: it can proceed, or it waits under the token of its socket.
     let mut ready: Vec<(Token, FetchData)> = (0..).map(Token).zip(fetches).collect();
     let mut waiting: HashMap<Token, FetchData> = HashMap::new();
     let mut responses = Vec::new();
@@ -202,7 +202,7 @@ fn run_all(fetches: Vec<FetchData>) -> io::Result<Vec<String>> {
     }
 }
 
-/// Sleeps until a registered socket is ready. This is the only place where the thread waits.
+/// Sleeps until a registered socket is ready. The thread waits nowhere else.
 fn select(poll: &mut Poll, events: &mut Events, deadline: Instant) -> io::Result<()> {
     loop {
         let time_left = deadline.saturating_duration_since(Instant::now());
@@ -210,9 +210,9 @@ fn select(poll: &mut Poll, events: &mut Events, deadline: Instant) -> io::Result
             return Err(common::too_late());
         }
         match poll.poll(events, Some(time_left)) {
-            // The time is up; the next turn says so.
+            // The deadline has passed; the next iteration reports it.
             Ok(()) if events.is_empty() => {}
-            // A process that was stopped and continued: no socket is ready, so sleep on.
+            // The process was stopped and continued. No socket is ready, so continue to sleep.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             outcome => return outcome,
         }

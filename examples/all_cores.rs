@@ -1,22 +1,22 @@
-//! A server on all cores: one worker on each, and all of them listen on the same port.
+//! A server on all cores: one worker per core, all of which listen on the same port.
 //!
 //! ```text
 //! cargo run --release --example all_cores
 //! cargo run --release --example all_cores -- 127.0.0.1:7777
 //! ```
 //!
-//! Without an argument clients connect from within, and it prints how many of them each worker has
-//! served. Given an address, it serves there until it is killed; try `nc 127.0.0.1 7777` a few times.
+//! Without an argument, the program connects to itself and prints how many connections each worker has
+//! served. With an address, it serves there until it is killed; try `nc 127.0.0.1 7777` a few times.
 //!
-//! glassfrog does not move tasks between threads; here it is the kernel that deals out the work. Each
-//! worker has a listening socket of its own (`SO_REUSEPORT` of `socket(7)`), and Linux gives every new
-//! connection to one of them, by a hash of the addresses. The workers share nothing and wait for
-//! nobody. Nobody looks who has time, either: where some connections cost far more than others, accept
-//! on one thread and deal them out through `Workers::handles`.
+//! glassfrog does not move tasks between threads; here the kernel distributes the work. Each worker has
+//! a listening socket of its own (`SO_REUSEPORT`, see `socket(7)`), and Linux assigns each new connection
+//! to one of them by a hash of the addresses. The workers share nothing and never wait for each other.
+//! The kernel does not consider their load, however. If some connections cost far more than others,
+//! accept on one thread and distribute the connections through `Workers::handles`.
 //!
-//! On other systems the program works, and one worker does: macOS and the BSDs give all connections
-//! to the socket that was bound last (FreeBSD has `SO_REUSEPORT_LB` for what Linux does), and Windows
-//! has no such option.
+//! On other systems, the program works with only one busy worker: macOS and the BSDs give all connections
+//! to the socket that was bound last (FreeBSD has `SO_REUSEPORT_LB` for the behavior of Linux), and
+//! Windows has no such option.
 
 use std::convert::Infallible;
 use std::env;
@@ -33,17 +33,16 @@ use glassfrog::task::JoinSet;
 use glassfrog::time::{sleep, timeout};
 use socket2::{Domain, Socket, Type};
 
-/// How many connections wait to be accepted, for each worker.
+/// The backlog of each listening socket.
 const BACKLOG: i32 = 1024;
 
-/// How many connections a worker serves at a time. Others wait to be accepted.
+/// The number of connections that a worker serves at a time; others wait in the backlog.
 const MAX_CONNECTIONS: usize = 500;
 
-/// How long a connection may take, at either end.
+/// The time limit of a connection, at either end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
-/// loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -54,10 +53,10 @@ fn main() -> ExitCode {
         (Some(address), None) => match address.parse() {
             Ok(address) => run(Some(address)),
             Err(_) => Err(io::Error::other(format!(
-                "{address:?} is not an address: give ip:port, like 127.0.0.1:7777"
+                "{address:?} is not an address: give IP:PORT, such as 127.0.0.1:7777"
             ))),
         },
-        (Some(_), Some(_)) => Err(io::Error::other("give one address, or none")),
+        (Some(_), Some(_)) => Err(io::Error::other("give at most one address")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,25 +67,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves at an address for ever, or at any address for as long as the demo takes.
+/// Serves at an address forever, or at any address for the time of the demo.
 fn run(address: Option<SocketAddr>) -> io::Result<()> {
     let cores = thread::available_parallelism()?.get();
-    // Two at least, to have something to see.
+    // At least two, so that there is something to see.
     let count = if cfg!(unix) { cores.max(2) } else { 1 };
 
-    // All listen before the first connection comes: who is served by whom depends on their number.
+    // All sockets listen before the first connection: their number determines which of them gets it.
     let listeners = listen(address.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()), count)?;
     let bound = listeners[0].local_addr()?;
     let workers = Workers::new(count)?;
     println!("listening on {bound} (cores: {cores}, workers: {count})");
 
-    // A socket of `std` belongs to nobody yet, and can be sent to the worker that is to have it.
+    // A socket of `std` belongs to no runtime yet, so it can be sent to a worker.
     let pairs = listeners.into_iter().zip(workers.handles());
     let servers = pairs
         .enumerate()
         .map(|(number, (listener, handle))| handle.spawn_with(move || serve(listener, number)));
 
-    // This thread has a runtime too, for the clients and for what goes wrong.
+    // This thread has a runtime of its own, for the clients and for the errors of the servers.
     glassfrog::block_on(async {
         let mut failures = JoinSet::new();
         for server in servers {
@@ -115,12 +114,12 @@ fn run(address: Option<SocketAddr>) -> io::Result<()> {
     Ok(workers.stop()?)
 }
 
-/// Makes listening sockets that share an address.
+/// Creates listening sockets that share an address.
 fn listen(mut address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let mut listeners = Vec::new();
     for _ in 0..count {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // On Windows this would let another program take the port away.
+        // On Windows, this option would let another program take over the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         #[cfg(unix)]
@@ -130,19 +129,19 @@ fn listen(mut address: SocketAddr, count: usize) -> io::Result<Vec<std::net::Tcp
             .and_then(|()| socket.listen(BACKLOG))
             .map_err(|error| io::Error::new(error.kind(), format!("bind to {address}: {error}")))?;
         let listener = std::net::TcpListener::from(socket);
-        // Port 0 is any for the first, and the same for the others.
+        // Port 0 means any free port for the first socket; the others use the same port.
         address = listener.local_addr()?;
         listeners.push(listener);
     }
     Ok(listeners)
 }
 
-/// Accepts connections for ever, and answers each in a task of its own.
+/// Accepts connections forever, and responds to each in a task of its own.
 async fn serve(listener: std::net::TcpListener, worker: usize) -> io::Result<Infallible> {
     let listener = TcpListener::try_from(listener)?;
     let mut connections = JoinSet::new();
     loop {
-        // Those that have ended leave the set, and if it is full, another one has to end first.
+        // Remove the tasks that have finished. If the set is full, wait for one to finish.
         while connections.try_join_next().is_some() {}
         if connections.len() == MAX_CONNECTIONS {
             connections.join_next().await;
@@ -163,28 +162,28 @@ async fn serve(listener: std::net::TcpListener, worker: usize) -> io::Result<Inf
     }
 }
 
-/// Tells a client who serves it. Put a protocol of your own here.
+/// Sends the number of the worker to a client. Replace this with your own protocol.
 async fn answer(mut stream: TcpStream, worker: usize) -> io::Result<()> {
     let text = format!("worker {worker}\n");
     in_time(stream.write_all(text.as_bytes())).await
 }
 
-/// Waits for the other end, but not for ever.
+/// Runs a step within the time limit.
 async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(TIMEOUT, step).await.unwrap_or_else(|_| {
-        let reason = format!("not finished within {TIMEOUT:?}");
+        let reason = format!("the peer did not finish within {TIMEOUT:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, reason))
     })
 }
 
-/// How many connections the demo makes for each worker. Few enough to be over at once, and so many
-/// that none of the workers goes away empty-handed.
+/// The number of connections of the demo per worker: few enough to finish quickly, and enough for each
+/// worker to get some.
 const DEMO_CONNECTIONS: usize = 200;
 
-/// How many of them are open at a time.
+/// The number of connections of the demo that are open at a time.
 const DEMO_CLIENTS: usize = 50;
 
-/// Connects many times, and prints how many connections each worker has served.
+/// Connects many times and prints how many connections each worker has served.
 async fn demo(address: SocketAddr, workers: usize) -> io::Result<()> {
     let mut served = vec![0; workers];
     let mut clients = JoinSet::new();
@@ -209,14 +208,14 @@ async fn demo(address: SocketAddr, workers: usize) -> io::Result<()> {
         println!("worker {worker:>2}  {connections:>6} connections  {bar}");
     }
     if !cfg!(target_os = "linux") {
-        println!("(this system does not spread connections over several sockets)");
+        println!("(this system does not distribute connections among several sockets)");
     } else if served.contains(&0) {
-        return Err(io::Error::other("the kernel has left a worker out"));
+        return Err(io::Error::other("a worker has served no connection"));
     }
     Ok(())
 }
 
-/// Connects, and returns which worker answers.
+/// Connects, and returns the number of the worker that responds.
 async fn visit(address: SocketAddr) -> io::Result<usize> {
     let stream = TcpStream::connect(address).await?;
     let mut text = String::new();
@@ -224,5 +223,5 @@ async fn visit(address: SocketAddr) -> io::Result<usize> {
     let worker = text.trim_end().strip_prefix("worker ");
     worker
         .and_then(|number| number.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("{address} answered {text:?}")))
+        .ok_or_else(|| io::Error::other(format!("unexpected response from {address}: {text:?}")))
 }

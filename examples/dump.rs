@@ -1,11 +1,11 @@
-//! Tasks that are stuck, each in its own way, and a dump that says in which.
+//! Prints a dump of tasks that are stuck, each in a different way.
 //!
 //! ```text
 //! cargo run --release --example dump
 //! ```
 //!
-//! The dump is taken by another thread, as one would from a signal handler or an admin page; inside
-//! the runtime there is `task::dump()`.
+//! Another thread takes the dump, as a signal handler or an administration page would. Inside the runtime,
+//! use `task::dump()`.
 
 use std::io;
 use std::net;
@@ -18,18 +18,18 @@ use glassfrog::task::{self, Builder, scope, spawn_blocking};
 use glassfrog::time::sleep;
 
 fn main() -> io::Result<()> {
-    // Accepts by its backlog, and never says a word.
+    // The kernel accepts connections to this listener; the program never responds.
     let silent = net::TcpListener::bind("127.0.0.1:0")?;
     let addr = silent.local_addr()?;
 
     glassfrog::block_on(async {
-        // 1. Waits for an answer that does not come.
+        // 1. Waits for a response that never comes.
         let client = Builder::new().name("client").spawn(async move {
             let stream = TcpStream::connect(addr).await?;
             stream.read(&mut [0; 1]).await
         });
 
-        // 2. Waits for the first one, by its handle.
+        // 2. Waits for the first task, through its handle.
         Builder::new().name("report").spawn(client);
 
         // 3. Waits for clients.
@@ -38,27 +38,27 @@ fn main() -> io::Result<()> {
             .name("server")
             .spawn(async move { listener.accept().await });
 
-        // 4. Waits for a thread, which waits for the end of this program.
+        // 4. Waits for a blocking job, which waits for the end of this program.
         let (_end, ended) = std::sync::mpsc::channel::<()>();
         Builder::new().name("job").spawn(async move {
             let job = spawn_blocking(move || ended.recv());
             job.await
         });
 
-        // 5. Waits for two things at once, in the children of a scope.
+        // 5. Waits for two sleeps at once, in the children of a scope.
         Builder::new().name("both").spawn(scope(async |s| {
             s.spawn(sleep(Duration::from_secs(3600)));
             s.spawn(sleep(Duration::from_secs(24 * 3600)));
         }));
 
-        // 6. Waits for a channel; and another one for a waker that is lost.
+        // 6. One task waits for a channel, and another has lost its waker.
         let (_sender, receiver) = oneshot::channel::<()>();
         Builder::new().name("channel").spawn(receiver);
         Builder::new()
             .name("lost")
             .spawn(std::future::pending::<()>());
 
-        // Time passes, and nothing happens.
+        // Give all tasks the time to get stuck.
         sleep(Duration::from_millis(300)).await;
         let handle = Handle::current();
         let dump = task::spawn_blocking(move || handle.dump()).await?;

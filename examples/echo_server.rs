@@ -1,19 +1,19 @@
-//! A TCP server to start from: it sends back whatever a client sends.
+//! A TCP server to start from. It sends back whatever a client sends.
 //!
 //! ```text
 //! cargo run --example echo_server                     # on 127.0.0.1:7777; try: nc 127.0.0.1 7777
-//! cargo run --example echo_server -- [::]:9000        # on an address of your choice
-//! cargo run --example echo_server -- --demo           # talks to itself, checks the echoes, ends
+//! cargo run --example echo_server -- [::]:9000        # on another address
+//! cargo run --example echo_server -- --demo           # connects to itself, checks the echoes, and exits
 //! ```
 //!
-//! What a server needs besides accepting, and where it stands here:
+//! A server must do more than accept connections:
 //!
-//! - a task a connection, so that a slow client holds up nobody else: `serve`
-//! - errors of a connection are logged and end that connection, never the server: `serve`
-//! - a bound on the number of connections, or a crowd uses up memory and file descriptors: `slots`
-//! - a limit on silence, or clients that are long gone stay connected for ever: `echo`
+//! - run a task per connection, so that a slow client does not delay the others: `serve`
+//! - log the error of a connection and close only that connection: `serve`
+//! - limit the number of connections, which cost memory and file descriptors: `slots`
+//! - disconnect a client that is silent for too long and may be gone: `echo`
 //!
-//! Put a protocol of your own in the place of `echo`.
+//! Replace `echo` with your own protocol.
 
 use std::env;
 use std::io;
@@ -27,21 +27,20 @@ use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
 
-/// Where the server listens if no address is given.
+/// The address to listen on if none is given.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
 
-/// How many clients are served at a time. Others wait in the queue of the listening socket. Below
-/// the 1024 file descriptors that a process usually may have.
+/// The number of clients served at a time; others wait in the backlog of the listening socket. Below 1024,
+/// the usual limit on the file descriptors of a process.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// How long a client may neither send nor take anything: a person who types should not be cut off.
+/// How long a client may be silent: long enough for a person who types.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
-/// loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much is read at a time; each connection has one such buffer.
+/// The size of the buffer of each connection.
 const BUFFER_SIZE: usize = 8 * 1024;
 
 fn main() -> ExitCode {
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
         }
         (None, _) => glassfrog::block_on(listen(DEFAULT_ADDRESS)),
         (Some(address), None) => glassfrog::block_on(listen(address)),
-        (Some(_), Some(_)) => Err(io::Error::other("give one address, or --demo, or nothing")),
+        (Some(_), Some(_)) => Err(io::Error::other("give an address, --demo, or no argument")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Listens on an address, and serves until the process is killed.
+/// Listens on an address and serves until the process is killed.
 async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
@@ -72,11 +71,11 @@ async fn listen(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Accepts clients for ever, and echoes to each in a task of its own.
+/// Accepts clients forever, and echoes to each in a task of its own.
 async fn serve(listener: TcpListener) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // The slot comes first: whoever cannot be served yet is not accepted yet.
+        // Acquire a slot first: a client that cannot be served yet is not accepted yet.
         let slot = slots.acquire_arc().await;
         let (stream, client) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -86,12 +85,12 @@ async fn serve(listener: TcpListener) {
                 continue;
             }
         };
-        // Nobody awaits the handle, so the task runs on by itself.
+        // Dropping the handle detaches the task.
         glassfrog::spawn(async move {
             match echo(stream).await {
                 Ok(bytes) => println!("{client}: {bytes} bytes echoed"),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    eprintln!("{client}: disconnected, silent for too long");
+                    eprintln!("{client}: disconnected after being silent for too long");
                 }
                 Err(error) => eprintln!("{client}: {error}"),
             }
@@ -100,7 +99,7 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// Sends back what comes in until the client closes its side. Returns how many bytes that were.
+/// Sends back what a client sends until it closes its side. Returns the number of bytes.
 async fn echo(mut stream: TcpStream) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER_SIZE];
     let mut echoed = 0;
@@ -114,13 +113,13 @@ async fn echo(mut stream: TcpStream) -> io::Result<u64> {
     }
 }
 
-/// How many clients the demo has.
+/// The number of clients in the demo.
 const DEMO_CLIENTS: usize = 4;
 
-/// How long the demo may take, so that a mistake in the server cannot hang whoever runs it.
+/// The time limit of the demo, so that a mistake in the server cannot make it hang.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts the server, lets some clients talk to it at the same time, and checks the echoes.
+/// Starts the server, connects several clients at the same time, and checks the echoes.
 async fn demo() -> io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let address = listener.local_addr()?;
@@ -133,18 +132,18 @@ async fn demo() -> io::Result<()> {
     for client in clients {
         client.await??;
     }
-    println!("all echoes are right");
+    println!("all echoes are correct");
     Ok(())
 }
 
-/// Sends messages from nothing to more than any socket buffer holds, and compares what comes back.
+/// Sends messages of several sizes, from empty to more than a socket buffer holds, and checks the echoes.
 async fn demo_client(address: SocketAddr, number: usize) -> io::Result<()> {
     for size in [0, 1, 10_000, 10_000_000] {
         let message: Vec<u8> = (0..size).map(|i| (i * 7 + number) as u8).collect();
         let (mut reader, mut writer) = TcpStream::connect(address).await?.into_split();
 
-        // Sending and receiving have to go on at the same time: once all buffers on the way are
-        // full, the server takes nothing more before it has got rid of its echo.
+        // The client must send and receive at the same time: once all buffers are full, the server reads
+        // nothing more until the client has read an echo.
         let sent = message.clone();
         let sender = glassfrog::spawn(async move {
             writer.write_all(&sent).await?;
@@ -156,7 +155,7 @@ async fn demo_client(address: SocketAddr, number: usize) -> io::Result<()> {
 
         if echo != message {
             return Err(io::Error::other(format!(
-                "sent {} bytes, and something else came back ({} bytes)",
+                "sent {} bytes and received {} different bytes",
                 message.len(),
                 echo.len()
             )));

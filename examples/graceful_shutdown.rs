@@ -1,23 +1,23 @@
-//! A server that ends well: nobody new is let in, who is being served may finish, and who takes too
-//! long is cut off.
+//! A server that shuts down gracefully: it accepts no new clients, lets current ones finish, and
+//! disconnects those that take too long.
 //!
 //! ```text
 //! cargo run --release --example graceful_shutdown
 //! cargo run --release --example graceful_shutdown -- --listen 127.0.0.1:7777
 //! ```
 //!
-//! Without arguments it talks to itself, is told to stop in the middle of that, checks who could
-//! finish and who could not, and ends. With `--listen` it serves until its standard input ends
-//! (Ctrl-D in a terminal); try `nc 127.0.0.1 7777`, and there `work 3000`.
+//! Without arguments, the program connects to itself, stops the server while it serves, checks which
+//! clients could finish, and exits. With `--listen`, it serves until its standard input ends (Ctrl-D in
+//! a terminal); try `nc 127.0.0.1 7777`, and type `work 3000`.
 //!
-//! How a stop goes, and where it stands here:
+//! The server stops in four steps:
 //!
-//! 1. the signal is a cell that is set once, and every task waits for it: `Stop`
-//! 2. the listening socket is closed, and with it the connections that wait in its queue: `serve`
-//! 3. a connection ends when it is between two requests, or as soon as it is: `converse`
-//! 4. after a time of grace the others are aborted, which closes their sockets: `serve`
+//! 1. The signal is a cell that is set once and that every task waits for: `Stop`.
+//! 2. The server closes the listening socket, and with it the connections in its backlog: `serve`.
+//! 3. A connection ends between two requests: `converse`.
+//! 4. After a grace period, the server aborts the remaining tasks, which closes their sockets: `serve`.
 //!
-//! Any thread may set it. To stop at `SIGTERM`, let a crate for signals do that.
+//! Any thread may set the cell. To stop on `SIGTERM`, set it from a signal handler.
 
 use std::collections::HashMap;
 use std::env;
@@ -35,27 +35,26 @@ use glassfrog::prelude::*;
 use glassfrog::task::{AbortHandle, JoinError, JoinSet, spawn_blocking};
 use glassfrog::time::{sleep, timeout};
 
-/// How long clients may go on after the signal: short, for somebody who watches. A real server takes
-/// less than its supervisor allows before it kills (systemd 90 s, containers usually 10 s).
+/// The grace period after the signal: short, for a person who watches. A real server needs a period
+/// shorter than its supervisor allows (systemd 90 s, containers usually 10 s).
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How many clients are served at a time. Others wait in the queue of the listening socket.
+/// The number of clients served at a time; others wait in the backlog of the listening socket.
 const MAX_CLIENTS: usize = 500;
 
-/// How long a client may neither send a request nor take an answer.
+/// How long a client may be silent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest line that is read.
+/// The longest line that the server reads.
 const MAX_LINE: u64 = 100;
 
-/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
-/// loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The signal to stop: a cell that whoever stops the server sets, and that all its tasks wait for.
+/// The signal to stop: a cell that is set once, and that all tasks of the server wait for.
 type Stop = Arc<OnceCell<()>>;
 
-/// Returns `what` once the server has to stop.
+/// Waits for the signal to stop, then returns `what`.
 async fn stopped<T>(stop: &Stop, what: T) -> T {
     stop.wait().await;
     what
@@ -67,7 +66,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments[..] {
         [] => glassfrog::block_on(async { timeout(DEMO_TIMEOUT, demo()).await? }),
         [option, address] if option == "--listen" => glassfrog::block_on(listen(address)),
-        _ => Err(io::Error::other("give --listen and an address, or nothing")),
+        _ => Err(io::Error::other("give --listen ADDRESS, or no argument")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,14 +77,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until the standard input ends.
+/// Serves until standard input ends.
 async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let stop = Stop::default();
     let signal = Arc::clone(&stop);
     spawn_blocking(move || {
-        // An input that cannot be read has ended, too.
+        // An error counts as the end of the input.
         let _read = io::copy(&mut io::stdin(), &mut io::sink());
         let _first = signal.set_blocking(());
     });
@@ -93,17 +92,17 @@ async fn listen(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What a server waits for.
+/// An event that the server waits for.
 enum Event {
     /// The signal to stop.
     Stop,
-    /// The end of a client's task.
+    /// The task of a client ended.
     Left(Result<Outcome, JoinError>),
-    /// A new client.
+    /// A client connected.
     Came(io::Result<(TcpStream, SocketAddr)>),
 }
 
-/// Serves until the signal comes, and then until the last client is gone.
+/// Serves until the signal to stop, and then until all clients have left or been disconnected.
 async fn serve(listener: TcpListener, stop: Stop) -> Tally {
     let mut clients = Clients::default();
     loop {
@@ -121,7 +120,7 @@ async fn serve(listener: TcpListener, stop: Stop) -> Tally {
             }
             Event::Came(listener.accept().await)
         };
-        // Looked at in this order: after the signal nobody slips in.
+        // `or` polls in this order, so the server accepts no client after the signal.
         match stopped.or(left).or(came).await {
             Event::Stop => break,
             Event::Left(end) => clients.left(end),
@@ -134,7 +133,7 @@ async fn serve(listener: TcpListener, stop: Stop) -> Tally {
     }
     drop(listener);
 
-    println!("stopping: {} are being served", clients.open.len());
+    println!("stopping: {} clients are connected", clients.open.len());
     if timeout(GRACE, clients.all_left()).await.is_err() {
         clients.tasks.abort_all();
         clients.all_left().await;
@@ -144,50 +143,50 @@ async fn serve(listener: TcpListener, stop: Stop) -> Tally {
     tally
 }
 
-/// What comes of a client that is not cut off: how many answers it got, or what went wrong.
+/// The result of serving a client: its address, and the number of responses or the error.
 type Outcome = (SocketAddr, io::Result<u32>);
 
-/// How many clients ended in which way.
+/// The number of clients by the way in which their connection ended.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
-    /// They left, or were between two requests when the server stopped.
+    /// Left, or were between two requests when the server stopped.
     finished: u32,
-    /// They broke off, or were silent for too long.
+    /// Failed, or were silent for too long.
     failed: u32,
-    /// They were not ready within the time of grace.
+    /// Did not finish within the grace period.
     cut_off: u32,
 }
 
 /// The clients of a server.
 #[derive(Default)]
 struct Clients {
-    /// A task for each.
+    /// The task of each client.
     tasks: JoinSet<Outcome>,
-    /// Whose task is which, since a task that was aborted has no outcome to say it.
+    /// The client of each task, because an aborted task returns no address.
     open: HashMap<SocketAddr, AbortHandle>,
-    /// Those who are gone.
+    /// The clients that have left.
     tally: Tally,
 }
 
 impl Clients {
-    /// Begins to serve a client.
+    /// Starts to serve a client.
     fn came(&mut self, client: SocketAddr, stream: TcpStream, stop: Stop) {
         let serving = async move { (client, converse(stream, stop).await) };
         self.open.insert(client, self.tasks.spawn(serving));
     }
 
-    /// Waits until all are gone.
+    /// Waits until all clients have left.
     async fn all_left(&mut self) {
         while let Some(end) = self.tasks.join_next().await {
             self.left(end);
         }
     }
 
-    /// Notes that one is gone, and how.
+    /// Records that a client has left, and how.
     fn left(&mut self, end: Result<Outcome, JoinError>) {
         match end {
             Ok((client, Ok(answers))) => {
-                println!("{client}: finished, requests answered: {answers}");
+                println!("{client}: finished after {answers} requests");
                 self.open.remove(&client);
                 self.tally.finished += 1;
             }
@@ -209,15 +208,15 @@ impl Clients {
     }
 }
 
-/// Answers the requests of a client, one after the other, until it closes or the server is to stop.
-/// Returns how many there were.
+/// Handles the requests of a client, one after the other, until the client closes the connection or the
+/// server stops. Returns the number of requests.
 async fn converse(stream: TcpStream, stop: Stop) -> io::Result<u32> {
     let mut lines = BufReader::new(&stream);
     let mut answers = 0;
     loop {
         let stopped = stopped(&stop, Ok(None));
         let request = in_time(read_line(&mut lines));
-        // Only here the signal counts. A request that has been read will be answered.
+        // The signal counts only here. The server responds to every request that it has read.
         let Some(request) = stopped.or(request).await? else {
             return Ok(answers);
         };
@@ -228,18 +227,18 @@ async fn converse(stream: TcpStream, stop: Stop) -> io::Result<u32> {
                 sleep(Duration::from_millis(millis)).await;
                 say(&stream, "done\n").await?;
             }
-            _ => say(&stream, "say `work`, and for how many milliseconds\n").await?,
+            _ => say(&stream, "type `work` and a number of milliseconds\n").await?,
         }
         answers += 1;
     }
 }
 
-/// Sends a client some words.
+/// Sends text to a client.
 async fn say(mut client: &TcpStream, words: &str) -> io::Result<()> {
     in_time(client.write_all(words.as_bytes())).await
 }
 
-/// Waits for a client, but not for ever.
+/// Waits for a client within the idle timeout.
 async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(IDLE_TIMEOUT, step).await.unwrap_or_else(|_| {
         let reason = format!("silent for {IDLE_TIMEOUT:?}");
@@ -247,7 +246,7 @@ async fn in_time<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> 
     })
 }
 
-/// Reads a line, without its end. `None` if the peer has closed instead.
+/// Reads a line and returns it without its end, or `None` if the peer has closed the connection.
 async fn read_line(lines: impl AsyncBufRead + Unpin) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     lines.take(MAX_LINE).read_until(b'\n', &mut line).await?;
@@ -258,15 +257,15 @@ async fn read_line(lines: impl AsyncBufRead + Unpin) -> io::Result<Option<String
         )),
         Some(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "a line that is cut short or too long",
+            "the line is incomplete or too long",
         )),
     }
 }
 
-/// How long the demo may take, so that a mistake in the server cannot hang whoever runs it.
+/// The time limit of the demo, so that a mistake in the server cannot make it hang.
 const DEMO_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Stops a server while it serves, and checks what becomes of its clients.
+/// Stops a server while it serves, and checks how the connections of its clients end.
 async fn demo() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -280,9 +279,11 @@ async fn demo() -> io::Result<()> {
     let mut endless = ask(address, 60 * 60 * 1000).await?;
 
     let _first = stop.set(()).await;
-    // The server hears of the signal and of this at once.
+    // The server sees the signal and this connection at the same time.
     if ask(address, 0).await.is_ok() {
-        return Err(io::Error::other("served somebody after the signal"));
+        return Err(io::Error::other(
+            "the server served a client after the signal",
+        ));
     }
     hear(&mut idle, None).await?;
     hear(&mut busy, Some("done")).await?;
@@ -301,7 +302,7 @@ async fn demo() -> io::Result<()> {
     }
 }
 
-/// Connects, asks for some work, and waits until it has begun.
+/// Connects, requests some work, and waits until the work begins.
 async fn ask(address: SocketAddr, millis: u32) -> io::Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(address).await?;
     stream
@@ -312,13 +313,13 @@ async fn ask(address: SocketAddr, millis: u32) -> io::Result<BufReader<TcpStream
     Ok(client)
 }
 
-/// Fails if the next line that a client hears is another, or the end is not (`None`).
+/// Reads the next line, and fails if it is not the expected one. `None` stands for the end.
 async fn hear(client: &mut BufReader<TcpStream>, expected: Option<&str>) -> io::Result<()> {
     let heard = read_line(client).await?;
     match heard.as_deref() == expected {
         true => Ok(()),
         false => Err(io::Error::other(format!(
-            "heard {heard:?}, not {expected:?}"
+            "received {heard:?} instead of {expected:?}"
         ))),
     }
 }

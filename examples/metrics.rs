@@ -1,14 +1,14 @@
-//! A server that shows the numbers of its own runtime, as Prometheus reads them, and what its tasks
-//! wait for.
+//! A server that exports the metrics of its own runtime to Prometheus, and shows what its tasks are
+//! waiting for.
 //!
 //! ```text
-//! cargo run --release --example metrics                       # asks itself, prints the answers, ends
+//! cargo run --release --example metrics                       # fetches both pages from itself
 //! cargo run --release --example metrics -- 127.0.0.1:9090     # try: curl 127.0.0.1:9090/metrics
-//!                                                             #  and: curl 127.0.0.1:9090/tasks
+//!                                                             # and:  curl 127.0.0.1:9090/tasks
 //! ```
 //!
-//! The text format is that of Prometheus, version 0.0.4: a comment with the type, then a name and a
-//! number.
+//! The output is in the text format of Prometheus, version 0.0.4: a comment with the type, then a name and
+//! a number.
 
 use std::fmt::Write;
 use std::io;
@@ -24,19 +24,19 @@ use glassfrog::task::{self, Builder};
 use glassfrog::time::{sleep, timeout};
 use glassfrog::{Handle, Metrics};
 
-/// How long a client may take to send the head of its request and to take the response.
+/// The time limit for a client to send the head of its request and to read the response.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a client that has its response may take to send the rest of its request, and to close.
+/// The time limit for a client to send the rest of its request and to close, after the response.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many clients are served at a time. Others wait in the queue of the listening socket.
+/// The number of clients served at a time; others wait in the backlog of the listening socket.
 const MAX_CONNECTIONS: usize = 100;
 
-/// The longest head of a request that is read.
+/// The longest head of a request that the server reads.
 const MAX_HEAD: usize = 4096;
 
-/// How long to wait after a failed `accept`, so that an error that lasts is no busy loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves, and asks itself.
+/// Starts the server and fetches both pages.
 async fn demo() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
@@ -77,12 +77,12 @@ async fn get(addr: SocketAddr, path: &str) -> io::Result<String> {
     String::from_utf8(answer).map_err(io::Error::other)
 }
 
-/// Answers clients for ever, each in a task of its own.
+/// Serves clients forever, each in a task of its own.
 async fn serve(listener: TcpListener) -> io::Result<()> {
     println!("http://{}/metrics", listener.local_addr()?);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // The slot comes first: whoever cannot be served yet is not accepted yet.
+        // Acquire a slot first: a client that cannot be served yet is not accepted yet.
         let slot = slots.acquire_arc().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -104,7 +104,7 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// Reads the head of a request and answers it.
+/// Reads the head of a request and responds.
 async fn answer(mut stream: &TcpStream) -> io::Result<()> {
     let mut head = Vec::new();
     while !has_empty_line(&head) && head.len() < MAX_HEAD {
@@ -127,8 +127,8 @@ async fn answer(mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(answer.as_bytes()).await
 }
 
-/// Whether the head of a request has come to its end. Lines end with CR LF or with a bare LF, and empty
-/// ones before the first are passed over (RFC 9112, section 2.2).
+/// Returns whether the head of a request is complete. Lines end with CR LF or with a bare LF, and empty
+/// lines before the first are skipped (RFC 9112, section 2.2).
 fn has_empty_line(request: &[u8]) -> bool {
     let head = request.trim_ascii_start();
     [&b"\n\n"[..], b"\n\r\n"]
@@ -136,20 +136,19 @@ fn has_empty_line(request: &[u8]) -> bool {
         .any(|end| head.windows(end.len()).any(|window| window == *end))
 }
 
-/// Closes a connection whose client has its response. What the client still sends, such as a body, is
-/// read first: a connection that is closed with unread bytes is reset, and the client could lose the
-/// end of the response.
+/// Closes a connection after the response. Reads what the client still sends, such as a body: closing a
+/// connection with unread bytes resets it, and the client could lose the end of the response.
 async fn close(stream: TcpStream) {
     let drain = async {
         stream.shutdown(Shutdown::Write)?;
         while stream.read(&mut [0; 4096]).await? > 0 {}
         io::Result::Ok(())
     };
-    // Whether the client takes its time or resets the connection: it has its response.
+    // The result does not matter, because the client has its response.
     let _closed = timeout(CLOSE_TIMEOUT, drain).await;
 }
 
-/// The numbers, as Prometheus reads them.
+/// Formats the metrics for Prometheus.
 fn prometheus(metrics: &Metrics) -> String {
     let counters = [
         ("tasks_spawned_total", metrics.tasks_spawned as f64),

@@ -1,25 +1,25 @@
-//! A fetch that survives a bad day: a deadline for all of it, a timeout for each attempt, retries.
+//! A fetch that retries: a deadline for the whole, a timeout per attempt, and pauses that back off.
 //!
 //! ```text
 //! cargo run --release --example timeout_retry
 //! cargo run --release --example timeout_retry -- 127.0.0.1:8000
 //! ```
 //!
-//! Without an argument it starts a server of its own that plays a script: it refuses, resets, hangs,
-//! is busy, dawdles, and then answers. Given an address, it fetches `/` from there; try one where
-//! nobody listens. The exit code says whether an answer came (0) or not (1).
+//! Without an argument, the program starts a server that follows a script: it refuses a connection,
+//! resets one, hangs, is busy, is slow, and then responds. With an address, the program fetches `/` from
+//! there; try an address without a server. The exit code is 0 after a response and 1 otherwise.
 //!
-//! What a retry needs, and where it stands here:
+//! A retry needs:
 //!
-//! - a timeout for each attempt, or one server that hangs uses up all the time: `Policy::retry`
-//! - a deadline for everything, because somebody waits for the answer. No pause is begun that would
-//!   outlast it, and what comes out in the end is the last error: `Policy::retry`
-//! - a look at the error, since most of them come again however often one tries: `may_pass`
-//! - pauses that grow, so that a server in trouble is not given more of it, and random ones, so that
-//!   clients who failed together do not come back together: `Policy::pause`
+//! - a timeout per attempt, or a server that hangs uses up all the time: `Policy::retry`
+//! - a deadline for the whole, because the caller waits. The program starts no pause that would outlast
+//!   it, and returns the last error: `Policy::retry`
+//! - a check of the error, because most errors occur again on each attempt: `may_pass`
+//! - pauses that grow, so that an overloaded server gets fewer requests, and that are random, so that
+//!   clients that failed together do not return together: `Policy::pause`
 //!
-//! And it needs a request that may happen twice, as a `GET` may: of an attempt that timed out nobody
-//! knows whether the server has carried it out.
+//! The request must also be safe to repeat, as a `GET` is: the server may have handled an attempt that
+//! timed out.
 
 use std::cell::Cell;
 use std::env;
@@ -35,7 +35,7 @@ use glassfrog::prelude::*;
 use glassfrog::time::{self, sleep, timeout_at};
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// How patient this program is.
+/// The policy of this program.
 const POLICY: Policy = Policy {
     deadline: Duration::from_secs(5),
     attempt: Duration::from_millis(250),
@@ -43,8 +43,7 @@ const POLICY: Policy = Policy {
     longest_pause: Duration::from_secs(1),
 };
 
-/// The longest answer that is accepted, so that a peer which never stops sending cannot fill the
-/// memory.
+/// The longest response that is accepted, so that a peer cannot fill the memory.
 const MAX_ANSWER: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
@@ -58,10 +57,10 @@ fn main() -> ExitCode {
                 glassfrog::block_on(POLICY.retry(&what, async |_| fetch(address).await))
             }
             Err(_) => Err(io::Error::other(format!(
-                "{address:?} is not an address: give ip:port, like 127.0.0.1:8000"
+                "{address:?} is not an address: give IP:PORT, such as 127.0.0.1:8000"
             ))),
         },
-        (Some(_), Some(_)) => Err(io::Error::other("give one address, or none")),
+        (Some(_), Some(_)) => Err(io::Error::other("give at most one address")),
     };
     match outcome {
         Ok(answer) => {
@@ -75,21 +74,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// How often something is tried, and how long.
+/// How often and for how long to try.
 struct Policy {
-    /// How long all attempts together may take, with the pauses.
+    /// The time limit for all attempts, including the pauses.
     deadline: Duration,
-    /// How long one attempt may take.
+    /// The time limit for one attempt.
     attempt: Duration,
-    /// The longest pause after the first attempt. It doubles with each further one ...
+    /// The longest pause after the first attempt. It doubles with each attempt ...
     first_pause: Duration,
-    /// ... up to this.
+    /// ... up to this limit.
     longest_pause: Duration,
 }
 
 impl Policy {
-    /// Tries until an attempt succeeds, until one fails in a way that will not pass, or until the
-    /// deadline leaves no time for another one. An attempt is told its number, from 1 on.
+    /// Tries until an attempt succeeds, until one fails with an error that is permanent, or until the
+    /// deadline leaves no time for another attempt. The argument of `attempt` is its number, from 1.
     async fn retry<T>(
         &self,
         what: &str,
@@ -102,7 +101,7 @@ impl Policy {
             let started = time::now();
             let limit = deadline.min(started + self.attempt);
             let at = format!("{:>5} ms, attempt {number}", (started - begun).as_millis());
-            // An attempt that takes too long is dropped where it stands, and its socket closed.
+            // An attempt that takes too long is dropped at its current `.await`, which closes its socket.
             let error = match timeout_at(limit, attempt(number)).await {
                 Ok(Ok(output)) => {
                     println!("{at}: success");
@@ -111,41 +110,41 @@ impl Policy {
                 Ok(Err(error)) => error,
                 Err(_) => io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!("nothing complete within {:?}", limit - started),
+                    format!("no complete response within {:?}", limit - started),
                 ),
             };
             if !may_pass(&error) {
-                println!("{at}: {error}; that will not pass");
+                println!("{at}: {error}; not retrying, the error is permanent");
                 return Err(io::Error::new(error.kind(), format!("{what}: {error}")));
             }
             let pause = self.pause(number);
             if time::now() + pause >= deadline {
-                println!("{at}: {error}; no time for another");
-                let tried = format!("{number} attempts in {:?}", self.deadline);
-                let text = format!("{what}: {tried}, and the last failed: {error}");
+                println!("{at}: {error}; no time for another attempt");
+                let tried = format!("{number} attempts within {:?}", self.deadline);
+                let text = format!("{what}: {tried} failed, the last with: {error}");
                 return Err(io::Error::new(error.kind(), text));
             }
-            println!("{at}: {error}; again in {} ms", pause.as_millis());
+            println!("{at}: {error}; retrying in {} ms", pause.as_millis());
             sleep(pause).await;
             number += 1;
         }
     }
 
-    /// How long to wait after the attempt with this number: a random time up to a bound that
-    /// doubles. This is the "full jitter" of Marc Brooker, "Exponential Backoff And Jitter" (AWS
-    /// Architecture Blog, 2015), which costs a crowd of clients the fewest calls.
+    /// Returns the pause after the attempt with this number: a random time up to a limit that doubles.
+    /// This is the "full jitter" of Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture
+    /// Blog, 2015), with which competing clients need the fewest calls.
     fn pause(&self, number: u32) -> Duration {
         let factor = 2_u32.saturating_pow(number - 1);
         let longest = self.first_pause.saturating_mul(factor);
         let longest = longest.min(self.longest_pause);
-        // `std` gives each `RandomState` keys of its own, so that even the hash of nothing is
-        // random: good enough for a pause, and no further crate.
+        // Each `RandomState` has keys of its own, so even the hash of nothing is random. That is good
+        // enough for a pause and needs no other crate.
         let random = RandomState::new().hash_one(());
         longest.mul_f64(random as f64 / u64::MAX as f64)
     }
 }
 
-/// Whether an error may be gone at the next attempt. An answer that makes no sense will not be.
+/// Returns whether the next attempt may succeed after this error. An invalid response is permanent.
 fn may_pass(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -163,60 +162,64 @@ fn may_pass(error: &io::Error) -> bool {
     )
 }
 
-/// Fetches `/`, and returns the answer if it is one of success.
+/// Fetches `/` and returns the response if its status is a success.
 async fn fetch(address: SocketAddr) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
     let mut answer = Vec::new();
-    // One byte more than is allowed, to tell "just fits" from "too long".
+    // One byte more than the limit, to tell "just fits" from "too long".
     let mut stream = stream.take(MAX_ANSWER as u64 + 1);
     stream.read_to_end(&mut answer).await?;
 
     let failed = |kind, reason: String| Err(io::Error::new(kind, reason));
     if answer.is_empty() {
-        let reason = "closed without an answer".to_string();
+        let reason = "the peer closed the connection without a response".to_string();
         return failed(io::ErrorKind::UnexpectedEof, reason);
     }
     if answer.len() > MAX_ANSWER {
-        let reason = format!("an answer of more than {MAX_ANSWER} bytes");
+        let reason = format!("the response is longer than {MAX_ANSWER} bytes");
         return failed(io::ErrorKind::InvalidData, reason);
     }
     let status = first_line(&answer);
     match status.split(' ').nth(1).unwrap_or_default() {
         code if code.starts_with('2') => Ok(answer),
         // Too many requests, bad gateway, unavailable, gateway timeout: RFC 6585 and RFC 9110.
-        "429" | "502" | "503" | "504" => {
-            failed(io::ErrorKind::ResourceBusy, format!("answered {status}"))
-        }
-        _ => failed(io::ErrorKind::InvalidData, format!("answered {status}")),
+        "429" | "502" | "503" | "504" => failed(
+            io::ErrorKind::ResourceBusy,
+            format!("the server responded with {status}"),
+        ),
+        _ => failed(
+            io::ErrorKind::InvalidData,
+            format!("the server responded with {status}"),
+        ),
     }
 }
 
-/// The first line of an answer, as far as it is to be shown, without what a terminal would obey.
+/// Returns the beginning of the first line of a response, with control characters escaped.
 fn first_line(answer: &[u8]) -> String {
     let line = answer.split(|&byte| byte == b'\r' || byte == b'\n').next();
     let line = line.unwrap_or_default();
     line[..line.len().min(80)].escape_ascii().to_string()
 }
 
-/// What the embedded server does with an attempt.
+/// What the embedded server does with a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Mood {
-    /// Nobody listens.
+    /// Refuses the connection.
     Refuse,
-    /// The connection is broken off.
+    /// Resets the connection.
     Reset,
-    /// No answer ever comes.
+    /// Never responds.
     Hang,
-    /// The answer is that the server has no time.
+    /// Responds that the service is unavailable.
     Busy,
-    /// The answer comes, but byte by byte: each read is quick, the whole is not.
+    /// Responds byte by byte: each read is fast, but the whole response takes too long.
     Dawdle,
-    /// The answer comes.
+    /// Responds.
     Answer,
 }
 
-/// What happens to the attempts, one after the other. All later ones are answered.
+/// What the server does with the attempts, in order. It responds to all later ones.
 const SCRIPT: [Mood; 5] = [
     Mood::Refuse,
     Mood::Reset,
@@ -227,7 +230,7 @@ const SCRIPT: [Mood; 5] = [
 
 /// Fetches from the embedded server.
 async fn fetch_from_flaky_server() -> io::Result<Vec<u8>> {
-    // Bound, so that nobody else takes the port, but not listening yet: a connect is refused.
+    // Bound, so that no other program takes the port, but not listening: the kernel refuses connections.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     let listener = std::net::TcpListener::from(socket);
@@ -237,7 +240,7 @@ async fn fetch_from_flaky_server() -> io::Result<Vec<u8>> {
 
     let what = format!("fetch from {address}");
     let fetched = POLICY.retry(&what, async |number| {
-        // A server sees nothing of a connect that is refused, so it is told which attempt comes.
+        // The server does not see a refused connection, so tell it which attempt comes next.
         let next = SCRIPT.get(number as usize - 1).unwrap_or(&Mood::Answer);
         mood.set(*next);
         if *next != Mood::Refuse
@@ -252,33 +255,33 @@ async fn fetch_from_flaky_server() -> io::Result<Vec<u8>> {
     fetched.await
 }
 
-/// Accepts connections for ever, and treats each as the mood is.
+/// Accepts connections forever, and treats each according to the current mood.
 async fn serve(listener: TcpListener, mood: Rc<Cell<Mood>>) {
     let mut incoming = listener.incoming();
     while let Some(connection) = incoming.next().await {
         let mood = mood.get();
         glassfrog::spawn(async move {
-            // That the client has gone meanwhile is part of the play.
+            // The client may have given up meanwhile, as the script intends.
             let _played = play(connection?, mood).await;
             io::Result::Ok(())
         });
     }
 }
 
-/// Does to a connection what the script says.
+/// Does with a connection what the script says.
 async fn play(mut stream: TcpStream, mood: Mood) -> io::Result<()> {
     if mood == Mood::Reset {
-        // A close that waits for nothing is a reset.
+        // Closing a socket with a linger time of zero resets the connection.
         return SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
-    // The request of `fetch` comes in one piece, and nothing in it matters here.
+    // `fetch` sends its request in one piece, and the contents do not matter here.
     stream.read(&mut [0; 1024]).await?;
     let answer: &[u8] = match mood {
         Mood::Busy => b"HTTP/1.0 503 Service Unavailable\r\n\r\n",
         _ => b"HTTP/1.0 200 OK\r\n\r\nHello at last.\n",
     };
     match mood {
-        // Until the client gives up.
+        // Wait until the client gives up.
         Mood::Hang => stream.read(&mut [0]).await.map(|_| ()),
         Mood::Dawdle => {
             for byte in answer {

@@ -1,22 +1,22 @@
-//! A day in a millisecond: testing what takes long, on a clock that does not wait.
+//! Tests of long waits under a virtual clock: a whole day in a millisecond.
 //!
 //! ```text
 //! cargo run --release --example virtual_time
 //! ```
 //!
-//! A program rotates its log every hour, and makes a backup every night, which may hang or fail and
-//! is then tried again. Here it is tested; in a project each of the three would be a `#[test]`:
+//! A program rotates its log every hour and makes a backup every night. The backup may hang or fail, and
+//! is then retried. This example tests that program; in a project, each of these functions would be a
+//! `#[test]`:
 //!
-//! - `a_night_in_which_the_backup_goes_wrong` runs a whole day under `Builder::virtual_clock`: when
-//!   nobody can go on, the time jumps to the next deadline. So it can say exactly when everything
-//!   has to happen, where a test on the real clock says "about" and takes a day.
+//! - `a_night_in_which_the_backup_fails` runs a whole day under `Builder::virtual_clock`: when no task can
+//!   run, the clock jumps to the next deadline. The test states exactly when each event must happen. A
+//!   test under the real clock could only approximate it, and would take a day.
 //! - `the_backup_begins_neither_early_nor_late` moves the clock by hand, with `time::advance`.
-//! - `every_order_of_the_jobs_will_do` runs two jobs in many orders, each that of a `Builder::seed`,
-//!   and finds one in which they fail. Nothing else shows that mistake: in the order in which they
-//!   were spawned they work.
+//! - `the_jobs_work_in_every_order` runs two jobs in many orders, each determined by a `Builder::seed`,
+//!   and finds an order in which they fail. In the order of their spawns, they work.
 //!
-//! The program knows nothing of all this. It only has to ask `time::now` for the time:
-//! `Instant::now` would tell the real one.
+//! The program under test needs no change, except that it must ask `time::now` for the time:
+//! `Instant::now` returns the real time.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -36,30 +36,30 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When the backup begins, counted from midnight.
+/// The time of the backup, counted from midnight.
 const BACKUP_AT: Duration = Duration::from_secs(2 * 60 * 60 + 30 * 60);
 
-/// How long a backup may take. It takes forty minutes on most days.
+/// The time limit of a backup, which usually takes forty minutes.
 const BACKUP_TIMEOUT: Duration = HOUR;
 
-/// How often a backup is tried in a night.
+/// The number of attempts per night.
 const BACKUP_ATTEMPTS: u32 = 4;
 
-/// The pause after the first attempt. It doubles with each.
+/// The pause after the first attempt. It doubles with each attempt.
 const BACKUP_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 fn main() -> io::Result<()> {
     let begun = Instant::now();
-    a_night_in_which_the_backup_goes_wrong()?;
+    a_night_in_which_the_backup_fails()?;
     the_backup_begins_neither_early_nor_late()?;
-    every_order_of_the_jobs_will_do()?;
-    println!("\nAll of this took {:?} of real time.", begun.elapsed());
+    the_jobs_work_in_every_order()?;
+    println!("\nThe tests took {:?} of real time.", begun.elapsed());
     Ok(())
 }
 
 // The program.
 
-/// Does its jobs for ever, from midnight on. `copy` makes the backup; it is told the number of the
+/// Runs the jobs forever, from midnight. `copy` makes the backup; its argument is the number of the
 /// attempt.
 async fn run_jobs(journal: &Journal, copy: impl AsyncFn(u32) -> io::Result<()>) {
     let midnight = journal.midnight;
@@ -72,7 +72,7 @@ async fn run_jobs(journal: &Journal, copy: impl AsyncFn(u32) -> io::Result<()>) 
     .await
 }
 
-/// Does a job at a moment, and again after each period. Those that it is late for are left out.
+/// Runs a job at `first` and again after each period. Skips the ticks that it misses.
 async fn every(first: Instant, period: Duration, job: impl AsyncFn()) {
     let mut ticks = interval_at(first, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -82,7 +82,7 @@ async fn every(first: Instant, period: Duration, job: impl AsyncFn()) {
     }
 }
 
-/// Makes a backup, in several attempts if need be.
+/// Makes a backup, in several attempts if necessary.
 async fn back_up(journal: &Journal, copy: &impl AsyncFn(u32) -> io::Result<()>) {
     let mut pause = BACKUP_PAUSE;
     for attempt in 1..=BACKUP_ATTEMPTS {
@@ -94,22 +94,22 @@ async fn back_up(journal: &Journal, copy: &impl AsyncFn(u32) -> io::Result<()>) 
         match timeout(BACKUP_TIMEOUT, copy(attempt)).await {
             Ok(Ok(())) => return journal.note(format!("backup {attempt} done")),
             Ok(Err(error)) => journal.note(format!("backup {attempt} failed: {error}")),
-            Err(_) => journal.note(format!("backup {attempt} given up")),
+            Err(_) => journal.note(format!("backup {attempt} timed out")),
         }
     }
     journal.note("no backup tonight");
 }
 
-/// What was done when.
+/// The journal of a day.
 struct Journal {
-    /// The beginning of the day.
+    /// The start of the day.
     midnight: Instant,
-    /// What was done, and how long after midnight.
+    /// The events, each with its time after midnight.
     entries: RefCell<Vec<(Duration, String)>>,
 }
 
 impl Journal {
-    /// An empty one for the day that begins now.
+    /// Creates an empty journal for the day that starts now.
     fn new() -> Journal {
         Journal {
             midnight: time::now(),
@@ -117,13 +117,13 @@ impl Journal {
         }
     }
 
-    /// Notes what has just been done.
+    /// Records an event.
     fn note(&self, what: impl Into<String>) {
         let when = time::now() - self.midnight;
         self.entries.borrow_mut().push((when, what.into()));
     }
 
-    /// The entries that begin in a certain way.
+    /// Returns the entries that start with `what`.
     fn about(&self, what: &str) -> Vec<(Duration, String)> {
         let entries = self.entries.borrow();
         let about_it = entries.iter().filter(|(_, entry)| entry.starts_with(what));
@@ -133,8 +133,8 @@ impl Journal {
 
 // Its tests.
 
-/// The first attempt hangs, the second fails, the third succeeds; meanwhile the hourly job goes on.
-fn a_night_in_which_the_backup_goes_wrong() -> io::Result<()> {
+/// The first attempt hangs, the second fails, and the third succeeds. Meanwhile the hourly job runs.
+fn a_night_in_which_the_backup_fails() -> io::Result<()> {
     let copy = async |attempt| match attempt {
         1 => pending().await,
         2 => {
@@ -150,7 +150,7 @@ fn a_night_in_which_the_backup_goes_wrong() -> io::Result<()> {
     let runtime = Runtime::builder().virtual_clock().build()?;
     let journal = runtime.block_on(async {
         let journal = Journal::new();
-        // The last second of the day is not waited for, so that the next midnight is not in it.
+        // Ends a second before the next midnight.
         let day = timeout(DAY - Duration::from_secs(1), run_jobs(&journal, copy));
         assert!(day.await.is_err(), "the jobs have ended");
         journal
@@ -165,7 +165,7 @@ fn a_night_in_which_the_backup_goes_wrong() -> io::Result<()> {
         journal.about("backup"),
         [
             at(2, 30, "backup 1 begins"),
-            at(3, 30, "backup 1 given up"),
+            at(3, 30, "backup 1 timed out"),
             at(3, 40, "backup 2 begins"),
             at(3, 45, "backup 2 failed: disk full"),
             at(4, 5, "backup 3 begins"),
@@ -174,11 +174,11 @@ fn a_night_in_which_the_backup_goes_wrong() -> io::Result<()> {
     );
     let hourly: Vec<_> = (0..24).map(|hour| at(hour, 0, "log rotated")).collect();
     assert_eq!(journal.about("log"), hourly);
-    println!("Each at its time.\n");
+    println!("Each event happened at its time.\n");
     Ok(())
 }
 
-/// A nanosecond before half past two there is no backup, and then there is one.
+/// A nanosecond before half past two the backup has not begun; at half past two it has.
 fn the_backup_begins_neither_early_nor_late() -> io::Result<()> {
     let runtime = Runtime::builder().virtual_clock().build()?;
     runtime.block_on(async {
@@ -191,62 +191,62 @@ fn the_backup_begins_neither_early_nor_late() -> io::Result<()> {
         advance(Duration::from_nanos(1)).await;
         assert_eq!(journal.about("backup 1 begins").len(), 1);
     });
-    println!("The backup begins to the nanosecond.\n");
+    println!("The backup begins exactly on time.\n");
     Ok(())
 }
 
-/// Two jobs are due at midnight: one sets the log of the day aside, the other sends away what was
-/// set aside. Version `Hasty` does both at their time, and works for as long as the first job happens
-/// to have the first turn. In version `Patient` the second waits for the first.
-fn every_order_of_the_jobs_will_do() -> io::Result<()> {
+/// Two jobs are due at midnight: one archives the log of the day, the other sends the archive. Version
+/// `Hasty` runs both at their time, and works only if the first job happens to run first. In version
+/// `Patient`, the second job waits for the first.
+fn the_jobs_work_in_every_order() -> io::Result<()> {
     assert!(sends_the_log(Runtime::builder(), Version::Hasty)?);
-    println!("No seed: two jobs work, in the order in which they were spawned.");
+    println!("No seed: the two jobs work in the order of their spawns.");
 
     let mut seed = 0;
     while sends_the_log(Runtime::builder().seed(seed), Version::Hasty)? {
         seed += 1;
-        assert!(seed < SEEDS, "no order has shown the mistake");
+        assert!(seed < SEEDS, "no order has revealed the mistake");
     }
     let again = sends_the_log(Runtime::builder().seed(seed), Version::Hasty)?;
-    assert!(!again, "the same seed, and another order");
-    println!("Seed {seed}: they fail, whenever this seed is tried.");
+    assert!(!again, "the same seed gave another order");
+    println!("Seed {seed}: they fail, each time with this seed.");
 
     for seed in 0..SEEDS {
         let sent = sends_the_log(Runtime::builder().seed(seed), Version::Patient)?;
         assert!(sent, "seed {seed}");
     }
     println!(
-        "Seeds 0 to {}: they work, now that one waits for the other.",
+        "Seeds 0 to {}: they work if the second waits for the first.",
         SEEDS - 1
     );
     Ok(())
 }
 
-/// How many orders are tried.
+/// The number of orders to try.
 const SEEDS: u64 = 100;
 
-/// How the second job takes care that it comes second.
+/// How the second job makes sure that it runs second.
 #[derive(PartialEq)]
 enum Version {
-    /// Not at all.
+    /// It does not.
     Hasty,
-    /// It waits.
+    /// It waits for the first.
     Patient,
 }
 
-/// Whether the log of the day is sent at midnight.
+/// Returns whether the jobs send the log of the day at midnight.
 fn sends_the_log(builder: Builder, version: Version) -> io::Result<bool> {
     let runtime = builder.virtual_clock().build()?;
     runtime.block_on(async {
         let midnight = time::now() + DAY;
-        let is_set_aside = Rc::new(Cell::new(false));
-        let there = Rc::clone(&is_set_aside);
+        let is_archived = Rc::new(Cell::new(false));
+        let there = Rc::clone(&is_archived);
         let (ready, is_ready) = oneshot::channel();
 
         glassfrog::spawn(async move {
             sleep_until(midnight).await;
-            is_set_aside.set(true);
-            // Nobody waits for it in the hasty version.
+            is_archived.set(true);
+            // The hasty version has dropped the receiver.
             let _sent = ready.send(());
         });
         let sender = glassfrog::spawn(async move {

@@ -1,20 +1,22 @@
-//! The clock: the one place where the time is read.
+//! [`Clock`]: where a runtime reads the time, from the operating system or from a virtual clock.
+//!
+//! All deadlines are measured by it. [`Stopwatch`] measures real time, whatever the clock of the runtime.
 
-use crate::sync::{Mutex, lock};
+use crate::primitives::{Mutex, lock};
 use std::time::{Duration, Instant};
 
 /// How far a virtual clock can be moved from the moment at which it was made: 200 years.
 ///
-/// The timers count 584 years from then on, and take a later deadline for one that never comes. A sleep
-/// that begins at the last moment of the clock still has 384 of them. So the loop can tell a program that
+/// The timers count 584 years from then on, and treat a later deadline as one that never comes. A sleep
+/// that begins when the clock ends may still last 384 years. So the loop can distinguish a program that
 /// has used up its time from one that waits for ever.
 const SPAN: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 
-/// What every part of a runtime that asks for the time asks.
+/// The clock of a runtime.
 pub(crate) enum Clock {
     /// The operating system's monotonic clock (`clock_gettime(2)`).
     Real,
-    /// One that stands still until it is moved.
+    /// A clock that stands still until it is advanced.
     Virtual {
         /// The time that it shows.
         shown: Mutex<Instant>,
@@ -24,7 +26,7 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// A clock that stands still, at the present.
+    /// Makes a virtual clock that shows the present.
     pub(crate) fn stopped() -> Clock {
         let now = Instant::now();
         Clock::Virtual {
@@ -33,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// The time.
+    /// Returns the time.
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Real => Instant::now(),
@@ -41,12 +43,12 @@ impl Clock {
         }
     }
 
-    /// Whether it only moves when it is moved.
+    /// Returns whether the clock is virtual.
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self, Clock::Virtual { .. })
     }
 
-    /// Whether it can be moved to this moment. A later one is past its end.
+    /// Returns whether the clock can be advanced to this time, or whether that is past its end.
     pub(crate) fn can_show(&self, time: Instant) -> bool {
         match self {
             Clock::Real => true,
@@ -54,7 +56,7 @@ impl Clock {
         }
     }
 
-    /// Moves a virtual clock, which never goes back. The real one moves by itself.
+    /// Advances a virtual clock, which never goes back. Does nothing to the real one.
     pub(crate) fn advance_to(&self, time: Instant) {
         debug_assert!(self.can_show(time), "the clock was moved past its end");
         if let Clock::Virtual { shown, .. } = self {
@@ -64,38 +66,38 @@ impl Clock {
     }
 }
 
-/// A moment, coarsely: what tasks keep of the time. It is taken once a turn of the loop.
+/// A coarse time, of which tasks keep two. The loop takes one at the beginning of each turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamp(u32);
 
 impl Stamp {
-    /// How many bits of the nanoseconds are left out: the grain is 17 ms, and the number does not
-    /// come round within two years.
+    /// How many low bits of the nanoseconds are dropped. The grain is 17 ms, and the number wraps around after two
+    /// years.
     const COARSE: u32 = 24;
 
-    /// The moment so many nanoseconds after the beginning of the runtime.
+    /// Makes a stamp from the nanoseconds since the runtime was made.
     pub(crate) fn new(nanos: u64) -> Stamp {
         Stamp((nanos >> Stamp::COARSE) as u32)
     }
 
-    /// How much time passed between this and a later moment.
+    /// Returns the time from this stamp to a later one.
     pub(crate) fn until(self, later: Stamp) -> Duration {
         let nanos = u64::from(later.0.wrapping_sub(self.0)) << Stamp::COARSE;
         Duration::from_nanos(nanos)
     }
 }
 
-/// Measures how long something really takes, whatever the clock of the runtime.
+/// Measures how long something takes by the real clock, even if the clock of the runtime is virtual.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Begins to measure.
+    /// Starts a measurement.
     pub(crate) fn start() -> Stopwatch {
         Stopwatch(Instant::now())
     }
 
-    /// How long ago that was.
+    /// Returns the time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }

@@ -1,89 +1,91 @@
-//! The context: which runtime this thread is in.
+//! The context: the runtime that the current thread is in.
+//!
+//! [`Runtime`](crate::Runtime) enters and leaves it. `spawn`, sockets and sleeps ask for it.
 
-use crate::executor::local::Entered;
-use crate::runtime::Core;
+use crate::event_loop::EventLoop;
+use crate::executor::current::Entered;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 thread_local! {
-    /// The runtime whose `block_on` runs on this thread, or that is being dropped on it.
-    /// Whoever puts something in takes it out again. So it needs no destructor, and without one
-    /// it is there even for the destructors of other thread-locals.
-    static CONTEXT: RefCell<ManuallyDrop<Option<Rc<Core>>>> =
+    /// The runtime whose `block_on` runs on this thread, or that is dropped on it. [`Context`] puts it in
+    /// and takes it out again, so the variable needs no destructor. Without one, it can still be read in the
+    /// destructors of other thread-locals.
+    static CONTEXT: RefCell<ManuallyDrop<Option<Rc<EventLoop>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// What a call that needs a runtime says where there is none.
+/// The panic message of a call that needs a runtime, where there is none.
 const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`, in \
-     the `async` block that they run (their argument itself is made before they begin)";
+     the `async` block that they run (the argument itself is evaluated before they enter the runtime)";
 
-/// Puts the thread's former context back when dropped.
+/// Restores the previous context of this thread when dropped.
 pub(crate) struct Context {
-    /// What stood there before.
-    previous: Option<Rc<Core>>,
-    /// The same for the executor.
+    /// The previous context.
+    previous: Option<Rc<EventLoop>>,
+    /// Restores the previous executor.
     _entered: Entered,
 }
 
-/// Makes a runtime the context of this thread.
-pub(crate) fn enter(core: &Rc<Core>) -> Context {
-    let previous = replace(Some(Rc::clone(core)));
+/// Enters a runtime, until the guard is dropped.
+pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
+    let previous = replace(Some(Rc::clone(event_loop)));
     Context {
         previous,
-        _entered: core.executor.enter(),
+        _entered: event_loop.executor.enter(),
     }
 }
 
-/// The same for a runtime that is about to run its loop.
+/// Enters a runtime that is about to run its loop.
 ///
 /// # Panics
 ///
-/// If a loop runs on this thread already: it could not go on before the inner one ends.
+/// If this thread is inside a runtime, whose loop would stop until the inner one ends.
 #[track_caller]
-pub(crate) fn enter_to_run(core: &Rc<Core>) -> Context {
+pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
     assert!(
         try_current().is_none(),
         "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
     );
-    enter(core)
+    enter(event_loop)
 }
 
-/// Exchanges what stands in the thread-local.
-fn replace(core: Option<Rc<Core>>) -> Option<Rc<Core>> {
-    let previous = CONTEXT.with(|context| context.replace(ManuallyDrop::new(core)));
+/// Replaces the context of this thread.
+fn replace(event_loop: Option<Rc<EventLoop>>) -> Option<Rc<EventLoop>> {
+    let previous = CONTEXT.with(|context| context.replace(ManuallyDrop::new(event_loop)));
     ManuallyDrop::into_inner(previous)
 }
 
-/// Does something with the runtime of this thread. Foreign code is not to run in there: it might enter
-/// another one.
+/// Calls `f` with the runtime of this thread. `f` must not run foreign code, which might enter another
+/// runtime.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If this thread is not inside a runtime.
 #[inline]
 #[track_caller]
-pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> R {
-    match CONTEXT.with(|context| context.borrow().as_ref().map(|core| f(core))) {
+pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
+    match CONTEXT.with(|context| context.borrow().as_ref().map(|event_loop| f(event_loop))) {
         Some(result) => result,
         None => panic!("{NO_RUNTIME}"),
     }
 }
 
-/// The runtime of this thread, if there is one.
-pub(crate) fn try_current() -> Option<Rc<Core>> {
+/// Returns the runtime of this thread, if it is inside one.
+pub(crate) fn try_current() -> Option<Rc<EventLoop>> {
     CONTEXT.with(|context| Option::clone(&context.borrow()))
 }
 
-/// The runtime of this thread.
+/// Returns the runtime of this thread.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If this thread is not inside a runtime.
 #[track_caller]
-pub(crate) fn current() -> Rc<Core> {
+pub(crate) fn current() -> Rc<EventLoop> {
     match try_current() {
-        Some(core) => core,
+        Some(event_loop) => event_loop,
         None => panic!("{NO_RUNTIME}"),
     }
 }

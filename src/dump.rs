@@ -1,7 +1,7 @@
 //! [`Dump`]: what every task waits for, as text for a person and as JSON for a machine.
 //!
 //! It is only data here, and knows nothing of where it comes from:
-//! [`runtime/census.rs`](crate::runtime) asks the engines.
+//! `event_loop/dump.rs` asks the engines.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};

@@ -1,12 +1,13 @@
-//! [`Handle`]: a runtime as it is seen from other threads.
+//! [`Handle`]: spawns onto a runtime, and inspects it, from any thread.
 
 use crate::context;
 use crate::dump::{Answer, Dump, called};
-use crate::executor::{Message, Origin, Outsider, local};
+use crate::event_loop::Shared;
+use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
 use crate::pool::Lane;
-use crate::runtime::Shared;
-use crate::task::remote::{Crossing, Lazy, promise};
+use crate::task::promise::promise;
+use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
@@ -14,15 +15,15 @@ use std::panic::Location;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How long a dump waits for the loop, before it says what the loop is busy with.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a dump waits for the answer of the loop.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Spawns onto a runtime from any thread.
+/// A handle to a runtime, which spawns tasks onto it from any thread.
 ///
-/// Tasks run only while the runtime's thread is inside `block_on`; what is spawned at other times
-/// waits for that. A handle keeps neither the runtime nor any of its tasks alive. What is spawned onto a runtime
-/// that has ended is dropped at once, and its [`JoinHandle`] yields a cancelled
-/// [`JoinError`](crate::task::JoinError).
+/// Tasks run only while the runtime's thread is inside `block_on`; a task that is spawned at another time
+/// waits for that. A handle keeps neither the runtime nor its tasks alive. A future that is spawned onto a
+/// runtime that has ended is dropped at once, and its [`JoinHandle`] returns a
+/// [cancelled](crate::task::JoinError::is_cancelled) error.
 ///
 /// # Examples
 ///
@@ -41,24 +42,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone)]
 pub struct Handle {
-    /// The part of the runtime that any thread may see.
+    /// The part of the runtime that any thread may use.
     shared: Arc<Shared>,
-    /// Says that there is somebody who may spawn at any time.
-    _outsider: Outsider,
+    /// Counts this handle: its owner may spawn at any time, so the runtime is not in a deadlock.
+    _inbox: InboxHandle,
 }
 
 impl Handle {
-    /// The handle of a runtime.
+    /// Makes a handle to a runtime.
     pub(crate) fn new(shared: Arc<Shared>) -> Handle {
-        let _outsider = Outsider::new(&shared.inbox);
-        Handle { shared, _outsider }
+        let _inbox = InboxHandle::new(&shared.inbox);
+        Handle { shared, _inbox }
     }
 
-    /// The runtime that this thread is in.
+    /// Returns a handle to the runtime that this thread is in.
     ///
     /// # Panics
     ///
-    /// Outside [`block_on`](crate::block_on); see [`try_current`](Handle::try_current).
+    /// If this thread is not inside [`block_on`](crate::block_on); see [`try_current`](Handle::try_current).
     ///
     /// # Examples
     ///
@@ -75,7 +76,7 @@ impl Handle {
         Handle::new(Arc::clone(&context::current().shared))
     }
 
-    /// The runtime that this thread is in, if it is in one.
+    /// Returns a handle to the runtime that this thread is in, if it is in one.
     ///
     /// # Examples
     ///
@@ -89,10 +90,10 @@ impl Handle {
         Some(Handle::new(Arc::clone(&context::try_current()?.shared)))
     }
 
-    /// Spawns a future that may cross threads.
+    /// Spawns a future as a task on the runtime.
     ///
-    /// It is moved to the runtime's thread and is polled and dropped there. Any number may be on
-    /// the way: who spawns faster than the runtime polls fills the memory. The [`JoinHandle`]
+    /// The future is sent to the runtime's thread, and polled and dropped there. There is no limit on the
+    /// number of tasks: a thread that spawns faster than the runtime polls fills the memory. The [`JoinHandle`]
     /// works on any thread and under any executor; dropping it detaches the task.
     ///
     /// # Examples
@@ -112,8 +113,8 @@ impl Handle {
         self.spawn_made(None, Location::caller(), move || future)
     }
 
-    /// Spawns a future that may not cross threads: the closure does, and builds the future on the
-    /// runtime's thread, as the first thing the task does.
+    /// Spawns a future that is not `Send`. The closure is sent to the runtime's thread instead, and builds
+    /// the future in the first poll of the task.
     ///
     /// # Examples
     ///
@@ -139,7 +140,7 @@ impl Handle {
         self.spawn_made(None, Location::caller(), move || Lazy::new(build))
     }
 
-    /// Runs a closure that blocks, on a thread for such; see
+    /// Runs a closure that may block on a thread of the runtime's pool; see
     /// [`task::spawn_blocking`](crate::task::spawn_blocking).
     ///
     /// # Examples
@@ -159,11 +160,11 @@ impl Handle {
         blocking::submit(&self.shared, Lane::Jobs, None, Location::caller(), work)
     }
 
-    /// What every task of the runtime waits for; see [`Dump`].
+    /// Returns a dump, which shows what every task of the runtime waits for.
     ///
-    /// It may be called on any thread. On another than the runtime's it blocks until the loop has
-    /// answered, at most for a second; a loop that does not answer is busy in a poll, which the dump
-    /// then tells, or nobody is inside `block_on`.
+    /// It may be called on any thread. On a thread other than the runtime's, it blocks until the loop
+    /// answers, at most for a second. If the loop does not answer, the dump names the poll that blocks it, or
+    /// says that no thread is inside `block_on`.
     ///
     /// # Examples
     ///
@@ -173,7 +174,7 @@ impl Handle {
     /// glassfrog::block_on(async {
     ///     let handle = Handle::current();
     ///     let dump = glassfrog::task::spawn_blocking(move || handle.dump()).await.unwrap();
-    ///     // Taken on the other thread, while `main` waited for it.
+    ///     // The other thread took it while `main` waited.
     ///     assert!(dump.to_string().contains("main"));
     ///     assert!(dump.to_string().contains("blocking job"));
     /// });
@@ -182,20 +183,20 @@ impl Handle {
         dump(&self.shared)
     }
 
-    /// How much the runtime has done; see [`Metrics`]. It may be called on any thread.
+    /// Returns how much the runtime has done. It may be called on any thread.
     ///
     /// # Examples
     ///
     /// See [`Metrics`].
     pub fn metrics(&self) -> Metrics {
-        // On its own thread nothing that has been counted is left out.
-        if let Some(executor) = local::here(&self.shared.inbox) {
+        // On the runtime's own thread, the metrics include everything up to now.
+        if let Some(executor) = current::here(&self.shared.inbox) {
             executor.publish();
         }
         self.shared.metrics()
     }
 
-    /// Has a task made on the runtime's thread.
+    /// Spawns a task that `make` builds on the runtime's thread.
     pub(crate) fn spawn_made<M, F>(
         &self,
         name: Option<Box<str>>,
@@ -208,59 +209,59 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let id = self.shared.new_id();
-        let origin = |name| Origin { id, name, location };
+        let info = |name| SpawnInfo { id, name, location };
         let inbox = Arc::clone(&self.shared.inbox);
-        let (promise, output) = promise(origin(name.clone()), inbox, None);
-        let origin = origin(name);
-        let make = Box::new(move |key| Crossing::boxed(make(), promise, key));
-        // Refused by a runtime that has ended: dropped here, which breaks its promise.
-        drop(self.shared.inbox.post(Message::Spawn { make, origin }));
+        let (promise, output) = promise(info(name.clone()), inbox, None);
+        let info = info(name);
+        let make = Box::new(move |key| Promised::boxed(make(), promise, key));
+        // A runtime that has ended refuses the task. Dropping it cancels it.
+        drop(self.shared.inbox.post(Message::Spawn { make, info }));
         JoinHandle::remote(id, output)
     }
 }
 
-/// Asks the loop of a runtime who waits for what; see [`Handle::dump`].
+/// Asks the loop of a runtime for a dump; see [`Handle::dump`].
 pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
-    if let Some(core) = context::try_current()
-        && Arc::ptr_eq(&core.shared, shared)
+    if let Some(event_loop) = context::try_current()
+        && Arc::ptr_eq(&event_loop.shared, shared)
     {
-        return core.dump();
+        return event_loop.dump();
     }
     let (send, answer) = mpsc::channel();
-    let look = move || {
-        if let Some(core) = context::try_current() {
-            // Who asked may have gone.
-            let _gone = send.send(core.dump());
+    let take_dump = move || {
+        if let Some(event_loop) = context::try_current() {
+            // The caller may have given up.
+            let _gone = send.send(event_loop.dump());
         }
     };
-    let busy_before = shared.pulse.polling();
-    let posted = shared.inbox.post(Message::Look(Box::new(look)));
+    let busy_before = shared.status.polling();
+    let posted = shared.inbox.post(Message::Run(Box::new(take_dump)));
     let tasks = Vec::new();
     if posted.is_err() {
         let answer = Answer::Ended;
         return Dump { answer, tasks };
     }
-    let patience = shared.test_patience.unwrap_or(PATIENCE);
-    if let Ok(dump) = answer.recv_timeout(patience) {
+    let timeout = shared.test_patience.unwrap_or(ANSWER_TIMEOUT);
+    if let Ok(dump) = answer.recv_timeout(timeout) {
         return dump;
     }
-    let busy = shared.pulse.polling();
-    let answer = match busy.who() {
+    let busy = shared.status.polling();
+    let answer = match busy.parts() {
         _ if shared.inbox.is_closed() => Answer::Ended,
         None => Answer::Asleep,
         Some((task, poll)) => {
-            let who = shared.pulse.who();
-            let who = who.filter(|who| (who.id, who.poll) == (task, poll));
+            let polling = shared.status.last_poll();
+            let polling = polling.filter(|polling| (polling.id, polling.poll) == (task, poll));
             Answer::Busy {
                 task,
                 poll,
-                at_least: match &who {
-                    Some(who) => who.since.elapsed(),
-                    None if busy == busy_before => patience,
+                at_least: match &polling {
+                    Some(polling) => polling.since.elapsed(),
+                    None if busy == busy_before => timeout,
                     None => Duration::ZERO,
                 },
-                who: match who {
-                    Some(who) => who.to_string(),
+                who: match polling {
+                    Some(polling) => polling.to_string(),
                     None => format!("poll {poll} of task {}", called(u64::from(task), None)),
                 },
             }

@@ -1,8 +1,8 @@
 //! A small async runtime that you can see through.
 //!
-//! One thread, one loop: an executor that polls futures from a run queue, a reactor on [`mio`] that
-//! wakes them when their sockets are ready, and timers. No `unsafe` code, few dependencies, and
-//! little enough of it to be read in an afternoon.
+//! glassfrog runs futures on one thread: an executor polls tasks from a run queue, a reactor on [mio] wakes
+//! them when their sockets are ready, and a timer wheel wakes them when their deadlines pass. It contains
+//! no `unsafe` code.
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -29,7 +29,7 @@
 //! #     }
 //! # });
 //! glassfrog::block_on(async {
-//!     // Five at once, on this thread.
+//!     // Five fetches at once, on this thread.
 //!     let fetches: Vec<_> = (0..5).map(|_| glassfrog::spawn(fetch_data(addr))).collect();
 //!     for fetch in fetches {
 //!         println!("{} bytes", fetch.await??.len());
@@ -39,74 +39,103 @@
 //! # io::Result::Ok(())
 //! ```
 //!
-//! # From a blocking socket to an event-driven coroutine
-//!
-//! `fetch_data` sends a request and reads until the peer closes. Written with blocking sockets it
-//! leaves the CPU idle and the thread stuck. An article that goes *from a blocking socket to an
-//! event-driven coroutine* in Python, from which this crate grew, goes on to
-//! non-blocking sockets, to a generator that yields what it waits for, and to a scheduler that
-//! resumes it when the kernel says so. Here is where each step went:
-//!
-//! | in the article | here |
-//! | --- | --- |
-//! | the blocking `fetch_data` | `examples/01_blocking.rs` |
-//! | non-blocking, `except BlockingIOError` | `examples/02_nonblocking.rs` |
-//! | `yield sock, EVENT_READ` to a scheduler on `selectors` | `examples/03_selector.rs`, by hand on bare mio |
-//! | the generator | an `async fn`: a [`TcpStream`](net::TcpStream) that hits `WouldBlock` leaves its waker with the reactor and returns `Poll::Pending` |
-//! | `sel.register`, `sel.select`, `sel.unregister` | the reactor: a socket is registered once, edge-triggered, and never unregistered between waits |
-//! | `next(gen)`, `StopIteration` | `Future::poll`, `Poll::Ready` |
-//! | `run(fetch_data)` | [`block_on(fetch_data())`](block_on) |
-//! | `run_all([fetch_data] * 5)` | [`spawn`] each, await the [`JoinHandle`](task::JoinHandle)s |
-//! | a timer | [`time::sleep`], [`time::timeout`], [`time::interval`] |
-//!
 //! # What is where
 //!
-//! - [`block_on`], or a [`Runtime`] where several calls are to share tasks and sockets;
-//! - [`spawn`] and [`task`]: tasks that need not be `Send`; a [`Handle`] spawns from other threads;
-//! - [`net`]: TCP, with the traits of `futures-io`, `Send + Sync`, convertible from and to `std`;
-//! - [`task::scope`]: children that borrow from their parent; [`task::JoinSet`];
-//! - [`task::spawn_blocking`]: what blocks, on a thread where it may;
-//! - [`Workers`]: one runtime a thread, to use all cores;
-//! - [`time`]: [`sleep`](time::sleep), [`timeout`](time::timeout), [`interval`](time::interval); and
-//!   for tests a clock that stands still ([`Builder::virtual_clock`]) and tasks that run in a
-//!   random order ([`Builder::seed`]);
-//! - `prelude`: the extension traits of `futures-lite` (`read_to_end`, `write_all`, `next`, …), with
-//!   the feature of that name, which is on by default;
-//! - [`Handle::dump`] and [`task::dump`]: what every task waits for; [`Handle::metrics`];
-//!   [`Builder::watchdog`] and [`Builder::on_deadlock`];
-//! - `signal`, with the feature of that name: `SIGUSR1` prints the dump;
-//! - `main` and `test`: the attributes `#[glassfrog::main]` and `#[glassfrog::test]`, with the feature
-//!   `macros`, which is not.
+//! To run futures:
 //!
-//! What glassfrog is not: a pool that moves tasks between threads ([`Workers`] runs one runtime a thread), an
-//! io_uring runtime (those make fewer syscalls than readiness can), a home
-//! for channels and locks (`async-channel`, `async-lock` and `futures` work as they are), an HTTP
-//! library.
+//! - [`block_on`] runs a future to completion. A [`Runtime`] does so more than once, and keeps its tasks
+//!   and sockets between the calls. A [`Builder`] configures one.
+//! - [`spawn`] and the module [`task`] run futures concurrently. They need not be `Send`. A [`Handle`]
+//!   spawns from other threads.
+//! - [`task::scope`] runs child futures that may borrow from their parent. [`task::JoinSet`] holds a
+//!   group of tasks.
+//! - [`task::spawn_blocking`] runs blocking code on other threads.
+//! - [`Workers`] runs one runtime per thread, to use all cores.
+//!
+//! To wait for the outside world:
+//!
+//! - [`net`] contains TCP sockets and name resolution. The sockets are `Send` and `Sync`, implement the
+//!   traits of `futures-io`, and convert to and from those of [`std::net`].
+//! - [`time`] contains [`sleep`](time::sleep), [`timeout`](time::timeout) and
+//!   [`interval`](time::interval).
+//! - `prelude` and `io` contain the extension traits (`read_to_end`, `write_all`, `next`, ...) and the
+//!   buffers of `futures-lite`.
+//!
+//! To see what happens:
+//!
+//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. `signal` prints the
+//!   list when the process receives `SIGUSR1`.
+//! - [`Handle::metrics`] returns counters and times.
+//! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
+//!   [`Builder::stall_report`] report a runtime that waits for something that cannot happen.
+//!
+//! To test:
+//!
+//! - [`Builder::virtual_clock`] stops time while any task can run, so tests of long waits finish at once.
+//! - [`Builder::seed`] polls the ready tasks in a random order, which the seed reproduces.
+//! - `#[glassfrog::test]` combines the two.
+//!
+//! The module [`guide`] lists the names of tokio, smol and asyncio beside those of glassfrog, and shows how
+//! to select, how to cancel, and how to share state.
+//!
+//! # Feature flags
+//!
+//! | feature | default | what it adds | crates |
+//! | --- | --- | --- | --- |
+//! | `prelude` | yes | the modules `prelude` and `io`, from `futures-lite` | 3 |
+//! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
+//! | `signal` | no | on Unix, the module `signal` | 3 |
+//!
+//! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
+//! items; they never change the behavior of others.
+//!
+//! # What is absent
+//!
+//! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels, no locks
+//! and no HTTP. `async-channel`, `async-lock` and `futures` work as they are.
+//!
+//! # From a blocking socket to an event-driven coroutine
+//!
+//! Written with blocking sockets, `fetch_data` leaves both the CPU idle and the thread unusable until the
+//! peer answers. This crate grew from an article that solves the problem in Python, step by step: with
+//! non-blocking sockets, with a generator that yields what it waits for, and with a scheduler that resumes
+//! the generator when the kernel reports an event. Each step has its counterpart here:
+//!
+//! | the article | glassfrog |
+//! | --- | --- |
+//! | a blocking `fetch_data` | `examples/01_blocking.rs` |
+//! | a non-blocking one, with `except BlockingIOError` | `examples/02_nonblocking.rs` |
+//! | `yield sock, EVENT_READ` to a scheduler on `selectors` | `examples/03_selector.rs`, by hand on bare mio |
+//! | the generator | an `async fn`: when a [`TcpStream`](net::TcpStream) gets `WouldBlock`, it leaves its waker with the reactor and returns `Poll::Pending` |
+//! | `sel.register`, `sel.select`, `sel.unregister` | the reactor: it registers a socket once, edge-triggered, and never unregisters it between waits |
+//! | `next(gen)`, `StopIteration` | [`Future::poll`], [`Poll::Ready`](std::task::Poll::Ready) |
+//! | `run(fetch_data)` | [`block_on(fetch_data())`](block_on) |
+//! | `run_all([fetch_data] * 5)` | [`spawn`] each, and await the [`JoinHandle`](task::JoinHandle)s |
+//! | a timer | [`time::sleep`], [`time::timeout`], [`time::interval`] |
 //!
 //! # Reading the source
 //!
-//! The modules stand in layers, from what a user calls down to what it is made of. Each line of this
-//! picture knows those under it and none above it:
+//! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    macros  signal  workers  entry     what a user calls
+//!    test_runs  signal  workers  runtime        what a user calls
 //!    handle  net  time  task
-//!         context                       which runtime this thread is in
-//!         runtime                       THE loop; owns one of each below
-//!    executor  reactor  timers  pool    four engines that do not know one another
-//!    dump  metrics                      what they tell of themselves
-//!    clock  waiter  slab  sync          what they are made of
+//!         context                               which runtime this thread is in
+//!         event_loop                            the loop; owns one of each below
+//!    executor  reactor  timers  pool            four engines that do not know one another
+//!    dump  metrics                              what the runtime reports about itself
+//!    clock  waiter  foreign  slab  primitives   what the others are made of
 //! ```
 //!
-//! The `mod` lines of this file stand in the order of reading: begin with `runtime.rs`, which is the
-//! loop and no more, go down to `executor.rs` and `reactor.rs`, and come back up to
-//! `net/tcp/stream.rs`.
+//! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`
+//! and `reactor.rs`, and come back up to `net/tcp/stream.rs`. The README lists a path of ten files.
 //!
-//! [`mio`]: https://docs.rs/mio
+//! [mio]: https://docs.rs/mio
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
-mod runtime;
+mod event_loop;
 mod executor;
 mod reactor;
 mod timers;
@@ -116,10 +145,9 @@ pub mod net;
 pub mod time;
 pub mod task;
 mod handle;
-mod entry;
-#[doc(hidden)]
+mod runtime;
 #[cfg(feature = "macros")]
-pub mod macros;
+mod test_runs;
 mod workers;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
@@ -127,27 +155,35 @@ mod dump;
 mod metrics;
 mod clock;
 mod waiter;
+mod foreign;
 mod slab;
-mod sync;
+mod primitives;
+pub mod guide;
 
 pub use self::dump::Dump;
-pub use self::entry::{Builder, Runtime, block_on};
-pub use self::executor::outcome::OnTaskPanic;
+pub use self::event_loop::deadlock::OnDeadlock;
+pub use self::executor::OnTaskPanic;
 pub use self::handle::Handle;
 pub use self::metrics::Metrics;
-pub use self::runtime::stall::OnDeadlock;
+pub use self::runtime::{Builder, Runtime, block_on};
+#[doc(inline)]
 pub use self::task::spawn;
 pub use self::workers::{WorkerError, Workers};
+
+/// What the attributes expand to. It is public for that alone, and may change in any version.
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub mod __private {
+    pub use crate::test_runs::Test;
+}
 
 #[doc(inline)]
 #[cfg(feature = "macros")]
 pub use glassfrog_macros::{main, test};
 
-/// The extension traits of `futures-lite`, all at hand: `read_to_end`, `write_all`, `lines`,
-/// `next`, …
+/// The extension traits of `futures-lite`: `read_to_end`, `write_all`, `lines`, `next`, and others.
 ///
-/// Beside the prelude of the `futures` crate, which has methods of the same names, leave one of the
-/// two out.
+/// The prelude of the crate `futures` has methods of the same names. Import only one of the two.
 ///
 /// # Examples
 ///
@@ -170,7 +206,7 @@ pub mod prelude {
     };
 }
 
-/// Buffers and other helpers of `futures-lite` for what reads and writes.
+/// Buffers and helpers for readers and writers, from `futures-lite`.
 ///
 /// # Examples
 ///

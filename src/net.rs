@@ -1,22 +1,42 @@
-//! Sockets.
+//! TCP sockets and the resolution of host names.
 //!
-//! [`TcpStream`] and [`TcpListener`] look like those of [`std::net`], with `async` where the
-//! others block. A socket belongs to the runtime inside which it was made. It is `Send` and `Sync`
-//! and works on any thread and under any executor while that runtime runs. Between two calls of
-//! `Runtime::block_on` nobody tells it that it is ready, and it waits; once the runtime has ended,
-//! its operations answer with an error that says so.
+//! ```
+//! use glassfrog::net::{TcpListener, TcpStream};
+//!
+//! glassfrog::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let addr = listener.local_addr()?;
+//!     let client = glassfrog::spawn(async move {
+//!         let stream = TcpStream::connect(addr).await?;
+//!         stream.write(b"hello").await
+//!     });
+//!
+//!     let (stream, _peer) = listener.accept().await?;
+//!     let mut buf = [0; 16];
+//!     let count = stream.read(&mut buf).await?;
+//!     assert_eq!(&buf[..count], b"hello");
+//!     client.await?
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! [`TcpStream`] and [`TcpListener`] mirror the types of [`std::net`], with `async` methods in place of those
+//! that block. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
+//! runtime runs, the socket works on any thread and under any executor. Between two calls of
+//! `Runtime::block_on` the runtime delivers no events, so operations that wait make no progress. Once the
+//! runtime has ended, operations return an error that says so.
 //!
 //! # Cancel safety
 //!
-//! Every `async` method here may be dropped before its end: what it had not done, it does not do,
-//! and no byte and no connection is lost. This is not so for the extension traits' methods that
-//! make several operations (`read_exact`, `write_all`): they may be left half done.
+//! The future of every `async` method here may be dropped before it is ready. The operation then has not
+//! taken place, and no byte and no connection is lost. This does not hold for methods of the extension
+//! traits that perform several operations, such as `read_exact` and `write_all`: if their futures are
+//! dropped, a part may have been read or written.
 //!
 //! # Socket options
 //!
-//! Those that are not here are set with the [`socket2`] crate, through
-//! `AsFd` or `AsSocket`, on a socket that exists or on one that is still to be connected or
-//! bound:
+//! To set other socket options, use the [`socket2`] crate. It accesses an existing socket through `AsFd` or
+//! `AsSocket`, and it can also create a socket and configure it before it is bound or connected:
 //!
 //! ```
 //! use glassfrog::net::{TcpListener, TcpStream};
@@ -25,7 +45,7 @@
 //! use std::time::Duration;
 //!
 //! glassfrog::block_on(async {
-//!     // SO_REUSEPORT has to be there before the bind: let socket2 make the listener.
+//!     // SO_REUSEPORT must be set before the bind, so socket2 creates the listener.
 //!     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
 //!     # #[cfg(unix)]
 //!     socket.set_reuse_port(true)?;
@@ -33,11 +53,11 @@
 //!     socket.listen(1024)?;
 //!     let listener = TcpListener::try_from(std::net::TcpListener::from(socket))?;
 //!
-//!     // Bind before connect: begin to connect without blocking, and wait until it is writable.
+//!     // To bind before the connect, start a non-blocking connect and wait until the socket is writable.
 //!     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
 //!     socket.set_nonblocking(true)?;
 //!     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
-//!     // In progress is what is hoped for.
+//!     // This returns the error that the connection is in progress.
 //!     let _in_progress = socket.connect(&listener.local_addr()?.into());
 //!     let stream = TcpStream::try_from(std::net::TcpStream::from(socket))?;
 //!     stream.writable().await?;
@@ -45,29 +65,31 @@
 //!         return Err(error);
 //!     }
 //!
-//!     // Keep-alive, on a socket that is connected.
+//!     // Keep-alive can be set on a connected socket.
 //!     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60));
 //!     SockRef::from(&stream).set_tcp_keepalive(&keepalive)
 //! })?;
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! A socket that was adopted, or whose descriptor was handed out in this way, makes a few more
-//! syscalls than others: somebody else may have a hand in it, so the kernel is asked where otherwise
-//! the answer would be known.
+//! A socket that was converted from another type, or whose descriptor was borrowed, makes a few more system
+//! calls than other sockets. Other code may use the descriptor too, so the runtime has to ask the kernel
+//! where it would otherwise know the answer.
 //!
 //! [`socket2`]: https://docs.rs/socket2
 
 mod addrs;
+mod adopt;
 #[cfg(unix)]
-mod fd;
-mod race;
+mod descriptor;
+mod error;
+#[cfg(windows)]
+mod handle_windows;
+mod happy_eyeballs;
 mod read_to_end;
 mod resolve;
 mod socket;
 mod tcp;
-#[cfg(windows)]
-mod windows;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;

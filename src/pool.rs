@@ -1,9 +1,9 @@
-//! The pool: threads for blocking jobs and for look-ups of names.
+//! The pool: threads for blocking jobs and for name lookups.
 //!
-//! A job waits under its id in the [`Queue`] of its lane until it may begin, and the pool starts a
-//! thread whenever a job may begin and no thread is free. Whoever takes a job out of its queue, a
-//! thread to run it or a caller to cancel it, has it alone, so nobody else knows or asks whether it
-//! has begun.
+//! A job waits under its id in the [`Queue`] of its lane until it may begin. The pool starts a
+//! thread whenever a job may begin and no thread is free. Two parties may take a job out of its queue: a
+//! thread, to run it, and a caller, to cancel it. The one that does owns the job, and no other state
+//! says whether the job has begun.
 //!
 //! ```text
 //!     submit            a thread is free, the lane has room            returns
@@ -15,15 +15,16 @@
 //! ```
 //!
 //! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows
-//! neither tasks nor the loop.
+//! neither tasks nor the loop, which it only wakes.
 
 mod job;
 mod queue;
 
 pub(crate) use self::job::{About, Job};
 use self::queue::{Queue, Queued};
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::waiter::{Seen, muffled, shielded};
+use crate::foreign::{log_panics, swallow_panics};
+use crate::primitives::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -31,8 +32,8 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-/// How many threads run blocking jobs at most, unless `Builder::blocking_threads` says otherwise:
-/// enough for jobs that wait for the network or for one another, and few enough for the limits of
+/// How many threads run blocking jobs at most, unless `Builder::blocking_threads` sets another limit.
+/// Enough for jobs that wait for the network or for one another, and few enough for the limits of
 /// every system.
 pub(crate) const DEFAULT_THREADS: usize = 512;
 
@@ -44,38 +45,38 @@ const KEEP_IDLE: Duration = Duration::from_secs(10);
 /// reports it: a job that waits for one of those would otherwise hang in silence.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How many look-ups that somebody waits for run at a time: few enough not to flood a name server, and
-/// enough that a few silent names, each of which takes ten seconds and more, do not hold up the others.
+/// How many lookups run at a time, not counting those that were given up. Few enough not to flood a name
+/// server, and enough that a few silent names, each of which takes ten seconds or more, do not delay the others.
 const LOOK_UPS: usize = 32;
 
-/// How many threads look up names at most. `getaddrinfo(3)` cannot be interrupted, so a look-up that
+/// How many threads look up names at most. `getaddrinfo(3)` cannot be interrupted, so a lookup that
 /// was given up occupies its thread until the resolver returns. There is room for four rounds of
-/// [`LOOK_UPS`], three of them given up: a program that gives up after three seconds waits for no
-/// thread even if every name takes the ten seconds of a silent name server.
+/// [`LOOK_UPS`], three of them given up. So a program that gives up after three seconds never waits for a
+/// thread, even if every name takes the ten seconds of a silent name server.
 const LOOK_UP_THREADS: usize = 4 * LOOK_UPS;
 
-/// What kind a job is of. Jobs of one lane do not wait for those of the other.
+/// The kind of a job. The jobs of one lane do not wait for those of the other, but the lanes share their
+/// idle threads.
 #[derive(Clone, Copy)]
 pub(crate) enum Lane {
     /// The blocking jobs of users.
     Jobs = 0,
-    /// Look-ups of names.
+    /// Name lookups.
     LookUps = 1,
 }
 
-/// The threads of one runtime, and their jobs.
+/// The pool of one runtime.
 pub(crate) struct Pool {
-    /// Everything, under one lock.
+    /// The jobs and the threads, under one lock.
     state: Mutex<State>,
-    /// Whether a job waits or runs, except for look-ups that were given up: for the loop, which asks before
-    /// each park. Written under the lock.
+    /// Whether a job waits or runs, except for lookups that were given up. The loop asks before each park.
+    /// Written under the lock.
     busy: AtomicBool,
     /// Wakes an idle thread: a job may begin, or none will any more.
     work: Condvar,
-    /// Wakes whoever waits for the threads to go, and the watch: a thread has gone, or the pool was
-    /// shut down.
+    /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch): a thread has exited, or the pool was shut down.
     gone: Condvar,
-    /// Wakes the loop when a job is over, even one that nobody awaits: it may have held a virtual clock.
+    /// Wakes the loop when a job ends, even if nobody awaits it: it may have held a virtual clock.
     ended: Waker,
     /// How long a thread without a job stays: [`KEEP_IDLE`], unless a test has chosen otherwise.
     keep_idle: Duration,
@@ -83,7 +84,7 @@ pub(crate) struct Pool {
     stalled: Duration,
 }
 
-/// What stands under the lock.
+/// What is under the lock of the pool.
 struct State {
     /// The jobs of each lane.
     queues: [Queue; 2],
@@ -123,8 +124,8 @@ impl State {
 }
 
 impl Pool {
-    /// Makes a pool without a thread, with a bound for those that run jobs, and for a test with how long it
-    /// waits for what else takes seconds.
+    /// Makes a pool without threads, which runs at most `most_jobs` blocking jobs at a time. A test may replace its
+    /// timeouts.
     pub(crate) fn new(most_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
         Pool {
             state: Mutex::new(State {
@@ -154,7 +155,7 @@ impl Pool {
         self.busy.store(busy, Ordering::Release);
     }
 
-    /// Takes a job, or drops it if the runtime has ended. Ids are unique, and grow.
+    /// Submits a job, or drops it if the runtime has ended. Each id is greater than those before it.
     pub(crate) fn submit(
         self: &Arc<Self>,
         lane: Lane,
@@ -173,7 +174,7 @@ impl Pool {
         self.staff(state);
     }
 
-    /// Drops a job that has not begun. Returns whether there was one.
+    /// Cancels a job that has not begun: drops it. Returns whether there was such a job.
     pub(crate) fn cancel(&self, id: u64) -> bool {
         let mut state = lock(&self.state);
         let cancelled = state.queues.iter_mut().find_map(|queue| queue.cancel(id));
@@ -187,9 +188,8 @@ impl Pool {
         true
     }
 
-    /// Cancels a look-up, or leaves it to its thread if it has begun: it no longer counts as a look-up
-    /// that somebody waits for, and holds neither the clock nor another look-up. A shutdown waits only
-    /// for look-ups that were still waited for when it began.
+    /// Gives up a lookup: cancels it, or abandons it to its thread if it has begun. An abandoned lookup delays
+    /// neither a virtual clock nor other lookups, and no shutdown that begins later waits for it.
     pub(crate) fn give_up(self: &Arc<Self>, id: u64) {
         if self.cancel(id) {
             return;
@@ -206,8 +206,8 @@ impl Pool {
         }
     }
 
-    /// Finds a thread for the next job that may begin, or says why it waits. Whoever lets a job begin
-    /// calls it: a submission, a place that has become free, and the thread that begins the job before.
+    /// Finds a thread for the next job that may begin, or reports why it waits. It is called when a job may
+    /// newly begin: after a submission, after a lookup was given up, and by a thread that begins another job.
     fn staff(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.may_begin() {
             return match state.free() {
@@ -221,7 +221,7 @@ impl Pool {
                 let (waiting, abandoned) = (queue.len(), queue.abandoned);
                 drop(state);
                 return match lane {
-                    // Many jobs at a time are no fault.
+                    // Many jobs at a time are normal.
                     Lane::Jobs => self.start_watch(),
                     Lane::LookUps => report_hanging(waiting, abandoned),
                 };
@@ -229,7 +229,7 @@ impl Pool {
         }
     }
 
-    /// Starts a thread. If that fails, its job waits for another one, or is refused if there is none.
+    /// Starts a thread. If that fails, the jobs wait for another thread, or are refused if there is none.
     fn start_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.threads += 1;
         state.started += 1;
@@ -250,10 +250,10 @@ impl Pool {
         };
         self.note_busy(&state);
         drop(state);
-        // A shutdown that waits has counted this thread too.
+        // `wait` has counted this thread too.
         self.gone.notify_all();
         if threads > 0 && is_news {
-            muffled(|| {
+            swallow_panics(|| {
                 log::warn!(
                     target: "glassfrog::blocking",
                     "no thread could be started for a blocking job, which now waits for one of the \
@@ -262,26 +262,26 @@ impl Pool {
             });
         }
         for Queued { job, about } in refused {
-            shielded("refusing a job", || job.refuse(&error));
+            log_panics("refusing a job", || job.refuse(&error));
             drop(about);
         }
         self.ended.wake_by_ref();
     }
 
-    /// Runs jobs, as one of the threads.
+    /// Runs jobs, on one of the threads.
     fn work(self: Arc<Self>) {
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
             if let Some((lane, id, job)) = state.begin() {
                 self.staff(state);
-                shielded("a blocking job", || job.run());
+                log_panics("a blocking job", || job.run());
                 state = lock(&self.state);
                 let about = state.queues[lane as usize].end(id);
                 self.note_busy(&state);
                 drop(state);
                 drop(about);
-                // After the job was counted out, which the loop looks at when it is woken.
+                // After the job was counted out: the loop looks at that when it is woken.
                 self.ended.wake_by_ref();
                 state = lock(&self.state);
                 continue;
@@ -302,7 +302,7 @@ impl Pool {
         self.gone.notify_all();
     }
 
-    /// Starts a thread that watches for a stall. If that fails, nobody watches until the next job waits.
+    /// Starts a thread that watches for a stall. If that fails, the next job that waits tries again.
     fn start_watch(self: &Arc<Self>) {
         let pool = Arc::clone(self);
         let name = String::from("glassfrog-pool");
@@ -335,10 +335,10 @@ impl Pool {
         state.queues[jobs].watched = false;
     }
 
-    /// Returns the jobs that wait or run, with whoever awaits them.
-    pub(crate) fn look(&self) -> Vec<(Option<Seen>, String)> {
+    /// Returns descriptions of the jobs that wait or run, and what awaits each.
+    pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
         let state = lock(&self.state);
-        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::look).collect();
+        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::jobs).collect();
         drop(state);
         let described = jobs.iter().map(|(about, has_begun)| {
             let state = if *has_begun { "" } else { ", queued" };
@@ -353,7 +353,7 @@ impl Pool {
         (state.threads, state.queues.iter().map(Queue::len).sum())
     }
 
-    /// Returns whether a job waits or runs, except for look-ups that were given up.
+    /// Returns whether a job waits or runs, except for lookups that were given up.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
@@ -370,8 +370,8 @@ impl Pool {
         dropped.into_iter().for_each(discard);
     }
 
-    /// Waits, at most for `timeout`, until all threads have gone, except for those of look-ups that were
-    /// given up before the pool was shut down.
+    /// Waits until all threads have exited, at most for `timeout`. Does not wait for threads whose lookups were
+    /// given up before the shutdown.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         drop(self.gone.wait_timeout_while(state, timeout, |state| {
@@ -383,12 +383,12 @@ impl Pool {
 
 /// Drops a job unrun.
 fn discard(queued: Queued) {
-    shielded("dropping a job that was never run", || drop(queued));
+    log_panics("dropping a job that was never run", || drop(queued));
 }
 
 /// Reports that no job has begun for a while.
 fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
-    muffled(|| {
+    swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
             "all {threads} blocking threads have been busy for {} s while jobs wait for one (waiting: \
@@ -401,7 +401,7 @@ fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
 
 /// Reports that every thread for look-ups is busy.
 fn report_hanging(waiting: usize, abandoned: usize) {
-    muffled(|| {
+    swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
             "all {LOOK_UP_THREADS} threads for name look-ups are busy, {abandoned} of them with \
@@ -446,7 +446,7 @@ mod tests {
             self.to_string()
         }
 
-        fn awaited_by(&self) -> Option<Seen> {
+        fn awaited_by(&self) -> Option<WaiterInfo> {
             None
         }
     }
@@ -525,7 +525,7 @@ mod tests {
 
         /// The jobs as the dump shows them.
         fn seen(&self) -> Vec<String> {
-            let seen = self.pool.look().into_iter();
+            let seen = self.pool.jobs().into_iter();
             seen.map(|(_, description)| description).collect()
         }
     }

@@ -1,27 +1,28 @@
 //! The reactor: file descriptors, their readiness, and the wakers to call when it changes.
 //!
-//! The loop in [`runtime`](crate::runtime) turns the reactor, and sockets register with it. It knows
+//! The loop in [`event_loop`](crate::event_loop) turns the reactor, and sockets register with it. It knows
 //! wakers, not tasks. Each descriptor is registered once, edge-triggered and for both directions, and
 //! stays registered until it is closed, so waiting costs no syscall.
 //!
 //! An event carries a token made of the index and the generation of the source's slot. A late event,
 //! for a socket that has been closed, finds no source.
 
-pub(crate) mod connecting;
 pub(crate) mod readiness;
+pub(crate) mod platform;
+pub(crate) mod proc_net;
 pub(crate) mod refusal;
-pub(crate) mod rules;
 pub(crate) mod source;
 pub(crate) mod waiters;
 
-use self::connecting::Connecting;
+use self::platform::AsRaw;
+use self::proc_net::Connecting;
 use self::readiness::Direction;
-use self::rules::AsRaw;
-use self::source::{Origin, Source, runtime_ended};
+use self::source::{InitialState, Source, runtime_ended};
 use self::waiters::{Common, Taken};
+use crate::foreign::{swallow_panics, trace};
+use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
-use crate::sync::{AtomicU32, Mutex, lock};
-use crate::waiter::{Seen, muffled, trace};
+use crate::waiter::WaiterInfo;
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -130,7 +131,7 @@ impl ArcWake for Unparker {
             None => Ok(()),
         };
         if let Err(error) = woken {
-            muffled(|| {
+            swallow_panics(|| {
                 log::error!(target: "glassfrog::reactor", "waking the loop failed: {error}");
             });
         }
@@ -198,7 +199,7 @@ impl Reactor {
         };
         if log::max_level() == log::LevelFilter::Trace {
             // The events have left the queue: a panic of the logger must not lose the wakes.
-            muffled(|| self.log_events());
+            swallow_panics(|| self.log_events());
         }
         Taken::wake(&self.taken);
         count
@@ -214,7 +215,7 @@ impl Reactor {
             let queue = self.queue.borrow();
             let events = queue.events.iter();
             events
-                .map(|event| (rules::bits_of(event), event.token()))
+                .map(|event| (platform::bits_of(event), event.token()))
                 .collect()
         };
         let connecting = Connecting::unknown();
@@ -261,7 +262,7 @@ impl Sources {
     pub(crate) fn register<S>(
         &self,
         mut io: S,
-        origin: Origin,
+        initial: InitialState,
     ) -> Result<Arc<Source<S>>, (S, io::Error)>
     where
         S: mio::event::Source + Io + 'static,
@@ -270,10 +271,10 @@ impl Sources {
         let Some(Entrance { registry, next }) = &mut *entrance else {
             return Err((io, runtime_ended()));
         };
-        if let Err(error) = registry.register(&mut io, token(*next), rules::interest()) {
+        if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
             return Err((io, error));
         }
-        let source = Arc::new(Source::new(io, origin, *next));
+        let source = Arc::new(Source::new(io, initial, *next));
         let mut registered = lock(&self.registered);
         registered.slab.insert(Arc::clone(&source) as Arc<_>);
         *next = registered.slab.next_key();
@@ -298,7 +299,7 @@ impl Sources {
             && let Some(Entrance { registry, .. }) = &*entrance
         {
             // mio may log, and what follows has to happen.
-            muffled(|| rules::deregister(registry, source.io()));
+            swallow_panics(|| platform::deregister(registry, source.io()));
         }
         drop(entrance);
         drop(removed);
@@ -312,31 +313,29 @@ impl Sources {
     }
 
     /// Returns all waiters, with a description of the operation that each waits for.
-    pub(crate) fn look(&self) -> Vec<(Seen, String)> {
-        self.look_by(Source::waiting)
+    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, String)> {
+        self.describe_waiters(Source::waiting)
     }
 
     /// Returns the wakers that are kept from a sweep although they do not wait, with the operations that
     /// they have waited for.
-    pub(crate) fn look_at_kept(&self) -> Vec<(Seen, String)> {
-        self.look_by(Source::kept)
+    pub(crate) fn kept_waiters(&self) -> Vec<(WaiterInfo, String)> {
+        self.describe_waiters(Source::kept)
     }
 
     /// Returns what can be seen of some of the wakers of each source.
-    fn look_by(
+    fn describe_waiters(
         &self,
-        some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, Seen)>,
-    ) -> Vec<(Seen, String)> {
+        some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, WaiterInfo)>,
+    ) -> Vec<(WaiterInfo, String)> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
         // Under the lock, and not with clones of the sources: a thread that takes a socket out of the
         // runtime needs the only reference.
         let registered = lock(&self.registered);
-        for key in registered.slab.keys() {
-            if let Some((_, source)) = registered.slab.at(key.index()) {
-                for (direction, waiter) in some(source) {
-                    seen.push((waiter, source.io().describe(direction, &connecting)));
-                }
+        for (_, source) in registered.slab.iter() {
+            for (direction, waiter) in some(source) {
+                seen.push((waiter, source.io().describe(direction, &connecting)));
             }
         }
         seen
@@ -362,9 +361,9 @@ impl Sources {
             for event in events {
                 count += 1;
                 match registered.source(event.token()) {
-                    Some(source) => source.publish(rules::bits_of(event), taken),
+                    Some(source) => source.publish(platform::bits_of(event), taken),
                     None if event.token() == UNPARK => {}
-                    None => unknown.push((event.token(), rules::bits_of(event))),
+                    None => unknown.push((event.token(), platform::bits_of(event))),
                 }
             }
         }

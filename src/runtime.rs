@@ -1,513 +1,562 @@
-//! The runtime: THE loop, and the three engines that it turns.
+//! [`block_on`], [`Runtime`] and [`Builder`]: the ways into a runtime.
 //!
-//! Executor, reactor and timers do not know one another; they meet here. A turn of the loop:
-//!
-//! 1. poll the ready tasks, until about [`BATCH`] polls are made or [`LONGEST_BATCH`] is over;
-//! 2. turn the reactor: wake those whose descriptors are ready. If nobody is ready to run, this is
-//!    the park, and it lasts until something happens;
-//! 3. take what other threads have left in the inbox;
-//! 4. if the clock is virtual and there is still nothing to do, move it to the next deadline;
-//! 5. fire the timers that are due;
-//! 6. if the clock is virtual, see whether it [stands still](standstill) although a deadline waits.
-//!
-//! What can end the park:
-//!
-//! 1. an event of a registered descriptor (data, room, a connection, a hang-up);
-//! 2. the earliest deadline among the timers;
-//! 3. a message from another thread, in [`Inbox::post`]: the wake of a task, a new task, an
-//!    abort, a handle that was dropped there;
-//! 4. a sleep that another thread begins and that ends before all others, in [`Inbox::nudge`];
-//! 5. a signal that the process handles (`EINTR`), after which the loop parks again;
-//! 6. the end of a blocking job, even if nobody awaits it: under a virtual clock it has held the time,
-//!    and what it might have woken it wakes no more;
-//! 7. once in each time of quiet without anything but wakes to wait for: the question whether there is
-//!    anybody who could wake a task, in [`stall`].
-//!
-//! The clock is read when a turn begins, before a park, and between two [strides](pace) of polls.
+//! A [`Runtime`] owns an [`EventLoop`], which does the work. The handle that other threads use is in
+//! `handle.rs`.
 
-mod census;
-mod pace;
-pub(crate) mod stall;
-mod standstill;
-mod watch;
-
-use self::pace::{LONGEST_BATCH, Pace};
-use self::stall::{OnDeadlock, Stall};
-use self::standstill::Standstill;
-use self::watch::Watch;
-
-use crate::clock::{Clock, Stamp};
-use crate::executor::inbox::Inbox;
-use crate::executor::outcome::{Id, OnTaskPanic, Payload};
-use crate::executor::pulse::Pulse;
-use crate::executor::{Executor, Polled, Remote, local};
-use crate::metrics::Metrics;
-use crate::pool::{DEFAULT_THREADS, Pool};
-use crate::reactor::{Reactor, Sources};
-use crate::timers::Timers;
-use crate::waiter::{Tag, trace};
-use std::cell::Cell;
+use crate::context;
+use crate::event_loop::deadlock::OnDeadlock;
+use crate::event_loop::{EventLoop, Settings};
+use crate::executor::OnTaskPanic;
+use crate::handle::Handle;
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How many polls there are at most before the loop looks at the reactor, the timers and the inbox.
+/// Runs a future to completion on a new runtime, and returns its output.
 ///
-/// The look costs a syscall. One in 128 polls is below a hundredth of a call for each, and at a
-/// microsecond a poll an event waits an eighth of a millisecond for it.
-const BATCH: u32 = 128;
-
-/// What can be chosen about a runtime.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// Whether its clock stands still until it is moved.
-    pub(crate) virtual_clock: bool,
-    /// By what the order of its tasks is shuffled, if it is.
-    pub(crate) seed: Option<u64>,
-    /// How many threads its blocking jobs may have.
-    pub(crate) blocking_threads: usize,
-    /// What the panic of a task does.
-    pub(crate) on_task_panic: OnTaskPanic,
-    /// How long a poll may take without being told of.
-    pub(crate) watchdog: Option<Duration>,
-    /// The same for a thread that tells it meanwhile.
-    pub(crate) watchdog_thread: Option<Duration>,
-    /// What happens when no task will ever be woken.
-    pub(crate) on_deadlock: OnDeadlock,
-    /// After how long it is told that this is possible.
-    pub(crate) stall_report: Option<Duration>,
-    /// Whether its warnings go to the standard error stream too: most tests have no logger.
-    pub(crate) stall_to_stderr: bool,
-    /// How long it waits where it otherwise waits for seconds; see `Builder::test_patience`.
-    pub(crate) test_patience: Option<Duration>,
-}
-
-/// How long a poll may take in a debug build without being told of: enough for all but what blocks,
-/// on a machine under load too.
-const WATCHDOG: Duration = Duration::from_millis(100);
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            virtual_clock: false,
-            seed: None,
-            blocking_threads: DEFAULT_THREADS,
-            on_task_panic: OnTaskPanic::default(),
-            // Two readings of the clock make a poll that does little four times as dear.
-            watchdog: cfg!(debug_assertions).then_some(WATCHDOG),
-            watchdog_thread: None,
-            on_deadlock: OnDeadlock::default(),
-            stall_report: None,
-            stall_to_stderr: false,
-            test_patience: None,
-        }
+/// When the future ends, the runtime ends too, and cancels all tasks that were [`spawn`](crate::spawn)ed and
+/// still run. To keep such tasks for another call, use a [`Runtime`].
+///
+/// # Panics
+///
+/// If this thread is inside a runtime, if the operating system has no descriptors left for
+/// a new one (with [`Runtime::new`] that is an error), or if the future panics.
+///
+/// # Examples
+///
+/// ```
+/// let sum = glassfrog::block_on(async { 1 + 2 });
+/// assert_eq!(sum, 3);
+/// ```
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("cannot make a runtime: {error}"),
     }
 }
 
-/// The engines of one runtime, and what other threads see of them.
-pub(crate) struct Core {
-    /// Tasks and run queue.
-    pub(crate) executor: Rc<Executor>,
-    /// Descriptors and readiness.
-    reactor: Reactor,
-    /// The part that is reached from any thread.
-    pub(crate) shared: Arc<Shared>,
-    /// When the clock was read last, in nanoseconds since the runtime was made.
-    looked: Cell<u64>,
-    /// How many polls there had been by then.
-    polls: Cell<u64>,
-    /// How many polls to make before it is read again.
-    pace: Pace,
-    /// Whether it waits for something that cannot come.
-    stall: Stall,
-    /// Whether its tasks hold a virtual clock; only where the clock is one.
-    standstill: Option<Standstill>,
-    /// The watchdog's thread, if there is one.
-    _watch: Option<Watch>,
+/// A runtime: an event loop with its tasks, sockets and timers.
+///
+/// A runtime belongs to the thread that made it. Its tasks run only inside
+/// [`block_on`](Runtime::block_on); between two calls they are suspended. Dropping the runtime drops the futures
+/// of all tasks. Sockets, handles and sleeps may outlive the runtime, and then return an error or panic.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = glassfrog::Runtime::new()?;
+/// let task = runtime.block_on(async { glassfrog::spawn(async { "done" }) });
+/// assert_eq!(runtime.block_on(task).unwrap(), "done");
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// A runtime is not `Send`. To run one in the background, make it on a thread of its own, and run a future
+/// that ends when the runtime is to stop:
+///
+/// ```
+/// use futures_channel::oneshot;
+/// use glassfrog::{Handle, Runtime};
+/// use std::sync::mpsc;
+/// use std::thread;
+///
+/// let (send_handle, handle) = mpsc::channel();
+/// let (stop, stopped) = oneshot::channel::<()>();
+/// let background = thread::spawn(move || {
+///     let runtime = Runtime::new()?;
+///     send_handle.send(runtime.handle()).ok();
+///     // Ends when `stop` is dropped, which cancels the tasks that still run.
+///     runtime.block_on(stopped).ok();
+///     std::io::Result::Ok(())
+/// });
+///
+/// let handle: Handle = handle.recv().unwrap();
+/// let task = handle.spawn(async { 6 * 7 });
+/// // Here, under any executor.
+/// # let task = async { task.await };
+/// assert_eq!(glassfrog::block_on(task).unwrap(), 42);
+///
+/// drop(stop);
+/// background.join().unwrap()?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Runtime {
+    /// The loop, shared with the context of the thread while it runs.
+    event_loop: Rc<EventLoop>,
 }
 
-/// The part of a runtime that handles, sockets and sleeps hold, on any thread. It keeps no future
-/// and, once the runtime has ended, no descriptor alive.
-pub(crate) struct Shared {
-    /// Messages to the loop.
-    pub(crate) inbox: Arc<Remote>,
-    /// Deadlines and wakers.
-    pub(crate) timers: Timers,
-    /// Where sockets register.
-    pub(crate) sources: Arc<Sources>,
-    /// Who is asked for the time.
-    pub(crate) clock: Clock,
-    /// Threads for what blocks.
-    pub(crate) pool: Arc<Pool>,
-    /// Who is being polled.
-    pub(crate) pulse: Arc<Pulse>,
-    /// How long a dump waits for the loop, if a test has chosen that.
-    pub(crate) test_patience: Option<Duration>,
-    /// The id of the last task that was spawned; 0 is the root future's.
-    last_id: AtomicU64,
-    /// Whether a socket or a sleep was ever waited for by something other than a task of this runtime:
-    /// then nobody knows what else may happen to it. Relaxed is enough, since it guards nothing.
-    is_visited: AtomicBool,
-}
-
-impl Shared {
-    /// The id of a new task.
-    pub(crate) fn new_id(&self) -> Id {
-        // Relaxed is enough: nothing but the number depends on it.
-        Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Who is being polled, if that is a task of this runtime: the numbers of others mean nothing
-    /// here.
-    pub(crate) fn current_tag(&self) -> Tag {
-        match local::is_here(&self.inbox) {
-            true => self.pulse.polling(),
-            false => {
-                self.is_visited.store(true, Ordering::Relaxed);
-                Tag::NONE
-            }
-        }
-    }
-
-    /// How much has been done.
-    pub(crate) fn metrics(&self) -> Metrics {
-        let pulse = &self.pulse;
-        let (timers_set, timers_fired, timers_cancelled) = self.timers.counts();
-        let (blocking_threads, blocking_queue) = self.pool.counts();
-        // In this order, so that no more seem to have ended than were spawned.
-        let tasks_finished = pulse.finished.get_acquired();
-        let tasks_spawned = pulse.spawned.get();
-        Metrics {
-            tasks_spawned,
-            tasks_finished,
-            tasks_alive: tasks_spawned.saturating_sub(tasks_finished),
-            polls: pulse.polls.get(),
-            slow_polls: pulse.slow_polls.get(),
-            wakes_local: pulse.local_wakes.get(),
-            wakes_remote: pulse.remote_wakes.get(),
-            turns: pulse.turns.get(),
-            parks: pulse.parks.get(),
-            time_parked: Duration::from_nanos(pulse.parked.get()),
-            time_busy: Duration::from_nanos(pulse.busy.get()),
-            io_events: pulse.events.get(),
-            sockets: self.sources.len(),
-            timers_set,
-            timers_fired,
-            timers_cancelled,
-            blocking_threads,
-            blocking_queue,
-        }
-    }
-}
-
-impl Core {
-    /// Engines that are at rest.
+impl Runtime {
+    /// Makes a runtime with the settings of [`Builder::new`].
     ///
     /// # Errors
     ///
     /// If the operating system has no descriptors or memory left for the event queue.
-    pub(crate) fn new(settings: &Settings) -> io::Result<Core> {
-        let rounds = Arc::default();
-        let reactor = Reactor::new(Arc::clone(&rounds))?;
-        let clock = match settings.virtual_clock {
-            true => Clock::stopped(),
-            false => Clock::Real,
-        };
-        let inbox = Arc::new(Inbox::new(reactor.unparker()));
-        let pulse = Arc::new(Pulse::new(
-            settings.watchdog.or(settings.watchdog_thread).is_some(),
-        ));
-        let watch = match settings.watchdog_thread {
-            Some(limit) => Some(Watch::new(Arc::clone(&pulse), limit)?),
-            None => None,
-        };
-        let executor = Rc::new(Executor::new(
-            Arc::clone(&inbox),
-            Arc::clone(&pulse),
-            rounds,
-            settings.seed,
-            settings.on_task_panic,
-            settings.watchdog,
-        ));
-        let job_ended = futures_task::waker(Arc::clone(&inbox));
-        let shared = Arc::new(Shared {
-            inbox,
-            timers: Timers::new(clock.now()),
-            sources: Arc::clone(reactor.sources()),
-            clock,
-            pool: Arc::new(Pool::new(
-                settings.blocking_threads,
-                settings.test_patience,
-                job_ended,
-            )),
-            pulse,
-            test_patience: settings.test_patience,
-            last_id: AtomicU64::new(0),
-            is_visited: AtomicBool::new(false),
-        });
-        Ok(Core {
-            executor,
-            reactor,
-            shared,
-            looked: Cell::new(0),
-            polls: Cell::new(0),
-            pace: Pace::new(),
-            stall: Stall::new(settings),
-            standstill: settings.virtual_clock.then(Standstill::default),
-            _watch: watch,
-        })
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// assert_eq!(runtime.block_on(async { 7 }), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn new() -> io::Result<Runtime> {
+        Runtime::builder().build()
     }
 
-    /// The loop: runs until the root future ends.
+    /// Returns a builder, to choose the settings of a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::builder().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a future to completion, and the tasks of the runtime meanwhile.
+    ///
+    /// The future need be neither `Send` nor `'static`. It is scheduled like a task. When it ends, the tasks
+    /// that still run are suspended until the next call.
     ///
     /// # Panics
     ///
-    /// With the panic of the root future, of a task if that is to end the runtime, and at the end of a
-    /// virtual clock.
-    pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
-        assert!(
-            !self.executor.is_closed(),
-            "this runtime has ended: one of its tasks panicked, and `OnTaskPanic::EndRuntime` was \
-             asked for"
-        );
-        // Time between two calls of `block_on` counts as neither busy nor parked.
-        self.looked.set(self.nanos());
-        self.begin_turn(false);
-        let _running = Running(self);
-        self.executor.take_messages();
-        self.executor.queue_root();
-        loop {
-            self.stall.awake_if(!self.executor.is_idle());
-            let begun = self.looked.get();
-            let (mut polls, mut stride) = (0, self.pace.stride());
-            let mut left = stride;
-            loop {
-                match self.executor.poll_next() {
-                    Polled::Task => {}
-                    Polled::Root => {
-                        if let Poll::Ready(output) = self.executor.poll_root(root.as_mut()) {
-                            return output;
-                        }
-                    }
-                    Polled::Nothing => break,
-                    Polled::Panicked(payload) => self.end(payload),
-                }
-                left -= 1;
-                if left == 0 {
-                    polls += stride;
-                    if polls >= BATCH || self.look() - begun >= LONGEST_BATCH {
-                        break;
-                    }
-                    stride = self.pace.stride();
-                    left = stride;
-                }
-            }
-            self.executor.rest();
-            // Asked before the events are looked at and again before the inbox is: what a job does
-            // there comes before its end, and both before any deadline.
-            let might_leap = self.may_leap();
-            let parked = self.wait();
-            let may_leap = might_leap && self.may_leap();
-            self.executor.take_messages();
-            if may_leap
-                && self.executor.is_idle()
-                && let Some(deadline) = self.shared.timers.next()
-                && let Some(deadline) = self.shared.timers.instant(deadline)
-            {
-                self.leap(deadline);
-            }
-            let now = self.begin_turn(parked);
-            self.shared.timers.fire(now);
-            if let Some(standstill) = &self.standstill {
-                standstill.look(self, now);
-            }
-        }
-    }
-
-    /// Turns the reactor, and parks in it if no task is ready. Returns whether it parked.
-    fn wait(&self) -> bool {
-        let mut timeout = Some(Duration::ZERO);
-        let mut parked = false;
-        // The park is announced before the deadlines are looked at: a sleep that another thread
-        // begins in between sees the announcement and nudges.
-        if self.announce_park() {
-            timeout = self.park_timeout(self.look());
-            parked = timeout != Some(Duration::ZERO);
-            if parked {
-                trace!(
-                    "glassfrog::reactor",
-                    "nobody is ready: waiting for events, {}",
-                    match timeout {
-                        Some(timeout) => format!("for {timeout:?} at most"),
-                        None => String::from("as long as it takes"),
-                    }
-                );
-            }
-            // A logger or a report is foreign code, and may have woken a task.
-            if !self.executor.is_idle() {
-                timeout = Some(Duration::ZERO);
-            }
-        }
-        self.executor.publish();
-        let events = self.reactor.turn(timeout);
-        self.shared.pulse.events.add(events as u64);
-        parked
-    }
-
-    /// Nanoseconds since the runtime was made.
-    fn nanos(&self) -> u64 {
-        self.shared.timers.nanos(self.shared.clock.now())
-    }
-
-    /// Reads the clock. The time since the last reading was spent on the polls since then.
-    #[inline(never)]
-    fn look(&self) -> u64 {
-        let now = self.nanos();
-        let mut spent = now.saturating_sub(self.looked.replace(now));
-        // A virtual clock is moved, and what it shows is not spent.
-        if self.shared.clock.is_virtual() {
-            spent = 0;
-        }
-        self.shared.pulse.busy.add(spent);
-        let polls = self.executor.polls();
-        let made = polls - self.polls.replace(polls);
-        if made > 0 {
-            self.pace.note(made, spent);
-        }
-        now
-    }
-
-    /// Reads the clock as a turn begins, before which the loop may have parked.
-    fn begin_turn(&self, parked: bool) -> u64 {
-        let now = match parked {
-            false => self.look(),
-            true => {
-                let pulse = &self.shared.pulse;
-                let now = self.nanos();
-                pulse.parks.add(1);
-                pulse
-                    .parked
-                    .add(now.saturating_sub(self.looked.replace(now)));
-                now
-            }
-        };
-        self.executor.begin_turn(Stamp::new(now));
-        now
-    }
-
-    /// Announces a park if no task is ready and no message has come.
-    fn announce_park(&self) -> bool {
-        while self.executor.is_idle() {
-            if self.shared.inbox.announce_park() {
-                return true;
-            }
-            self.executor.take_messages();
-        }
-        false
-    }
-
-    /// How long a park that begins now may last: until the next deadline, or without end. Not at all
-    /// where a virtual clock can be moved to that deadline instead.
-    fn park_timeout(&self, now: u64) -> Option<Duration> {
-        match self.shared.timers.next() {
-            None => self.stall.patience(self),
-            Some(_) if self.shared.clock.is_virtual() => self.may_leap().then_some(Duration::ZERO),
-            Some(deadline) => Some(Duration::from_nanos(deadline.saturating_sub(now))),
-        }
-    }
-
-    /// Whether there is nothing to wait for but the wakes of others: no deadline, no socket, and no
-    /// blocking job. The caller has seen no deadline that comes. One that never comes is still waited
-    /// for by the real clock, but a virtual one cannot get there.
-    fn has_only_wakes_to_wait_for(&self) -> bool {
-        let shared = &self.shared;
-        let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
-        // First what is found at once in most programs.
-        !shared.sources.has_waiters() && !has_deadline && !shared.pool.is_busy()
-    }
-
-    /// Whether there is anybody who could wake a task, where there is nothing else to wait for.
-    fn can_be_woken(&self) -> bool {
-        let shared = &self.shared;
-        // The deadlines that are left never come, so their wakers are held for nothing.
-        let deadlines = || shared.timers.look().into_iter().map(|(waiter, _)| waiter);
-        shared.is_visited.load(Ordering::Relaxed)
-            || shared.inbox.has_outsiders()
-            || self.executor.is_held(deadlines())
-            // Last: who has gone meanwhile has left a message before.
-            || !shared.inbox.is_quiet()
-    }
-
-    /// Whether the clock may be moved when there is nothing to do: a virtual one that no blocking
-    /// job holds.
-    fn may_leap(&self) -> bool {
-        self.shared.clock.is_virtual() && !self.shared.pool.is_busy()
-    }
-
-    /// Moves a virtual clock to the next deadline.
+    /// If this thread is inside a runtime, if the future panics, or at the end of a
+    /// [virtual clock](Builder::virtual_clock). The runtime can be used again after such a panic.
     ///
-    /// # Panics
+    /// If a task panics and that [ends the runtime](Builder::on_task_panic). Every later call panics too.
     ///
-    /// If that lies past the end of the clock.
-    fn leap(&self, deadline: Instant) {
-        let clock = &self.shared.clock;
-        if !clock.can_show(deadline) {
-            panic!(
-                "the virtual clock has come to its end, 200 years after its runtime was made: no task is \
-                 ready, and the next deadline is {:?} away; sleep for less, or for `Duration::MAX` if the \
-                 sleep is to last for ever:\n{}",
-                deadline.saturating_duration_since(clock.now()),
-                self.dump()
-            );
-        }
-        clock.advance_to(deadline);
-        // Time that passes by itself is nobody's.
-        self.looked.set(self.nanos());
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let text = String::from("borrowed");
+    /// let length = runtime.block_on(async { text.len() });
+    /// assert_eq!(length, 8);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _context = context::enter_to_run(&self.event_loop);
+        // Pinned after the context is entered, so that it is dropped inside the context.
+        let root = pin!(future);
+        self.event_loop.run(root)
     }
 
-    /// Ends the runtime with the panic of a task.
-    fn end(&self, panic: Payload) -> ! {
-        self.shut_down();
-        resume_unwind(panic)
+    /// Returns a handle, which spawns tasks onto this runtime from any thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// let thread = std::thread::spawn(move || handle.spawn(async { 1 + 1 }));
+    /// let task = thread.join().unwrap();
+    /// assert_eq!(runtime.block_on(task).unwrap(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.event_loop.shared))
     }
 
-    /// Cancels everything. The caller has made this the context of the thread.
-    pub(crate) fn shut_down(&self) {
-        let messages = self.shared.inbox.close();
-        // Before the tasks: what their drops submit is not begun any more.
-        self.shared.pool.shut_down();
-        self.executor.shut_down(messages);
-        self.reactor.shut_down();
-        self.shared.timers.shut_down();
+    /// Returns the last polls as text, a line for each task, if the runtime has a seed. For the attribute `test`.
+    #[doc(hidden)]
+    pub fn last_polls(&self) -> Option<String> {
+        self.event_loop.executor.last_polls()
+    }
+
+    /// Drops the runtime, and then waits for the blocking jobs that still run, at most for `timeout`.
+    ///
+    /// Dropping a runtime without this call waits for no job. Jobs that wait for a thread are cancelled. Name
+    /// lookups whose caller has given up are not waited for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::spawn_blocking;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::sync::{Arc, mpsc};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Runtime::new()?;
+    /// let saved = Arc::new(AtomicBool::new(false));
+    /// let theirs = Arc::clone(&saved);
+    /// let (begun, has_begun) = mpsc::channel();
+    /// runtime.block_on(async {
+    ///     spawn_blocking(move || {
+    ///         begun.send(()).ok();
+    ///         // Writes to a disk.
+    ///         theirs.store(true, Ordering::Relaxed);
+    ///     });
+    /// });
+    /// has_begun.recv().unwrap();
+    /// runtime.shutdown_timeout(Duration::from_secs(10));
+    /// assert!(saved.load(Ordering::Relaxed));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn shutdown_timeout(self, timeout: Duration) {
+        let pool = Arc::clone(&self.event_loop.shared.pool);
+        drop(self);
+        pool.wait(timeout);
     }
 }
 
-/// Says that the loop has stopped, when it is dropped, and what it has done until then.
-struct Running<'a>(&'a Core);
-
-impl Drop for Running<'_> {
+impl Drop for Runtime {
     fn drop(&mut self) {
-        self.0.executor.rest();
-        if let Some(standstill) = &self.0.standstill {
-            standstill.end();
-        }
-        self.0.begin_turn(false);
-        self.0.executor.publish();
+        let _context = context::enter(&self.event_loop);
+        self.event_loop.shut_down();
     }
 }
 
-impl fmt::Debug for Core {
+impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tasks, sockets) = (self.executor.len(), self.shared.sources.len());
-        f.debug_struct("Runtime")
-            .field("tasks", &tasks)
-            .field("sockets", &sockets)
-            .finish_non_exhaustive()
+        self.event_loop.fmt(f)
+    }
+}
+
+/// Chooses the settings of a [`Runtime`].
+///
+/// # Examples
+///
+/// ```
+/// let runtime = glassfrog::Builder::new().build()?;
+/// assert_eq!(runtime.block_on(async { "built" }), "built");
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    /// The settings chosen so far.
+    settings: Settings,
+}
+
+impl Builder {
+    /// Makes a builder with the default settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Builder::new().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Stops time while any task can run, so that tests of long waits finish at once.
+    ///
+    /// When no task is ready and no socket has an event, the clock jumps to the next deadline. A
+    /// test that sleeps for a year takes a millisecond, and always runs in the same order.
+    /// [`time::advance`](crate::time::advance) moves the clock by hand.
+    ///
+    /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs, and so does a name
+    /// lookup until its caller gives up. What this process sends to itself over loopback arrives before
+    /// the clock moves. Nothing else holds the clock. A task that waits for another process, or for a thread
+    /// that runs no blocking job, sees deadlines pass before the answer comes: use the real clock there. A
+    /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
+    ///
+    /// # Standstill
+    ///
+    /// A task that calls [`yield_now`](crate::task::yield_now) or `sleep(Duration::ZERO)` until something
+    /// happens is always ready. If it waits for something that takes a later deadline, the clock never gets
+    /// there. The runtime logs a warning when a deadline has waited for 1,000,000 polls while the clock stood
+    /// still and no blocking job held it. The warning names the busiest tasks and the deadline, and is logged
+    /// once until the clock moves. `#[glassfrog::test]` prints it to the standard error stream too. To avoid
+    /// the standstill, await the event, or sleep for some time between two tries.
+    ///
+    /// # Panics
+    ///
+    /// The clock ends 200 years after this runtime is made. `block_on` panics when no task is ready
+    /// and the next deadline is later than that, and `advance` panics if it would move the clock as far. A
+    /// sleep with a deadline more than 584 years after that moment never ends. If no other wait is left,
+    /// that is a [deadlock](Builder::on_deadlock).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::time::{now, sleep};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Runtime::builder().virtual_clock().build()?;
+    /// runtime.block_on(async {
+    ///     let before = now();
+    ///     let year = Duration::from_secs(365 * 24 * 60 * 60);
+    ///     sleep(year).await;
+    ///     assert_eq!(now() - before, year);
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn virtual_clock(mut self) -> Builder {
+        self.settings.virtual_clock = true;
+        self
+    }
+
+    /// Polls ready tasks in a random order, which is the same for the same seed. Tests can search for an order in
+    /// which they fail.
+    ///
+    /// # Which orders come up
+    ///
+    /// At each poll the runtime chooses among all ready tasks, each with the same probability. The
+    /// future of [`block_on`](Runtime::block_on) is one of them. A task that
+    /// [yields](crate::task::yield_now) stays ready and may be polled again at once, so one task may take many steps
+    /// while another takes none. There is one limit: a ready task is *passed over* when a task that became
+    /// ready later is polled instead, and no task is passed over more than 64 times in a row. Every order
+    /// within this limit can come up. If far more than 64 tasks are ready, the limit leaves little choice, so
+    /// search with few tasks.
+    ///
+    /// The [fairness promise](crate::task#fairness) holds only without a seed. With a seed, this limit replaces
+    /// its bounds on polls and time.
+    ///
+    /// # Which orders do not come up
+    ///
+    /// - Tasks alternate only at their `.await`s: a poll is never interrupted.
+    /// - What a task polls itself is not shuffled: the futures of a `join!`, or the
+    ///   children of a [`scope`](crate::task::scope).
+    /// - A seed controls neither the events of the operating system, nor a real clock, nor other threads. A
+    ///   test that depends on none of these runs in the same order on every platform. Another version of
+    ///   glassfrog may choose other orders for the same seeds.
+    ///
+    /// # How to search
+    ///
+    /// Run the test with many seeds. `#[glassfrog::test(iterations = 1000)]` does this, and prints the first
+    /// seed that fails and the last polls of its run. (If you make the runtime yourself, print the
+    /// seed yourself.) A bug that needs `n` particular choices in a row
+    /// among `k` ready tasks shows with about one of `k`ⁿ seeds. For example, if it needs five steps of one
+    /// of three tasks before the others take any, a thousand seeds find it.
+    ///
+    /// # Examples
+    ///
+    /// Two tasks increment a counter. If both read it before either writes, one update is lost:
+    ///
+    /// ```
+    /// use glassfrog::task::yield_now;
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// fn count(seed: u64) -> u32 {
+    ///     let runtime = glassfrog::Runtime::builder().seed(seed).build().unwrap();
+    ///     runtime.block_on(async {
+    ///         let count = Rc::new(Cell::new(0));
+    ///         let tasks = [(); 2].map(|()| {
+    ///             let count = Rc::clone(&count);
+    ///             glassfrog::spawn(async move {
+    ///                 let read = count.get();
+    ///                 yield_now().await;
+    ///                 count.set(read + 1);
+    ///             })
+    ///         });
+    ///         for task in tasks {
+    ///             task.await.unwrap();
+    ///         }
+    ///         count.get()
+    ///     })
+    /// }
+    ///
+    /// assert_eq!(count(1), count(1));
+    /// // In some orders, one task writes before the other reads; in others, it does not.
+    /// assert!((0..64).any(|seed| count(seed) == 2));
+    /// assert!((0..64).any(|seed| count(seed) == 1));
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Builder {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Limits the number of threads that run [blocking jobs](crate::task::spawn_blocking). The default is 512.
+    /// Name lookups do not count: up to 32 run at a time, on threads of their own.
+    ///
+    /// # Panics
+    ///
+    /// If `threads` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::builder().blocking_threads(4).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn blocking_threads(mut self, threads: usize) -> Builder {
+        assert!(threads > 0, "blocking jobs need at least one thread");
+        self.settings.blocking_threads = threads;
+        self
+    }
+
+    /// Chooses what the panic of a task does. The default is [`OnTaskPanic::Log`].
+    ///
+    /// With [`OnTaskPanic::EndRuntime`], every panic of a task ends the runtime, even if the task has a
+    /// handle: all tasks are cancelled, and `block_on` resumes the panic of the
+    /// task. Every later `block_on` panics too. A panic of a
+    /// [blocking job](crate::task::spawn_blocking) always goes to its handle, and to nothing else.
+    ///
+    /// # Examples
+    ///
+    /// ```should_panic
+    /// use glassfrog::OnTaskPanic;
+    ///
+    /// let runtime = glassfrog::Runtime::builder()
+    ///     .on_task_panic(OnTaskPanic::EndRuntime)
+    ///     .build()?;
+    /// runtime.block_on(async {
+    ///     glassfrog::spawn(async { panic!("this must not go unnoticed") });
+    ///     std::future::pending::<()>().await
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_task_panic(mut self, policy: OnTaskPanic) -> Builder {
+        self.settings.on_task_panic = policy;
+        self
+    }
+
+    /// Logs a warning after each poll that takes longer than `limit`. The warning names the task, the place where
+    /// it was spawned, and the time that the poll took.
+    ///
+    /// While a task is being polled, no other task on its thread runs. Move blocking calls to
+    /// [`spawn_blocking`](crate::task::spawn_blocking). In debug builds, the default is 100 ms, and
+    /// [`Duration::MAX`] turns the warning off. In release builds, it is off by default.
+    ///
+    /// # Costs
+    ///
+    /// Each poll reads the clock twice, which takes about 50 ns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Builder::new().watchdog(Duration::from_millis(10)).build()?;
+    /// runtime.block_on(async {
+    ///     // What no task should do.
+    ///     std::thread::sleep(Duration::from_millis(20));
+    ///     glassfrog::task::yield_now().await;
+    ///     assert_eq!(glassfrog::Handle::current().metrics().slow_polls, 1);
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog(mut self, limit: Duration) -> Builder {
+        self.settings.watchdog = Some(limit);
+        self
+    }
+
+    /// Starts a thread that logs a warning *during* a poll that takes longer than `limit`. So a poll that never
+    /// ends is reported too.
+    ///
+    /// # Costs
+    ///
+    /// The thread wakes up four times within `limit`. Each poll reads the clock twice, takes
+    /// a lock, and copies the name of the task, which takes about 100 ns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = glassfrog::Builder::new().watchdog_thread(Duration::from_secs(1));
+    /// let runtime = builder.build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn watchdog_thread(mut self, limit: Duration) -> Builder {
+        self.settings.watchdog_thread = Some(limit);
+        self
+    }
+
+    /// Chooses what happens when it is certain that no task will ever be woken. The default is
+    /// [`OnDeadlock::Log`].
+    ///
+    /// It is certain if all of this is true:
+    ///
+    /// - no task waits for a deadline or a socket, and no blocking job waits or runs;
+    /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
+    /// - only the runtime itself holds the wakers of tasks;
+    /// - nothing outside the runtime has ever waited for one of its sockets or sleeps.
+    ///
+    /// If something else holds a waker, for example a channel, a deadlock is only possible: the
+    /// sender may be on another thread. See [`stall_report`](Builder::stall_report) for that.
+    ///
+    /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
+    /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
+    ///
+    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread does not count either: all it can still
+    /// do is abort its task.
+    ///
+    /// # Examples
+    ///
+    /// ```should_panic
+    /// use glassfrog::OnDeadlock;
+    ///
+    /// let builder = glassfrog::Builder::new().on_deadlock(OnDeadlock::Panic);
+    /// let runtime = builder.build()?;
+    /// // Panics with a dump, which says that nothing holds the waker of `main`.
+    /// runtime.block_on(std::future::pending::<()>());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_deadlock(mut self, policy: OnDeadlock) -> Builder {
+        self.settings.on_deadlock = policy;
+        self
+    }
+
+    /// Logs a warning with a dump when a deadlock has been possible for this long: no task waits for a deadline, a
+    /// socket or a blocking job, and none has run.
+    ///
+    /// Then only another thread can wake a task, or a task that itself waits. A lock that is
+    /// locked twice and a channel without a sender look like this. The warning is logged once until a task runs.
+    ///
+    /// It is off by default. Leave it off in a runtime that works for other threads, where such a wait is
+    /// normal. In a server, where some task always listens or sleeps, the warning never comes: take a
+    /// [dump](Handle::dump) instead. `#[glassfrog::test]` sets five seconds, and prints the warning to the
+    /// standard error stream too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = glassfrog::Builder::new().stall_report(Duration::from_secs(5));
+    /// let runtime = builder.build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn stall_report(mut self, after: Duration) -> Builder {
+        self.settings.stall_report = Some(after);
+        self
+    }
+
+    /// Prints the reports of possible deadlocks and of standstills to the standard error stream too. For the attribute
+    /// `test`.
+    #[doc(hidden)]
+    pub fn stall_to_stderr(mut self) -> Builder {
+        self.settings.stall_to_stderr = true;
+        self
+    }
+
+    /// Sets how long the runtime waits where it otherwise waits for seconds of real time: for the answer to a dump,
+    /// for the next job of an idle thread, and before it reports that no blocking job begins. For the crate's
+    /// own tests.
+    #[doc(hidden)]
+    pub fn test_patience(mut self, patience: Duration) -> Builder {
+        self.settings.test_patience = Some(patience);
+        self
+    }
+
+    /// Makes the runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no descriptors or memory left for the event queue, or no thread
+    /// for the watchdog. On Linux a runtime takes three descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::builder().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn build(self) -> io::Result<Runtime> {
+        Ok(Runtime {
+            event_loop: Rc::new(EventLoop::new(&self.settings)?),
+        })
     }
 }

@@ -1,50 +1,50 @@
-//! A slab with generations: the container of tasks, sources, timers, and the members of sets and scopes.
+//! [`Slab`]: a vector with vacant slots, and keys that are never reused.
 //!
-//! A key is an index and a generation. The slab counts its insertions, and that count is the
-//! generation of what is inserted, unless the caller has a number of its own that never repeats. So a
-//! key that is kept too long finds nothing instead of a stranger's value, even in a slot that was
-//! given back to the allocator and came again. Generations have 32 bits: a stale key could match only
-//! after a multiple of 2³² insertions, the last of them into the very same slot.
+//! It holds tasks, sources, deadlines, and the members of sets and scopes. A key consists of an index and a
+//! generation. The slab counts its insertions, and that count is the generation of the inserted value, unless
+//! the caller has a number of its own that never repeats. So a stale key finds nothing instead of another
+//! value, even in a slot that was freed and allocated again. Generations have 32 bits: a stale key could match
+//! only after a multiple of 2³² insertions, the last of them into the same slot.
 //!
 //! ```text
 //!     slots   | A | - | B | - | - | C | - | - | - | - |
-//!     vacant      3<--1<------4<------6                   a list through the vacant slots
-//!     end                                 ^               nothing is occupied from here on
+//!     vacant      3<--1<------4<------6                   a linked list of vacant slots
+//!     end                                 ^               all slots from here on are vacant
 //! ```
 //!
-//! A slab gives its room back. [`shrink`](Slab::shrink), which the owner calls once a turn or after a
-//! removal, lowers the end past vacant slots and cuts the slots behind it off if they are more than half of all. It looks
-//! at a slot only for a value that was removed, so a turn in which nothing was removed costs nothing.
+//! A slab frees its memory after a burst. The owner calls [`shrink`](Slab::shrink) once a turn or after a
+//! removal. It lowers the end past vacant slots, and frees the slots behind the end if they are more than half
+//! of all. It looks at one slot for each value that was removed, so a turn without a removal costs nothing.
 
 use std::mem;
 
-/// Names a value in a [`Slab`]; worthless once the value is removed.
+/// The key of a value in a [`Slab`]. It finds nothing once the value is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// Which slot.
+    /// The position of the slot.
     index: u32,
-    /// The generation of the value that was inserted there.
+    /// The generation of the value.
     generation: u32,
 }
 
 impl Key {
-    /// A key that no slab ever gives out.
+    /// A key that no slab ever returns.
     pub(crate) const NONE: Key = Key {
         index: u32::MAX,
         generation: u32::MAX,
     };
 
-    /// The key of a slot and a generation.
+    /// Makes the key of a slot and a generation.
     pub(crate) fn new(index: u32, generation: u32) -> Key {
         Key { index, generation }
     }
 
-    /// Both halves as one number.
+    /// Returns the key as one number.
     pub(crate) fn number(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// The key with this number.
+    /// Makes the key with this number.
     pub(crate) fn from_number(number: u64) -> Key {
         Key {
             index: number as u32,
@@ -52,27 +52,27 @@ impl Key {
         }
     }
 
-    /// The position of the slot; small, and shared by all generations.
+    /// Returns the position of the slot, which is small, and the same for all generations.
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }
 
-    /// What tells this value from the others that had the slot.
+    /// Returns the generation, which distinguishes the value from others that had the slot.
     pub(crate) fn generation(self) -> u32 {
         self.generation
     }
 }
 
-/// How many slots a slab keeps although nothing is in them: a small program never pays for shrinking.
+/// How many vacant slots a slab keeps, so that a small program never pays for shrinking.
 pub(crate) const KEPT_SLOTS: usize = 1024;
 
-/// A vector with holes, in which no key comes twice.
+/// A vector with vacant slots, and keys that are never reused.
 pub(crate) struct Slab<T> {
     /// All slots, occupied or not.
     slots: Vec<Slot<T>>,
-    /// The first vacant slot, or `slots.len()` if there is none.
+    /// The position of the first vacant slot, or `slots.len()` if there is none.
     vacant: u32,
-    /// No slot from this position on is occupied.
+    /// All slots from this position on are vacant.
     end: u32,
     /// How many values were ever inserted; the low half is the generation of the next one.
     inserted: u64,
@@ -82,11 +82,11 @@ pub(crate) struct Slab<T> {
     looked_at: u64,
 }
 
-/// One place in a slab.
+/// A slot of a slab.
 struct Slot<T> {
     /// The generation of the value in it, or of the last one.
     generation: u32,
-    /// The value, or the way to the next vacant slot.
+    /// The value, or the position of the next vacant slot.
     state: State<T>,
 }
 
@@ -94,12 +94,12 @@ struct Slot<T> {
 enum State<T> {
     /// A value.
     Occupied(T),
-    /// Nothing; the index of the next vacant slot.
+    /// The position of the next vacant slot.
     Vacant(u32),
 }
 
 impl<T> Slab<T> {
-    /// An empty slab, without an allocation.
+    /// Makes an empty slab, without an allocation.
     pub(crate) const fn new() -> Slab<T> {
         Slab {
             slots: Vec::new(),
@@ -111,37 +111,37 @@ impl<T> Slab<T> {
         }
     }
 
-    /// How many values it holds.
+    /// Returns the number of values.
     pub(crate) fn len(&self) -> usize {
         (self.inserted - self.removed) as usize
     }
 
-    /// How many slots there are, occupied or not.
+    /// Returns the number of slots, occupied or not.
     #[inline]
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// The key that the next [`insert`](Slab::insert) will return.
+    /// Returns the key that the next [`insert`](Slab::insert) will return.
     pub(crate) fn next_key(&self) -> Key {
         self.next_key_as(self.inserted as u32)
     }
 
-    /// The key that the next [`insert_as`](Slab::insert_as) will return for this generation.
+    /// Returns the key that the next [`insert_as`](Slab::insert_as) with this generation will return.
     pub(crate) fn next_key_as(&self, generation: u32) -> Key {
         Key::new(self.vacant, generation)
     }
 
-    /// Puts a value in.
+    /// Inserts a value.
     ///
     /// # Panics
     ///
-    /// With 2³² − 1 values in it, which no machine has room for.
+    /// If the slab holds 2³² − 1 values, which exceeds the memory of every machine.
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.insert_as(self.inserted as u32, value)
     }
 
-    /// Puts a value in under a generation that was not given to this slab before.
+    /// Inserts a value with a generation that this slab has never had.
     ///
     /// # Panics
     ///
@@ -158,7 +158,7 @@ impl<T> Slab<T> {
                 if let State::Vacant(next) = slot.state {
                     self.vacant = next;
                 }
-                // There is nothing to drop in a vacant slot, and the compiler can't know that.
+                // There is nothing to drop in a vacant slot, but the compiler can't know that.
                 mem::forget(mem::replace(slot, occupied));
             }
             None => {
@@ -172,7 +172,7 @@ impl<T> Slab<T> {
         Key::new(index, generation)
     }
 
-    /// The value of a key, if it is still there.
+    /// Returns the value of a key, unless it was removed.
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index()) {
@@ -184,7 +184,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value at a position, whatever its generation, with the full key.
+    /// Returns the value at a position and its key, whatever its generation.
     pub(crate) fn at(&self, index: usize) -> Option<(Key, &T)> {
         let slot = self.slots.get(index)?;
         match &slot.state {
@@ -193,11 +193,11 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value at a position that a structure inside the slab refers to.
+    /// Returns the value at a position that another value of the slab refers to.
     ///
     /// # Panics
     ///
-    /// If there is none, which is a bug of that structure.
+    /// If the slot is vacant, which is a bug of the caller.
     pub(crate) fn occupied(&mut self, position: u32) -> &mut T {
         match self.slots.get_mut(position as usize) {
             Some(Slot {
@@ -208,13 +208,13 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes a value out, if it is still there.
+    /// Removes a value, unless it was removed before.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.remove_if(key, |_| true)
     }
 
-    /// Takes a value out, if it is still there and `wanted`.
+    /// Removes a value if `wanted` returns true, unless it was removed before.
     #[inline]
     pub(crate) fn remove_if(&mut self, key: Key, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
         let slot = self.slots.get_mut(key.index())?;
@@ -230,7 +230,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes everything out, and gives the room back.
+    /// Removes all values, and frees the memory.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
         self.removed = self.inserted;
         (self.vacant, self.end) = (0, 0);
@@ -241,8 +241,7 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Gives back the room behind the last occupied slot, if it is more than half of all and not
-    /// small.
+    /// Frees the slots behind the last occupied one, if they are many and more than half of all.
     #[inline]
     pub(crate) fn shrink(&mut self) {
         if self.slots.len() > KEPT_SLOTS {
@@ -254,7 +253,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Lowers the end past vacant slots, at most as many as values were removed.
+    /// Lowers the end past vacant slots: at most one for each value that was removed.
     fn lower_end(&mut self) {
         if self.len() == 0 {
             self.end = 0;
@@ -268,8 +267,8 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Forgets the slots from `end` on, which are vacant, and lists the vacant ones before it anew, so
-    /// that the lowest is the first to be occupied.
+    /// Frees the slots from `end` on, which are vacant, and rebuilds the list of the vacant slots before it, the
+    /// lowest first.
     #[cold]
     fn cut_off(&mut self, end: usize) {
         self.slots.truncate(end);
@@ -282,23 +281,18 @@ impl<T> Slab<T> {
         }
     }
 
-    /// All values, in the order of their positions, with their keys.
+    /// Returns all values with their keys, in the order of their positions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         (0..self.end as usize).filter_map(|index| self.at(index))
     }
 
-    /// All values, in the order of their positions, with their keys.
+    /// Returns all values with their keys, in the order of their positions.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
         let slots = self.slots[..self.end as usize].iter_mut().enumerate();
         slots.filter_map(|(index, slot)| match &mut slot.state {
             State::Occupied(value) => Some((Key::new(index as u32, slot.generation), value)),
             State::Vacant(_) => None,
         })
-    }
-
-    /// The keys of all values, in the order of their positions.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
-        self.iter().map(|(key, _)| key)
     }
 }
 
@@ -343,7 +337,7 @@ mod tests {
         slab.shrink();
         // What is behind the last one is less than half.
         assert_eq!(slab.slots.len(), 1_000_000);
-        let last = slab.keys().last().expect("two are left");
+        let (last, _) = slab.iter().last().expect("two are left");
         slab.remove(last);
         slab.shrink();
         assert_eq!(slab.slots.len(), 100_001);

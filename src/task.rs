@@ -1,89 +1,99 @@
-//! Tasks: futures that run side by side on one thread.
+//! Asynchronous tasks.
 //!
-//! [`spawn`] gives a future to the runtime of this thread. It runs on while others run, until it
-//! ends or the runtime does. Tasks take turns at their `.await`s; nothing preempts them.
+//! ```
+//! glassfrog::block_on(async {
+//!     let task = glassfrog::spawn(async { 6 * 7 });
+//!     // The task runs while this future waits.
+//!     assert_eq!(task.await.unwrap(), 42);
+//! });
+//! ```
+//!
+//! A task is a future that the runtime polls independently of the future that spawned it. [`spawn`] gives a
+//! future to the runtime of this thread. Tasks run concurrently on that thread: they switch at `.await`, and
+//! nothing preempts them.
 //!
 //! # Fairness
 //!
-//! The run queue is first in, first out. It promises:
+//! The run queue is first in, first out. The runtime guarantees:
 //!
-//! - a task that is ready is polled after at most one poll of each other task;
-//! - a socket that becomes ready, a timer that is due and a wake from another thread are noticed
-//!   after at most 128 polls;
-//! - while polls take long, they are noticed within a millisecond or one poll, whichever is longer.
-//!   When polls become long after a run of short ones, the first notice may come up to 16 polls late,
-//!   once. The task that is woken then waits for at most one poll of each ready task; a deadline
-//!   that its task sets anew at each wake may take two such steps;
-//! - one poll awaits at most 128 operations that bring something (reads, writes, accepts, joins),
-//!   even if every one of them could succeed at once. Then the operation wakes its task and is
-//!   `Pending`, and the others run. What does not wait (`try_read`, `try_write`) is not counted;
-//! - a [`sleep_until`](crate::time::sleep_until) whose deadline has passed ends at once in a poll that has
-//!   done these 128 operations, so that a deadline beside operations that always succeed comes; at most 128
-//!   times a poll, so that a task that goes on after its deadline lets the others run.
+//! - A ready task is polled after at most one poll of each other task.
+//! - The loop checks for ready sockets, due timers and wakes from other threads after at most 128 polls.
+//! - If polls are slow, it checks after a millisecond or after one poll, whichever is longer. When polls
+//!   become slow after a series of fast ones, the first check may come up to 16 polls late, once. The task
+//!   that is woken then waits for at most one poll of each ready task. A deadline that its task sets anew at
+//!   each wake may be late by two such delays.
+//! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins. After that,
+//!   each operation wakes its task and returns `Pending` even if it could complete, so that other tasks run.
+//!   Operations that never wait, such as `try_read`, do not count.
+//! - After these 128 operations, a [`sleep_until`](crate::time::sleep_until) whose deadline has passed completes
+//!   in its first poll. So a deadline takes effect even beside operations that always complete at once. This
+//!   holds for 128 sleeps per poll, so that a task which continues after its deadline lets other tasks run.
 //!
-//! With a [seed](crate::Builder::seed), which is for tests, the order is another one, and the promise is
-//! that a ready task is passed over at most 64 times in a row.
+//! With a [seed](crate::Builder::seed), which is meant for tests, the order is random. A ready task is then
+//! passed over at most 64 times in a row.
 //!
-//! A future that computes for long without an `.await`, or blocks, holds up everything else on its
-//! thread; [`spawn_blocking`] has threads for that. A task that computes for a while and then yields holds
-//! up the others by one such piece at a time.
+//! A future that blocks, or computes for a long time without an `.await`, delays everything else on its thread.
+//! Move such work to [`spawn_blocking`]. A task that computes for a while and then yields delays the other
+//! tasks by one such piece of work at a time.
 //!
 //! # How a task ends
 //!
-//! A task ends when its future is ready, when it panics, and when it is cancelled: by
-//! [`abort`](JoinHandle::abort) or by the end of its runtime. What a call does depends on how far the
-//! task is:
+//! A task ends when its future completes, when it panics, or when it is cancelled: by
+//! [`abort`](JoinHandle::abort) or by the end of its runtime. The effect of a call depends on the state of the
+//! task:
 //!
-//! | | was never polled, or waits | is being polled | has ended | has panicked |
+//! | | never polled, or waiting | being polled | completed | panicked |
 //! | --- | --- | --- | --- | --- |
-//! | `abort` | the future is dropped in place of the next poll | the same, if this poll returns `Pending`; if it returns `Ready`, the output stands | nothing: the output stands | nothing: the panic stands |
-//! | drop of the handle | the task goes on | the task goes on | the output is dropped | the panic is logged |
-//! | await of the handle | waits for the end | waits for the end | gives the output | gives a [`JoinError`] that is the panic |
-//! | drop of the runtime | the future is dropped | cannot be | the output is dropped, unless it comes from [`Handle::spawn`](crate::Handle::spawn): then it stands | the panic is logged, or stands likewise |
+//! | `abort` | the future is dropped instead of the next poll | the same if this poll returns `Pending`; if it returns `Ready`, the output stays | no effect: the output stays | no effect: the panic stays |
+//! | drop of the handle | the task continues | the task continues | the output is dropped | the panic is logged |
+//! | await of the handle | waits for the end | waits for the end | returns the output | returns the panic as a [`JoinError`] |
+//! | drop of the runtime | the future is dropped | impossible | the output is dropped; that of [`Handle::spawn`](crate::Handle::spawn) stays | the panic is logged; that of `Handle::spawn` stays |
 //!
-//! A cancelled task's handle gives a [`JoinError`] that says so. A future is always dropped on the
-//! thread of its runtime and inside it. So is the output of a local [`spawn`]; that of `Handle::spawn`
-//! belongs to the handle and is dropped where that is. A call from another thread is a message to the
-//! loop, and takes effect when the loop reads it, as soon as it notices a wake.
+//! The handle of a cancelled task returns a [`JoinError`] that says so. A future is always dropped on the
+//! thread of its runtime and inside its context, and so is the output of a local [`spawn`]. The output of
+//! `Handle::spawn` belongs to the handle and is dropped with it. A call from another thread sends a message to
+//! the loop, and takes effect when the loop receives it.
 
 mod abort;
 pub(crate) mod blocking;
 mod builder;
+mod group;
 mod join;
-mod members;
+mod join_set;
+pub(crate) mod oneshot;
+pub(crate) mod promise;
 pub(crate) mod remote;
 mod scope;
-mod set;
 mod spawner;
-mod yielding;
+mod yield_now;
 
 pub use self::abort::AbortHandle;
 pub use self::blocking::spawn_blocking;
 pub use self::builder::Builder;
 pub use self::join::JoinHandle;
+pub use self::join_set::{JoinSet, JoinSetBuilder};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
-pub use self::set::{JoinSet, JoinSetBuilder};
 pub use self::spawner::LocalSpawner;
-pub use self::yielding::{YieldNow, yield_now};
-pub use crate::executor::outcome::{Id, JoinError};
+pub use self::yield_now::{YieldNow, yield_now};
+pub use crate::executor::{Id, JoinError};
 
 use crate::context;
 use crate::dump::Dump;
-use crate::executor::Origin;
+use crate::executor::SpawnInfo;
 use crate::executor::task::Stage;
-use crate::waiter::trace;
+use crate::foreign::trace;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Gives a future to the runtime of this thread, which runs it beside the others.
+/// Spawns a future as a task on the runtime of this thread.
 ///
-/// It is not polled before `spawn` returns: it takes its place at the end of the run queue. It
-/// need not be `Send`; it stays on this thread and is dropped there. To spawn from elsewhere, use a
+/// The task is not polled before `spawn` returns: it joins the end of the run queue. The future need not be
+/// `Send`, because it stays on this thread and is dropped here. To spawn from another thread, use a
 /// [`Handle`](crate::Handle).
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -114,21 +124,32 @@ where
     spawn_named(None, Location::caller(), future)
 }
 
-/// What every task of this thread's runtime waits for; see [`Dump`].
+/// Returns what every task of this thread's runtime waits for.
+///
+/// On other threads, use [`Handle::dump`](crate::Handle::dump).
 ///
 /// # Panics
 ///
-/// Outside a runtime. From other threads there is [`Handle::dump`](crate::Handle::dump).
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
-/// See [`Dump`].
+/// ```
+/// use glassfrog::task;
+///
+/// glassfrog::block_on(async {
+///     let server = task::Builder::new().name("server").spawn(std::future::pending::<()>());
+///     task::yield_now().await;
+///     assert!(task::dump().to_string().contains("server"));
+///     # drop(server);
+/// });
+/// ```
 #[track_caller]
 pub fn dump() -> Dump {
     context::current().dump()
 }
 
-/// Gives a future to the runtime of this thread, under a name if it has one.
+/// Spawns a future on the runtime of this thread, with a name if there is one.
 #[inline]
 #[track_caller]
 fn spawn_named<F>(
@@ -144,17 +165,18 @@ where
     let (handle, refused) = context::with(|core| {
         let id = core.shared.new_id();
         let inbox = Arc::clone(&core.shared.inbox);
-        let known = name.clone();
-        let origin = Origin { id, name, location };
-        let (key, refused) = core.executor.spawn(run, origin);
-        (JoinHandle::local(id, known, key, inbox), refused)
+        let name_of_handle = name.clone();
+        let info = SpawnInfo { id, name, location };
+        let (key, refused) = core.executor.spawn(run, info);
+        (JoinHandle::local(id, name_of_handle, key, inbox), refused)
     });
     trace!(
         "glassfrog::task",
-        "task {} is spawned at {location}",
+        "task {} spawned at {location}",
         handle.id()
     );
-    // A runtime that is ending takes no task: no task has this key, and the handle says so.
+    // A runtime that is ending refuses the future. No task has this key then, and the handle reports it as
+    // cancelled.
     drop(refused);
     handle
 }

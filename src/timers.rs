@@ -1,57 +1,58 @@
-//! The timers: deadlines, and whom to wake at them.
+//! The timers: the deadlines of sleeps, and the wakers to wake at them.
 //!
-//! Sleeps register here from any thread; the loop in [`runtime`](crate::runtime) asks for the next
-//! deadline before it parks and lets what is due fire afterwards. It knows wakers, never tasks.
+//! Sleeps register deadlines from any thread. The [event loop](crate::event_loop) asks for the next deadline
+//! before it parks, and fires the due ones afterwards. The timers know wakers but no tasks, and never read the
+//! clock.
 
 mod wheel;
 
 use self::wheel::Wheel;
+use crate::foreign::wake_all;
+use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
 use crate::slab::Key;
-use crate::sync::{AtomicBool, Mutex, Ordering, lock};
-use crate::waiter::{Seen, Tag, Waiter, wake_all};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// A deadline that is never reached: more than 584 years after the epoch, where a virtual clock has long
-/// come to its end.
+/// A deadline that is never reached: more than 584 years after the epoch, long after the end of a virtual clock.
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one runtime.
 pub(crate) struct Timers {
-    /// What the wheel's nanoseconds are counted from.
+    /// The moment from which the nanoseconds of the wheel are counted.
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
-    /// Whether the loop has anything to do with the wheel, which spares it the lock where no deadline is
-    /// set. Written under the lock.
+    /// Whether there may be a deadline in the wheel. If not, the loop does not take the lock. Written under the
+    /// lock.
     ///
     /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and the
     /// call is what makes the loop look again.
     is_in_use: AtomicBool,
-    /// What the wheel had counted when the runtime ended.
+    /// The counts of the wheel when the runtime ended.
     last_counts: OnceLock<(u64, u64, u64)>,
 }
 
-/// What a sleep learns when it looks at its deadline.
+/// The state of a deadline, as its sleep sees it.
 #[derive(Debug)]
 #[must_use]
-pub(crate) enum Look {
-    /// It waits under this key; if `earliest`, the loop may have to get up sooner than planned.
+pub(crate) enum TimerState {
+    /// The deadline has not been reached. If it is the earliest, the loop may have to wake up sooner than planned.
     Waiting {
-        /// Where the deadline is registered.
+        /// The key of the deadline.
         key: Key,
         /// Whether no other deadline is known to come before it.
         earliest: bool,
     },
-    /// It has fired.
+    /// The deadline has been reached.
     Fired,
-    /// It never will: the runtime has ended.
+    /// The deadline will not be reached: the runtime has ended.
     Ended,
 }
 
 impl Timers {
-    /// Timers that count from `epoch`, which nothing may precede.
+    /// Makes timers without deadlines. `epoch` is the earliest time of the runtime.
     pub(crate) fn new(epoch: Instant) -> Timers {
         Timers {
             epoch,
@@ -61,31 +62,29 @@ impl Timers {
         }
     }
 
-    /// Nanoseconds since the epoch. What precedes it is due at once, and what is more than 584
-    /// years after it never is.
+    /// Converts a time to nanoseconds since the epoch. A deadline before the epoch is due at once, and one more than
+    /// 584 years after it is never due.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
         u64::try_from(nanos).unwrap_or(NEVER)
     }
 
-    /// Registers a deadline. The waker is a clone that was made before: foreign code does not run
-    /// under the lock.
-    pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> Look {
+    /// Registers a deadline. The caller has cloned the waker: foreign code must not run under the lock.
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> TimerState {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
-            None => Look::Ended,
+            None => TimerState::Ended,
             Some(wheel) => {
                 let (key, earliest) = wheel.insert(deadline, Waiter { waker, tag });
                 self.is_in_use.store(true, Ordering::Relaxed);
-                Look::Waiting { key, earliest }
+                TimerState::Waiting { key, earliest }
             }
         }
     }
 
-    /// Looks whether a registered deadline has fired, and if not, leaves the waker in place of the
-    /// one that is there.
-    pub(crate) fn look_again(&self, key: Key, waker: &Waker, tag: Tag) -> Look {
-        let waiting = Look::Waiting {
+    /// Returns whether a registered deadline has fired. If it has not, replaces its waker with this one.
+    pub(crate) fn check(&self, key: Key, waker: &Waker, tag: Tag) -> TimerState {
+        let waiting = TimerState::Waiting {
             key,
             earliest: false,
         };
@@ -95,7 +94,7 @@ impl Timers {
         }) {
             Ok(true) => return waiting,
             Ok(false) => {}
-            Err(look) => return look,
+            Err(state) => return state,
         }
         let mut waker = waker.clone();
         let swapped = self.with_waiter(key, |waiter| {
@@ -104,31 +103,31 @@ impl Timers {
         drop(waker);
         match swapped {
             Ok(()) => waiting,
-            Err(look) => look,
+            Err(state) => state,
         }
     }
 
-    /// Does something with the waiter of a deadline, unless there is none any more.
-    fn with_waiter<R>(&self, key: Key, f: impl FnOnce(&mut Waiter) -> R) -> Result<R, Look> {
+    /// Calls `f` with the waiter of a deadline, unless the deadline is gone.
+    fn with_waiter<R>(&self, key: Key, f: impl FnOnce(&mut Waiter) -> R) -> Result<R, TimerState> {
         match &mut *lock(&self.wheel) {
-            None => Err(Look::Ended),
-            Some(wheel) => wheel.waiter_mut(key).map(f).ok_or(Look::Fired),
+            None => Err(TimerState::Ended),
+            Some(wheel) => wheel.waiter_mut(key).map(f).ok_or(TimerState::Fired),
         }
     }
 
-    /// Moves a deadline that has not fired.
-    pub(crate) fn reset(&self, key: Key, deadline: Instant) -> Look {
+    /// Changes a deadline that has not fired.
+    pub(crate) fn reset(&self, key: Key, deadline: Instant) -> TimerState {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
-            None => Look::Ended,
+            None => TimerState::Ended,
             Some(wheel) => match wheel.reset(key, deadline) {
-                Some(earliest) => Look::Waiting { key, earliest },
-                None => Look::Fired,
+                Some(earliest) => TimerState::Waiting { key, earliest },
+                None => TimerState::Fired,
             },
         }
     }
 
-    /// Takes a deadline out, if it has not fired.
+    /// Removes a deadline, if it has not fired.
     pub(crate) fn remove(&self, key: Key) {
         let removed = match &mut *lock(&self.wheel) {
             None => None,
@@ -137,8 +136,8 @@ impl Timers {
         drop(removed);
     }
 
-    /// When the loop has to get up at the latest, in nanoseconds since the epoch; `None` if there is
-    /// nothing to get up for.
+    /// Returns the time until which the loop may park, in nanoseconds since the epoch, or `None` if no deadline will
+    /// come.
     pub(crate) fn next(&self) -> Option<u64> {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return None;
@@ -147,18 +146,18 @@ impl Timers {
         (next != NEVER).then_some(next)
     }
 
-    /// Whether their runtime has ended.
+    /// Returns whether the runtime has ended.
     pub(crate) fn have_ended(&self) -> bool {
         lock(&self.wheel).is_none()
     }
 
-    /// Whether there are no deadlines at all.
+    /// Returns whether there is no deadline, not even one that never comes.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_in_use.load(Ordering::Relaxed)
             || lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
     }
 
-    /// The moment so many nanoseconds after the epoch, unless it is as good as never.
+    /// Converts nanoseconds since the epoch to a time. Returns `None` for a deadline that is never reached.
     pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
@@ -166,7 +165,7 @@ impl Timers {
         }
     }
 
-    /// Wakes those whose deadline has come by `now`, in nanoseconds since the epoch, earliest first.
+    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, earliest first.
     pub(crate) fn fire(&self, now: u64) {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return;
@@ -182,7 +181,7 @@ impl Timers {
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }
 
-    /// How many deadlines were ever set, and how many of them have fired, and were taken out.
+    /// Returns how many deadlines were ever set, have fired, and were removed before they fired.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counts = lock(&self.wheel).as_ref().map(Wheel::counts);
         counts
@@ -190,21 +189,21 @@ impl Timers {
             .unwrap_or_default()
     }
 
-    /// All deadlines, and who waits for them.
-    pub(crate) fn look(&self) -> Vec<(Seen, Option<Instant>)> {
+    /// Returns all deadlines and what waits for them.
+    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, Option<Instant>)> {
         let wheel = lock(&self.wheel);
         let entries = wheel.iter().flat_map(Wheel::waiters);
         entries
-            .map(|(deadline, waiter)| (waiter.look(), self.instant(deadline)))
+            .map(|(deadline, waiter)| (waiter.info(), self.instant(deadline)))
             .collect()
     }
 
-    /// Ends the timers: what is registered is woken and learns that its runtime has ended.
+    /// Ends the timers, and wakes all sleeps, which then find that the runtime has ended.
     pub(crate) fn shut_down(&self) {
         let wheel = lock(&self.wheel).take();
         if let Some(mut wheel) = wheel {
             let waiters = wheel.drain();
-            // Nobody else sets it.
+            // Only this sets the counts.
             let _first = self.last_counts.set(wheel.counts());
             wake_all(waiters.into_iter().map(|waiter| waiter.waker));
         }

@@ -1,50 +1,48 @@
-//! Who waits: a waker together with the task that left it.
+//! [`Waiter`]: a waker, and a tag that names the task that left it.
 //!
-//! Reactor, timers and join handles keep waiters. To them the tag means nothing; it is there for
-//! the eyes of whoever asks what a task is waiting for.
+//! The reactor, the timers and join handles keep waiters. They only wake them; the tags are for dumps, which
+//! show what each task waits for.
 
 use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// Which task left a waker, and in which of its polls.
+/// The task that left a waker, and the poll in which it did.
 ///
-/// It is read off the thread and not off the waker, since combinators wrap wakers.
+/// The tag comes from the thread that polls the task, not from the waker, because combinators wrap wakers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag {
-    /// The low half of the task's id; `OUTSIDE` if no task of a runtime was being polled.
+    /// The low half of the task's id; [`OUTSIDE`] outside a task.
     task: u32,
-    /// Which of that task's polls it was (modulo 2³²).
+    /// Which of the task's polls it was (modulo 2³²).
     poll: u32,
 }
 
-/// The `task` of a waiter that was left by something other than a task.
+/// The `task` of a waiter that no task of this runtime has left.
 const OUTSIDE: u32 = u32::MAX;
 
 impl Tag {
-    /// Left by something that is no task of a runtime on this thread.
+    /// The tag outside a task.
     pub(crate) const NONE: Tag = Tag {
         task: OUTSIDE,
         poll: 0,
     };
 
-    /// Left by the task of this id in this poll.
+    /// Makes the tag of a task in one of its polls.
     pub(crate) fn new(task: u64, poll: u32) -> Tag {
         Tag {
-            // Two tasks four thousand million apart may share a tag; then a report names two
-            // tasks instead of one, which is worth eight bytes in every waiter.
+            // Two tasks whose ids differ by a multiple of 2³² share their tags, and a dump may confuse them. That
+            // saves eight bytes in every waiter.
             task: task as u32,
             poll,
         }
     }
 
-    /// Both numbers in one.
+    /// Returns the tag as one number.
     pub(crate) fn number(self) -> u64 {
         u64::from(self.task) << 32 | u64::from(self.poll)
     }
 
-    /// The tag of such a number.
+    /// Makes the tag with this number.
     pub(crate) fn from_number(number: u64) -> Tag {
         Tag {
             task: (number >> 32) as u32,
@@ -52,8 +50,8 @@ impl Tag {
         }
     }
 
-    /// Which task it was, and in which of its polls. `None`: something that is no task.
-    pub(crate) fn who(self) -> Option<(u32, u32)> {
+    /// Returns the low half of the task's id, and which of its polls it was. `None` outside a task.
+    pub(crate) fn parts(self) -> Option<(u32, u32)> {
         (self != Tag::NONE).then_some((self.task, self.poll))
     }
 }
@@ -70,25 +68,25 @@ impl fmt::Debug for Tag {
 
 /// A waker and its tag.
 pub(crate) struct Waiter {
-    /// What to wake.
+    /// The waker.
     pub(crate) waker: Waker,
-    /// Who left it.
+    /// The task that left it.
     pub(crate) tag: Tag,
 }
 
-/// A waiter as it is seen by somebody who only looks.
+/// What a dump shows of a waiter.
 #[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    /// Who left it.
+pub(crate) struct WaiterInfo {
+    /// The task that left it.
     pub(crate) tag: Tag,
-    /// What tells its waker from others: clones of one have the same.
+    /// The identity of its waker, which the clones of a waker share.
     pub(crate) waker: usize,
 }
 
 impl Waiter {
-    /// What is to be seen of it.
-    pub(crate) fn look(&self) -> Seen {
-        Seen {
+    /// Returns what a dump shows of the waiter.
+    pub(crate) fn info(&self) -> WaiterInfo {
+        WaiterInfo {
             tag: self.tag,
             waker: self.waker.data() as usize,
         }
@@ -98,55 +96,5 @@ impl Waiter {
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tag.fmt(f)
-    }
-}
-
-/// Runs foreign code that must not stop what comes after it; a panic is logged and goes no further.
-pub(crate) fn shielded(what: &str, foreign: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) else {
-        return;
-    };
-    muffled(|| {
-        // The logger is foreign too, and so is the payload's drop.
-        log::error!(target: "glassfrog::task", "{what} panicked: {}", panic_message(&*payload));
-        drop(payload);
-    });
-}
-
-/// Runs foreign code of whose panic there is nobody left to tell, such as the logger.
-pub(crate) fn muffled(foreign: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
-        // Its drop might panic once more, and so on.
-        mem::forget(payload);
-    }
-}
-
-/// Logs a step at `trace`, so that a logger that panics does no harm. Where nobody listens it costs a
-/// comparison.
-macro_rules! trace {
-    ($target:literal, $($what:tt)+) => {
-        if log::max_level() == log::LevelFilter::Trace {
-            $crate::waiter::muffled(|| log::trace!(target: $target, $($what)+));
-        }
-    };
-}
-
-pub(crate) use trace;
-
-/// Wakes each of them, whatever the others do. The caller holds no lock and no borrow.
-pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        shielded("a waker", || waker.wake());
-    }
-}
-
-/// The text that a panic carries, as far as it carries one.
-pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "(a payload that is not text)"
     }
 }

@@ -1,10 +1,12 @@
-//! [`Workers`]: one runtime a core, on threads of their own.
+//! [`Workers`]: several runtimes, each on a thread of its own.
 
-use crate::entry::{Builder, block_on};
+use crate::foreign::{panic_message, swallow_panics};
 use crate::handle::Handle;
-use crate::sync::{Mutex, lock};
+use crate::primitives::{Mutex, lock};
+use crate::runtime::{Builder, block_on};
+use crate::task::oneshot::Oneshot;
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
-use crate::waiter::{muffled, panic_message, wake_all};
+use crate::waiter::Tag;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -12,16 +14,15 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, mpsc};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 
 /// Several runtimes, each on a thread of its own.
 ///
-/// glassfrog does not move tasks between threads. A program that wants more than one core runs a
-/// runtime on each, and gives each a part of the work: a listener of its own on a port that they
-/// share (`SO_REUSEPORT` of `socket(7)`), or tasks that are dealt out by the [`Handle`]s.
+/// glassfrog does not move tasks between threads. To use several cores, a program runs a runtime on each and
+/// divides the work between them: each runtime has its own listener on a shared port (`SO_REUSEPORT` in
+/// `socket(7)`), or the program spawns tasks through the [`Handle`]s.
 ///
-/// Dropping the workers stops them, and waits for their threads.
+/// Dropping the workers stops them and waits for their threads.
 ///
 /// # Examples
 ///
@@ -29,16 +30,16 @@ use std::thread;
 /// use glassfrog::Workers;
 ///
 /// let workers = Workers::new(2)?;
-/// // The closure crosses to each worker's thread; the future that it makes stays there.
+/// // Each worker calls the closure on its own thread, and the future stays there.
 /// let squares = workers.run(|index| async move { index * index });
 /// let squares: Result<Vec<_>, _> = squares.into_iter().collect();
 /// assert_eq!(squares?, [0, 1]);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct Workers {
-    /// The runtimes, in the order of their numbers.
+    /// The handles of the runtimes, by the workers' numbers.
     handles: Vec<Handle>,
-    /// Their threads, with what ends them.
+    /// The threads.
     threads: Vec<Worker>,
 }
 
@@ -46,57 +47,26 @@ pub struct Workers {
 struct Worker {
     /// The number of the worker.
     index: usize,
-    /// Ends the runtime's `block_on`.
-    end: Arc<End>,
-    /// The thread, which ends then.
+    /// Ends the `block_on` of the runtime, and so the thread.
+    stop: Arc<Oneshot<()>>,
+    /// The thread.
     thread: thread::JoinHandle<()>,
 }
 
-/// What the `block_on` of a worker waits for.
-#[derive(Default)]
-struct End {
-    /// Whether it has come, and who waits for it.
-    state: Mutex<(bool, Option<Waker>)>,
-}
-
-impl End {
-    /// Lets it come.
-    fn come(&self) {
-        let mut state = lock(&self.state);
-        state.0 = true;
-        let waker = state.1.take();
-        drop(state);
-        wake_all(waker);
-    }
-
-    /// Waits for it.
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        let mut state = lock(&self.state);
-        if state.0 {
-            return Poll::Ready(());
-        }
-        let former = state.1.replace(waker);
-        drop(state);
-        drop(former);
-        Poll::Pending
-    }
-}
-
 impl Workers {
-    /// Starts as many runtimes as `count` says, with the settings of [`Builder::new`]; for others
-    /// there is [`build`](Workers::build).
+    /// Starts `count` runtimes with the settings of [`Builder::new`]. For other settings see
+    /// [`build`](Workers::build).
     ///
-    /// [`available_parallelism`](thread::available_parallelism) tells how many cores there are.
+    /// [`available_parallelism`](thread::available_parallelism) returns the number of cores.
     ///
     /// # Errors
     ///
-    /// If the operating system has no thread, descriptors or memory left for one of them. Then none
-    /// is left running.
+    /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
+    /// runtimes. The others are stopped.
     ///
     /// # Panics
     ///
-    /// If `count` is zero.
+    /// Panics if `count` is zero.
     ///
     /// # Examples
     ///
@@ -111,15 +81,16 @@ impl Workers {
         Workers::build(Builder::new(), count)
     }
 
-    /// Starts as many runtimes as `count` says, with the settings of `builder`.
+    /// Starts `count` runtimes with the settings of `builder`.
     ///
     /// # Errors
     ///
-    /// As [`new`](Workers::new).
+    /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
+    /// runtimes. The others are stopped.
     ///
     /// # Panics
     ///
-    /// As [`new`](Workers::new).
+    /// Panics if `count` is zero.
     ///
     /// # Examples
     ///
@@ -132,13 +103,13 @@ impl Workers {
     /// ```
     #[track_caller]
     pub fn build(builder: Builder, count: usize) -> io::Result<Workers> {
-        assert!(count > 0, "no workers would never do any work");
+        assert!(count > 0, "`count` must be at least 1");
         let mut workers = Workers {
             handles: Vec::new(),
             threads: Vec::new(),
         };
         for index in 0..count {
-            // If this fails, those that have been started are stopped by the drop of `workers`.
+            // If this fails, the drop of `workers` stops those that have been started.
             let (handle, worker) = Worker::start(builder.clone(), index)?;
             workers.handles.push(handle);
             workers.threads.push(worker);
@@ -146,7 +117,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// The handles of the runtimes, in the order of their numbers, which count from 0.
+    /// Returns the handles of the runtimes. The index of a handle is the number of its worker.
     ///
     /// # Examples
     ///
@@ -161,7 +132,7 @@ impl Workers {
         &self.handles
     }
 
-    /// Spawns a task on each worker: the closure is called there, with the worker's number.
+    /// Spawns a task on each worker. Each calls the closure on its own thread, with its number.
     ///
     /// # Examples
     ///
@@ -190,18 +161,18 @@ impl Workers {
         tasks
     }
 
-    /// Runs a future on each worker, blocks this thread until all have ended, and stops the workers.
-    /// The outputs come in the order of the workers' numbers.
+    /// Runs a future on each worker until all have finished, then stops the workers.
     ///
-    /// If one panics, or its runtime is [ended by a panic](Builder::on_task_panic), the others are
-    /// cancelled: what comes out is one [`JoinError`] that [is a panic](JoinError::is_panic), and
-    /// others that [are cancelled](JoinError::is_cancelled).
+    /// This blocks the current thread. The outputs are in the order of the workers' numbers. If a future
+    /// panics, or a panic [ends its runtime](Builder::on_task_panic), the other futures are cancelled. One of
+    /// the results is then a [`JoinError`] that [is a panic](JoinError::is_panic), and others [are
+    /// cancelled](JoinError::is_cancelled).
     ///
     /// # Panics
     ///
-    /// Inside a runtime, whose thread this would block; if the operating system has no descriptors
-    /// left for another runtime, which waits for the others; and with the panic of another task, if
-    /// that ended a runtime.
+    /// Panics inside a runtime, whose thread it would block. Panics if the operating system has no descriptors
+    /// left for one more runtime, in which this function waits. If the panic of another task ended a runtime,
+    /// panics with that panic.
     ///
     /// # Examples
     ///
@@ -215,8 +186,8 @@ impl Workers {
     {
         assert!(
             Handle::try_current().is_none(),
-            "`Workers::run` inside a runtime would stop all its tasks: use `spawn_on_each`, and \
-             `.await` the handles"
+            "cannot call `Workers::run` inside a runtime, whose thread it would block: use \
+             `spawn_on_each` and `.await` the handles"
         );
         let tasks = self.spawn_on_each(build);
         let outcomes: Vec<_> = block_on(async {
@@ -234,23 +205,24 @@ impl Workers {
             }
             outcomes.into_iter().flatten().collect()
         });
-        let told =
+        let is_panic =
             |outcome: &Result<_, JoinError>| outcome.as_ref().is_err_and(JoinError::is_panic);
         match self.stop() {
-            Err(error) if !outcomes.iter().any(told) => resume_unwind(error.into_panic()),
+            Err(error) if !outcomes.iter().any(is_panic) => resume_unwind(error.into_panic()),
             _ => outcomes,
         }
     }
 
-    /// Stops all workers at once, and waits for their threads: the tasks that still run are
-    /// cancelled, as by the drop of a [`Runtime`](crate::Runtime). A task that blocks its thread
-    /// holds this up. On a thread of the workers themselves that one is not waited for.
+    /// Stops all workers and waits for their threads to exit.
+    ///
+    /// Running tasks are cancelled, as if the [`Runtime`](crate::Runtime) were dropped. A task that blocks its
+    /// thread delays this. If a task of a worker calls this function, it does not wait for that worker's thread.
     ///
     /// # Errors
     ///
-    /// With the panic that [ended a runtime](Builder::on_task_panic), if there was one; if there were
-    /// several, with that of the worker whose number is the lowest. The `?` of a function that returns an
-    /// [`io::Result`] takes the error.
+    /// If a panic [ended a runtime](Builder::on_task_panic), returns that panic. If several runtimes ended in
+    /// this way, returns the panic of the worker with the lowest number. The error converts into an
+    /// [`io::Error`], so `?` works in a function that returns an [`io::Result`].
     ///
     /// # Examples
     ///
@@ -269,22 +241,24 @@ impl Workers {
         self.end()
     }
 
-    /// Ends all runtimes, and waits for their threads. The second time there are none.
+    /// Stops all workers and waits for their threads to exit. Does nothing the second time.
     fn end(&mut self) -> Result<(), WorkerError> {
-        self.threads.iter().for_each(|worker| worker.end.come());
+        for worker in &self.threads {
+            // A worker that has ended does not receive it.
+            let _ended = worker.stop.send(());
+        }
         let this = thread::current().id();
         let workers = self.threads.drain(..);
         let others = workers.filter(|worker| worker.thread.thread().id() != this);
-        // All are joined before the first panic is looked for.
-        let ends: Vec<_> = others.map(Worker::join).collect();
-        ends.into_iter().collect()
+        // All threads are joined before the first error is returned.
+        let results: Vec<_> = others.map(Worker::join).collect();
+        results.into_iter().collect()
     }
 }
 
-/// The panic that ended the runtime of a worker; see [`Workers::stop`].
+/// The error of [`Workers::stop`]: the panic that ended the runtime of a worker.
 ///
-/// It converts into an [`io::Error`], so that the `?` of a function that returns an [`io::Result`] takes
-/// it.
+/// It converts into an [`io::Error`], so `?` works in a function that returns an [`io::Result`].
 ///
 /// # Examples
 ///
@@ -307,14 +281,12 @@ impl Workers {
 pub struct WorkerError {
     /// The number of the worker.
     worker: usize,
-    /// What the panic carries. The lock only makes what is `Send` also `Sync`; it is taken for as long as
-    /// it takes to look at the message.
+    /// The payload of the panic. The lock makes it `Sync`, and is held only to read the message.
     panic: Mutex<Box<dyn Any + Send>>,
 }
 
 impl WorkerError {
-    /// Returns the number of the worker, which is the index of its handle in
-    /// [`Workers::handles`].
+    /// Returns the number of the worker: the index of its handle in [`Workers::handles`].
     ///
     /// # Examples
     ///
@@ -323,7 +295,7 @@ impl WorkerError {
         self.worker
     }
 
-    /// Returns what the panic carries, to be passed on with [`resume_unwind`].
+    /// Returns the payload of the panic. To continue the panic, pass it to [`resume_unwind`].
     ///
     /// # Examples
     ///
@@ -351,13 +323,13 @@ impl WorkerError {
 
 impl fmt::Display for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Copied: what is formatted into is foreign, and must not run under the lock.
+        // Copied, because the formatter is foreign code and must not run under the lock.
         let message = panic_message(&**lock(&self.panic)).to_owned();
         write!(f, "a panic ended worker {}: {message}", self.worker)
     }
 }
 
-/// One line, for `main` functions that return the error.
+/// Prints one line, for `main` functions that return the error.
 impl fmt::Debug for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WorkerError({self})")
@@ -374,8 +346,8 @@ impl From<WorkerError> for io::Error {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // Who wants to know calls `stop`.
-        muffled(|| drop(self.end()));
+        // `stop` reports panics; a drop cannot.
+        swallow_panics(|| drop(self.end()));
     }
 }
 
@@ -388,11 +360,11 @@ impl fmt::Debug for Workers {
 }
 
 impl Worker {
-    /// Starts one runtime on a thread, and waits until it is there.
+    /// Starts a thread with a runtime, and waits until the runtime has been built.
     fn start(builder: Builder, index: usize) -> io::Result<(Handle, Worker)> {
         let (sender, receiver) = mpsc::channel();
-        let end = Arc::new(End::default());
-        let theirs = Arc::clone(&end);
+        let stop = Arc::new(Oneshot::new());
+        let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name(format!("glassfrog-{index}"))
             .spawn(move || {
@@ -401,19 +373,28 @@ impl Worker {
                     Err(error) => return drop(sender.send(Err(error))),
                 };
                 drop(sender.send(Ok(runtime.handle())));
-                runtime.block_on(poll_fn(|cx| theirs.poll(cx)));
+                runtime.block_on(poll_fn(|cx| stopped.poll(cx, Tag::NONE)));
             })?;
         let error = match receiver.recv() {
-            Ok(Ok(handle)) => return Ok((handle, Worker { index, end, thread })),
+            Ok(Ok(handle)) => {
+                let worker = Worker {
+                    index,
+                    stop,
+                    thread,
+                };
+                return Ok((handle, worker));
+            }
             Ok(Err(error)) => error,
-            Err(_) => io::Error::other("the thread of a worker has ended"),
+            Err(_) => {
+                io::Error::other("the thread of a worker exited before it had built its runtime")
+            }
         };
-        // It is about to end, and has nothing to say but that.
-        let _end = thread.join();
+        // The thread is about to exit, and its result is the error that has been received.
+        let _exited = thread.join();
         Err(error)
     }
 
-    /// Waits for the thread, which is about to end.
+    /// Waits for the thread, which has been told to stop.
     fn join(self) -> Result<(), WorkerError> {
         self.thread.join().map_err(|panic| WorkerError {
             worker: self.index,

@@ -1,4 +1,4 @@
-//! The clients that talk among themselves when `chat` is given no address.
+//! The clients of the demo, which `chat` runs without arguments.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,41 +12,41 @@ use glassfrog::prelude::*;
 use glassfrog::task::try_scope;
 use glassfrog::time::{interval, timeout};
 
-/// How many clients talk.
+/// The number of clients that talk.
 const TALKERS: usize = 8;
 
-/// How often each says something: not as often as the server listens, so that nothing piles up.
+/// The time between two lines of a client: longer than `BREATH`, so that no lines pile up.
 const RHYTHM: Duration = Duration::from_millis(25);
 
-/// How many characters that has: many, so that the queue of the slow client is full soon.
+/// The number of characters in a line: many, so that the queue of the slow client soon fills.
 const LENGTH: usize = 1000;
 
-/// The longest line that is read from the server.
+/// The longest line that a client reads from the server.
 const MAX_LINE: u64 = 2000;
 
-/// How long all of it may take, so that a mistake in the server cannot hang whoever runs it.
+/// The time limit of the demo, so that a mistake in the server cannot make it hang.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Talks until a client that does not listen is removed, and checks that the others missed nothing.
+/// Talks until the server removes the slow client, and checks that the others have missed nothing.
 pub(crate) async fn run() -> io::Result<()> {
     timeout(TIMEOUT, talk_among_us()).await?
 }
 
-/// The talk, without a limit of time.
+/// Does the same without a time limit.
 async fn talk_among_us() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     println!("listening on {address}");
     glassfrog::spawn(super::serve(listener));
 
-    // All come before the first one talks, so that each hears everything.
+    // All clients join before the first one talks, so that each of them hears everything.
     let mut slow = Client::join(address, "slow").await?;
     let mut talkers = Vec::new();
     for number in 0..TALKERS {
         talkers.push(Client::join(address, &format!("talker-{number}")).await?);
     }
 
-    // The children borrow their clients, and the first error of one ends them all.
+    // The child futures borrow their clients, and the first error cancels them all.
     let slow_is_gone = Cell::new(false);
     let heard: Vec<usize> = try_scope(async |scope| {
         let talks = talkers.iter_mut().map(|it| it.talk(&slow_is_gone));
@@ -58,48 +58,48 @@ async fn talk_among_us() -> io::Result<()> {
         io::Result::Ok(heard)
     })
     .await?;
-    println!("lines that each talker has heard, without a gap: {heard:?}");
+    println!("lines received by each talker, without a gap: {heard:?}");
 
-    // What had been sent to it is still to be read, and then comes the end, orderly or not.
+    // The slow client reads what the server had sent, until the connection is closed or reset.
     let mut before = 0;
     while let Ok(Some(_)) = slow.hear().await {
         before += 1;
     }
-    println!("lines that the slow one was sent before it was removed: {before}");
+    println!("lines sent to the slow client before its removal: {before}");
     Ok(())
 }
 
-/// Somebody in the chat.
+/// A client of the chat.
 struct Client {
-    /// What it hears.
+    /// The lines from the server.
     reader: BufReader<OwnedReadHalf>,
-    /// Where it talks.
+    /// The lines to the server.
     writer: OwnedWriteHalf,
 }
 
 impl Client {
-    /// Joins the chat, and waits until the others can be heard.
+    /// Joins the chat, and waits for the greeting.
     async fn join(address: SocketAddr, name: &str) -> io::Result<Client> {
         let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
         writer.write_all(format!("{name}\n").as_bytes()).await?;
         let reader = BufReader::new(reader);
         let mut client = Client { reader, writer };
-        let welcome = format!("* {name} has come");
+        let welcome = format!("* {name} has joined");
         while let Some(line) = client.hear().await? {
             if line.starts_with(&welcome) {
                 return Ok(client);
             }
         }
-        Err(io::Error::other(format!("{name} was not let in")))
+        Err(io::Error::other(format!("the server did not admit {name}")))
     }
 
-    /// Hears one line. `None` at the end.
+    /// Reads a line, or returns `None` at the end.
     async fn hear(&mut self) -> io::Result<Option<String>> {
         hear(&mut self.reader).await
     }
 
-    /// Talks until the slow one is gone, and listens until all others have said goodbye. Returns how
-    /// many lines it has heard.
+    /// Talks until the slow client is removed, and listens until all others have said goodbye. Returns
+    /// the number of lines received.
     async fn talk(&mut self, slow_is_gone: &Cell<bool>) -> io::Result<usize> {
         let Client { reader, writer } = self;
         let speak = async {
@@ -119,7 +119,7 @@ impl Client {
             let mut goodbyes = 0;
             while goodbyes < TALKERS - 1 {
                 let line = hear(reader).await?;
-                let line = line.ok_or_else(|| io::Error::other("a talker was removed"))?;
+                let line = line.ok_or_else(|| io::Error::other("the server removed a talker"))?;
                 match line.split_once(": ") {
                     Some((_, "goodbye")) => goodbyes += 1,
                     Some((name, words)) => {
@@ -133,7 +133,7 @@ impl Client {
                         *next += 1;
                     }
                     None => {
-                        if line == "* slow does not keep up, and was removed" {
+                        if line == "* slow was removed for being too slow" {
                             slow_is_gone.set(true);
                         }
                     }
@@ -151,7 +151,7 @@ impl Client {
     }
 }
 
-/// Reads one line, without its end. `None` at the end.
+/// Reads a line and returns it without its end, or `None` at the end.
 async fn hear(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<String>> {
     let mut line = String::new();
     reader.take(MAX_LINE).read_line(&mut line).await?;

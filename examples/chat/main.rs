@@ -1,20 +1,22 @@
-//! A chat: whatever one says, all others hear, and nobody waits for somebody slow.
+//! A chat server that sends each line to all other clients and never waits for a slow one.
 //!
 //! ```text
 //! cargo run --release --example chat
 //! cargo run --release --example chat -- --listen 127.0.0.1:7777
 //! ```
 //!
-//! Without arguments it talks to itself: some clients talk, one has stopped listening, and it checks
-//! that the one is dropped and the others have heard every word. With `--listen` it is a server; try
-//! `nc 127.0.0.1 7777` in several terminals. It speaks lines of text, the first of which is the name.
+//! Without arguments, the program connects to itself: several clients talk and one has stopped reading.
+//! The program checks that the server removes that client and that the others receive every line. With
+//! `--listen`, it is a server; try `nc 127.0.0.1 7777` in several terminals. The protocol is lines of
+//! text, the first of which is the name of the client.
 //!
-//! Between the clients stands `Room`: for each member a bounded queue of lines, which the member's own
-//! task sends. Who says something puts it into all queues and never waits. If a queue is full, its
-//! member is removed. (The other way would be to leave lines out, which nobody would notice: a chat
-//! with holes looks like one without. Who is thrown out knows, and can come back.)
+//! `Room` connects the clients. It has a bounded queue of lines for each member, which the task of the
+//! member sends. A client that says something puts the line into all queues and never waits. If a queue
+//! is full, the server removes its member. (Dropping lines instead would go unnoticed. A member that is
+//! removed notices, and can come back.)
 //!
-//! That nobody is removed who is not slow takes a bound on how much the others say: see `QUEUE`.
+//! The rate at which clients may talk is limited, so that the server removes only slow members: see
+//! `QUEUE`.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -36,29 +38,28 @@ use crate::room::{Member, Room};
 mod demo;
 mod room;
 
-/// How many clients are served at a time. Others wait in the queue of the listening socket.
+/// The number of clients served at a time; others wait in the backlog of the listening socket.
 const MAX_CLIENTS: usize = 50;
 
-/// How long nothing more is read from a client that has said something. Otherwise one who talks
-/// faster than the others' networks carry would have them all removed.
+/// The pause before the server reads the next line of a client. Without it, a client that talks faster
+/// than the networks of the others would cause the removal of all others.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How many bytes of a line are read at once; the rest of a longer one counts as the next line.
+/// The longest line in bytes; the rest of a longer one counts as the next line.
 const MAX_LINE: u64 = 1024;
 
-/// How long a client may take to say its name.
+/// The time limit for a client to send its name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// After how long a silence the system asks whether a client is still there. One may listen for
-/// hours, but one whose machine is gone would keep its place for ever.
+/// The time of silence after which the system checks whether a client is still there. A client may
+/// listen for hours, but one whose machine is gone must not keep its place forever.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// How much the system keeps for a client that does not read, apart from the queue. Left to itself
-/// it would be megabytes, and as much later is noticed that nobody reads.
+/// The size of the send buffer in the kernel. The default may be megabytes, and the server would notice a
+/// client that does not read that much later.
 const SEND_BUFFER: usize = 16 * 1024;
 
-/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
-/// loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments[..] {
         [] => glassfrog::block_on(demo::run()),
         [option, address] if option == "--listen" => glassfrog::block_on(listen(address)),
-        _ => Err(io::Error::other("give --listen and an address, or nothing")),
+        _ => Err(io::Error::other("give --listen ADDRESS, or no argument")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Listens on an address, and serves until the process is killed.
+/// Listens on an address and serves until the process is killed.
 async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
@@ -86,12 +87,12 @@ async fn listen(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets clients into a room for ever, each with a task of its own.
+/// Accepts clients into a room forever, each with a task of its own.
 async fn serve(listener: TcpListener) {
     let room = Rc::new(RefCell::new(Room::default()));
     let mut clients = JoinSet::new();
     loop {
-        // Those who are gone leave the set, and if it is full, another one has to go first.
+        // Remove the tasks that have finished. If the set is full, wait for one to finish.
         while clients.try_join_next().is_some() {}
         if clients.len() == MAX_CLIENTS {
             clients.join_next().await;
@@ -101,7 +102,7 @@ async fn serve(listener: TcpListener) {
                 let room = Rc::clone(&room);
                 clients.spawn(async move {
                     match attend(stream, room).await {
-                        Ok(()) => println!("{client}: gone"),
+                        Ok(()) => println!("{client}: disconnected"),
                         Err(error) => eprintln!("{client}: {error}"),
                     }
                 });
@@ -114,7 +115,7 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// Serves one client: asks for its name, and then sends and reads lines at the same time.
+/// Serves a client: asks for its name, and then sends and reads lines at the same time.
 async fn attend(stream: TcpStream, room: Rc<RefCell<Room>>) -> io::Result<()> {
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
@@ -123,12 +124,12 @@ async fn attend(stream: TcpStream, room: Rc<RefCell<Room>>) -> io::Result<()> {
 
     let mut lines = BufReader::new(&stream);
     let introduced = timeout(NAME_TIMEOUT, introduce(&stream, &mut lines, &room)).await;
-    let too_late = |_| io::Error::new(io::ErrorKind::TimedOut, "has not said its name");
+    let too_late = |_| io::Error::new(io::ErrorKind::TimedOut, "the client did not send its name");
     let mut member = introduced.map_err(too_late)??;
     let id = member.id;
     let removal = async {
         let _removed: Result<Infallible, _> = (&mut member.removal).await;
-        Err(io::Error::other("removed, too slow"))
+        Err(io::Error::other("removed for being too slow"))
     };
     let send = async {
         while let Some(line) = member.lines.next().await {
@@ -143,11 +144,11 @@ async fn attend(stream: TcpStream, room: Rc<RefCell<Room>>) -> io::Result<()> {
         }
         Ok(())
     };
-    // The first that ends ends them all: even a `send` in the middle of a line.
+    // The first future to end cancels the others, even a `send` in the middle of a line.
     removal.or(send).or(read).await
 }
 
-/// Asks a client for its name until it gives one that can be used.
+/// Asks a client for its name until the name is valid and free.
 async fn introduce(
     mut stream: &TcpStream,
     lines: &mut BufReader<&TcpStream>,
@@ -156,7 +157,7 @@ async fn introduce(
     loop {
         stream.write_all(b"* your name?\n").await?;
         let Some(name) = read_line(lines).await? else {
-            let reason = "left without a name";
+            let reason = "the client left without a name";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
         };
         match Room::join(room, &name) {
@@ -167,8 +168,8 @@ async fn introduce(
     }
 }
 
-/// Reads a line, without its end, and without characters that could do something to the terminals of
-/// the others. `None` if the client has closed its side.
+/// Reads a line and returns it without its end and without control characters, which could affect the
+/// terminals of the others. Returns `None` if the client has closed its side.
 async fn read_line(lines: &mut BufReader<&TcpStream>) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     lines.take(MAX_LINE).read_until(b'\n', &mut line).await?;

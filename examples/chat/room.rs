@@ -1,4 +1,4 @@
-//! The room of a chat: who is here, and who is to hear what. It never waits.
+//! The room of a chat: its members and their queues. It never waits.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,44 +7,43 @@ use std::rc::Rc;
 
 use futures_channel::{mpsc, oneshot};
 
-/// How many lines wait for a member at most. It must hold what can be said before the member's task
-/// has its turn: that is at most one poll of each other task ("Fairness" in `glassfrog::task`), and
-/// in one poll a client causes three lines at most: it comes, says something or leaves, and somebody
-/// is removed.
+/// The capacity of a member's queue. It must hold all lines that can arrive before the task of the member
+/// is polled: at most one poll of each other task ("Fairness" in `glassfrog::task`), and at most three
+/// lines per poll: a client joins, says something or leaves, and a member is removed.
 const QUEUE: usize = 4 * crate::MAX_CLIENTS;
 
-/// How long a name may be.
+/// The longest name.
 const MAX_NAME: usize = 20;
 
-/// Who is here.
+/// A room.
 #[derive(Default)]
 pub(crate) struct Room {
-    /// The members by their numbers. Names come again: the member that is removed may still be on
-    /// its way out when another takes its name.
+    /// The members by their ids. Names do not identify them: a removed member may still be leaving when
+    /// another takes its name.
     members: BTreeMap<u64, Entry>,
-    /// The number of the next member.
+    /// The id of the next member.
     next_id: u64,
 }
 
-/// A member, as the room knows it.
+/// A member, as the room sees it.
 struct Entry {
-    /// What the others call it.
+    /// Its name.
     name: String,
-    /// What it is to hear.
+    /// The sender of its queue.
     lines: mpsc::Sender<Rc<str>>,
-    /// Sends nothing: it is its drop that tells the member of its removal.
+    /// Sends nothing; its drop notifies the member of the removal.
     _removal: oneshot::Sender<Infallible>,
 }
 
-/// A member, as its own task knows it. When it is dropped, the member leaves.
+/// A member, as its own task sees it. Dropping it makes the member leave.
 pub(crate) struct Member {
-    /// Where it is a member.
+    /// The room of the member.
     room: Rc<RefCell<Room>>,
-    /// Its number.
+    /// Its id.
     pub(crate) id: u64,
-    /// What it is to hear.
+    /// The receiver of its queue.
     pub(crate) lines: mpsc::Receiver<Rc<str>>,
-    /// Is ready when the room has removed it.
+    /// Resolves when the room has removed the member.
     pub(crate) removal: oneshot::Receiver<Infallible>,
 }
 
@@ -55,16 +54,18 @@ impl Drop for Member {
 }
 
 impl Room {
-    /// Takes a member, or says why not.
+    /// Admits a member, or returns the reason for a refusal.
     pub(crate) fn join(room: &Rc<RefCell<Room>>, name: &str) -> Result<Member, String> {
         let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_fine) {
-            return Err(format!("* up to {MAX_NAME} letters, digits and dashes\n"));
+            return Err(format!(
+                "* a name has up to {MAX_NAME} letters, digits and dashes\n"
+            ));
         }
         let mut this = room.borrow_mut();
         let mut names = this.members.values().map(|member| &member.name);
         if names.any(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(format!("* there is a {name} here\n"));
+            return Err(format!("* the name {name} is taken\n"));
         }
         let id = this.next_id;
         this.next_id += 1;
@@ -77,7 +78,7 @@ impl Room {
         };
         this.members.insert(id, entry);
         let count = this.members.len();
-        this.tell(None, format!("* {name} has come, here are now {count}\n"));
+        this.tell(None, format!("* {name} has joined; {count} are here\n"));
         Ok(Member {
             room: Rc::clone(room),
             id,
@@ -86,9 +87,9 @@ impl Room {
         })
     }
 
-    /// Has a member say something to the others.
+    /// Sends a line from a member to the others.
     pub(crate) fn say(&mut self, id: u64, text: &str) {
-        // An empty line says nothing, and who has been removed has nothing to say.
+        // Ignore an empty line, and a line from a member that has been removed.
         if let Some(member) = self.members.get(&id)
             && !text.is_empty()
         {
@@ -97,14 +98,14 @@ impl Room {
         }
     }
 
-    /// Takes a member out, unless that has been done.
+    /// Removes a member, unless the room has removed it already.
     fn leave(&mut self, id: u64) {
         if let Some(member) = self.members.remove(&id) {
             self.tell(None, format!("* {} has left\n", member.name));
         }
     }
 
-    /// Puts a line into all queues but one, and removes the members whose queues are full.
+    /// Puts a line into all queues except one, and removes the members whose queues are full.
     fn tell(&mut self, except: Option<u64>, line: String) {
         let line: Rc<str> = line.into();
         let mut removed = Vec::new();
@@ -116,10 +117,7 @@ impl Room {
             keeps_up
         });
         for name in removed {
-            self.tell(
-                None,
-                format!("* {name} does not keep up, and was removed\n"),
-            );
+            self.tell(None, format!("* {name} was removed for being too slow\n"));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What the four steps of the ladder share: the request, the bounds, a report, and a slow server.
+//! Shared by the examples `01` to `04`: the request, the limits, the report, and a slow server.
 //!
-//! Steps `01` to `04` tell the same story with four different ways to wait. Whatever is not about
-//! waiting stands here, so that each step shows only its own idea. Nothing in this module is
-//! asynchronous: the server is plain `std` threads and stays the same from step to step.
+//! The four steps perform the same fetch and differ only in how they wait. Everything else is in this
+//! module, so that each step shows only its own idea. Nothing here is asynchronous: the server uses
+//! `std` threads and is the same for each step.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,27 +11,26 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// What every step sends. With HTTP/1.0 the peer closes when its answer is complete, and that is
-/// how each step knows that it has read everything.
+/// The request that every step sends. With HTTP/1.0, the peer closes the connection after its response,
+/// so each step knows when it has read everything.
 pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// How long a step waits for its answers before it gives up: far longer than the embedded server
-/// takes, short enough for somebody who watches a peer that never answers.
+/// The time after which a step gives up: far longer than the embedded server takes, but short enough for
+/// a person who watches a peer that never responds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest response that a step accepts, so that a peer which never stops sending cannot fill
-/// the memory.
+/// The longest response that a step accepts, so that a peer cannot fill the memory.
 pub(crate) const MAX_RESPONSE: usize = 1024 * 1024;
 
-/// How long the embedded server thinks before it answers: long enough to see who waits and how.
+/// The time that the embedded server takes before it responds: long enough to see how the steps wait.
 const THINKING_TIME: Duration = Duration::from_millis(200);
 
 /// The longest request line or header that the embedded server reads.
 const MAX_REQUEST_LINE: u64 = 8 * 1024;
 
-/// Runs one step against the address that the user gave, or against the embedded server.
+/// Runs a step against the address that the user gave, or against the embedded server.
 ///
-/// An error is printed as a sentence, and the process then ends with a code other than zero.
+/// Prints an error as a sentence and returns a nonzero exit code.
 pub(crate) fn run(step: fn(SocketAddr) -> io::Result<()>) -> ExitCode {
     let failure = match address() {
         Ok(address) => match step(address) {
@@ -44,8 +43,7 @@ pub(crate) fn run(step: fn(SocketAddr) -> io::Result<()>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs `fetches`, then prints what came back, how long it took, and how much of that time this
-/// thread spent on the CPU.
+/// Runs `fetches`, then prints the responses, the elapsed time, and the CPU time of this thread.
 pub(crate) fn report(
     what: &str,
     fetches: impl FnOnce() -> io::Result<Vec<String>>,
@@ -55,7 +53,7 @@ pub(crate) fn report(
     let responses = fetches()?;
     let took = begun.elapsed();
     let cpu = match (cpu_before, cpu_time()) {
-        // The kernel books CPU time in ticks, so that it can exceed a very short wall-clock time.
+        // The kernel counts CPU time in ticks, so it can exceed a very short elapsed time.
         (Some(before), Some(after)) => {
             format!("{} ms", after.saturating_sub(before).min(took).as_millis())
         }
@@ -64,7 +62,7 @@ pub(crate) fn report(
 
     println!("{what}:");
     for response in &responses {
-        // Printed with `{:?}`: a stranger's bytes must not reach the terminal unescaped.
+        // Printed with `{:?}`: the bytes of a peer must not reach the terminal unescaped.
         let first_line = response.lines().next().unwrap_or_default();
         println!("  {first_line:?}, {} bytes", response.len());
     }
@@ -72,12 +70,12 @@ pub(crate) fn report(
     Ok(())
 }
 
-/// Turns the bytes of a complete response into text, and rejects those that are no answer.
+/// Converts a complete response to text. Rejects a response that is empty or too long.
 pub(crate) fn text(response: Vec<u8>) -> io::Result<String> {
     if response.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "the peer closed the connection without an answer",
+            "the peer closed the connection without a response",
         ));
     }
     if response.len() > MAX_RESPONSE {
@@ -89,15 +87,15 @@ pub(crate) fn text(response: Vec<u8>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&response).into_owned())
 }
 
-/// The error of a step whose peer did not answer in time.
+/// Returns the error of a step whose peer did not respond in time.
 pub(crate) fn too_late() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        format!("no complete answer within {DEADLINE:?}"),
+        format!("no complete response within {DEADLINE:?}"),
     )
 }
 
-/// The address to fetch from: the first argument, or else that of a freshly started server.
+/// Returns the address to fetch from: the first argument, or that of a new embedded server.
 fn address() -> Result<SocketAddr, Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1);
     match (arguments.next(), arguments.next()) {
@@ -105,23 +103,24 @@ fn address() -> Result<SocketAddr, Box<dyn Error>> {
         (Some(argument), None) => {
             let argument = argument.to_string_lossy();
             argument.parse().map_err(|_| {
-                format!("{argument:?} is not an address: give ip:port, like 127.0.0.1:8000").into()
+                format!("{argument:?} is not an address: give IP:PORT, such as 127.0.0.1:8000")
+                    .into()
             })
         }
-        (Some(_), Some(_)) => Err("give one address, or none".into()),
+        (Some(_), Some(_)) => Err("give at most one address".into()),
     }
 }
 
-/// How long the calling thread has been on the CPU so far, where the system tells (Linux does).
+/// Returns the CPU time of the calling thread so far, if the system provides it (Linux does).
 fn cpu_time() -> Option<Duration> {
     let statistics = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = statistics.split_whitespace().next()?.parse().ok()?;
     Some(Duration::from_nanos(nanoseconds))
 }
 
-/// Starts a server on a free port of the loopback interface, with one thread a connection.
+/// Starts a server on a free port of the loopback interface, with one thread per connection.
 ///
-/// It runs until the process ends.
+/// The server runs until the process exits.
 fn start_server() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -137,10 +136,10 @@ fn start_server() -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-/// Reads a whole request, thinks, answers, and closes.
+/// Reads a request, waits, responds, and closes.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
-    // A connection that is closed with unread bytes is reset, and a reset can overtake the answer.
-    // So read up to the empty line that ends the request, even though nothing in it matters here.
+    // Closing a connection with unread bytes resets it, and the reset can overtake the response. So read
+    // up to the empty line that ends the request, although its contents do not matter here.
     let mut request = BufReader::new(&stream);
     loop {
         let mut line = Vec::new();
@@ -149,7 +148,7 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
             break;
         }
     }
-    // What the steps have to wait for; it blocks nobody but this client's own thread.
+    // The steps wait for this. It blocks only the thread of this client.
     thread::sleep(THINKING_TIME);
 
     let body = "Hello from the embedded server.\n";

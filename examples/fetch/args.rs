@@ -1,4 +1,4 @@
-//! The command line: what it may say, and what it said.
+//! The command line.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 
 use crate::fetch::Wishes;
 
-/// What `--help` says.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 Fetches URLs, many at once on a single thread, and draws what each of them waited
 for, and when.
@@ -65,60 +65,60 @@ Exit codes: 0, all fetches succeeded; 1, something failed; 2, the command line i
 invalid; 130 and 143, SIGINT or SIGTERM ended the run.
 ";
 
-/// The most that `--at-once` takes: no system has more ports for one address.
+/// The largest value of `--at-once`: no system has more ports per address.
 const MOST_AT_ONCE: usize = 65_535;
 
-/// The shortest time that `--timeout` takes, which is the precision of the system's timers.
+/// The smallest value of `--timeout`: the precision of the timers of the system.
 const SHORTEST_TIMEOUT: f64 = 0.001;
 
-/// The longest time that `--timeout` takes: ten days, which nobody waits for.
+/// The largest value of `--timeout`: ten days.
 const LONGEST_TIMEOUT: f64 = 864_000.0;
 
-/// What the command line said.
+/// A parsed command line.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
-    /// Show the help.
+    /// Print the help.
     Help,
-    /// Be the server, at this address.
+    /// Run the server at this address.
     Serve(SocketAddr),
-    /// Fetch.
+    /// Fetch URLs.
     Fetch(Options),
 }
 
 /// What to fetch, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
-    /// The URLs, right or wrong. None: those of the embedded server.
+    /// The URLs, valid or not. Empty: the URLs of the embedded server.
     pub(crate) urls: Vec<String>,
-    /// How often each of them.
+    /// The number of fetches of each URL.
     pub(crate) times: usize,
-    /// How many at a time.
+    /// The number of fetches at a time.
     pub(crate) at_once: usize,
-    /// Where the bodies go, if they are wanted.
+    /// Where to save the bodies, if anywhere.
     pub(crate) output: Option<PathBuf>,
-    /// What holds for each fetch.
+    /// The options of each fetch.
     pub(crate) wishes: Wishes,
-    /// What is shown.
+    /// What to print.
     pub(crate) show: Show,
 }
 
-/// What is shown of a run.
+/// What a run prints.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Show {
-    /// The table and the picture.
+    /// The report: a table and a picture.
     Report,
-    /// The heads of the answers, and then the same.
+    /// The heads of the responses, then the report.
     Verbose,
-    /// Failures only.
+    /// Only failures.
     Quiet,
     /// JSON lines.
     Json {
-        /// Whether they have the heads of the answers.
+        /// Whether the lines include the heads of the responses.
         verbose: bool,
     },
 }
 
-/// Reads the command line, without the name of the program.
+/// Parses the command line, without the name of the program.
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<Command, lexopt::Error> {
@@ -158,7 +158,7 @@ pub(crate) fn parse(
             Long("json") => json = true,
             Long("serve") => serve = Some(value(&mut parser, "--serve", address)?),
             Short('h') | Long("help") => return Ok(Command::Help),
-            // What is not Unicode is no URL either, and is refused as such.
+            // A value that is not Unicode is not a URL either, and is rejected as such.
             Value(url) => options.urls.push(url.to_string_lossy().into_owned()),
             other => return Err(other.unexpected()),
         }
@@ -194,7 +194,7 @@ pub(crate) fn parse(
     }
 }
 
-/// Reads the value of an option.
+/// Parses the value of an option.
 fn value<T>(
     parser: &mut lexopt::Parser,
     option: &str,
@@ -204,7 +204,7 @@ fn value<T>(
     read(&text).map_err(|reason| format!("invalid value {text:?} for {option}: {reason}").into())
 }
 
-/// Reads a number of things, of which there is at least one.
+/// Parses a number of at least 1.
 fn count(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=most).contains(&count) => Ok(count),
@@ -213,13 +213,13 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
     }
 }
 
-/// Reads the address of a server.
+/// Parses the address of a server.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected IP:PORT, such as 127.0.0.1:8000 or [::1]:8000".to_string())
 }
 
-/// Reads a time.
+/// Parses a time.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: Option<f64> = text.parse().ok();
     match seconds {
@@ -232,7 +232,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a number of bytes.
+/// Parses a number of bytes.
 fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.char_indices().next_back() {
         Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
@@ -250,7 +250,7 @@ fn size(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
-    /// Reads options that are right.
+    /// Parses valid options.
     fn options(line: &str) -> Options {
         match parse(line.split_whitespace()) {
             Ok(Command::Fetch(options)) => options,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_make_no_sense_are_refused() {
+    fn invalid_options_are_rejected() {
         for line in [
             "--nonsense",
             "-x",
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_option_and_fits_a_window() {
+    fn the_help_names_every_option_and_fits_a_terminal() {
         for option in [
             "-n, --times",
             "-c, --at-once",

@@ -1,12 +1,12 @@
-//! The body of a response: takes the chunks apart, counts, and finds the end.
+//! The body of a response: decodes chunks, counts bytes, and finds the end.
 //!
-//! Like the head it is fed with bytes as they come. It keeps nothing of the body, and reserves
-//! nothing for what the peer says will come. Bytes behind the end belong to nothing and are ignored,
-//! as RFC 9112, section 6.3, allows and as curl does: whether they come in time to be seen is chance,
-//! and a response must not fail by chance.
+//! Like the parser of the head, it receives bytes in any pieces. It does not store the body, and allocates
+//! nothing for a length that the peer announces. It ignores bytes after the end, as RFC 9112, section 6.3,
+//! allows and as curl does. Whether such bytes arrive in time is a matter of chance, and a response must
+//! not fail by chance.
 //!
 //! ```text
-//!    Length ----------------- all came ----------------+
+//!    Length ----------------- complete ----------------+
 //!    UntilClose ------------- closed ------------------+---> Complete
 //!                                                      |
 //!    Size --> Data --> DataEnd --> Size   (chunks)     |
@@ -20,61 +20,61 @@ use crate::failure::broken;
 use crate::head::Framing;
 use crate::printable::printable;
 
-/// The longest line that begins a chunk: a number, and extensions that nobody uses.
+/// The longest line before a chunk: its size, and extensions, which are rare.
 const MAX_SIZE_LINE: usize = 4 * 1024;
 
-/// The longest trailer, the fields behind the last chunk.
+/// The longest trailer: the fields after the last chunk.
 const MAX_TRAILER: usize = 64 * 1024;
 
-/// The most fields that a trailer may have.
+/// The largest number of fields in a trailer.
 const MAX_TRAILER_FIELDS: usize = 128;
 
-/// What stands behind each chunk.
+/// The end of each chunk.
 const LINE_END: &[u8] = b"\r\n";
 
-/// The complaint about a chunk with something else behind it.
+/// The error of a chunk with a different end.
 const TOO_LONG_CHUNK: &str = "a chunk is longer than its size says";
 
-/// A body that is being received.
+/// A body being received.
 #[derive(Debug)]
 pub(crate) struct Body {
     /// What comes next.
     state: State,
-    /// How many bytes have come, without the framing of chunks.
+    /// The number of bytes received, without the framing of chunks.
     pub(crate) received: u64,
-    /// How many may come.
+    /// The largest number of bytes allowed.
     most: u64,
-    /// A line of the chunks' framing, as far as it has come; the trailer as a whole.
+    /// The current line of the framing as far as received, or the whole trailer.
     line: Vec<u8>,
 }
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// The rest of a body of so many bytes.
+    /// The rest of a body of known length.
     Length {
-        /// How many bytes there are in all.
+        /// The length of the body.
         whole: u64,
     },
-    /// More, until the peer closes.
+    /// The rest of a body that ends when the peer closes the connection.
     UntilClose,
     /// The line with the size of a chunk.
     Size,
     /// The rest of a chunk.
     Data {
-        /// How many bytes are missing.
+        /// The number of bytes still missing.
         left: u64,
     },
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     DataEnd,
-    /// The fields behind the last chunk, and an empty line.
+    /// The fields after the last chunk, and an empty line.
     Trailer,
     /// Nothing.
     Complete,
 }
 
 impl Body {
-    /// A body that ends where `framing` says, and must not have more than `most` bytes.
+    /// Creates a body that ends where `framing` says and must not exceed `most` bytes.
     pub(crate) fn new(framing: Framing, most: u64) -> io::Result<Self> {
         let state = match framing {
             Framing::Length(0) => State::Complete,
@@ -95,12 +95,12 @@ impl Body {
         })
     }
 
-    /// Whether all of it has come.
+    /// Returns whether the body is complete.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == State::Complete
     }
 
-    /// Takes what has come, and gives what is part of the body to `keep`.
+    /// Receives bytes, and passes those that belong to the body to `keep`.
     pub(crate) fn receive(
         &mut self,
         mut bytes: &[u8],
@@ -117,7 +117,7 @@ impl Body {
                     continue;
                 }
             };
-            // A limit beyond the address space limits nothing.
+            // A limit beyond the address space has no effect.
             let count = usize::try_from(limit)
                 .unwrap_or(usize::MAX)
                 .min(bytes.len());
@@ -142,7 +142,7 @@ impl Body {
         Ok(())
     }
 
-    /// The peer has closed: that was the end, or it should not have been.
+    /// Handles the close of the connection, which is the end of the body or an error.
     pub(crate) fn closed(&mut self) -> io::Result<()> {
         let received = self.received;
         match self.state {
@@ -162,7 +162,7 @@ impl Body {
         Ok(())
     }
 
-    /// The error that the body is longer than it may be.
+    /// Returns the error of a body that exceeds the limit.
     fn too_long(&self) -> io::Error {
         let most = self.most;
         broken(format!(
@@ -170,7 +170,7 @@ impl Body {
         ))
     }
 
-    /// Takes one line of the framing, or what has come of it, and returns what is behind.
+    /// Receives one line of the framing, or a part of it, and returns the bytes after it.
     fn receive_framing<'a>(&mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
@@ -191,7 +191,7 @@ impl Body {
         }
         self.state = match self.state {
             State::Trailer if is_whole_trailer(&self.line)? => State::Complete,
-            // The next line of it goes behind this one.
+            // The next line of the trailer follows this one.
             State::Trailer => return Ok(rest),
             State::DataEnd if self.line == LINE_END => State::Size,
             State::DataEnd if self.line == b"\n" => {
@@ -211,8 +211,8 @@ impl Body {
     }
 }
 
-/// Reads the line that begins a chunk. (The parser takes an empty number for a 0, which would be
-/// the end.) It has to end with CR LF: RFC 9112, section 2.2, allows a bare LF in the fields only.
+/// Parses the line before a chunk. (`httparse` accepts an empty number as 0, which would be the end.) The
+/// line must end with CR LF: RFC 9112, section 2.2, allows a bare LF only in the fields.
 fn parse_size(line: &[u8]) -> io::Result<u64> {
     match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((read, size)))
@@ -230,14 +230,14 @@ fn parse_size(line: &[u8]) -> io::Result<u64> {
     }
 }
 
-/// Whether the trailer has come to its empty line. Its lines, and the empty one, end with CR LF or with
-/// a bare LF, as those of the head do.
+/// Returns whether the trailer is complete, with its empty line. Its lines end with CR LF or with a bare LF,
+/// as those of the head do.
 fn is_whole_trailer(lines: &[u8]) -> io::Result<bool> {
     let without_last = lines
         .strip_suffix(b"\r\n")
         .or(lines.strip_suffix(b"\n"))
         .unwrap_or(lines);
-    // Only then, or every line would be parsed again for each line that follows.
+    // Parse only then, or every line would be parsed again for each line that follows.
     if !(without_last.is_empty() || without_last.ends_with(b"\n")) {
         return Ok(false);
     }
@@ -253,11 +253,11 @@ fn is_whole_trailer(lines: &[u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    /// How many bytes the bodies of the tests may have.
+    /// The limit on the bodies of these tests in bytes.
     const MOST: u64 = 20;
 
-    /// Receives a body in two pieces, wherever they are parted, and byte by byte, and then the
-    /// close. Returns what came of it, which has to be the same each time.
+    /// Receives a body in two pieces, split at each position, and byte by byte, followed by the close.
+    /// Returns the result, which must be the same each time.
     fn receive(framing: Framing, received: &[u8]) -> Result<Vec<u8>, String> {
         let receive = |pieces: &mut dyn Iterator<Item = &[u8]>| {
             let mut kept = Vec::new();
@@ -275,7 +275,7 @@ mod tests {
             outcome.map(|()| kept).map_err(|error| error.to_string())
         };
         let whole = receive(&mut [received].into_iter());
-        // Of the long ones, some.
+        // At some positions of long bodies.
         for cut in (0..received.len()).step_by(1 + received.len() / 100) {
             let (begin, end) = received.split_at(cut);
             assert_eq!(receive(&mut [begin, end].into_iter()), whole, "at {cut}");
@@ -307,7 +307,7 @@ mod tests {
             (Framing::Chunked, b"0\r\nA: b\n\n", b""),
             (Framing::Chunked, b"0\r\nA: b\r\n\n", b""),
             (Framing::Chunked, b"0\r\nA: b\n\r\n", b""),
-            // Bytes behind the end.
+            // Bytes after the end.
             (Framing::Length(5), b"hello!", b"hello"),
             (Framing::Length(0), b"!", b""),
             (Framing::Chunked, b"1\r\nx\r\n0\r\n\r\n!", b"x"),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_what_it_says_is_refused() {
+    fn an_invalid_body_is_rejected() {
         let long_line = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(MAX_SIZE_LINE));
         let long_trailer = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILER / 6 + 1));
         let many_fields = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILER_FIELDS + 1));

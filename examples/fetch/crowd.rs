@@ -1,23 +1,23 @@
-//! The picture of a crowd: how many fetches were in which phase, over the time of the run.
+//! The picture of a crowd: the number of fetches in each phase, over the time of the run.
 
 use crate::picture::{Scale, label};
 use crate::style::{Style, grouped};
 use crate::timeline::Timeline;
 use crate::timing::Phase;
 
-/// How many lines the highest column has.
+/// The height of the highest column in lines.
 const HEIGHT: usize = 10;
 
-/// What is stacked, from the bottom: what gets on stands low, what is held up stands on top of it.
+/// The phases from the bottom to the top of a column: fetches that make progress are at the bottom.
 const STACK: [Phase; 4] = [Phase::Read, Phase::Wait, Phase::Connect, Phase::Resolve];
 
-/// Lines with a column for each cell of the time axis, as high as there were fetches under way on the
-/// average of that time; to the left, what the highest stands for.
+/// Returns lines with a column for each cell of the time axis. Its height is the mean number of running
+/// fetches in that time. To the left is the value of the highest column.
 pub(crate) fn columns(timeline: &Timeline, scale: &Scale, style: Style, gutter: usize) -> String {
     let columns: Vec<[f64; STACK.len()]> = (0..scale.cells)
         .map(|cell| column(timeline, scale, cell))
         .collect();
-    // The last of the stack is all of them.
+    // The last phase of the stack includes all others.
     let highest = columns.iter().map(|column| column[STACK.len() - 1]);
     let highest = highest.fold(1.0, f64::max);
 
@@ -41,8 +41,7 @@ pub(crate) fn columns(timeline: &Timeline, scale: &Scale, style: Style, gutter: 
     lines
 }
 
-/// How many fetches were under way in the time of a cell, in each phase of the stack and those below
-/// it.
+/// Returns the mean number of fetches in the time of a cell, for each phase together with those below it.
 fn column(timeline: &Timeline, scale: &Scale, cell: usize) -> [f64; STACK.len()] {
     let (begin, end) = (scale.time(cell), scale.time(cell + 1));
     let mut sum = 0.0;
@@ -59,10 +58,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_is_as_high_as_there_were_fetches_in_its_phases() {
+    fn the_height_of_a_column_is_the_number_of_fetches() {
         let style = Style {
             unicode: false,
-            colour: false,
+            color: false,
             width: 80,
         };
         let ms = Duration::from_millis;

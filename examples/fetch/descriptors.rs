@@ -1,17 +1,17 @@
-//! How many more files and sockets this process may have open.
+//! Finds out how many more files and sockets this process may open.
 //!
-//! The standard library cannot ask for the limit, and the limit would not say what is in use
-//! already. So it is found out by trying.
+//! The standard library cannot query the limit, and the limit does not say how many are in use. So this
+//! module tries.
 
 use std::env;
 use std::fs::File;
 use std::iter;
 
-/// What is left alone for whatever else comes up: look-ups of names, a second address that is tried.
+/// The descriptors reserved for other purposes, such as name lookups and a second connection attempt.
 const RESERVE: usize = 32;
 
-/// How many fetches there may be at a time if each takes so many descriptors: at most `at_once`, and
-/// at least one.
+/// Returns how many fetches may run at a time if each needs `each` descriptors: at most `at_once`, and at
+/// least one.
 pub(crate) fn affordable(at_once: usize, each: usize) -> usize {
     let wanted = at_once.saturating_mul(each).saturating_add(RESERVE);
     match free(wanted) {
@@ -20,9 +20,9 @@ pub(crate) fn affordable(at_once: usize, each: usize) -> usize {
     }
 }
 
-/// How many descriptors are free, counted up to `most`. `None` if there is nothing to try it with.
+/// Returns the number of free descriptors, up to `most`, or `None` if it cannot be found out.
 fn free(most: usize) -> Option<usize> {
-    // Any file will do; this one is there.
+    // Any file will do, and this one exists.
     let file = File::open(env::current_exe().ok()?).ok()?;
     let copies: Vec<File> = iter::repeat_with(|| file.try_clone())
         .take(most.saturating_sub(1))

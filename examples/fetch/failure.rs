@@ -1,30 +1,30 @@
-//! Errors that say what was tried.
+//! Errors that say what was attempted.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// "Too many open files", in this process and in the whole system: the numbers that Linux, macOS
-/// and the BSDs agree on. `io::ErrorKind` has no name for them.
+/// The error codes for too many open files in this process and in the whole system, the same on Linux,
+/// macOS and the BSDs. `io::ErrorKind` has no name for them.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
 
-/// What a peer did wrong, in a sentence.
+/// Creates the error of a peer that violates the protocol.
 pub(crate) fn broken(complaint: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, complaint.into())
 }
 
-/// Says in an error what was tried. The kind stays, and so does the error itself, as the source.
+/// Adds to an error what was attempted. The result has the same kind, and the error as its source.
 pub(crate) fn tried(what: impl Into<String>, error: io::Error) -> io::Error {
     let what = what.into();
     io::Error::new(error.kind(), Tried { what, error })
 }
 
-/// Whether an error says by itself what was tried.
+/// Returns whether an error already says what was attempted.
 pub(crate) fn says_what_was_tried(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Tried>())
 }
 
-/// Whether it is our own descriptors that were missing, at the root of it all.
+/// Returns whether an error was caused by a lack of file descriptors.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -39,12 +39,12 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     false
 }
 
-/// An error together with what was tried.
+/// An error together with what was attempted.
 #[derive(Debug)]
 struct Tried {
-    /// What was tried.
+    /// What was attempted.
     what: String,
-    /// What came of it.
+    /// The error.
     error: io::Error,
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_descriptors_are_found_below_what_was_tried() {
+    fn a_lack_of_descriptors_is_found_in_the_sources_of_an_error() {
         let starved = || io::Error::from_raw_os_error(24);
         assert!(is_out_of_descriptors(&starved()));
         assert!(is_out_of_descriptors(&tried("a", tried("b", starved()))));

@@ -1,7 +1,8 @@
-//! One fetch, from the URL to the last byte: resolve, connect, ask, read, and once more where a
-//! redirect leads to.
+//! One fetch, from the URL to the last byte: resolve, connect, send the request, read the response, and
+//! follow redirects.
 //!
-//! It never fails: what goes wrong stands in its outcome, so that it harms no other.
+//! A fetch never returns an error to its caller. Its outcome contains the error, so that other fetches
+//! continue.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,64 +23,64 @@ use crate::save::{Saving, Sink};
 use crate::timing::{Phase, Timing};
 use crate::url::Url;
 
-/// How much is read at a time. Large answers need fewer calls with a larger buffer; beyond 64 KiB
-/// that hardly changes.
+/// The size of a read. A larger buffer means fewer calls for a large response, but beyond 64 KiB the
+/// difference is small.
 const READ_SIZE: usize = 64 * 1024;
 
-/// How many redirects are followed: what browsers allow is twice as many, and no honest server needs
-/// half.
+/// The number of redirects to follow: half of what browsers allow, and more than a well-behaved server
+/// needs.
 const MAX_REDIRECTS: usize = 10;
 
-/// What all fetches of a run have in common.
+/// The state that all fetches of a run share.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// When the run began.
+    /// The start of the run.
     origin: Instant,
-    /// What the user wants.
+    /// The options of each fetch.
     wishes: Wishes,
-    /// Where the bodies go.
+    /// Where the bodies are saved.
     saving: Saving,
-    /// The names that were resolved.
+    /// The resolved names.
     names: Names,
-    /// What is read into. One for all: nobody holds it while waiting.
+    /// The read buffer. All fetches share it, because none holds it across an `.await`.
     buffer: RefCell<Vec<u8>>,
 }
 
-/// What the user wants of each fetch.
+/// The options of each fetch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wishes {
-    /// How long it may take.
+    /// The time limit.
     pub(crate) deadline: Duration,
-    /// How many bytes a body may have.
+    /// The largest body in bytes.
     pub(crate) max_size: u64,
-    /// Whether redirects are followed.
+    /// Whether to follow redirects.
     pub(crate) follow: bool,
-    /// Whether a status from 400 on is a failure.
+    /// Whether a status of 400 or above is a failure.
     pub(crate) fail: bool,
 }
 
-/// What is to be fetched.
+/// A fetch to perform.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    /// Its number in the run, from 1 on.
+    /// Its number in the run, from 1.
     pub(crate) number: usize,
-    /// From where.
+    /// The URL to fetch.
     pub(crate) target: Rc<Target>,
 }
 
-/// A URL as the user gave it.
+/// A URL given by the user.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// As it was given.
+    /// The URL as given.
     pub(crate) given: String,
-    /// The same, fit to be shown: a wrong one may have anything in it.
+    /// The URL as printed. An invalid URL may contain anything.
     pub(crate) text: String,
-    /// What it means, or why it means nothing.
+    /// The parsed URL, or why it is invalid.
     pub(crate) url: Result<Url, String>,
 }
 
 impl Target {
-    /// Takes a URL, be it right or wrong.
+    /// Parses a URL, valid or not.
     pub(crate) fn new(given: String) -> Self {
         let url = Url::parse_typed(&given);
         Self {
@@ -93,48 +94,48 @@ impl Target {
     }
 }
 
-/// One fetch that is over.
+/// A fetch that is over.
 #[derive(Debug)]
 pub(crate) struct Fetch {
-    /// What was fetched.
+    /// The job.
     pub(crate) job: Job,
-    /// When its phases began and ended.
+    /// The times of its phases.
     pub(crate) timing: Timing,
-    /// The requests that were answered: the redirects that were followed, and the last.
+    /// The requests with a response: the followed redirects and the last request.
     pub(crate) exchanges: Vec<Exchange>,
-    /// The body of the last answer, or what was tried and why it failed.
+    /// The last body, or what was attempted and why it failed.
     pub(crate) outcome: Result<Received, String>,
 }
 
-/// A request, and the head of its answer.
+/// A request and the head of its response.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    /// Where it was sent to.
+    /// The URL of the request.
     pub(crate) url: Url,
-    /// What came back.
+    /// The head of the response.
     pub(crate) head: Head,
 }
 
 /// A body that was received.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(crate) bytes: u64,
-    /// The file that it was saved in, if it was.
+    /// The file in which it was saved, if any.
     pub(crate) saved: Option<PathBuf>,
 }
 
-/// How a fetch can end.
+/// The end of a fetch.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// Well or not, but for good.
+    /// It is over, successfully or not.
     Over(Fetch),
-    /// For want of descriptors. It is to be tried again once others have given theirs back.
+    /// It lacked descriptors, and can be retried when others have closed theirs.
     Starved(Fetch),
 }
 
 impl Client {
-    /// A client for a run that begins now.
+    /// Creates a client for a run that starts now.
     pub(crate) fn new(wishes: Wishes, saving: Saving) -> Self {
         Self {
             origin: time::now(),
@@ -145,7 +146,7 @@ impl Client {
         }
     }
 
-    /// Fetches.
+    /// Performs a fetch.
     pub(crate) async fn fetch(self: Rc<Self>, job: Job) -> Ended {
         let mut timing = Timing::start(self.origin);
         let mut exchanges = Vec::new();
@@ -184,7 +185,7 @@ impl Client {
         }
     }
 
-    /// Fetches, and goes where redirects lead to. `url` is where it has come to.
+    /// Fetches and follows redirects. `url` is the current URL.
     async fn follow(
         &self,
         number: usize,
@@ -209,9 +210,9 @@ impl Client {
             let Some(reference) = redirect else {
                 return self.receive(connection, framing, number, url, timing).await;
             };
-            // Nobody wants the body of a redirect: its connection is closed here.
+            // The body of a redirect is not needed, so the connection is closed here.
             let next = match reference.is_empty() || reference.starts_with('#') {
-                // There the same would happen again, and again.
+                // This would redirect forever.
                 true => Err("that is the same page again".to_string()),
                 false => url.join(&reference),
             };
@@ -245,7 +246,7 @@ impl Client {
         })
     }
 
-    /// Receives the body, and puts it where it belongs.
+    /// Receives the body and saves it.
     async fn receive(
         &self,
         mut connection: Connection<'_>,
@@ -267,24 +268,24 @@ impl Client {
     }
 }
 
-/// Whether an error says by itself what was tried, and with whom. The runtime's errors do where
-/// something is resolved or connected.
+/// Returns whether an error already says what was attempted with which peer. The errors of the runtime do
+/// for resolving and connecting.
 fn is_complete(phase: Phase, error: &io::Error) -> bool {
     says_what_was_tried(error) || error.to_string().starts_with(phase.attempt())
 }
 
-/// A connection over which an answer is to come.
+/// A connection on which a response is expected.
 struct Connection<'a> {
-    /// The connection.
+    /// The socket.
     stream: TcpStream,
-    /// What is read into.
+    /// The read buffer.
     buffer: &'a RefCell<Vec<u8>>,
-    /// What came behind the head.
+    /// The bytes received after the head.
     rest: Vec<u8>,
 }
 
 impl Connection<'_> {
-    /// Receives the head of the final answer.
+    /// Receives the head of the final response.
     async fn head(&mut self, timing: &mut Timing) -> io::Result<Head> {
         let mut reader = HeadReader::default();
         loop {
@@ -302,8 +303,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Receives a body to its end. Nobody looks at what the peer sends beyond that, or the outcome
-    /// would depend on whether it has come already.
+    /// Receives a body to its end. Ignores bytes after the end, or the outcome would depend on whether they
+    /// have arrived yet.
     async fn body(
         &mut self,
         body: &mut Body,
@@ -326,7 +327,8 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Waits for bytes, and has them taken. There are none where the peer has closed.
+    /// Waits for bytes and passes them to `take`. An empty slice means that the peer has closed the
+    /// connection.
     async fn read<T>(&self, take: impl FnOnce(&[u8]) -> io::Result<T>) -> io::Result<T> {
         loop {
             self.stream.readable().await?;

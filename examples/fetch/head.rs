@@ -1,66 +1,64 @@
-//! The head of a response (RFC 9112): the status line, the fields, and what they say about the length
-//! of the body.
+//! The head of a response (RFC 9112): the status line, the fields, and the length of the body that they
+//! announce.
 //!
-//! It is fed with bytes as they come, in whatever pieces, and knows no socket. What a head may do is
-//! bounded, because a stranger writes it.
+//! The parser receives bytes in any pieces and knows no sockets. The head comes from an untrusted peer, so
+//! its size is limited in every respect.
 
 use std::io;
 
 use crate::failure::broken;
 use crate::printable::printable;
 
-/// The longest head, its interim responses not counted: some eight times what servers are known to
-/// send.
+/// The longest head, without interim responses: about eight times what servers are known to send.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// The most fields.
+/// The largest number of fields.
 const MAX_FIELDS: usize = 128;
 
-/// The most interim responses (`100 Continue` and the like) before the final one.
+/// The largest number of interim responses (such as `100 Continue`) before the final one.
 const MAX_INTERIM: usize = 8;
 
-/// How much is shown of something that is no response: enough to recognize another protocol's
-/// greeting.
+/// The number of bytes to show of something that is not a response: enough to recognize the greeting of
+/// another protocol.
 const EXCERPT: usize = 24;
 
 /// The head of a final response.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    /// The code of the status, of three digits.
+    /// The status code.
     pub(crate) status: u16,
-    /// The status line, with everything but printable ASCII escaped: a stranger's bytes go to the
-    /// terminal.
+    /// The status line, with everything except printable ASCII escaped, because it is printed to a terminal.
     pub(crate) status_line: String,
-    /// The names and values of the fields, in their order.
+    /// The names and values of the fields, in order.
     pub(crate) fields: Vec<(String, Vec<u8>)>,
-    /// Whether it is of HTTP/1.0, which has no chunks.
+    /// Whether the version is HTTP/1.0, which has no chunks.
     is_1_0: bool,
 }
 
 /// Where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Framing {
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
-    /// With the last of its chunks.
+    /// After the last chunk.
     Chunked,
-    /// Where the peer closes.
+    /// When the peer closes the connection.
     UntilClose,
 }
 
-/// Reads heads up to the final one.
+/// Parses heads up to the final one.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
-    /// What has come of the head so far, and perhaps of what follows it.
+    /// The bytes received of the head, and possibly of what follows it.
     held: Vec<u8>,
-    /// How far `held` has been searched for the end of the head.
+    /// The number of bytes of `held` that have been searched for the end of the head.
     searched: usize,
-    /// How many interim responses there were.
+    /// The number of interim responses so far.
     interim: usize,
 }
 
 impl HeadReader {
-    /// Takes what has come. Returns the head once it is whole, and the bytes behind it.
+    /// Receives bytes. Returns the head once it is complete, with the bytes after it.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> io::Result<Option<(Head, Vec<u8>)>> {
         self.held.extend_from_slice(bytes);
         loop {
@@ -96,7 +94,7 @@ impl HeadReader {
         }
     }
 
-    /// What it means that the peer has closed before the head was whole.
+    /// Returns the error of a connection that closed before the head was complete.
     pub(crate) fn closed(&self) -> io::Error {
         match self.held.iter().position(|&byte| byte == b'\n') {
             None if self.held.is_empty() && self.interim > 0 => {
@@ -111,7 +109,7 @@ impl HeadReader {
         }
     }
 
-    /// Fails early if this is never going to be a response, and there is enough of it to be shown.
+    /// Fails early if the bytes cannot become a response and there are enough of them to show.
     fn check_begin(&self) -> io::Result<()> {
         let is_begin = self.held.iter().zip(b"HTTP/").all(|(a, b)| a == b);
         let is_enough = self.held.len() >= EXCERPT || self.held.contains(&b'\n');
@@ -121,9 +119,9 @@ impl HeadReader {
         }
     }
 
-    /// Where the empty line ends that ends the head. A line ends with CR LF, or with a bare LF
-    /// (RFC 9112, section 2.2). What was searched once is not searched again, or a peer that sends
-    /// byte by byte could keep us busy.
+    /// Returns the end of the empty line that ends the head. A line ends with CR LF or with a bare LF (RFC
+    /// 9112, section 2.2). No byte is searched twice, so that a peer that sends byte by byte causes no
+    /// quadratic work.
     fn find_end(&mut self) -> Option<usize> {
         let held = &self.held;
         let line_ends = (self.searched..held.len()).filter(|&at| held[at] == b'\n');
@@ -135,24 +133,24 @@ impl HeadReader {
                 }
             }
         }
-        // The end of the last line, and what follows it, may still become one.
+        // The end of the last line may become an empty line with the next bytes.
         self.searched = held.len().saturating_sub(2);
         None
     }
 }
 
 impl Head {
-    /// Reads a whole head.
+    /// Parses a complete head.
     fn parse(bytes: &[u8]) -> io::Result<Self> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = httparse::ParserConfig::default()
-            // To be taken by a user agent as blanks (RFC 9112, section 5.2).
+            // A user agent must replace these by spaces (RFC 9112, section 5.2).
             .allow_obsolete_multiline_headers_in_responses(true)
             .parse_response(&mut response, bytes);
         match parsed {
             Ok(httparse::Status::Complete(_)) => {}
-            // The end was found, so that the parser does not agree on where the lines are.
+            // The end was found, so the parser disagrees about the lines.
             Ok(httparse::Status::Partial) => return Err(broken("malformed header")),
             Err(httparse::Error::Version | httparse::Error::Status) => {
                 return Err(not_a_response(bytes));
@@ -183,7 +181,7 @@ impl Head {
         })
     }
 
-    /// The values of all fields of this name, which is written in small letters.
+    /// Returns the values of all fields with this name, in lower case.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.fields
             .iter()
@@ -191,8 +189,8 @@ impl Head {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// Where the body ends (RFC 9112, section 6.3). What leaves a doubt is refused: two who
-    /// read it differently is what smuggling is made of.
+    /// Returns where the body ends (RFC 9112, section 6.3). Rejects an ambiguous head, because two readers
+    /// that disagree about the end enable request smuggling.
     pub(crate) fn framing(&self) -> io::Result<Framing> {
         if matches!(self.status, 204 | 304) {
             return Ok(Framing::Length(0));
@@ -204,7 +202,7 @@ impl Head {
             .join(&b", "[..]);
         let is_coded = self.values("transfer-encoding").next().is_some();
         if is_coded {
-            // A list may have empty elements (RFC 9110, section 5.6.1).
+            // A list may contain empty elements (RFC 9110, section 5.6.1).
             let mut elements = codings
                 .split(|&byte| byte == b',')
                 .map(<[u8]>::trim_ascii)
@@ -250,8 +248,8 @@ impl Head {
         Ok(framing)
     }
 
-    /// Where the response says that what was asked for is now, if it says so. Everything but
-    /// printable ASCII in it is there for a URL's parser to refuse.
+    /// Returns the target of a redirect, if the response is one. The parser of URLs rejects everything
+    /// except printable ASCII in it.
     pub(crate) fn redirect(&self) -> Option<String> {
         if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
             return None;
@@ -261,7 +259,7 @@ impl Head {
     }
 }
 
-/// Reads a length, which is digits and nothing else.
+/// Parses a length, which consists of digits only.
 fn parse_length(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     str::from_utf8(digits)
@@ -271,7 +269,7 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// The error that this is something other than a response, with its beginning.
+/// Returns the error of bytes that are not a response, with their beginning.
 fn not_a_response(received: &[u8]) -> io::Error {
     let line = first_line(received);
     let begin = printable(&line[..line.len().min(EXCERPT)]);
@@ -280,7 +278,7 @@ fn not_a_response(received: &[u8]) -> io::Error {
     ))
 }
 
-/// The first line without its end.
+/// Returns the first line without its end.
 fn first_line(bytes: &[u8]) -> &[u8] {
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -290,8 +288,8 @@ fn first_line(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// Reads a head that comes in two pieces, wherever they are parted, and byte by byte. Returns
-    /// what came of it, which has to be the same each time.
+    /// Parses a head in two pieces, split at each position, and byte by byte. Returns the result, which must
+    /// be the same each time.
     fn read(received: &[u8]) -> Result<(Head, Vec<u8>), String> {
         let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
             let mut reader = HeadReader::default();
@@ -317,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_whatever_the_pieces() {
+    fn a_head_is_parsed_whatever_the_pieces() {
         for (received, status_line, rest) in [
             (
                 &b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nbody"[..],
@@ -345,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_has_no_head_is_not_a_response() {
+    fn bytes_without_a_valid_head_are_not_a_response() {
         let many_fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(129));
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";
         let many_interim = interim.repeat(9);
@@ -429,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_bounded_whether_it_ends_or_not() {
+    fn the_length_of_a_head_is_limited_whether_it_ends_or_not() {
         for (begin, what) in [("", "status line"), ("\r\nA: ", "header")] {
             for end in ["", "\r\n\r\n"] {
                 let filling = "x".repeat(MAX_HEAD);
@@ -442,7 +440,7 @@ mod tests {
         }
     }
 
-    /// The framing of a response with these fields.
+    /// Returns the framing of a response with this head.
     fn framing(head: &str) -> Result<Framing, String> {
         let (head, _) = read(format!("HTTP/{head}\r\n\r\n").as_bytes()).unwrap();
         head.framing().map_err(|error| error.to_string())
@@ -487,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_in_doubt_is_refused() {
+    fn an_ambiguous_length_is_rejected() {
         for (head, reason) in [
             (
                 "1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8",

@@ -1,8 +1,7 @@
-//! How often each of a lot of numbers occurred, to three digits, in memory that does not grow with
-//! how many there are.
+//! A histogram of numbers with a precision of three digits, in memory that does not grow with their count.
 //!
-//! Numbers below 2,048 have a bucket each. Above, each power of two is divided into 1,024 buckets of
-//! the same width, so that a bucket is never wider than a thousandth of the numbers in it:
+//! Each number below 2,048 has a bucket of its own. Above, each power of two is divided into 1,024 buckets of
+//! the same width, so the width of a bucket is at most a thousandth of its numbers:
 //!
 //! ```text
 //!    numbers           0 .. 2047    2048 .. 4095    4096 .. 8191    ...
@@ -10,19 +9,19 @@
 //!    buckets           2048         1024            1024
 //! ```
 
-/// The logarithm of how many buckets a power of two is divided into: 1,024 give three digits, which
-/// is as many as the report shows.
+/// The binary logarithm of the number of buckets per power of two: 1,024 buckets give three digits, as many
+/// as the report shows.
 const PRECISION: u32 = 10;
 
-/// How many buckets a power of two is divided into.
+/// The number of buckets per power of two.
 const BUCKETS: usize = 1 << PRECISION;
 
 /// A histogram of numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    /// How many numbers fell into each bucket, up to that of the largest.
+    /// The count of each bucket, up to that of the largest number.
     counts: Vec<u64>,
-    /// How many numbers there are.
+    /// The count of all numbers.
     total: u64,
 }
 
@@ -37,13 +36,13 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// Whether there are no numbers.
+    /// Returns whether the histogram is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// The number that `percent` of all numbers do not exceed: the largest of its bucket. Zero if
-    /// there are no numbers.
+    /// Returns the number that `percent` of all numbers do not exceed, rounded up to the largest of its
+    /// bucket. Returns zero if the histogram is empty.
     pub(crate) fn percentile(&self, percent: f64) -> u64 {
         let rank = (self.total as f64 * percent / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -57,14 +56,14 @@ impl Histogram {
     }
 }
 
-/// The bucket of a number.
+/// Returns the bucket of a number.
 fn bucket(number: u64) -> usize {
     let bits = u64::BITS - number.leading_zeros();
     let shift = bits.saturating_sub(PRECISION + 1);
     shift as usize * BUCKETS + (number >> shift) as usize
 }
 
-/// The largest number of a bucket.
+/// Returns the largest number of a bucket.
 fn largest(bucket: usize) -> u64 {
     let shift = (bucket / BUCKETS).saturating_sub(1);
     let leading = (bucket - shift * BUCKETS) as u64;
@@ -75,7 +74,7 @@ fn largest(bucket: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// Numbers of every magnitude, and their neighbours.
+    /// Returns numbers of every magnitude, and their neighbors.
     fn numbers() -> Vec<u64> {
         let magnitudes = (0..u64::BITS).map(|bits| u64::MAX >> bits);
         let parts = magnitudes.flat_map(|top| (1..=50).map(move |part| top / part));
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_of_nothing_has_no_percentiles() {
+    fn an_empty_histogram_has_no_percentiles() {
         let histogram = Histogram::default();
         assert!(histogram.is_empty());
         assert_eq!(histogram.percentile(50.0), 0);

@@ -1,6 +1,6 @@
-//! The run as JSON: a line for each fetch, and one for all of them.
+//! The output of a run as JSON: a line per fetch, and a line for the run.
 //!
-//! A writer of four kinds of values is all that it takes; nothing is read.
+//! A writer for four kinds of values is enough, and nothing is parsed.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::timing::Phase;
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99_9", 99.9)];
 
-/// The line of a fetch that is over; if `verbose`, with the fields of the last answer.
+/// Returns the line of a fetch; if `verbose`, with the fields of the last response.
 pub(crate) fn fetch(fetch: &Fetch, verbose: bool) -> String {
     let timing = &fetch.timing;
     let last = fetch.exchanges.last();
@@ -59,7 +59,7 @@ pub(crate) fn fetch(fetch: &Fetch, verbose: bool) -> String {
     object.line()
 }
 
-/// The line of the run, with the signal that ended it early, if one did.
+/// Returns the line of the run, with the signal that ended it early, if any.
 pub(crate) fn summary(stats: &Stats, signal: Option<&str>) -> String {
     let mut statuses = Object::default();
     for (status, &count) in &stats.statuses {
@@ -90,20 +90,20 @@ pub(crate) fn summary(stats: &Stats, signal: Option<&str>) -> String {
     object.line()
 }
 
-/// A duration in the unit that the names of the members say.
+/// Returns a duration in microseconds, the unit in the names of the members.
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// An object that is being written.
+/// An object being written.
 #[derive(Default)]
 struct Object {
-    /// Its members so far, with commas.
+    /// The members so far, with commas.
     members: String,
 }
 
 impl Object {
-    /// Adds a member whose value is written already.
+    /// Adds a member whose value is already formatted.
     fn raw(&mut self, name: &str, value: &str) {
         if !self.members.is_empty() {
             self.members.push(',');
@@ -119,31 +119,29 @@ impl Object {
         self.raw(name, &value);
     }
 
-    /// Adds a text, or `null`.
+    /// Adds a string, or `null`.
     fn text(&mut self, name: &str, value: Option<&str>) {
         let value = value.map_or("null".to_string(), string);
         self.raw(name, &value);
     }
 
-    /// The whole object.
+    /// Returns the object.
     fn end(self) -> String {
         format!("{{{}}}", self.members)
     }
 
-    /// The whole object in a line of its own. (There are no line breaks inside: strings have them
-    /// escaped.)
+    /// Returns the object as a line. (Strings escape line breaks, so the line contains none.)
     fn line(self) -> String {
         self.end() + "\n"
     }
 }
 
-/// An array of values that are written already.
+/// Returns an array of values that are already formatted.
 fn array(values: impl Iterator<Item = String>) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(","))
 }
 
-/// A string (RFC 8259, section 7). Control characters beyond those that have to be escaped are too,
-/// for the sake of terminals.
+/// Returns a string (RFC 8259, section 7). Escapes all control characters, which could affect a terminal.
 fn string(text: &str) -> String {
     let mut string = String::with_capacity(text.len() + 2);
     string.push('"');
@@ -155,8 +153,8 @@ fn string(text: &str) -> String {
             '\r' => string += "\\r",
             '\t' => string += "\\t",
             c if c.is_control() => {
-                // All of them lie in the basic plane.
-                write!(string, "\\u{:04x}", u32::from(c)).expect("a string takes everything");
+                // All control characters are in the basic plane.
+                write!(string, "\\u{:04x}", u32::from(c)).expect("writing to a string cannot fail");
             }
             c => string.push(c),
         }

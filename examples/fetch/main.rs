@@ -1,4 +1,4 @@
-//! Fetches URLs, many at once on one thread, and draws who waited for what, and when.
+//! Fetches URLs, many at once on one thread, and draws what each of them waited for, and when.
 //!
 //! ```text
 //! cargo run --release --example fetch
@@ -6,13 +6,13 @@
 //! cargo run --release --example fetch -- --help
 //! ```
 //!
-//! Without URLs it starts a server of its own, on the same thread, and fetches five pages from it.
+//! Without URLs, the program starts a server on the same thread and fetches five pages from it.
 //!
-//! Read on in this order: `main`, `run` and `jobs` here; `many.rs`, which keeps so many fetches going;
-//! `fetch.rs`, which is one of them. Of the rest, `url.rs`, `head.rs` and `body.rs` are about HTTP and
-//! know no sockets; `names.rs`, `save.rs`, `unfinished.rs`, `signals.rs`, `server.rs` and
-//! `descriptors.rs` are about the world outside; what is left turns fetches into figures, and figures
-//! into text.
+//! To read the source, start with `main`, `run` and `jobs` in this file. Continue with `many.rs`, which
+//! runs many fetches at a time, and `fetch.rs`, which performs one. `url.rs`, `head.rs` and `body.rs`
+//! parse HTTP and know no sockets. `names.rs`, `save.rs`, `unfinished.rs`, `signals.rs`, `server.rs` and
+//! `descriptors.rs` deal with the operating system. The other files turn fetches into statistics, and
+//! statistics into text.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -61,8 +61,8 @@ mod json;
 /// The exit code if the command line is invalid.
 const USAGE: u8 = 2;
 
-/// How many threads write files. A disk needs few of them; the others are for pipes without a reader,
-/// each of which takes one until its fetch times out.
+/// The number of threads that write files. A disk needs few. The others are for pipes without a reader,
+/// each of which occupies a thread until its fetch times out.
 const WRITERS: usize = 64;
 
 fn main() -> ExitCode {
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            // Whoever closes the other end of a pipe has seen enough, and need not be told.
+            // The reader of a pipe that closes its end has seen enough.
             if error.kind() != io::ErrorKind::BrokenPipe {
                 complain(&error.to_string());
             }
@@ -92,13 +92,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a future on a runtime of its own.
+/// Runs a future on a new runtime.
 fn block_on<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let runtime = Runtime::builder().blocking_threads(WRITERS).build()?;
     runtime.block_on(future)
 }
 
-/// Removes the files that are not complete, whatever ends the run.
+/// Removes the incomplete files when dropped, whatever ends the run.
 struct CleanUp(Arc<Unfinished>);
 
 impl Drop for CleanUp {
@@ -107,7 +107,7 @@ impl Drop for CleanUp {
     }
 }
 
-/// Is the server until killed.
+/// Runs the server until the process is killed.
 async fn serve(address: SocketAddr) -> io::Result<()> {
     let announce = |address| {
         let _unread = writeln!(io::stdout(), "listening on {address}");
@@ -115,7 +115,7 @@ async fn serve(address: SocketAddr) -> io::Result<()> {
     server::run(address, announce).await
 }
 
-/// Fetches what was asked for, and reports. Returns the exit code.
+/// Fetches the URLs, prints the report, and returns the exit code.
 async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<ExitCode> {
     let signal = signals::first({
         let unfinished = Arc::clone(&unfinished);
@@ -132,7 +132,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
     };
     let total = options.urls.len().saturating_mul(options.times);
     let saving = Saving::new(options.output.as_deref(), total, Arc::clone(&unfinished))?;
-    // The other ends of the server's connections are in this process too.
+    // The other ends of the connections to the embedded server are in this process too.
     let each = 1 + saving.descriptors() + usize::from(server.is_some());
     let wanted = options.at_once.min(total);
     let at_once = descriptors::affordable(wanted, each);
@@ -178,7 +178,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
     };
     let signal = many::do_all(jobs, at_once, start, tell, signal).await?;
     if let Some(signal) = signal {
-        // Before the report, which perhaps nobody reads.
+        // Before the report, whose output may block.
         unfinished.remove_all();
         let [done, total] = [stats.over(), total as u64].map(grouped);
         let name = signal.name;
@@ -204,7 +204,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
     }
 }
 
-/// The jobs of a run: each URL once, then each once more, and so on.
+/// Returns the jobs of a run: each URL once, then each URL again, and so on.
 fn jobs(options: &Options) -> impl Iterator<Item = Job> + use<> {
     let targets: Vec<Rc<Target>> = options
         .urls
@@ -218,7 +218,7 @@ fn jobs(options: &Options) -> impl Iterator<Item = Job> + use<> {
         .map(|(target, number)| Job { number, target })
 }
 
-/// What is going to be fetched, in a sentence.
+/// Returns a sentence that says what is going to be fetched.
 fn announcement(options: &Options, total: usize, at_once: usize) -> String {
     let urls = options.urls.len();
     let what = match urls {
@@ -241,7 +241,7 @@ fn announcement(options: &Options, total: usize, at_once: usize) -> String {
     format!("Fetching {what}{times}{at_once}, with a timeout of {deadline:?}{each} ...\n\n")
 }
 
-/// Shows what is to be seen of a fetch as soon as it is over.
+/// Prints what the options ask for when a fetch is over.
 fn show(fetch: &Fetch, show: Show, screen: &mut Screen) -> io::Result<()> {
     match (show, &fetch.outcome) {
         (Show::Verbose, _) => screen.print(&report::verbose(fetch)),

@@ -1,4 +1,4 @@
-//! Many fetches, but only so many at a time.
+//! Runs many fetches, with a limit on how many run at a time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,25 +11,25 @@ use glassfrog::time::timeout;
 
 use crate::fetch::{Ended, Fetch, Job};
 
-/// How often there is news even if there is none.
+/// The longest time between two events.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What happens in a run.
+/// An event of a run.
 #[derive(Debug)]
 pub(crate) enum News {
     /// A fetch is over.
     Over(Fetch),
-    /// A fetch found no descriptors left and waits for those of others. This is said once.
+    /// A fetch lacked descriptors and waits for those of others. Occurs once per run.
     Starved,
     /// Some time has passed.
     Tick,
 }
 
-/// Does all jobs, each in a task of its own, and tells what happens and how many are under way. Once
-/// `stop` is ready, gives up what is under way and returns what `stop` says.
+/// Runs all jobs, each in a task of its own, and calls `tell` with each event and the number of running
+/// fetches. When `stop` resolves, cancels the running fetches and returns the output of `stop`.
 ///
-/// Where the descriptors run out, nothing is lost: that fetch is tried again, and from then on there
-/// are no more at a time than there was room for.
+/// A fetch that lacks descriptors is retried. From then on, no more fetches run at a time than there were
+/// descriptors for.
 pub(crate) async fn do_all<F, S>(
     jobs: impl IntoIterator<Item = Job>,
     mut at_once: usize,
@@ -40,11 +40,11 @@ pub(crate) async fn do_all<F, S>(
 where
     F: Future<Output = Ended> + 'static,
 {
-    /// What the loop waits for.
+    /// An event that the loop waits for.
     enum Event<S> {
-        /// It has to stop.
+        /// The run must stop.
         Stop(S),
-        /// A fetch has ended, or there are none.
+        /// A fetch has ended, or there are none left.
         Ended(Option<Result<Ended, JoinError>>),
     }
 
@@ -79,7 +79,7 @@ where
                     tell(News::Starved, running.len())?;
                 }
             }
-            // Nobody else of this run is going to give any back.
+            // No other fetch of this run holds descriptors.
             Ended::Starved(fetch) | Ended::Over(fetch) => {
                 tell(News::Over(fetch), running.len())?;
             }
@@ -100,7 +100,7 @@ mod tests {
     use crate::fetch::Target;
     use crate::timing::Timing;
 
-    /// So many jobs.
+    /// Returns `count` jobs.
     fn jobs(count: usize) -> impl Iterator<Item = Job> {
         let target = Rc::new(Target::new("http://a/".to_string()));
         (1..=count).map(move |number| Job {
@@ -109,7 +109,7 @@ mod tests {
         })
     }
 
-    /// A fetch that is over.
+    /// Returns a fetch that is over.
     fn over(job: Job) -> Fetch {
         Fetch {
             job,
@@ -119,9 +119,8 @@ mod tests {
         }
     }
 
-    /// Does `count` jobs, `at_once` at a time, in a world with so many descriptors. Returns the
-    /// numbers of those that were reported, how often starving was, and how many were under way at
-    /// most.
+    /// Runs `count` jobs, `at_once` at a time, with a limited number of descriptors. Returns the numbers
+    /// of the finished jobs, the number of `Starved` events, and the largest number of running jobs.
     fn do_with(count: usize, at_once: usize, descriptors: usize) -> (Vec<usize>, usize, usize) {
         let used = Rc::new(Cell::new(0));
         let most = Rc::new(Cell::new(0));
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn all_jobs_are_done_once_and_never_too_many_at_a_time() {
+    fn all_jobs_run_once_and_never_too_many_at_a_time() {
         for (count, at_once) in [(0, 1), (1, 1), (10, 1), (10, 3), (10, 10), (10, 100)] {
             let (numbers, starvings, most) = do_with(count, at_once, usize::MAX);
             assert_eq!(numbers, Vec::from_iter(1..=count));
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_descriptors_is_done_when_others_have_finished() {
+    fn a_fetch_without_descriptors_runs_when_others_have_finished() {
         for descriptors in [1, 2, 7, 99] {
             let (numbers, starvings, most) = do_with(1000, 100, descriptors);
             assert_eq!(numbers, Vec::from_iter(1..=1000));
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_descriptors_all_fail_and_it_ends() {
+    fn without_descriptors_all_fetches_fail_and_the_run_ends() {
         let (numbers, ..) = do_with(10, 3, 0);
         assert_eq!(numbers, Vec::from_iter(1..=10));
     }
@@ -196,8 +195,9 @@ mod tests {
         ));
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
+
     #[test]
-    fn a_stop_gives_up_what_is_under_way_and_starts_nothing_more() {
+    fn a_stop_cancels_the_running_fetches_and_starts_no_others() {
         let alive = Rc::new(());
         let started = Cell::new(0);
         let stop_after_two = {
@@ -227,7 +227,7 @@ mod tests {
             );
             assert_eq!(stopped.await.unwrap(), Some("enough"));
             assert_eq!(started.get(), 2);
-            // The tasks are dropped at their next turn.
+            // Aborted tasks are dropped in place of their next poll.
             while Rc::strong_count(&alive) > 1 {
                 yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! The addresses of hosts: each name is resolved once a run, for all the fetches that ask for it.
+//! Resolves the names of hosts, each once per run, for all fetches that need it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,24 +12,24 @@ use glassfrog::net::lookup_host;
 use crate::failure::is_out_of_descriptors;
 use crate::url::{Host, Url};
 
-/// How many names are remembered. Redirects can bring up any number of them.
+/// The number of names to remember. Redirects can lead to any number of names.
 const MAX_NAMES: usize = 1000;
 
-/// The names that were asked for.
+/// The names resolved so far.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// What came of each; who comes first asks, and the others wait for the answer.
+    /// The answer for each name. The first fetch that needs a name asks; the others wait for the answer.
     asked: RefCell<HashMap<(String, u16), Cell>>,
 }
 
-/// The place for the answer to a name.
+/// The cell for the answer to a name.
 type Cell = Rc<OnceCell<Answer>>;
 
 /// The addresses of a name, or the kind and the text of the error.
 type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 impl Names {
-    /// The addresses to connect to for a URL.
+    /// Returns the addresses to connect to for a URL.
     pub(crate) async fn resolve(&self, url: &Url) -> io::Result<Vec<SocketAddr>> {
         let name = match url.host() {
             Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, url.port())]),
@@ -40,14 +40,14 @@ impl Names {
             Host::Name(name) => name.to_ascii_lowercase(),
         };
         let cell = self.cell(name.clone(), url.port());
-        // If whoever asks runs out of time, the next one asks.
+        // If the fetch that asks times out, the next one asks.
         let answer = cell.get_or_try_init(|| ask(&name, url.port())).await?;
         answer
             .clone()
             .map_err(|(kind, reason)| io::Error::new(kind, reason))
     }
 
-    /// The place for the answer to a name.
+    /// The cell for the answer to a name.
     fn cell(&self, name: String, port: u16) -> Cell {
         let mut asked = self.asked.borrow_mut();
         if asked.len() >= MAX_NAMES {
@@ -57,8 +57,8 @@ impl Names {
     }
 }
 
-/// Asks the operating system. Its error says by itself what was tried. It is part of the answer, but
-/// for the one that is about us and not about the name.
+/// Asks the operating system. An error is part of the answer, except for a lack of descriptors, which says
+/// nothing about the name. The error already says what was attempted.
 async fn ask(name: &str, port: u16) -> io::Result<Answer> {
     match lookup_host((name, port)).await {
         Ok(addrs) => Ok(Ok(addrs.collect())),
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_asked_for_once() {
+    fn a_name_is_resolved_once() {
         glassfrog::block_on(async {
             let names = Names::default();
             for (first, again) in [
@@ -87,7 +87,7 @@ mod tests {
                     .resolve(&first)
                     .await
                     .map_err(|error| error.to_string());
-                // The answer is there at once, and only if nobody has to be asked.
+                // The first poll returns the answer only if it is known already.
                 let again = pin!(names.resolve(&again));
                 let known = again.poll(&mut Context::from_waker(Waker::noop()));
                 let known = known.map_err(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! The picture of a run: a bar for each fetch, under a common time axis.
+//! The picture of a run: a bar per fetch, under a common time axis.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::fetch::Fetch;
 use crate::style::Style;
 use crate::timing::{Phase, Timing};
 
-/// How far apart the labels of the time axis stand at least. The longest, `500 ms`, needs 6 cells.
+/// The smallest distance between two labels of the time axis. The longest label, `500 ms`, needs 6 cells.
 const MIN_TICK_DISTANCE: usize = 10;
 
-/// The width of a bar's length, to its right: two blanks and a duration.
+/// The width of the duration to the right of a bar, with two spaces before it.
 pub(crate) const LENGTH_WIDTH: usize = 9;
 
-/// A line for each fetch: its number, its bar, and how long it took.
+/// Returns a line per fetch: its number, its bar, and its duration.
 pub(crate) fn bars(rows: &[&Fetch], scale: &Scale, gutter: usize) -> String {
     let mut bars = String::new();
     for fetch in rows {
@@ -28,7 +28,7 @@ pub(crate) fn bars(rows: &[&Fetch], scale: &Scale, gutter: usize) -> String {
     bars
 }
 
-/// What the symbols mean.
+/// Returns the meaning of the symbols.
 pub(crate) fn legend(phases: &[Phase], failed: bool, style: Style) -> String {
     let mut parts: Vec<String> = phases
         .iter()
@@ -46,7 +46,7 @@ pub(crate) fn legend(phases: &[Phase], failed: bool, style: Style) -> String {
     parts.join("   ")
 }
 
-/// The number of a fetch, in the column for it.
+/// Formats the number of a fetch for its column.
 pub(crate) fn label(number: impl ToString, gutter: usize) -> String {
     let digits = gutter - 2;
     format!("{:>digits$}  ", number.to_string())
@@ -54,18 +54,18 @@ pub(crate) fn label(number: impl ToString, gutter: usize) -> String {
 
 /// Maps the time of the run to the cells of a line.
 pub(crate) struct Scale {
-    /// How it is drawn.
+    /// The style of the picture.
     style: Style,
-    /// How many cells a line has for the whole run.
+    /// The number of cells for the whole run.
     pub(crate) cells: usize,
-    /// How many of them a second takes.
+    /// The number of cells per second.
     cells_per_second: f64,
 }
 
 impl Scale {
-    /// The scale that maps `end` to the end of the line.
+    /// Creates the scale that maps `end` to the end of the line.
     pub(crate) fn new(end: Duration, cells: usize, style: Style) -> Self {
-        // A run of no time at all would be drawn infinitely large.
+        // A run that takes no time would have an infinite scale.
         let end = end.max(Duration::from_micros(1));
         Self {
             style,
@@ -74,18 +74,18 @@ impl Scale {
         }
     }
 
-    /// The cell boundary nearest to a time.
+    /// Returns the cell boundary nearest to a time.
     fn cell(&self, time: Duration) -> usize {
-        // A cast from a float saturates, so that not even a wild value leaves the line.
+        // The cast from a float saturates, so no value leaves the line.
         ((time.as_secs_f64() * self.cells_per_second).round() as usize).min(self.cells)
     }
 
-    /// The time at which a cell begins.
+    /// Returns the time at which a cell begins.
     pub(crate) fn time(&self, cell: usize) -> Duration {
         Duration::from_secs_f64(cell as f64 / self.cells_per_second)
     }
 
-    /// Two lines: the labels of the time axis, and the axis.
+    /// Returns two lines: the labels of the time axis, and the axis.
     pub(crate) fn axis(&self) -> (String, String) {
         let [line, beginning, mark] = self.style.axis();
         let step = self.tick_step();
@@ -97,8 +97,7 @@ impl Scale {
                 break;
             }
             axis[cell] = if tick == 0 { beginning } else { mark };
-            // A label stands right over its tick, and none is longer than the distance of the
-            // ticks.
+            // A label begins above its tick and is shorter than the distance of the ticks.
             let padding = cell - labels.chars().count();
             labels += &" ".repeat(padding);
             labels += &self.tick_label(step, tick);
@@ -106,7 +105,7 @@ impl Scale {
         (labels, axis.into_iter().collect())
     }
 
-    /// The smallest round time, of the series 1, 2, 5, 10, that leaves enough room for the labels.
+    /// Returns the smallest time of the series 1, 2, 5, 10 that leaves enough room for the labels.
     fn tick_step(&self) -> Duration {
         let far_enough = |step: &Duration| {
             step.as_secs_f64() * self.cells_per_second >= MIN_TICK_DISTANCE as f64
@@ -118,7 +117,7 @@ impl Scale {
             .expect("the series is endless")
     }
 
-    /// The label of a tick. All labels of an axis have the same unit.
+    /// Returns the label of a tick. All labels of an axis have the same unit.
     fn tick_label(&self, step: Duration, tick: u32) -> String {
         let time = step * tick;
         if step < Duration::from_millis(1) {
@@ -130,10 +129,10 @@ impl Scale {
         }
     }
 
-    /// A line with the phases of a fetch.
+    /// Returns a line with the phases of a fetch.
     ///
-    /// Each phase is at least one cell wide, or the shortest would not be seen. So a bar can be off
-    /// by as many cells as it has phases.
+    /// Each phase is at least one cell wide, so that short phases are visible. A bar can therefore be off by
+    /// as many cells as it has phases.
     fn bar(&self, timing: &Timing, failed: bool) -> String {
         let mut segments: Vec<(char, Duration)> = timing
             .phases()
@@ -143,13 +142,13 @@ impl Scale {
             segments.push((self.style.failed(), timing.ended));
         }
 
-        // First to the right, where a phase would have no cell of its own ...
+        // First move edges to the right, where a phase would have no cell ...
         let mut edges = vec![self.cell(timing.started)];
         for (_, end) in &segments {
             let previous = edges[edges.len() - 1];
             edges.push(self.cell(*end).max(previous + 1));
         }
-        // ... and then to the left, where that went beyond the end of the line.
+        // ... and then to the left, where an edge is beyond the end of the line.
         let mut limit = self.cells;
         for edge in edges.iter_mut().rev() {
             *edge = limit.min(*edge);
@@ -168,14 +167,14 @@ impl Scale {
 mod tests {
     use super::*;
 
-    /// A terminal without colours.
+    /// A terminal without colors.
     const STYLE: Style = Style {
         unicode: true,
-        colour: false,
+        color: false,
         width: 80,
     };
 
-    /// A timing with these times in milliseconds.
+    /// Returns a timing with these times in milliseconds.
     fn timing(started: u64, connected: Option<u64>, first_byte: Option<u64>, ended: u64) -> Timing {
         let begins = [
             (Phase::Connect, Some(started)),
@@ -189,7 +188,7 @@ mod tests {
         Timing::made_up(&entered, Duration::from_millis(ended))
     }
 
-    /// A bar of 20 cells in a run of 100 ms, so that a cell is 5 ms.
+    /// Returns a bar of 20 cells in a run of 100 ms: 5 ms per cell.
     fn bar(timing: Timing, failed: bool) -> String {
         Scale::new(Duration::from_millis(100), 20, STYLE).bar(&timing, failed)
     }
@@ -216,7 +215,7 @@ mod tests {
             bar(timing(0, Some(0), Some(50), 50), false),
             "▚░░░░░░░░░█         "
         );
-        // Also at the end of the line, where there is no room to the right.
+        // Also at the end of the line, without room to the right.
         assert_eq!(
             bar(timing(0, Some(100), Some(100), 100), false),
             "▚▚▚▚▚▚▚▚▚▚▚▚▚▚▚▚▚▚░█"
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirected_fetch_goes_through_the_phases_again() {
+    fn a_redirected_fetch_enters_the_phases_again() {
         let ms = Duration::from_millis;
         let hops = [
             (Phase::Resolve, ms(0)),
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_has_round_labels_right_over_its_ticks() {
+    fn the_axis_has_round_labels_above_its_ticks() {
         for (end, labels, axis) in [
             (
                 Duration::from_millis(412),

@@ -1,7 +1,7 @@
-//! What strangers send, fit to be printed.
+//! Makes untrusted bytes safe to print.
 
-/// Escapes everything but printable ASCII: a terminal obeys the rest. Quotes stay as they are, and
-/// so do backslashes, so that this cannot be read back; nobody does.
+/// Escapes everything except printable ASCII, because a terminal interprets other bytes. Quotes and
+/// backslashes stay as they are, so the result cannot be parsed again.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {

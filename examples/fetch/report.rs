@@ -1,5 +1,5 @@
-//! The report of a run as text: a table and a picture of a few fetches; of a crowd, a picture,
-//! percentiles and what it comes to.
+//! The report of a run as text: a table and a picture for a few fetches; a picture, percentiles and totals
+//! for a crowd.
 
 use crate::crowd::columns;
 use crate::fetch::{Exchange, Fetch, Received};
@@ -9,19 +9,19 @@ use crate::stats::{Stats, Times};
 use crate::style::{Style, bytes, grouped, rate};
 use crate::timing::Phase;
 
-/// The width of a duration in a table, with the blanks behind it.
+/// The width of a duration in a table, with the spaces after it.
 const DURATION_WIDTH: usize = 9;
 
-/// The width of the bytes in the table, with the blanks behind them.
+/// The width of a number of bytes in the table, with the spaces after it.
 const BYTES_WIDTH: usize = 12;
 
-/// The percentiles of a crowd.
+/// The percentiles shown for a crowd.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
-/// The whole report.
+/// Returns the whole report.
 pub(crate) fn report(stats: &Stats, style: Style) -> String {
     if stats.over() == 0 {
-        // A signal came that early.
+        // A signal ended the run before the first fetch was done.
         return "No fetch is done.\n".to_string();
     }
     let report = match stats.is_crowd() {
@@ -42,7 +42,7 @@ pub(crate) fn report(stats: &Stats, style: Style) -> String {
     style.paint(&report)
 }
 
-/// The phases that there were in this run: names are not resolved where there are none.
+/// Returns the phases that occurred in this run. A run without names resolves none.
 fn phases(stats: &Stats) -> Vec<Phase> {
     let was_resolved = |fetch: &Fetch| fetch.timing.spent(Phase::Resolve).is_some();
     let resolved =
@@ -51,17 +51,17 @@ fn phases(stats: &Stats) -> Vec<Phase> {
     Phase::ALL.into_iter().filter(there_was).collect()
 }
 
-/// How wide the column with the numbers of the fetches is.
+/// Returns the width of the column with the numbers of the fetches.
 fn gutter(stats: &Stats) -> usize {
     let number = match stats.is_crowd() {
-        // The column has numbers of fetches under way as well, which have commas.
+        // The column also has numbers of running fetches, with commas.
         true => grouped(stats.total as u64),
         false => stats.total.to_string(),
     };
     number.len() + 3
 }
 
-/// Two lines a fetch: what was fetched, and how it went. Redirects stand in between.
+/// Returns two lines per fetch: the URL and the outcome, with the redirects in between.
 fn table(stats: &Stats, style: Style) -> String {
     let gutter = gutter(stats);
     let phases = phases(stats);
@@ -97,14 +97,14 @@ fn table(stats: &Stats, style: Style) -> String {
                     table += &format!("{:gutter$}saved as {}\n", "", path.display());
                 }
             }
-            // Never shortened: this is what somebody has to act upon.
+            // Never shortened, because the user has to act on it.
             Err(failure) => table += &format!("{} {failure}\n", style.failed()),
         }
     }
     table
 }
 
-/// The redirects that a fetch has followed, a line for each.
+/// Returns a line for each redirect that a fetch has followed.
 fn followed(fetch: &Fetch) -> impl Iterator<Item = String> {
     fetch.exchanges.windows(2).map(|pair| {
         let status_line = &pair[0].head.status_line;
@@ -112,13 +112,13 @@ fn followed(fetch: &Fetch) -> impl Iterator<Item = String> {
     })
 }
 
-/// The status line of the last answer.
+/// Returns the status line of the last response.
 fn answer(fetch: &Fetch) -> &str {
     let last = fetch.exchanges.last();
     last.map_or("", |last| &last.head.status_line)
 }
 
-/// Where the last answer leads to, if that was not followed.
+/// Returns where the last response redirects to, if the redirect was not followed.
 fn leads_to(fetch: &Fetch) -> Option<String> {
     let to = fetch.exchanges.last()?.head.redirect()?;
     Some(match to.as_str() {
@@ -127,7 +127,7 @@ fn leads_to(fetch: &Fetch) -> Option<String> {
     })
 }
 
-/// The time axis, bars, and a legend; of a crowd also columns.
+/// Returns the time axis, the bars and the legend; for a crowd, also the columns.
 fn picture(stats: &Stats, style: Style) -> String {
     let gutter = gutter(stats);
     let scale = Scale::new(stats.took, style.width - gutter - LENGTH_WIDTH, style);
@@ -147,7 +147,7 @@ fn picture(stats: &Stats, style: Style) -> String {
     picture + &format!("{:gutter$}{legend}\n", "")
 }
 
-/// How long the phases took: the percentiles of those that went well.
+/// Returns the percentiles of the phases of successful fetches.
 fn percentiles(stats: &Stats, style: Style) -> String {
     if stats.well == 0 {
         return String::new();
@@ -171,7 +171,7 @@ fn percentiles(stats: &Stats, style: Style) -> String {
     table + "\n"
 }
 
-/// What it comes to: how long it took, how long it would have taken one after the other, and rates.
+/// Returns the totals: the time, the time that fetching one by one would have taken, and the rates.
 fn summary(stats: &Stats, style: Style) -> String {
     let took = style.duration(stats.took);
     let mut summary = match stats.over() {
@@ -210,7 +210,7 @@ fn summary(stats: &Stats, style: Style) -> String {
     summary
 }
 
-/// A sentence of two halves, in two lines if one is too narrow.
+/// Joins two halves to a sentence, in two lines if one is too narrow.
 fn sentence(first: &str, second: &str, style: Style) -> String {
     let line = format!("{first}; {second}.");
     match line.chars().count() <= style.width {
@@ -219,7 +219,7 @@ fn sentence(first: &str, second: &str, style: Style) -> String {
     }
 }
 
-/// What came back, and a line for each failure, with how often it came if that is more than once.
+/// Returns the statuses, and a line for each failure, with a count if it occurred more than once.
 fn tally(stats: &Stats, style: Style) -> String {
     let mut tally = String::new();
     for (status, &count) in &stats.statuses {
@@ -246,7 +246,7 @@ fn tally(stats: &Stats, style: Style) -> String {
     tally
 }
 
-/// What went over the wire, but for the bodies: `>` what was sent, `<` what came.
+/// Returns what a fetch sent (`>`) and received (`<`), without the bodies.
 pub(crate) fn verbose(fetch: &Fetch) -> String {
     let mut text = format!("{} {}\n", fetch.job.number, fetch.job.target.text);
     for Exchange { url, head } in &fetch.exchanges {

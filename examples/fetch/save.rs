@@ -1,12 +1,11 @@
-//! Where the bodies go: nowhere, to standard output, into a file, or into a directory with a file for
-//! each.
+//! Saves the bodies: nowhere, to standard output, to a file, or to a directory with one file per body.
 //!
-//! A file appears when its body is complete, and not before: until then it has another name (see
-//! `unfinished.rs`). In a directory a URL has a say only in the last part of a name, behind the number
+//! A file appears under its name when its body is complete. Until then it has a temporary name (see
+//! `unfinished.rs`). In a directory, a URL determines only the last part of a file name, after the number
 //! of the fetch, and only with harmless characters.
 //!
-//! Whatever touches a file may block: a disk that is asleep, a pipe that nobody reads. So it happens
-//! on a thread, by `spawn_blocking`, and a fetch that waits for it can time out like any other.
+//! Every operation on a file may block, such as on a sleeping disk or on a pipe without a reader. So it
+//! runs in `spawn_blocking`, and a fetch that waits for it can time out as usual.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -20,45 +19,45 @@ use crate::failure::tried;
 use crate::unfinished::Unfinished;
 use crate::url::Url;
 
-/// How much of a URL's own file name is taken over: less than what any file system allows.
+/// The longest part of a URL in a file name: shorter than any file system allows.
 const MAX_NAME: usize = 64;
 
-/// How much of a body is gathered before a thread writes it: enough to make up for the way there and
-/// back, and little enough to have it for each of many fetches.
+/// The number of bytes to gather before a thread writes them: enough to outweigh the cost of the job, and
+/// few enough for many fetches to have such a buffer.
 const WRITE_SIZE: usize = 256 * 1024;
 
-/// How many links are followed that lead to links; Linux follows as many.
+/// The number of symbolic links to follow in a chain, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// Where the bodies of a run go.
+/// Saves the bodies of a run.
 #[derive(Debug)]
 pub(crate) struct Saving {
-    /// The place for them.
+    /// Where they are saved.
     place: Place,
-    /// The files that are not complete.
+    /// The incomplete files.
     unfinished: Arc<Unfinished>,
 }
 
-/// The place for the bodies of a run.
+/// Where the bodies of a run are saved.
 #[derive(Debug)]
 enum Place {
-    /// They are only counted.
+    /// Nowhere; they are only counted.
     Nowhere,
-    /// The only one goes to standard output.
+    /// Standard output, for a single body.
     Stdout,
-    /// The only one goes into this file.
+    /// A file, for a single body.
     File(PathBuf),
-    /// Each goes into a file of its own.
+    /// A directory with a file for each body.
     Directory {
         /// The directory, which exists.
         path: PathBuf,
-        /// How many digits the numbers have.
+        /// The number of digits in the numbers of the fetches.
         digits: usize,
     },
 }
 
 impl Saving {
-    /// Where the bodies of `total` fetches go if the user said `output`.
+    /// Prepares to save the bodies of `total` fetches according to the option `output`.
     pub(crate) fn new(
         output: Option<&Path>,
         total: usize,
@@ -68,12 +67,12 @@ impl Saving {
         Ok(Self { place, unfinished })
     }
 
-    /// Whether the only body goes to standard output.
+    /// Returns whether the body is written to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
         matches!(self.place, Place::Stdout)
     }
 
-    /// How many descriptors each fetch needs for it.
+    /// Returns the number of descriptors that each fetch needs to save its body.
     pub(crate) fn descriptors(&self) -> usize {
         match self.place {
             Place::Nowhere | Place::Stdout => 0,
@@ -81,7 +80,7 @@ impl Saving {
         }
     }
 
-    /// What saving the body of one fetch is, as the beginning of a message.
+    /// Returns the beginning of a message about saving the body of a fetch.
     pub(crate) fn attempt(&self, number: usize, url: &Url) -> String {
         match self.place.path(number, url) {
             Some(path) => save_as(&path),
@@ -89,7 +88,7 @@ impl Saving {
         }
     }
 
-    /// Opens the place for the body of one fetch.
+    /// Opens the sink for the body of a fetch.
     pub(crate) async fn open(&self, number: usize, url: &Url) -> io::Result<Sink> {
         let target = match self.place.path(number, url) {
             Some(path) => {
@@ -108,7 +107,7 @@ impl Saving {
 }
 
 impl Place {
-    /// The place that the user named with `output` for the bodies of `total` fetches.
+    /// Returns the place for the bodies of `total` fetches according to the option `output`.
     fn new(output: Option<&Path>, total: usize) -> io::Result<Self> {
         let Some(output) = output else {
             return Ok(Place::Nowhere);
@@ -129,7 +128,7 @@ impl Place {
         })
     }
 
-    /// The file for the body of one fetch, if there is to be one.
+    /// Returns the file for the body of a fetch, if there is one.
     fn path(&self, number: usize, url: &Url) -> Option<PathBuf> {
         match self {
             Place::Nowhere | Place::Stdout => None,
@@ -142,23 +141,23 @@ impl Place {
     }
 }
 
-/// How a message begins that is about saving a file.
+/// Returns the beginning of a message about saving a file.
 fn save_as(path: &Path) -> String {
     format!("save as {}", path.display())
 }
 
-/// How a message begins that is about standard output.
+/// The beginning of a message about standard output.
 const WRITE_STDOUT: &str = "write to standard output";
 
-/// The file that a link leads to, whether that exists or not: it is replaced, and not the link.
+/// Resolves symbolic links, so that saving replaces the target, which may not exist, and not the link.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     if fs::metadata(path).is_ok() {
-        // What has no name, as the pipe behind `/dev/stdout`, is reached by the link only.
+        // A file without a name, such as the pipe behind `/dev/stdout`, is reachable only by the link.
         return Ok(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
     }
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
-        // What is no link cannot be read as one.
+        // An error means that the path is not a link.
         let Ok(target) = fs::read_link(&path) else {
             return Ok(path);
         };
@@ -168,7 +167,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links that lead to links"))
 }
 
-/// Runs a closure on a thread where it may block. If nobody waits for it any more, it is not begun.
+/// Runs a closure as a blocking job. Dropping the future cancels the job if it has not started.
 async fn off_the_loop<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
@@ -184,8 +183,8 @@ async fn off_the_loop<T: Send + 'static>(
     Ok((&mut job.0).await?)
 }
 
-/// The part of a URL that may stand in a file name: no separators, no dots at its beginning, nothing
-/// that a shell or a file system takes for something else.
+/// Returns a file name without separators, leading dots, and characters that are special to a shell or a
+/// file system.
 fn harmless(name: &str) -> String {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let name: String = name
@@ -199,29 +198,29 @@ fn harmless(name: &str) -> String {
     }
 }
 
-/// Where the body of one fetch goes.
+/// The sink for the body of a fetch.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    /// What is written to, if anything is. It is not here while a thread writes to it.
+    /// The target, if there is one. Absent while a thread writes to it.
     target: Option<Target>,
-    /// What has come of the body and is not written yet.
+    /// The bytes of the body that are not written yet.
     gathered: Vec<u8>,
 }
 
 impl Sink {
-    /// Takes a part of the body.
+    /// Appends a part of the body.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         if self.target.is_some() {
             self.gathered.extend_from_slice(bytes);
         }
     }
 
-    /// Whether so much has been gathered that it should be written.
+    /// Returns whether enough bytes have been gathered to write them.
     pub(crate) fn is_full(&self) -> bool {
         self.gathered.len() >= WRITE_SIZE
     }
 
-    /// Writes what has been gathered.
+    /// Writes the gathered bytes.
     pub(crate) async fn write(&mut self) -> io::Result<()> {
         let Some(mut target) = self.target.take() else {
             return Ok(());
@@ -229,14 +228,14 @@ impl Sink {
         let gathered = std::mem::take(&mut self.gathered);
         let work = move || target.write(&gathered).map(|()| (target, gathered));
         let (target, mut written) = off_the_loop(work).await??;
-        // For its memory.
+        // Reuse its memory.
         written.clear();
         self.target = Some(target);
         self.gathered = written;
         Ok(())
     }
 
-    /// The body is complete. Returns the file that it is saved in, if it is one.
+    /// Finishes a complete body. Returns the file in which it is saved, if any.
     pub(crate) async fn finish(self) -> io::Result<Option<PathBuf>> {
         let Some(mut target) = self.target else {
             return Ok(None);
@@ -249,22 +248,22 @@ impl Sink {
     }
 }
 
-/// What a body is written to. Its methods block.
+/// The target that a body is written to. Its methods block.
 #[derive(Debug)]
 enum Target {
     /// Standard output.
     Stdout,
-    /// What is no ordinary file, as `/dev/null` or a pipe, and must not be replaced by one.
+    /// A device or pipe, such as `/dev/null`, which must not be replaced by a file.
     Device(File, PathBuf),
     /// A file.
     File(Part),
 }
 
 impl Target {
-    /// Opens a file, or what exists in its place.
+    /// Opens a new file, or an existing device or pipe.
     fn open(path: PathBuf, unfinished: Arc<Unfinished>) -> io::Result<Self> {
         let opened = match fs::metadata(&path) {
-            // The open of a pipe waits for a reader.
+            // Opening a pipe waits for a reader.
             Ok(what) if !what.is_file() => File::options()
                 .write(true)
                 .open(&path)
@@ -290,7 +289,7 @@ impl Target {
         }
     }
 
-    /// The body is complete. Returns the file that it is saved in, if it is one.
+    /// Finishes a complete body. Returns the file in which it is saved, if any.
     fn finish(self) -> io::Result<Option<PathBuf>> {
         match self {
             Target::Stdout => {
@@ -304,21 +303,21 @@ impl Target {
     }
 }
 
-/// A file that is not complete. Dropping it removes it.
+/// An incomplete file. Dropping it removes the file.
 #[derive(Debug)]
 struct Part {
-    /// What is written to.
+    /// The open file.
     file: File,
-    /// Its name until it is complete. `None` afterwards.
+    /// The temporary name, or `None` once the file is complete.
     temporary: Option<PathBuf>,
-    /// The name that it is going to have.
+    /// The final name.
     path: PathBuf,
-    /// The list that it stands in.
+    /// The list of incomplete files.
     unfinished: Arc<Unfinished>,
 }
 
 impl Part {
-    /// Creates a file beside the one that it is going to be, so that it only has to be renamed.
+    /// Creates a file in the directory of the final one, so that finishing it is only a rename.
     fn create(path: PathBuf, unfinished: Arc<Unfinished>) -> io::Result<Self> {
         let (file, temporary) = unfinished.create(&path).map_err(|error| {
             let directory = path.parent().unwrap_or(Path::new(""));
@@ -341,7 +340,7 @@ impl Part {
         })
     }
 
-    /// Gives it its name.
+    /// Renames the file to its final name.
     fn finish(mut self) -> io::Result<PathBuf> {
         if let Some(temporary) = &self.temporary {
             self.unfinished
@@ -361,7 +360,7 @@ impl Drop for Part {
         let unfinished = Arc::clone(&self.unfinished);
         let remove = move || unfinished.remove(&temporary);
         match Handle::try_current() {
-            // On the loop. If the runtime ends before a thread has come to it, the end of the program
+            // This thread runs the loop. If the runtime ends before the job starts, the exit of the program
             // removes the file.
             Some(_) => drop(spawn_blocking(remove)),
             None => remove(),
@@ -374,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_has_a_say_in_the_end_of_a_name_only() {
+    fn a_url_determines_only_the_end_of_a_file_name() {
         let long = "x".repeat(300);
         for (path, name) in [
             ("/", "index"),

@@ -1,5 +1,5 @@
-//! What stands on the screen while it works, and where output goes: a line that says how far it is,
-//! on a terminal only, and wiped away before anything else is printed.
+//! The output of the program, and a progress line on a terminal, which is erased before anything else is
+//! printed.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -9,26 +9,26 @@ use glassfrog::time;
 use crate::stats::Stats;
 use crate::style::grouped;
 
-/// How long to wait before the line appears, so that it does not flicker up in a short run; and how
-/// often it is drawn.
+/// The time before the progress line appears, so that it does not flicker in a short run, and between two
+/// updates.
 const PACE: Duration = Duration::from_millis(200);
 
-/// Moves to the beginning of the line and wipes it (ECMA-48: `EL`).
+/// Moves to the beginning of the line and erases it (ECMA-48: `EL`).
 const WIPE: &str = "\r\x1b[K";
 
-/// Where output goes, and the line that says how far it is.
+/// The output and the progress line.
 pub(crate) struct Screen {
-    /// Where the report goes.
+    /// The output for the report.
     out: Box<dyn Write>,
-    /// When the line is to be drawn next, if it is to be drawn at all.
+    /// The time of the next update, if there is a progress line.
     next: Option<Instant>,
-    /// Whether it stands there.
+    /// Whether the line is visible.
     shown: bool,
 }
 
 impl Screen {
-    /// A screen that gives the report to `out`, and shows how far it is if that is wanted and
-    /// standard error is a terminal that can wipe a line.
+    /// Creates a screen that prints the report to `out`. Shows a progress line if it is wanted and standard
+    /// error is a terminal that can erase a line.
     pub(crate) fn new(out: Box<dyn Write>, wanted: bool) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let shows = wanted && !is_dumb && io::stderr().is_terminal();
@@ -39,7 +39,7 @@ impl Screen {
         }
     }
 
-    /// Says how far it is, if it is time for that.
+    /// Updates the progress line if it is time.
     pub(crate) fn progress(&mut self, stats: &Stats, under_way: usize) {
         let now = time::now();
         if self.next.is_none_or(|next| now < next) {
@@ -71,7 +71,7 @@ impl Screen {
         complain(message);
     }
 
-    /// Wipes the line away.
+    /// Erases the progress line.
     fn wipe(&mut self) {
         if self.shown {
             self.shown = false;
@@ -80,7 +80,7 @@ impl Screen {
     }
 }
 
-/// Whatever comes next, be it the prompt of a shell, begins on a line of its own.
+/// Leaves an empty line for what follows, such as the prompt of a shell.
 impl Drop for Screen {
     fn drop(&mut self) {
         self.wipe();
@@ -92,8 +92,7 @@ pub(crate) fn complain(message: &str) {
     say(&format!("fetch: {message}\n"));
 }
 
-/// Writes to standard error. Not with `eprint!`, which panics if nobody is there any more to read it;
-/// and if nobody is, there is nobody to tell.
+/// Writes to standard error and ignores errors. `eprint!` would panic if the reader has closed its end.
 fn say(text: &str) {
     let _unheard = io::stderr().write_all(text.as_bytes());
 }

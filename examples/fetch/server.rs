@@ -1,14 +1,14 @@
-//! The server that `fetch` starts when it is given no URLs, on the same runtime as the fetches.
+//! The server that `fetch` starts without URLs, on the same runtime as the fetches.
 //!
-//! Each path has its own pace, so that there is something to see: a time to think, and then a body
-//! that is sent in pieces, with a pause before each.
+//! Each path has a pace of its own, so that there is something to see: a delay, and then a body that is sent
+//! in pieces, with a pause before each.
 //!
-//! It trusts nobody: there is a deadline for requests, one for silence and one for the end, and a bound
-//! on the number of connections. So clients that only hold connections open lose them after a while,
-//! and whoever waits behind them is served.
+//! The server does not trust its clients. It has time limits for requests, for silence and for the close,
+//! and a limit on the number of connections. So a client that only holds a connection open loses it, and
+//! the clients in the backlog are served.
 //!
-//! A request may have a body. It is of no interest, but has to be read: a connection that is closed
-//! with unread bytes is reset, and the client could lose the end of the response.
+//! The server reads the body of a request and ignores it: closing a connection with unread bytes resets it,
+//! and the client could lose the end of the response.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -24,22 +24,22 @@ use socket2::{Domain, Socket, Type};
 use crate::failure::{broken, tried};
 use crate::screen::complain;
 
-/// How the server answers one path.
+/// A page of the server.
 struct Page {
-    /// The path of the page.
+    /// Its path.
     path: &'static str,
-    /// How long the server thinks before it sends the first byte.
+    /// The delay before the first byte.
     thinking: Duration,
-    /// How many pieces the body is sent in.
+    /// The number of pieces of the body.
     pieces: u32,
     /// The pause before each piece.
     pause: Duration,
-    /// How many bytes a piece has.
+    /// The size of a piece in bytes.
     piece_size: usize,
 }
 
 impl Page {
-    /// A page; both times are in milliseconds.
+    /// Creates a page; both times are in milliseconds.
     const fn new(
         path: &'static str,
         thinking: u64,
@@ -57,8 +57,8 @@ impl Page {
     }
 }
 
-/// What is fetched by default: fast and slow, small and large, in an order that shows that nobody
-/// waits for the one before.
+/// The pages fetched by default: fast and slow, small and large, in an order that shows that no fetch waits
+/// for the one before.
 const PAGES: [Page; 5] = [
     Page::new("/balanced", 160, 8, 18, 2_000),
     Page::new("/fast", 40, 3, 15, 400),
@@ -70,34 +70,32 @@ const PAGES: [Page; 5] = [
 /// The longest head of a request that the server reads.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// How long a client may take to send the head of its request, however busily it does so.
+/// The time limit for a client to send the head of its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take nothing of a piece.
+/// How long a client may read nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client that has its response may take to send the rest of its request, and to close. Most
-/// close at once.
+/// The time limit for a client to send the rest of its request and to close, after the response. Most
+/// clients close at once.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many clients are served at a time. Others wait in the queue of the listening socket. Below
-/// the 1024 file descriptors that a process usually may have.
+/// The number of clients served at a time; others wait in the backlog of the listening socket. Below 1024,
+/// the usual limit on the file descriptors of a process.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// How long to wait after a failed `accept`, so that an error that lasts does not become a busy
-/// loop.
+/// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many clients wait in that queue. The usual 128 is not much of a crowd, and whoever finds it
-/// full knocks again after a second.
+/// The backlog of the listening socket. The usual 128 is too small for a crowd: a client that finds the
+/// backlog full tries again after a second.
 const BACKLOG: i32 = 1024;
 
 /// Starts the server on a free port, and returns the URLs of its pages.
 pub(crate) async fn start() -> io::Result<(SocketAddr, Vec<String>)> {
     let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.local_addr()?;
-    // Nobody waits for this task; it is cancelled when `block_on` returns. What goes wrong with a
-    // client, the client reports.
+    // This task is cancelled when `block_on` returns. The fetches report the errors of connections.
     glassfrog::spawn(serve(listener, |_| {}));
     let urls = PAGES
         .iter()
@@ -105,7 +103,7 @@ pub(crate) async fn start() -> io::Result<(SocketAddr, Vec<String>)> {
     Ok((address, urls.collect()))
 }
 
-/// Is the server at this address for ever, and complains about its clients.
+/// Runs the server at an address forever, and prints the errors of its clients.
 pub(crate) async fn run(address: SocketAddr, announce: impl FnOnce(SocketAddr)) -> io::Result<()> {
     let listener = listen(address)?;
     announce(listener.local_addr()?);
@@ -113,11 +111,11 @@ pub(crate) async fn run(address: SocketAddr, announce: impl FnOnce(SocketAddr)) 
     Ok(())
 }
 
-/// Listens, with a longer queue than [`TcpListener::bind`] makes.
+/// Listens, with a longer backlog than that of [`TcpListener::bind`].
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listen = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // On Windows this would let others listen there too.
+        // On Windows, this option would let other programs listen there too.
         if cfg!(unix) {
             socket.set_reuse_address(true)?;
         }
@@ -128,11 +126,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     listen().map_err(|error| tried(format!("listen on {address}"), error))
 }
 
-/// Accepts connections for ever, and answers each in a task of its own.
+/// Accepts connections forever, and responds to each in a task of its own.
 async fn serve(listener: TcpListener, log: fn(&str)) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // The slot comes first: whoever cannot be served yet is not accepted yet.
+        // Acquire a slot first: a client that cannot be served yet is not accepted yet.
         let slot = slots.acquire_arc().await;
         let (stream, client) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -151,7 +149,7 @@ async fn serve(listener: TcpListener, log: fn(&str)) {
     }
 }
 
-/// Reads one request, sends the page it asks for, and closes.
+/// Reads a request, sends the requested page, and closes.
 async fn answer(mut stream: TcpStream) -> io::Result<()> {
     let head = timeout(REQUEST_TIMEOUT, read_head(&mut stream)).await;
     let head =
@@ -159,12 +157,12 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
     let path = head.split(' ').nth(1).unwrap_or_default();
     send_page(&mut stream, path).await?;
     stream.shutdown(Shutdown::Write)?;
-    // Whether the client takes its time or resets the connection: it has its response.
+    // The result does not matter, because the client has its response.
     let _closed = timeout(CLOSE_TIMEOUT, drain(&mut stream)).await;
     Ok(())
 }
 
-/// Sends the page of a path, or the list of pages if there is none.
+/// Sends the page of a path, or a list of the pages if there is none.
 async fn send_page(stream: &mut TcpStream, path: &str) -> io::Result<()> {
     let Some(page) = PAGES.iter().find(|page| page.path == path) else {
         let pages = PAGES.map(|page| page.path).join("\n") + "\n";
@@ -185,7 +183,7 @@ async fn send_page(stream: &mut TcpStream, path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends to a client that has to take something now and then.
+/// Sends bytes to a client, which must read some of them within each idle timeout.
 async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let taken = timeout(IDLE_TIMEOUT, stream.write(bytes)).await;
@@ -194,7 +192,7 @@ async fn send(stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads up to the empty line that ends the head of a request, and perhaps some of the body.
+/// Reads up to the empty line that ends the head of a request, and possibly a part of the body.
 async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
@@ -210,8 +208,8 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(head.trim_ascii_start()).into_owned())
 }
 
-/// Whether the head of a request has come to its end. Lines end with CR LF or with a bare LF, and empty
-/// ones before the first are passed over (RFC 9112, section 2.2).
+/// Returns whether the head of a request is complete. Lines end with CR LF or with a bare LF, and empty
+/// lines before the first are skipped (RFC 9112, section 2.2).
 fn has_empty_line(request: &[u8]) -> bool {
     let head = request.trim_ascii_start();
     [&b"\n\n"[..], b"\n\r\n"]
@@ -219,7 +217,7 @@ fn has_empty_line(request: &[u8]) -> bool {
         .any(|end| head.windows(end.len()).any(|window| window == *end))
 }
 
-/// Reads to the end of what a client sends.
+/// Reads until the client closes its side.
 async fn drain(stream: &mut TcpStream) -> io::Result<()> {
     let mut buffer = [0; 4096];
     while stream.read(&mut buffer).await? > 0 {}

@@ -1,19 +1,19 @@
-//! The signals that ask the program to end: `SIGINT`, which Ctrl-C sends, and `SIGTERM`.
+//! The signals that ask the program to exit: `SIGINT`, which Ctrl-C sends, and `SIGTERM`.
 //!
-//! The first one ends the run, which then reports what it has done. A second one ends the program at
-//! once, in case the report cannot be printed because nobody reads it.
+//! The first signal ends the run, which then prints its report. A second signal exits the process at once,
+//! in case the output blocks.
 
-/// A signal that asked the program to end.
+/// A signal that asks the program to exit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signal {
-    /// What it is called.
+    /// Its name.
     pub(crate) name: &'static str,
-    /// The exit code of a program that it has ended: 128 and its number, as shells say it.
+    /// The exit code of a program that it has ended: 128 plus its number, by the convention of shells.
     pub(crate) code: u8,
 }
 
-/// Returns a future that waits for the first signal. A thread calls `last` at the second, and then
-/// ends the program.
+/// Returns a future that waits for the first signal. At the second signal, a thread calls `last` and exits
+/// the process.
 #[cfg(unix)]
 pub(crate) fn first(
     last: impl FnOnce() + Send + 'static,
@@ -54,7 +54,7 @@ pub(crate) fn first(
     })
 }
 
-/// On other systems such a signal ends the program by itself.
+/// On other systems, the default action of such a signal ends the program.
 #[cfg(not(unix))]
 pub(crate) fn first(
     _last: impl FnOnce() + Send + 'static,

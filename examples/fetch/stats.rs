@@ -1,7 +1,7 @@
-//! The figures of a run: what is left of the fetches when they are over.
+//! The statistics of a run.
 //!
-//! Whatever the number of fetches, this takes the same memory: some are kept whole to be drawn, and
-//! of the others only counts, histograms and a timeline.
+//! Their memory does not grow with the number of fetches: some fetches are kept to be drawn, and the others
+//! contribute only to counts, histograms and a timeline.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,50 +11,50 @@ use crate::histogram::Histogram;
 use crate::timeline::Timeline;
 use crate::timing::Phase;
 
-/// How many fetches are kept whole if that is all of them.
+/// The largest run of which all fetches are kept.
 const MOST_ROWS: usize = 20;
 
-/// How many are kept of a crowd, at regular distances.
+/// The number of fetches kept of a larger run, at regular distances.
 const SAMPLES: usize = 12;
 
-/// How many different failures are kept.
+/// The number of different failures that are kept.
 const MOST_FAILURES: usize = 20;
 
-/// The figures of a run.
+/// The statistics of a run.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// How many fetches there will be.
+    /// The number of fetches of the whole run.
     pub(crate) total: usize,
-    /// Every how many of them one is kept.
+    /// One in this many fetches is kept.
     pub(crate) every: usize,
-    /// Those that are kept, in the order of their ends.
+    /// The kept fetches, in the order of their ends.
     pub(crate) rows: Vec<Fetch>,
-    /// How many went well.
+    /// The number of successful fetches.
     pub(crate) well: u64,
-    /// How many failed.
+    /// The number of failed fetches.
     pub(crate) failed: u64,
-    /// How many bytes the bodies have that were received.
+    /// The number of bytes of all received bodies.
     pub(crate) bytes: u64,
-    /// How often each status came back in the end.
+    /// The number of fetches by their last status.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// The failures, each with how often it came, in the order in which they came first.
+    /// The failures with their counts, in the order of their first occurrence.
     pub(crate) failures: Vec<(String, u64)>,
-    /// How many failures there were besides.
+    /// The number of failures beyond those.
     pub(crate) other_failures: u64,
-    /// How long the phases took in the fetches that went well.
+    /// The durations of the phases of successful fetches.
     pub(crate) phases: [Times; Phase::ALL.len()],
-    /// How long the fetches took that went well.
+    /// The durations of successful fetches.
     pub(crate) wholes: Times,
-    /// How long all fetches took together.
+    /// The sum of the durations of all fetches.
     pub(crate) spent: Duration,
-    /// When the last ended.
+    /// The end of the last fetch.
     pub(crate) took: Duration,
-    /// How many were in which phase, and when.
+    /// The number of fetches in each phase over time.
     pub(crate) timeline: Timeline,
 }
 
 impl Stats {
-    /// The figures of a run that has not begun.
+    /// Creates the statistics of a run that has not started.
     pub(crate) fn new(total: usize) -> Self {
         Self {
             total,
@@ -77,17 +77,17 @@ impl Stats {
         }
     }
 
-    /// Whether there are too many to show each.
+    /// Returns whether there are too many fetches to show each of them.
     pub(crate) fn is_crowd(&self) -> bool {
         self.every > 1
     }
 
-    /// How many are over.
+    /// Returns the number of fetches that are over.
     pub(crate) fn over(&self) -> u64 {
         self.well + self.failed
     }
 
-    /// Takes a fetch that is over.
+    /// Adds a fetch that is over.
     pub(crate) fn add(&mut self, fetch: Fetch) {
         let timing = &fetch.timing;
         self.spent += timing.took();
@@ -127,43 +127,43 @@ impl Stats {
         }
     }
 
-    /// The rows in the order of their numbers.
+    /// Returns the kept fetches in the order of their numbers.
     pub(crate) fn sorted_rows(&self) -> Vec<&Fetch> {
         let mut rows: Vec<&Fetch> = self.rows.iter().collect();
         rows.sort_by_key(|fetch| fetch.job.number);
         rows
     }
 
-    /// How many times in a second of this run something happened.
+    /// Returns a count per second of this run.
     pub(crate) fn per_second(&self, count: u64) -> f64 {
-        // Nothing takes no time, but a clock may be too coarse to tell.
+        // The clock may be too coarse to measure a very short run.
         count as f64 / self.took.max(Duration::from_micros(1)).as_secs_f64()
     }
 }
 
-/// A lot of durations.
+/// A set of durations.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    /// How often each came, in microseconds.
+    /// The durations in microseconds.
     histogram: Histogram,
-    /// The longest.
+    /// The longest duration.
     pub(crate) longest: Duration,
 }
 
 impl Times {
-    /// Takes a duration.
+    /// Adds a duration.
     fn add(&mut self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.histogram.add(micros);
         self.longest = self.longest.max(duration);
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.histogram.is_empty()
     }
 
-    /// The duration that so many percent did not exceed.
+    /// Returns the duration that `percent` of the durations do not exceed.
     pub(crate) fn percentile(&self, percent: f64) -> Duration {
         let micros = self.histogram.percentile(percent);
         // The histogram rounds up.
@@ -179,7 +179,7 @@ mod tests {
     use crate::fetch::{Job, Received, Target};
     use crate::timing::Timing;
 
-    /// A fetch with this number that took so many milliseconds, or failed with a number of its own.
+    /// Returns a fetch with a number and a duration in milliseconds, which may have failed.
     fn fetch(number: usize, millis: u64, fails: bool) -> Fetch {
         let begun = [(Phase::Connect, Duration::ZERO)];
         Fetch {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_leaves_figures_and_some_rows() {
+    fn a_crowd_leaves_statistics_and_some_rows() {
         let mut stats = Stats::new(10_000);
         for number in (1..=10_000).rev() {
             stats.add(fetch(number, number as u64 / 10, number > 9_000));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_are_all_kept() {
+    fn a_few_fetches_are_all_kept() {
         let mut stats = Stats::new(MOST_ROWS);
         for number in 1..=MOST_ROWS {
             stats.add(fetch(number, 1, false));

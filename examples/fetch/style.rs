@@ -1,4 +1,4 @@
-//! How things are written: with which characters, in which colours, how wide; numbers and durations.
+//! The style of the output: characters, colors and width, and the format of numbers and durations.
 
 use std::env;
 use std::io::IsTerminal;
@@ -6,33 +6,32 @@ use std::time::Duration;
 
 use crate::timing::Phase;
 
-/// The width for a terminal that does not tell its own, and for a pipe.
+/// The width if the output is not a terminal or the terminal does not report its width.
 const DEFAULT_WIDTH: usize = 80;
 
-/// The narrowest report: below this the legend does not fit.
+/// The narrowest report: a narrower one has no room for the legend.
 const MIN_WIDTH: usize = 64;
 
-/// The widest report: no screen has more columns, and whatever sets more does not mean it.
+/// The widest report: no screen has more columns.
 const MAX_WIDTH: usize = 1000;
 
-/// What ends a colour.
+/// Resets the color.
 const PLAIN: &str = "\x1b[0m";
 
-/// How things are written.
+/// The style of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
-    /// Whether there may be more than ASCII.
+    /// Whether the output may contain more than ASCII.
     pub(crate) unicode: bool,
-    /// Whether there may be colours.
-    pub(crate) colour: bool,
-    /// How many columns there are.
+    /// Whether the output may contain colors.
+    pub(crate) color: bool,
+    /// The number of columns.
     pub(crate) width: usize,
 }
 
 impl Style {
-    /// The style for where the report goes, as the environment wants it: `TERM=dumb` is as good as no
-    /// terminal, and `NO_COLOR` means what <https://no-color.org> says. `COLUMNS` goes before the width
-    /// of the terminal.
+    /// Returns the style for an output and the environment. `TERM=dumb` counts as no terminal, `NO_COLOR`
+    /// means what <https://no-color.org> says, and `COLUMNS` overrides the width of the terminal.
     pub(crate) fn new(out: &impl Terminal) -> Self {
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_terminal = out.is_terminal();
@@ -45,12 +44,12 @@ impl Style {
             .unwrap_or(DEFAULT_WIDTH);
         Self {
             unicode,
-            colour: unicode && !is_set("NO_COLOR"),
+            color: unicode && !is_set("NO_COLOR"),
             width: width.clamp(MIN_WIDTH, MAX_WIDTH),
         }
     }
 
-    /// What a phase is drawn with.
+    /// Returns the symbol of a phase.
     pub(crate) fn symbol(self, phase: Phase) -> char {
         match (phase, self.unicode) {
             (Phase::Resolve, true) => '┄',
@@ -64,12 +63,12 @@ impl Style {
         }
     }
 
-    /// What marks a failure, in the table and at the end of its bar.
+    /// Returns the symbol of a failure, in the table and at the end of a bar.
     pub(crate) fn failed(self) -> char {
         if self.unicode { '×' } else { 'x' }
     }
 
-    /// The time axis: its line, its beginning and its ticks.
+    /// Returns the symbols of the time axis: its line, its start and its ticks.
     pub(crate) fn axis(self) -> [char; 3] {
         if self.unicode {
             ['─', '├', '┼']
@@ -78,7 +77,7 @@ impl Style {
         }
     }
 
-    /// Cuts a text that is longer than `width` characters.
+    /// Truncates a text to `width` characters.
     pub(crate) fn shorten(self, text: &str, width: usize) -> String {
         if text.chars().count() <= width {
             return text.to_string();
@@ -88,7 +87,7 @@ impl Style {
         text.chars().take(kept).chain(dots.chars()).collect()
     }
 
-    /// A duration in at most 7 characters.
+    /// Formats a duration in at most 7 characters.
     pub(crate) fn duration(self, duration: Duration) -> String {
         let seconds = duration.as_secs_f64();
         if seconds < 1e-3 {
@@ -102,23 +101,23 @@ impl Style {
         }
     }
 
-    /// The unit of a millionth of a second.
+    /// Returns the unit of microseconds.
     pub(crate) fn micros(self) -> &'static str {
         if self.unicode { "µs" } else { "us" }
     }
 
-    /// Gives the phases and failures in a text their colours, if there may be any.
+    /// Adds colors to the symbols of phases and failures in a text, if colors are allowed.
     pub(crate) fn paint(self, text: &str) -> String {
-        if !self.colour {
+        if !self.color {
             return text.to_string();
         }
         let mut painted = String::with_capacity(text.len());
         let mut current = PLAIN;
         for c in text.chars() {
-            let colour = colour(c);
-            if colour != current {
-                painted += colour;
-                current = colour;
+            let color = color(c);
+            if color != current {
+                painted += color;
+                current = color;
             }
             painted.push(c);
         }
@@ -126,9 +125,9 @@ impl Style {
     }
 }
 
-/// What may be a terminal.
+/// An output that may be a terminal.
 pub(crate) trait Terminal: IsTerminal {
-    /// How many columns it has, if it says so.
+    /// Returns the number of columns, if the terminal reports it.
     fn width(&self) -> Option<usize>;
 }
 
@@ -136,7 +135,7 @@ pub(crate) trait Terminal: IsTerminal {
 impl<T: IsTerminal + std::os::fd::AsFd> Terminal for T {
     fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(self).ok()?;
-        // A serial line does not know, and says 0.
+        // A serial line does not know its width and reports 0.
         Some(size.ws_col.into()).filter(|&columns| columns > 0)
     }
 }
@@ -148,8 +147,8 @@ impl<T: IsTerminal> Terminal for T {
     }
 }
 
-/// The colour of a character: those of the pictures have one, and there they are seen nowhere else.
-fn colour(c: char) -> &'static str {
+/// Returns the color of a character. Only the symbols of pictures have one, and they occur nowhere else.
+fn color(c: char) -> &'static str {
     match c {
         '┄' => "\x1b[35m",
         '▚' => "\x1b[33m",
@@ -160,7 +159,7 @@ fn colour(c: char) -> &'static str {
     }
 }
 
-/// A number with a comma between its groups of three digits.
+/// Formats a number with commas between groups of three digits.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -173,7 +172,7 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// How often something happened in a second: exactly if it was rare.
+/// Formats a rate per second, with a decimal if it is low.
 pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         ..10.0 => format!("{per_second:.1}"),
@@ -181,7 +180,7 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
-/// A number of bytes, with a unit.
+/// Formats a number of bytes with a unit.
 pub(crate) fn bytes(count: f64) -> String {
     match count {
         ..1e3 => format!("{count:.0} bytes"),
@@ -195,10 +194,10 @@ pub(crate) fn bytes(count: f64) -> String {
 mod tests {
     use super::*;
 
-    /// A style for a terminal of this width.
+    /// The style of a terminal.
     const TERMINAL: Style = Style {
         unicode: true,
-        colour: true,
+        color: true,
         width: 80,
     };
 
@@ -242,21 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_characters_of_pictures_have_colours() {
+    fn only_the_symbols_of_pictures_have_colors() {
         assert_eq!(TERMINAL.paint("1 ░██ x"), "1 \x1b[34m░\x1b[32m██\x1b[0m x");
         let plain = Style {
-            colour: false,
+            color: false,
             ..TERMINAL
         };
         assert_eq!(plain.paint("1 ░██ x"), "1 ░██ x");
         for phase in Phase::ALL {
-            assert_ne!(colour(TERMINAL.symbol(phase)), PLAIN);
+            assert_ne!(color(TERMINAL.symbol(phase)), PLAIN);
         }
-        assert_ne!(colour(TERMINAL.failed()), PLAIN);
+        assert_ne!(color(TERMINAL.failed()), PLAIN);
     }
 
     #[test]
-    fn what_is_shortened_keeps_to_its_width() {
+    fn a_shortened_text_fits_its_width() {
         let ascii = Style {
             unicode: false,
             ..TERMINAL

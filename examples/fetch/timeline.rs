@@ -1,27 +1,27 @@
-//! How many fetches were in which phase, and when: a row of bins, each of which adds up the time that
-//! fetches spent in it.
+//! The number of fetches in each phase over time: a row of bins, each of which sums the time that fetches
+//! spent in it.
 
 use std::time::Duration;
 
 use crate::timing::Phase;
 
-/// How many bins there are: some more than a line of a terminal has cells.
+/// The number of bins: more than a line of a terminal has cells.
 const BINS: usize = 512;
 
-/// How wide a bin is at first.
+/// The initial width of a bin.
 const FIRST_WIDTH: Duration = Duration::from_millis(1);
 
-/// How many fetches were in which phase, and when.
+/// The number of fetches in each phase over time.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// How wide a bin is. It doubles whenever the run leads out of the last one.
+    /// The width of a bin. It doubles when the run exceeds the last bin.
     width: Duration,
-    /// For each bin and phase, the time that was spent there by all fetches together.
+    /// For each bin and phase, the time spent there by all fetches.
     bins: Vec<[Duration; Phase::ALL.len()]>,
 }
 
 impl Timeline {
-    /// A timeline without fetches.
+    /// Creates an empty timeline.
     pub(crate) fn new() -> Self {
         Self {
             width: FIRST_WIDTH,
@@ -29,7 +29,7 @@ impl Timeline {
         }
     }
 
-    /// Notes that a fetch was in a phase.
+    /// Adds the time that a fetch spent in a phase.
     pub(crate) fn add(&mut self, phase: Phase, begin: Duration, end: Duration) {
         while end > self.width * BINS as u32 {
             self.widen();
@@ -45,7 +45,7 @@ impl Timeline {
         }
     }
 
-    /// How many fetches were in a phase on the average of a stretch of time.
+    /// Returns the mean number of fetches in a phase over a period.
     pub(crate) fn mean(&self, phase: Phase, begin: Duration, end: Duration) -> f64 {
         if begin >= end {
             return 0.0;
@@ -64,13 +64,13 @@ impl Timeline {
         spent / (end - begin).as_secs_f64()
     }
 
-    /// The number of the bin that a moment lies in, or of the last one.
+    /// Returns the index of the bin of a moment, or of the last bin.
     fn bin(&self, moment: Duration) -> usize {
         let number = moment.as_nanos() / self.width.as_nanos();
         usize::try_from(number).unwrap_or(usize::MAX).min(BINS - 1)
     }
 
-    /// Makes one bin of two.
+    /// Merges each pair of bins into one.
     fn widen(&mut self) {
         self.width *= 2;
         for number in 0..BINS {
@@ -84,7 +84,7 @@ impl Timeline {
     }
 }
 
-/// How much time two stretches have in common.
+/// Returns the duration of the overlap of two periods.
 fn overlap(one: std::ops::Range<Duration>, other: std::ops::Range<Duration>) -> Duration {
     let end = one.end.min(other.end);
     end.saturating_sub(one.start.max(other.start))
@@ -94,7 +94,7 @@ fn overlap(one: std::ops::Range<Duration>, other: std::ops::Range<Duration>) -> 
 mod tests {
     use super::*;
 
-    /// So many milliseconds.
+    /// Returns a duration in milliseconds.
     fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_is_told_in_wider_bins_and_loses_nothing() {
+    fn a_long_run_widens_the_bins_and_loses_nothing() {
         let mut timeline = Timeline::new();
         timeline.add(Phase::Wait, ms(0), ms(256));
         timeline.add(Phase::Wait, ms(0), ms(1_000_000));

@@ -1,27 +1,27 @@
-//! When the phases of a fetch began, and when it ended.
+//! The times at which the phases of a fetch began and ended.
 
 use std::time::{Duration, Instant};
 
 use glassfrog::time;
 
-/// What a fetch is doing at a time. One that is redirected goes through the phases again.
+/// A phase of a fetch. A redirected fetch enters the phases again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Phase {
-    /// Asking for the addresses of a name. Not if the host is an address.
+    /// Resolving the name of the host. Skipped if the host is an address.
     Resolve,
-    /// Until the connection is established.
+    /// Establishing the connection.
     Connect,
-    /// Sending the request, and waiting for the first byte of the answer.
+    /// Sending the request and waiting for the first byte of the response.
     Wait,
-    /// From the first byte of the answer to the last.
+    /// Reading the response, from its first byte to its last.
     Read,
 }
 
 impl Phase {
-    /// All of them, in their order.
+    /// All phases, in order.
     pub(crate) const ALL: [Phase; 4] = [Phase::Resolve, Phase::Connect, Phase::Wait, Phase::Read];
 
-    /// What it is called at the head of a column.
+    /// Returns the heading of its column.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",
@@ -31,7 +31,7 @@ impl Phase {
         }
     }
 
-    /// How a sentence begins that says what was tried.
+    /// Returns the beginning of a message that says what was attempted.
     pub(crate) fn attempt(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",
@@ -42,24 +42,24 @@ impl Phase {
     }
 }
 
-/// When the phases of a fetch began, counted from the beginning of the whole run.
+/// The times of the phases of a fetch, counted from the start of the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Timing {
-    /// The beginning of the whole run.
+    /// The start of the run.
     origin: Instant,
-    /// When this fetch began.
+    /// The start of this fetch.
     pub(crate) started: Duration,
-    /// The phases in the order in which they were entered, each with its beginning.
+    /// The phases in the order of their starts, each with its start.
     entered: Vec<(Phase, Duration)>,
-    /// When the fetch was over, well or not.
+    /// The end of the fetch, successful or not.
     pub(crate) ended: Duration,
-    /// Whether the fetch waits for the place where its body goes, and not for the peer. It is no phase
-    /// of its own: a large body would go back and forth thousands of times.
+    /// Whether the fetch is saving its body rather than waiting for the peer. This is not a phase, because
+    /// a large body would switch back and forth thousands of times.
     pub(crate) is_saving: bool,
 }
 
 impl Timing {
-    /// The timing of a fetch that starts now.
+    /// Creates the timing of a fetch that starts now.
     pub(crate) fn start(origin: Instant) -> Self {
         let started = time::now() - origin;
         Self {
@@ -71,24 +71,24 @@ impl Timing {
         }
     }
 
-    /// Notes that a phase begins now. That it goes on is no news.
+    /// Records that a phase begins now, unless the fetch is in it already.
     pub(crate) fn enter(&mut self, phase: Phase) {
         if self.phase() != Some(phase) {
             self.entered.push((phase, time::now() - self.origin));
         }
     }
 
-    /// Notes that the fetch is over.
+    /// Records that the fetch ends now.
     pub(crate) fn end(&mut self) {
         self.ended = time::now() - self.origin;
     }
 
-    /// The phase that it is in, once it is in any.
+    /// Returns the current phase, if one has begun.
     pub(crate) fn phase(&self) -> Option<Phase> {
         self.entered.last().map(|&(phase, _)| phase)
     }
 
-    /// The phases that it went through, each with its beginning and its end.
+    /// Returns the phases of the fetch, each with its start and its end.
     pub(crate) fn phases(&self) -> impl Iterator<Item = (Phase, Duration, Duration)> {
         let ends = self.entered.iter().skip(1).map(|&(_, begin)| begin);
         self.entered
@@ -97,7 +97,7 @@ impl Timing {
             .map(|(&(phase, begin), end)| (phase, begin, end))
     }
 
-    /// How long it was in a phase, with all its redirects. `None`: it never was.
+    /// Returns the time spent in a phase, including all redirects, or `None` if it never began.
     pub(crate) fn spent(&self, phase: Phase) -> Option<Duration> {
         self.phases()
             .filter(|&(other, ..)| other == phase)
@@ -105,12 +105,12 @@ impl Timing {
             .reduce(|sum, more| sum + more)
     }
 
-    /// How long it took from beginning to end.
+    /// Returns the time from start to end.
     pub(crate) fn took(&self) -> Duration {
         self.ended - self.started
     }
 
-    /// A timing that was not measured: the phases with their beginnings, and the end.
+    /// Creates a timing from phases with their starts, and the end.
     #[cfg(test)]
     pub(crate) fn made_up(entered: &[(Phase, Duration)], ended: Duration) -> Self {
         Self {

@@ -1,8 +1,7 @@
-//! The files of bodies that are not complete yet: how they are called, and that none is left behind.
+//! The files of incomplete bodies: their temporary names, and their removal.
 //!
-//! Threads create and remove them while the loop goes on, so that a run can end while a thread is at
-//! it. Therefore the names stand in a list of the whole run, from which the end of the program
-//! removes whatever is left.
+//! Threads create and remove these files while the loop runs, so a run can end in the middle of that. A
+//! list of the whole run contains their names, and the exit of the program removes the files in it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,39 +11,39 @@ use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a temporary name may be in any case. File systems allow 255 bytes, a few of them 143.
+/// A length that is safe for a temporary name. File systems allow 255 bytes, a few of them 143.
 const SHORT_NAME: usize = 64;
 
-/// How many temporary names are tried before giving up. A name is taken if a run was killed that had
-/// the same process ID, or if one that has it in another container is at work.
+/// The number of temporary names to try. A name is taken if a run with the same process ID was killed, or
+/// if one is active in another container.
 const ATTEMPTS: u32 = 100;
 
-/// How long the end of the program waits for files that are just being created. Only a file system
-/// that does not respond takes that long.
+/// The time that the exit of the program waits for files being created. Only a file system that does not
+/// respond takes that long.
 const SETTLING_TIME: Duration = Duration::from_secs(1);
 
-/// The files of a run that are not complete.
+/// The incomplete files of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
-    /// Which they are.
+    /// The state, shared by the threads.
     state: Mutex<State>,
-    /// Notified when a thread has created its file, or has failed to.
+    /// Notified when a thread has created a file or failed to.
     created: Condvar,
 }
 
-/// What is known of the files.
+/// The state of the list.
 #[derive(Debug, Default)]
 struct State {
-    /// Their temporary names.
+    /// The temporary names.
     paths: BTreeSet<PathBuf>,
-    /// How many threads are creating one.
+    /// The number of threads that are creating a file.
     creating: usize,
-    /// Whether the program is about to end, so that no file may be created any more.
+    /// Whether the program is about to exit, so that no more files may be created.
     ended: bool,
 }
 
 impl Unfinished {
-    /// Creates a file beside the one that it is going to be, under a temporary name.
+    /// Creates a file with a temporary name in the directory of the final one.
     pub(crate) fn create(&self, path: &Path) -> io::Result<(File, PathBuf)> {
         let mut attempts = (0..ATTEMPTS).map(|attempt| temporary(path, attempt));
         loop {
@@ -61,7 +60,7 @@ impl Unfinished {
         }
     }
 
-    /// Creates a file that does not exist: not somebody else's, and not where a link leads to.
+    /// Creates a file that does not exist, and follows no link.
     fn create_new(&self, temporary: &Path) -> io::Result<File> {
         let mut state = self.lock();
         if state.ended {
@@ -84,21 +83,21 @@ impl Unfinished {
         Ok(file)
     }
 
-    /// Gives a complete file its name.
+    /// Renames a complete file to its final name.
     pub(crate) fn finish(&self, temporary: &Path, path: &Path) -> io::Result<()> {
         fs::rename(temporary, path)?;
         self.lock().paths.remove(temporary);
         Ok(())
     }
 
-    /// Removes a file that will not be completed.
+    /// Removes an incomplete file.
     pub(crate) fn remove(&self, temporary: &Path) {
-        // There is nobody left to complain to.
+        // An error cannot be reported here.
         let _gone = fs::remove_file(temporary);
         self.lock().paths.remove(temporary);
     }
 
-    /// Removes all files, and sees to it that no others come.
+    /// Removes all files, and prevents the creation of others.
     pub(crate) fn remove_all(&self) {
         let mut state = self.lock();
         state.ended = true;
@@ -111,18 +110,18 @@ impl Unfinished {
         }
     }
 
-    /// Locks the state, which no panic can leave half changed.
+    /// Locks the state. Poisoning is ignored, because no panic leaves the state inconsistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The error of a file that came too late.
+/// Returns the error of a file that was created too late.
 fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::Interrupted, "the program is ending")
 }
 
-/// The temporary name of a file. It is no longer than the name itself, unless that is short.
+/// Returns a temporary name, which is no longer than the final name unless that is short.
 fn temporary(path: &Path, attempt: u32) -> PathBuf {
     let id = process::id();
     let suffix = match attempt {
@@ -142,7 +141,7 @@ fn temporary(path: &Path, attempt: u32) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// The length of the name of a file.
+    /// Returns the length of the name of a file.
     fn length(path: &Path) -> usize {
         path.file_name().unwrap().len()
     }
@@ -173,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn after_the_end_no_file_is_created() {
+    fn no_file_is_created_after_the_end() {
         let unfinished = Unfinished::default();
         unfinished.remove_all();
-        // Not even tried: such a directory cannot exist.
+        // The error is not that of the path, so the file was not even tried.
         let error = unfinished.create(Path::new("\0/x")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }

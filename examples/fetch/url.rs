@@ -1,8 +1,8 @@
-//! The URLs that `fetch` understands: `http://host[:port][/path][?query]`, where the host is a name
-//! or an IP address. On the command line `http://` may be left out.
+//! The URLs that `fetch` supports: `http://host[:port][/path][?query]`, where the host is a name or an IP
+//! address. On the command line, `http://` is optional.
 //!
-//! Everything else is refused with a reason, before anything is resolved or connected. The URLs that
-//! redirects lead to go through the same gate.
+//! The parser rejects everything else with a reason, before anything is resolved or connected. It also
+//! checks the URLs of redirects.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,39 +11,39 @@ use std::str::FromStr;
 /// The port of `http` (RFC 9110, section 4.2.1).
 const DEFAULT_PORT: u16 = 80;
 
-/// The longest name of a host that the DNS can carry (RFC 1035, section 2.3.4).
+/// The longest name of a host in the DNS (RFC 1035, section 2.3.4).
 const MAX_NAME: usize = 253;
 
-/// The longest part of a name between two dots (there as well).
+/// The longest part of a name between two dots (in the same section).
 const MAX_LABEL: usize = 63;
 
-/// Where to connect, and what to ask for.
+/// A parsed URL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Url {
-    /// The URL as it was given, for the report.
+    /// The URL as given, for the report.
     text: String,
-    /// Who is to be connected to.
+    /// The host to connect to.
     host: Host,
-    /// On which port.
+    /// The port to connect to.
     port: u16,
-    /// The path and the query: what stands in the request line.
+    /// The path and the query, as in the request line.
     target: String,
 }
 
-/// Who is to be connected to.
+/// The host of a URL.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Host {
     /// An address.
     Ip(IpAddr),
-    /// An IPv6 address and the zone that it is valid in: the name or the number of an interface
+    /// An IPv6 address and the zone in which it is valid: the name or the number of an interface
     /// (RFC 4007, section 11).
     Zoned(Ipv6Addr, String),
-    /// A name, to be resolved.
+    /// A name to resolve.
     Name(String),
 }
 
 impl Url {
-    /// Reads a URL as a user types it, so that it may begin with the host.
+    /// Parses a URL as typed by a user, which may begin with the host.
     pub(crate) fn parse_typed(text: &str) -> Result<Self, String> {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         let is_http = |scheme: &str| ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
@@ -54,7 +54,7 @@ impl Url {
         }
     }
 
-    /// Reads a URL, or says what is wrong with it.
+    /// Parses a URL, or returns what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         // A line break in a URL would end the request line and start a header of the URL's
         // choosing. In a valid URL all such characters are percent-encoded (RFC 3986, section 2).
@@ -90,9 +90,8 @@ impl Url {
         })
     }
 
-    /// Resolves a reference that stands in a page of this URL (RFC 3986, section 5.2.2): an absolute
-    /// URL, or a path that begins at the host or at the page. The fragment is cut off first, so that
-    /// it may contain anything.
+    /// Resolves a reference in a page of this URL (RFC 3986, section 5.2.2): an absolute URL, or a path
+    /// relative to the host or to the page. The fragment is removed first, so it may contain anything.
     pub(crate) fn join(&self, reference: &str) -> Result<Self, String> {
         let reference = without_fragment(reference);
         let is_absolute = |(scheme, _)| is_scheme(scheme);
@@ -112,7 +111,7 @@ impl Url {
             let merged = if reference.starts_with('/') {
                 reference.to_string()
             } else {
-                // Beside the page: in the place of what follows the last slash.
+                // Relative to the page: replaces what follows the last slash.
                 let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
                 format!("{directory}{reference}")
             };
@@ -126,12 +125,12 @@ impl Url {
         Self::parse(&format!("http://{}{target}", self.with_port(host)))
     }
 
-    /// The same URL without the parts `.` and `..` of its path.
+    /// Returns the same URL without the segments `.` and `..` of its path.
     fn without_dots(mut self) -> Self {
         let (path, query) = split_query(&self.target);
         let target = without_dots(path) + query;
         if target != self.target {
-            // It ends with them, and has no fragment.
+            // The URL ends with the path and query, and has no fragment.
             self.text.truncate(self.text.len() - self.target.len());
             self.text += &target;
             self.target = target;
@@ -139,12 +138,12 @@ impl Url {
         self
     }
 
-    /// Who is to be connected to.
+    /// Returns the host to connect to.
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Whether the operating system has to be asked for the address.
+    /// Returns whether the operating system must resolve the host.
     pub(crate) fn needs_look_up(&self) -> bool {
         match &self.host {
             Host::Ip(_) => false,
@@ -153,23 +152,23 @@ impl Url {
         }
     }
 
-    /// On which port.
+    /// Returns the port to connect to.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// What follows the last slash of the path.
+    /// Returns the part of the path after the last slash.
     pub(crate) fn file_name(&self) -> &str {
         let (path, _) = split_query(&self.target);
         path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Host and port, for messages.
+    /// Returns the host and the port, for messages.
     pub(crate) fn peer(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The whole request (RFC 9112, section 3).
+    /// Returns the whole request (RFC 9112, section 3).
     pub(crate) fn request(&self) -> String {
         format!(
             "GET {} HTTP/1.1\r\n\
@@ -184,7 +183,7 @@ impl Url {
         )
     }
 
-    /// Host and port as they stand in `Host`. A zone is nobody else's business (RFC 6874, section 4).
+    /// Returns the value of the field `Host`, without a zone (RFC 6874, section 4).
     fn authority(&self) -> String {
         self.with_port(match &self.host {
             Host::Zoned(ip, _) => format!("[{ip}]"),
@@ -192,7 +191,7 @@ impl Url {
         })
     }
 
-    /// A host with the port of this URL, unless that is the usual one.
+    /// Returns a host with the port of this URL, unless it is the default port.
     fn with_port(&self, host: String) -> String {
         match self.port {
             DEFAULT_PORT => host,
@@ -218,7 +217,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Reads a host, with or without a port: `example.com`, `127.0.0.1:8000`, `[::1]:8000`.
+/// Parses a host with an optional port: `example.com`, `127.0.0.1:8000`, `[::1]:8000`.
 fn parse_authority(authority: &str) -> Result<(Host, u16), String> {
     if authority.contains('@') {
         return Err("user names and passwords are not supported".to_string());
@@ -248,8 +247,8 @@ fn parse_authority(authority: &str) -> Result<(Host, u16), String> {
     Ok((host, port))
 }
 
-/// Reads what stands between brackets: `::1`, `fe80::1%eth0`, or `fe80::1%25eth0`, which is how a zone
-/// is written in a URL (RFC 6874, section 2).
+/// Parses an address in brackets: `::1`, `fe80::1%eth0`, or `fe80::1%25eth0`, the form of a zone in a URL
+/// (RFC 6874, section 2).
 fn parse_ipv6(text: &str) -> Result<Host, String> {
     let (ip, zone) = match text.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),
@@ -272,12 +271,12 @@ fn parse_ipv6(text: &str) -> Result<Host, String> {
     Ok(Host::Zoned(ip, zone.to_string()))
 }
 
-/// Takes a name that a resolver may be asked for.
+/// Parses a name that a resolver may be asked for.
 fn parse_name(name: &str) -> Result<String, String> {
     if name.is_empty() {
         return Err("it has no host".to_string());
     }
-    // The last dot says that the name is complete.
+    // A final dot means that the name is complete.
     let labels = name.strip_suffix('.').unwrap_or(name);
     let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let is_label =
@@ -285,8 +284,8 @@ fn parse_name(name: &str) -> Result<String, String> {
     if labels.len() > MAX_NAME || !labels.split('.').all(is_label) {
         return Err(format!("{name:?} is not a valid host name"));
     }
-    // A resolver takes `127.1` and `0x7f000001` for addresses. No name ends like that (RFC 3696,
-    // section 2), and who writes such addresses mostly wants to get past somebody's check.
+    // A resolver accepts `127.1` and `0x7f000001` as addresses. No name ends like that (RFC 3696, section
+    // 2), and such addresses are mostly used to bypass checks.
     let last = labels.rsplit('.').next().unwrap_or_default();
     let digits = last.strip_prefix("0x").or(last.strip_prefix("0X"));
     let is_number = match digits {
@@ -301,14 +300,14 @@ fn parse_name(name: &str) -> Result<String, String> {
     Ok(name.to_string())
 }
 
-/// Reads `:8000`. (Parsing the number alone is not enough: `u16` accepts `+8000`.)
+/// Parses `:8000`. (Parsing the number alone is not enough: `u16` accepts `+8000`.)
 fn parse_port(text: &str) -> Option<u16> {
     let digits = text.strip_prefix(':')?;
     let port = digits.parse().ok()?;
     (port > 0 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(port)
 }
 
-/// Whether a text is the name of a scheme (RFC 3986, section 3.1).
+/// Returns whether a text is the name of a scheme (RFC 3986, section 3.1).
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
@@ -316,17 +315,17 @@ fn is_scheme(scheme: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
-/// Cuts off the part behind a `#`, which is for the reader of the document and never sent.
+/// Removes the part after a `#`, which is never sent.
 fn without_fragment(text: &str) -> &str {
     text.split('#').next().unwrap_or_default()
 }
 
-/// Parts a path from its query, which keeps its question mark.
+/// Splits a path from its query, which keeps its question mark.
 fn split_query(target: &str) -> (&str, &str) {
     target.split_at(target.find('?').unwrap_or(target.len()))
 }
 
-/// Takes the parts `.` and `..` out of an absolute path; nothing lies above its root.
+/// Removes the segments `.` and `..` from an absolute path; nothing is above its root.
 fn without_dots(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let mut ends_in_directory = false;
@@ -523,13 +522,13 @@ mod tests {
             ("g?y/../x", "http://a/b/c/g?y/../x"),
             ("a/b:c", "http://a/b/c/a/b:c"),
             ("HTTP://x:1/y", "HTTP://x:1/y"),
-            // Absolute ones, and those with a host, lose their dots too.
+            // Dots are removed from absolute references and those with a host too.
             ("http://x/./b/../c?d/../e", "http://x/c?d/../e"),
             ("http://x/../../g", "http://x/g"),
             ("http://x?y/../z", "http://x?y/../z"),
             ("//x/b/c/..", "http://x/b/"),
             ("//x/.", "http://x/"),
-            // Nobody sends a fragment.
+            // The fragment is not sent.
             ("g#\u{e4}\n", "http://a/b/c/g"),
             ("http://x/g#\u{e4}", "http://x/g"),
             ("//x/./g#\u{e4}", "http://x/g"),

@@ -1,31 +1,32 @@
-//! The function under a macro, taken apart as far as the macros need it.
+//! The function below an attribute, split into the parts that the expansions need.
 
 use crate::tokens::{Error, Tokens};
 use proc_macro::{Ident, TokenStream, TokenTree};
 
-/// A function.
+/// A parsed function.
 pub(crate) struct Function {
     /// Its attributes, documentation among them.
     pub(crate) attributes: TokenStream,
-    /// `pub`, or whatever stands there.
+    /// Its visibility, possibly empty.
     pub(crate) visibility: TokenStream,
     /// Its name.
     pub(crate) name: TokenTree,
-    /// What stands between arguments and body: an arrow and a type, or nothing.
+    /// The tokens between the parameters and the body: an arrow and a type, or nothing.
     pub(crate) output: TokenStream,
-    /// All but attributes and visibility, as it was written; an `async fn` even if it was none.
+    /// The function as written, without attributes and visibility, and with `async` added if it was
+    /// missing.
     pub(crate) item: TokenStream,
-    /// Why it cannot be run: the first reason.
+    /// The first reason why the function cannot be run.
     pub(crate) mistake: Option<Error>,
 }
 
 impl Function {
-    /// Takes the item apart that stands under the macro of this name; none if it is no function, or
-    /// one without a body.
+    /// Parses the item below the attribute `under`. Returns `None` if the item is not a function with a
+    /// body.
     pub(crate) fn parse(item: TokenStream, under: &str) -> Option<Function> {
         let mut mistake = None;
-        let mut wrong = |span, runs: &str| {
-            let message = format!("`#[glassfrog::{under}]` runs {runs}");
+        let mut wrong = |span, requires: &str| {
+            let message = format!("`#[glassfrog::{under}]` {requires}");
             mistake.get_or_insert(Error::new(span, message));
         };
 
@@ -44,7 +45,7 @@ impl Function {
                 "fn" => break word,
                 "async" => asynchronous = Some(word),
                 "const" | "unsafe" | "extern" => {
-                    wrong(word.span(), &format!("no `{word}` functions"));
+                    wrong(word.span(), &format!("does not support `{word}` functions"));
                 }
                 // The name of an ABI.
                 text if text.ends_with('"') => {}
@@ -52,8 +53,8 @@ impl Function {
             }
         };
         let asynchronous = asynchronous.unwrap_or_else(|| {
-            let runs = "only `async` functions: put `async` before this `fn`";
-            wrong(keyword.span(), runs);
+            let requires = "requires an `async` function: add `async` before this `fn`";
+            wrong(keyword.span(), requires);
             Ident::new("async", keyword.span()).into()
         });
 
@@ -64,8 +65,14 @@ impl Function {
         };
         match first {
             TokenTree::Group(arguments) if arguments.stream().is_empty() => {}
-            TokenTree::Group(_) => wrong(first.span(), "only functions without arguments"),
-            _ => wrong(first.span(), "only functions without generic parameters"),
+            TokenTree::Group(_) => wrong(
+                first.span(),
+                "requires a function without parameters: remove them",
+            ),
+            _ => wrong(
+                first.span(),
+                "requires a function without generic parameters: remove them",
+            ),
         }
         let start = [asynchronous, keyword, name.clone()];
         Some(Function {

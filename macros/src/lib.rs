@@ -1,10 +1,10 @@
-//! `#[glassfrog::main]` and `#[glassfrog::test]`: what is behind the feature `macros` of
-//! [glassfrog](https://docs.rs/glassfrog), from where they are to be used.
+//! The attributes `#[glassfrog::main]` and `#[glassfrog::test]`.
 //!
-//! The function under a macro stays as it was written and is put inside of another one that runs it.
-//! So the macros need no parser of Rust, and whatever the compiler has to say about the function it
-//! says where that stands. Nothing here knows how a test is run: that is in `src/macros.rs` of
-//! glassfrog, which the expansions call.
+//! Do not depend on this crate. Use the attributes through the feature `macros` of glassfrog.
+//!
+//! An attribute leaves its function as it is and wraps it in another function, which runs it. The crate
+//! therefore needs no parser for Rust, and the compiler reports errors in the function where they are.
+//! The expansions call a hidden module of glassfrog, which knows how to run a test.
 
 #![forbid(unsafe_code)]
 
@@ -17,21 +17,21 @@ use proc_macro::{Span, TokenStream};
 use settings::Settings;
 use tokens::{Error, fill};
 
-/// Runs an `async fn`, usually `main`, by [`glassfrog::block_on`].
+/// Runs an `async fn`, usually `main`, with [`block_on`].
 ///
-/// The function becomes an ordinary one with the same name, attributes and return type, which any
-/// caller can call outside of a runtime. It has no arguments and no generic parameters.
+/// The attribute turns the `async fn` into a function with the same name, attributes and return type. The
+/// new function can be called anywhere outside a runtime. The `async fn` must have no parameters and no
+/// generic parameters.
 ///
 /// | setting | meaning |
 /// | --- | --- |
-/// | `crate = path` | what glassfrog is called here, if it is called something else |
+/// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
 ///
-/// A program that wants a runtime with settings makes it with [`glassfrog::Builder`], and needs no
-/// macro.
+/// To configure the runtime, use [`Builder`] instead of this attribute.
 ///
 /// # Panics
 ///
-/// As [`glassfrog::block_on`] does.
+/// Panics if [`block_on`] does.
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ use tokens::{Error, fill};
 /// }
 /// ```
 ///
-/// Without the macro this is:
+/// This attribute expands to:
 ///
 /// ```
 /// fn main() -> std::io::Result<()> {
@@ -60,7 +60,7 @@ use tokens::{Error, fill};
 /// }
 /// ```
 ///
-/// Under another name:
+/// If glassfrog has another name in this crate:
 ///
 /// ```
 /// # extern crate glassfrog as frog;
@@ -68,30 +68,30 @@ use tokens::{Error, fill};
 /// async fn main() {}
 /// ```
 ///
-/// [`glassfrog::block_on`]: https://docs.rs/glassfrog/latest/glassfrog/fn.block_on.html
-/// [`glassfrog::Builder`]: https://docs.rs/glassfrog/latest/glassfrog/struct.Builder.html
+/// [`block_on`]: ../glassfrog/fn.block_on.html
+/// [`Builder`]: ../glassfrog/struct.Builder.html
 #[proc_macro_attribute]
 pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
     expand("main", settings, item)
 }
 
-/// Makes a test of an `async fn`, which runs on a runtime of its own.
+/// Turns an `async fn` into a test that runs on its own runtime.
 ///
-/// It takes the place of `#[test]`, next to which `#[should_panic]`, `#[ignore]` and other attributes
-/// work as ever. The function may return whatever a `#[test]` may, a `Result` for example; it has no
-/// arguments and no generic parameters.
+/// The attribute replaces `#[test]`. Other attributes, such as `#[should_panic]` and `#[ignore]`, work as
+/// they do for `#[test]`. The function may return whatever a `#[test]` may return, such as a `Result`. It
+/// must have no parameters and no generic parameters.
 ///
 /// | setting | meaning |
 /// | --- | --- |
-/// | `virtual_clock` | the time stands still while anything can run, and jumps to the next deadline: see [`Builder::virtual_clock`] |
-/// | `seed = N` | chooses at random which ready task is polled next: see [`Builder::seed`] |
-/// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, … (from 0 on, if there is no `seed`) |
-/// | `crate = path` | what glassfrog is called here, if it is called something else |
+/// | `virtual_clock` | stops time while any task can run, and moves it to the next deadline when none can; see [`Builder::virtual_clock`] |
+/// | `seed = N` | polls the ready tasks in a random order that `N` determines; see [`Builder::seed`] |
+/// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, ... (from 0 without `seed`) |
+/// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
 ///
 /// # Seeds
 ///
-/// The first run that fails, by a panic or by what it returns, ends the test. Its seed and its last polls
-/// are printed with the test's output:
+/// The test ends with the first run that fails, by a panic or by the value it returns. The test then prints
+/// the seed of that run and its last polls:
 ///
 /// ```text
 /// this test failed with seed 17 (run 18 of 100): repeat it with #[glassfrog::test(seed = 17)], or with GLASSFROG_SEED=17 in the environment
@@ -102,26 +102,32 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///   the future of `block_on`
 /// ```
 ///
-/// A line is a task that was polled, `x3` if it was polled three times in a row. There are up to 32 lines.
+/// Each line names the task that was polled, and `x3` means three times in a row. The list has at most 32
+/// lines.
 ///
-/// A test that `#[should_panic]` passes with the first run that panics; the others don't take place.
+/// A test with `#[should_panic]` passes with the first run that panics, and skips the remaining runs.
 ///
-/// A test in which no task can ever be woken again panics, with what every task waits for; one in which
-/// only something outside its runtime could wake a task, for five seconds, prints that, and goes on. So
-/// does one whose virtual clock stands still for 1,000,000 polls because its tasks yield until something
-/// happens, although a deadline waits.
+/// If the environment variable `GLASSFROG_SEED` is set, every test with `seed` or `iterations` runs once,
+/// with that seed. Tests with neither setting poll their tasks in first-in, first-out order and ignore the
+/// variable.
 ///
-/// If `GLASSFROG_SEED` is set in the environment, every test with `seed` or `iterations` runs once,
-/// with that seed. Tests with neither poll their tasks in the order in which they became ready, and take no notice of it.
+/// # Tests that hang
+///
+/// If no task can ever be woken again, the test panics and the message lists what every task is waiting
+/// for. The test prints the same list and continues:
+///
+/// - if for five seconds only something outside the runtime could wake a task;
+/// - if the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks
+///   yield until something happens.
 ///
 /// # Panics
 ///
-/// The test panics with the panic of the function, and if there are no descriptors left for a runtime
-/// or the seed in the environment is no number.
+/// The test panics if the function panics, if the operating system has no descriptors left for a runtime,
+/// and if `GLASSFROG_SEED` is not a number.
 ///
 /// # Examples
 ///
-/// A year takes no time:
+/// A test of a year finishes at once:
 ///
 /// ```
 /// use glassfrog::time::{now, sleep};
@@ -136,7 +142,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// A hundred orders in which two tasks may run:
+/// A test under a hundred schedules of two tasks:
 ///
 /// ```
 /// use std::cell::Cell;
@@ -157,14 +163,14 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// [`Builder::virtual_clock`]: https://docs.rs/glassfrog/latest/glassfrog/struct.Builder.html#method.virtual_clock
-/// [`Builder::seed`]: https://docs.rs/glassfrog/latest/glassfrog/struct.Builder.html#method.seed
+/// [`Builder::virtual_clock`]: ../glassfrog/struct.Builder.html#method.virtual_clock
+/// [`Builder::seed`]: ../glassfrog/struct.Builder.html#method.seed
 #[proc_macro_attribute]
 pub fn test(settings: TokenStream, item: TokenStream) -> TokenStream {
     expand("test", settings, item)
 }
 
-/// What becomes of a `main`.
+/// The expansion of `main`.
 const MAIN: &str = "
     ATTRIBUTES
     VISIBILITY fn NAME() OUTPUT {
@@ -172,34 +178,35 @@ const MAIN: &str = "
         CRATE::block_on(NAME())
     }";
 
-/// What becomes of a test that returns nothing.
+/// The expansion of a test that returns nothing.
 const TEST: &str = "
     #[::core::prelude::v1::test]
     ATTRIBUTES
     VISIBILITY fn NAME() {
         FUNCTION
-        CRATE::macros::Test::new() SETTINGS.run(NAME);
+        CRATE::__private::Test::new() SETTINGS.run(NAME);
     }";
 
-/// What becomes of a test that returns something.
+/// The expansion of a test that returns a value.
 const TEST_WITH_OUTPUT: &str = "
     #[::core::prelude::v1::test]
     ATTRIBUTES
     VISIBILITY fn NAME() -> ::std::process::ExitCode {
         FUNCTION
-        CRATE::macros::Test::new() SETTINGS.run(NAME)
+        CRATE::__private::Test::new() SETTINGS.run(NAME)
     }";
 
-/// What becomes of a function that cannot be run, beside the error: one that can be called and does
-/// nothing, so that nobody misses it and the errors in the function itself can be seen.
+/// The expansion of a function that cannot be run, beside the error: a function that does nothing. Its
+/// callers still compile, and the compiler still reports the errors in the original function.
 const MISTAKE: &str = "
     ATTRIBUTES
     VISIBILITY fn NAME() { FUNCTION }";
 
-/// What becomes of an item under the macro of this name.
+/// Expands the attribute `called` on `item`.
 fn expand(called: &str, settings: TokenStream, item: TokenStream) -> TokenStream {
     let Some(function) = Function::parse(item.clone(), called) else {
-        let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+        let message =
+            format!("`#[glassfrog::{called}]` can only be used on an `async fn` with a body");
         let error = Error::new(Span::call_site(), message);
         return TokenStream::from_iter([error.into_tokens(), item]);
     };

@@ -1,22 +1,22 @@
-//! What stands in the parentheses of a macro.
+//! The settings in the parentheses of an attribute.
 
 use crate::tokens::{Error, Tokens, fill};
 use proc_macro::{Literal, Span, TokenStream, TokenTree};
 
-/// The settings of a macro.
+/// The settings of an attribute.
 pub(crate) struct Settings {
-    /// The path of glassfrog in the crate of the user.
+    /// The path of glassfrog in the crate that uses the attribute.
     pub(crate) krate: TokenStream,
-    /// The others, as calls of the methods of these names.
+    /// The other settings, as calls of the methods with their names.
     pub(crate) calls: TokenStream,
 }
 
 impl Settings {
-    /// Reads the settings of the macro of this name.
+    /// Parses the settings of the attribute `of`.
     ///
     /// # Errors
     ///
-    /// With the first that is wrong.
+    /// Returns the first mistake.
     pub(crate) fn parse(settings: TokenStream, of: &str) -> Result<Settings, Error> {
         let mut tokens = Tokens::new(settings);
         let mut krate = fill("::glassfrog", &[]);
@@ -31,8 +31,8 @@ impl Settings {
                 "crate" => krate = path(&mut tokens, span)?,
                 "virtual_clock" | "seed" | "iterations" if of == "main" => {
                     let message = format!(
-                        "`{name}` is a setting of `#[glassfrog::test]`: instead of \
-                         `#[glassfrog::main]`, use `glassfrog::Builder` and `Runtime::block_on`"
+                        "`{name}` is a setting of `#[glassfrog::test]` only: use `glassfrog::Builder` and \
+                         `Runtime::block_on` instead of `#[glassfrog::main]`"
                     );
                     return Err(Error::new(span, message));
                 }
@@ -49,7 +49,7 @@ impl Settings {
                         _ => "`virtual_clock`, `seed = N`, `iterations = N`, `crate = path`",
                     };
                     let message = format!(
-                        "`{name}` is no setting of `#[glassfrog::{of}]`, which has: {settings}"
+                        "`{name}` is not a setting of `#[glassfrog::{of}]`, which has {settings}"
                     );
                     return Err(Error::new(span, message));
                 }
@@ -67,7 +67,7 @@ impl Settings {
     }
 }
 
-/// The path after the name of a setting.
+/// Reads the path that follows the name of a setting.
 fn path(tokens: &mut Tokens, name: Span) -> Result<TokenStream, Error> {
     let wrong = |span| Error::new(span, "`crate` takes a path: `crate = my_glassfrog`");
     tokens.take("=").ok_or_else(|| wrong(name))?;
@@ -86,7 +86,7 @@ fn path(tokens: &mut Tokens, name: Span) -> Result<TokenStream, Error> {
     }
 }
 
-/// The number after the name of a setting.
+/// Reads the number that follows the name of a setting; it must be at least `least`.
 fn number(tokens: &mut Tokens, name: &TokenTree, least: u64) -> Result<TokenStream, Error> {
     let value = tokens.take("=").and_then(|_| tokens.next());
     let span = value.as_ref().unwrap_or(name).span();
@@ -102,7 +102,7 @@ fn number(tokens: &mut Tokens, name: &TokenTree, least: u64) -> Result<TokenStre
     }
 }
 
-/// The number that a literal stands for.
+/// Returns the value of a literal.
 fn to_u64(token: TokenTree) -> Option<u64> {
     let TokenTree::Literal(literal) = token else {
         return None;

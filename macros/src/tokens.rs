@@ -1,23 +1,23 @@
-//! What the macros need for reading tokens and for making some.
+//! Reads and writes tokens.
 
 use proc_macro::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 
-/// A mistake of the user.
+/// A mistake in the use of an attribute.
 pub(crate) struct Error {
-    /// Where it stands.
+    /// Where the mistake is.
     span: Span,
-    /// What it is, and what to do about it.
+    /// What the mistake is, and how to mend it.
     message: String,
 }
 
 impl Error {
-    /// A mistake that stands there.
+    /// Creates an error at `span`.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Error {
         let message = message.into();
         Error { span, message }
     }
 
-    /// An item that does not compile, for this reason.
+    /// Returns a `compile_error!` with this message.
     pub(crate) fn into_tokens(self) -> TokenStream {
         let at_span = |mut token: TokenTree| {
             token.set_span(self.span);
@@ -32,7 +32,7 @@ impl Error {
     }
 }
 
-/// The tokens of a template, with parts in the place of their names.
+/// Returns the tokens of a template in which each name is replaced by its part.
 pub(crate) fn fill(template: &str, parts: &[(&str, TokenStream)]) -> TokenStream {
     fn filled(tokens: TokenStream, parts: &[(&str, TokenStream)]) -> TokenStream {
         let fill = |token: TokenTree| {
@@ -51,29 +51,29 @@ pub(crate) fn fill(template: &str, parts: &[(&str, TokenStream)]) -> TokenStream
     filled(template.parse().expect("a template is Rust"), parts)
 }
 
-/// Tokens that are read from the first to the last.
+/// A cursor over tokens.
 pub(crate) struct Tokens {
-    /// Those that are left, the next one last.
+    /// The tokens still to be read, in reverse order.
     left: Vec<TokenTree>,
 }
 
 impl Tokens {
-    /// Begins to read.
+    /// Creates a cursor at the first token.
     pub(crate) fn new(stream: TokenStream) -> Tokens {
         let mut tokens = Tokens { left: Vec::new() };
         tokens.put_back(stream);
         tokens
     }
 
-    /// Has these come next.
+    /// Puts tokens back, to be read next.
     fn put_back(&mut self, stream: TokenStream) {
         let begin = self.left.len();
         self.left.extend(stream);
         self.left[begin..].reverse();
     }
 
-    /// The next token, which stays. A fragment that a `macro_rules!` macro has passed on is a group
-    /// without delimiters, and is opened.
+    /// Returns the next token without reading it. A fragment that a `macro_rules!` macro has passed on is a
+    /// group without delimiters; its contents are read instead.
     fn peek(&mut self) -> Option<&TokenTree> {
         while let Some(TokenTree::Group(group)) = self.left.last()
             && group.delimiter() == Delimiter::None
@@ -85,24 +85,24 @@ impl Tokens {
         self.left.last()
     }
 
-    /// The next token.
+    /// Reads the next token.
     pub(crate) fn next(&mut self) -> Option<TokenTree> {
         self.peek()?;
         self.left.pop()
     }
 
-    /// The next token, if that may be taken.
+    /// Reads the next token if `may` accepts it.
     pub(crate) fn next_if(&mut self, may: impl FnOnce(&TokenTree) -> bool) -> Option<TokenTree> {
         self.peek().filter(|token| may(token))?;
         self.left.pop()
     }
 
-    /// The next token, if it is this word or sign.
+    /// Reads the next token if its text is `text`.
     pub(crate) fn take(&mut self, text: &str) -> Option<TokenTree> {
         self.next_if(|token| token.to_string() == text)
     }
 
-    /// All that are left, as they are.
+    /// Returns the remaining tokens.
     pub(crate) fn rest(self) -> Vec<TokenTree> {
         self.left.into_iter().rev().collect()
     }

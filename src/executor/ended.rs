@@ -1,58 +1,58 @@
-//! Which tasks have ended, for threads that do not run their loop.
+//! [`Ended`]: which tasks have ended, for threads other than the loop's.
 //!
-//! The slab of tasks belongs to the loop's thread. What others may know of it stands here: a word for
-//! each slot, the number of the last task that has ended in it. A task gets its number and its slot at the
-//! same time, so the tasks before it in the slot have lower numbers, and those after it higher ones: the
-//! task has ended if, and only if, the word has reached its number. (The tasks of `Handle::spawn` get
-//! their numbers before their slots. They are asked elsewhere, and write no word.)
+//! The slab of tasks belongs to the loop's thread. For other threads there is a word for each of its slots:
+//! the id of the last task that has ended in the slot. A task gets its id and its slot at the
+//! same time, so earlier tasks in the slot have lower ids, and later ones have higher ids. The task has
+//! ended if and only if the word has reached its id. (The tasks of `Handle::spawn` get their ids before
+//! their slots. They write no word, and their handles ask elsewhere.)
 //!
 //! ```text
 //!    slots of the slab   | 7, runs | 9, has ended | vacant | 8, runs |
 //!    words               |    4    |      9       |   6    |    0    |
 //! ```
 //!
-//! The end of a task stores one word. Words come in chunks, each of which is made when the first task
-//! ends in one of its slots. So a spawn costs nothing, and tasks that never end take no room here.
+//! The end of a task stores one word. The words are allocated in chunks, each when the first task
+//! ends in one of its slots. So a spawn costs nothing here, and tasks that never end take no memory.
 
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::primitives::{AtomicU64, Mutex, Ordering, lock};
 use std::array;
 use std::sync::Arc;
 
-/// How many words a chunk has: 1 KiB, so that a small program has one of them, and the list of all chunks
-/// has half a byte for each slot.
+/// How many words a chunk has. It takes 1 KiB, so a small program has one chunk, and the list of chunks
+/// takes half a byte for each slot.
 const CHUNK: usize = 128;
 
-/// What is known of so many slots in a row.
+/// What is known of [`CHUNK`] slots in a row.
 #[derive(Clone)]
 enum Chunk {
-    /// No task has ended in one of them since this number was reached.
+    /// All slots have reached this id, and no task has ended in one of them since.
     Blank(u64),
-    /// The word of each.
+    /// The word of each slot.
     Words(Words),
 }
 
-/// The words of so many slots.
+/// The words of a chunk.
 pub(crate) type Words = Arc<[AtomicU64; CHUNK]>;
 
-/// The words, reached from any thread.
+/// Which tasks have ended; any thread may ask.
 pub(crate) struct Ended {
-    /// What readers read. The loop writes words without the lock, and changes the list under it.
+    /// The chunks. The loop writes words without the lock, and changes the list under it.
     list: Mutex<List>,
 }
 
-/// What stands under the lock.
+/// The list of chunks, which is under the lock.
 struct List {
     /// The chunks, in the order of their slots.
     chunks: Vec<Chunk>,
-    /// The number that all slots behind those have reached.
+    /// The id that all slots behind those have reached.
     beyond: u64,
 }
 
-/// The loop's own list of the chunks, by which it writes words without the lock.
+/// The loop's own list of the chunks, which lets it write words without the lock.
 pub(crate) struct Writer(pub(crate) Vec<Option<Words>>);
 
 impl Ended {
-    /// No task has ended.
+    /// Makes the record of a loop in which no task has ended.
     pub(crate) fn new() -> Ended {
         Ended {
             list: Mutex::new(List {
@@ -62,13 +62,13 @@ impl Ended {
         }
     }
 
-    /// Whether the task with this number, which was given this slot, has ended.
+    /// Returns whether the task with this id, in this slot, has ended.
     pub(crate) fn has(&self, slot: usize, number: u64) -> bool {
         let list = lock(&self.list);
         let reached = match list.chunks.get(slot / CHUNK) {
             None => list.beyond,
             Some(Chunk::Blank(reached)) => *reached,
-            // Acquire: pairs with the Release in `note`, so that who sees the end of a task sees what
+            // Acquire: pairs with the Release in `note`, so that a thread that sees the end of a task sees what
             // the task did.
             Some(Chunk::Words(words)) => words[slot % CHUNK].load(Ordering::Acquire),
         };
@@ -85,7 +85,7 @@ impl Ended {
         }
     }
 
-    /// The same for the first task that ends in a slot of its chunk.
+    /// Notes that a task has ended, the first one in its chunk.
     #[cold]
     fn note_first(&self, writer: &mut Writer, slot: usize, number: u64) {
         let index = slot / CHUNK;
@@ -102,23 +102,23 @@ impl Ended {
         list.chunks[index] = Chunk::Words(words);
     }
 
-    /// Gives back the room of a burst, if there are no more slots now than these.
+    /// Frees the memory of a burst, when there are only `slots` slots left.
     #[inline]
     pub(crate) fn shrink(&self, writer: &mut Writer, slots: usize) {
-        // Chunks are made for slots that are there. If there are more, the slab has shrunk.
+        // A chunk is made for slots that exist. If there are more chunks than that, the slab has shrunk.
         if writer.0.len() > slots.div_ceil(CHUNK) {
             self.cut_off(writer, slots.div_ceil(CHUNK));
         }
     }
 
-    /// Notes that all tasks have ended, and that there will be no others.
+    /// Notes that all tasks have ended, and that no other will be spawned.
     pub(crate) fn note_all(&self, writer: &mut Writer) {
         self.cut_off(writer, 0);
         lock(&self.list).beyond = u64::MAX;
     }
 
-    /// Keeps so many chunks. The slots of the others are gone: whoever was there has ended, and has a
-    /// lower number than whoever will be there.
+    /// Keeps the first `kept` chunks. The slots of the others are gone: every task in them has ended, and has a
+    /// lower id than every later task.
     #[cold]
     fn cut_off(&self, writer: &mut Writer, kept: usize) {
         let mut list = lock(&self.list);
@@ -131,11 +131,11 @@ impl Ended {
 }
 
 impl Chunk {
-    /// The highest number that one of its slots has reached.
+    /// Returns the highest id that one of the slots has reached.
     fn reached(&self) -> u64 {
         match self {
             Chunk::Blank(reached) => *reached,
-            // Relaxed is enough: the loop asks, which has written them.
+            // Relaxed is enough: the loop, which has written the words, reads them.
             Chunk::Words(words) => {
                 let words = words.iter().map(|word| word.load(Ordering::Relaxed));
                 words.max().unwrap_or_default()
@@ -145,7 +145,7 @@ impl Chunk {
 }
 
 impl Writer {
-    /// Of no words.
+    /// Makes a writer without words.
     pub(crate) fn new() -> Writer {
         Writer(Vec::new())
     }

@@ -1,13 +1,16 @@
-//! The way in for other threads: messages to a loop that may be asleep.
+//! [`Inbox`]: the messages of other threads to a loop, which may be parked.
+//!
+//! Wakers, handles and sleeps post and nudge from any thread. The executor takes the messages, and the event
+//! loop announces its parks. What the messages mean is in [`message`](super::message).
 //!
 //! ```text
 //!                       announce_park
 //!          +-------+ -----------------> +--------+
 //!          | AWAKE |                    | PARKED |
 //!          +-------+ <----------------- +--------+
-//!            |   ^     awake: nobody         |
-//!       call |   |     has called            | call: wakes the loop
-//!            v   | awake: it has             v
+//!            |   ^     awake: no call        |
+//!       call |   |                           | call: wakes the loop
+//!            v   | awake: called             v
 //!          +-------------------------------------+
 //!          |               CALLED                |
 //!          +-------------------------------------+
@@ -23,7 +26,7 @@
 //! finds the word at `PARKED`, and wakes the loop.
 
 use super::ended::Ended;
-use crate::sync::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
+use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
 use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -31,61 +34,62 @@ use std::task::Waker;
 
 /// The loop runs, and has not been called since it looked.
 const AWAKE: u8 = 0;
-/// The loop sleeps, or is about to, and has not been called.
+/// The loop is parked, or about to park, and has not been called.
 const PARKED: u8 = 1;
 /// The loop has been called, and has not looked yet.
 const CALLED: u8 = 2;
 
-/// A locked queue, and whether its reader sleeps.
+/// A queue of messages, and whether its reader is parked.
 pub(crate) struct Inbox<M> {
     /// See the head of this file. Written by the loop and by those who call it.
     reader: AtomicU8,
-    /// The runtime has ended; nothing is taken any more. Written under the lock.
+    /// Whether the runtime has ended, after which no message is taken. Written under the lock.
     closed: AtomicBool,
-    /// What others have left.
-    state: Mutex<State<M>>,
+    /// The messages since the last [`drain`](Inbox::drain), oldest first.
+    messages: Mutex<Vec<M>>,
     /// Ends the park of the loop. Called without the lock.
     unpark: Waker,
-    /// How many hold a way in by which they may say anything at any time.
-    outsiders: AtomicUsize,
-    /// What can be known of the loop's tasks without a message. Written by the loop.
+    /// How many [handles](InboxHandle) there are.
+    handles: AtomicUsize,
+    /// Which tasks have ended, for those who ask without a message. Written by the loop.
     pub(crate) ended: Ended,
 }
 
-/// A way into the inbox, of somebody who may say anything at any time, and so is counted.
-pub(crate) struct Outsider<M> {
+/// A counted reference to an inbox, whose owner may post a message at any time. While there is one, a loop that
+/// waits for a message is not in a deadlock.
+pub(crate) struct InboxHandle<M> {
     /// The inbox.
     inbox: Arc<Inbox<M>>,
 }
 
-impl<M> Outsider<M> {
-    /// Lets somebody in.
-    pub(crate) fn new(inbox: &Arc<Inbox<M>>) -> Outsider<M> {
+impl<M> InboxHandle<M> {
+    /// Makes a handle.
+    pub(crate) fn new(inbox: &Arc<Inbox<M>>) -> InboxHandle<M> {
         let inbox = Arc::clone(inbox);
-        // Relaxed is enough: whoever makes another is one already, or is the loop's own thread.
-        inbox.outsiders.fetch_add(1, Ordering::Relaxed);
-        Outsider { inbox }
+        // Relaxed is enough: a new handle is made from another one, or on the loop's own thread.
+        inbox.handles.fetch_add(1, Ordering::Relaxed);
+        InboxHandle { inbox }
     }
 }
 
-impl<M> Clone for Outsider<M> {
-    fn clone(&self) -> Outsider<M> {
-        Outsider::new(&self.inbox)
+impl<M> Clone for InboxHandle<M> {
+    fn clone(&self) -> InboxHandle<M> {
+        InboxHandle::new(&self.inbox)
     }
 }
 
-impl<M> Drop for Outsider<M> {
+impl<M> Drop for InboxHandle<M> {
     fn drop(&mut self) {
-        // Relaxed is enough: a loop that finds nobody left goes on to take the lock, after the outsiders
+        // Relaxed is enough: a loop that finds no handle left goes on to take the lock, after the handles
         // have held it for the last time.
-        if self.inbox.outsiders.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // The loop may want to know that nobody is left.
+        if self.inbox.handles.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // The loop may want to know that no handle is left.
             self.inbox.nudge();
         }
     }
 }
 
-impl<M> Deref for Outsider<M> {
+impl<M> Deref for InboxHandle<M> {
     type Target = Arc<Inbox<M>>;
 
     fn deref(&self) -> &Arc<Inbox<M>> {
@@ -93,51 +97,43 @@ impl<M> Deref for Outsider<M> {
     }
 }
 
-/// What stands under the lock.
-struct State<M> {
-    /// What has come since the last `drain`, oldest first.
-    messages: Vec<M>,
-}
-
 impl<M> Inbox<M> {
-    /// An open, empty inbox. `unpark` is to end the park of the loop that reads it.
+    /// Makes an open, empty inbox. `unpark` ends the park of the loop that reads it.
     pub(crate) fn new(unpark: Waker) -> Inbox<M> {
         Inbox {
             reader: AtomicU8::new(AWAKE),
             closed: AtomicBool::new(false),
-            state: Mutex::new(State {
-                messages: Vec::new(),
-            }),
+            messages: Mutex::new(Vec::new()),
             unpark,
-            outsiders: AtomicUsize::new(0),
+            handles: AtomicUsize::new(0),
             ended: Ended::new(),
         }
     }
 
-    /// Whether anybody is there who may say anything at any time.
-    pub(crate) fn has_outsiders(&self) -> bool {
-        self.outsiders.load(Ordering::Relaxed) > 0
+    /// Returns whether there is a handle, whose owner may post a message at any time.
+    pub(crate) fn has_handles(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether nothing has come since the park was announced.
+    /// Returns whether there has been no call and no message since the park was announced.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.reader.load(Ordering::Acquire) == PARKED && lock(&self.state).messages.is_empty()
+        self.reader.load(Ordering::Acquire) == PARKED && lock(&self.messages).is_empty()
     }
 
-    /// Leaves a message and wakes the loop if it is parked. A closed inbox hands it back.
+    /// Posts a message, and wakes the loop if it is parked. A closed inbox returns the message.
     pub(crate) fn post(&self, message: M) -> Result<(), M> {
-        let mut state = lock(&self.state);
+        let mut messages = lock(&self.messages);
         if self.is_closed() {
             return Err(message);
         }
-        state.messages.push(message);
-        drop(state);
+        messages.push(message);
+        drop(messages);
         self.nudge();
         Ok(())
     }
 
-    /// Calls the loop, and wakes it if it is parked. Without a message the call says that something has
-    /// changed: the next deadline has become an earlier one, or the last outsider has left.
+    /// Calls the loop, and wakes it if it is parked. Without a message, the call says that something else has
+    /// changed: there is an earlier deadline, or the last handle was dropped.
     pub(crate) fn nudge(&self) {
         // Release: pairs with the Acquire in `awake`.
         if self.reader.swap(CALLED, Ordering::Release) == PARKED {
@@ -145,16 +141,16 @@ impl<M> Inbox<M> {
         }
     }
 
-    /// Says that the loop is about to park; false if it must not, because it was called.
+    /// Announces that the loop is about to park. Returns false if it must not, because it was called.
     pub(crate) fn announce_park(&self) -> bool {
-        // Relaxed is enough: a loop that finds itself called goes on to `awake`.
+        // Relaxed is enough: a loop that was called goes on to `awake`.
         let parked = Ordering::Relaxed;
         let announced = self.reader.compare_exchange(AWAKE, PARKED, parked, parked);
         announced.is_ok()
     }
 
-    /// Says that the loop is awake; true if it was called, so that it has to
-    /// [take](Inbox::drain) the messages that have come.
+    /// Notes that the loop is awake. Returns true if it was called, and so has to [take](Inbox::drain) the
+    /// messages.
     #[inline]
     pub(crate) fn awake(&self) -> bool {
         // A stale AWAKE does no harm: the announcement of the next park fails. Acquire: pairs with the
@@ -163,20 +159,21 @@ impl<M> Inbox<M> {
             && self.reader.swap(AWAKE, Ordering::Acquire) == CALLED
     }
 
-    /// Takes all messages. `into` has to be empty.
+    /// Takes all messages. `into` must be empty.
     pub(crate) fn drain(&self, into: &mut Vec<M>) {
-        mem::swap(&mut lock(&self.state).messages, into);
+        mem::swap(&mut *lock(&self.messages), into);
     }
 
-    /// Ends the inbox and returns what is in it.
+    /// Closes the inbox and returns the messages in it.
     pub(crate) fn close(&self) -> Vec<M> {
-        let mut state = lock(&self.state);
-        // Release: who sees the end sees what came before it.
+        let mut messages = lock(&self.messages);
+        // Release: pairs with the Acquire in `is_closed`, so that a thread that sees the end sees what came
+        // before it.
         self.closed.store(true, Ordering::Release);
-        mem::take(&mut state.messages)
+        mem::take(&mut *messages)
     }
 
-    /// Whether the runtime has ended.
+    /// Returns whether the runtime has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }

@@ -1,34 +1,40 @@
-//! What join handles and abort handles do with the tasks of their own thread's executor.
+//! Joining, aborting and detaching: what the handles of tasks ask of the executor on their own thread.
+//!
+//! From other threads, handles post messages instead. The handles themselves are in `task/join.rs` and
+//! `task/abort.rs`.
 
+use super::entry::{DETACHED, Phase};
+use super::id::Id;
+use super::message::Remote;
 use super::task::Run;
-use super::{DETACHED, Executor, Id, Phase, Remote, local};
+use super::{Executor, current};
+use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Waiter, shielded};
+use crate::waiter::Waiter;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// The answer to a join.
+/// What [`Executor::join`] finds.
 pub(crate) enum Joined {
-    /// There is no such task any more.
+    /// The task is gone.
     Gone,
     /// The task has ended; this holds its outcome.
     Ended(Pin<Box<dyn Run>>),
-    /// The task runs, and this very waker is registered.
+    /// The task runs, and the waker is registered.
     Waiting,
-    /// The task runs, and a clone of the waker is to be [registered](Executor::register_joiner).
+    /// The task runs, and the caller has to [register](Executor::register_joiner) a clone of the waker.
     Unregistered,
 }
 
-/// Whether the task with this key and number has ended, asked on any thread.
+/// Returns whether the task with this key and id has ended. It may be called on any thread.
 pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
-    let here = local::with(remote, |executor| executor.is_finished(key));
+    let here = current::with(remote, |executor| executor.is_finished(key));
     here.unwrap_or_else(|| remote.ended.has(key.index(), id.0))
 }
 
 impl Executor {
-    /// Takes the outcome of a task that has ended, or finds out whether `waker` is registered to be
-    /// woken at its end.
+    /// Takes the outcome of a task that has ended, or finds out whether its end will wake `waker`.
     #[inline]
     pub(crate) fn join(&self, key: Key, waker: &Waker) -> Joined {
         let mut tasks = self.tasks.borrow_mut();
@@ -48,7 +54,7 @@ impl Executor {
         }
     }
 
-    /// Registers a waker to be woken at the end of a task. Returns the former one, to be dropped.
+    /// Registers a waker to be woken at the end of a task. Returns the previous one, for the caller to drop.
     #[inline]
     pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Option<Waiter> {
         let tag = self.current_tag();
@@ -59,26 +65,27 @@ impl Executor {
         }
     }
 
-    /// Makes a task drop its future in place of its next poll. A poll that is going on may still end it.
+    /// Aborts a task: instead of its next poll, its future is dropped. A poll that is going on may still
+    /// finish the task.
     pub(crate) fn abort(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
         if let Some(task) = tasks.slab.get_mut(key)
             && task.phase == Phase::Alive
         {
             task.phase = Phase::Aborted;
-            // The task may stand in the queue twice now; the second time it is finished.
+            // The task may be in the queue twice now; the second time it is finished.
             tasks.ready.push(key);
         }
     }
 
-    /// Whether a task has ended.
+    /// Returns whether a task has ended.
     fn is_finished(&self, key: Key) -> bool {
         let mut tasks = self.tasks.borrow_mut();
         let task = tasks.slab.get_mut(key);
         task.is_none_or(|task| task.phase == Phase::Finished)
     }
 
-    /// Lets a task run on without a handle, or drops its outcome.
+    /// Detaches a task: it runs on without a handle, or its outcome is dropped.
     pub(crate) fn detach(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
         let slab = &mut tasks.slab;
@@ -92,7 +99,7 @@ impl Executor {
             task.marks |= DETACHED;
             let joiner = task.joiner.take();
             drop(tasks);
-            shielded("dropping a waker", || drop(joiner));
+            log_panics("dropping a waker", || drop(joiner));
         }
     }
 }

@@ -6,10 +6,10 @@
 //! lets the [shuffle](super::shuffle) choose among them; a round is over when all tasks that were ready at
 //! its beginning have been taken.
 
-use super::pulse::Polling;
 use super::shuffle::Shuffle;
+use super::status::Polling;
+use crate::primitives::{AtomicU32, Ordering};
 use crate::slab::Key;
-use crate::sync::{AtomicU32, Ordering};
 use std::mem;
 use std::sync::Arc;
 

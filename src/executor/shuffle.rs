@@ -19,7 +19,7 @@
 //!
 //! The shuffle also keeps the last polls, for the report of a test that fails.
 
-use super::pulse::Polling;
+use super::status::Polling;
 use crate::slab::Key;
 use std::collections::VecDeque;
 use std::fmt;
@@ -144,8 +144,8 @@ impl fmt::Display for Shuffle {
         }
         for Turn { first, polls } in &self.turns {
             match polls {
-                1 => writeln!(f, "  {}", first.who())?,
-                _ => writeln!(f, "  {} x{polls}", first.who())?,
+                1 => writeln!(f, "  {}", first.task())?,
+                _ => writeln!(f, "  {} x{polls}", first.task())?,
             }
         }
         Ok(())

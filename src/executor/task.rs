@@ -1,4 +1,7 @@
-//! One task: its future and then its output, in one allocation; and its waker.
+//! [`Run`] and [`Stage`]: a task, its future and then its outcome in one allocation.
+//!
+//! The executor keeps tasks of any type as `dyn Run`. [`Stage`] is the plain task; `task/remote.rs` has
+//! another kind, which delivers its outcome to another thread.
 //!
 //! ```text
 //!              poll: Ready, or fail            take
@@ -6,28 +9,17 @@
 //!   | Running |                     | Finished |         | Taken |
 //!   +---------+                     +----------+         +-------+
 //! ```
-//!
-//! The waker does not own the future. It is a key into the slab of the thread that owns the
-//! runtime and a way to get there, so a future is never dropped on a foreign thread, a waker that
-//! is kept for ever keeps nothing alive, and a task that holds its own waker is no cycle.
 
-use super::flag::TaskFlags;
-use super::local::wake_here;
-use super::outcome::JoinError;
-use super::{Message, Remote};
-use crate::slab::Key;
-use crate::waiter::Seen;
-use futures_task::ArcWake;
+use super::join_error::JoinError;
+use crate::waiter::WaiterInfo;
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::task::{Context, Poll, ready};
 
-/// A future of any kind, on its way to its output.
+/// A task of any type.
 pub(crate) trait Run {
-    /// Polls the future. When it is ready its output stays inside and the future is dropped.
+    /// Polls the future. When it is ready, the task drops it and keeps its output.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Drops the future, or the output, and keeps the error instead.
@@ -37,26 +29,26 @@ pub(crate) trait Run {
     /// task's `T`.
     fn take(self: Pin<&mut Self>, out: &mut dyn Any);
 
-    /// The error, if it ended in one that nobody has taken.
+    /// Returns the error, if the task has ended with one that nobody has taken.
     fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
 
-    /// Who awaits the outcome outside the slab, for somebody who only looks.
-    fn awaited_by(self: Pin<&mut Self>) -> Option<Seen> {
+    /// Returns who awaits the outcome, if the waiter is not in the slab.
+    fn awaited_by(self: Pin<&mut Self>) -> Option<WaiterInfo> {
         None
     }
 
-    /// Hands the outcome to a handle that looks for it outside the slab. Without one it stays.
+    /// Sends the outcome to a handle that does not look for it in the slab. Otherwise the task keeps it.
     fn deliver(self: Pin<&mut Self>) {}
 }
 
 pin_project! {
-    /// The phases of a task, see the head of this file.
+    /// A future that becomes its outcome; the head of this file draws its stages.
     #[project = StageRef]
     #[project_replace = StageOwned]
     pub(crate) enum Stage<F, T> {
-        // It has not ended.
+        // The task has not ended.
         Running { #[pin] future: F },
-        // It has ended, and nobody has taken what came of it.
+        // The task has ended, and nobody has taken the outcome.
         Finished { outcome: Result<T, JoinError> },
         // Nothing is left.
         Taken,
@@ -67,7 +59,7 @@ impl<F> Stage<F, F::Output>
 where
     F: Future + 'static,
 {
-    /// A task that has not been polled yet.
+    /// Makes a task that has not been polled yet.
     pub(crate) fn boxed(future: F) -> Pin<Box<dyn Run>> {
         Box::pin(Stage::Running { future })
     }
@@ -104,62 +96,6 @@ where
         match self.project() {
             StageRef::Finished { outcome } => outcome.as_ref().err(),
             StageRef::Running { .. } | StageRef::Taken => None,
-        }
-    }
-}
-
-/// What is behind the `Waker` of a task: where it lives, and how to get there.
-pub(crate) struct TaskWaker {
-    /// The executor of the task.
-    pub(super) remote: Arc<Remote>,
-    /// The key of the task, as a number. Written only while nobody else holds the waker.
-    key: AtomicU64,
-    /// Whether the task is in the run queue, or on its way there.
-    pub(super) flags: TaskFlags,
-}
-
-impl TaskWaker {
-    /// The waker of a task, which is not in the run queue.
-    pub(super) fn new(remote: Arc<Remote>, key: Key) -> TaskWaker {
-        TaskWaker {
-            remote,
-            key: AtomicU64::new(key.number()),
-            flags: TaskFlags::default(),
-        }
-    }
-
-    /// Makes it the waker of another task. Nobody else holds it.
-    #[inline]
-    pub(super) fn reuse(&self, key: Key) {
-        // Pairs with the Release of the `Arc`s that others dropped: what they did with the waker comes
-        // before this.
-        fence(Ordering::Acquire);
-        self.key.store(key.number(), Ordering::Relaxed);
-        self.flags.reset();
-    }
-
-    /// The key of the task.
-    #[inline]
-    pub(super) fn key(&self) -> Key {
-        // Relaxed is enough: a thread that holds the waker got it after the key was written.
-        Key::from_number(self.key.load(Ordering::Relaxed))
-    }
-
-    /// A wake on a thread that does not run the executor of this task.
-    #[cold]
-    fn wake_from_afar(&self) {
-        if self.flags.wake_from_afar() {
-            // An inbox that is closed discards the wake: there is nothing left to poll.
-            let _discarded = self.remote.post(Message::Wake(self.key()));
-        }
-    }
-}
-
-impl ArcWake for TaskWaker {
-    #[inline]
-    fn wake_by_ref(this: &Arc<Self>) {
-        if !wake_here(this) {
-            this.wake_from_afar();
         }
     }
 }

@@ -1,25 +1,25 @@
-//! [`ToSocketAddrs`]: what can be connected and bound to.
+//! [`ToSocketAddrs`]: the types that stand for one or more socket addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
-/// What [`TcpStream::connect`](super::TcpStream::connect),
-/// [`TcpListener::bind`](super::TcpListener::bind) and [`lookup_host`](super::lookup_host) take:
-/// addresses, literals of such, and names with a port.
+/// A trait for values that can be converted or resolved to one or more socket addresses.
 ///
-/// The counterpart of [`std::net::ToSocketAddrs`], whose look-up of names blocks. It cannot be
-/// implemented elsewhere.
+/// [`TcpStream::connect`](super::TcpStream::connect), [`TcpListener::bind`](super::TcpListener::bind) and
+/// [`lookup_host`](super::lookup_host) take such values. The trait is the async counterpart of
+/// [`std::net::ToSocketAddrs`], whose name resolution blocks. It is sealed: other crates cannot implement it.
 ///
-/// Literals are parsed at once. The operating system looks up a name (`getaddrinfo(3)`), which blocks,
-/// so this happens on a thread of the runtime's [pool](crate::task::spawn_blocking), beside the
-/// blocking jobs. At most 32 look-ups that somebody waits for run at a time.
+/// # Name resolution
 ///
-/// Dropping the future that waits for a look-up gives the look-up up. If it has not begun, it never
-/// will. If it runs, its thread stays until the operating system answers, but it no longer counts
-/// among the 32 and holds up no other name. At most 128 threads look up names, those of look-ups that
-/// were given up included. If all of them are busy, the next look-up waits for one; the first time, a
-/// warning is logged.
+/// IP addresses are parsed at once. The operating system resolves host names by `getaddrinfo(3)`, which
+/// blocks, so the call runs on a thread of the runtime's [pool](crate::task::spawn_blocking). At most 32
+/// lookups that a future waits for run at a time.
+///
+/// Dropping the future that waits for a lookup abandons it. An abandoned lookup that has not started never
+/// starts. One that runs keeps its thread until the operating system answers, but no longer counts among
+/// the 32. At most 128 threads run lookups, abandoned ones included. If all of them are busy, the next lookup
+/// waits for one, and a warning is logged the first time.
 ///
 /// # Examples
 ///
@@ -32,7 +32,7 @@ use std::vec;
 ///     TcpListener::bind("localhost:0").await?;
 ///     TcpListener::bind(("localhost", 0)).await?;
 ///     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-///     // The first that can be bound to.
+///     // Binds to the first address that is available.
 ///     let addrs = [SocketAddr::from((Ipv6Addr::LOCALHOST, 0)), "127.0.0.1:0".parse().unwrap()];
 ///     TcpListener::bind(&addrs[..]).await?;
 ///     std::io::Result::Ok(())
@@ -43,32 +43,32 @@ pub trait ToSocketAddrs: Sealed {}
 
 impl<T: Sealed + ?Sized> ToSocketAddrs for T {}
 
-/// The trait's one method, where nobody else can reach it.
+/// The method of [`ToSocketAddrs`], which other crates cannot name.
 pub trait Sealed {
-    /// The addresses that are meant, or the name that leads to them.
+    /// Returns the addresses, or the host name to resolve.
     fn target(&self) -> io::Result<Target>;
 }
 
-/// What is to be connected or bound to.
+/// The target of a connect or a bind.
 #[derive(Debug)]
 pub enum Target {
-    /// These.
+    /// Addresses.
     Addrs(Addrs),
-    /// What this name leads to.
+    /// A host name, which has yet to be resolved.
     Name {
         /// The name.
         host: String,
-        /// The port, which goes with every address.
+        /// The port, the same for all addresses of the host.
         port: u16,
     },
 }
 
-/// Some addresses, without an allocation where there is one.
+/// An iterator over addresses, which does not allocate if there is only one.
 #[derive(Debug)]
 pub enum Addrs {
-    /// One, or none any more.
+    /// A single address; `None` once it has been returned.
     One(Option<SocketAddr>),
-    /// Those that are left of several.
+    /// The rest of several addresses.
     Several(vec::IntoIter<SocketAddr>),
 }
 
@@ -119,9 +119,9 @@ impl Sealed for str {
         {
             return (host, port).target();
         }
-        Err(malformed(
+        Err(invalid(
             self,
-            "`example.com:80`, `127.0.0.1:80` or `[::1]:80`, up to port 65535",
+            "`example.com:80`, `127.0.0.1:80` or `[::1]:80`, with a port of at most 65535",
         ))
     }
 }
@@ -135,7 +135,7 @@ impl Sealed for (&str, u16) {
                 host: String::from(host),
                 port,
             }),
-            Err(_) => Err(malformed(host, "`example.com`, `127.0.0.1` or `::1`")),
+            Err(_) => Err(invalid(host, "`example.com`, `127.0.0.1` or `::1`")),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Sealed for (String, u16) {
     }
 }
 
-/// What converts into one address.
+/// Implements the trait for types that convert into one address.
 macro_rules! sealed_for_one {
     ($($one:ty),*) => {$(
         impl Sealed for $one {
@@ -177,17 +177,20 @@ impl<T: Sealed + ?Sized> Sealed for &T {
     }
 }
 
-/// Whether this may be the name of a host: the rest is the resolver's to say, but what stands in no
-/// name never comes to it. An address with a zone (`fe80::1%eth0`) is for the resolver too.
+/// Whether the text may be a host name. This rejects characters that no name contains and leaves the rest to
+/// the resolver, which also understands addresses with a zone (`fe80::1%eth0`).
 fn is_name(host: &str) -> bool {
-    let foreign = |c: char| c.is_whitespace() || c.is_control() || "[]/\\@?#\"'".contains(c);
-    !host.is_empty() && !host.contains(foreign) && (!host.contains(':') || host.contains('%'))
+    let is_invalid = |c: char| c.is_whitespace() || c.is_control() || "[]/\\@?#\"'".contains(c);
+    !host.is_empty() && !host.contains(is_invalid) && (!host.contains(':') || host.contains('%'))
 }
 
-/// What is no address is answered.
-fn malformed(text: &str, forms: &str) -> io::Error {
+/// The error for a text that is neither an address nor a host name.
+fn invalid(text: &str, expected: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        format!("`{}` is not of the form {forms}", text.escape_debug()),
+        format!(
+            "invalid address `{}`: expected {expected}",
+            text.escape_debug()
+        ),
     )
 }

@@ -1,4 +1,4 @@
-//! Reading a stream to its end, into a vector.
+//! [`read_to_end`]: reads a stream to its end, into a vector.
 //!
 //! Safe code can only read into initialized bytes, so the spare capacity of the vector has to be zeroed
 //! first. [`read_to_end`] zeroes each byte at most once, and only as far ahead as the stream has lately

@@ -1,32 +1,32 @@
-//! [`lookup_host`]: from names to addresses, off the loop.
+//! [`lookup_host`]: resolving host names on the threads of the blocking pool.
 
 use super::ToSocketAddrs;
 use super::addrs::{Addrs, Target};
-use super::socket::attempted;
+use super::error::with_context;
 use crate::context;
+use crate::event_loop::Shared;
 use crate::pool::{Lane, Pool};
 use crate::reactor::source::runtime_ended;
-use crate::runtime::Shared;
 use crate::task::{JoinHandle, blocking};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Looks up the addresses of a host, in the order in which the operating system prefers them.
+/// Resolves a host name to its addresses, in the order in which the operating system prefers them.
 ///
 /// # Errors
 ///
-/// That of the resolver, with the name in its text; `InvalidInput` for what is neither an address nor
-/// a name.
+/// Returns the error of the resolver, with the name in its text. The kind is `InvalidInput` if `host` is
+/// neither an address nor a host name.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future gives the look-up up; see [`ToSocketAddrs`].
+/// Dropping the future abandons the lookup; see [`ToSocketAddrs`](ToSocketAddrs#name-resolution).
 ///
 /// # Examples
 ///
@@ -47,44 +47,48 @@ pub async fn lookup_host<A: ToSocketAddrs>(
     resolve(host.target()?, &shared).await
 }
 
-/// The addresses that are meant; at least one, unless none were given.
+/// Resolves a target to its addresses. A host name has at least one.
 pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs> {
     let (host, port) = match target {
         Target::Addrs(addrs) => return Ok(addrs),
         Target::Name { host, port } => (host, port),
     };
     let name = format!("resolve {host}").into_boxed_str();
-    let asked = host.clone();
-    let ask = move || (&*asked, port).to_socket_addrs();
-    let job = blocking::submit(shared, Lane::LookUps, Some(name), Location::caller(), ask);
+    let host_of_job = host.clone();
+    let work = move || (&*host_of_job, port).to_socket_addrs();
+    let job = blocking::submit(shared, Lane::LookUps, Some(name), Location::caller(), work);
     let pool = Arc::clone(&shared.pool);
-    let mut look_up = LookUp { job, pool };
-    let answer = match (&mut look_up.job).await {
+    let mut lookup = Lookup { job, pool };
+    let answer = match (&mut lookup.job).await {
         Ok(answer) => answer,
         Err(_cancelled) if shared.inbox.is_closed() => Err(runtime_ended()),
         Err(error) => Err(error.into()),
     };
-    // Characters that cannot be seen are shown all the same.
+    // The error shows invisible characters escaped.
     let host = host.escape_debug();
     match answer {
         Ok(addrs) if addrs.len() > 0 => Ok(Addrs::Several(addrs)),
-        Ok(_) => Err(attempted("resolve", host, io::ErrorKind::NotFound.into())),
-        Err(error) => Err(attempted("resolve", host, error)),
+        Ok(_) => Err(with_context(
+            "resolve",
+            host,
+            io::ErrorKind::NotFound.into(),
+        )),
+        Err(error) => Err(with_context("resolve", host, error)),
     }
 }
 
-/// A look-up that is given up when this is dropped before the answer is there.
-struct LookUp<T> {
-    /// What it finds.
+/// A running or queued lookup. Dropping it before the answer abandons the lookup.
+struct Lookup<T> {
+    /// The job that asks the operating system.
     job: JoinHandle<T>,
-    /// The pool that has the job.
+    /// The pool that runs the job.
     pool: Arc<Pool>,
 }
 
-impl<T> Drop for LookUp<T> {
+impl<T> Drop for Lookup<T> {
     fn drop(&mut self) {
-        // The thread of one that was answered is about to take the next. Without its place, that would
-        // begin on another thread.
+        // A job that has finished keeps its place: its thread is about to take the next lookup, which would
+        // otherwise start on another thread.
         if !self.job.is_finished() {
             self.pool.give_up(self.job.id().0);
         }

@@ -1,4 +1,4 @@
-//! TCP: streams, their halves, and listeners.
+//! TCP streams, their halves, and listeners.
 
 pub(crate) mod listener;
 pub(crate) mod split;

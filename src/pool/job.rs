@@ -1,22 +1,22 @@
-//! What the pool knows of a job: how to run it, and how to describe it.
+//! [`Job`] and [`About`]: how the pool runs a job, and how a dump describes it.
 
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use std::io;
 
-/// Something to do on a thread of the pool. Dropping it unrun cancels it.
+/// A job for a thread of the pool. Dropping it without running it cancels it.
 pub(crate) trait Job: Send {
-    /// Does it.
+    /// Runs the job.
     fn run(self: Box<Self>);
 
-    /// Fails, because no thread could be started.
+    /// Fails the job, because no thread could be started.
     fn refuse(self: Box<Self>, error: &io::Error);
 }
 
-/// A job as the dump sees it.
+/// A job as a dump sees it.
 pub(crate) trait About: Send + Sync {
-    /// Describes the job in words.
+    /// Describes the job.
     fn describe(&self) -> String;
 
-    /// Returns who awaits it.
-    fn awaited_by(&self) -> Option<Seen>;
+    /// Returns what awaits the job.
+    fn awaited_by(&self) -> Option<WaiterInfo>;
 }

@@ -1,20 +1,20 @@
 //! [`Queue`]: the jobs of one lane, from their submission to their end.
 //!
-//! The [pool](super) calls it under its lock. It starts no thread, runs no job, and hands out whatever
-//! there is to drop.
+//! The [pool](super) calls it under its lock. It starts no thread and runs no job, and it returns whatever has
+//! to be dropped.
 
 use super::job::{About, Job};
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
-/// The jobs of one lane, by their ids, which grow: the smallest is the oldest job's.
+/// The jobs of one lane, by their ids. The oldest job has the smallest id.
 pub(crate) struct Queue<Id = u64> {
     /// The jobs that wait for a thread.
     queued: BTreeMap<Id, Queued>,
-    /// The jobs that run and that somebody may wait for, as the dump sees them.
+    /// The jobs that run and were not given up, as a dump sees them.
     running: BTreeMap<Id, Arc<dyn About>>,
-    /// The number of jobs that run although nobody waits for them.
+    /// The number of jobs that were given up and still run.
     pub(crate) abandoned: usize,
     /// How many jobs may be `running` at a time.
     most_running: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Queue<Id = u64> {
     pub(crate) most_threads: usize,
     /// The number of jobs that have begun (modulo 2⁶⁴).
     pub(crate) begun: u64,
-    /// Whether somebody watches for a stall of the lane, or a stall has been reported.
+    /// Whether a thread watches for a stall of the lane, or a stall was reported.
     pub(crate) watched: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Queue<Id = u64> {
 pub(crate) struct Queued {
     /// The job.
     pub(crate) job: Box<dyn Job>,
-    /// The job as the dump sees it.
+    /// The job as a dump sees it.
     pub(crate) about: Arc<dyn About>,
 }
 
@@ -60,7 +60,7 @@ impl<Id: Ord> Queue<Id> {
             && self.threads() < self.most_threads
     }
 
-    /// Returns whether a job waits while the lane occupies all threads that it may.
+    /// Returns whether a job waits while the lane occupies all its threads.
     pub(crate) fn is_stuck(&self) -> bool {
         !self.queued.is_empty() && self.threads() == self.most_threads
     }
@@ -93,7 +93,7 @@ impl<Id: Ord> Queue<Id> {
         self.queued.remove(&id)
     }
 
-    /// Gives up a job that runs: its place in the lane is free, though its thread is not.
+    /// Gives up a job that runs: another job may begin, but its thread is still occupied.
     pub(crate) fn abandon(&mut self, id: Id) -> Option<Arc<dyn About>> {
         let about = self.running.remove(&id)?;
         self.abandoned += 1;
@@ -115,13 +115,13 @@ impl<Id: Ord> Queue<Id> {
         self.running.len() + self.abandoned
     }
 
-    /// Returns whether a job waits or runs that somebody may wait for.
+    /// Returns whether a job waits, or runs and was not given up.
     pub(crate) fn is_busy(&self) -> bool {
         !self.queued.is_empty() || !self.running.is_empty()
     }
 
-    /// Returns the jobs that somebody may wait for, and whether each has begun.
-    pub(crate) fn look(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
+    /// Returns the jobs that were not given up, and whether each has begun.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
         let running = self.running.values().map(|about| (Arc::clone(about), true));
         let queued = self.queued.values();
         running.chain(queued.map(|queued| (Arc::clone(&queued.about), false)))

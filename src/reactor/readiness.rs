@@ -28,9 +28,9 @@
 //!
 //! The shutdown sets `DEAD` and takes both lines by the same two steps.
 
-use super::waiters::{Common, Left, Seat, Swept, Taken, Wait, Waiters};
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
-use crate::waiter::{Seen, Waiter};
+use super::waiters::{Common, Left, Swept, Taken, Wait, WaiterKey, Waiters};
+use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
+use crate::waiter::{Waiter, WaiterInfo};
 use std::num::NonZeroU32;
 
 /// A read, a peek or an accept would return something: data, a connection, the end or an error.
@@ -153,7 +153,7 @@ impl Readiness {
         self.take(bits, taken);
     }
 
-    /// Joins the line of a direction, in a seat or on the list of the poll methods, unless the direction
+    /// Joins the line of a direction, under a key or on the list of the poll methods, unless the direction
     /// is ready.
     ///
     /// The caller clones the waker before the call, and drops the returned waiter after it. So neither
@@ -162,7 +162,7 @@ impl Readiness {
     pub(crate) fn wait(
         &self,
         direction: Direction,
-        seat: Option<&mut Seat>,
+        key: Option<&mut WaiterKey>,
         waiter: Waiter,
         common: &Common,
     ) -> Wait {
@@ -173,16 +173,16 @@ impl Readiness {
         if waiters.is_empty(direction) {
             // Nearly all waiters come this way. It returns here, since a common exit would have to tell
             // the outcomes apart.
-            waiters.begin(direction, seat, waiter, common);
+            waiters.begin(direction, key, waiter, common);
             drop(waiters);
             return Wait::Waiting(None);
         }
-        waiters.join(direction, seat, waiter, common)
+        waiters.join(direction, key, waiter, common)
     }
 
-    /// Gives up a seat.
-    pub(crate) fn leave(&self, direction: Direction, seat: NonZeroU32, common: &Common) -> Left {
-        lock(&self.waiters).leave(direction, seat, common)
+    /// Removes the waiter with this key.
+    pub(crate) fn leave(&self, direction: Direction, key: NonZeroU32, common: &Common) -> Left {
+        lock(&self.waiters).leave(direction, key, common)
     }
 
     /// Keeps the wakers of a sweep after it has woken them, as [`Waiters::keep`] does.
@@ -197,13 +197,13 @@ impl Readiness {
     }
 
     /// Returns the waiters with their directions.
-    pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
-        lock(&self.waiters).look()
+    pub(crate) fn waiting(&self) -> Vec<(Direction, WaiterInfo)> {
+        lock(&self.waiters).waiting()
     }
 
     /// Returns the wakers that are kept although they do not wait, with their directions.
-    pub(crate) fn look_at_kept(&self) -> Vec<(Direction, Seen)> {
-        lock(&self.waiters).look_at_kept()
+    pub(crate) fn kept(&self) -> Vec<(Direction, WaiterInfo)> {
+        lock(&self.waiters).kept()
     }
 
     /// Ends all waits for the descriptor for good and moves all lines to `taken`. The caller

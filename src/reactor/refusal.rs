@@ -3,7 +3,7 @@
 //! A source keeps the reason, and every operation on the source fails with it. So it takes few bytes,
 //! and becomes an `io::Error` only when an operation needs one.
 
-use super::rules::FileKind;
+use super::platform::FileKind;
 use super::source::runtime_ended;
 use std::io;
 

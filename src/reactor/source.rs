@@ -16,22 +16,23 @@
 //! head of [`readiness`](super::readiness).
 
 use super::Sources;
+use super::platform::Conclusion;
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::Refusal;
-use super::rules::Lesson;
-use super::waiters::{Seat, Taken, Wait};
+use super::waiters::{Taken, Wait, WaiterKey};
+use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Seen, Tag, Waiter, shielded};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::fmt;
 use std::io;
 use std::task::Poll;
 use std::task::Waker;
 
-/// The origin of a socket, which decides its first readiness.
+/// The state in which a socket is registered, which decides its first readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum InitialState {
     /// This crate has just begun to connect it. No operation is worth trying before the first event.
     Connecting,
     /// This crate has just accepted it. There is room to write.
@@ -42,13 +43,13 @@ pub(crate) enum Origin {
     Adopted,
 }
 
-impl Origin {
+impl InitialState {
     /// Returns the bits of the first readiness.
     fn bits(self) -> usize {
         match self {
-            Origin::Connecting | Origin::Created => 0,
-            Origin::Accepted => WRITABLE,
-            Origin::Adopted => HANDED_OUT,
+            InitialState::Connecting | InitialState::Created => 0,
+            InitialState::Accepted => WRITABLE,
+            InitialState::Adopted => HANDED_OUT,
         }
     }
 }
@@ -78,9 +79,9 @@ pub(crate) fn runtime_ended() -> io::Error {
 
 impl<S> Source<S> {
     /// Creates a source that has a key but has had no event.
-    pub(super) fn new(io: S, origin: Origin, key: Key) -> Source<S> {
+    pub(super) fn new(io: S, initial: InitialState, key: Key) -> Source<S> {
         Source {
-            readiness: Readiness::new(origin.bits()),
+            readiness: Readiness::new(initial.bits()),
             place: Registration::Done(key),
             io,
         }
@@ -88,7 +89,7 @@ impl<S> Source<S> {
 
     /// Creates a source that is not registered. Every operation on it fails for this reason.
     pub(crate) fn refused(io: S, refusal: Refusal) -> Source<S> {
-        let readiness = Readiness::new(Origin::Adopted.bits());
+        let readiness = Readiness::new(InitialState::Adopted.bits());
         readiness.mark(DEAD);
         Source {
             readiness,
@@ -136,12 +137,12 @@ impl<S> Source<S> {
         Ok(seen)
     }
 
-    /// Tries an operation if the direction is ready, and notes its lesson. Returns `None` if the operation
+    /// Tries an operation if the direction is ready, and notes its conclusion. Returns `None` if the operation
     /// would block.
     fn attempt<R>(
         &self,
         direction: Direction,
-        op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Option<io::Result<R>> {
         loop {
             let seen = match self.snapshot() {
@@ -152,11 +153,11 @@ impl<S> Source<S> {
                 return None;
             }
             match op(&self.io, seen) {
-                Ok((result, lesson)) => {
-                    match lesson {
-                        Lesson::Nothing => {}
-                        Lesson::Exhausted => self.readiness.clear(direction, seen),
-                        Lesson::Ended => self.readiness.mark(ENDED),
+                Ok((result, conclusion)) => {
+                    match conclusion {
+                        Conclusion::Nothing => {}
+                        Conclusion::Exhausted => self.readiness.clear(direction, seen),
+                        Conclusion::Ended => self.readiness.mark(ENDED),
                     }
                     return Some(Ok(result));
                 }
@@ -174,39 +175,39 @@ impl<S> Source<S> {
     pub(crate) fn try_op<R>(
         &self,
         direction: Direction,
-        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> io::Result<R> {
         self.attempt(direction, &mut op)
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Polls an operation. If it would block, leaves the waker with its tag: in the seat of an async
-    /// method, or, if there is no seat, on the list of the poll methods.
+    /// Polls an operation. If it would block, leaves the waker with its tag: under the key of an async
+    /// method, or, without a key, on the list of the poll methods.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
-        mut seat: Option<&mut Seat>,
+        mut key: Option<&mut WaiterKey>,
         waker: &Waker,
         tag: impl Fn() -> Tag,
-        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Lesson)>,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let common = sources.common();
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
-                if let Some(seat) = seat {
-                    // If the method has waited, the event that ended the wait has emptied the seat, or is
+                if let Some(key) = key {
+                    // If the method has waited, the event that ended the wait has taken the waiter, or is
                     // about to.
-                    *seat = None;
+                    *key = None;
                 }
                 return Poll::Ready(result);
             }
-            let seat = seat.as_deref_mut();
+            let key = key.as_deref_mut();
             let waiter = Waiter {
                 waker: waker.clone(),
                 tag: tag(),
             };
-            match self.readiness.wait(direction, seat, waiter, common) {
+            match self.readiness.wait(direction, key, waiter, common) {
                 Wait::Ready(unused) => drop(unused),
                 Wait::Waiting(former) => {
                     drop(former);
@@ -215,18 +216,18 @@ impl<S> Source<S> {
                 Wait::Swept(swept) => {
                     swept.wake();
                     let dropped = self.readiness.keep(direction, *swept);
-                    shielded("dropping wakers", || drop(dropped));
+                    log_panics("dropping wakers", || drop(dropped));
                     return Poll::Pending;
                 }
             }
         }
     }
 
-    /// Gives up the seat of an async method that no longer waits, and drops its waker.
+    /// Removes the waiter of an async method that no longer waits, and drops its waker.
     #[inline]
-    pub(crate) fn leave(&self, sources: &Sources, direction: Direction, seat: &mut Seat) {
-        if let Some(seat) = seat.take() {
-            drop(self.readiness.leave(direction, seat, sources.common()));
+    pub(crate) fn leave(&self, sources: &Sources, direction: Direction, key: &mut WaiterKey) {
+        if let Some(key) = key.take() {
+            drop(self.readiness.leave(direction, key, sources.common()));
         }
     }
 }
@@ -238,13 +239,13 @@ impl<S: ?Sized> Source<S> {
     }
 
     /// Returns the waiters with their directions.
-    pub(super) fn waiting(&self) -> Vec<(Direction, Seen)> {
-        self.readiness.look()
+    pub(super) fn waiting(&self) -> Vec<(Direction, WaiterInfo)> {
+        self.readiness.waiting()
     }
 
     /// Returns the wakers that are kept although they do not wait, with their directions.
-    pub(super) fn kept(&self) -> Vec<(Direction, Seen)> {
-        self.readiness.look_at_kept()
+    pub(super) fn kept(&self) -> Vec<(Direction, WaiterInfo)> {
+        self.readiness.kept()
     }
 
     /// Returns the number of directions that have waiters.

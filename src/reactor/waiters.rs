@@ -6,8 +6,8 @@
 //!
 //! Each direction has a line of its own. A waiter joins the line in one of two ways:
 //!
-//! - An async method takes a *seat*, which has a number. Dropping the method gives the seat up, so no
-//!   seat outlives its method.
+//! - An async method gets a *key*. Dropping the method removes the waiter with this key, so no such waiter
+//!   outlives its method.
 //! - A poll method puts its waker on a *list*, which holds each waker once. A caller that loses
 //!   interest in a poll method does not say so, so the list also holds wakers that are no longer
 //!   needed.
@@ -18,10 +18,10 @@
 //!       ^                    (inline)                 (boxed)
 //!       |                        |                       |
 //!       +------------------------+-----------------------+
-//!        an event takes the line, or the last waiter gives up its seat
+//!        an event takes the line, or the last waiter is removed by its key
 //! ```
 //!
-//! Joining, replacing a waker and leaving cost the same with one waiter and with ten thousand (a seat
+//! Joining, replacing a waker and leaving cost the same with one waiter and with ten thousand (a key
 //! costs the depth of a B-tree). An event takes the whole line in one step, and then wakes each of its
 //! waiters, so the cost of an event is linear in the number of its waiters.
 //!
@@ -68,8 +68,9 @@
 //! live. Sweeps follow one another only if more outsiders than that wait for one direction.
 
 use super::readiness::Direction;
-use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use crate::waiter::{Seen, Waiter, shielded, wake_all};
+use crate::foreign::{log_panics, wake_all};
+use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
+use crate::waiter::{Waiter, WaiterInfo};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -94,9 +95,9 @@ const MOST_OUTSIDERS: usize = 1024;
 /// and an event takes at most two lines.
 const KEPT_ONES: usize = 2048;
 
-/// The number of a seat, once an async method has had to wait. When an event empties the seat, the
+/// The key of a waiter, once an async method has had to wait. When an event takes the waiter, the
 /// number becomes stale. A stale number is reused only after 2³¹ others.
-pub(crate) type Seat = Option<NonZeroU32>;
+pub(crate) type WaiterKey = Option<NonZeroU32>;
 
 /// What the waiters of all descriptors of a reactor have in common.
 #[derive(Debug, Default)]
@@ -177,10 +178,10 @@ pub(crate) enum Wait {
 pub(crate) struct Waiters {
     /// The lines, by direction.
     lines: [Line; 2],
-    /// The number of the last seat in each direction, which is even. The lowest bit is set if the
+    /// The number of the last key in each direction, which is even. The lowest bit is set if the
     /// waiter inline came by a poll method. A field for this bit would make a descriptor sixteen bytes
     /// larger.
-    last_seats: [u32; 2],
+    last_keys: [u32; 2],
 }
 
 /// The waiters of one direction.
@@ -201,10 +202,10 @@ pub(crate) struct Taken {
     crowds: Vec<Crowd>,
 }
 
-/// The remains of a seat that was given up, for the caller to drop after it has released the lock.
+/// What was removed by a key, for the caller to drop after it has released the lock.
 #[derive(Debug)]
 pub(crate) struct Left {
-    /// The waiter of the seat, unless an event has taken it. With the last waiter comes its crowd.
+    /// The waiter, unless an event has taken it. With the last waiter comes its crowd.
     _line: Line,
 }
 
@@ -220,8 +221,8 @@ pub(crate) struct Swept {
 /// Several waiters of the same direction.
 #[derive(Debug)]
 struct Crowd {
-    /// The async methods, by the numbers of their seats and so in the order of their arrival.
-    seats: BTreeMap<NonZeroU32, Waiter>,
+    /// The waiters of async methods, by their keys and so in the order of their arrival.
+    keyed: BTreeMap<NonZeroU32, Waiter>,
     /// The callers of poll methods.
     list: List,
 }
@@ -264,14 +265,14 @@ fn identity(waker: &Waker) -> Identity {
     )
 }
 
-/// Returns the number of a new seat and makes it the last one.
+/// Returns a new key and makes it the last one.
 #[inline(always)]
-fn new_seat(last: &mut u32) -> Seat {
+fn new_key(last: &mut u32) -> WaiterKey {
     *last = (*last | 1).wrapping_add(1).max(2);
     NonZeroU32::new(*last)
 }
 
-/// Returns whether the waiter inline came by a poll method, given the number of the last seat.
+/// Returns whether the waiter inline came by a poll method, given the number of the last key.
 fn is_of_list(last: u32) -> bool {
     last & 1 == 1
 }
@@ -280,7 +281,7 @@ impl Waiters {
     /// No waiters.
     pub(crate) const NONE: Waiters = Waiters {
         lines: [const { Line::Many(None) }; 2],
-        last_seats: [0; 2],
+        last_keys: [0; 2],
     };
 
     /// Returns whether the line of a direction is empty.
@@ -294,39 +295,39 @@ impl Waiters {
     pub(crate) fn begin(
         &mut self,
         direction: Direction,
-        seat: Option<&mut Seat>,
+        key: Option<&mut WaiterKey>,
         waiter: Waiter,
         common: &Common,
     ) {
         self.lines[direction as usize] = Line::One(waiter);
-        let last = &mut self.last_seats[direction as usize];
-        match seat {
-            Some(seat) => *seat = new_seat(last),
+        let last = &mut self.last_keys[direction as usize];
+        match key {
+            Some(key) => *key = new_key(last),
             None => *last |= 1,
         }
         common.add();
     }
 
-    /// Adds a waiter to the line of a direction, or replaces its former waker. `seat` is the seat of an
+    /// Adds a waiter to the line of a direction, or replaces its former waker. `key` is the key of an
     /// async method; `None` stands for the list of the poll methods.
     pub(crate) fn join(
         &mut self,
         direction: Direction,
-        seat: Option<&mut Seat>,
+        key: Option<&mut WaiterKey>,
         waiter: Waiter,
         common: &Common,
     ) -> Wait {
         let line = &mut self.lines[direction as usize];
-        let last = &mut self.last_seats[direction as usize];
+        let last = &mut self.last_keys[direction as usize];
         let mut crowd = match mem::take(line) {
             Line::Many(None) => {
-                self.begin(direction, seat, waiter, common);
+                self.begin(direction, key, waiter, common);
                 return Wait::Waiting(None);
             }
             Line::Many(Some(crowd)) => crowd,
             Line::One(one) => {
-                let is_same = match &seat {
-                    Some(seat) => **seat == NonZeroU32::new(*last),
+                let is_same = match &key {
+                    Some(key) => **key == NonZeroU32::new(*last),
                     None => is_of_list(*last) && one.waker.will_wake(&waiter.waker),
                 };
                 if is_same {
@@ -336,25 +337,20 @@ impl Waiters {
                 Crowd::of(one, *last, common)
             }
         };
-        let wait = match seat {
-            Some(seat) => crowd.sit(seat, last, waiter),
+        let wait = match key {
+            Some(key) => crowd.join_keyed(key, last, waiter),
             None => crowd.list.join(waiter, common),
         };
         *line = Line::Many(Some(crowd));
         wait
     }
 
-    /// Gives up a seat.
-    pub(crate) fn leave(
-        &mut self,
-        direction: Direction,
-        seat: NonZeroU32,
-        common: &Common,
-    ) -> Left {
+    /// Removes the waiter with this key.
+    pub(crate) fn leave(&mut self, direction: Direction, key: NonZeroU32, common: &Common) -> Left {
         let line = &mut self.lines[direction as usize];
         let is_last = match line {
-            Line::One(_) => self.last_seats[direction as usize] == seat.get(),
-            Line::Many(Some(crowd)) => crowd.len() == 1 && crowd.seats.contains_key(&seat),
+            Line::One(_) => self.last_keys[direction as usize] == key.get(),
+            Line::Many(Some(crowd)) => crowd.len() == 1 && crowd.keyed.contains_key(&key),
             Line::Many(None) => false,
         };
         let left = match line {
@@ -362,7 +358,7 @@ impl Waiters {
                 common.subtract(1);
                 mem::take(line)
             }
-            Line::Many(Some(crowd)) => crowd.seats.remove(&seat).map(Line::One).unwrap_or_default(),
+            Line::Many(Some(crowd)) => crowd.keyed.remove(&key).map(Line::One).unwrap_or_default(),
             _ => Line::default(),
         };
         Left { _line: left }
@@ -399,24 +395,24 @@ impl Waiters {
     }
 
     /// Returns the waiters with their directions.
-    pub(crate) fn look(&self) -> Vec<(Direction, Seen)> {
-        self.look_by(Line::waiting)
+    pub(crate) fn waiting(&self) -> Vec<(Direction, WaiterInfo)> {
+        self.infos(Line::waiting)
     }
 
     /// Returns the wakers that are kept although they do not wait, with their directions.
-    pub(crate) fn look_at_kept(&self) -> Vec<(Direction, Seen)> {
-        self.look_by(Line::kept)
+    pub(crate) fn kept(&self) -> Vec<(Direction, WaiterInfo)> {
+        self.infos(Line::kept)
     }
 
     /// Returns what can be seen of some of the wakers in each line.
-    fn look_by<'a, I>(&'a self, some: impl Fn(&'a Line) -> I) -> Vec<(Direction, Seen)>
+    fn infos<'a, I>(&'a self, some: impl Fn(&'a Line) -> I) -> Vec<(Direction, WaiterInfo)>
     where
         I: Iterator<Item = &'a Waiter>,
     {
         let directions = [Direction::Read, Direction::Write].into_iter();
         let lines = directions.zip(&self.lines);
         let seen = lines
-            .flat_map(|(direction, line)| some(line).map(move |waiter| (direction, waiter.look())));
+            .flat_map(|(direction, line)| some(line).map(move |waiter| (direction, waiter.info())));
         seen.collect()
     }
 }
@@ -497,50 +493,50 @@ impl Swept {
     /// Wakes each waker and keeps it. The caller holds no lock and no borrow.
     pub(crate) fn wake(&self) {
         for waiter in self.iter() {
-            shielded("a waker", || waiter.waker.wake_by_ref());
+            log_panics("a waker", || waiter.waker.wake_by_ref());
         }
     }
 }
 
 impl Crowd {
-    /// Creates a crowd of the waiter that has waited alone: in the last seat, or on the list.
+    /// Creates a crowd of the waiter that has waited alone: under the last key, or on the list.
     fn of(one: Waiter, last: u32, common: &Common) -> Box<Crowd> {
         let mut crowd = Box::new(Crowd {
-            seats: BTreeMap::new(),
+            keyed: BTreeMap::new(),
             list: List::new(common.round()),
         });
         match NonZeroU32::new(last) {
-            Some(seat) if !is_of_list(last) => drop(crowd.seats.insert(seat, one)),
+            Some(key) if !is_of_list(last) => drop(crowd.keyed.insert(key, one)),
             _ => crowd.list.waiting.push(one),
         }
         crowd
     }
 
-    /// Puts a waiter into its seat, or into a new one if it has none or its number is stale.
-    fn sit(&mut self, seat: &mut Seat, last: &mut u32, waiter: Waiter) -> Wait {
-        if let Some(sitting) = seat.and_then(|seat| self.seats.get_mut(&seat)) {
-            return Wait::Waiting(Some(mem::replace(sitting, waiter)));
+    /// Adds a waiter under its key, or under a new one if it has none or the key is stale.
+    fn join_keyed(&mut self, key: &mut WaiterKey, last: &mut u32, waiter: Waiter) -> Wait {
+        if let Some(waiting) = key.and_then(|key| self.keyed.get_mut(&key)) {
+            return Wait::Waiting(Some(mem::replace(waiting, waiter)));
         }
-        *seat = new_seat(last);
-        Wait::Waiting(seat.and_then(|seat| self.seats.insert(seat, waiter)))
+        *key = new_key(last);
+        Wait::Waiting(key.and_then(|key| self.keyed.insert(key, waiter)))
     }
 
     /// Returns the number of waiters.
     fn len(&self) -> usize {
-        self.seats.len() + self.list.waiting.len()
+        self.keyed.len() + self.list.waiting.len()
     }
 
     /// Returns all waiters.
     fn waiting(&self) -> impl Iterator<Item = &Waiter> {
-        self.seats.values().chain(self.list.waiting.iter())
+        self.keyed.values().chain(self.list.waiting.iter())
     }
 
     /// Wakes all waiters.
     fn wake(self) {
         let List { waiting, kept, .. } = self.list;
-        let woken = self.seats.into_values().chain(waiting.waiters);
+        let woken = self.keyed.into_values().chain(waiting.waiters);
         wake_all(woken.map(|waiter| waiter.waker));
-        shielded("dropping wakers", || drop(kept));
+        log_panics("dropping wakers", || drop(kept));
     }
 }
 
@@ -582,7 +578,7 @@ impl List {
     /// if it is time.
     fn is_full(&mut self, newcomer: &Waiter, common: &Common) -> bool {
         let len = self.waiting.len();
-        let is_outsider = newcomer.tag.who().is_none();
+        let is_outsider = newcomer.tag.parts().is_none();
         if is_outsider {
             let presumed = MOST_OUTSIDERS.min(2 * self.woken);
             return len >= FEW.max(2 * self.living).max(presumed);

@@ -1,14 +1,16 @@
-//! [`AbortHandle`]: cancelling a task from anywhere.
+//! [`AbortHandle`]: aborting a task from anywhere.
 
 use super::Id;
 use crate::executor::join::has_ended;
-use crate::executor::{Message, Outsider, Placed, local};
+use crate::executor::{InboxHandle, Message, RemoteTask, current};
 use crate::slab::Key;
 use std::fmt;
 use std::sync::Arc;
 
-/// Cancels a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort). It keeps
-/// neither the task nor its runtime alive.
+/// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
+///
+/// It keeps neither the task nor its runtime alive. The deadlock detection counts it as something that may
+/// still wake a task; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///
@@ -24,61 +26,63 @@ use std::sync::Arc;
 pub struct AbortHandle {
     /// The number of the task.
     id: Id,
-    /// What is to be aborted.
-    target: Target,
+    /// The task to abort.
+    task: TaskRef,
 }
 
-/// Where the task is that is to be aborted.
+/// Refers to a task. It counts as an outsider of the inbox, because it may send a message at any time.
 #[derive(Clone)]
-pub(super) enum Target {
-    /// In the slab of the runtime that has this inbox.
+pub(super) enum TaskRef {
+    /// A task in the slab of the runtime with this inbox.
     Local {
-        /// The place in the slab.
+        /// The key in the slab.
         key: Key,
-        /// Which runtime it is, and how to reach it from elsewhere.
-        inbox: Outsider,
+        /// The inbox of its runtime.
+        inbox: InboxHandle,
     },
-    /// The same, or still on its way there.
-    Placed {
-        /// Knows the place in the slab.
-        task: Arc<dyn Placed>,
-        /// How to reach the runtime.
-        inbox: Outsider,
+    /// A task that may still be on its way to the runtime with this inbox, or a blocking job.
+    Remote {
+        /// The task, which knows its key once it has one.
+        task: Arc<dyn RemoteTask>,
+        /// The inbox of its runtime.
+        inbox: InboxHandle,
     },
-    /// It had ended when the handle was made.
+    /// A task that had ended when the handle was created.
     Ended,
 }
 
 impl AbortHandle {
-    /// A handle for this task.
-    pub(super) fn new(id: Id, target: Target) -> AbortHandle {
-        AbortHandle { id, target }
+    /// Creates a handle for this task.
+    pub(super) fn new(id: Id, task: TaskRef) -> AbortHandle {
+        AbortHandle { id, task }
     }
 
-    /// Cancels the task; see [`JoinHandle::abort`](super::JoinHandle::abort).
+    /// Aborts the task; see [`JoinHandle::abort`](super::JoinHandle::abort).
     ///
     /// # Examples
     ///
     /// See [`AbortHandle`].
     pub fn abort(&self) {
-        // A runtime that has ended has cancelled its tasks, and refuses the message.
-        match &self.target {
-            Target::Local { key, inbox } => match local::here(inbox) {
+        match &self.task {
+            TaskRef::Local { key, inbox } => match current::here(inbox) {
                 Some(executor) => executor.abort(*key),
+                // A runtime that has ended has cancelled its tasks, and refuses the message.
                 None => drop(inbox.post(Message::Abort(*key))),
             },
-            Target::Placed { task, inbox } => {
+            TaskRef::Remote { task, inbox } => {
                 if !task.cancel_job() {
-                    drop(inbox.post(Message::AbortPlaced(Arc::clone(task))));
+                    drop(inbox.post(Message::AbortRemote(Arc::clone(task))));
                 }
             }
-            Target::Ended => {}
+            TaskRef::Ended => {}
         }
     }
 
-    /// Returns whether the task has ended; see [`JoinHandle::is_finished`](super::JoinHandle::is_finished).
+    /// Returns whether the task has finished; see
+    /// [`JoinHandle::is_finished`](super::JoinHandle::is_finished).
     ///
-    /// It answers on any thread, also after the task's [`JoinHandle`](super::JoinHandle) is gone.
+    /// This function may be called on any thread, even after the [`JoinHandle`](super::JoinHandle) has been
+    /// dropped.
     ///
     /// # Examples
     ///
@@ -93,10 +97,10 @@ impl AbortHandle {
     /// });
     /// ```
     pub fn is_finished(&self) -> bool {
-        match &self.target {
-            Target::Local { key, inbox } => has_ended(inbox, *key, self.id),
-            Target::Placed { task, .. } => task.is_finished(),
-            Target::Ended => true,
+        match &self.task {
+            TaskRef::Local { key, inbox } => has_ended(inbox, *key, self.id),
+            TaskRef::Remote { task, .. } => task.is_finished(),
+            TaskRef::Ended => true,
         }
     }
 

@@ -1,11 +1,14 @@
-//! [`Builder`]: tasks with a name.
+//! [`Builder`]: spawning tasks with a name.
 
 use super::{JoinHandle, blocking, spawn_named};
 use crate::context;
 use crate::pool::Lane;
 use std::panic::Location;
 
-/// Spawns a task under a name, by which errors, logs and reports call it.
+/// Configures a task before it is spawned.
+///
+/// The name of a task appears in its [`JoinError`](super::JoinError), in the log, and in
+/// [dumps](crate::Dump).
 ///
 /// # Examples
 ///
@@ -22,12 +25,12 @@ use std::panic::Location;
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
-    /// What the task is called.
+    /// The name of the task.
     name: Option<Box<str>>,
 }
 
 impl Builder {
-    /// A task without a name.
+    /// Creates a builder of a task without a name.
     ///
     /// # Examples
     ///
@@ -36,7 +39,7 @@ impl Builder {
         Builder::default()
     }
 
-    /// Names the task. Several may have the same name.
+    /// Names the task. Several tasks may have the same name.
     ///
     /// # Examples
     ///
@@ -46,11 +49,11 @@ impl Builder {
         Builder { name }
     }
 
-    /// Spawns the task, as [`spawn`](crate::spawn) does.
+    /// Spawns a future as the task; see [`spawn`](crate::spawn).
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Examples
     ///
@@ -64,11 +67,11 @@ impl Builder {
         spawn_named(self.name, Location::caller(), future)
     }
 
-    /// Runs a closure that blocks, as [`spawn_blocking`](super::spawn_blocking) does.
+    /// Runs a blocking closure under the name; see [`spawn_blocking`](super::spawn_blocking).
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Examples
     ///

@@ -1,11 +1,11 @@
-//! [`JoinHandle`]: the output of a task, awaited.
+//! [`JoinHandle`]: awaiting, detaching and aborting a task.
 
-use super::abort::{AbortHandle, Target};
-use super::remote::Output;
+use super::abort::{AbortHandle, TaskRef};
+use super::promise::RemoteJoin;
 use super::{Id, JoinError};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, has_ended};
-use crate::executor::local::{self, poll_budget, spend_budget};
-use crate::executor::{Message, Outsider, Placed, Remote};
+use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::any::Any;
@@ -16,31 +16,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
-/// A spawned task, to be awaited. Dropping it detaches the task, which then runs on by itself.
+/// An owned permission to join on a task: to await its end and take its output.
 ///
-/// Awaiting gives the task's output, or a [`JoinError`] if it panicked or was cancelled. The panic
-/// of a task that is detached is logged.
+/// Awaiting the handle returns the task's output, or a [`JoinError`] if the task panicked or was cancelled.
+/// Dropping the handle *detaches* the task, which keeps running. The panic of a detached task is logged.
 ///
-/// The type is always `Send` and `Sync`, so that it can be kept in futures that have to be. Where
-/// it may be *awaited* depends on where it comes from:
+/// The handle is always `Send` and `Sync`, so it can be stored in futures that must be. Where it may be
+/// *awaited* depends on how the task was spawned:
 ///
-/// | from | may be awaited |
+/// | spawned by | may be awaited |
 /// | --- | --- |
-/// | [`spawn`](crate::spawn) | on the thread of its runtime, since the output may not be `Send` |
+/// | [`spawn`](crate::spawn) | on the thread of its runtime, because the output may not be `Send` |
 /// | [`Handle::spawn`](crate::Handle::spawn), [`Handle::spawn_with`](crate::Handle::spawn_with) | anywhere |
 /// | [`spawn_blocking`](super::spawn_blocking) | anywhere |
 ///
 /// # Panics
 ///
-/// Polling panics if the handle comes from [`spawn`](crate::spawn) and this is not inside its
-/// runtime's `block_on`, be it on another thread or on the same, and if it has given its output
-/// already.
+/// Polling a handle of [`spawn`](crate::spawn) panics outside the `block_on` of its runtime, whether on the
+/// same thread or on another. Polling any handle panics after it has returned the output.
 ///
 /// # Cancel safety
 ///
-/// Awaiting a reference (`&mut handle`) can be given up and taken up again; nothing is lost. Giving
-/// up, by a [`timeout`](crate::time::timeout) for example, does not end the task:
-/// [`abort`](JoinHandle::abort) does.
+/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing. It does not end the task
+/// either, and neither does a [`timeout`](crate::time::timeout): only [`abort`](JoinHandle::abort) does.
 ///
 /// # Examples
 ///
@@ -53,32 +51,32 @@ use std::thread;
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
-    /// Where the output is to be found.
-    place: Place,
-    /// The handle hands out a `T` and holds none: what its threads are is the place's concern.
+    /// Where the outcome comes from.
+    origin: Origin,
+    /// The handle returns a `T` but does not own one, so it is `Send` whatever `T` is.
     output: PhantomData<fn() -> T>,
 }
 
-/// Where a handle looks for its output.
-enum Place {
-    /// In the table of the runtime that has this inbox.
+/// Where the outcome of a task comes from.
+enum Origin {
+    /// From the slab of the runtime with this inbox.
     Local {
-        /// The position in the table: with the number it makes the key.
+        /// The position in the slab. Together with the number of the task it makes the key.
         index: u32,
-        /// Which runtime it is, and how to reach it from elsewhere.
+        /// The inbox of the runtime, which identifies the runtime and takes messages for it.
         inbox: Arc<Remote>,
-        /// What its spawner calls it, for when its runtime cannot tell any more. Boxed twice, so that
-        /// handles, which nearly always are of tasks without a name, travel light.
+        /// The name of the task, for when its runtime has ended. Boxed twice to keep handles small, because
+        /// few tasks have a name.
         name: Option<Box<Box<str>>>,
     },
-    /// In a oneshot of its own: this is its side of it.
-    Remote(Arc<dyn Output>),
-    /// It has been taken.
+    /// From a [`Promise`](super::promise::Promise), of which this is the other side.
+    Remote(Arc<dyn RemoteJoin>),
+    /// From nowhere: it has been taken.
     Taken,
 }
 
 impl<T> JoinHandle<T> {
-    /// The handle of a task in the slab.
+    /// Creates the handle of a task in the slab.
     #[inline]
     pub(super) fn local(
         id: Id,
@@ -90,21 +88,21 @@ impl<T> JoinHandle<T> {
         let name = name.map(Box::new);
         JoinHandle {
             id,
-            place: Place::Local { index, inbox, name },
+            origin: Origin::Local { index, inbox, name },
             output: PhantomData,
         }
     }
 
-    /// The handle of a task whose output comes in a oneshot.
-    pub(crate) fn remote(id: Id, output: Arc<dyn Output>) -> JoinHandle<T> {
+    /// Creates the handle of a task that delivers its outcome by a promise.
+    pub(crate) fn remote(id: Id, task: Arc<dyn RemoteJoin>) -> JoinHandle<T> {
         JoinHandle {
             id,
-            place: Place::Remote(output),
+            origin: Origin::Remote(task),
             output: PhantomData,
         }
     }
 
-    /// The number of the task.
+    /// Returns the number of the task.
     ///
     /// # Examples
     ///
@@ -119,19 +117,19 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
-    /// Cancels the task: its future is dropped in place of its next poll, and awaiting the handle
-    /// gives a [`JoinError`] that [is cancelled](JoinError::is_cancelled).
+    /// Aborts the task: its future is dropped instead of being polled again, and awaiting the handle returns a
+    /// [`JoinError`] for which [`is_cancelled`](JoinError::is_cancelled) is true.
     ///
-    /// | the task | what happens |
+    /// | state of the task | effect |
     /// | --- | --- |
-    /// | was never polled, or waits | it is dropped when its turn in the run queue comes, on the thread of its runtime and inside its context |
-    /// | aborts itself, in its own poll | the same, if that poll returns `Pending`; if it returns `Ready`, the output stands |
-    /// | has ended, or panicked | nothing: the outcome stands |
-    /// | panics while it is dropped | that panic is the handle's [`JoinError`] |
-    /// | is a [blocking job](super::spawn_blocking) that waits for a thread | it is cancelled at once |
-    /// | is a blocking job that runs | nothing: the outcome stands |
+    /// | never polled, or waiting | the future is dropped at the task's next turn in the run queue, on the thread of its runtime and inside its context |
+    /// | aborts itself, in its own poll | the same if this poll returns `Pending`; if it returns `Ready`, the task keeps its output |
+    /// | finished or panicked | none: the outcome stays |
+    /// | panics while it is dropped | that panic is the [`JoinError`] |
+    /// | a queued [blocking job](super::spawn_blocking) | the job is cancelled at once |
+    /// | a running blocking job | none: the job runs to its end |
     ///
-    /// It may be called on any thread, and more than once. The handle need not be awaited.
+    /// This function may be called on any thread, and repeatedly. The handle need not be awaited afterwards.
     ///
     /// # Examples
     ///
@@ -146,32 +144,32 @@ impl<T> JoinHandle<T> {
         self.abort_handle().abort();
     }
 
-    /// A handle that can do nothing but abort the task.
+    /// Returns a handle that can abort the task but not await it.
     ///
     /// # Examples
     ///
     /// See [`AbortHandle`].
     pub fn abort_handle(&self) -> AbortHandle {
-        let target = match &self.place {
-            Place::Local { index, inbox, .. } => Target::Local {
+        let task = match &self.origin {
+            Origin::Local { index, inbox, .. } => TaskRef::Local {
                 key: Key::new(*index, self.id.low()),
-                inbox: Outsider::new(inbox),
+                inbox: InboxHandle::new(inbox),
             },
-            Place::Remote(output) => Target::Placed {
-                task: Arc::clone(output) as Arc<dyn Placed>,
-                inbox: Outsider::new(output.inbox()),
+            Origin::Remote(task) => TaskRef::Remote {
+                task: Arc::clone(task) as Arc<dyn RemoteTask>,
+                inbox: InboxHandle::new(task.inbox()),
             },
-            Place::Taken => Target::Ended,
+            Origin::Taken => TaskRef::Ended,
         };
-        AbortHandle::new(self.id, target)
+        AbortHandle::new(self.id, task)
     }
 
-    /// Returns whether the task has ended: by its output, by a panic, or because it was cancelled.
+    /// Returns whether the task has finished: it has an output, has panicked, or has been cancelled.
     ///
-    /// It answers on any thread, inside a runtime or not, without waiting for the loop. Inside the task's
-    /// runtime the answer is exact. On other threads the end of a task is seen a moment after it has come,
-    /// and so are the effects of what the task did. A task that was aborted has ended once its future has
-    /// been dropped. The end of the runtime ends all tasks.
+    /// This function may be called on any thread, inside a runtime or not, and never waits for the loop.
+    /// Inside the task's runtime the answer is exact. Other threads see the end of a task, and the effects of
+    /// what it did, a moment later. An aborted task is finished once its future has been dropped. The end of
+    /// the runtime finishes all tasks.
     ///
     /// # Examples
     ///
@@ -184,39 +182,39 @@ impl<T> JoinHandle<T> {
     ///     assert!(task.is_finished());
     ///     task
     /// });
-    /// // Between two calls of `block_on`, and on other threads.
+    /// // It also works between two calls of `block_on`, and on other threads.
     /// assert!(task.is_finished());
     /// assert!(std::thread::spawn(move || task.is_finished()).join().unwrap());
     /// # std::io::Result::Ok(())
     /// ```
     pub fn is_finished(&self) -> bool {
-        match &self.place {
-            Place::Local { index, inbox, .. } => {
+        match &self.origin {
+            Origin::Local { index, inbox, .. } => {
                 has_ended(inbox, Key::new(*index, self.id.low()), self.id)
             }
-            Place::Remote(output) => output.is_finished(),
-            Place::Taken => true,
+            Origin::Remote(task) => task.is_finished(),
+            Origin::Taken => true,
         }
     }
 }
 
 impl<T: 'static> JoinHandle<T> {
-    /// Takes the outcome, whatever is left of the budget of the running poll.
+    /// Takes the outcome, regardless of the budget of the running poll.
     #[track_caller]
     pub(super) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let mut outcome: Option<Result<T, JoinError>> = None;
-        ready!(self.place.poll(self.id, cx, &mut outcome));
+        ready!(self.origin.poll(self.id, cx, &mut outcome));
         let outcome = outcome.unwrap_or_else(|| Err(self.cancelled()));
-        self.place = Place::Taken;
+        self.origin = Origin::Taken;
         Poll::Ready(outcome)
     }
 
-    /// The error of a task that has left no outcome.
+    /// The error of a task that was cancelled and left no outcome.
     #[cold]
     fn cancelled(&mut self) -> JoinError {
-        let name = match &mut self.place {
-            Place::Local { name, .. } => name.take().map(|name| *name),
-            Place::Remote(_) | Place::Taken => None,
+        let name = match &mut self.origin {
+            Origin::Local { name, .. } => name.take().map(|name| *name),
+            Origin::Remote(_) | Origin::Taken => None,
         };
         JoinError::cancelled(self.id).with_name(name)
     }
@@ -234,24 +232,24 @@ impl<T: 'static> Future for JoinHandle<T> {
     }
 }
 
-/// Leaves a clone of the waker with a task, to be woken at its end.
-fn register(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
-    // Cloned and dropped while nothing is borrowed: both are foreign code.
+/// Registers a clone of the waker to be woken at the end of a task.
+fn register_waker(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
+    // The clone and the drop of a waker are foreign code: they run outside the borrow of the executor.
     let waker = waker.clone();
-    drop(local::with(inbox, |executor| {
+    drop(current::with(inbox, |executor| {
         executor.register_joiner(key, waker)
     }));
 }
 
-/// Says what is wrong with polling a local handle here.
+/// Panics because a handle of a local task was polled outside its runtime.
 #[track_caller]
-fn not_here(id: Id) -> ! {
+fn panic_outside_runtime(id: Id) -> ! {
     let thread = thread::current();
-    let name = thread.name().unwrap_or("without a name");
+    let name = thread.name().unwrap_or("<unnamed>");
     panic!(
-        "the `JoinHandle` of task {id} was polled on thread {name} ({:?}), which is not inside the \
-         task's runtime: a handle of `glassfrog::spawn` works only there; one of `Handle::spawn` \
-         works anywhere",
+        "the `JoinHandle` of task {id} was polled on thread {name} ({:?}), outside the task's runtime: \
+         await a handle of `glassfrog::spawn` inside its runtime, or use `Handle::spawn`, whose handles \
+         work anywhere",
         thread.id()
     );
 }
@@ -259,58 +257,58 @@ fn not_here(id: Id) -> ! {
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.place, Place::Taken) {
-            self.place.detach(self.id);
+        if !matches!(self.origin, Origin::Taken) {
+            self.origin.detach(self.id);
         }
     }
 }
 
-impl Place {
-    /// Moves the outcome of the task with this number into `out`, an `Option<Result<T, JoinError>>`,
-    /// which stays empty if the task has left none.
+impl Origin {
+    /// Moves the outcome of the task with this number into `out`, an `Option<Result<T, JoinError>>`. If the
+    /// task was cancelled and left no outcome, `out` stays empty.
     #[track_caller]
     fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
         match self {
-            Place::Local { index, inbox, .. } => {
+            Origin::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
-                match local::with(inbox, |executor| executor.join(key, cx.waker())) {
+                match current::with(inbox, |executor| executor.join(key, cx.waker())) {
                     Some(Joined::Ended(mut run)) => run.as_mut().take(out),
                     Some(Joined::Gone) => {}
                     Some(Joined::Waiting) => return Poll::Pending,
                     Some(Joined::Unregistered) => {
-                        register(inbox, key, cx.waker());
+                        register_waker(inbox, key, cx.waker());
                         return Poll::Pending;
                     }
-                    // Its tasks are cancelled.
+                    // The runtime has ended, and has cancelled its tasks.
                     None if inbox.is_closed() => {}
-                    None => not_here(id),
+                    None => panic_outside_runtime(id),
                 }
                 Poll::Ready(())
             }
-            Place::Remote(output) => {
-                let executor = local::here(output.inbox());
+            Origin::Remote(task) => {
+                let executor = current::here(task.inbox());
                 let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
-                output.poll(cx, tag, out)
+                task.poll(cx, tag, out)
             }
-            Place::Taken => {
-                panic!("the `JoinHandle` of task {id} was polled after it had given its output")
+            Origin::Taken => {
+                panic!("the `JoinHandle` of task {id} was polled after it had returned the output")
             }
         }
     }
 
-    /// Lets the task with this number run on without a handle, or drops its outcome.
+    /// Detaches the task with this number, or drops its outcome if it has finished.
     fn detach(&self, id: Id) {
         match self {
-            Place::Local { index, inbox, .. } => {
+            Origin::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
-                match local::here(inbox) {
+                match current::here(inbox) {
                     Some(executor) => executor.detach(key),
-                    // A runtime that has ended has nothing to detach.
+                    // A runtime that has ended refuses the message.
                     None => drop(inbox.post(Message::Detach(key))),
                 }
             }
-            Place::Remote(output) => output.detach(),
-            Place::Taken => {}
+            Origin::Remote(task) => task.detach(),
+            Origin::Taken => {}
         }
     }
 }

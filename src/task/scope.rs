@@ -1,24 +1,27 @@
-//! [`scope`] and [`try_scope`]: children that borrow from their parent.
+//! [`scope`] and [`try_scope`]: child futures that may borrow from their parent.
 //!
-//! The children live inside the parent's future, which is why they may borrow whatever outlives it,
-//! without `'static` and without `unsafe`. Each has a waker of its own: the parent polls those that
-//! were woken and no others. The body is polled in the same way, as a member of its own scope.
+//! The children are stored in the parent's future. So they may borrow anything that outlives the scope,
+//! without `'static` and without `unsafe`. Each child has a waker of its own, and the parent polls only the
+//! children that have been woken. The body is polled in the same way, as a member of its own scope.
 //!
 //! ```text
 //!    parent's future
-//!      +-- body          the `async` closure; holds a `Scope`, which spawns
-//!      +-- nursery ----- the children, each in a box; held by the scope's future, the body and
-//!            |           the children, and emptied when the scope's future ends
-//!            +-- queue   who was woken
+//!      +-- body          the `async` closure; holds a `Scope`, by which it spawns
+//!      +-- nursery ----- the boxed children; shared by the scope's future, the body and the children,
+//!            |           and emptied when the scope ends
+//!            +-- queue   the children that have been woken
 //! ```
+//!
+//! A child that holds a [`Scope`] forms a reference cycle with the nursery. The end of the scope's future, however
+//! it comes about, drops all children and so breaks the cycle.
 
-use super::members::{BATCH, MemberWaker, Queue};
+use super::group::{BATCH, MemberWaker, WakeQueue};
 use crate::context;
-use crate::executor::local::{poll_budget, spend_budget};
-use crate::executor::look::Known;
-use crate::executor::outcome::Payload;
+use crate::executor::Payload;
+use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::children::RegisteredChild;
+use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
-use crate::waiter::{shielded, wake_all};
 use futures_task::{ArcWake, waker_ref};
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
@@ -32,17 +35,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-/// Runs children beside one another that may borrow what outlives the scope.
+/// Creates a scope for child futures that may borrow from the parent's stack.
 ///
-/// `body` is given a [`Scope`], by which it spawns; a child spawns by a clone of it. The scope ends
-/// when the body and all children have ended, with the body's output. A panic of any of them
-/// cancels the others, which are dropped first, and goes on in the parent. Dropping the scope's
-/// future drops the children.
+/// The async counterpart of [`std::thread::scope`]. `body` receives a [`Scope`], with which it spawns
+/// children; a child spawns further children with a clone of it. The scope ends when the body and all children
+/// have finished, and returns the output of the body. If the body or a child panics, the others are cancelled
+/// and dropped, and the panic continues in the parent. Dropping the scope's future drops the children.
 ///
-/// The children take their turns within the parent's task, on its thread, and are polled only when
-/// they are woken. They need be neither `Send` nor `'static`; the scope's future is not `Send`. It
-/// works under any executor. The closure is to stand in the call: in a variable of its own its type
-/// could not be inferred.
+/// The children run concurrently within the parent's task, on its thread, and are polled only when they have
+/// been woken. They need be neither `Send` nor `'static`. The scope's future is not `Send`; it works under any
+/// executor. Write the closure directly in the call: the compiler cannot infer its type from a variable.
 ///
 /// # Examples
 ///
@@ -68,8 +70,8 @@ use std::task::{Context, Poll, Waker, ready};
 /// });
 /// ```
 ///
-/// A child that spawns another takes a clone of the scope with it; one that changes what it borrows
-/// takes the reference with it:
+/// A child that spawns another child moves in a clone of the scope. A child that mutates what it borrows moves
+/// in the reference:
 ///
 /// ```
 /// use glassfrog::task::scope;
@@ -88,7 +90,7 @@ use std::task::{Context, Poll, Waker, ready};
 /// });
 /// ```
 ///
-/// A child cannot borrow what the body owns, which may be gone before the child is:
+/// A child cannot borrow from the body, which may be dropped before the child:
 ///
 /// ```compile_fail,E0597
 /// glassfrog::block_on(glassfrog::task::scope(async |s| {
@@ -100,23 +102,21 @@ pub async fn scope<'env, F, R>(body: F) -> R
 where
     F: AsyncFnOnce(Scope<'env>) -> R,
 {
-    let nursery = Nursery::new();
-    let scope = Scope {
-        nursery: Rc::clone(&nursery),
-    };
-    match run(nursery, async move { Ok(body(scope).await) }).await {
+    let body = async move |scope| Ok(body(Scope { scope }).await);
+    match try_scope(body).await {
         Ok(output) => output,
-        Err(Failure::Panic(payload)) => resume_unwind(payload),
-        Err(Failure::Error(never)) => match never {},
+        Err(never) => match never {},
     }
 }
 
-/// Does what [`scope`] does for a body and children that may fail: the first error of any of them
-/// cancels the others, which are dropped, and is what comes out.
+/// Creates a scope for child futures that may fail.
+///
+/// This works like [`scope`], except that the body and the children return a `Result`. The first error of any
+/// of them cancels and drops the others.
 ///
 /// # Errors
 ///
-/// With the first error of the body or a child.
+/// Returns the first error of the body or a child.
 ///
 /// # Examples
 ///
@@ -159,14 +159,14 @@ where
 ///
 /// See [`scope`].
 pub struct Scope<'env> {
-    /// The children, which cannot fail.
-    nursery: Rc<Nursery<'env, Infallible>>,
+    /// The scope of children that never fail.
+    scope: TryScope<'env, Infallible>,
 }
 
 impl<'env> Scope<'env> {
-    /// Gives the scope a child. It is not polled before this returns.
+    /// Spawns a child into the scope. The child is not polled before this function returns.
     ///
-    /// Once the scope has ended the future is dropped, and awaiting the handle panics.
+    /// After the end of the scope the future is dropped at once, and awaiting the handle panics.
     ///
     /// # Examples
     ///
@@ -177,21 +177,20 @@ impl<'env> Scope<'env> {
         F: Future + 'env,
         F::Output: 'env,
     {
-        self.nursery
-            .spawn(Location::caller(), Infallibly { future })
+        self.scope.spawn(AlwaysOk { future })
     }
 }
 
 pin_project! {
-    /// A future that cannot fail, for those who expect that it may.
-    struct Infallibly<F> {
-        // The future. Not in an `async` block, where a panic of its would drop it while it unwinds.
+    /// A future that wraps the output of another in `Ok`.
+    struct AlwaysOk<F> {
+        // The other future. In an `async` block, a panic would drop it during the unwinding.
         #[pin]
         future: F,
     }
 }
 
-impl<F: Future> Future for Infallibly<F> {
+impl<F: Future> Future for AlwaysOk<F> {
     type Output = Result<F::Output, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -201,14 +200,14 @@ impl<F: Future> Future for Infallibly<F> {
 
 impl Clone for Scope<'_> {
     fn clone(&self) -> Self {
-        let nursery = Rc::clone(&self.nursery);
-        Scope { nursery }
+        let scope = self.scope.clone();
+        Scope { scope }
     }
 }
 
 impl fmt::Debug for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.nursery.fmt("Scope", f)
+        self.scope.nursery.fmt("Scope", f)
     }
 }
 
@@ -218,15 +217,15 @@ impl fmt::Debug for Scope<'_> {
 ///
 /// See [`try_scope`].
 pub struct TryScope<'env, E> {
-    /// The children.
+    /// The children, shared with the scope's future and with other clones.
     nursery: Rc<Nursery<'env, E>>,
 }
 
 impl<'env, E: 'env> TryScope<'env, E> {
-    /// Gives the scope a child, whose error would end the scope. It is not polled before this
+    /// Spawns a child into the scope, whose error ends the scope. The child is not polled before this function
     /// returns.
     ///
-    /// Once the scope has ended the future is dropped, and awaiting the handle panics.
+    /// After the end of the scope the future is dropped at once, and awaiting the handle panics.
     ///
     /// # Examples
     ///
@@ -254,100 +253,100 @@ impl<E> fmt::Debug for TryScope<'_, E> {
     }
 }
 
-/// A child of a scope, to be awaited within the scope. Dropping it lets the child go on.
+/// An owned permission to await a child of a scope, within the scope. Dropping it lets the child continue.
 ///
-/// A child that panics, or fails in a [`try_scope`], ends the scope and with it whoever awaits
-/// this. So the output is not a `Result`. An output that panics when it is dropped, for want of a
-/// handle, is logged.
+/// Awaiting the handle returns the child's output and not a `Result`: a child that panics, or fails in a
+/// [`try_scope`], ends the scope and everything in it. If a child has no handle, its output is dropped, and a
+/// panic in that drop is logged.
 ///
 /// # Panics
 ///
-/// Polling panics once the scope has ended without the child, and after it has given the output.
+/// Polling panics if the scope has ended before the child has finished, and after it has returned the output.
 ///
 /// # Cancel safety
 ///
-/// Awaiting a reference (`&mut handle`) can be given up and taken up again; nothing is lost.
+/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing.
 ///
 /// # Examples
 ///
 /// See [`scope`].
 pub struct ScopedJoinHandle<T> {
-    /// Where the child leaves its output.
-    place: Rc<Place<T>>,
+    /// Receives the output of the child.
+    slot: Rc<ChildSlot<T>>,
 }
 
-/// What a child and its handle share.
-struct Place<T> {
-    /// How far the child is.
-    state: Cell<Output<T>>,
-    /// Who awaits it.
+/// The slot for the output of a child, shared with its handle.
+struct ChildSlot<T> {
+    /// The state of the child.
+    state: Cell<ChildState<T>>,
+    /// The waker of the handle.
     waker: Cell<Option<Waker>>,
 }
 
-/// How far a child is.
+/// The state of a child.
 ///
 /// ```text
-///              ended                polled
-///    Pending ---------> Ready(..) ---------> Taken
+///              finished             polled
+///    Running ----------> Ready(..) ---------> Taken
 ///       |
 ///       +---> Cancelled
 ///     dropped
 /// ```
-enum Output<T> {
-    /// It runs.
-    Pending,
-    /// It has ended.
+enum ChildState<T> {
+    /// The child has not finished.
+    Running,
+    /// The child has finished with this output.
     Ready(T),
-    /// Its output has been given to whoever awaited it.
+    /// The handle has returned the output.
     Taken,
-    /// It was dropped before its end.
+    /// The child was dropped before it finished.
     Cancelled,
 }
 
-impl<T> Place<T> {
-    /// Says how the child ended, unless it has been said.
-    fn end(&self, output: Output<T>) {
-        match self.state.replace(output) {
-            Output::Pending => wake_all(self.waker.take()),
+impl<T> ChildSlot<T> {
+    /// Records how the child ended, unless that has been recorded, and wakes the handle.
+    fn end(&self, state: ChildState<T>) {
+        match self.state.replace(state) {
+            ChildState::Running => wake_all(self.waker.take()),
             ended => self.state.set(ended),
         }
     }
 }
 
-/// Says how a child has ended, at the latest when it is dropped.
-struct Ending<T> {
-    /// Whom it says it to.
-    place: Rc<Place<T>>,
+/// The child's side of its slot. Dropping it records the child as cancelled, unless it has finished.
+struct SlotWriter<T> {
+    /// The slot.
+    slot: Rc<ChildSlot<T>>,
 }
 
-impl<T> Ending<T> {
-    /// Leaves the output, or drops it if there is no handle.
-    fn ready(&self, output: T) {
-        match Rc::strong_count(&self.place) {
-            1 => shielded("dropping what a child of a scope left", || drop(output)),
-            _ => self.place.end(Output::Ready(output)),
+impl<T> SlotWriter<T> {
+    /// Stores the output. If there is no handle, drops it instead.
+    fn finish(&self, output: T) {
+        match Rc::strong_count(&self.slot) {
+            1 => log_panics("dropping the output of a child", || drop(output)),
+            _ => self.slot.end(ChildState::Ready(output)),
         }
     }
 }
 
-impl<T> Drop for Ending<T> {
+impl<T> Drop for SlotWriter<T> {
     fn drop(&mut self) {
-        self.place.end(Output::Cancelled);
+        self.slot.end(ChildState::Cancelled);
     }
 }
 
 pin_project! {
-    /// A child together with its end.
-    struct Ended<F, T> {
-        // The child. Before its end, so that it is dropped before anybody hears of that.
+    /// The future of a child, which stores its output in the slot.
+    struct ChildFuture<F, T> {
+        // The future. Declared before the writer, so that it is dropped before the handle is woken.
         #[pin]
         future: F,
-        // Where its output goes.
-        ending: Ending<T>,
+        // Stores the output.
+        writer: SlotWriter<T>,
     }
 }
 
-impl<F, T, E> Future for Ended<F, T>
+impl<F, T, E> Future for ChildFuture<F, T>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -356,7 +355,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
         let this = self.project();
         let output = ready!(this.future.poll(cx))?;
-        this.ending.ready(output);
+        this.writer.finish(output);
         Poll::Ready(Ok(()))
     }
 }
@@ -367,22 +366,22 @@ impl<T> Future for ScopedJoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         ready!(poll_budget(cx));
-        match self.place.state.replace(Output::Taken) {
-            Output::Ready(output) => {
+        match self.slot.state.replace(ChildState::Taken) {
+            ChildState::Ready(output) => {
                 spend_budget();
                 Poll::Ready(output)
             }
-            Output::Pending => {
-                self.place.state.set(Output::Pending);
-                let former = self.place.waker.replace(Some(cx.waker().clone()));
+            ChildState::Running => {
+                self.slot.state.set(ChildState::Running);
+                let former = self.slot.waker.replace(Some(cx.waker().clone()));
                 drop(former);
                 Poll::Pending
             }
-            Output::Taken => {
-                panic!("a `ScopedJoinHandle` was polled after it had given its output")
+            ChildState::Taken => {
+                panic!("a `ScopedJoinHandle` was polled after it had returned the output")
             }
-            Output::Cancelled => {
-                panic!("the scope of this `ScopedJoinHandle` ended before the child did")
+            ChildState::Cancelled => {
+                panic!("the scope of this `ScopedJoinHandle` ended before the child finished")
             }
         }
     }
@@ -396,102 +395,102 @@ impl<T> fmt::Debug for ScopedJoinHandle<T> {
 
 /// Why a scope ended without the output of its body.
 enum Failure<E> {
-    /// The body or a child failed.
+    /// The body or a child returned an error.
     Error(E),
     /// The body or a child panicked.
     Panic(Payload),
 }
 
-/// A child, without its output.
+/// A boxed child, whose output goes to its slot.
 type Child<'env, E> = Pin<Box<dyn Future<Output = Result<(), E>> + 'env>>;
 
 /// The children of a scope.
 struct Nursery<'env, E> {
-    /// Those that have not ended.
-    cradles: RefCell<Slab<Cradle<'env, E>>>,
-    /// Which of them are to be polled; the body is `Key::NONE`.
-    queue: Arc<Queue>,
-    /// The scope has ended; no child is taken any more.
+    /// The children that have not finished.
+    children: RefCell<Slab<ChildEntry<'env, E>>>,
+    /// Which of them should be polled. `Key::NONE` stands for the body.
+    queue: Arc<WakeQueue>,
+    /// Whether the scope has ended, after which it takes no children.
     closed: Cell<bool>,
-    /// The number of the task, or child, that polls the scope.
+    /// The number of the task, or of the child of another scope, that polls the scope.
     parent: Cell<u32>,
 }
 
-/// The place of a child.
-struct Cradle<'env, E> {
-    /// The child; taken out while it is being polled.
+/// A child with its state in the scope.
+struct ChildEntry<'env, E> {
+    /// The child. Taken out while it is being polled.
     child: Option<Child<'env, E>>,
-    /// What it is polled with.
+    /// The waker with which the child is polled.
     waker: Arc<MemberWaker>,
-    /// The poll of the parent in which it was polled last.
+    /// The poll of the parent in which the child was polled last.
     round: u32,
-    /// Where it was spawned.
+    /// Where the child was spawned.
     location: &'static Location<'static>,
-    /// Its place in dumps, if there is a runtime.
-    known: Option<Rc<Known>>,
+    /// The child's entry in dumps, if there is a runtime.
+    known: Option<Rc<RegisteredChild>>,
 }
 
 impl<'env, E> Nursery<'env, E> {
-    /// One without children.
+    /// Creates a nursery without children.
     fn new() -> Rc<Nursery<'env, E>> {
         Rc::new(Nursery {
-            cradles: RefCell::new(Slab::new()),
-            queue: Arc::new(Queue::new()),
+            children: RefCell::new(Slab::new()),
+            queue: Arc::new(WakeQueue::new()),
             closed: Cell::new(false),
             parent: Cell::new(0),
         })
     }
 
-    /// Takes a child, or drops it if the scope has ended.
+    /// Adds a child, or drops it if the scope has ended.
     fn spawn<F, T>(&self, location: &'static Location<'static>, future: F) -> ScopedJoinHandle<T>
     where
         F: Future<Output = Result<T, E>> + 'env,
         T: 'env,
         E: 'env,
     {
-        let place = Rc::new(Place {
-            state: Cell::new(Output::Pending),
+        let slot = Rc::new(ChildSlot {
+            state: Cell::new(ChildState::Running),
             waker: Cell::new(None),
         });
-        let ending = Ending {
-            place: Rc::clone(&place),
+        let writer = SlotWriter {
+            slot: Rc::clone(&slot),
         };
-        let child: Child<'env, E> = Box::pin(Ended { future, ending });
+        let child: Child<'env, E> = Box::pin(ChildFuture { future, writer });
         if self.closed.get() {
             drop(child);
         } else {
-            let key = self.cradles.borrow().next_key();
+            let key = self.children.borrow().next_key();
             let waker = MemberWaker::new(key, &self.queue);
             let first = Arc::clone(&waker);
-            self.cradles.borrow_mut().insert(Cradle {
+            self.children.borrow_mut().insert(ChildEntry {
                 child: Some(child),
                 waker,
                 round: 0,
                 location,
                 known: context::try_current().map(|core| {
                     let (id, parent) = (core.shared.new_id(), self.parent.get());
-                    Rc::new(Known::new(&core.executor, id, parent, location))
+                    Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
                 }),
             });
             ArcWake::wake_by_ref(&first);
         }
-        ScopedJoinHandle { place }
+        ScopedJoinHandle { slot }
     }
 
-    /// Polls a child, and takes it out if it has ended.
+    /// Polls a child, and removes it if it has finished.
     fn poll(&self, key: Key) -> Result<(), Failure<E>> {
-        let (child, waker, known) = match self.cradles.borrow_mut().get_mut(key) {
-            Some(cradle) => (
-                cradle.child.take(),
-                Arc::clone(&cradle.waker),
-                cradle.known.clone(),
+        let (child, waker, known) = match self.children.borrow_mut().get_mut(key) {
+            Some(entry) => (
+                entry.child.take(),
+                Arc::clone(&entry.waker),
+                entry.known.clone(),
             ),
             None => return Ok(()),
         };
         let Some(mut child) = child else {
             return Ok(());
         };
-        waker.lower();
+        waker.set_dequeued();
         let waker = waker_ref(&waker);
         let mut cx = Context::from_waker(&waker);
         let mut poll = || child.as_mut().poll(&mut cx);
@@ -500,40 +499,40 @@ impl<'env, E> Nursery<'env, E> {
             None => poll(),
         });
         if let Ok(Poll::Pending) = polled {
-            if let Some(cradle) = self.cradles.borrow_mut().get_mut(key) {
-                cradle.child = Some(child);
+            if let Some(entry) = self.children.borrow_mut().get_mut(key) {
+                entry.child = Some(child);
             }
             return Ok(());
         }
-        let mut cradles = self.cradles.borrow_mut();
-        let cradle = cradles.remove(key);
-        cradles.shrink();
-        drop(cradles);
-        drop(cradle);
+        let mut children = self.children.borrow_mut();
+        let entry = children.remove(key);
+        children.shrink();
+        drop(children);
+        drop(entry);
         let failure = match polled {
             Ok(Poll::Ready(Err(error))) => Failure::Error(error),
             Err(panic) => panic,
             Ok(_) => return catch(|| drop(child)),
         };
-        // What is left of the child may panic, and must not hide why it failed.
-        shielded("dropping a child that had failed", || drop(child));
+        // The drop of the child may panic, which must not hide the failure.
+        log_panics("dropping a child that failed", || drop(child));
         Err(failure)
     }
 
-    /// Whether a child has been polled in this round; if not, it is from here on.
+    /// Whether a child has been polled in this round. Marks it as polled.
     fn was_polled_in(&self, round: u32, key: Key) -> bool {
-        let mut cradles = self.cradles.borrow_mut();
-        let cradle = cradles.get_mut(key);
-        cradle.is_some_and(|cradle| mem::replace(&mut cradle.round, round) == round)
+        let mut children = self.children.borrow_mut();
+        let entry = children.get_mut(key);
+        entry.is_some_and(|entry| mem::replace(&mut entry.round, round) == round)
     }
 
-    /// Shows the scope.
+    /// Formats the scope under this name.
     fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let locations: Vec<String> = {
-            let cradles = self.cradles.borrow();
-            let locations = cradles.iter();
-            locations
-                .map(|(_, cradle)| cradle.location.to_string())
+            let children = self.children.borrow();
+            let entries = children.iter();
+            entries
+                .map(|(_, entry)| entry.location.to_string())
                 .collect()
         };
         f.debug_struct(name)
@@ -543,33 +542,33 @@ impl<'env, E> Nursery<'env, E> {
     }
 }
 
-/// Ends a scope when it is dropped: drops its children, whatever they do.
-struct Closing<'a, 'env, E>(&'a Nursery<'env, E>);
+/// Closes a scope when it is dropped: drops the children, even if some of them panic.
+struct CloseOnDrop<'a, 'env, E>(&'a Nursery<'env, E>);
 
-impl<E> Drop for Closing<'_, '_, E> {
+impl<E> Drop for CloseOnDrop<'_, '_, E> {
     fn drop(&mut self) {
         self.0.closed.set(true);
-        let cradles = self.0.cradles.borrow_mut().drain();
-        for cradle in cradles {
-            shielded("dropping a child of a scope", || drop(cradle));
+        let entries = self.0.children.borrow_mut().drain();
+        for entry in entries {
+            log_panics("dropping a child of a scope", || drop(entry));
         }
     }
 }
 
-/// Runs foreign code; its panic is a failure of the scope.
+/// Runs foreign code, and turns its panic into a failure of the scope.
 fn catch<R, E>(foreign: impl FnOnce() -> R) -> Result<R, Failure<E>> {
     catch_unwind(AssertUnwindSafe(foreign)).map_err(Failure::Panic)
 }
 
-/// Polls the body and the children until all have ended, or one has failed. What is left of them
-/// is dropped before this returns, and cannot hide why it does.
+/// Polls the body and the children until all have finished, or one has failed. Drops what is left of them
+/// before it returns; panics in these drops do not hide the failure.
 async fn run<'env, F, R, E>(nursery: Rc<Nursery<'env, E>>, body: F) -> Result<R, Failure<E>>
 where
     F: Future<Output = Result<R, E>>,
 {
-    let _closing = Closing(&nursery);
+    let _close = CloseOnDrop(&nursery);
     if let Some(core) = context::try_current() {
-        let (parent, _) = core.executor.current_tag().who().unwrap_or_default();
+        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
         nursery.parent.set(parent);
     }
     let mut body = pin!(Some(body));
@@ -579,7 +578,7 @@ where
     let (mut round, mut body_round) = (0_u32, 0);
     let ended = poll_fn(|cx| {
         round = round.wrapping_add(1);
-        // Those who have had their turn and want another let the other tasks go first.
+        // Members that were polled in this round and woken again wait until the other tasks have run.
         let mut later = Vec::new();
         for _ in 0..BATCH {
             if poll_budget(cx).is_pending() {
@@ -596,14 +595,14 @@ where
                 later.push(key);
                 continue;
             }
-            // A poll of a child is an operation of the parent, so that scopes in scopes do not
-            // multiply the turn that they take.
+            // A poll of a child counts as an operation of the parent. Otherwise nested scopes would multiply
+            // the budget.
             spend_budget();
             if key != Key::NONE {
                 nursery.poll(key)?;
                 continue;
             }
-            body_waker.lower();
+            body_waker.set_dequeued();
             let waker = waker_ref(&body_waker);
             let mut cx = Context::from_waker(&waker);
             let polled = match body.as_mut().as_pin_mut() {
@@ -615,19 +614,19 @@ where
                 catch(|| body.set(None))?;
             }
         }
-        nursery.queue.put_back(later);
-        if nursery.cradles.borrow().len() == 0
+        nursery.queue.requeue(later);
+        if nursery.children.borrow().len() == 0
             && let Some(output) = output.take()
         {
             return Poll::Ready(Ok(output));
         }
-        nursery.queue.wait(cx.waker());
+        nursery.queue.register(cx.waker());
         Poll::Pending
     })
     .await;
     if ended.is_err() {
-        shielded("dropping the body of a scope", || body.set(None));
-        shielded("dropping the output of a scope", || drop(output));
+        log_panics("dropping the body of a scope", || body.set(None));
+        log_panics("dropping the output of a scope", || drop(output));
     }
     ended
 }

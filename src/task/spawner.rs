@@ -1,18 +1,18 @@
-//! [`LocalSpawner`]: the runtime of a thread, as the `futures` crates know it.
+//! [`LocalSpawner`]: spawning by the `LocalSpawn` trait of the `futures` crates.
 
 use crate::context;
-use crate::executor::Origin;
+use crate::event_loop::EventLoop;
+use crate::executor::SpawnInfo;
 use crate::executor::task::Stage;
-use crate::runtime::Core;
 use futures_task::{LocalFutureObj, LocalSpawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
-/// Spawns futures that may not cross threads, for code that is generic over
+/// A spawner for code that is generic over
 /// [`futures_task::LocalSpawn`](https://docs.rs/futures-task/0.3/futures_task/trait.LocalSpawn.html).
 ///
-/// Where no such trait is asked for, [`spawn`](crate::spawn) is what you want.
+/// The futures need not be `Send`. Other code uses [`spawn`](crate::spawn).
 ///
 /// # Examples
 ///
@@ -21,7 +21,7 @@ use std::rc::{Rc, Weak};
 /// use futures_task::LocalSpawn;
 /// use glassfrog::task::LocalSpawner;
 ///
-/// /// Knows no runtime, only the trait.
+/// /// Works with any runtime.
 /// fn compute(spawner: &impl LocalSpawn) -> oneshot::Receiver<u32> {
 ///     let (sender, receiver) = oneshot::channel();
 ///     let task = Box::pin(async move {
@@ -38,16 +38,16 @@ use std::rc::{Rc, Weak};
 /// ```
 #[derive(Clone)]
 pub struct LocalSpawner {
-    /// The runtime. Weak, since tasks may hold spawners of the runtime that holds them.
-    core: Weak<Core>,
+    /// The runtime. Weak, because its own tasks may hold spawners.
+    core: Weak<EventLoop>,
 }
 
 impl LocalSpawner {
-    /// The spawner of the runtime that this thread is in.
+    /// Returns the spawner of the runtime of this thread.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Examples
     ///
@@ -71,12 +71,12 @@ impl LocalSpawn for LocalSpawner {
     #[track_caller]
     fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
         let core = self.core.upgrade().ok_or_else(SpawnError::shutdown)?;
-        let origin = Origin {
+        let info = SpawnInfo {
             id: core.shared.new_id(),
             name: None,
             location: Location::caller(),
         };
-        let (key, refused) = core.executor.spawn(Stage::boxed(future), origin);
+        let (key, refused) = core.executor.spawn(Stage::boxed(future), info);
         if refused.is_some() {
             return Err(SpawnError::shutdown());
         }

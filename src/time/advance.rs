@@ -1,8 +1,8 @@
 //! [`advance`]: moving the clock by hand.
 
 use crate::context;
-use crate::executor::{Executor, local};
-use crate::runtime::Shared;
+use crate::event_loop::Shared;
+use crate::executor::{Executor, current};
 use crate::task::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,9 +105,9 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
 async fn let_others_run(shared: &Shared) {
     // Without a seed they all stand before this task in the queue, and a yield is enough. On the thread
     // of another runtime nothing better is known.
-    let queued = local::with(&shared.inbox, Executor::queued).flatten();
+    let queued = current::with(&shared.inbox, Executor::queued).flatten();
     let were_polled = |queued| {
-        let were_polled = local::with(&shared.inbox, |executor| executor.has_taken(queued));
+        let were_polled = current::with(&shared.inbox, |executor| executor.has_taken(queued));
         were_polled.unwrap_or(true)
     };
     for _ in 0..MOST_YIELDS {

@@ -1,11 +1,12 @@
 //! [`Sleep`]: waiting for a moment.
 
 use crate::context;
-use crate::executor::local;
-use crate::runtime::Shared;
+use crate::event_loop::Shared;
+use crate::executor::budget::{may_overdraw, overdraw};
+use crate::executor::current;
+use crate::foreign::trace;
 use crate::slab::Key;
-use crate::timers::Look;
-use crate::waiter::trace;
+use crate::timers::TimerState;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -216,12 +217,12 @@ impl Sleep {
         self.is_moment = true;
         self.state = match self.state {
             State::Registered(key) => match self.shared.timers.reset(key, deadline) {
-                Look::Waiting { key, earliest } => {
+                TimerState::Waiting { key, earliest } => {
                     self.nudge(earliest);
                     State::Registered(key)
                 }
                 // The next poll registers it, or says that the runtime has ended.
-                Look::Fired | Look::Ended => State::New,
+                TimerState::Fired | TimerState::Ended => State::New,
             },
             State::New | State::Elapsed => State::New,
         };
@@ -243,11 +244,11 @@ impl Sleep {
     /// operation tried, and one that was put off has not been.
     fn is_overdue(&self) -> bool {
         let ends = self.is_moment
-            && local::may_overdraw()
+            && may_overdraw()
             && self.is_elapsed()
             && !self.shared.timers.have_ended();
         if ends {
-            local::overdraw();
+            overdraw();
         }
         ends
     }
@@ -255,7 +256,7 @@ impl Sleep {
     /// Ends the park of the loop if this has become its next deadline. On the loop's own thread it does
     /// not park meanwhile.
     fn nudge(&self, earliest: bool) {
-        if earliest && !local::is_here(&self.shared.inbox) {
+        if earliest && !current::is_here(&self.shared.inbox) {
             self.shared.inbox.nudge();
         }
     }
@@ -263,21 +264,21 @@ impl Sleep {
 
 /// The runtime of a sleep has ended: nobody will ever wake it.
 #[derive(Debug)]
-pub(crate) struct Ended;
+pub(crate) struct RuntimeEnded;
 
 impl Sleep {
     /// Waits for the deadline, or for the end of the runtime.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RuntimeEnded>> {
         let timers = &self.shared.timers;
         let tag = self.shared.current_tag();
         let look = match self.state {
-            State::New if self.is_overdue() => Look::Fired,
+            State::New if self.is_overdue() => TimerState::Fired,
             State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
-            State::Registered(key) => timers.look_again(key, cx.waker(), tag),
+            State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
         match look {
-            Look::Waiting { key, earliest } => {
+            TimerState::Waiting { key, earliest } => {
                 self.nudge(earliest);
                 self.state = State::Registered(key);
                 trace!(
@@ -287,12 +288,12 @@ impl Sleep {
                 );
                 Poll::Pending
             }
-            Look::Fired => {
+            TimerState::Fired => {
                 trace!("glassfrog::time", "the deadline has come");
                 self.state = State::Elapsed;
                 Poll::Ready(Ok(()))
             }
-            Look::Ended => Poll::Ready(Err(Ended)),
+            TimerState::Ended => Poll::Ready(Err(RuntimeEnded)),
         }
     }
 }
@@ -302,9 +303,11 @@ impl Future for Sleep {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.poll_end(cx)) {
+        match ready!(self.poll_deadline(cx)) {
             Ok(()) => Poll::Ready(()),
-            Err(Ended) => panic!("the runtime of this sleep has ended: nobody will ever wake it"),
+            Err(RuntimeEnded) => {
+                panic!("the runtime of this sleep has ended: nobody will ever wake it")
+            }
         }
     }
 }

@@ -153,7 +153,7 @@ fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
         for_all_malformed(|text, error| {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text:?}");
             let message = error.to_string();
-            let shown = format!("`{}` is not of the form ", text.escape_debug());
+            let shown = format!("invalid address `{}`: expected ", text.escape_debug());
             assert!(message.starts_with(&shown), "{text:?}: {message}");
             assert!(!message.contains(char::is_control), "{message:?}");
         });

@@ -182,7 +182,7 @@ fn a_local_handle_inside_another_runtime_or_outside_of_any_says_the_same() {
     });
     let (task, on_another_thread) = no_name.join().unwrap();
     for text in [outside, inside_another, on_another_thread] {
-        assert_says(&text, &["not inside the task's runtime", "`Handle::spawn`"]);
+        assert_says(&text, &["outside the task's runtime", "`Handle::spawn`"]);
     }
     assert_eq!(runtime.block_on(task).unwrap(), 5);
 }
@@ -212,7 +212,7 @@ fn a_handle_polled_after_its_end_says_so() {
             let text = panic_text(|| (&mut task).now_or_never());
             assert_says(
                 &text,
-                &["`JoinHandle` of task 1", "after it had given its output"],
+                &["`JoinHandle` of task 1", "after it had returned the output"],
             );
         });
     }

@@ -596,7 +596,7 @@ fn the_handles_of_stopped_workers_give_cancelled_tasks_and_drop_what_they_are_gi
 fn no_workers_at_all_are_a_mistake_that_says_so() {
     for make in [Workers::new, |count| Workers::build(Builder::new(), count)] {
         let text = panic_text(|| make(0));
-        assert!(text.contains("no workers"), "{text}");
+        assert!(text.contains("`count` must be at least 1"), "{text}");
     }
 }
 

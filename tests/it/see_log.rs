@@ -133,18 +133,18 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
             &lines,
             &[
                 main(1, "begins"),
-                format!("task: task 1 is {place}"),
+                format!("task: task 1 {place}"),
                 main(1, "leaves it waiting"),
                 task(1),
-                format!("→ {addr}: would block, so the waker is left with the reactor"),
+                format!("→ {addr}: would block, waker left with the reactor"),
                 task(1),
-                String::from("reactor: nobody is ready: waiting for events, as long as it takes"),
+                String::from("reactor: no task is ready: waiting for events, without a timeout"),
                 String::from("reactor: event: ready to write tcp 127.0.0.1:"),
                 task(2),
                 String::from("net: write tcp 127.0.0.1:"),
                 String::from("net: read tcp 127.0.0.1:"),
                 task(2),
-                String::from("reactor: nobody is ready: waiting for events"),
+                String::from("reactor: no task is ready: waiting for events"),
                 String::from("reactor: event: ready to read tcp 127.0.0.1:"),
                 task(3),
                 format!("→ {addr}: done"),
@@ -212,8 +212,8 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
         let wanted = [
             "time: the waker is left with the timers for 5s",
             "time: the deadline has come",
-            "blocking: job 1 begins",
-            "blocking: job 1 has ended",
+            "blocking: job 1 started",
+            "blocking: job 1 finished",
         ];
         assert_eq!(lines, wanted);
     };
@@ -322,7 +322,7 @@ fn what_a_logger_spawns_runs() {
         let (sender, receiver) = oneshot::channel();
         let sender = Mutex::new(Some(sender));
         let spawns = once(move |record| {
-            if record.args().to_string().starts_with("nobody is ready")
+            if record.args().to_string().starts_with("no task is ready")
                 && let Some(sender) = sender.lock().unwrap().take()
             {
                 drop(glassfrog::spawn(async { sender.send(()).unwrap() }));
@@ -405,6 +405,25 @@ fn a_logger_that_panics_loses_no_wake() {
         // A task that was not woken waits for ever.
         let read = waited.unwrap_or_else(|_panic| wait());
         assert_eq!(read, 1);
+    };
+    child(part).finish();
+}
+
+/// The conversion returns no error, so it must not panic either, nor leave out what follows it.
+#[cfg(unix)]
+#[test]
+fn a_logger_that_panics_does_not_stop_the_adoption_of_a_descriptor() {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    let part = || {
+        let _watchdog = watchdog();
+        log_to(LevelFilter::Error, |_| panic!("the logger fails"));
+        patient().block_on(async {
+            let file = File::open("/dev/null").unwrap();
+            let stream = TcpStream::from(OwnedFd::from(file));
+            let error = stream.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        });
     };
     child(part).finish();
 }

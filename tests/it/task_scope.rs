@@ -7,7 +7,7 @@ use crate::task_probes::{
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, join, join_all, select};
 use futures::stream::FuturesUnordered;
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt};
+use futures::{AsyncWriteExt, FutureExt, StreamExt};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::{Scope, ScopedJoinHandle, TryScope, scope, try_scope, yield_now};
 use glassfrog::time::{sleep, timeout};
@@ -346,7 +346,7 @@ fn a_handle_that_has_given_its_output_says_so_when_it_is_polled_again() {
             let mut handle = s.spawn(async { 5 });
             assert_eq!((&mut handle).await, 5);
             let text = panic_text(|| (&mut handle).now_or_never());
-            assert!(text.contains("after it had given its output"), "{text}");
+            assert!(text.contains("after it had returned the output"), "{text}");
             // Again and again.
             panic_text(|| handle.now_or_never());
         })

@@ -9,57 +9,94 @@ use std::process::Command;
 
 /// Who may name whom: each module of the crate and those that it may use, top down. Each knows only
 /// some of those after it.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     // What a user calls.
-    ("macros", &["entry", "runtime"]),
+    ("test_runs", &["runtime", "event_loop"]),
     ("signal", &["handle", "context"]),
-    ("workers", &["entry", "handle", "task", "sync", "waiter"]),
-    ("entry", &["handle", "context", "runtime", "executor"]),
+    (
+        "workers",
+        &["runtime", "handle", "task", "foreign", "primitives"],
+    ),
+    ("runtime", &["handle", "context", "event_loop", "executor"]),
     (
         "handle",
         &[
-            "task", "context", "runtime", "executor", "pool", "dump", "metrics",
+            "task",
+            "context",
+            "event_loop",
+            "executor",
+            "pool",
+            "dump",
+            "metrics",
         ],
     ),
     (
         "net",
         &[
-            "time", "task", "context", "runtime", "executor", "reactor", "pool", "waiter",
+            "time",
+            "task",
+            "context",
+            "event_loop",
+            "executor",
+            "reactor",
+            "pool",
+            "foreign",
         ],
     ),
     (
         "time",
         &[
-            "task", "context", "runtime", "executor", "timers", "slab", "waiter",
+            "task",
+            "context",
+            "event_loop",
+            "executor",
+            "timers",
+            "foreign",
+            "slab",
         ],
     ),
     (
         "task",
         &[
-            "context", "runtime", "executor", "pool", "dump", "slab", "sync", "waiter",
+            "context",
+            "event_loop",
+            "executor",
+            "pool",
+            "dump",
+            "waiter",
+            "foreign",
+            "slab",
+            "primitives",
         ],
     ),
     // Which runtime this thread is in.
-    ("context", &["runtime", "executor"]),
+    ("context", &["event_loop", "executor"]),
     // The loop.
     (
-        "runtime",
+        "event_loop",
         &[
             "executor", "reactor", "timers", "pool", "dump", "metrics", "clock", "waiter",
+            "foreign",
         ],
     ),
     // The engines, which do not know one another.
-    ("executor", &["clock", "waiter", "slab", "sync"]),
-    ("reactor", &["waiter", "slab", "sync"]),
-    ("timers", &["waiter", "slab", "sync"]),
-    ("pool", &["waiter", "slab", "sync"]),
+    (
+        "executor",
+        &["clock", "waiter", "foreign", "slab", "primitives"],
+    ),
+    ("reactor", &["waiter", "foreign", "slab", "primitives"]),
+    ("timers", &["waiter", "foreign", "slab", "primitives"]),
+    ("pool", &["waiter", "foreign", "primitives"]),
     // What they are made of.
     ("dump", &[]),
     ("metrics", &[]),
-    ("clock", &["sync"]),
+    ("clock", &["primitives"]),
     ("waiter", &[]),
+    ("foreign", &[]),
     ("slab", &[]),
-    ("sync", &[]),
+    ("primitives", &[]),
+    // Documentation only.
+    ("guide", &[]),
 ];
 
 /// How many lines of code, without comments and tests, a file may have.
@@ -255,6 +292,64 @@ fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
             }
         }
     }
+    assert_none(complaints);
+}
+
+/// The text of ARCHITECTURE.md under a heading of the second level.
+fn section(heading: &str) -> String {
+    let page = read("ARCHITECTURE.md");
+    let text = page.split("\n## ").find(|text| text.starts_with(heading));
+    String::from(text.unwrap_or_else(|| panic!("no section `{heading}`")))
+}
+
+#[test]
+fn the_code_map_names_every_file() {
+    let map = section("Code map");
+    let mapped: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let files: Vec<String> = sources().into_iter().map(|source| source.path).collect();
+    let mut complaints = Vec::new();
+    for file in &files {
+        if mapped.iter().filter(|path| *path == file).count() != 1 {
+            complaints.push(format!("src/{file} must be in the code map once"));
+        }
+    }
+    for path in mapped {
+        if !files.iter().any(|file| file == path) {
+            complaints.push(format!(
+                "the code map names src/{path}, which does not exist"
+            ));
+        }
+    }
+    assert_none(complaints);
+}
+
+#[test]
+fn the_journeys_name_functions_that_exist() {
+    let mut count = 0;
+    let mut complaints = Vec::new();
+    for line in section("Journeys").lines() {
+        // A step begins with its place: `file.rs`: `function`, after its number, if it has one.
+        let step = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+        let Some((file, rest)) = step
+            .strip_prefix('`')
+            .and_then(|rest| rest.split_once("`: `"))
+        else {
+            continue;
+        };
+        let function = rest.split('`').next().unwrap_or_default();
+        count += 1;
+        let text = fs::read_to_string(root().join("src").join(file)).unwrap_or_default();
+        let is_there = [format!("fn {function}("), format!("fn {function}<")]
+            .iter()
+            .any(|head| text.contains(head));
+        if !is_there {
+            complaints.push(format!("there is no `{function}` in src/{file}"));
+        }
+    }
+    assert!(count > 20, "these {count} steps are not all");
     assert_none(complaints);
 }
 
@@ -484,14 +579,16 @@ fn platforms_and_features_are_asked_for_in_their_places_only() {
             || code.starts_with("#[cfg(all(unix, feature = ");
         match path {
             // The platform rules.
-            "reactor/rules.rs" => true,
+            "reactor/platform.rs" => true,
             // What is on in debug builds.
-            "runtime.rs" if code.contains("cfg!(debug_assertions)") => true,
+            "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
             // The alias for the types of a model checker.
-            "sync.rs" if words(code).any(|word| word == "loom") => true,
+            "primitives.rs" if words(code).any(|word| word == "loom") => true,
             _ if whole_module && is_module => true,
             // A package that comes with a feature.
             "lib.rs" if whole_module && next.starts_with("pub use glassfrog_") => true,
+            // The badges of items that a feature turns on.
+            "lib.rs" if code == "#![cfg_attr(docsrs, feature(doc_cfg))]" => true,
             // The README, as a test.
             "lib.rs" if words(code).any(|word| word == "doctest") => next.starts_with("#[doc"),
             // Whether an example runs.

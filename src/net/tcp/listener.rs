@@ -1,17 +1,20 @@
-//! [`TcpListener`]: a socket that takes connections.
+//! [`TcpListener`]: a socket that accepts TCP connections.
 
 use super::stream::TcpStream;
 use crate::context;
+use crate::foreign::swallow_panics;
 use crate::net::addrs::ToSocketAddrs;
+use crate::net::adopt::{Inspect, describe_non_tcp, std_conversions};
+use crate::net::error::with_context;
 use crate::net::resolve::resolve;
-use crate::net::socket::{Foreign, Socket, attempted, other_than_tcp, unblocked};
+use crate::net::socket::Socket;
 use crate::reactor::Io;
-use crate::reactor::connecting::Connecting;
+use crate::reactor::platform::Conclusion;
+use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
-use crate::reactor::rules::Lesson;
-use crate::reactor::source::{Origin, runtime_ended};
-use crate::reactor::waiters::Seat;
-use crate::time::sleep::{Ended, Sleep};
+use crate::reactor::source::{InitialState, runtime_ended};
+use crate::reactor::waiters::WaiterKey;
+use crate::time::sleep::{RuntimeEnded, Sleep};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -23,12 +26,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long a listener that cannot accept for want of descriptors or memory waits before it tries
-/// again. Nobody tells when there are some again, so it has to ask: often enough for a person not
-/// to notice, rarely enough to cost nothing.
-const STARVED_PAUSE: Duration = Duration::from_millis(50);
+/// How long a listener backs off if it cannot accept for lack of descriptors or memory. No event announces
+/// that there are some again, so the listener has to retry: often enough that a person does not notice the
+/// delay, rarely enough to cost next to nothing.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// A TCP socket that takes connections, as [`std::net::TcpListener`], and waits without blocking.
+/// The async counterpart of [`std::net::TcpListener`]: a TCP socket server, listening for connections.
 ///
 /// # Examples
 ///
@@ -49,30 +52,33 @@ const STARVED_PAUSE: Duration = Duration::from_millis(50);
 pub struct TcpListener {
     /// The registered socket.
     pub(in crate::net) socket: Socket<mio::net::TcpListener>,
-    /// Whether the last attempt to accept failed for want of something, and it was logged.
+    /// Whether the last attempt to accept failed for lack of resources, which has been logged.
     starved: AtomicBool,
 }
 
 impl TcpListener {
-    /// Listens at the first of these addresses that can be bound to. Port 0 lets the operating
-    /// system choose one; [`local_addr`](TcpListener::local_addr) says which.
+    /// Creates a listener that is bound to the specified address.
     ///
-    /// On Unix `SO_REUSEADDR` is set, so that a server can be started again while connections of
-    /// the last one linger. Up to 128 connections wait to be accepted, as with `std`; the [recipe
-    /// for socket options](crate::net#socket-options) shows how to have more.
+    /// If `addr` yields several addresses, they are tried in turn until one of them succeeds. With port 0 the
+    /// operating system assigns a port, which [`local_addr`](TcpListener::local_addr) returns.
+    ///
+    /// On Unix this sets `SO_REUSEADDR`, so a server can be restarted while connections of its predecessor
+    /// linger. The backlog is 128 connections, as with `std`. For a larger one, see [socket
+    /// options](crate::net#socket-options).
     ///
     /// # Errors
     ///
-    /// That of the last address that was tried, with that address in its text; that of the resolver
-    /// for a name, with the name; `InvalidInput` for what is neither.
+    /// If no address succeeds, returns the error of the last attempt, with the address in its text. If a
+    /// host name cannot be resolved, returns the error of the resolver, with the name. The kind is
+    /// `InvalidInput` if `addr` is neither an address nor a host name.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the look-up up, and closes what it has bound.
+    /// Dropping the future abandons the lookup, and closes the socket if there is one.
     ///
     /// # Examples
     ///
@@ -92,10 +98,10 @@ impl TcpListener {
         let mut failed = None;
         for addr in resolve(addr.target()?, &shared).await? {
             let bound = mio::net::TcpListener::bind(addr)
-                .and_then(|io| Socket::new(Arc::clone(&shared), io, Origin::Created));
+                .and_then(|io| Socket::new(Arc::clone(&shared), io, InitialState::Created));
             match bound {
                 Ok(socket) => return Ok(TcpListener::new(socket)),
-                Err(error) => failed = Some(attempted("bind to", addr, error)),
+                Err(error) => failed = Some(with_context("bind to", addr, error)),
             }
         }
         Err(failed.unwrap_or_else(|| {
@@ -103,7 +109,7 @@ impl TcpListener {
         }))
     }
 
-    /// A listener on a registered socket.
+    /// Creates a listener from a registered socket.
     fn new(socket: Socket<mio::net::TcpListener>) -> TcpListener {
         TcpListener {
             socket,
@@ -111,20 +117,12 @@ impl TcpListener {
         }
     }
 
-    /// Adopts a listener where no error can be returned.
-    #[track_caller]
-    pub(in crate::net) fn adopt(listener: std::net::TcpListener) -> TcpListener {
-        unblocked("a TCP listener", listener.set_nonblocking(true));
-        let addr = listener.local_addr();
-        let io = mio::net::TcpListener::from_std(listener);
-        TcpListener::new(Socket::adopt(io, &addr))
-    }
-
-    /// Takes a connection, waiting for one.
+    /// Accepts a new connection, waiting until there is one.
     ///
-    /// A connection that was broken off while it waited is passed over. If the process has no
-    /// descriptors or memory left (or a firewall interferes), this is logged once, connections stay
-    /// in the backlog, and it is tried again every 50 ms until it goes on.
+    /// Returns the connection and the address of the peer. Connections that the peer has broken off while
+    /// they waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
+    /// forbids the connection, the listener logs one error and retries every 50 ms. Meanwhile connections
+    /// stay in the backlog.
     ///
     /// Several tasks may wait for a connection. A connection wakes all of them and goes to one, so its
     /// cost is linear in their number. To avoid that, let one task accept, and spawn a task for each
@@ -132,21 +130,34 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// If the runtime has ended, and those of `accept(2)` that will not pass.
+    /// Returns an error if the runtime has ended, or if `accept(2)` fails for good.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, no connection has been taken.
+    /// If the future is dropped before it is ready, no connection has been accepted.
     ///
     /// # Examples
     ///
-    /// See [`TcpListener`].
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (stream, peer) = listener.accept().await?;
+    /// assert_eq!(peer, client.local_addr()?);
+    /// # drop(stream);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut accepting = Accepting::new(self);
-        poll_fn(|cx| accepting.poll(cx)).await
+        let mut accept = Accept::new(self);
+        poll_fn(|cx| accept.poll(cx)).await
     }
 
-    /// Connections, one after the other, for as long as there are any.
+    /// Returns a stream of the connections to this listener.
+    ///
+    /// The stream never ends. Polling it is equivalent to calling [`accept`](TcpListener::accept) in a loop.
     ///
     /// # Examples
     ///
@@ -169,15 +180,16 @@ impl TcpListener {
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
-            accepting: Accepting::new(self),
+            accept: Accept::new(self),
         }
     }
 
-    /// Makes a stream of what was accepted. `None`: try again, after the pause if there is one.
-    fn settle(
+    /// Makes a stream of an accepted connection. Returns `None` if the caller should retry, after the
+    /// backoff if there is one.
+    fn finish_accept(
         &self,
         accepted: io::Result<(mio::net::TcpStream, SocketAddr)>,
-        pause: &mut Option<Sleep>,
+        backoff: &mut Option<Sleep>,
     ) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         let shared = self.socket.shared();
         let accepted = accepted
@@ -187,37 +199,39 @@ impl TcpListener {
                 self.starved.store(false, Ordering::Relaxed);
                 Some(Ok(accepted))
             }
-            Err(error) if concerns_the_peer(&error) => None,
-            Err(error) if may_pass(&error) => {
-                // Relaxed is enough: at worst two threads log the same.
+            Err(error) if is_peer_error(&error) => None,
+            Err(error) if is_transient(&error) => {
+                // Relaxed is enough: at worst two threads log the same error.
                 if !self.starved.swap(true, Ordering::Relaxed) {
-                    log::error!(
-                        target: "glassfrog::net",
-                        "{} cannot accept, and tries again every {STARVED_PAUSE:?}: {error}",
-                        self.name()
-                    );
+                    swallow_panics(|| {
+                        log::error!(
+                            target: "glassfrog::net",
+                            "{} cannot accept connections, retrying every {ACCEPT_BACKOFF:?}: {error}",
+                            self.name()
+                        );
+                    });
                 }
-                let deadline = shared.clock.now() + STARVED_PAUSE;
-                *pause = Some(Sleep::new(Arc::clone(shared), deadline));
+                let deadline = shared.clock.now() + ACCEPT_BACKOFF;
+                *backoff = Some(Sleep::new(Arc::clone(shared), deadline));
                 None
             }
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// What the log calls it.
+    /// Returns the listener's name in the log.
     fn name(&self) -> String {
         match self.local_addr() {
             Ok(addr) => addr.to_string(),
-            Err(_) => String::from("a listener"),
+            Err(_) => String::from("a TCP listener"),
         }
     }
 
-    /// The address that it listens at.
+    /// Returns the local socket address of this listener.
     ///
     /// # Errors
     ///
-    /// Those of `getsockname(2)`.
+    /// Returns the error of `getsockname(2)`.
     ///
     /// # Examples
     ///
@@ -235,11 +249,11 @@ impl TcpListener {
         self.socket.io().local_addr()
     }
 
-    /// How many hops the packets of connections to be accepted may take (`IP_TTL`).
+    /// Gets the value of the `IP_TTL` option for this socket, which accepted connections inherit.
     ///
     /// # Errors
     ///
-    /// Those of `getsockopt(2)`.
+    /// Returns the error of `getsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -258,11 +272,12 @@ impl TcpListener {
         self.socket.io().ttl()
     }
 
-    /// Sets how many hops the packets of connections to be accepted may take (`IP_TTL`).
+    /// Sets the value of the `IP_TTL` option for this socket: how many hops a packet may take. Accepted
+    /// connections inherit it.
     ///
     /// # Errors
     ///
-    /// Those of `setsockopt(2)`.
+    /// Returns the error of `setsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -272,14 +287,14 @@ impl TcpListener {
     }
 }
 
-/// Whether an error of `accept` is only about the connection that would have been accepted, which
-/// is gone with it.
+/// Whether an error of `accept` concerns only the connection that would have been accepted. That connection
+/// is gone.
 ///
-/// Linux passes on what the network has to say about it already (`accept(2)`, "Error handling").
-fn concerns_the_peer(error: &io::Error) -> bool {
-    /// What has no `ErrorKind`, of Linux: `ENONET`, `EPROTO`, `ENOPROTOOPT`, `EHOSTDOWN`. None of
-    /// the numbers means anything else in an answer of `accept`, on any platform.
-    const OF_THE_NETWORK: [i32; 4] = [64, 71, 92, 112];
+/// Linux reports network errors of the new connection as errors of `accept(2)`; see "Error handling" there.
+fn is_peer_error(error: &io::Error) -> bool {
+    /// Errors of Linux that have no `ErrorKind`: `ENONET`, `EPROTO`, `ENOPROTOOPT`, `EHOSTDOWN`. On no
+    /// platform do these numbers mean anything else as an error of `accept`.
+    const NETWORK_ERRORS: [i32; 4] = [64, 71, 92, 112];
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -288,99 +303,99 @@ fn concerns_the_peer(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::TimedOut
-    ) || is_one_of(error, &OF_THE_NETWORK)
+    ) || has_os_code(error, &NETWORK_ERRORS)
 }
 
-/// Whether an error of `accept`, or of the registration after it, may pass: the process or the
-/// machine has none left of something, or a firewall forbids the connection.
-fn may_pass(error: &io::Error) -> bool {
-    /// What has no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix; `ENOBUFS` of Linux and of the
-    /// BSDs; `WSAEMFILE` and `WSAENOBUFS` of Windows. None of the numbers means anything else in
-    /// an answer of `accept`, on any platform.
-    const OF_THE_PROCESS: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
+/// Whether an error of `accept`, or of the registration that follows, may go away: the process or the
+/// machine is out of some resource, or a firewall forbids the connection.
+fn is_transient(error: &io::Error) -> bool {
+    /// Errors that have no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix, `ENOBUFS` of Linux and of the
+    /// BSDs, `WSAEMFILE` and `WSAENOBUFS` of Windows. On no platform do these numbers mean anything else as
+    /// an error of `accept`.
+    const OUT_OF_RESOURCES: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
     matches!(
         error.kind(),
         io::ErrorKind::OutOfMemory
-            // `ENOSPC` of `epoll_ctl(2)`: there are too many registrations.
+            // `ENOSPC` of `epoll_ctl(2)`: too many registrations.
             | io::ErrorKind::StorageFull
             | io::ErrorKind::PermissionDenied
-    ) || is_one_of(error, &OF_THE_PROCESS)
+    ) || has_os_code(error, &OUT_OF_RESOURCES)
 }
 
-/// Whether an error is one of the operating system's with one of these numbers.
-fn is_one_of(error: &io::Error, numbers: &[i32]) -> bool {
+/// Whether an error has one of these codes of the operating system.
+fn has_os_code(error: &io::Error, codes: &[i32]) -> bool {
     error
         .raw_os_error()
-        .is_some_and(|number| numbers.contains(&number))
+        .is_some_and(|code| codes.contains(&code))
 }
 
-/// Taking connections, one after the other; gives up its seat among the waiters when dropped.
-struct Accepting<'a> {
-    /// Where they come in.
+/// Accepts one connection after another. Dropping it removes its waiter.
+struct Accept<'a> {
+    /// The listener.
     listener: &'a TcpListener,
-    /// Its seat, once it has had to wait.
-    seat: Seat,
-    /// What to wait for before the next attempt, if the last one found no room.
-    pause: Option<Sleep>,
+    /// The key of its waiter, if it waits.
+    key: WaiterKey,
+    /// How long to back off before the next attempt, if the last one failed for lack of resources.
+    backoff: Option<Sleep>,
 }
 
-impl<'a> Accepting<'a> {
-    /// Has not begun to wait.
-    fn new(listener: &'a TcpListener) -> Accepting<'a> {
-        Accepting {
+impl<'a> Accept<'a> {
+    /// Creates an accept that is not waiting yet.
+    fn new(listener: &'a TcpListener) -> Accept<'a> {
+        Accept {
             listener,
-            seat: None,
-            pause: None,
+            key: None,
+            backoff: None,
         }
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let socket = &self.listener.socket;
         loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.poll_end(cx)).map_err(|Ended| runtime_ended())?;
-                self.pause = None;
+            if let Some(backoff) = &mut self.backoff {
+                ready!(backoff.poll_deadline(cx)).map_err(|RuntimeEnded| runtime_ended())?;
+                self.backoff = None;
             }
-            let accepted = ready!(socket.poll_seated(
+            let accepted = ready!(socket.poll_keyed(
                 Direction::Read,
-                &mut self.seat,
+                &mut self.key,
                 cx,
-                |io, _| Ok((io.accept()?, Lesson::Nothing))
+                |io, _| Ok((io.accept()?, Conclusion::Nothing))
             ));
-            if let Some(accepted) = self.listener.settle(accepted, &mut self.pause) {
+            if let Some(accepted) = self.listener.finish_accept(accepted, &mut self.backoff) {
                 return Poll::Ready(accepted);
             }
         }
     }
 }
 
-impl Drop for Accepting<'_> {
+impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.socket.leave(Direction::Read, &mut self.seat);
+        self.listener.socket.leave(Direction::Read, &mut self.key);
     }
 }
 
-/// The connections of a listener. It never ends.
+/// The stream of connections that [`TcpListener::incoming`] returns. It never ends.
 ///
 /// # Cancel safety
 ///
-/// Dropping it, or the future of its next connection, takes no connection.
+/// Dropping the stream, or a future that waits for its next item, loses no connection.
 ///
 /// # Examples
 ///
 /// See [`TcpListener::incoming`].
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
-    /// The one that is awaited.
-    accepting: Accepting<'a>,
+    /// Accepts the next connection.
+    accept: Accept<'a>,
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = ready!(self.accepting.poll(cx));
+        let accepted = ready!(self.accept.poll(cx));
         Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
     }
 }
@@ -388,47 +403,17 @@ impl Stream for Incoming<'_> {
 impl fmt::Debug for Incoming<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Incoming")
-            .field(self.accepting.listener)
+            .field(self.accept.listener)
             .finish()
     }
 }
 
-/// Adopts a listener into the runtime of this thread, and makes it non-blocking.
-///
-/// # Errors
-///
-/// If it cannot be registered with the reactor. `InvalidInput` for what is not a socket.
-///
-/// # Panics
-///
-/// Outside a runtime.
-impl TryFrom<std::net::TcpListener> for TcpListener {
-    type Error = io::Error;
-
-    #[track_caller]
-    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr();
-        let io = mio::net::TcpListener::from_std(listener);
-        Ok(TcpListener::new(Socket::try_adopt(io, &addr)?))
-    }
-}
-
-/// Takes a listener out of its runtime, and makes it blocking, as those of `std` are.
-impl TryFrom<TcpListener> for std::net::TcpListener {
-    type Error = io::Error;
-
-    fn try_from(listener: TcpListener) -> io::Result<std::net::TcpListener> {
-        let listener = std::net::TcpListener::from(listener.socket.into_io()?);
-        listener.set_nonblocking(false)?;
-        Ok(listener)
-    }
-}
+std_conversions!(std::net::TcpListener);
 
 impl Io for mio::net::TcpListener {
     fn describe(&self, _direction: Direction, _connecting: &Connecting) -> String {
         let local = self.local_addr();
-        if let Some(other) = other_than_tcp(self, &self.nodelay(), &local) {
+        if let Some(other) = describe_non_tcp(self, &self.nodelay(), &local) {
             return format!("accept {other}");
         }
         match local {

@@ -1,6 +1,7 @@
-//! The two halves of a [`TcpStream`], each with an owner of its own.
+//! [`TcpStream::into_split`] and the two owned halves that it returns.
 
 use super::stream::TcpStream;
+use crate::foreign::swallow_panics;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::error::Error;
 use std::fmt;
@@ -10,9 +11,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The reading half of [`TcpStream::into_split`].
+/// The read half of a [`TcpStream`], created by [`TcpStream::into_split`].
 ///
-/// [`as_ref`](AsRef::as_ref) gives the stream for everything else.
+/// For everything but reading, [`as_ref`](AsRef::as_ref) returns the stream.
 ///
 /// # Examples
 ///
@@ -30,13 +31,13 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     /// The stream, shared with the other half.
-    stream: Arc<TcpStream>,
+    pub(in crate::net) stream: Arc<TcpStream>,
 }
 
-/// The writing half of [`TcpStream::into_split`]. Dropping it shuts the connection down for
-/// writing, so that the peer reads to the end.
+/// The write half of a [`TcpStream`], created by [`TcpStream::into_split`].
 ///
-/// [`as_ref`](AsRef::as_ref) gives the stream for everything else.
+/// Dropping it shuts down the write direction of the connection, so the peer reads to the end of the data.
+/// For everything but writing, [`as_ref`](AsRef::as_ref) returns the stream.
 ///
 /// # Examples
 ///
@@ -44,30 +45,54 @@ pub struct OwnedReadHalf {
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     /// The stream, shared with the other half.
-    stream: Arc<TcpStream>,
-    /// Whether dropping it shuts down; not if it is put together again.
-    shuts_down: bool,
+    pub(in crate::net) stream: Arc<TcpStream>,
+    /// Whether dropping the half shuts down the write direction. Cleared by `forget` and `reunite`.
+    shutdown_on_drop: bool,
 }
 
-/// Makes the halves.
-pub(super) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
-    let stream = Arc::new(stream);
-    let reader = OwnedReadHalf {
-        stream: Arc::clone(&stream),
-    };
-    let writer = OwnedWriteHalf {
-        stream,
-        shuts_down: true,
-    };
-    (reader, writer)
+impl TcpStream {
+    /// Splits the stream into a read half and a write half, which can be moved to different tasks and
+    /// threads.
+    ///
+    /// Dropping the write half shuts down the write direction of the connection. The socket is closed when
+    /// both halves have been dropped. A shared reference to a stream can read and write too, so splitting
+    /// is needed only where borrowing does not work.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
+    /// let (reader, writer) = client.into_split();
+    /// let task = glassfrog::spawn(async move { writer.as_ref().write(b"hello").await });
+    /// assert_eq!(server.read(&mut [0; 16]).await?, 5);
+    /// assert_eq!(task.await??, 5);
+    /// # drop(reader);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Arc::new(self);
+        let reader = OwnedReadHalf {
+            stream: Arc::clone(&stream),
+        };
+        let writer = OwnedWriteHalf {
+            stream,
+            shutdown_on_drop: true,
+        };
+        (reader, writer)
+    }
 }
 
 impl OwnedReadHalf {
-    /// Puts the halves of one stream together again.
+    /// Puts the two halves of a stream back together.
     ///
     /// # Errors
     ///
-    /// Gives both back if they come from different streams.
+    /// Returns both halves in the error if they come from different streams.
     ///
     /// # Examples
     ///
@@ -89,11 +114,11 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts the halves of one stream together again.
+    /// Puts the two halves of a stream back together.
     ///
     /// # Errors
     ///
-    /// Gives both back if they come from different streams.
+    /// Returns both halves in the error if they come from different streams.
     ///
     /// # Examples
     ///
@@ -102,8 +127,8 @@ impl OwnedWriteHalf {
         reunite(reader, self)
     }
 
-    /// Gives the half up without shutting the connection down: the peer is not told that nothing
-    /// more will come until the other half is gone too.
+    /// Drops the half without shutting down the write direction. The peer does not see the end of the data
+    /// before the other half has been dropped as well.
     ///
     /// # Examples
     ///
@@ -120,32 +145,35 @@ impl OwnedWriteHalf {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn forget(mut self) {
-        self.shuts_down = false;
+        self.shutdown_on_drop = false;
     }
 }
 
-/// Puts the halves together.
+/// Puts the two halves of a stream back together.
 fn reunite(reader: OwnedReadHalf, mut writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
     if !Arc::ptr_eq(&reader.stream, &writer.stream) {
         return Err(ReuniteError(reader, writer));
     }
-    writer.shuts_down = false;
+    writer.shutdown_on_drop = false;
     drop(writer);
-    // With the writer gone the reader has the only reference there is.
+    // Now the read half holds the only reference.
     Arc::into_inner(reader.stream).ok_or_else(|| unreachable!("a stream has two halves"))
 }
 
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
-        if self.shuts_down
+        if self.shutdown_on_drop
             && let Err(error) = self.stream.shutdown(Shutdown::Write)
         {
-            log::debug!(target: "glassfrog::net", "shutting a write half down failed: {error}");
+            swallow_panics(|| {
+                log::debug!(target: "glassfrog::net", "cannot shut down a write half: {error}");
+            });
         }
     }
 }
 
-/// The halves of two different streams.
+/// The error of [`OwnedReadHalf::reunite`] and [`OwnedWriteHalf::reunite`]: the halves come from two
+/// different streams.
 ///
 /// # Examples
 ///
@@ -165,15 +193,15 @@ impl Drop for OwnedWriteHalf {
 /// ```
 #[derive(Debug)]
 pub struct ReuniteError(
-    /// The reading half of one stream.
+    /// The read half of one stream.
     pub OwnedReadHalf,
-    /// The writing half of another one.
+    /// The write half of another stream.
     pub OwnedWriteHalf,
 );
 
 impl fmt::Display for ReuniteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the halves of two different streams cannot be put together")
+        f.write_str("cannot reunite the halves of two different streams")
     }
 }
 

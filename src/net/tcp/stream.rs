@@ -1,18 +1,19 @@
 //! [`TcpStream`]: a TCP connection.
 
-use super::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::context;
+use crate::event_loop::Shared;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
-use crate::net::race::race;
+use crate::net::adopt::{describe_non_tcp, std_conversions};
+use crate::net::error::with_context;
+use crate::net::happy_eyeballs::connect_any;
 use crate::net::read_to_end::read_to_end;
 use crate::net::resolve::resolve;
-use crate::net::socket::{Socket, attempted, other_than_tcp, unblocked};
+use crate::net::socket::Socket;
 use crate::reactor::Io;
-use crate::reactor::connecting::Connecting;
+use crate::reactor::platform::{self, Conclusion};
+use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::rules::{self, Lesson};
-use crate::reactor::source::{Origin, runtime_ended};
-use crate::runtime::Shared;
+use crate::reactor::source::{InitialState, runtime_ended};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -21,16 +22,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A TCP connection, as [`std::net::TcpStream`], that waits without blocking.
+/// The async counterpart of [`std::net::TcpStream`]: a TCP stream between a local and a remote socket.
 ///
-/// Reads and writes by [`AsyncRead`] and [`AsyncWrite`], and so does a reference to it: one task
-/// may read while another one writes. `write_all`, `read_to_end` and the like come from the crate's
-/// `prelude`, or any other extension of those traits. [`into_split`](TcpStream::into_split) makes halves that can
-/// be given away.
+/// The stream implements [`AsyncRead`] and [`AsyncWrite`], and so does a shared reference to it: one task may
+/// read while another writes. `write_all`, `read_to_end` and similar methods come from the crate's `prelude`,
+/// or from any other extension of those traits. [`into_split`](TcpStream::into_split) makes two halves with an
+/// owner each.
 ///
-/// Several tasks may wait for the same direction. An event wakes all of them, so its cost is linear
-/// in their number. Tasks that wait by `poll_read` or `poll_write`, as in `read_exact` and
-/// `write_all`, are also woken without cause now and then while others give such waits up.
+/// Several tasks may wait for the same direction. An event wakes all of them. If more than eight wait by
+/// `poll_read` or by `poll_write`, they may be woken spuriously now and then.
 ///
 /// # Examples
 ///
@@ -58,86 +58,88 @@ pub struct TcpStream {
     pub(in crate::net) socket: Socket<mio::net::TcpStream>,
 }
 
-/// Whether an error says only that a connection is not there yet, or nothing has come over it.
-fn is_undecided(error: &io::Error) -> bool {
+/// Whether an error means only that a socket is not connected yet, or that no data has arrived.
+fn is_not_ready(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
     )
 }
 
-/// A read of some kind, in the shape that the reactor's sources take.
-fn reading<'a>(
+/// Makes a read into the operation that the reactor tries: returns how many bytes were read, and what that
+/// says about the next read.
+fn read_op<'a>(
     room: usize,
     mut read: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     move |mut io, seen| {
-        if rules::at_end(seen) {
-            return Ok((0, Lesson::Nothing));
+        if platform::at_end(seen) {
+            return Ok((0, Conclusion::Nothing));
         }
         let count = read(&mut io)?;
-        Ok((count, rules::after_read(seen, count, room)))
+        Ok((count, platform::after_read(seen, count, room)))
     }
 }
 
-/// A read into several buffers, which have room.
-fn reading_vectored<'a, 'b: 'a>(
+/// Makes a vectored read into an operation. The buffers are not all empty.
+fn read_vectored_op<'a, 'b: 'a>(
     bufs: &'a mut [IoSliceMut<'b>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
-    // The same memory may stand there many times.
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
+    // Saturating, as in `write_vectored_op`.
     let room = bufs
         .iter()
         .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
-    reading(room, move |io| io.read_vectored(bufs))
+    read_op(room, move |io| io.read_vectored(bufs))
 }
 
-/// A write of some kind, in the shape that the reactor's sources take.
-fn writing<'a>(
+/// Makes a write into the operation that the reactor tries: returns how many bytes were written, and what
+/// that says about the next write.
+fn write_op<'a>(
     length: usize,
     mut write: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
     move |mut io, seen| {
         let count = write(&mut io)?;
-        Ok((count, rules::after_write(seen, count, length)))
+        Ok((count, platform::after_write(seen, count, length)))
     }
 }
 
-/// The same from several buffers, which hold something.
-fn writing_vectored<'a>(
+/// Makes a vectored write into an operation. The buffers are not all empty.
+fn write_vectored_op<'a>(
     bufs: &'a [IoSlice<'a>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Lesson)> + 'a {
-    // The same memory may stand there many times.
+) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
+    // Saturating: buffers may overlap, so the sum can overflow.
     let length = bufs
         .iter()
         .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
-    writing(length, move |io| io.write_vectored(bufs))
+    write_op(length, move |io| io.write_vectored(bufs))
 }
 
 impl TcpStream {
-    /// Connects to an address, or to the first of several that accepts.
+    /// Opens a TCP connection to a remote host.
     ///
-    /// A name is [looked up](ToSocketAddrs). Several addresses, of a name or a list, race as RFC 8305
-    /// ("Happy Eyeballs") says: their families take turns, in the order given otherwise; the next
-    /// attempt begins when one has failed, or 250 ms after the last began; the first connection
-    /// wins, and the other attempts are closed. So an address that does not answer costs 250 ms.
+    /// A host name is [resolved](ToSocketAddrs#name-resolution). If there are several addresses, connection
+    /// attempts to them overlap, as specified by RFC 8305 ("Happy Eyeballs"). The address families alternate.
+    /// The next attempt starts when one fails, or 250 ms after the previous one started. The first connection
+    /// wins, and the other attempts are closed. An address that does not answer thus costs 250 ms.
     ///
-    /// There is no deadline but the operating system's, which is minutes away where nobody answers:
-    /// put a [`timeout`](crate::time::timeout) around it, which then covers the look-up too.
+    /// The only time limit is the operating system's, which is a matter of minutes. To set one, use
+    /// [`timeout`](crate::time::timeout), which then includes the name resolution.
     ///
     /// # Errors
     ///
-    /// If none accepted, one that lists each address with its reason; its kind, and its
-    /// [`source`](std::error::Error::source), are those of the attempt that failed last. The
-    /// resolver's error for a name, with that name in its text. `InvalidInput` for what is neither
-    /// an address nor a name.
+    /// If all attempts fail, returns an error that lists each address with the reason. Its kind and its
+    /// [`source`](std::error::Error::source) are those of the attempt that failed last. If a host name cannot
+    /// be resolved, returns the error of the resolver, with the name in its text. The kind is `InvalidInput`
+    /// if `addr` is neither an address nor a host name.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the attempt and closes the socket.
+    /// Dropping the future abandons the connection attempts and closes their sockets.
     ///
     /// # Examples
     ///
@@ -157,82 +159,82 @@ impl TcpStream {
         match addr.target()? {
             Target::Addrs(Addrs::One(Some(addr))) => {
                 let connected = TcpStream::connect_to(addr, &shared).await;
-                connected.map_err(|error| attempted("connect to", addr, error))
+                connected.map_err(|error| with_context("connect to", addr, error))
             }
-            // Boxed, so that the futures of those who have an address stay small.
+            // Boxed, so that the future of a connect to a single address stays small.
             target => Box::pin(TcpStream::connect_to_one_of(target, &shared)).await,
         }
     }
 
-    /// Connects to a name, or to one of several addresses.
+    /// Connects to a host name, or to the first of several addresses that accepts.
     async fn connect_to_one_of(target: Target, shared: &Arc<Shared>) -> io::Result<TcpStream> {
         let addrs = resolve(target, shared).await?;
-        race(addrs, shared, |addr| TcpStream::connect_to(addr, shared)).await
+        connect_any(addrs, shared, |addr| TcpStream::connect_to(addr, shared)).await
     }
 
     /// Connects to one address.
     async fn connect_to(addr: SocketAddr, shared: &Arc<Shared>) -> io::Result<TcpStream> {
         if shared.inbox.is_closed() {
-            // It could not be registered, and the peer would see it come and go.
+            // The socket could not be registered, and the peer would see a connection that closes at once.
             return Err(runtime_ended());
         }
         let io = mio::net::TcpStream::connect(addr)?;
-        let socket = Socket::new(Arc::clone(shared), io, Origin::Connecting)?;
+        let socket = Socket::new(Arc::clone(shared), io, InitialState::Connecting)?;
         let connected = |io: &mio::net::TcpStream, seen| {
-            if rules::surely_connected(seen) {
-                return Ok(((), Lesson::Nothing));
+            if platform::surely_connected(seen) {
+                return Ok(((), Conclusion::Nothing));
             }
-            // If the peer has sent something and then reset the connection, that comes first, and
-            // the error after it.
+            // If the peer has sent data and then reset the connection, the data comes first and the error
+            // after it.
             match io.peek(&mut [0]) {
-                Ok(count) if count > 0 => return Ok(((), Lesson::Nothing)),
+                Ok(count) if count > 0 => return Ok(((), Conclusion::Nothing)),
                 Ok(_) => {}
-                Err(error) if is_undecided(&error) => {}
+                Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(error),
             }
             if let Some(error) = io.take_error()? {
                 return Err(error);
             }
             match io.peer_addr() {
-                Ok(_) => Ok(((), Lesson::Nothing)),
-                // Connected and gone already.
-                Err(error) if rules::is_closed(seen) => Err(error),
-                // Woken too early, as kqueue and IOCP may do.
+                Ok(_) => Ok(((), Conclusion::Nothing)),
+                // Connected, and closed already.
+                Err(error) if platform::is_closed(seen) => Err(error),
+                // kqueue and IOCP may report the socket too early.
                 Err(_) => Err(io::ErrorKind::WouldBlock.into()),
             }
         };
         socket.op(Direction::Write, connected).await?;
-        Ok(TcpStream { socket })
+        Ok(TcpStream::new(socket))
     }
 
-    /// A connection that a listener has accepted.
+    /// Creates a stream from a registered socket.
+    fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
+        TcpStream { socket }
+    }
+
+    /// Registers a connection that a listener has accepted.
     pub(super) fn accepted(shared: Arc<Shared>, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        let socket = Socket::new(shared, io, Origin::Accepted)?;
-        Ok(TcpStream { socket })
+        Ok(TcpStream::new(Socket::new(
+            shared,
+            io,
+            InitialState::Accepted,
+        )?))
     }
 
-    /// Adopts a connection where no error can be returned.
-    #[track_caller]
-    pub(in crate::net) fn adopt(stream: std::net::TcpStream) -> TcpStream {
-        unblocked("a TCP stream", stream.set_nonblocking(true));
-        let addr = stream.local_addr();
-        TcpStream {
-            socket: Socket::adopt(mio::net::TcpStream::from_std(stream), &addr),
-        }
-    }
-
-    /// Reads what is there, waiting for at least one byte; 0 means that the peer has sent all it
-    /// will send, or that `buf` is empty.
+    /// Reads data from the stream, waiting until there is some.
+    ///
+    /// Returns the number of bytes read. 0 means that the peer has closed its write direction, or that `buf`
+    /// is empty.
     ///
     /// # Errors
     ///
-    /// `ConnectionReset` if the peer broke the connection off; what came before that is read
-    /// first. The operating system reports this once: whoever meets it first, be it a write, a peek
-    /// or another reader, takes it away, and reading says 0 afterwards.
+    /// The kind is `ConnectionReset` if the peer has reset the connection; earlier data is read first. The
+    /// operating system reports a reset only once. If another operation of this stream, such as a write or a
+    /// peek, has returned the error already, reads return 0.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing has been read.
+    /// If the future is dropped before it is ready, no data has been read.
     ///
     /// # Examples
     ///
@@ -253,23 +255,23 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = reading(buf.len(), |io| io.read(buf));
+        let op = read_op(buf.len(), |io| io.read(buf));
         self.socket.op(Direction::Read, op).await
     }
 
-    /// Reads until the peer has closed its side, and appends everything to `buf`. Returns the number of
-    /// bytes read.
+    /// Reads all bytes until the peer closes its side of the connection, and appends them to `buf`.
     ///
-    /// With this method a stream needs no extension trait, and no byte of `buf` is zeroed twice, however
-    /// often the method waits. If `buf` has room for exactly what comes, it does not grow.
+    /// Returns the number of bytes read. If `buf` has spare capacity for exactly these bytes, it does not
+    /// grow. The method of the same name in the crate's `prelude` does the same for any reader, but zeroes the
+    /// spare capacity again each time it waits.
     ///
     /// # Errors
     ///
-    /// As [`read`](TcpStream::read). `buf` holds what was read before the error.
+    /// The errors of [`read`](TcpStream::read). `buf` holds the bytes that were read before the error.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, `buf` holds what was read until then.
+    /// If the future is dropped before it resolves, `buf` holds the bytes that were read until then.
     ///
     /// # Examples
     ///
@@ -291,16 +293,18 @@ impl TcpStream {
         read_to_end(buf, async |room| self.read(room).await).await
     }
 
-    /// Writes what there is room for, waiting for at least one byte of it. To write all, use
-    /// `write_all` of the crate's `prelude`.
+    /// Writes data to the stream, waiting until there is room in the send buffer.
+    ///
+    /// Returns the number of bytes written, which may be less than the length of `buf`. To write everything,
+    /// use `write_all` of the crate's `prelude`.
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` or `ConnectionReset` if the peer is gone.
+    /// The kind is `BrokenPipe` or `ConnectionReset` if the peer has closed the connection.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, nothing has been written.
+    /// If the future is dropped before it is ready, no data has been written.
     ///
     /// # Examples
     ///
@@ -318,19 +322,19 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = writing(buf.len(), |io| io.write(buf));
+        let op = write_op(buf.len(), |io| io.write(buf));
         self.socket.op(Direction::Write, op).await
     }
 
-    /// Reads what is there without taking it away, waiting for at least one byte.
+    /// Reads data from the stream without removing it from the receive buffer, waiting until there is some.
     ///
     /// # Errors
     ///
-    /// As [`read`](TcpStream::read).
+    /// See [`read`](TcpStream::read).
     ///
     /// # Cancel safety
     ///
-    /// Nothing is taken away in any case.
+    /// Dropping the future has no effect on the data.
     ///
     /// # Examples
     ///
@@ -352,23 +356,24 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        // What is peeked at stays in the queue, so that nothing can be learnt from its length.
-        let op = |io: &mio::net::TcpStream, _| Ok((io.peek(buf)?, Lesson::Nothing));
+        // The data stays in the receive buffer, so its length says nothing about the next read.
+        let op = |io: &mio::net::TcpStream, _| Ok((io.peek(buf)?, Conclusion::Nothing));
         self.socket.op(Direction::Read, op).await
     }
 
-    /// Waits until there is something to read, or the end, or an error.
+    /// Waits until the stream is readable: there is data, the peer has closed its write direction, or an
+    /// error is pending.
     ///
-    /// The next [`try_read`](TcpStream::try_read) may still find nothing, if another task was
-    /// quicker.
+    /// A [`try_read`](TcpStream::try_read) may still return `WouldBlock`, for example if another task has read
+    /// the data.
     ///
     /// # Errors
     ///
-    /// Only if the runtime has ended; the connection's own errors are found by trying.
+    /// Returns an error only if the runtime has ended. Errors of the connection come from the read itself.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped and made anew at any time.
+    /// Dropping the future has no effect on the stream.
     ///
     /// # Examples
     ///
@@ -395,15 +400,15 @@ impl TcpStream {
         self.socket.ready(Direction::Read).await
     }
 
-    /// Waits until there is room to write, or an error.
+    /// Waits until the stream is writable: there is room in the send buffer, or an error is pending.
     ///
     /// # Errors
     ///
-    /// Only if the runtime has ended; the connection's own errors are found by trying.
+    /// Returns an error only if the runtime has ended. Errors of the connection come from the write itself.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped and made anew at any time.
+    /// Dropping the future has no effect on the stream.
     ///
     /// # Examples
     ///
@@ -422,12 +427,12 @@ impl TcpStream {
         self.socket.ready(Direction::Write).await
     }
 
-    /// Reads what is there, without waiting.
+    /// Tries to read data from the stream, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is known to be there: readiness is learnt by waiting, so call
-    /// [`readable`](TcpStream::readable) first. Otherwise as [`read`](TcpStream::read).
+    /// The kind is `WouldBlock` if the stream is not known to be readable. Only waiting finds that out, so
+    /// call [`readable`](TcpStream::readable) first. For other errors see [`read`](TcpStream::read).
     ///
     /// # Examples
     ///
@@ -436,15 +441,15 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = reading(buf.len(), |io| io.read(buf));
+        let op = read_op(buf.len(), |io| io.read(buf));
         self.socket.try_op(Direction::Read, op)
     }
 
-    /// Reads what is there into several buffers, one after the other, without waiting.
+    /// Tries to read data into several buffers, without waiting. Each buffer is filled before the next.
     ///
     /// # Errors
     ///
-    /// As [`try_read`](TcpStream::try_read).
+    /// See [`try_read`](TcpStream::try_read).
     ///
     /// # Examples
     ///
@@ -465,19 +470,19 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Ok(0);
         };
-        let op = reading_vectored(&mut bufs[range]);
+        let op = read_vectored_op(&mut bufs[range]);
         self.socket.try_op(Direction::Read, op)
     }
 
-    /// Writes what there is room for, without waiting.
+    /// Tries to write data to the stream, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if no room is known to be there: readiness is learnt by waiting, so call
-    /// [`writable`](TcpStream::writable) first. Otherwise as [`write`](TcpStream::write).
+    /// The kind is `WouldBlock` if the stream is not known to be writable. Only waiting finds that out, so
+    /// call [`writable`](TcpStream::writable) first. For other errors see [`write`](TcpStream::write).
     ///
     /// # Examples
     ///
@@ -486,15 +491,15 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = writing(buf.len(), |io| io.write(buf));
+        let op = write_op(buf.len(), |io| io.write(buf));
         self.socket.try_op(Direction::Write, op)
     }
 
-    /// Writes what there is room for from several buffers, one after the other, without waiting.
+    /// Tries to write data from several buffers, without waiting. Each buffer is drained before the next.
     ///
     /// # Errors
     ///
-    /// As [`try_write`](TcpStream::try_write).
+    /// See [`try_write`](TcpStream::try_write).
     ///
     /// # Examples
     ///
@@ -512,21 +517,21 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Ok(0);
         };
-        let op = writing_vectored(&bufs[range]);
+        let op = write_vectored_op(&bufs[range]);
         self.socket.try_op(Direction::Write, op)
     }
 
-    /// Closes one direction of the connection, or both (`shutdown(2)`).
+    /// Shuts down the read direction, the write direction, or both (`shutdown(2)`).
     ///
-    /// After [`Shutdown::Write`] the peer reads to the end of what was written; its answer can
-    /// still be read. It may be called repeatedly, and on a connection that is gone already.
+    /// After [`Shutdown::Write`] the peer reads to the end of the data, and its answer can still be read. It
+    /// is not an error to call this function repeatedly, or on a connection that has been closed.
     ///
     /// # Errors
     ///
-    /// Only where the operating system refuses for another reason than that.
+    /// Returns the error of `shutdown(2)`, except `NotConnected`.
     ///
     /// # Examples
     ///
@@ -546,8 +551,8 @@ impl TcpStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let io = match how {
             Shutdown::Write => self.socket.io(),
-            // The hang-up that comes of this says nothing about the peer, so nothing may be
-            // concluded from it.
+            // The hang-up event that follows says nothing about the peer, so the socket loses the shortcuts
+            // that rely on such events.
             Shutdown::Read | Shutdown::Both => self.socket.hand_out(),
         };
         match io.shutdown(how) {
@@ -556,37 +561,11 @@ impl TcpStream {
         }
     }
 
-    /// Makes two halves that can be given to different tasks, on any threads.
-    ///
-    /// Dropping the write half shuts the connection down for writing; the socket is closed when
-    /// both are gone. A reference to a stream reads and writes too: where borrowing will do, this
-    /// is not needed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use glassfrog::net::{TcpListener, TcpStream};
-    /// # glassfrog::block_on(async {
-    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
-    /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
-    /// let (reader, writer) = client.into_split();
-    /// let task = glassfrog::spawn(async move { writer.as_ref().write(b"hello").await });
-    /// assert_eq!(server.read(&mut [0; 16]).await?, 5);
-    /// assert_eq!(task.await??, 5);
-    /// # drop(reader);
-    /// # std::io::Result::Ok(())
-    /// # })?;
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split(self)
-    }
-
-    /// The address of the other end.
+    /// Returns the socket address of the remote peer.
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection is gone.
+    /// The kind is `NotConnected` if the connection has been closed.
     ///
     /// # Examples
     ///
@@ -604,11 +583,11 @@ impl TcpStream {
         self.socket.io().peer_addr()
     }
 
-    /// The address of this end.
+    /// Returns the socket address of the local half of this connection.
     ///
     /// # Errors
     ///
-    /// Those of `getsockname(2)`.
+    /// Returns the error of `getsockname(2)`.
     ///
     /// # Examples
     ///
@@ -626,11 +605,11 @@ impl TcpStream {
         self.socket.io().local_addr()
     }
 
-    /// Whether small packets are sent at once (`TCP_NODELAY`).
+    /// Gets the value of the `TCP_NODELAY` option on this socket.
     ///
     /// # Errors
     ///
-    /// Those of `getsockopt(2)`.
+    /// Returns the error of `getsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -649,11 +628,12 @@ impl TcpStream {
         self.socket.io().nodelay()
     }
 
-    /// Sends small packets at once (`TCP_NODELAY`), instead of waiting for more to send.
+    /// Sets the value of the `TCP_NODELAY` option on this socket: whether small packets are sent at once,
+    /// which disables the Nagle algorithm.
     ///
     /// # Errors
     ///
-    /// Those of `setsockopt(2)`.
+    /// Returns the error of `setsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -662,11 +642,11 @@ impl TcpStream {
         self.socket.io().set_nodelay(nodelay)
     }
 
-    /// How many hops a packet may take (`IP_TTL`).
+    /// Gets the value of the `IP_TTL` option for this socket.
     ///
     /// # Errors
     ///
-    /// Those of `getsockopt(2)`.
+    /// Returns the error of `getsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -685,11 +665,11 @@ impl TcpStream {
         self.socket.io().ttl()
     }
 
-    /// Sets how many hops a packet may take (`IP_TTL`).
+    /// Sets the value of the `IP_TTL` option for this socket: how many hops a packet may take.
     ///
     /// # Errors
     ///
-    /// Those of `setsockopt(2)`.
+    /// Returns the error of `setsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -698,11 +678,11 @@ impl TcpStream {
         self.socket.io().set_ttl(ttl)
     }
 
-    /// Takes the error that the socket keeps, if there is one (`SO_ERROR`).
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
     ///
     /// # Errors
     ///
-    /// Those of `getsockopt(2)`.
+    /// Returns the error of `getsockopt(2)`.
     ///
     /// # Examples
     ///
@@ -730,7 +710,7 @@ impl AsyncRead for &TcpStream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let op = reading(buf.len(), |io| io.read(buf));
+        let op = read_op(buf.len(), |io| io.read(buf));
         self.socket.poll_op(Direction::Read, cx, op)
     }
 
@@ -739,10 +719,10 @@ impl AsyncRead for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
         };
-        let op = reading_vectored(&mut bufs[range]);
+        let op = read_vectored_op(&mut bufs[range]);
         self.socket.poll_op(Direction::Read, cx, op)
     }
 }
@@ -756,7 +736,7 @@ impl AsyncWrite for &TcpStream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let op = writing(buf.len(), |io| io.write(buf));
+        let op = write_op(buf.len(), |io| io.write(buf));
         self.socket.poll_op(Direction::Write, cx, op)
     }
 
@@ -765,19 +745,19 @@ impl AsyncWrite for &TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(range) = rules::for_one_call(bufs) else {
+        let Some(range) = platform::for_one_call(bufs) else {
             return Poll::Ready(Ok(0));
         };
-        let op = writing_vectored(&bufs[range]);
+        let op = write_vectored_op(&bufs[range]);
         self.socket.poll_op(Direction::Write, cx, op)
     }
 
-    /// Nothing is buffered here: what was written is the kernel's.
+    /// Returns at once: nothing is buffered outside the kernel.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Shuts the connection down for writing. Reading goes on.
+    /// Shuts down the write direction. Reading is still possible.
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.shutdown(Shutdown::Write))
     }
@@ -818,12 +798,12 @@ impl AsyncWrite for TcpStream {
         Pin::new(&mut &*self).poll_write_vectored(cx, bufs)
     }
 
-    /// Nothing is buffered here: what was written is the kernel's.
+    /// Returns at once: nothing is buffered outside the kernel.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_flush(cx)
     }
 
-    /// Shuts the connection down for writing. Reading goes on.
+    /// Shuts down the write direction. Reading is still possible.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_close(cx)
     }
@@ -836,12 +816,12 @@ impl Io for mio::net::TcpStream {
             Direction::Write => "write",
         };
         let local = self.local_addr();
-        if let Some(other) = other_than_tcp(self, &self.nodelay(), &local) {
+        if let Some(other) = describe_non_tcp(self, &self.nodelay(), &local) {
             return format!("{what} {other}");
         }
         match (local, self.peer_addr()) {
             (Ok(local), Ok(peer)) => format!("{what} tcp {local} → {peer}"),
-            // Not connected, not yet or not any more. Who waits for a connection waits to write.
+            // Not connected yet, or no longer. A connection in progress waits for the write direction.
             (Ok(local), Err(_)) => match (direction, connecting.target(local)) {
                 (Direction::Write, Some(peer)) => format!("connect tcp {local} → {peer}"),
                 _ => format!("{what} tcp {local} (no peer)"),
@@ -851,38 +831,7 @@ impl Io for mio::net::TcpStream {
     }
 }
 
-/// Adopts a connection into the runtime of this thread, and makes it non-blocking.
-///
-/// # Errors
-///
-/// If it cannot be registered with the reactor. `InvalidInput` for what is not a socket, such as a file or a
-/// pipe: move its reads and writes to [`spawn_blocking`](crate::task::spawn_blocking).
-///
-/// # Panics
-///
-/// Outside a runtime.
-impl TryFrom<std::net::TcpStream> for TcpStream {
-    type Error = io::Error;
-
-    #[track_caller]
-    fn try_from(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        stream.set_nonblocking(true)?;
-        let addr = stream.local_addr();
-        let socket = Socket::try_adopt(mio::net::TcpStream::from_std(stream), &addr)?;
-        Ok(TcpStream { socket })
-    }
-}
-
-/// Takes a connection out of its runtime, and makes it blocking, as those of `std` are.
-impl TryFrom<TcpStream> for std::net::TcpStream {
-    type Error = io::Error;
-
-    fn try_from(stream: TcpStream) -> io::Result<std::net::TcpStream> {
-        let stream = std::net::TcpStream::from(stream.socket.into_io()?);
-        stream.set_nonblocking(false)?;
-        Ok(stream)
-    }
-}
+std_conversions!(std::net::TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,23 +6,26 @@
 
 #[path = "../../../src/executor/ended.rs"]
 mod ended;
-mod pool;
-mod reactor;
-#[path = "../../../src/net/read_to_end.rs"]
-mod read_to_end;
-#[path = "../../../src/slab.rs"]
-#[expect(dead_code, reason = "the tests use a part of it")]
-mod slab;
-#[path = "../../../src/sync.rs"]
-#[expect(unused_imports, reason = "the tests use a part of it")]
-mod sync;
-#[path = "../../../src/waiter.rs"]
+#[path = "../../../src/foreign.rs"]
 #[expect(
     dead_code,
     unused_macros,
     unused_imports,
     reason = "the tests use a part of it"
 )]
+mod foreign;
+mod pool;
+#[path = "../../../src/primitives.rs"]
+#[expect(unused_imports, reason = "the tests use a part of it")]
+mod primitives;
+mod reactor;
+#[path = "../../../src/net/read_to_end.rs"]
+mod read_to_end;
+#[path = "../../../src/slab.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod slab;
+#[path = "../../../src/waiter.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
 mod waiter;
 #[path = "../../../src/timers/wheel.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]

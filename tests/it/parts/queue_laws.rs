@@ -2,7 +2,7 @@
 
 use crate::pool::job::{About, Job};
 use crate::pool::queue::{Queue, Queued};
-use crate::waiter::Seen;
+use crate::waiter::WaiterInfo;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -23,7 +23,7 @@ impl About for Nothing {
         String::from("nothing")
     }
 
-    fn awaited_by(&self) -> Option<Seen> {
+    fn awaited_by(&self) -> Option<WaiterInfo> {
         None
     }
 }
@@ -197,7 +197,7 @@ proptest! {
             prop_assert_eq!(queue.threads(), jobs.len() - queued);
             prop_assert_eq!(queue.is_busy(), queued + running > 0);
             prop_assert_eq!(queue.is_stuck(), queued > 0 && jobs.len() - queued == most_threads);
-            let begun: Vec<bool> = queue.look().map(|(_, has_begun)| has_begun).collect();
+            let begun: Vec<bool> = queue.jobs().map(|(_, has_begun)| has_begun).collect();
             let seen = [vec![true; running], vec![false; queued]].concat();
             prop_assert_eq!(begun, seen);
         }

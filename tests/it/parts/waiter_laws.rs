@@ -1,7 +1,7 @@
 //! The waiters of a descriptor: against a naive oracle, and in a model of a run queue.
 
 use crate::reactor::readiness::{Direction, READABLE, Readiness, WRITABLE};
-use crate::reactor::waiters::{Common, Seat, Swept, Taken, Wait};
+use crate::reactor::waiters::{Common, Swept, Taken, Wait, WaiterKey};
 use crate::waiter::{Tag, Waiter};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -107,7 +107,7 @@ impl Descriptor {
 
     /// Returns the addresses of the wakers that are kept.
     fn kept(&self) -> Vec<usize> {
-        let kept = self.readiness.look_at_kept();
+        let kept = self.readiness.kept();
         kept.iter().map(|(_, seen)| seen.waker).collect()
     }
 
@@ -121,7 +121,7 @@ impl Descriptor {
             Wait::Ready(_) => panic!("it is not ready"),
             Wait::Waiting(_) => Vec::new(),
             Wait::Swept(swept) => {
-                let woken = swept.iter().map(|waiter| waiter.look().waker).collect();
+                let woken = swept.iter().map(|waiter| waiter.info().waker).collect();
                 swept.wake();
                 drop(self.readiness.keep(Direction::Read, *swept));
                 woken
@@ -160,7 +160,7 @@ const WAKERS: usize = 4;
 #[derive(Clone, Debug)]
 enum Step {
     /// An async method is polled.
-    Sit(usize, Option<usize>),
+    Method(usize, Option<usize>),
     /// An async method is dropped.
     Leave(usize),
     /// A poll method is called.
@@ -182,7 +182,7 @@ fn step(events: u32) -> impl Strategy<Value = Step> {
     let by = prop_oneof![3 => Just(By::Task), 1 => Just(By::Outsider)];
     let bits = prop_oneof![Just(READABLE), Just(WRITABLE), Just(READABLE | WRITABLE)];
     prop_oneof![
-        8 => (0..METHODS, which()).prop_map(|(method, which)| Step::Sit(method, which)),
+        8 => (0..METHODS, which()).prop_map(|(method, which)| Step::Method(method, which)),
         8 => (0..METHODS).prop_map(Step::Leave),
         16 - 4 * events => (direction, which(), by)
             .prop_map(|(direction, which, by)| Step::Poll(direction, which, by)),
@@ -194,8 +194,8 @@ fn step(events: u32) -> impl Strategy<Value = Step> {
 /// What a naive mind expects in one direction.
 #[derive(Default)]
 struct Expected {
-    /// The methods that sit, in the order in which they sat down, with their counters.
-    seats: Vec<(usize, Arc<Counter>)>,
+    /// The methods that wait, in the order in which they began to, with their counters.
+    keys: Vec<(usize, Arc<Counter>)>,
     /// Who stands on the list.
     list: Vec<Arc<Counter>>,
     /// The round of the last sweep.
@@ -208,8 +208,8 @@ struct History {
     descriptor: Descriptor,
     /// What is expected of it, by direction.
     expected: [Expected; 2],
-    /// The seats of the async methods.
-    seats: [Seat; METHODS],
+    /// The keys of the async methods.
+    keys: [WaiterKey; METHODS],
     /// Every counter that there ever was, with the number of wakes that it is owed. The first are
     /// those that come again.
     owed: Vec<(Arc<Counter>, usize)>,
@@ -222,7 +222,7 @@ impl History {
         let mut history = History {
             descriptor: Descriptor::new(),
             expected: Default::default(),
-            seats: Default::default(),
+            keys: Default::default(),
             owed: Vec::new(),
             round: 0,
         };
@@ -257,9 +257,9 @@ impl History {
 
     fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Sit(method, which) => {
+            Step::Method(method, which) => {
                 let counter = self.counter(which);
-                self.sit(method, counter)?;
+                self.wait_keyed(method, counter)?;
             }
             Step::Leave(method) => self.leave(method),
             Step::Poll(direction, which, by) => {
@@ -271,7 +271,7 @@ impl History {
                 for direction in [Direction::Read, Direction::Write] {
                     if bits & direction.bit() != 0 {
                         let gone = mem::take(&mut self.expected[direction as usize]);
-                        self.owe(gone.seats.into_iter().map(|(_, counter)| counter));
+                        self.owe(gone.keys.into_iter().map(|(_, counter)| counter));
                         self.owe(gone.list);
                     }
                 }
@@ -284,26 +284,26 @@ impl History {
         self.check()
     }
 
-    fn sit(&mut self, method: usize, counter: Arc<Counter>) -> Result<(), TestCaseError> {
+    fn wait_keyed(&mut self, method: usize, counter: Arc<Counter>) -> Result<(), TestCaseError> {
         let direction = [Direction::Read, Direction::Write][method % 2];
         let Descriptor {
             readiness, common, ..
         } = &self.descriptor;
-        let (seat, waiter) = (&mut self.seats[method], waiter(&counter, By::Task));
-        let wait = readiness.wait(direction, Some(seat), waiter, common);
+        let (key, waiter) = (&mut self.keys[method], waiter(&counter, By::Task));
+        let wait = readiness.wait(direction, Some(key), waiter, common);
         let Wait::Waiting(former) = wait else {
             return Err(TestCaseError::fail(format!("{wait:?}")));
         };
-        let former = former.map(|former| former.look().waker);
-        let seats = &mut self.expected[direction as usize].seats;
-        match seats.iter_mut().find(|(other, _)| *other == method) {
-            Some((_, sitting)) => {
-                let replaced = mem::replace(sitting, counter);
+        let former = former.map(|former| former.info().waker);
+        let keys = &mut self.expected[direction as usize].keys;
+        match keys.iter_mut().find(|(other, _)| *other == method) {
+            Some((_, waiting)) => {
+                let replaced = mem::replace(waiting, counter);
                 prop_assert_eq!(former, Some(address(&replaced)));
             }
             None => {
                 prop_assert_eq!(former, None);
-                seats.push((method, counter));
+                keys.push((method, counter));
             }
         }
         Ok(())
@@ -315,11 +315,11 @@ impl History {
             readiness, common, ..
         } = &self.descriptor;
         // As the drop of a method does: whether or not an event has come.
-        if let Some(seat) = self.seats[method].take() {
-            drop(readiness.leave(direction, seat, common));
+        if let Some(key) = self.keys[method].take() {
+            drop(readiness.leave(direction, key, common));
         }
-        let seats = &mut self.expected[direction as usize].seats;
-        seats.retain(|(other, _)| *other != method);
+        let keys = &mut self.expected[direction as usize].keys;
+        keys.retain(|(other, _)| *other != method);
     }
 
     fn poll(
@@ -339,7 +339,7 @@ impl History {
             Wait::Ready(_) => return Err(TestCaseError::fail("it is not ready")),
             Wait::Waiting(former) => {
                 // Where it stands, or where it is kept from a sweep, its own clone is replaced.
-                let former = former.map(|former| former.look().waker);
+                let former = former.map(|former| former.info().waker);
                 prop_assert!(former.is_none_or(|former| former == address(&counter)));
                 prop_assert!(former.is_some() || !stands);
                 if !stands {
@@ -370,18 +370,18 @@ impl History {
     fn check(&self) -> Result<(), TestCaseError> {
         let mut expected = Vec::new();
         for direction in [Direction::Read, Direction::Write] {
-            let Expected { seats, list, .. } = &self.expected[direction as usize];
-            let all = seats.iter().map(|(_, counter)| counter).chain(list);
+            let Expected { keys, list, .. } = &self.expected[direction as usize];
+            let all = keys.iter().map(|(_, counter)| counter).chain(list);
             expected.extend(all.map(|counter| (direction, address(counter))));
         }
-        let seen: Vec<_> = self.descriptor.readiness.look().into_iter().collect();
+        let seen: Vec<_> = self.descriptor.readiness.waiting().into_iter().collect();
         let seen: Vec<_> = seen
             .iter()
             .map(|(direction, seen)| (*direction, seen.waker))
             .collect();
         // Somebody who waits alone stands before those who come later, whichever way it came.
         prop_assert_eq!(seen, expected.clone());
-        for (direction, kept) in self.descriptor.readiness.look_at_kept() {
+        for (direction, kept) in self.descriptor.readiness.kept() {
             let list = &self.expected[direction as usize].list;
             prop_assert!(!list.iter().any(|counter| address(counter) == kept.waker));
         }
@@ -488,7 +488,7 @@ impl RunQueue {
 
     /// The most that ever waited: before a sweep, or now.
     fn most(&self) -> usize {
-        self.most.max(self.descriptor.readiness.look().len())
+        self.most.max(self.descriptor.readiness.waiting().len())
     }
 
     /// Polls by wakers that never come again.
@@ -624,7 +624,7 @@ fn the_cost_of_a_poll_that_is_given_up_does_not_grow_with_those_who_wait() {
 
 /// Returns the addresses of the wakers of a sweep.
 fn addresses(swept: &Swept) -> Vec<usize> {
-    swept.iter().map(|waiter| waiter.look().waker).collect()
+    swept.iter().map(|waiter| waiter.info().waker).collect()
 }
 
 #[test]

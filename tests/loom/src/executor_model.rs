@@ -2,7 +2,7 @@
 
 use crate::ended::{Ended, Writer};
 use crate::flag::{QueuedFlag, TaskFlags};
-use crate::inbox::{Inbox, Outsider};
+use crate::inbox::{Inbox, InboxHandle};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -109,14 +109,14 @@ fn a_nudge_ends_the_park_or_forbids_it() {
 }
 
 #[test]
-fn the_last_outsider_is_seen_to_leave() {
+fn the_drop_of_the_last_handle_is_seen() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
-        let outsider = Outsider::new(&inbox);
-        let thread = thread::spawn(move || drop(outsider));
+        let handle = InboxHandle::new(&inbox);
+        let thread = thread::spawn(move || drop(handle));
         // The loop parks for as long as somebody might have something to say.
-        while inbox.has_outsiders() {
-            if inbox.announce_park() && inbox.has_outsiders() {
+        while inbox.has_handles() {
+            if inbox.announce_park() && inbox.has_handles() {
                 park.notify.wait();
             }
             read(&inbox);
@@ -126,27 +126,27 @@ fn the_last_outsider_is_seen_to_leave() {
 }
 
 #[test]
-fn a_departing_outsider_delivers_its_last_message() {
+fn a_departing_handle_delivers_its_last_message() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         // There before the loop asks.
-        let outsider = Outsider::new(&inbox);
+        let handle = InboxHandle::new(&inbox);
         let thread = thread::spawn(move || {
-            outsider.post(7).expect("open");
-            drop(outsider);
+            handle.post(7).expect("open");
+            drop(handle);
         });
         let mut messages = Vec::new();
         while messages.is_empty() {
             if inbox.announce_park() {
                 // The question whether anybody is left, as the loop asks it. The answer is yes, as long as
                 // there is something that it has not seen.
-                assert!(inbox.has_outsiders() || !inbox.is_quiet());
+                assert!(inbox.has_handles() || !inbox.is_quiet());
                 park.notify.wait();
             }
             messages = read(&inbox);
         }
         thread.join().unwrap();
-        assert!(!inbox.has_outsiders());
+        assert!(!inbox.has_handles());
     });
 }
 

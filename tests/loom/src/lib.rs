@@ -1,7 +1,7 @@
 //! Models of everything in glassfrog that crosses threads, checked under every interleaving.
 //!
 //! The files under test are those of the crate, compiled here once more: they take their locks and
-//! atomics from `crate::sync`, which here is made of loom's. Run with
+//! atomics from `crate::primitives`, which here is made of loom's. Run with
 //! `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
@@ -14,23 +14,26 @@ mod flag;
 #[path = "../../../src/executor/inbox.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod inbox;
-#[path = "../../../src/reactor/readiness.rs"]
-#[expect(dead_code, reason = "the models use a part of it")]
-mod readiness;
-#[path = "../../../src/waiter.rs"]
+#[path = "../../../src/foreign.rs"]
 #[expect(
     dead_code,
     unused_macros,
     unused_imports,
     reason = "the models use a part of it"
 )]
+mod foreign;
+#[path = "../../../src/reactor/readiness.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod readiness;
+#[path = "../../../src/waiter.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
 mod waiter;
 #[path = "../../../src/reactor/waiters.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod waiters;
 
-/// The crate's `sync`, made of loom's types.
-mod sync {
+/// The crate's `primitives`, made of loom's types.
+mod primitives {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };

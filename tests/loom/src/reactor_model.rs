@@ -2,7 +2,7 @@
 
 use crate::readiness::{DEAD, Direction, READABLE, Readiness, Snapshot, WRITABLE};
 use crate::waiter::{Tag, Waiter};
-use crate::waiters::{Common, Seat, Taken, Wait};
+use crate::waiters::{Common, Taken, Wait, WaiterKey};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -106,15 +106,15 @@ impl Descriptor {
 
     /// Waits to read, and wakes those that a sweep wakes. Returns whether there is something to wait
     /// for.
-    fn wait(&self, seat: Option<&mut Seat>, waker: Waker) -> bool {
-        self.wait_for(Direction::Read, seat, waker)
+    fn wait(&self, key: Option<&mut WaiterKey>, waker: Waker) -> bool {
+        self.wait_for(Direction::Read, key, waker)
     }
 
     /// Waits in a direction.
-    fn wait_for(&self, direction: Direction, seat: Option<&mut Seat>, waker: Waker) -> bool {
+    fn wait_for(&self, direction: Direction, key: Option<&mut WaiterKey>, waker: Waker) -> bool {
         let wait = self
             .readiness
-            .wait(direction, seat, waiter(waker), &self.common);
+            .wait(direction, key, waiter(waker), &self.common);
         match wait {
             Wait::Ready(_) => false,
             Wait::Waiting(_) => true,
@@ -126,14 +126,14 @@ impl Descriptor {
         }
     }
 
-    /// Gives up a seat.
-    fn leave(&self, seat: Seat) {
-        let seat = seat.expect("it has waited");
-        drop(self.readiness.leave(Direction::Read, seat, &self.common));
+    /// Removes the waiter with this key.
+    fn leave(&self, key: WaiterKey) {
+        let key = key.expect("it has waited");
+        drop(self.readiness.leave(Direction::Read, key, &self.common));
     }
 
     /// Takes one thing out, by the shape that every operation has.
-    fn take(&self, mut seat: Option<&mut Seat>) {
+    fn take(&self, mut key: Option<&mut WaiterKey>) {
         let (sleeper, waker) = sleeper();
         loop {
             let seen: Snapshot = self.readiness.load();
@@ -143,7 +143,7 @@ impl Descriptor {
                 }
                 self.readiness.clear(Direction::Read, seen);
             }
-            if self.wait(seat.as_deref_mut(), waker.clone()) {
+            if self.wait(key.as_deref_mut(), waker.clone()) {
                 // If a wake-up could be lost, loom would find the thread here for ever.
                 sleeper.0.wait();
             }
@@ -152,7 +152,7 @@ impl Descriptor {
 
     /// Asserts that the count says whether anybody waits.
     fn assert_count(&self) {
-        let waits = !self.readiness.look().is_empty();
+        let waits = !self.readiness.waiting().is_empty();
         assert_eq!(self.common.is_waited_for(), waits);
     }
 }
@@ -176,12 +176,12 @@ fn check_three(model: impl Fn() + Send + Sync + 'static) {
 
 #[test]
 fn an_event_is_never_lost_between_the_try_and_the_wait() {
-    for seated in [false, true] {
+    for keyed in [false, true] {
         loom::model(move || {
             let descriptor = Descriptor::new(READABLE);
             let reactor = spawn(&descriptor, |descriptor| descriptor.put(READABLE));
-            let mut seat = None;
-            descriptor.take(seated.then_some(&mut seat));
+            let mut key = None;
+            descriptor.take(keyed.then_some(&mut key));
             reactor.join().unwrap();
             descriptor.assert_count();
         });
@@ -190,12 +190,12 @@ fn an_event_is_never_lost_between_the_try_and_the_wait() {
 
 #[test]
 fn two_who_read_and_two_events_come_out_even() {
-    for seated in [false, true] {
+    for keyed in [false, true] {
         check_three(move || {
             let descriptor = Descriptor::new(0);
             let other = spawn(&descriptor, move |descriptor| {
-                let mut seat = None;
-                descriptor.take(seated.then_some(&mut seat));
+                let mut key = None;
+                descriptor.take(keyed.then_some(&mut key));
             });
             let reactor = spawn(&descriptor, |descriptor| {
                 descriptor.put(READABLE | WRITABLE);
@@ -216,16 +216,16 @@ fn a_seat_that_is_given_up_takes_no_event_from_the_others() {
         let mut given_up = None;
         assert!(descriptor.wait(Some(&mut given_up), sleeper().1));
         let reactor = spawn(&descriptor, |descriptor| {
-            // One without a cause, after which the seat may be another's.
+            // One without a cause, after which the key may be stale.
             descriptor.publish(READABLE);
             descriptor.put(READABLE);
         });
         let quitter = spawn(&descriptor, move |descriptor| descriptor.leave(given_up));
-        let mut seat = None;
-        descriptor.take(Some(&mut seat));
+        let mut key = None;
+        descriptor.take(Some(&mut key));
         reactor.join().unwrap();
         quitter.join().unwrap();
-        assert!(descriptor.readiness.look().is_empty());
+        assert!(descriptor.readiness.waiting().is_empty());
         descriptor.assert_count();
     });
 }
@@ -243,7 +243,7 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
             }
         }
         end.join().unwrap();
-        assert!(descriptor.readiness.look().is_empty());
+        assert!(descriptor.readiness.waiting().is_empty());
         descriptor.assert_count();
     });
 }
@@ -253,9 +253,9 @@ fn the_count_comes_out_even_whoever_empties_a_line_first() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let comer = spawn(&descriptor, |descriptor| {
-            let mut seat = None;
-            if descriptor.wait(Some(&mut seat), Counter::new().into()) {
-                descriptor.leave(seat);
+            let mut key = None;
+            if descriptor.wait(Some(&mut key), Counter::new().into()) {
+                descriptor.leave(key);
             }
         });
         let reactor = spawn(&descriptor, |descriptor| descriptor.publish(READABLE));

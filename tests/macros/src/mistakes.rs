@@ -1,7 +1,7 @@
-//! Wrong use: one error, which stands where the mistake does and says what to do.
+//! Misuse of the attributes: one error, at the place of the mistake, which says how to mend it.
 //!
-//! The compiler that is to complain is started here. What it sees of glassfrog is the package with
-//! the macros; nothing else is needed to be wrong.
+//! These tests run the compiler on small programs. The programs see only the package of the attributes
+//! under the name `glassfrog`.
 
 use std::env::{self, consts};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// Where the macros are, compiled for these tests.
+/// The compiled library of the attributes.
 static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = env::current_exe().unwrap().with_extension("macros");
     fs::create_dir_all(&directory).unwrap();
@@ -37,8 +37,8 @@ fn rustc() -> Command {
     rustc
 }
 
-/// What the compiler says about a program that is to be wrong: each message in a line, after the line
-/// and the column.
+/// Compiles a program that must not compile, and returns the errors: one string each, with line, column
+/// and message.
 fn errors(program: &str) -> Vec<String> {
     let mut glassfrog = OsString::from("glassfrog=");
     glassfrog.push(&*MACROS);
@@ -59,7 +59,7 @@ fn errors(program: &str) -> Vec<String> {
     stdin.write_all(program.as_bytes()).unwrap();
     drop(stdin);
     let output = process.wait_with_output().unwrap();
-    assert!(!output.status.success(), "this is not wrong: {program}");
+    assert!(!output.status.success(), "the program compiles: {program}");
     let text = String::from_utf8(output.stderr).unwrap();
     let lines = text.lines().filter(|line| {
         let is_error = line.contains("error: ") || line.contains("error[");
@@ -69,7 +69,7 @@ fn errors(program: &str) -> Vec<String> {
     errors.map(String::from).collect()
 }
 
-/// Asserts that a line in which `^` stands before a mistake is an error there, with this message.
+/// Asserts that the program `line` has one error, at the `^` in it, with this message.
 #[track_caller]
 fn assert_wrong(line: &str, message: &str) {
     let column = line.find('^').unwrap() + 1;
@@ -79,42 +79,48 @@ fn assert_wrong(line: &str, message: &str) {
 }
 
 #[test]
-fn what_cannot_be_run_is_one_error() {
+fn a_function_that_cannot_be_run_is_one_error() {
     let functions = [
         (
             "^fn main() { async {}.await }",
-            "runs only `async` functions: put `async` before this `fn`",
+            "requires an `async` function: add `async` before this `fn`",
         ),
         (
             "pub(crate) ^fn main() -> u32 { 7 }",
-            "runs only `async` functions: put `async` before this `fn`",
+            "requires an `async` function: add `async` before this `fn`",
         ),
-        ("^const fn main() {}", "runs no `const` functions"),
-        ("^const async fn main() {}", "runs no `const` functions"),
-        ("async ^unsafe fn main() {}", "runs no `unsafe` functions"),
+        ("^const fn main() {}", "does not support `const` functions"),
+        (
+            "^const async fn main() {}",
+            "does not support `const` functions",
+        ),
+        (
+            "async ^unsafe fn main() {}",
+            "does not support `unsafe` functions",
+        ),
         (
             r#"pub async ^extern "C" fn main() {}"#,
-            "runs no `extern` functions",
+            "does not support `extern` functions",
         ),
         (
             "async fn main^(number: u32) -> u32 { number }",
-            "runs only functions without arguments",
+            "requires a function without parameters: remove them",
         ),
         (
             "async fn main^<'a, T>() -> &'a T where T: 'a { loop {} }",
-            "runs only functions without generic parameters",
+            "requires a function without generic parameters: remove them",
         ),
     ];
     for called in ["main", "test"] {
-        for (function, runs) in functions {
+        for (function, requires) in functions {
             let line = format!("/** It. */ #[glassfrog::{called}] {function}");
-            assert_wrong(&line, &format!("`#[glassfrog::{called}]` {runs}"));
+            assert_wrong(&line, &format!("`#[glassfrog::{called}]` {requires}"));
         }
     }
 }
 
 #[test]
-fn what_is_wrong_in_a_function_that_cannot_be_run_is_told_too() {
+fn mistakes_inside_a_function_that_cannot_be_run_are_reported_too() {
     for called in ["main", "test"] {
         let function = "fn main() { let _: u32 = async { \"seven\" }.await; }";
         let errors = errors(&format!("#[glassfrog::{called}] {function}"));
@@ -123,7 +129,7 @@ fn what_is_wrong_in_a_function_that_cannot_be_run_is_told_too() {
 }
 
 #[test]
-fn what_is_no_function_is_one_error() {
+fn an_item_that_is_not_a_function_is_one_error() {
     let items = [
         "struct It;",
         "pub(crate) enum It { That }",
@@ -136,32 +142,35 @@ fn what_is_no_function_is_one_error() {
     for called in ["main", "test"] {
         for item in items {
             let line = format!("#[cfg(all())] ^#[glassfrog::{called}] {item} fn main() {{}}");
-            let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+            let message =
+                format!("`#[glassfrog::{called}]` can only be used on an `async fn` with a body");
             assert_wrong(&line, &message);
         }
     }
 }
 
 #[test]
-fn what_is_no_function_is_there_nevertheless() {
+fn an_item_that_is_not_a_function_can_still_be_used() {
     for called in ["main", "test"] {
         let line = format!("^#[glassfrog::{called}] struct It; use It as That; fn main() {{}}");
-        let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+        let message =
+            format!("`#[glassfrog::{called}]` can only be used on an `async fn` with a body");
         assert_wrong(&line, &message);
     }
 }
 
 #[test]
-fn a_function_without_a_body_is_none() {
+fn a_function_without_a_body_is_one_error() {
     for called in ["main", "test"] {
         let line = format!("trait It {{ #[glassfrog::{called}] async fn it(); }} fn main() {{}}");
-        let message = format!("`#[glassfrog::{called}]` belongs on an `async fn` with a body");
+        let message =
+            format!("`#[glassfrog::{called}]` can only be used on an `async fn` with a body");
         assert_wrong(&line.replace('#', "^#"), &message);
     }
 }
 
 #[test]
-fn a_setting_that_there_is_not_is_one_error_that_tells_what_there_is() {
+fn an_unknown_setting_is_one_error_that_lists_the_settings() {
     for (name, settings) in [
         ("sed", "^sed = 7"),
         ("flavor", r#"seed = 7, ^flavor = "current_thread""#),
@@ -174,7 +183,7 @@ fn a_setting_that_there_is_not_is_one_error_that_tells_what_there_is() {
     ] {
         let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
         let message = format!(
-            "`{name}` is no setting of `#[glassfrog::test]`, which has: `virtual_clock`, `seed = \
+            "`{name}` is not a setting of `#[glassfrog::test]`, which has `virtual_clock`, `seed = \
              N`, `iterations = N`, `crate = path`"
         );
         assert_wrong(&line, &message);
@@ -185,13 +194,13 @@ fn a_setting_that_there_is_not_is_one_error_that_tells_what_there_is() {
     ] {
         let line = format!("#[glassfrog::main({settings})] async fn main() {{}}");
         let message =
-            format!("`{name}` is no setting of `#[glassfrog::main]`, which has: `crate = path`");
+            format!("`{name}` is not a setting of `#[glassfrog::main]`, which has `crate = path`");
         assert_wrong(&line, &message);
     }
 }
 
 #[test]
-fn a_setting_that_only_test_has_is_one_error_under_main() {
+fn a_setting_that_only_test_has_is_one_error_on_main() {
     for (name, settings) in [
         ("virtual_clock", "^virtual_clock"),
         ("seed", r#"^seed = "seven""#),
@@ -199,15 +208,15 @@ fn a_setting_that_only_test_has_is_one_error_under_main() {
     ] {
         let line = format!("#[glassfrog::main({settings})] async fn main() {{}}");
         let message = format!(
-            "`{name}` is a setting of `#[glassfrog::test]`: instead of `#[glassfrog::main]`, use \
-             `glassfrog::Builder` and `Runtime::block_on`"
+            "`{name}` is a setting of `#[glassfrog::test]` only: use `glassfrog::Builder` and \
+             `Runtime::block_on` instead of `#[glassfrog::main]`"
         );
         assert_wrong(&line, &message);
     }
 }
 
 #[test]
-fn a_setting_that_stands_there_twice_is_one_error() {
+fn a_setting_that_is_set_twice_is_one_error() {
     for (name, settings) in [
         ("seed", "seed = 7, virtual_clock, ^seed = 7"),
         ("iterations", "iterations = 7, ^iterations = 8"),
@@ -220,7 +229,7 @@ fn a_setting_that_stands_there_twice_is_one_error() {
 }
 
 #[test]
-fn a_number_that_is_none_is_one_error() {
+fn an_invalid_number_is_one_error() {
     for (name, least, settings) in [
         ("seed", 0, r#"seed = ^"7""#),
         ("seed", 0, "seed = ^-7"),
@@ -247,7 +256,7 @@ fn a_number_that_is_none_is_one_error() {
 }
 
 #[test]
-fn a_path_that_is_none_is_one_error() {
+fn an_invalid_path_is_one_error() {
     for settings in [
         r#"crate = ^"glassfrog""#,
         "crate = ^7",
@@ -279,7 +288,7 @@ fn a_missing_comma_is_one_error() {
     }
 }
 
-/// As much of glassfrog as the expansions need to be right.
+/// The part of glassfrog that the expansions use.
 const FROG: &str = "
     mod frog {
         pub fn block_on<F: Future>(_: F) -> F::Output { loop {} }
@@ -292,8 +301,8 @@ const FROG: &str = "
         }
     }";
 
-/// Asserts that a line in which `^` stands before a mistake is one error there, in a program that has
-/// as much of glassfrog.
+/// Asserts that the program `line`, together with [`FROG`], has one error of the compiler, at the `^` in
+/// it.
 #[track_caller]
 fn assert_wrong_for_the_compiler(line: &str) {
     let program = line.replace('^', "") + FROG;
@@ -304,7 +313,7 @@ fn assert_wrong_for_the_compiler(line: &str) {
 }
 
 #[test]
-fn what_is_wrong_in_a_function_is_one_error_where_it_stands() {
+fn a_mistake_in_a_function_is_one_error_at_its_place() {
     for called in ["main", "test"] {
         for function in [
             "async fn main() { let _: u32 = ^\"seven\"; }",
@@ -329,6 +338,6 @@ fn a_function_is_as_visible_as_it_says() {
 }
 
 #[test]
-fn a_wrong_path_is_one_error_where_it_stands() {
+fn a_wrong_path_is_one_error_at_its_place() {
     assert_wrong_for_the_compiler("#[glassfrog::main(crate = ^toad)] async fn main() {}");
 }

@@ -1,56 +1,57 @@
-//! Whether a virtual clock stands still although a deadline waits.
+//! [`Standstill`]: finds out whether a virtual clock stands still although a deadline waits.
 //!
-//! The clock moves only when no task is ready. So a task that yields until something happens for which time
-//! has to pass holds the clock, and waits for ever. The loop asks here once a turn, and a warning names
-//! the tasks that were polled meanwhile.
+//! A virtual clock advances only when no task is ready. A task that yields until something happens for which
+//! time has to pass holds the clock, and waits for ever. The event loop asks once a turn. After a million polls
+//! a warning names the tasks that were polled meanwhile.
 //!
 //! ```text
 //!              half of the polls                  all of them
 //!    +-------+ ----------------> +-----------+ ----------------> +----------+
 //!    | moves |                   | suspected |                   | reported |
 //!    +-------+ <---------------- +-----------+                   +----------+
-//!        ^    the clock moves, or nothing waits for it                |
+//!        ^    the clock advances, or no deadline waits                |
 //!        +------------------------------------------------------------+
 //! ```
 
-use super::Core;
-use crate::executor::look::TaskLook;
-use crate::executor::pulse::in_full;
+use super::EventLoop;
+use crate::executor::snapshot::TaskSnapshot;
+use crate::executor::status::describe_task;
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 /// After how many polls a standstill is reported.
 ///
-/// More than a test makes that has work to do between two deadlines, and few enough for a report within
-/// seconds. In a debug build, on a busy VM with two cores, they take one second if the tasks yield and five
+/// A test that works between two deadlines makes fewer, and the report still comes within seconds. In a debug
+/// build, on a busy VM with two cores, a million polls take one second if the tasks yield, and five
 /// if they sleep for no time, since each turn of the loop then has few polls.
-const PATIENCE: u64 = 1_000_000;
+const REPORT_AFTER: u64 = 1_000_000;
 
-/// After how many polls the polls of each task are noted. The report is about those that come later.
-const SUSPICION: u64 = PATIENCE / 2;
+/// After how many polls the polls of each task are noted. The report counts from there.
+const SUSPECT_AFTER: u64 = REPORT_AFTER / 2;
 
 /// How many tasks a report lists at most.
 const LISTED: usize = 5;
 
-/// What is known of the standstill that goes on, if one does.
+/// The search for standstills of one loop.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
-    /// The time that the clock showed in the last turn, in nanoseconds since the runtime was made.
+    /// What the clock showed in the last turn, in nanoseconds since the runtime was made.
     time: Cell<u64>,
-    /// How many polls there had been when the clock moved last, or nothing waited for it.
+    /// How many polls there had been when the clock last advanced or no deadline waited.
     polls: Cell<u64>,
-    /// How far the standstill has come.
+    /// The phase of the standstill.
     phase: Cell<Phase>,
-    /// How many times each task had been polled at the suspicion, by the numbers of the tasks.
+    /// How many times each task had been polled when the standstill was suspected, by the ids of the tasks.
     noted: RefCell<HashMap<u64, u32>>,
 }
 
-/// How far a standstill has come.
+/// The phase of a standstill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// The clock moves, or is not known to stand still.
+    /// The clock advances, as far as is known.
     #[default]
     Moves,
     /// The polls of each task have been noted.
@@ -60,43 +61,43 @@ enum Phase {
 }
 
 impl Standstill {
-    /// Looks at the clock in the turn that began at `now`, after the timers have fired.
-    pub(super) fn look(&self, core: &Core, now: u64) {
-        let polls = core.executor.polls();
-        // While a blocking job holds the clock, the tasks do not.
-        let waits = core.may_leap() && core.shared.timers.next().is_some();
+    /// Checks the clock in the turn that began at `now`, after the timers have fired.
+    pub(super) fn check(&self, event_loop: &EventLoop, now: u64) {
+        let polls = event_loop.executor.polls();
+        // A blocking job that holds the clock is no standstill of the tasks.
+        let waits = event_loop.may_advance_clock() && event_loop.shared.timers.next().is_some();
         match self.step(now, polls, waits) {
             None => {}
             Some(Phase::Moves) => drop(self.noted.take()),
             Some(Phase::Suspected) => {
-                let looks = core.executor.look();
-                let noted = looks.into_iter().map(|look| (look.id.0, look.polls));
+                let tasks = event_loop.executor.snapshot().into_iter();
+                let noted = tasks.map(|task| (task.id.0, task.polls));
                 self.noted.replace(noted.collect());
             }
             Some(Phase::Reported) => {
-                let report = Report::new(core, &self.noted.take());
-                core.stall.warn(&report.to_string());
+                let report = Report::new(event_loop, &self.noted.take());
+                event_loop.deadlock.warn(&report.to_string());
             }
         }
     }
 
-    /// Begins to count anew: what was awaited has come.
-    pub(super) fn end(&self) {
-        // No turn of the loop can show this.
+    /// Begins to count again, when the root future ends.
+    pub(super) fn reset(&self) {
+        // No turn of the loop begins at this time.
         self.time.set(u64::MAX);
         self.phase.set(Phase::Moves);
         self.noted.take();
     }
 
-    /// Takes a turn into account. Returns the phase if that is a new one.
+    /// Takes a turn into account. Returns the phase if it has changed.
     fn step(&self, now: u64, polls: u64, waits: bool) -> Option<Phase> {
         let next = if self.time.replace(now) != now || !waits {
             self.polls.set(polls);
             Phase::Moves
         } else {
             match (polls - self.polls.get(), self.phase.get()) {
-                (PATIENCE.., Phase::Suspected | Phase::Reported) => Phase::Reported,
-                (SUSPICION.., Phase::Moves | Phase::Suspected) => Phase::Suspected,
+                (REPORT_AFTER.., Phase::Suspected | Phase::Reported) => Phase::Reported,
+                (SUSPECT_AFTER.., Phase::Moves | Phase::Suspected) => Phase::Suspected,
                 (_, phase) => phase,
             }
         };
@@ -104,72 +105,75 @@ impl Standstill {
     }
 }
 
-/// A standstill, to be shown.
+/// The report of a standstill.
 struct Report {
     /// How far away the next deadline is.
     left: Duration,
-    /// What waits for it, if that is a task.
+    /// The task that waits for it, if it is a task.
     sleeper: Option<String>,
-    /// What was polled since the suspicion, the busiest first, and how many times.
+    /// The tasks that were polled since the standstill was suspected, busiest first, and how often.
     busy: Vec<(String, u32)>,
 }
 
 impl Report {
-    /// Compares the polls of each task with those that it had before.
-    fn new(core: &Core, noted: &HashMap<u64, u32>) -> Report {
-        let now = core.shared.clock.now();
-        let deadlines = core.shared.timers.look();
+    /// Compares the polls of each task with those that were noted.
+    fn new(event_loop: &EventLoop, noted: &HashMap<u64, u32>) -> Report {
+        let now = event_loop.shared.clock.now();
+        let deadlines = event_loop.shared.timers.waiters();
         let next = deadlines
             .into_iter()
             .filter_map(|(waiter, deadline)| Some((deadline?, waiter.tag)))
             .min_by_key(|(deadline, _)| *deadline);
-        let mut looks = core.executor.look();
+        let mut tasks = event_loop.executor.snapshot();
         let sleeper = next.and_then(|(_, tag)| {
-            let (task, _) = tag.who()?;
-            looks.iter().find(|look| look.id.low() == task).map(who)
+            let (id, _) = tag.parts()?;
+            tasks.iter().find(|task| task.id.low() == id).map(describe)
         });
-        let polled = |look: &TaskLook| {
-            let before = noted.get(&look.id.0).copied().unwrap_or_default();
-            look.polls.wrapping_sub(before)
+        let polled = |task: &TaskSnapshot| {
+            let before = noted.get(&task.id.0).copied().unwrap_or_default();
+            task.polls.wrapping_sub(before)
         };
-        looks.retain(|look| polled(look) > 0);
-        looks.sort_by_key(|look| std::cmp::Reverse(polled(look)));
+        tasks.retain(|task| polled(task) > 0);
+        tasks.sort_by_key(|task| Reverse(polled(task)));
         Report {
             left: next.map_or(Duration::ZERO, |(deadline, _)| {
                 deadline.saturating_duration_since(now)
             }),
             sleeper,
-            busy: looks.iter().map(|look| (who(look), polled(look))).collect(),
+            busy: tasks
+                .iter()
+                .map(|task| (describe(task), polled(task)))
+                .collect(),
         }
     }
 }
 
-/// What a task is called.
-fn who(look: &TaskLook) -> String {
-    in_full(look.id.low(), look.name.as_deref(), look.location)
+/// Describes a task.
+fn describe(task: &TaskSnapshot) -> String {
+    describe_task(task.id.low(), task.name.as_deref(), task.location)
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the virtual clock has stood still for {PATIENCE} polls, since some task was always ready; the \
+            "the virtual clock has stood still for {REPORT_AFTER} polls, because a task was always ready; the \
              next deadline is {:?} away",
             self.left
         )?;
         if let Some(sleeper) = &self.sleeper {
             write!(f, ", and {sleeper} waits for it")?;
         }
-        writeln!(f, ". The last {} polls:", PATIENCE - SUSPICION)?;
-        for (who, polls) in self.busy.iter().take(LISTED) {
-            writeln!(f, "  {polls} of {who}")?;
+        writeln!(f, ". The last {} polls:", REPORT_AFTER - SUSPECT_AFTER)?;
+        for (task, polls) in self.busy.iter().take(LISTED) {
+            writeln!(f, "  {polls} of {task}")?;
         }
         if let more @ 1.. = self.busy.len().saturating_sub(LISTED) {
             writeln!(f, "  and those of {more} more")?;
         }
         f.write_str(
             "A task that calls `yield_now` or `sleep(Duration::ZERO)` until something happens holds the \
-             clock: await the event, or sleep for some time in each round",
+             clock: await the event, or sleep for some time between two tries",
         )
     }
 }
@@ -181,7 +185,7 @@ mod tests {
     /// How many polls a turn has.
     const TURN: u64 = 128;
 
-    /// Makes so many polls, turn by turn, while the clock shows `now`. Returns the phases that began.
+    /// Makes polls, turn by turn, while the clock shows `now`. Returns the phases that began.
     fn poll(
         standstill: &Standstill,
         all: &mut u64,
@@ -200,15 +204,18 @@ mod tests {
     #[test]
     fn a_standstill_is_suspected_and_then_reported_once() {
         let (standstill, mut all) = (Standstill::default(), 0);
-        assert_eq!(poll(&standstill, &mut all, SUSPICION - TURN, 7, true), []);
+        assert_eq!(
+            poll(&standstill, &mut all, SUSPECT_AFTER - TURN, 7, true),
+            []
+        );
         assert_eq!(
             poll(&standstill, &mut all, 3 * TURN, 7, true),
             [Phase::Suspected]
         );
-        let rest = PATIENCE - SUSPICION - 4 * TURN;
+        let rest = REPORT_AFTER - SUSPECT_AFTER - 4 * TURN;
         assert_eq!(poll(&standstill, &mut all, rest, 7, true), []);
         assert_eq!(
-            poll(&standstill, &mut all, 5 * PATIENCE, 7, true),
+            poll(&standstill, &mut all, 5 * REPORT_AFTER, 7, true),
             [Phase::Reported]
         );
     }
@@ -218,13 +225,13 @@ mod tests {
         let (standstill, mut all) = (Standstill::default(), 0);
         let all_phases = [Phase::Suspected, Phase::Reported];
         assert_eq!(
-            poll(&standstill, &mut all, 2 * PATIENCE, 0, true),
+            poll(&standstill, &mut all, 2 * REPORT_AFTER, 0, true),
             all_phases
         );
         for now in 1..4 {
             assert_eq!(poll(&standstill, &mut all, TURN, now, true), [Phase::Moves]);
             assert_eq!(
-                poll(&standstill, &mut all, 2 * PATIENCE, now, true),
+                poll(&standstill, &mut all, 2 * REPORT_AFTER, now, true),
                 all_phases
             );
         }
@@ -234,15 +241,24 @@ mod tests {
     fn what_moves_the_clock_or_waits_for_nothing_is_no_standstill() {
         let (standstill, mut all) = (Standstill::default(), 0);
         for now in 0..10 {
-            let phases = poll(&standstill, &mut all, PATIENCE - TURN, now, true);
+            let phases = poll(&standstill, &mut all, REPORT_AFTER - TURN, now, true);
             assert!(!phases.contains(&Phase::Reported), "{phases:?}");
         }
         poll(&standstill, &mut all, TURN, 10, true);
-        assert_eq!(poll(&standstill, &mut all, 10 * PATIENCE, 10, false), []);
+        assert_eq!(
+            poll(&standstill, &mut all, 10 * REPORT_AFTER, 10, false),
+            []
+        );
         // Those polls do not count for a deadline that is set afterwards.
-        assert_eq!(poll(&standstill, &mut all, SUSPICION - TURN, 10, true), []);
-        standstill.end();
-        assert_eq!(poll(&standstill, &mut all, SUSPICION - TURN, 10, true), []);
+        assert_eq!(
+            poll(&standstill, &mut all, SUSPECT_AFTER - TURN, 10, true),
+            []
+        );
+        standstill.reset();
+        assert_eq!(
+            poll(&standstill, &mut all, SUSPECT_AFTER - TURN, 10, true),
+            []
+        );
     }
 
     #[test]
@@ -250,7 +266,7 @@ mod tests {
         let (standstill, mut all) = (Standstill::default(), 0);
         assert_eq!(poll(&standstill, &mut all, TURN, 0, true), []);
         for phase in [Phase::Suspected, Phase::Reported] {
-            all += 2 * PATIENCE;
+            all += 2 * REPORT_AFTER;
             assert_eq!(standstill.step(0, all, true), Some(phase));
         }
     }

@@ -1,14 +1,15 @@
-//! [`yield_now`]: letting the others go first.
+//! [`yield_now`]: letting other tasks run.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Moves this task to the end of the run queue: all tasks that are ready now are polled before it goes on.
+/// Yields to the other tasks: every task that is ready now is polled before this one continues.
 ///
-/// With a [seed](crate::Builder::seed) it may go on before them: to yield once is no promise that others run.
+/// With a [seed](crate::Builder::seed) the order is random, and a single yield does not guarantee that other
+/// tasks run.
 ///
-/// A task that yields in a loop until something happens keeps the thread busy, and holds a
-/// [virtual clock](crate::Builder::virtual_clock) for ever if time has to pass for it. Await the event instead.
+/// A task that yields in a loop until something happens keeps the thread busy. If that something takes time, the
+/// loop stops a [virtual clock](crate::Builder::virtual_clock) forever. Await the event instead.
 ///
 /// # Examples
 ///
@@ -38,7 +39,7 @@ pub fn yield_now() -> YieldNow {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct YieldNow {
-    /// Whether it has been `Pending` once.
+    /// Whether it has returned `Pending`.
     yielded: bool,
 }
 

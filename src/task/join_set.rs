@@ -1,8 +1,8 @@
-//! [`JoinSet`]: tasks that belong together, joined in the order in which they end.
+//! [`JoinSet`]: a collection of tasks, joined in the order in which they finish.
 
-use super::members::{MemberWaker, Queue};
+use super::group::{MemberWaker, WakeQueue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
-use crate::executor::local::{poll_budget, spend_budget};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
@@ -10,7 +10,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Tasks that belong together. Dropping the set aborts those that still run.
+/// A collection of tasks, which are joined in the order in which they finish.
+///
+/// Dropping the set aborts all its tasks.
 ///
 /// # Examples
 ///
@@ -32,22 +34,22 @@ use std::task::{Context, Poll, ready};
 /// # Ok::<_, glassfrog::task::JoinError>(())
 /// ```
 pub struct JoinSet<T> {
-    /// The tasks whose outcome has not been taken.
+    /// The tasks that have not been joined.
     members: Slab<Member<T>>,
-    /// Which of them are to be looked at.
-    queue: Arc<Queue>,
+    /// Which of them should be polled.
+    queue: Arc<WakeQueue>,
 }
 
-/// One task of a set.
+/// A task of a set.
 struct Member<T> {
-    /// Where its outcome comes.
+    /// The handle of the task.
     handle: JoinHandle<T>,
-    /// What the handle is polled with.
+    /// The waker with which the handle is polled.
     waker: Arc<MemberWaker>,
 }
 
 impl<T> JoinSet<T> {
-    /// An empty set.
+    /// Creates an empty set.
     ///
     /// # Examples
     ///
@@ -59,11 +61,11 @@ impl<T> JoinSet<T> {
     pub fn new() -> JoinSet<T> {
         JoinSet {
             members: Slab::new(),
-            queue: Arc::new(Queue::new()),
+            queue: Arc::new(WakeQueue::new()),
         }
     }
 
-    /// How many tasks there are whose outcome has not been taken, ended or not.
+    /// Returns the number of tasks in the set: those that have not been joined, finished or not.
     ///
     /// # Examples
     ///
@@ -82,16 +84,20 @@ impl<T> JoinSet<T> {
         self.members.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the set contains no tasks.
     ///
     /// # Examples
     ///
-    /// See [`new`](JoinSet::new).
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// assert!(JoinSet::<()>::new().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Aborts all tasks; see [`JoinHandle::abort`]. They stay in the set until they are joined.
+    /// Aborts all tasks; see [`JoinHandle::abort`]. The tasks stay in the set until they are joined.
     ///
     /// # Examples
     ///
@@ -113,11 +119,11 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// Spawns a task into the set, as [`spawn`](crate::spawn) does.
+    /// Spawns a task into the set; see [`spawn`](crate::spawn).
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Examples
     ///
@@ -136,10 +142,10 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        self.add(spawn(future))
+        self.insert(spawn(future))
     }
 
-    /// Begins to spawn a task that has a name; see [`JoinSetBuilder`].
+    /// Returns a builder that configures a task, such as its name, before it is spawned into the set.
     ///
     /// # Examples
     ///
@@ -161,22 +167,24 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Adds a task.
-    fn add(&mut self, handle: JoinHandle<T>) -> AbortHandle {
+    /// Inserts a task.
+    fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let waker = MemberWaker::new(self.members.next_key(), &self.queue);
         let first = Arc::clone(&waker);
         self.members.insert(Member { handle, waker });
-        // Looked at once, so that its handle knows whom to wake.
+        // The first poll registers the waker with the task.
         ArcWake::wake_by_ref(&first);
         abort
     }
 
-    /// Waits for the next task to end, and takes its outcome. `None` if the set is empty.
+    /// Waits until one of the tasks finishes, removes it from the set, and returns its outcome.
+    ///
+    /// Returns `None` if the set is empty.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, no outcome has been taken.
+    /// If the future is dropped before it is ready, no task has been removed from the set.
     ///
     /// # Examples
     ///
@@ -185,12 +193,14 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// Does what [`join_next`](JoinSet::join_next) does, and returns the number of the task with its output.
-    /// An error has the number with it: [`JoinError::id`].
+    /// Waits until one of the tasks finishes, and returns its number along with the output.
+    ///
+    /// An error contains the number already: [`JoinError::id`]. For the rest see
+    /// [`join_next`](JoinSet::join_next).
     ///
     /// # Cancel safety
     ///
-    /// As [`join_next`](JoinSet::join_next).
+    /// If the future is dropped before it is ready, no task has been removed from the set.
     ///
     /// # Examples
     ///
@@ -217,7 +227,7 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next_with_id(cx)).await
     }
 
-    /// The same as [`join_next`](JoinSet::join_next), to be polled.
+    /// Polls for one of the tasks to finish; see [`join_next`](JoinSet::join_next).
     ///
     /// # Examples
     ///
@@ -237,7 +247,7 @@ impl<T: 'static> JoinSet<T> {
         Poll::Ready(outcome.map(without_id))
     }
 
-    /// The same as [`join_next_with_id`](JoinSet::join_next_with_id), to be polled.
+    /// Polls for one of the tasks to finish; see [`join_next_with_id`](JoinSet::join_next_with_id).
     ///
     /// # Examples
     ///
@@ -258,22 +268,22 @@ impl<T: 'static> JoinSet<T> {
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         ready!(poll_budget(cx));
         let mut outcome = None;
-        for _ in 0..self.queue.round() {
+        for _ in 0..self.queue.batch_len() {
             let next = self.queue.pop();
-            outcome = next.and_then(|key| self.look_at(key));
+            outcome = next.and_then(|key| self.poll_member(key));
             if outcome.is_some() {
                 break;
             }
         }
         if outcome.is_none() && !self.is_empty() {
-            self.queue.wait(cx.waker());
+            self.queue.register(cx.waker());
             return Poll::Pending;
         }
         spend_budget();
         Poll::Ready(outcome)
     }
 
-    /// Takes the outcome of a task that has ended, without waiting for one.
+    /// Removes a task that has finished from the set, and returns its outcome. Does not wait.
     ///
     /// # Examples
     ///
@@ -292,8 +302,8 @@ impl<T: 'static> JoinSet<T> {
         self.try_join_next_with_id().map(without_id)
     }
 
-    /// Does what [`try_join_next`](JoinSet::try_join_next) does, and returns the number of the task with its
-    /// output.
+    /// Removes a task that has finished from the set, and returns its number along with the output. Does not
+    /// wait.
     ///
     /// # Examples
     ///
@@ -310,18 +320,18 @@ impl<T: 'static> JoinSet<T> {
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         loop {
             let key = self.queue.pop()?;
-            if let Some(outcome) = self.look_at(key) {
+            if let Some(outcome) = self.poll_member(key) {
                 return Some(outcome);
             }
         }
     }
 
-    /// Aborts all tasks and waits until they are gone. What came of them is dropped.
+    /// Aborts all tasks, waits until they have finished, and drops their outcomes.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, all tasks have been aborted, and some may still
-    /// be in the set.
+    /// If the future has been polled and is dropped before it is ready, all tasks have been aborted, and some
+    /// may still be in the set.
     ///
     /// # Examples
     ///
@@ -340,10 +350,10 @@ impl<T: 'static> JoinSet<T> {
         while self.join_next().await.is_some() {}
     }
 
-    /// Takes the outcome of a member, and the member out, if it has ended.
-    fn look_at(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
+    /// Polls a member. If it has finished, removes it and returns its outcome.
+    fn poll_member(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
         let member = self.members.get_mut(key)?;
-        member.waker.lower();
+        member.waker.set_dequeued();
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
         match member.handle.poll_outcome(&mut cx) {
@@ -358,14 +368,14 @@ impl<T: 'static> JoinSet<T> {
     }
 }
 
-/// An outcome, for those who do not ask whose it is.
+/// Removes the number of the task from an outcome.
 fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
     outcome.map(|(_, output)| output)
 }
 
-/// Spawns a task into a [`JoinSet`] under a name, as [`task::Builder`](Builder) does outside of sets.
+/// Configures a task before it is spawned into a [`JoinSet`]. Created by [`JoinSet::build_task`].
 ///
-/// [`JoinSet::build_task`] makes it.
+/// For tasks outside of sets see [`task::Builder`](Builder).
 ///
 /// # Examples
 ///
@@ -383,14 +393,14 @@ fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
 /// ```
 #[must_use = "a builder does nothing until it spawns"]
 pub struct JoinSetBuilder<'a, T> {
-    /// Where the task will belong.
+    /// The set.
     set: &'a mut JoinSet<T>,
-    /// What has been chosen.
+    /// The settings of the task.
     builder: Builder,
 }
 
 impl<T: 'static> JoinSetBuilder<'_, T> {
-    /// Names the task. Several may have the same name.
+    /// Names the task. Several tasks may have the same name.
     ///
     /// # Examples
     ///
@@ -400,11 +410,11 @@ impl<T: 'static> JoinSetBuilder<'_, T> {
         JoinSetBuilder { builder, ..self }
     }
 
-    /// Spawns the task into the set, as [`JoinSet::spawn`] does.
+    /// Spawns a future as the task; see [`JoinSet::spawn`].
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// Panics outside a runtime.
     ///
     /// # Examples
     ///
@@ -415,7 +425,7 @@ impl<T: 'static> JoinSetBuilder<'_, T> {
         F: Future<Output = T> + 'static,
     {
         let handle = self.builder.spawn(future);
-        self.set.add(handle)
+        self.set.insert(handle)
     }
 }
 

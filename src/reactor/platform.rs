@@ -38,7 +38,7 @@ const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
 /// What the result of an operation says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lesson {
+pub(crate) enum Conclusion {
     /// Nothing: the next operation has to be tried.
     Nothing,
     /// The next operation would block.
@@ -95,28 +95,28 @@ const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
 /// See [`MOST_CONCLUSIVE_READ`]. Readers of short messages rarely use a larger buffer.
 const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
 
-/// Returns the lesson of a read into `room` bytes that was tried under `seen` and returned `count`.
-pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Lesson {
+/// Returns what can be concluded from a read into `room` bytes that was tried under `seen` and returned `count`.
+pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion {
     let is_bulk = room > MOST_CONCLUSIVE_ROOM || count > MOST_CONCLUSIVE_READ;
     if !conclusive(seen) || count == 0 || count >= room || is_bulk {
-        Lesson::Nothing
+        Conclusion::Nothing
     } else if seen.has(ERROR | WRITE_CLOSED) {
         // A reset may follow the data, and no further event will report it.
-        Lesson::Nothing
+        Conclusion::Nothing
     } else if seen.has(READ_CLOSED) {
-        Lesson::Ended
+        Conclusion::Ended
     } else {
-        Lesson::Exhausted
+        Conclusion::Exhausted
     }
 }
 
-/// Returns the lesson of a write of `length` bytes that was tried under `seen` and sent `count`.
-pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Lesson {
+/// Returns what can be concluded from a write of `length` bytes that was tried under `seen` and sent `count`.
+pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Conclusion {
     if !conclusive(seen) || count >= length.min(MOST_IN_ONE_CALL) || seen.has(ERROR | WRITE_CLOSED)
     {
-        Lesson::Nothing
+        Conclusion::Nothing
     } else {
-        Lesson::Exhausted
+        Conclusion::Exhausted
     }
 }
 

@@ -1,42 +1,42 @@
-//! The runs of a test: what `#[glassfrog::test]` makes is a call of this.
+//! [`Test`]: the runs of a test. `#[glassfrog::test]` expands to a call of it, through `__private`.
 //!
-//! It is public for that alone and promises nothing to anybody else. How the attribute is read is
-//! a matter of the package `glassfrog-macros`; `#[glassfrog::main]` makes a call of
-//! [`block_on`](crate::block_on), and needs nothing from here.
+//! It makes a runtime for each run, and reports the seed of a run that fails. The package `glassfrog-macros`
+//! parses the attribute. `#[glassfrog::main]` expands to a call of [`block_on`](crate::block_on), and needs
+//! nothing from here.
 
-use crate::entry::{Builder, Runtime};
-use crate::runtime::stall::OnDeadlock;
+use crate::event_loop::deadlock::OnDeadlock;
+use crate::runtime::{Builder, Runtime};
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
-/// The environment variable with the seed of the only run that tests with seeds are to have.
+/// The environment variable that makes every test with seeds run once, with the seed in it.
 const SEED: &str = "GLASSFROG_SEED";
 
-/// How long a test may wait for something outside its runtime before that is told. It may be
+/// How long a test may wait for something outside its runtime before a possible deadlock is reported. The wait may be
 /// normal, so the test goes on.
 const STALL: Duration = Duration::from_secs(5);
 
-/// A test that is to be run.
+/// A test, and how to run it.
 #[derive(Debug, Default)]
 #[must_use = "a test does nothing until `run` is called"]
 pub struct Test {
-    /// Whether its clock is virtual.
+    /// Whether the clock is virtual.
     virtual_clock: bool,
-    /// The seed of its first run, if that was set.
+    /// The seed of the first run, if it was set.
     seed: Option<u64>,
-    /// How many runs it has, if that was set.
+    /// The number of runs, if it was set.
     iterations: Option<u64>,
 }
 
 impl Test {
-    /// A test without settings.
+    /// Makes a test without settings.
     pub fn new() -> Test {
         Test::default()
     }
 
-    /// Gives it a virtual clock.
+    /// Makes the clock virtual.
     pub fn virtual_clock(mut self) -> Test {
         self.virtual_clock = true;
         self
@@ -48,18 +48,17 @@ impl Test {
         self
     }
 
-    /// Sets how many runs there are, each with a seed that is greater by one.
+    /// Sets the number of runs. The seed of each is one higher than that of the run before.
     pub fn iterations(mut self, iterations: u64) -> Test {
         self.iterations = Some(iterations);
         self
     }
 
-    /// Runs it, each time on a runtime of its own, up to the first run that fails.
+    /// Runs the test, each time on a new runtime, until a run fails.
     ///
     /// # Panics
     ///
-    /// With the panic of the body, if a runtime cannot be made, and if the environment has a seed
-    /// that is no number.
+    /// If the body panics, if a runtime cannot be made, or if the seed in the environment is not a number.
     pub fn run<F: Future<Output: Termination>>(self, body: fn() -> F) -> ExitCode {
         let Some((first, runs)) = self.seeds() else {
             return self.runtime(None).block_on(body()).report();
@@ -67,7 +66,7 @@ impl Test {
         for run in 0..runs {
             let seed = first.wrapping_add(run);
             let runtime = self.runtime(Some(seed));
-            // After a panic the runtime only reports its polls, and those were noted before.
+            // After a panic, the runtime is only asked for the polls that it has noted.
             let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 let clock = match self.virtual_clock {
@@ -81,7 +80,7 @@ impl Test {
                     run + 1,
                     runtime.last_polls().unwrap_or_default()
                 );
-                // Not while a panic unwinds: the tasks are dropped as ever.
+                // Before the panic resumes, so that no task is dropped while a panic unwinds.
                 drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
             }
@@ -89,7 +88,7 @@ impl Test {
         ExitCode::SUCCESS
     }
 
-    /// The first seed, and how many runs there are, if there are to be seeds.
+    /// Returns the first seed and the number of runs, if the test has seeds.
     fn seeds(&self) -> Option<(u64, u64)> {
         if self.seed.is_none() && self.iterations.is_none() {
             return None;
@@ -107,7 +106,7 @@ impl Test {
         }
     }
 
-    /// Makes a runtime.
+    /// Makes the runtime of one run.
     fn runtime(&self, seed: Option<u64>) -> Runtime {
         let mut builder = Builder::new()
             .on_deadlock(OnDeadlock::Panic)

@@ -1,15 +1,15 @@
-//! Connecting to several addresses at once, a little apart from one another: RFC 8305, "Happy
-//! Eyeballs Version 2".
+//! Connecting to several addresses with staggered attempts, as specified by RFC 8305, "Happy Eyeballs
+//! Version 2".
 //!
 //! ```text
-//!    attempt 1   |=========================  (a black hole)
-//!    attempt 2   |     250 ms    |====x        refused: the next begins at once
+//!    attempt 1   |=========================  no answer
+//!    attempt 2   |     250 ms    |====x        refused: the next attempt starts at once
 //!    attempt 3   |                    |===o    connected: attempt 1 is closed
 //! ```
 
 use super::addrs::Addrs;
-use super::socket::attempted;
-use crate::runtime::Shared;
+use super::error::with_context;
+use crate::event_loop::Shared;
 use crate::time::sleep::Sleep;
 use std::collections::VecDeque;
 use std::error::Error;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long after an attempt the next one begins, unless one has failed before: the "Connection
-/// Attempt Delay" that section 8 of the RFC recommends.
-const DELAY: Duration = Duration::from_millis(250);
+/// How long after the start of one attempt the next one starts, unless one fails earlier: the value that
+/// section 8 of the RFC recommends.
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first of these addresses that accepts.
-pub(super) async fn race<T, F>(
+/// Connects to the first of several addresses that accepts.
+pub(super) async fn connect_any<T, F>(
     addrs: Addrs,
     shared: &Arc<Shared>,
     connect: impl Fn(SocketAddr) -> F,
@@ -35,19 +35,20 @@ pub(super) async fn race<T, F>(
 where
     F: Future<Output = io::Result<T>>,
 {
-    let mut waiting = take_turns(addrs);
+    let mut waiting = interleave_families(addrs);
     let mut attempts = Attempts {
         running: Vec::new(),
         failed: Vec::new(),
     };
     while let Some(addr) = waiting.pop_front() {
         attempts.running.push((addr, Box::pin(connect(addr))));
-        let mut delay = Sleep::new(Arc::clone(shared), shared.clock.now() + DELAY);
+        let deadline = shared.clock.now() + CONNECTION_ATTEMPT_DELAY;
+        let mut delay = Sleep::new(Arc::clone(shared), deadline);
         let connected = poll_fn(|cx| {
             let polled = attempts.poll(cx, waiting.is_empty());
             if polled.is_pending() && !waiting.is_empty() {
-                // Or, once the runtime has ended, the next attempt fails by itself.
-                return delay.poll_end(cx).map(|_| None);
+                // If the runtime has ended, the next attempt fails by itself.
+                return delay.poll_deadline(cx).map(|_| None);
             }
             polled
         });
@@ -58,11 +59,11 @@ where
     Err(all_failed(attempts.failed))
 }
 
-/// The attempts of one race.
+/// The attempts to connect.
 struct Attempts<F> {
-    /// Those that have not ended, with their addresses.
+    /// The running attempts, with their addresses.
     running: Vec<(SocketAddr, Pin<Box<F>>)>,
-    /// The errors of the others, in the order in which they came.
+    /// The errors of the others, in the order in which they failed.
     failed: Vec<io::Error>,
 }
 
@@ -70,23 +71,23 @@ impl<T, F> Attempts<F>
 where
     F: Future<Output = io::Result<T>>,
 {
-    /// Polls all that run. It is ready with the first connection, and with `None` if another attempt
-    /// is to begin because one has failed, or none is left.
-    fn poll(&mut self, cx: &mut Context<'_>, are_all: bool) -> Poll<Option<T>> {
+    /// Polls all running attempts. Returns the first connection, or `None` if another attempt should start
+    /// because one has failed, or if no attempt is left.
+    fn poll(&mut self, cx: &mut Context<'_>, all_started: bool) -> Poll<Option<T>> {
         let failed_before = self.failed.len();
         let mut index = 0;
         while let Some((addr, attempt)) = self.running.get_mut(index) {
             match attempt.as_mut().poll(cx) {
                 Poll::Ready(Ok(connected)) => return Poll::Ready(Some(connected)),
                 Poll::Ready(Err(error)) => {
-                    self.failed.push(attempted("connect to", *addr, error));
-                    // The attempt is closed.
+                    self.failed.push(with_context("connect to", *addr, error));
+                    // This closes the socket.
                     drop(self.running.remove(index));
                 }
                 Poll::Pending => index += 1,
             }
         }
-        let another = self.failed.len() > failed_before && !are_all;
+        let another = self.failed.len() > failed_before && !all_started;
         match another || self.running.is_empty() {
             true => Poll::Ready(None),
             false => Poll::Pending,
@@ -94,28 +95,28 @@ where
     }
 }
 
-/// Lets the two families of addresses take turns, beginning with that of the first: section 4 of the
-/// RFC, with a "First Address Family Count" of one. Within a family the order stays.
-fn take_turns(addrs: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
+/// Alternates between the two address families, starting with the family of the first address: section 4
+/// of the RFC, with a "First Address Family Count" of one. The order within a family stays the same.
+fn interleave_families(addrs: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let mut addrs = addrs.peekable();
     let first_is_v6 = addrs.peek().is_some_and(SocketAddr::is_ipv6);
-    let (mut ours, mut others): (VecDeque<_>, VecDeque<_>) =
+    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
         addrs.partition(|addr| addr.is_ipv6() == first_is_v6);
-    let mut turns = VecDeque::with_capacity(ours.len() + others.len());
-    while !(ours.is_empty() && others.is_empty()) {
-        turns.extend(ours.pop_front());
-        turns.extend(others.pop_front());
+    let mut interleaved = VecDeque::with_capacity(first.len() + second.len());
+    while !(first.is_empty() && second.is_empty()) {
+        interleaved.extend(first.pop_front());
+        interleaved.extend(second.pop_front());
     }
-    turns
+    interleaved
 }
 
-/// Why none of several addresses could be connected to.
+/// The error if all attempts have failed.
 struct AllFailed {
-    /// What came of each, in the order in which they failed.
+    /// The error of each attempt, in the order in which they failed.
     errors: Vec<io::Error>,
 }
 
-/// One error for those of all attempts, with the kind of the last; or that there was none.
+/// Combines the errors of all attempts into one of the kind of the last.
 fn all_failed(mut errors: Vec<io::Error>) -> io::Error {
     match errors.pop() {
         None => io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to"),
@@ -144,7 +145,7 @@ impl Error for AllFailed {
     }
 }
 
-/// One line, for `main` functions that return the error.
+/// Prints one line, for `main` functions that return the error.
 impl fmt::Debug for AllFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.to_string())

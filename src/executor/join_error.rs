@@ -1,70 +1,18 @@
-//! Which task it was and how it ended: [`Id`] and [`JoinError`], which users see under
-//! [`task`](crate::task), and what a panic does.
+//! [`JoinError`]: why a task ended without an output. Users see it under [`task`](crate::task).
 
-use crate::sync::{Mutex, lock};
-use crate::waiter::{muffled, panic_message};
+use super::id::Id;
+use crate::foreign::{panic_message, swallow_panics};
+use crate::primitives::{Mutex, lock};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::Location;
 
-/// The number of a task: unique within its runtime, counted from 1 in the order of the spawns.
-///
-/// # Examples
-///
-/// ```
-/// glassfrog::block_on(async {
-///     let task = glassfrog::spawn(async {});
-///     println!("task {}", task.id());
-/// });
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(pub(crate) u64);
-
-impl Id {
-    /// The number whose low half is `low`.
-    pub(crate) fn from_halves(high: u16, low: u32) -> Id {
-        Id(u64::from(high) << 32 | u64::from(low))
-    }
-
-    /// The half of the number by which keys and waiters name the task.
-    pub(crate) fn low(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// The rest of the number. It has 16 bits, enough for nine years of a million tasks a second.
-    pub(crate) fn high(self) -> u16 {
-        (self.0 >> 32) as u16
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What the panic of a task does, besides going to its [`JoinHandle`](crate::task::JoinHandle); see
-/// [`Builder::on_task_panic`](crate::Builder::on_task_panic).
-///
-/// # Examples
-///
-/// See [`Builder::on_task_panic`](crate::Builder::on_task_panic).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnTaskPanic {
-    /// Nothing. If the task has no handle, the panic is logged.
-    #[default]
-    Log,
-    /// It ends the runtime: all its tasks are cancelled, and `block_on` panics with it.
-    EndRuntime,
-}
-
-/// What a panic carries.
+/// The payload of a panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// Why a task ended without an output: it was cancelled, or it panicked.
+/// The error of a task that ended without an output: it was cancelled, or it panicked.
 ///
 /// # Examples
 ///
@@ -79,45 +27,43 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// ```
 pub struct JoinError(Box<Cause>);
 
-/// Why, and who. Behind a box, so that the outputs of tasks, which nearly always are none of this,
-/// travel light.
+/// What a [`JoinError`] says. It is boxed, so that the `Result` of a task that succeeds stays small.
 struct Cause {
-    /// Whose end it was.
+    /// The id of the task.
     id: Id,
-    /// What the spawner called it.
+    /// The name of the task.
     name: Option<Box<str>>,
-    /// How it ended.
+    /// How the task ended.
     end: End,
 }
 
-/// How a task ended that has no output.
+/// How a task can end without an output.
 enum End {
-    /// It was dropped.
+    /// The task was dropped before its end.
     Cancelled,
-    /// It was a blocking job, and no thread could be started for it.
+    /// The task is a blocking job for which no thread could be started.
     NoThread(io::Error),
-    /// It panicked. The lock only makes what is `Send` also `Sync`; it is taken for as long as it
-    /// takes to look at the message.
+    /// The task panicked. The lock makes the payload `Sync`; it is held only while the message is read.
     Panicked(Mutex<Payload>),
 }
 
 impl JoinError {
-    /// The error of a task that was dropped before its end.
+    /// Makes the error of a task that was dropped before its end.
     pub(crate) fn cancelled(id: Id) -> JoinError {
         JoinError::new(id, End::Cancelled)
     }
 
-    /// The error of a blocking job for which no thread could be started.
+    /// Makes the error of a blocking job for which no thread could be started.
     pub(crate) fn no_thread(id: Id, error: io::Error) -> JoinError {
         JoinError::new(id, End::NoThread(error))
     }
 
-    /// The error of a task that panicked.
+    /// Makes the error of a task that panicked.
     pub(crate) fn panicked(id: Id, payload: Payload) -> JoinError {
         JoinError::new(id, End::Panicked(Mutex::new(payload)))
     }
 
-    /// The error of a task without a name.
+    /// Makes the error of a task without a name.
     fn new(id: Id, end: End) -> JoinError {
         let name = None;
         JoinError(Box::new(Cause { id, name, end }))
@@ -129,18 +75,20 @@ impl JoinError {
         self
     }
 
-    /// Logs a panic of which nobody else will hear.
+    /// Logs the panic, if the task panicked. The caller drops an error that nobody awaits.
     pub(crate) fn log_panic(&self, spawned_at: &Location<'_>) {
         if self.is_panic() {
-            muffled(|| {
+            swallow_panics(|| {
                 log::error!(target: "glassfrog::task", "{self} (spawned at {spawned_at})");
             });
         }
     }
 
-    /// Whether the task was dropped before its end: it was aborted, its runtime has ended, or it was
-    /// a blocking job for which no thread could be started. An output of a local
-    /// [`spawn`](crate::spawn) that nobody has taken by the end of its runtime is lost with it.
+    /// Returns whether the task was cancelled: it was aborted, its runtime ended, or it was
+    /// a blocking job for which no thread could be started.
+    ///
+    /// If the runtime ends before the handle of a local [`spawn`](crate::spawn) has returned the output, the
+    /// output is dropped, and the handle returns this error.
     ///
     /// # Examples
     ///
@@ -155,7 +103,7 @@ impl JoinError {
         !self.is_panic()
     }
 
-    /// Whether the task panicked.
+    /// Returns whether the task panicked.
     ///
     /// # Examples
     ///
@@ -170,8 +118,7 @@ impl JoinError {
         matches!(self.0.end, End::Panicked(_))
     }
 
-    /// What the task panicked with, to be passed on with
-    /// [`resume_unwind`](std::panic::resume_unwind).
+    /// Returns the payload of the panic, for [`resume_unwind`](std::panic::resume_unwind).
     ///
     /// # Panics
     ///
@@ -195,12 +142,12 @@ impl JoinError {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
             End::Cancelled | End::NoThread(_) => panic!(
                 "{} was cancelled and did not panic: ask `is_panic` first",
-                Who(&self.0.name, self.0.id)
+                Described(&self.0.name, self.0.id)
             ),
         }
     }
 
-    /// Which task it was.
+    /// Returns the id of the task.
     ///
     /// # Examples
     ///
@@ -216,7 +163,7 @@ impl JoinError {
         self.0.id
     }
 
-    /// What its spawner called it; see [`task::Builder`](crate::task::Builder).
+    /// Returns the name of the task, if it has one; see [`task::Builder`](crate::task::Builder).
     ///
     /// # Examples
     ///
@@ -235,10 +182,10 @@ impl JoinError {
     }
 }
 
-/// How a task is spoken of.
-struct Who<'a>(&'a Option<Box<str>>, Id);
+/// Displays a task by its id and its name.
+struct Described<'a>(&'a Option<Box<str>>, Id);
 
-impl fmt::Display for Who<'_> {
+impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {}", self.1)?;
         match self.0 {
@@ -250,7 +197,7 @@ impl fmt::Display for Who<'_> {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = Who(&self.0.name, self.0.id);
+        let who = Described(&self.0.name, self.0.id);
         match &self.0.end {
             End::Cancelled => write!(f, "{who} was cancelled"),
             End::NoThread(error) => write!(
@@ -258,7 +205,7 @@ impl fmt::Display for JoinError {
                 "{who} was cancelled: no thread could be started for it: {error}"
             ),
             End::Panicked(payload) => {
-                // Copied: what is formatted into is foreign, and must not run under the lock.
+                // Copied: the formatter is foreign code, which must not run under the lock.
                 let message = panic_message(&**lock(payload)).to_owned();
                 write!(f, "{who} panicked: {message}")
             }
@@ -281,7 +228,7 @@ impl Error for JoinError {
     }
 }
 
-/// For `task.await??` where the task's output is an [`io::Result`].
+/// Makes `task.await??` work where the output of the task is an [`io::Result`].
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> io::Error {
         io::Error::other(error)

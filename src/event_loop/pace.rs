@@ -1,8 +1,8 @@
-//! How many polls the loop makes before it reads the clock.
+//! [`Pace`]: how many polls the event loop makes before it reads the clock.
 //!
-//! A reading after each poll would make a poll that does little two fifths dearer. So the loop reads the
-//! clock after a *stride* of polls, which is as many as fit into [`LONGEST_BATCH`] by the last reading.
-//! Whether the batch then goes on is the loop's business.
+//! Reading the clock after each poll would make a short poll two fifths more expensive. So the loop reads it
+//! after a *stride* of polls: as many as would have fitted into [`LONGEST_BATCH`] at the last reading. The
+//! loop decides whether the batch goes on.
 //!
 //! ```text
 //!                twice as many, after 64 polls during which they would have fitted
@@ -12,38 +12,37 @@
 //!                at once, if fewer fit
 //! ```
 //!
-//! A new loop begins with a stride of one, so its first polls may be long.
-//! The stride grows slowly because one short poll between long ones says little: a stride that grew with
-//! every reading would be doubled by each poll of a sleeper that is woken between two long ones.
+//! A new loop begins with a stride of one poll, so a first poll that is long is noticed at once.
+//! The stride grows slowly, because one short poll between long ones says little. If it grew with
+//! every reading, each short poll between two long ones would double it.
 
 use std::cell::Cell;
 
-/// How long a batch of polls may take before the loop looks for events and due timers.
+/// How long a batch of polls may take before the loop turns the reactor and fires timers, in nanoseconds.
 ///
-/// A look costs a syscall, 0.3 µs; in a thousandth of a second that is not felt. It is also the grain of
+/// Turning the reactor costs a syscall, 0.3 µs, which is little in a millisecond. A millisecond is also the grain of
 /// `epoll_wait(2)`, so shorter batches would not make sleeps more precise.
-/// In nanoseconds.
 pub(super) const LONGEST_BATCH: u64 = 1_000_000;
 
-/// The longest stride: so many polls late may the loop notice that polls have become long.
+/// The longest stride. The loop may notice this many polls late that polls have become long.
 ///
-/// A reading takes 20 ns where a poll that does nothing takes 10; every 16 polls it is an eighth of that.
+/// A reading takes 20 ns, and a poll that does nothing takes 10. A reading every 16 polls is an eighth of that.
 const LONGEST_STRIDE: u32 = 16;
 
-/// After how many quick polls the stride is doubled.
+/// After how many short polls the stride is doubled.
 const QUICK_POLLS: u32 = 64;
 
-/// The stride, and what it follows.
+/// The stride of one loop, which adapts to the length of the polls.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// How many polls the loop makes between two readings of the clock.
     stride: Cell<u32>,
-    /// How many polls in a row were quick enough for a longer stride.
+    /// How many polls in a row were short enough for a longer stride.
     quick: Cell<u32>,
 }
 
 impl Pace {
-    /// The pace of a loop of whose polls nothing is known.
+    /// Makes the pace of a loop that has made no poll yet, with the shortest stride.
     pub(super) fn new() -> Pace {
         Pace {
             stride: Cell::new(1),
@@ -51,13 +50,13 @@ impl Pace {
         }
     }
 
-    /// How many polls to make before the next reading.
+    /// Returns how many polls to make before the next reading.
     #[inline]
     pub(super) fn stride(&self) -> u32 {
         self.stride.get()
     }
 
-    /// Notes that so many polls have taken so many nanoseconds.
+    /// Notes that `polls` polls have taken `nanos` nanoseconds.
     #[inline]
     pub(super) fn note(&self, polls: u64, nanos: u64) {
         let is_quick = nanos <= polls * (LONGEST_BATCH / u64::from(LONGEST_STRIDE));
@@ -66,7 +65,7 @@ impl Pace {
         }
     }
 
-    /// Shortens the stride at once, or lengthens it in time.
+    /// Shortens the stride at once, or lengthens it after enough short polls.
     #[cold]
     fn adapt(&self, polls: u64, nanos: u64) {
         let stride = self.stride.get();

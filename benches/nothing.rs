@@ -1,1 +1,0 @@
-//! Nothing: the benchmarks stand in `tasks.rs`, `timers.rs` and `net.rs`.

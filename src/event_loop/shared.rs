@@ -1,0 +1,89 @@
+//! [`Shared`]: the part of a runtime that any thread may use.
+//!
+//! Handles, sockets and sleeps hold it. It keeps no future alive and, once the runtime has ended, no
+//! descriptor.
+
+use crate::clock::Clock;
+use crate::executor::status::LoopStatus;
+use crate::executor::{Id, Remote, current};
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::reactor::Sources;
+use crate::timers::Timers;
+use crate::waiter::Tag;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The shared part of a runtime.
+pub(crate) struct Shared {
+    /// The messages to the executor.
+    pub(crate) inbox: Arc<Remote>,
+    /// The deadlines, and whom to wake at them.
+    pub(crate) timers: Timers,
+    /// The registered sockets.
+    pub(crate) sources: Arc<Sources>,
+    /// The clock, real or virtual.
+    pub(crate) clock: Clock,
+    /// The threads for blocking jobs.
+    pub(crate) pool: Arc<Pool>,
+    /// What the loop is doing, and what it has done.
+    pub(crate) status: Arc<LoopStatus>,
+    /// How long a dump waits for the loop, if a test has chosen that.
+    pub(crate) test_patience: Option<Duration>,
+    /// The id of the last task that was spawned. The root future has 0.
+    pub(super) last_id: AtomicU64,
+    /// Whether anything but a task of this runtime has ever waited for one of its sockets or sleeps. Then
+    /// a wake may come from there. Relaxed is enough, since this guards nothing.
+    pub(super) is_visited: AtomicBool,
+}
+
+impl Shared {
+    /// Returns the id of a new task.
+    pub(crate) fn new_id(&self) -> Id {
+        // Relaxed is enough: nothing but the number depends on it.
+        Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Returns the tag of the task that is being polled, if that is a task of this runtime. The ids of other
+    /// runtimes mean nothing here.
+    pub(crate) fn current_tag(&self) -> Tag {
+        match current::is_here(&self.inbox) {
+            true => self.status.polling(),
+            false => {
+                self.is_visited.store(true, Ordering::Relaxed);
+                Tag::NONE
+            }
+        }
+    }
+
+    /// Returns how much the runtime has done.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let status = &self.status;
+        let (timers_set, timers_fired, timers_cancelled) = self.timers.counts();
+        let (blocking_threads, blocking_queue) = self.pool.counts();
+        // In this order, so that never more tasks seem to have finished than were spawned.
+        let tasks_finished = status.finished.get_acquired();
+        let tasks_spawned = status.spawned.get();
+        Metrics {
+            tasks_spawned,
+            tasks_finished,
+            tasks_alive: tasks_spawned.saturating_sub(tasks_finished),
+            polls: status.polls.get(),
+            slow_polls: status.slow_polls.get(),
+            wakes_local: status.local_wakes.get(),
+            wakes_remote: status.remote_wakes.get(),
+            turns: status.turns.get(),
+            parks: status.parks.get(),
+            time_parked: Duration::from_nanos(status.parked.get()),
+            time_busy: Duration::from_nanos(status.busy.get()),
+            io_events: status.events.get(),
+            sockets: self.sources.len(),
+            timers_set,
+            timers_fired,
+            timers_cancelled,
+            blocking_threads,
+            blocking_queue,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The observation of polls: for the watchdog, the log at `trace`, and the report of a seed.
+//!
+//! The executor calls this at the beginning and at the end of a poll, but only if somebody observes polls, so
+//! that all others pay one comparison. The thread of the watchdog is in `event_loop/watchdog.rs`; it reads
+//! what is [shown](super::status::LoopStatus::show) here.
+
+use super::Executor;
+use super::status::{Polling, increment};
+use crate::clock::Stopwatch;
+use crate::foreign::{swallow_panics, trace};
+use crate::slab::Key;
+use crate::waiter::Tag;
+
+impl Executor {
+    /// Notes that a poll begins.
+    #[cold]
+    pub(super) fn observe_begin(&self, key: Key, tag: Tag) -> Box<Polling> {
+        let (id, poll) = tag.parts().unwrap_or_default();
+        let mut tasks = self.tasks.borrow_mut();
+        let location = tasks.slab.get_mut(key).map(|task| task.location);
+        drop(tasks);
+        let polling = Polling {
+            id,
+            name: self.names.borrow().get(&id).cloned(),
+            location,
+            poll,
+            since: Stopwatch::start(),
+        };
+        trace!("glassfrog::task", "{polling} begins");
+        self.status.show(polling.clone());
+        self.tasks.borrow_mut().ready.note(&polling);
+        Box::new(polling)
+    }
+
+    /// Notes that a poll has ended, and warns if it has taken too long.
+    #[cold]
+    pub(super) fn observe_end(&self, polling: &Polling, is_ready: bool) {
+        let time = polling.since.elapsed();
+        if self.watchdog.is_some_and(|limit| time > limit) {
+            increment(&self.counters.slow_polls);
+            swallow_panics(|| {
+                log::warn!(
+                    target: "glassfrog::task",
+                    "{polling} took {} ms: move blocking calls and long computations to `spawn_blocking`",
+                    time.as_millis()
+                );
+            });
+        }
+        let outcome = match is_ready {
+            true => "ends the task",
+            false => "leaves it waiting",
+        };
+        trace!("glassfrog::task", "{polling} {outcome}");
+    }
+}

@@ -1,0 +1,158 @@
+//! [`TaskSnapshot`]: the state of a task at one moment.
+//!
+//! The event loop asks for snapshots of all tasks, to make a dump or to find a deadlock. Taking them polls,
+//! wakes and moves nothing. It is called on the thread of the loop.
+
+use super::Executor;
+use super::entry::Phase;
+use super::id::Id;
+use crate::clock::Stamp;
+use crate::waiter::{Waiter, WaiterInfo};
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// The state of a task, of the root future, or of the child of a scope.
+pub(crate) struct TaskSnapshot {
+    /// Its id; 0 for the root future.
+    pub(crate) id: Id,
+    /// The name that its spawner gave it.
+    pub(crate) name: Option<Box<str>>,
+    /// Where it was spawned.
+    pub(crate) location: Option<&'static Location<'static>>,
+    /// How many times it was polled.
+    pub(crate) polls: u32,
+    /// When it was spawned, if that is known.
+    pub(crate) spawned: Option<Stamp>,
+    /// When it was polled last.
+    pub(crate) polled: Stamp,
+    /// What it does.
+    pub(crate) state: TaskState,
+    /// The waiter that awaits its handle.
+    pub(crate) awaited_by: Option<WaiterInfo>,
+    /// For the child of a scope, the low half of the id of the task that it lives in.
+    pub(crate) parent: Option<u32>,
+    /// The identity of its waker, and how many others hold that. The children of scopes have none here.
+    pub(crate) waker: Option<(usize, usize)>,
+}
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    /// It is being polled.
+    Running,
+    /// It is in the run queue.
+    Ready,
+    /// It waits to be woken.
+    Waiting,
+    /// It has ended, and nobody has taken its output.
+    Finished,
+}
+
+impl Executor {
+    /// Returns snapshots of the root future, all tasks and all children of scopes, ordered by id.
+    pub(crate) fn snapshot(&self) -> Vec<TaskSnapshot> {
+        let running = self.running();
+        let mut snapshots = vec![self.root_snapshot(&running)];
+        let names = self.names.borrow();
+        for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
+            let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());
+            let (queued, waker) = match waker {
+                // Between two polls a task has a waker.
+                Some(waker) => {
+                    let address = Arc::as_ptr(waker) as usize;
+                    let others = Arc::strong_count(waker) - 1;
+                    (waker.flags.is_queued(), Some((address, others)))
+                }
+                None => (true, None),
+            };
+            let id = task.id(key);
+            let local = task.joiner.as_ref().map(Waiter::info);
+            let run = task.body.as_mut().map(|body| body.run.as_mut());
+            let state = match &run {
+                None => TaskState::Running,
+                Some(_) if task.phase == Phase::Finished => TaskState::Finished,
+                Some(_) if queued || task.phase == Phase::Aborted => TaskState::Ready,
+                Some(_) => TaskState::Waiting,
+            };
+            snapshots.push(TaskSnapshot {
+                id,
+                name: names.get(&key.generation()).cloned(),
+                location: Some(task.location),
+                polls: task.polls,
+                spawned: Some(task.spawned),
+                polled: task.polled,
+                state,
+                awaited_by: local.or_else(|| run?.awaited_by()),
+                parent: None,
+                waker,
+            });
+        }
+        snapshots.extend(self.children.borrow().values().map(|child| TaskSnapshot {
+            id: child.id,
+            name: None,
+            location: Some(child.location),
+            polls: child.polls,
+            spawned: Some(child.spawned),
+            polled: child.polled,
+            state: match child.polls {
+                _ if running.contains(&child.id.low()) => TaskState::Running,
+                0 => TaskState::Ready,
+                _ => TaskState::Waiting,
+            },
+            awaited_by: None,
+            parent: Some(child.parent),
+            waker: None,
+        }));
+        snapshots.sort_by_key(|task| task.id);
+        snapshots
+    }
+
+    /// Returns whether anything besides the executor, the join handles and these waiters holds the waker of a task
+    /// that waits. No task is being polled.
+    pub(crate) fn is_held(&self, but_for: impl Iterator<Item = WaiterInfo>) -> bool {
+        let snapshots = self.snapshot();
+        let mut ours: HashMap<usize, usize> = HashMap::new();
+        let joiners = snapshots.iter().filter_map(|task| task.awaited_by);
+        for waiter in joiners.chain(but_for) {
+            *ours.entry(waiter.waker).or_default() += 1;
+        }
+        let waits = |task: &&TaskSnapshot| task.state != TaskState::Finished;
+        snapshots.iter().filter(waits).any(|task| {
+            let held = task.waker.is_some_and(|(address, others)| {
+                others > ours.get(&address).copied().unwrap_or_default()
+            });
+            held || task.state != TaskState::Waiting
+        })
+    }
+
+    /// Returns what is being polled: a task, or a child of a scope and everything that it lives in.
+    fn running(&self) -> Vec<u32> {
+        let children = self.children.borrow();
+        let polling = self.status.polling().parts();
+        let parent = |id: &u32| children.get(id).map(|child| child.parent);
+        std::iter::successors(polling.map(|(id, _)| id), parent).collect()
+    }
+
+    /// Returns a snapshot of the root future.
+    fn root_snapshot(&self, running: &[u32]) -> TaskSnapshot {
+        let address = Arc::as_ptr(&self.root) as usize;
+        let state = match running.contains(&0) {
+            true => TaskState::Running,
+            _ if self.root.flags.is_queued() => TaskState::Ready,
+            _ => TaskState::Waiting,
+        };
+        TaskSnapshot {
+            id: Id(0),
+            name: None,
+            location: None,
+            polls: self.root_polls.get(),
+            spawned: None,
+            polled: self.root_polled.get(),
+            state,
+            awaited_by: None,
+            parent: None,
+            waker: Some((address, Arc::strong_count(&self.root) - 1)),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! [`TaskWaker`]: what is behind the [`Waker`](std::task::Waker) of a task.
+//!
+//! The waker does not own the future. It consists of the key of the task, two flags, and the inbox of the
+//! executor. So no future is dropped on a foreign thread, a waker that is kept for ever keeps nothing
+//! alive, and a task that holds its own waker is no cycle.
+
+use super::current;
+use super::flag::TaskFlags;
+use super::message::{Message, Remote};
+use crate::slab::Key;
+use futures_task::ArcWake;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// The waker of a task.
+pub(crate) struct TaskWaker {
+    /// The inbox of the executor that has the task.
+    pub(super) remote: Arc<Remote>,
+    /// The key of the task, as a number. Written only while nobody else holds the waker.
+    key: AtomicU64,
+    /// Whether the task is in the run queue, or on its way there.
+    pub(super) flags: TaskFlags,
+}
+
+impl TaskWaker {
+    /// Makes the waker of a task that is not in the run queue.
+    pub(super) fn new(remote: Arc<Remote>, key: Key) -> TaskWaker {
+        TaskWaker {
+            remote,
+            key: AtomicU64::new(key.number()),
+            flags: TaskFlags::default(),
+        }
+    }
+
+    /// Makes this the waker of another task. Nobody else holds it.
+    #[inline]
+    pub(super) fn reuse(&self, key: Key) {
+        // Pairs with the Release of the `Arc`s that others dropped: what they did with the waker comes
+        // before this.
+        fence(Ordering::Acquire);
+        self.key.store(key.number(), Ordering::Relaxed);
+        self.flags.reset();
+    }
+
+    /// Returns the key of the task.
+    #[inline]
+    pub(super) fn key(&self) -> Key {
+        // Relaxed is enough: a thread that holds the waker got it after the key was written.
+        Key::from_number(self.key.load(Ordering::Relaxed))
+    }
+
+    /// Wakes the task from a thread that does not run its executor.
+    #[cold]
+    fn wake_from_afar(&self) {
+        if self.flags.wake_from_afar() {
+            // A closed inbox refuses the wake: there is nothing left to poll.
+            let _refused = self.remote.post(Message::Wake(self.key()));
+        }
+    }
+}
+
+impl ArcWake for TaskWaker {
+    #[inline]
+    fn wake_by_ref(this: &Arc<Self>) {
+        let woken_here = current::with(&this.remote, |executor| executor.wake(this));
+        if woken_here.is_none() {
+            this.wake_from_afar();
+        }
+    }
+}

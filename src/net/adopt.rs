@@ -1,0 +1,213 @@
+//! Adopting sockets that were created elsewhere, and handing out those that were created here.
+//!
+//! A descriptor from elsewhere may be something other than its type says, so it is inspected before it is
+//! registered. A descriptor that someone else can reach no longer qualifies for the shortcuts of
+//! `reactor/rules.rs`.
+//!
+//! Each type of socket gets its conversions by a line of [`std_conversions`] in its own file, and a line of
+//! [`os_conversions`] in `descriptor.rs` and `handle_windows.rs`.
+
+use super::socket::Socket;
+use crate::context;
+use crate::event_loop::Shared;
+use crate::foreign::swallow_panics;
+use crate::reactor::Io;
+use crate::reactor::platform::{AsRaw, FileKind};
+use crate::reactor::refusal::Refusal;
+use crate::reactor::source::{InitialState, Source};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A descriptor that can be asked what it really is.
+pub(super) trait Inspect {
+    /// Returns the kind of file behind the descriptor.
+    fn kind(&self) -> FileKind;
+
+    /// Gets the value of `TCP_NODELAY`, an option that only TCP sockets have.
+    fn nodelay(&self) -> io::Result<bool>;
+}
+
+impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
+    /// Adopts a socket into the runtime of this thread, where no error can be returned: if it cannot be
+    /// registered, every operation fails with the reason. `addr` is the socket's answer to `local_addr`.
+    #[track_caller]
+    pub(super) fn adopt<A>(io: S, addr: &io::Result<A>) -> Socket<S> {
+        let shared = Arc::clone(&context::current().shared);
+        let source = match register(&shared, io, addr) {
+            Ok(source) => source,
+            Err((io, refusal)) => {
+                // The logger is foreign code, and the caller may not expect a panic.
+                swallow_panics(
+                    || log::error!(target: "glassfrog::net", "{io:?}: {}", refusal.error()),
+                );
+                Arc::new(Source::refused(io, refusal))
+            }
+        };
+        Socket { source, shared }
+    }
+
+    /// Adopts a socket into the runtime of this thread. If it cannot be registered, it is closed.
+    #[track_caller]
+    pub(super) fn try_adopt<A>(io: S, addr: &io::Result<A>) -> io::Result<Socket<S>> {
+        let shared = Arc::clone(&context::current().shared);
+        match register(&shared, io, addr) {
+            Ok(source) => Ok(Socket { source, shared }),
+            Err((_closed, refusal)) => Err(refusal.error()),
+        }
+    }
+}
+
+/// Registers a descriptor from elsewhere. If that fails, the descriptor comes back with the reason.
+fn register<S, A>(
+    shared: &Shared,
+    io: S,
+    addr: &io::Result<A>,
+) -> Result<Arc<Source<S>>, (S, Refusal)>
+where
+    S: AsRaw + mio::event::Source + Io + Inspect + 'static,
+{
+    // A descriptor with a socket address is a socket, which spares the other questions.
+    if addr.is_err() {
+        let kind = io.kind();
+        if kind.is_not_a_socket() {
+            return Err((io, Refusal::NotASocket(kind)));
+        }
+    }
+    let registered = shared.sources.register(io, InitialState::Adopted);
+    registered.map_err(|(io, error)| (io, Refusal::new(&error)))
+}
+
+/// Describes a descriptor that does not know `TCP_NODELAY`. Returns `None` if it is TCP, as far as can be
+/// known.
+pub(super) fn describe_non_tcp(
+    io: &impl Inspect,
+    nodelay: &io::Result<bool>,
+    addr: &io::Result<SocketAddr>,
+) -> Option<String> {
+    let error = nodelay.as_ref().err()?;
+    // Some systems give these errors for a TCP connection that has been closed.
+    let may_be_closed = matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected | io::ErrorKind::ConnectionReset
+    );
+    if may_be_closed && addr.is_ok() {
+        return None;
+    }
+    match (io.kind(), addr) {
+        // It is closed, or cannot be inspected.
+        (FileKind::Other, _) => None,
+        (FileKind::Socket, Ok(addr)) => Some(format!("a socket {addr} (not TCP)")),
+        (kind, _) => Some(format!("{kind} (not TCP)")),
+    }
+}
+
+/// Logs that a socket could not be made non-blocking, where no error can be returned. Such a socket cannot
+/// be registered either, so every operation on it fails.
+pub(super) fn log_if_blocking(io: &impl fmt::Debug, set_nonblocking: io::Result<()>) {
+    if let Err(error) = set_nonblocking {
+        swallow_panics(|| {
+            log::error!(target: "glassfrog::net", "cannot make {io:?} non-blocking: {error}");
+        });
+    }
+}
+
+/// Implements the conversions of a socket from and to the type of the same name in a module of `std`.
+///
+/// The type has a constructor `new` that takes a registered [`Socket`], and a field `socket`.
+macro_rules! std_conversions {
+    ($std:ident::$net:ident::$Socket:ident) => {
+        impl $Socket {
+            /// Adopts a socket where no error can be returned.
+            #[track_caller]
+            pub(in crate::net) fn adopt(io: $std::$net::$Socket) -> $Socket {
+                $crate::net::adopt::log_if_blocking(&io, io.set_nonblocking(true));
+                let addr = io.local_addr();
+                let io = mio::net::$Socket::from_std(io);
+                $Socket::new($crate::net::socket::Socket::adopt(io, &addr))
+            }
+        }
+
+        /// Adopts a socket into the runtime of this thread, and makes it non-blocking.
+        ///
+        /// # Errors
+        ///
+        /// Returns an error if the reactor cannot register the descriptor. The kind is `InvalidInput` if it
+        /// is not a socket. To read and write a file or a pipe, use
+        /// [`spawn_blocking`](crate::task::spawn_blocking).
+        ///
+        /// # Panics
+        ///
+        /// Panics outside a runtime.
+        impl TryFrom<$std::$net::$Socket> for $Socket {
+            type Error = std::io::Error;
+
+            #[track_caller]
+            fn try_from(io: $std::$net::$Socket) -> std::io::Result<$Socket> {
+                io.set_nonblocking(true)?;
+                let addr = io.local_addr();
+                let io = mio::net::$Socket::from_std(io);
+                let socket = $crate::net::socket::Socket::try_adopt(io, &addr)?;
+                Ok($Socket::new(socket))
+            }
+        }
+
+        /// Removes a socket from its runtime, and makes it blocking, as the sockets of `std` are.
+        impl TryFrom<$Socket> for $std::$net::$Socket {
+            type Error = std::io::Error;
+
+            fn try_from(socket: $Socket) -> std::io::Result<$std::$net::$Socket> {
+                let io = <$std::$net::$Socket>::from(socket.socket.into_io()?);
+                io.set_nonblocking(false)?;
+                Ok(io)
+            }
+        }
+    };
+}
+
+/// Implements the conversions of sockets from and to the operating system's descriptors or handles.
+///
+/// First come the names that the operating system gives to them, then the types of sockets: each with the
+/// path to its [`Socket`], and, if it can be made from a descriptor or handle, with the type of an owned one.
+macro_rules! os_conversions {
+    (
+        $As:ident::$as:ident -> $Borrowed:ident, $AsRaw:ident::$as_raw:ident -> $Raw:ident;
+        $(
+            $Socket:ident.$($field:ident).+
+            $(, $(#[$docs:meta])* from $Owned:ident)?
+        );+ $(;)?
+    ) => {$(
+        impl $As for $Socket {
+            fn $as(&self) -> $Borrowed<'_> {
+                self.$($field).+.hand_out().$as()
+            }
+        }
+
+        impl $AsRaw for $Socket {
+            fn $as_raw(&self) -> $Raw {
+                self.$($field).+.hand_out().$as_raw()
+            }
+        }
+
+        $(
+            /// Adopts a socket into the runtime of this thread.
+            ///
+            /// If the reactor cannot register it, the reason is logged, and every operation fails with it.
+            /// The conversion by `TryFrom` from the type of `std` returns the reason at once.
+            $(#[$docs])*
+            ///
+            /// # Panics
+            ///
+            /// Panics outside a runtime.
+            impl From<$Owned> for $Socket {
+                #[track_caller]
+                fn from(owned: $Owned) -> $Socket {
+                    $Socket::adopt(owned.into())
+                }
+            }
+        )?
+    )+};
+}
+
+pub(super) use {os_conversions, std_conversions};

@@ -1,0 +1,95 @@
+//! [`Oneshot`]: a channel for a single value, which may cross threads. Wakers run outside its lock.
+
+use crate::foreign::{log_panics, wake_all};
+use crate::primitives::{Mutex, lock};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
+use std::task::{Context, Poll};
+
+/// A channel for a single value, shared by a sender and a receiver.
+///
+/// ```text
+///    empty ----- send -----> sent ----- poll -----> received
+///      |                       |
+///      +-------- close --------+--> closed: `close` returns a value that was sent, `send` a later one
+/// ```
+pub(crate) struct Oneshot<T> {
+    /// The state of both sides.
+    state: Mutex<State<T>>,
+}
+
+/// The state of a [`Oneshot`].
+struct State<T> {
+    /// The value that was sent and has not been received.
+    value: Option<T>,
+    /// Whether a value has been sent.
+    sent: bool,
+    /// Whether the receiver has closed the channel.
+    closed: bool,
+    /// The task that waits for the value.
+    waiter: Option<Waiter>,
+}
+
+impl<T> Oneshot<T> {
+    /// Creates an empty channel.
+    pub(crate) fn new() -> Oneshot<T> {
+        Oneshot {
+            state: Mutex::new(State {
+                value: None,
+                sent: false,
+                closed: false,
+                waiter: None,
+            }),
+        }
+    }
+
+    /// Sends the value and wakes the receiver.
+    ///
+    /// # Errors
+    ///
+    /// Returns the value if the receiver has closed the channel.
+    pub(crate) fn send(&self, value: T) -> Result<(), T> {
+        let mut state = lock(&self.state);
+        state.sent = true;
+        if state.closed {
+            return Err(value);
+        }
+        state.value = Some(value);
+        let waiter = state.waiter.take();
+        drop(state);
+        wake_all(waiter.map(|waiter| waiter.waker));
+        Ok(())
+    }
+
+    /// Whether a value has been sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        lock(&self.state).sent
+    }
+
+    /// Receives the value, or leaves the waker in place of the last one.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, tag: Tag) -> Poll<T> {
+        let waker = cx.waker().clone();
+        let mut state = lock(&self.state);
+        if let Some(value) = state.value.take() {
+            return Poll::Ready(value);
+        }
+        let former = state.waiter.replace(Waiter { waker, tag });
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+
+    /// Closes the channel. Returns a value that was sent and has not been received.
+    pub(crate) fn close(&self) -> Option<T> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let (value, waiter) = (state.value.take(), state.waiter.take());
+        drop(state);
+        log_panics("dropping a waker", || drop(waiter));
+        value
+    }
+
+    /// Returns who waits for the value.
+    pub(crate) fn awaited_by(&self) -> Option<WaiterInfo> {
+        lock(&self.state).waiter.as_ref().map(Waiter::info)
+    }
+}

@@ -1,0 +1,205 @@
+//! [`Promise`]: delivers the outcome of a task or of a blocking job to a
+//! [`JoinHandle`](super::JoinHandle) on any thread.
+
+use super::JoinError;
+use super::oneshot::Oneshot;
+use crate::executor::{Id, Payload, Remote, RemoteTask, SpawnInfo};
+use crate::foreign::log_panics;
+use crate::pool::{About, Pool};
+use crate::slab::Key;
+use crate::waiter::{Tag, WaiterInfo};
+use std::any::Any;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+/// The output of a task, or the reason why there is none.
+type Outcome<T> = Result<T, JoinError>;
+
+/// What a [`JoinHandle`](super::JoinHandle) does with a task whose outcome crosses threads, whatever the type
+/// of the output.
+pub(crate) trait RemoteJoin: RemoteTask + About {
+    /// Returns the inbox of the task's runtime.
+    fn inbox(&self) -> &Arc<Remote>;
+
+    /// Moves the outcome into `out`, an `Option<Result<T, JoinError>>`, or leaves the waker.
+    fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()>;
+
+    /// Detaches the task: its outcome is dropped, and a panic is logged.
+    fn detach(&self);
+}
+
+/// What the promise and the join handle share.
+struct Completion<T> {
+    /// The key of the task, once it has arrived in its runtime. Set once, by that runtime.
+    key: OnceLock<Key>,
+    /// The pool that runs the job, if this is a blocking job and not a task.
+    pool: Option<Arc<Pool>>,
+    /// The number, name and location of the task or job.
+    info: SpawnInfo,
+    /// The inbox of its runtime.
+    inbox: Arc<Remote>,
+    /// Carries the outcome.
+    outcome: Oneshot<Outcome<T>>,
+}
+
+/// The task's side of a completion. Dropping it without an outcome reports the task as cancelled.
+pub(crate) struct Promise<T> {
+    /// What it shares with the join handle, until it delivers the outcome.
+    completion: Option<Arc<Completion<T>>>,
+}
+
+/// Creates both sides of a completion, of a task or of a job for this pool.
+pub(crate) fn promise<T: Send + 'static>(
+    info: SpawnInfo,
+    inbox: Arc<Remote>,
+    pool: Option<Arc<Pool>>,
+) -> (Promise<T>, Arc<dyn RemoteJoin>) {
+    let completion = Arc::new(Completion {
+        key: OnceLock::new(),
+        pool,
+        info,
+        inbox,
+        outcome: Oneshot::new(),
+    });
+    let join = Arc::clone(&completion);
+    let completion = Some(completion);
+    (Promise { completion }, join)
+}
+
+impl<T> Completion<T> {
+    /// Creates an error of the task or job, with its number and name.
+    fn error(&self, error: impl FnOnce(Id) -> JoinError) -> JoinError {
+        error(self.info.id).with_name(self.info.name.clone())
+    }
+
+    /// Drops an outcome that has no handle. A panic is logged.
+    fn discard(&self, outcome: Option<Outcome<T>>) {
+        if let Some(Err(error)) = &outcome {
+            error.log_panic(self.info.location);
+        }
+        log_panics("dropping the output of a task", || drop(outcome));
+    }
+}
+
+impl<T> Promise<T> {
+    /// Returns the number of the task or job, before the outcome has been delivered.
+    pub(super) fn id(&self) -> Id {
+        self.completion
+            .as_ref()
+            .map_or(Id(0), |completion| completion.info.id)
+    }
+
+    /// Notes that the task has this key.
+    pub(super) fn set_key(&self, key: Key) {
+        if let Some(completion) = &self.completion {
+            // Nobody else sets it.
+            let _first = completion.key.set(key);
+        }
+    }
+
+    /// Returns who waits for the outcome.
+    pub(super) fn awaited_by(&self) -> Option<WaiterInfo> {
+        self.completion.as_ref()?.outcome.awaited_by()
+    }
+
+    /// Delivers the outcome of a job. If the job is detached, its panic is logged.
+    pub(super) fn deliver_job(mut self, outcome: Result<T, Payload>) {
+        let Some(completion) = &self.completion else {
+            return;
+        };
+        let completion = Arc::clone(completion);
+        let outcome =
+            outcome.map_err(|payload| completion.error(|id| JoinError::panicked(id, payload)));
+        if let Err(outcome) = self.deliver(outcome) {
+            completion.discard(Some(outcome));
+        }
+    }
+
+    /// Reports that no thread could be started for a job.
+    pub(super) fn refuse(mut self, error: &io::Error) {
+        if let Some(completion) = &self.completion {
+            // An `io::Error` cannot be cloned.
+            let error = match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            };
+            let error = completion.error(|id| JoinError::no_thread(id, error));
+            // Dropped if the job is detached.
+            drop(self.deliver(Err(error)));
+        }
+    }
+
+    /// Delivers the outcome of the task.
+    ///
+    /// # Errors
+    ///
+    /// Returns the outcome if the task is detached.
+    pub(super) fn deliver(&mut self, outcome: Outcome<T>) -> Result<(), Outcome<T>> {
+        match self.completion.take() {
+            Some(completion) => completion.outcome.send(outcome),
+            None => Err(outcome),
+        }
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        if let Some(completion) = &self.completion {
+            let error = completion.error(JoinError::cancelled);
+            // Dropped if the task is detached.
+            drop(self.deliver(Err(error)));
+        }
+    }
+}
+
+impl<T: Send + 'static> RemoteTask for Completion<T> {
+    fn key(&self) -> Option<Key> {
+        self.key.get().copied()
+    }
+
+    fn cancel_job(&self) -> bool {
+        let Some(pool) = &self.pool else {
+            return false;
+        };
+        // The pool drops a queued job and with it the promise, which reports the job as cancelled. A job
+        // that has started runs to its end.
+        pool.cancel(self.info.id.0);
+        true
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcome.is_sent()
+    }
+}
+
+impl<T: Send + 'static> About for Completion<T> {
+    fn describe(&self) -> String {
+        match &self.info.name {
+            Some(name) => format!("blocking job ({})", name.escape_debug()),
+            None => format!("blocking job {} ({})", self.info.id, self.info.location),
+        }
+    }
+
+    fn awaited_by(&self) -> Option<WaiterInfo> {
+        self.outcome.awaited_by()
+    }
+}
+
+impl<T: Send + 'static> RemoteJoin for Completion<T> {
+    fn inbox(&self) -> &Arc<Remote> {
+        &self.inbox
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()> {
+        self.outcome.poll(cx, tag).map(|outcome| {
+            if let Some(out) = out.downcast_mut() {
+                *out = Some(outcome);
+            }
+        })
+    }
+
+    fn detach(&self) {
+        self.discard(self.outcome.close());
+    }
+}
