@@ -270,19 +270,12 @@ async fn polls_while_waiting(
     waiting.await.unwrap()
 }
 
-/// How late the first notice may come, in polls, when the loop has not seen yet that polls are long.
-const FIRST_NOTICE: usize = 16;
-
 /// What happens during one long poll is noticed after it, and then each other task is polled once. Polls that
 /// a loaded machine makes longer than they are meant to be change nothing.
 fn assert_after_each(computing: usize, counts: &[usize]) {
     let most = 1 + computing;
-    assert!(counts[0] <= FIRST_NOTICE + computing, "{counts:?}");
     // To be armed again and to fire are two steps.
-    assert!(
-        counts[1..].iter().all(|count| *count <= 2 * most),
-        "{counts:?}"
-    );
+    assert!(counts.iter().all(|count| *count <= 2 * most), "{counts:?}");
 }
 
 #[test]
@@ -323,7 +316,7 @@ fn a_wake_from_another_thread_is_noticed_after_each_long_poll() {
         };
         let counts = polls_while_waiting(1, Duration::from_millis(2), elsewhere).await;
         // The task that another thread spawns takes its turn before it wakes this one.
-        assert!(counts[1..].iter().all(|count| *count <= 6), "{counts:?}");
+        assert!(counts.iter().all(|count| *count <= 6), "{counts:?}");
     });
 }
 
