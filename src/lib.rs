@@ -63,8 +63,8 @@
 //!
 //! To see what happens:
 //!
-//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. `signal` prints the
-//!   list when the process receives `SIGUSR1`.
+//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. With the module
+//!   `signal`, the process prints the list when it receives `SIGUSR1`.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report a runtime that waits for something that cannot happen.
@@ -80,7 +80,7 @@
 //!
 //! # Feature flags
 //!
-//! | feature | default | what it adds | crates |
+//! | feature | default | what it adds | more crates |
 //! | --- | --- | --- | --- |
 //! | `prelude` | yes | the modules `prelude` and `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |

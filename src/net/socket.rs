@@ -3,7 +3,7 @@
 
 use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::foreign::trace;
+use crate::foreign::{is_traced, trace};
 use crate::reactor::Io;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
@@ -134,7 +134,7 @@ impl<S: AsRaw + Io> Socket<S> {
         let poll = self
             .source
             .poll_op(sources, direction, key, cx.waker(), tag, op);
-        if log::log_enabled!(target: "glassfrog::net", log::Level::Trace) {
+        if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }
         let result = ready!(poll);

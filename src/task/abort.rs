@@ -2,7 +2,7 @@
 
 use super::Id;
 use crate::executor::join::has_ended;
-use crate::executor::{InboxHandle, Message, RemoteTask, current};
+use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
 use std::fmt;
 use std::sync::Arc;
@@ -64,16 +64,8 @@ impl AbortHandle {
     /// See [`AbortHandle`].
     pub fn abort(&self) {
         match &self.task {
-            TaskRef::Local { key, inbox } => match current::here(inbox) {
-                Some(executor) => executor.abort(*key),
-                // A runtime that has ended has cancelled its tasks, and refuses the message.
-                None => drop(inbox.post(Message::Abort(*key))),
-            },
-            TaskRef::Remote { task, inbox } => {
-                if !task.cancel_job() {
-                    drop(inbox.post(Message::AbortRemote(Arc::clone(task))));
-                }
-            }
+            TaskRef::Local { key, inbox } => abort_local(inbox, *key),
+            TaskRef::Remote { task, inbox } => abort_remote(inbox, Arc::clone(task)),
             TaskRef::Ended => {}
         }
     }
@@ -116,6 +108,22 @@ impl AbortHandle {
     /// ```
     pub fn id(&self) -> Id {
         self.id
+    }
+}
+
+/// Aborts a task in the slab of the runtime with this inbox.
+pub(super) fn abort_local(inbox: &Arc<Remote>, key: Key) {
+    match current::here(inbox) {
+        Some(executor) => executor.abort(key),
+        // A runtime that has ended has cancelled its tasks, and refuses the message.
+        None => drop(inbox.post(Message::Abort(key))),
+    }
+}
+
+/// Aborts a task that may still be on its way to the runtime with this inbox, or a blocking job.
+pub(super) fn abort_remote(inbox: &Arc<Remote>, task: Arc<dyn RemoteTask>) {
+    if !task.cancel_job() {
+        drop(inbox.post(Message::AbortRemote(task)));
     }
 }
 

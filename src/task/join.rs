@@ -1,6 +1,6 @@
 //! [`JoinHandle`]: awaiting, detaching and aborting a task.
 
-use super::abort::{AbortHandle, TaskRef};
+use super::abort::{AbortHandle, TaskRef, abort_local, abort_remote};
 use super::promise::RemoteJoin;
 use super::{Id, JoinError};
 use crate::executor::budget::{poll_budget, spend_budget};
@@ -141,7 +141,16 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn abort(&self) {
-        self.abort_handle().abort();
+        // Without an `AbortHandle`, whose drop may call the loop.
+        match &self.origin {
+            Origin::Local { index, inbox, .. } => {
+                abort_local(inbox, Key::new(*index, self.id.low()));
+            }
+            Origin::Remote(task) => {
+                abort_remote(task.inbox(), Arc::clone(task) as Arc<dyn RemoteTask>);
+            }
+            Origin::Taken => {}
+        }
     }
 
     /// Returns a handle that can abort the task but not await it.

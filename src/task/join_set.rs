@@ -7,6 +7,7 @@ use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -354,9 +355,13 @@ impl<T: 'static> JoinSet<T> {
     fn poll_member(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
         let member = self.members.get_mut(key)?;
         member.waker.set_dequeued();
+        // The poll panics outside the runtime of the task, and the caller may catch that.
+        let requeue = RequeueOnDrop(&member.waker);
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
-        match member.handle.poll_outcome(&mut cx) {
+        let polled = member.handle.poll_outcome(&mut cx);
+        mem::forget(requeue);
+        match polled {
             Poll::Ready(outcome) => {
                 let id = member.handle.id();
                 self.members.remove(key);
@@ -365,6 +370,15 @@ impl<T: 'static> JoinSet<T> {
             }
             Poll::Pending => None,
         }
+    }
+}
+
+/// Puts a member back into the queue when it is dropped, during the panic of the member's poll.
+struct RequeueOnDrop<'a>(&'a Arc<MemberWaker>);
+
+impl Drop for RequeueOnDrop<'_> {
+    fn drop(&mut self) {
+        ArcWake::wake_by_ref(self.0);
     }
 }
 

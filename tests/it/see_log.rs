@@ -379,6 +379,39 @@ fn a_logger_that_panics_when_it_is_asked_for_its_level_loses_no_wake() {
     child(part).finish();
 }
 
+/// Panics whenever it is asked for its level.
+struct Grumpy;
+
+impl Log for Grumpy {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        panic!("the logger has no level");
+    }
+
+    fn log(&self, _: &Record<'_>) {}
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_that_always_panics_when_it_is_asked_for_its_level_stops_nothing() {
+    let part = || {
+        let _watchdog = watchdog();
+        log::set_logger(&Grumpy).unwrap();
+        log::set_max_level(LevelFilter::Trace);
+        let sum = patient().block_on(async {
+            let task = task::spawn(async {
+                task::yield_now().await;
+                sleep(Duration::from_millis(1)).await;
+                1
+            });
+            let job = spawn_blocking(|| 2);
+            task.await.unwrap() + job.await.unwrap()
+        });
+        assert_eq!(sum, 3);
+    };
+    child(part).finish();
+}
+
 /// The events have left the queue when the logger panics.
 #[test]
 fn a_logger_that_panics_loses_no_wake() {

@@ -4,7 +4,7 @@ use crate::support::{block_on, park_on, settle};
 use crate::task_probes::{Drops, Way};
 use futures::FutureExt;
 use futures::channel::oneshot;
-use glassfrog::task::{AbortHandle, yield_now};
+use glassfrog::task::{AbortHandle, spawn_blocking, yield_now};
 use glassfrog::{Handle, Runtime, spawn};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -265,4 +265,32 @@ fn an_aborted_task_wakes_whoever_awaits_it() {
         abort.abort();
         assert!(awaiting.await.unwrap().unwrap_err().is_cancelled());
     });
+}
+
+/// When the last abort handle is dropped, the loop is called to look for a deadlock. An abort by the join handle
+/// makes no abort handle.
+#[test]
+fn an_abort_of_a_finished_job_by_its_join_handle_wakes_no_loop() {
+    const ABORTS: usize = 10_000;
+    // The end of the job, and the end of the thread.
+    const WAKES: u64 = 2;
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let job = spawn_blocking(|| ());
+        while !job.is_finished() {
+            yield_now().await;
+        }
+        let (send, aborted) = oneshot::channel();
+        thread::spawn(move || {
+            for _ in 0..ABORTS {
+                job.abort();
+                // The loop parks again.
+                thread::yield_now();
+            }
+            send.send(()).unwrap();
+        });
+        aborted.await.unwrap();
+    });
+    let events = runtime.handle().metrics().io_events;
+    assert!(events <= WAKES, "{events} events");
 }

@@ -1,7 +1,7 @@
 //! Sets of tasks.
 
 use crate::support::{block_on, settle};
-use crate::task_probes::Drops;
+use crate::task_probes::{Drops, panic_text};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use glassfrog::task::{self, JoinSet, yield_now};
@@ -128,6 +128,34 @@ fn a_join_that_is_given_up_loses_nothing() {
             set.join_next().now_or_never().flatten().unwrap().unwrap(),
             7
         );
+    });
+}
+
+/// A poll outside the runtime of the tasks panics, and the caller may catch that.
+#[test]
+fn a_poll_that_panics_on_another_thread_loses_no_task() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        for n in 0..3 {
+            set.spawn(async move { n });
+        }
+        // Each of these polls another member first.
+        for _ in 0..2 {
+            let foreign = std::thread::spawn(move || {
+                let text = panic_text(|| set.try_join_next());
+                (set, text)
+            });
+            let text;
+            (set, text) = foreign.join().unwrap();
+            assert!(text.contains("outside the task's runtime"), "{text}");
+        }
+        settle().await;
+        let mut outputs = Vec::new();
+        while let Some(outcome) = set.join_next().now_or_never().expect("no task is lost") {
+            outputs.push(outcome.unwrap());
+        }
+        outputs.sort_unstable();
+        assert_eq!(outputs, [0, 1, 2]);
     });
 }
 

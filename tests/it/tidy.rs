@@ -331,8 +331,8 @@ fn the_journeys_name_functions_that_exist() {
     let mut count = 0;
     let mut complaints = Vec::new();
     for line in section("Journeys").lines() {
-        // A step begins with its place: `file.rs`: `function`, after its number, if it has one.
-        let step = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ');
+        // A step begins with a number or a dash, and its place: `file.rs`: `function`.
+        let step = line.trim_start_matches(|c: char| c.is_ascii_digit() || ". -".contains(c));
         let Some((file, rest)) = step
             .strip_prefix('`')
             .and_then(|rest| rest.split_once("`: `"))
