@@ -173,7 +173,7 @@ impl EventLoop {
                     left = stride;
                 }
             }
-            self.executor.end_polls();
+            let left = self.executor.end_polls();
 
             // 2. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready,
             //    this is the park. Whether a virtual clock may advance is asked before the reactor is turned
@@ -199,7 +199,11 @@ impl EventLoop {
             let now = self.begin_turn(parked);
             self.shared.timers.fire(now);
 
-            // 6. Find out whether a virtual clock stands still although a deadline waits.
+            // 6. Let the tasks that steps 2 to 5 have woken go first, if a new round of the run queue begins.
+            //    A task that computes and yields then delays them by one poll, not by two.
+            self.executor.postpone(left);
+
+            // 7. Find out whether a virtual clock stands still although a deadline waits.
             if let Some(standstill) = &self.standstill {
                 standstill.check(self, now);
             }

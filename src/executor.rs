@@ -229,10 +229,21 @@ impl Executor {
         self.status.publish(&self.counters);
     }
 
-    /// Notes that the polls of this turn are over.
-    pub(crate) fn end_polls(&self) {
+    /// Ends the polls of this turn. If they have ended a round of the run queue, returns how many tasks they
+    /// leave for the new one, for [`postpone`](Executor::postpone).
+    pub(crate) fn end_polls(&self) -> usize {
         self.status.end_polls();
         end_budget();
+        self.tasks.borrow().ready.ready_for_new_round()
+    }
+
+    /// Lets the tasks that were woken since the end of the polls go before the `count` tasks that the polls have
+    /// left.
+    #[inline]
+    pub(crate) fn postpone(&self, count: usize) {
+        if count > 0 {
+            self.tasks.borrow_mut().ready.postpone(count);
+        }
     }
 
     /// Returns whether no task is ready.

@@ -108,6 +108,24 @@ impl RunQueue {
         self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// Returns how many tasks have become ready during a round that is over. While a round goes on, and with a
+    /// seed, returns 0.
+    #[inline]
+    pub(super) fn ready_for_new_round(&self) -> usize {
+        match self.taken == self.round.len() && self.shuffle.is_none() {
+            true => self.next.len(),
+            false => 0,
+        }
+    }
+
+    /// Moves the first `count` tasks of the new round to its end. That costs a move per task of the round, at
+    /// most once a round.
+    pub(super) fn postpone(&mut self, count: usize) {
+        if count < self.next.len() {
+            self.next.rotate_left(count);
+        }
+    }
+
     /// Whether no task is ready.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

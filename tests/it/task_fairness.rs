@@ -290,6 +290,15 @@ fn a_deadline_is_noticed_after_each_long_poll() {
 }
 
 #[test]
+fn one_task_that_computes_and_yields_delays_a_deadline_by_one_poll() {
+    block_on(async {
+        let nap = async || sleep(Duration::from_millis(1)).await;
+        let counts = polls_while_waiting(1, Duration::from_millis(2), nap).await;
+        assert_eq!(counts, [1; 8]);
+    });
+}
+
+#[test]
 fn a_socket_is_noticed_after_each_long_poll() {
     block_on(async {
         let (stream, peer) = accepted().await;

@@ -236,6 +236,8 @@ pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<
     let over = Rc::clone(&is_over);
     // It ends by itself, so that a runtime under which the sleep does not end before it ends too.
     let end = Instant::now() + Duration::from_millis(2 * milliseconds);
+    // Spawned first, so that it sleeps already when the other one begins to compute.
+    let ticking = R::spawn(ticks::<R>(milliseconds));
     R::spawn_detached(async move {
         while !over.get() && Instant::now() < end {
             let computed = Instant::now() + COMPUTATION;
@@ -245,7 +247,7 @@ pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<
             R::yield_now().await;
         }
     });
-    let lateness = R::spawn(ticks::<R>(milliseconds)).await;
+    let lateness = ticking.await;
     is_over.set(true);
     lateness
 }
