@@ -1,13 +1,13 @@
 //! The counting gate: `cargo run --profile count -p glassfrog-count -- check`, and the same with the
 //! profile `count-unwind`.
 //!
-//! - `check` measures, compares with the baseline of its profile and fails if anything has become
-//!   dearer than the tolerances allow, or a fetch dearer than its limit;
-//! - `bless` measures and writes that baseline anew;
+//! - `check` measures, compares with the baseline of its profile, and fails if a cost exceeds its tolerance, or
+//!   the cost of a fetch its limit;
+//! - `bless` measures and writes a new baseline;
 //! - `report` measures and prints.
 //!
-//! Counts depend on the optimiser: only these two profiles are comparable, each with itself. Instructions take
-//! `valgrind` and syscalls `perf`; where one is missing, this says so and checks the rest.
+//! Counts depend on the optimizer, so only counts of the same profile are comparable. Counting instructions needs
+//! `valgrind`, and counting syscalls `perf`. If one is missing, the program says so and checks the rest.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,46 +25,45 @@ const BASELINE: &str = match cfg!(panic = "abort") {
     false => concat!(env!("CARGO_MANIFEST_DIR"), "/baseline-unwind.txt"),
 };
 
-/// The profile that this binary is built with, unless it is one that is not comparable.
+/// The profile that this binary should be built with.
 const PROFILE: &str = match cfg!(panic = "abort") {
     true => "count",
     false => "count-unwind",
 };
 
-/// The text above the table in the baseline of a profile.
+/// Returns the text above the table in the baseline of a profile.
 fn baseline_head(profile: &str) -> String {
     format!(
         "\
-# The cost of one operation. Written by `cargo run --profile {profile} -p glassfrog-count -- bless`;
-# `-- check` fails when one becomes dearer. Each workload is explained in src/workloads.rs. Numbers of
-# other harnesses are of other work: here `spawn_join` awaits each task before it spawns the next and
-# `spawn_many` a thousand at a time; the sleep of `timer` is not boxed; `echo` reads into 4 KiB, and
-# `fetch` checks that it has read text.
+# The cost of one operation, written by `cargo run --profile {profile} -p glassfrog-count -- bless`.
+# `check` fails if one becomes more expensive. src/workloads.rs explains the workloads. They differ from those
+# of other harnesses: `spawn_join` awaits each task before it spawns the next, and `spawn_many` spawns a thousand
+# at a time; the sleep of `timer` is not boxed; `echo` reads into 4 KiB; `fetch` checks that it has read text.
 "
     )
 }
 
-/// A fetch makes six syscalls (socket, connect, epoll_ctl, send, recv, close) and shares its waits with
-/// many others. It is 6.03 to 6.05 on a machine with nothing else to do. On a busy one polls take longer, so
-/// the loop, which looks for events once a millisecond, looks more often for each fetch: up to 6.10 was seen.
+/// The limit on the syscalls of a fetch. A fetch makes six (socket, connect, epoll_ctl, send, recv, close) and
+/// shares its waits with many others: 6.03 to 6.05 in total on an idle machine. On a busy machine, polls take
+/// longer, so the loop, which looks for events once a millisecond, looks more often per fetch: up to 6.10.
 const FETCH_SYSCALLS: f64 = 6.15;
 
-/// How much dearer than the baseline a cost may be: a share of it plus an absolute amount.
+/// Returns how far a cost may exceed the baseline: a share of it and an absolute amount.
 fn tolerance(workload: Workload, quantity: Quantity) -> (f64, f64) {
     match quantity {
-        // Where polls make syscalls, their time decides how often the loop looks for events and reads the
-        // clock, and how many answers of another process one wait finds. Under callgrind, which makes polls
-        // slow, the least of three runs spreads by 4 %, where another process answers by 7 to 10 %.
+        // If polls make syscalls, their time determines how often the loop looks for events and reads the
+        // clock, and how many responses of another process one wait finds. Under callgrind, which makes polls
+        // slow, the minimum of three runs varies by 4 %, or by 7 to 10 % if another process responds.
         Quantity::Instructions if matches!(workload, Workload::Fetch | Workload::KeepAlive) => {
             (0.10, 0.0)
         }
         Quantity::Instructions if matches!(workload, Workload::Echo | Workload::EchoLone) => {
             (0.06, 0.0)
         }
-        // The counts repeat to the last few; the rest is what C libraries differ by.
+        // The counts are almost exact; the tolerance is for different C libraries.
         Quantity::Instructions => (0.03, 0.0),
-        // The loop looks for events at least once a millisecond, and another process decides how many answers
-        // one look finds: a keep-alive request took 2.02 to 2.12 syscalls on one idle machine.
+        // The loop looks for events at least once a millisecond, and the speed of another process determines
+        // how many responses it finds: a keep-alive request took 2.02 to 2.12 syscalls on an idle machine.
         Quantity::Syscalls
             if matches!(
                 workload,
@@ -73,11 +72,11 @@ fn tolerance(workload: Workload, quantity: Quantity) -> (f64, f64) {
         {
             (0.0, 0.3)
         }
-        // How many events a wait returns depends on the machine.
+        // The number of events per wait depends on the machine.
         Quantity::Syscalls => (0.0, 0.05),
-        // Memory comes in pages, and from allocators of different versions.
+        // Memory is counted in pages, and depends on the version of the allocator.
         Quantity::Bytes => (0.03, 4.0),
-        // The kernel may preempt or page at any time.
+        // The kernel may preempt the process or load a page at any time.
         Quantity::WakeUps => (0.0, 1.0),
     }
 }
@@ -132,7 +131,7 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
     }
 }
 
-/// Measures everything that this machine can.
+/// Measures all quantities for which this machine has the tools.
 fn measure() -> Result<Table, String> {
     let this = env::current_exe().map_err(|error| error.to_string())?;
     if this
@@ -140,9 +139,7 @@ fn measure() -> Result<Table, String> {
         .and_then(Path::file_name)
         .is_none_or(|name| name != PROFILE)
     {
-        eprintln!(
-            "not built with `--profile {PROFILE}`: the counts will differ from the baseline's"
-        );
+        eprintln!("not built with `--profile {PROFILE}`: the counts will differ from the baseline");
     }
     for quantity in Quantity::ALL {
         if let (Some(tool), false) = (quantity.tool(), quantity.is_available()) {
@@ -178,7 +175,7 @@ fn measure() -> Result<Table, String> {
     Ok(table)
 }
 
-/// Prints what was measured beside the baseline; fails if something is too dear.
+/// Prints the measurements beside the baseline, and fails if a cost exceeds its limit.
 fn check(baseline: &Table, measured: &Table) -> ExitCode {
     let mut verdicts = Table::new([
         "workload", "quantity", "baseline", "now", "limit", "verdict",
@@ -212,13 +209,15 @@ fn check(baseline: &Table, measured: &Table) -> ExitCode {
                 before.unwrap_or(NOTHING.into()),
                 now,
                 quantity.format(limit),
-                if fits { "ok" } else { "DEARER" }.into(),
+                if fits { "ok" } else { "EXCEEDED" }.into(),
             ]);
         }
     }
     print!("{verdicts}");
     if failed {
-        println!("Something costs more than it did. If that is worth it, run `bless` and say why.");
+        println!(
+            "A cost exceeds its limit. If the change is worth it, run `bless` and give the reason in the commit message."
+        );
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

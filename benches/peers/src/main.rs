@@ -1,8 +1,8 @@
-//! Where glassfrog stands among its peers: `cargo run --profile count -p glassfrog-peers -- report`.
+//! Compares glassfrog with other runtimes: `cargo run --profile count -p glassfrog-peers -- report`.
 //!
-//! `report` measures all runtimes in alternation and writes the values into `benches/report/data.tsv`, the
-//! pictures beside it, and `benches/report/README.md`, the page that shows them. `draw` makes pictures and
-//! page anew from the values. `--rows` measures a part, and leaves the other values as they were.
+//! `report` measures all runtimes in alternation. It writes the values to `benches/report/data.tsv`, and the
+//! pictures and the page `benches/report/README.md` beside it. `draw` redraws the pictures and the page from the
+//! values. `--rows` measures some of the rows and keeps the other values.
 //!
 //! All runtimes run the same generic code in one binary, and each run is a process of its own. Every
 //! runtime has one thread and its default settings, unless a row says otherwise:
@@ -59,7 +59,7 @@ const DATA: &str = "data.tsv";
 /// The file of the remarks in the directory of the report. They are written by hand.
 const REMARKS: &str = "remarks.md";
 
-/// How often the runtimes take turns unless `--rounds` says otherwise: enough for quartiles.
+/// The default number of rounds: enough for quartiles.
 const ROUNDS: usize = 16;
 
 const USAGE: &str = "\
@@ -99,7 +99,7 @@ fn main_or_error(arguments: &[String]) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// How this is called, with the names that an argument can have.
+/// Returns the usage, with the names of rows and quantities.
 fn usage() -> String {
     let rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
     let whats = What::ALL.map(What::name);
@@ -110,15 +110,15 @@ fn usage() -> String {
     )
 }
 
-/// What the command line says.
+/// The options on the command line.
 struct Options {
-    /// How often the runtimes take turns.
+    /// The number of rounds.
     rounds: usize,
-    /// The rows that are measured.
+    /// The rows to measure.
     rows: Vec<&'static Row>,
-    /// What is measured of them.
+    /// The quantities to measure.
     whats: Vec<What>,
-    /// Where the report is written.
+    /// The directory of the report.
     directory: PathBuf,
 }
 
@@ -167,7 +167,7 @@ impl Options {
         let page = page::page(data, &remarks).map_err(io::Error::other)?;
         let path = self.directory.join("README.md");
         fs::write(&path, page)?;
-        // A report that is written elsewhere changes nothing here.
+        // A report in another directory does not change the README.
         if self.directory == Path::new(REPORT) {
             let front = fs::read_to_string(FRONT_PAGE)?;
             let front = page::front_page(data, &front).map_err(io::Error::other)?;
@@ -178,7 +178,7 @@ impl Options {
     }
 }
 
-/// What each of `names` stands for.
+/// Finds the item of each name.
 fn collected<'a, T>(
     names: impl Iterator<Item = &'a str>,
     find: impl Fn(&str) -> Option<T>,

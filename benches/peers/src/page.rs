@@ -270,8 +270,8 @@ impl Page<'_> {
         let mixed = match conditions.len() {
             0 | 1 => "",
             _ => {
-                " Rows were measured under several conditions; `data.tsv` says which. No number here is \
-                 computed from two of them."
+                " The rows were measured under several conditions, which `data.tsv` lists. No number here \
+                 combines two of them."
             }
         };
         self.push(&format!(
@@ -281,20 +281,20 @@ impl Page<'_> {
 
 # glassfrog among its peers
 
-glassfrog, tokio, smol and monoio run the same generic code, built into one binary with fat LTO; *raw* is a
-state machine written by hand on mio, as the measure of what is possible. Each run is a process of its own.
-The runtimes take turns, and each round begins with another one. What is measured is pinned to one core, and
-the server or client at its other end to another.
+glassfrog, tokio, smol and monoio run the same generic code, built into one binary with fat LTO. *raw* is a
+state machine written by hand on mio, as a lower bound. Each run is a process of its own. The runtimes take
+turns, and each round starts with a different one. The measured process is pinned to one core, and the server
+or client at its other end to another.
 
-Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, and in brackets the
-quartiles. Absolute times are left out, since they would say more about the machine. Syscalls are
-counted by the kernel, instructions by callgrind; both are the difference between a long run and a short one,
-for each operation. In timed runs glibc keeps the memory that it has (no trimming, no `mmap` for large blocks):
-whether freed memory lies at the top of the heap is an accident of layout, and its page faults would hide the
-runtimes. One row shows what they do. The values themselves are in [`data.tsv`](data.tsv).
+Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, with the quartiles in
+parentheses. Absolute times are omitted, because they depend more on the machine. The kernel counts syscalls and
+callgrind counts instructions; both are the difference between a long run and a short one, per operation. In
+timed runs, glibc keeps the memory that it has (no trimming, no `mmap` for large blocks): whether freed memory is
+at the top of the heap is an accident of layout, and the page faults would hide the difference between the
+runtimes. One row shows their effect. The values are in [`data.tsv`](data.tsv).
 
 Every runtime has its default settings and one thread: tokio's `LocalRuntime`, smol's `LocalExecutor` under
-`smol::block_on`, monoio's legacy driver (epoll, without io_uring), `glassfrog::block_on`.
+`smol::block_on`, monoio's legacy driver (epoll, without io_uring), and `glassfrog::block_on`.
 
 {measured}{mixed}
 ",
@@ -311,10 +311,11 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         };
         self.push("## In short\n");
         self.push(
-            "Each row is compared with the *best* of tokio, smol and monoio in it, which is not always the \
-             same one. Within 3 %, or with quartiles on both sides of 1, two are level.\n",
+            "Each row compares glassfrog with the *best* of tokio, smol and monoio in that row. Two \
+             runtimes are level if they differ by less than 3 %, or if the quartiles are on both sides of \
+             1.\n",
         );
-        self.push("| glassfrog against the best of the three | ahead | level | behind |");
+        self.push("| glassfrog compared with the best of the three | ahead | level | behind |");
         self.push("| --- | ---: | ---: | ---: |");
         let groups: [(&str, &[&str]); 3] = [
             ("in time", &TIMES[..3]),
@@ -346,7 +347,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             self.push("In no row.\n");
             return;
         }
-        self.push("| what | quantity | against | glassfrog takes | why |");
+        self.push("| row | quantity | best | glassfrog, best = 1 | reason |");
         self.push("| --- | --- | --- | ---: | --- |");
         let mut reasons: Vec<&Remark> = Vec::new();
         let mut lines = String::new();
@@ -474,8 +475,8 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.ratios("time, tokio = 1", &of(&[Section::Tasks, Section::Sockets]));
         self.remarks(&[Section::Tasks, Section::Sockets], &["time"]);
         self.push(
-            "On two cores, glassfrog's `Workers` and tokio's multi-threaded runtime, whose tasks move \
-             between the threads:\n",
+            "On two cores, glassfrog's `Workers` compared with tokio's multi-threaded runtime, whose \
+             tasks move between threads:\n",
         );
         self.ratios("time, tokio = 1", &of(&[Section::Cores]));
         self.remarks(&[Section::Cores], &["time"]);
@@ -487,7 +488,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.picture("syscalls.svg", "Syscalls for one operation, by kind");
         self.count_table(&rows, "syscalls", |value| format!("{value:.2}"));
         self.remarks(&[Section::Tasks, Section::Sockets], &["syscalls"]);
-        self.push("<details><summary>By the kernel's names</summary>\n");
+        self.push("<details><summary>By name</summary>\n");
         for row in &rows {
             self.kinds(row);
         }
@@ -498,8 +499,8 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             "Instructions for one operation, relative to tokio",
         );
         self.push(
-            "In user space, as callgrind counts them. It does not see what the kernel does, what an atomic \
-             operation waits for, or what misses a cache: compare with the times.\n",
+            "Callgrind counts instructions in user space. It does not see the kernel, the cost of atomic \
+             operations, or cache misses, so compare these counts with the times.\n",
         );
         self.count_table(&rows, "instructions", grouped);
         self.remarks(&[Section::Tasks, Section::Sockets], &["instructions"]);
@@ -544,9 +545,9 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.push("## A server under wrk\n");
         self.picture("requests.svg", "A server under wrk, relative to tokio");
         self.push(
-            "A server on the runtime's plain streams answers each request with 2 KiB; `wrk` sends them from \
-             the other core as fast as it gets answers. Where `wrk` is the slower of the two, the time for a \
-             request is its own, and the CPU time of the server says more.\n",
+            "A server on the streams of the runtime responds to each request with 2 KiB. `wrk` sends \
+             requests from the other core as fast as it gets responses. Where `wrk` is slower than the \
+             server, the time for a request is that of `wrk`, and the CPU time of the server says more.\n",
         );
         let mut rows = Vec::new();
         for quantity in ["time", "cpu", "p99"] {
@@ -560,14 +561,14 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
     }
 
     fn lateness(&mut self) {
-        self.push("## How late a tick comes\n");
+        self.push("## Lateness of a tick\n");
         self.picture(
             "lateness.svg",
             "Lateness of a task that ticks, relative to tokio",
         );
         self.push(
-            "A task sleeps for a millisecond again and again while the loop is busy with others; it is late \
-             by what passes from the end of the millisecond to its poll.\n",
+            "A task repeatedly sleeps for a millisecond while other tasks keep the loop busy. Its lateness \
+             is the time from the end of the millisecond to its poll.\n",
         );
         let mut rows = Vec::new();
         for row in ROWS.iter().filter(|row| row.section == Section::Lateness) {
@@ -605,13 +606,16 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
             self.push(&lines);
         }
-        self.push("In each table 1 is tokio's time for one operation at the least N, in the same round.\n");
+        self.push("In each table, 1 is tokio's time for one operation at the smallest N, in the same round.\n");
         self.remarks(&[Section::Scaling], &["time"]);
     }
 
     fn memory(&mut self) {
         self.push("## Memory\n");
-        self.picture("memory.svg", "Memory and wake-ups of what is idle");
+        self.picture(
+            "memory.svg",
+            "Memory and wake-ups of idle tasks and connections",
+        );
         let rows: Vec<&Row> = ROWS
             .iter()
             .filter(|row| row.section == Section::Memory)
@@ -628,10 +632,10 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             "Size, crates and build time of a small program",
         );
         self.push(
-            "It makes a runtime, spawns a task that sleeps for a millisecond, and awaits it. Each is built \
-             with the features that a network program uses (tokio: `io-util`, `net`, `rt`, `time`; monoio: \
-             `legacy`; smol and glassfrog: the default ones), in Cargo's release profile with `strip = true`. \
-             *std* is an empty `main`.\n",
+            "The program creates a runtime, spawns a task that sleeps for a millisecond, and awaits it. Each \
+             version is built with the features that a network program uses (tokio: `io-util`, `net`, `rt`, \
+             `time`; monoio: `legacy`; smol and glassfrog: the default features), in the release profile of \
+             Cargo with `strip = true`. *std* is an empty `main`.\n",
         );
         let row = ROWS.iter().find(|row| row.section == Section::Program);
         let Some(row) = row else { return };
@@ -671,14 +675,14 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
 ## Repeat it
 
 ```sh
-cargo run --profile count -p glassfrog-peers -- report                        # all of it: some 25 minutes
-cargo run --profile count -p glassfrog-peers -- report --rows fetch,echo      # anew; the others stay
+cargo run --profile count -p glassfrog-peers -- report                        # everything, in about 25 minutes
+cargo run --profile count -p glassfrog-peers -- report --rows fetch,echo      # these rows; the others stay
 cargo run --profile count -p glassfrog-peers -- report --what syscalls --rounds 4 --to /tmp/report
 cargo run --profile count -p glassfrog-peers -- draw                          # from data.tsv
 ```
 
-Syscalls take `perf`, instructions `valgrind`, and requests `wrk`; without one of them its rows keep what they
-had. The remarks on this page are in [`remarks.md`](remarks.md).",
+Counting syscalls needs `perf`, counting instructions `valgrind`, and requests `wrk`. If one of them is missing, its
+rows keep their values. The remarks on this page are in [`remarks.md`](remarks.md).",
         );
     }
 }
