@@ -1,7 +1,7 @@
-//! The timers: deadlines, and whom to wake at them.
+//! The timers of a runtime: deadlines, and the wakers to call when they are reached.
 //!
-//! Sleeps register here from any thread; the loop in [`runtime`](crate::runtime) asks for the next
-//! deadline before it parks and lets what is due fire afterwards. It knows wakers, never tasks.
+//! Sleeps register here from any thread. The loop in [`runtime`](crate::runtime) asks for the next deadline before
+//! it parks, and fires due deadlines afterwards. The timers know wakers, never tasks.
 
 mod wheel;
 
@@ -13,45 +13,44 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// A deadline that is never reached: more than 584 years after the epoch, where a virtual clock has long
-/// come to its end.
+/// A deadline that is never reached: more than 584 years after the epoch, and so after the end of a virtual
+/// clock.
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one runtime.
 pub(crate) struct Timers {
-    /// What the wheel's nanoseconds are counted from.
+    /// The time from which the wheel counts nanoseconds.
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
-    /// Whether the loop has anything to do with the wheel, which spares it the lock where no deadline is
-    /// set. Written under the lock.
+    /// Whether the wheel may hold deadlines. Spares the loop the lock if it does not. Written under the lock.
     ///
-    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and the
-    /// call is what makes the loop look again.
+    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and that call
+    /// makes the loop look again.
     is_in_use: AtomicBool,
-    /// What the wheel had counted when the runtime ended.
+    /// The counts of the wheel when the runtime ended.
     last_counts: OnceLock<(u64, u64, u64)>,
 }
 
-/// What a sleep learns when it looks at its deadline.
+/// The state of a sleep's timer.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Look {
-    /// It waits under this key; if `earliest`, the loop may have to get up sooner than planned.
+    /// The timer is registered.
     Waiting {
-        /// Where the deadline is registered.
+        /// The key of the timer.
         key: Key,
-        /// Whether no other deadline is known to come before it.
+        /// Whether no earlier deadline is known, so that the loop may have to wake up sooner than planned.
         earliest: bool,
     },
-    /// It has fired.
+    /// The timer has fired.
     Fired,
-    /// It never will: the runtime has ended.
+    /// The timer will never fire, because the runtime has ended.
     Ended,
 }
 
 impl Timers {
-    /// Timers that count from `epoch`, which nothing may precede.
+    /// Creates timers that count from `epoch`, the earliest possible deadline.
     pub(crate) fn new(epoch: Instant) -> Timers {
         Timers {
             epoch,
@@ -61,15 +60,14 @@ impl Timers {
         }
     }
 
-    /// Nanoseconds since the epoch. What precedes it is due at once, and what is more than 584
-    /// years after it never is.
+    /// Converts a time to nanoseconds since the epoch. A time before the epoch becomes 0, and a time more than 584
+    /// years after it is never reached.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
         u64::try_from(nanos).unwrap_or(NEVER)
     }
 
-    /// Registers a deadline. The waker is a clone that was made before: foreign code does not run
-    /// under the lock.
+    /// Registers a deadline. The caller clones the waker, because foreign code must not run under the lock.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> Look {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
@@ -82,8 +80,7 @@ impl Timers {
         }
     }
 
-    /// Looks whether a registered deadline has fired, and if not, leaves the waker in place of the
-    /// one that is there.
+    /// Returns the state of a timer. If it has not fired, replaces its waker.
     pub(crate) fn look_again(&self, key: Key, waker: &Waker, tag: Tag) -> Look {
         let waiting = Look::Waiting {
             key,
@@ -108,7 +105,7 @@ impl Timers {
         }
     }
 
-    /// Does something with the waiter of a deadline, unless there is none any more.
+    /// Calls `f` with the waiter of a timer that has not fired.
     fn with_waiter<R>(&self, key: Key, f: impl FnOnce(&mut Waiter) -> R) -> Result<R, Look> {
         match &mut *lock(&self.wheel) {
             None => Err(Look::Ended),
@@ -116,7 +113,7 @@ impl Timers {
         }
     }
 
-    /// Moves a deadline that has not fired.
+    /// Changes the deadline of a timer that has not fired.
     pub(crate) fn reset(&self, key: Key, deadline: Instant) -> Look {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
@@ -128,7 +125,7 @@ impl Timers {
         }
     }
 
-    /// Takes a deadline out, if it has not fired.
+    /// Removes a timer that has not fired.
     pub(crate) fn remove(&self, key: Key) {
         let removed = match &mut *lock(&self.wheel) {
             None => None,
@@ -137,8 +134,8 @@ impl Timers {
         drop(removed);
     }
 
-    /// When the loop has to get up at the latest, in nanoseconds since the epoch; `None` if there is
-    /// nothing to get up for.
+    /// Returns when the loop has to wake up at the latest, in nanoseconds since the epoch. Returns `None` if no
+    /// deadline is left that can be reached.
     pub(crate) fn next(&self) -> Option<u64> {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return None;
@@ -147,18 +144,18 @@ impl Timers {
         (next != NEVER).then_some(next)
     }
 
-    /// Whether their runtime has ended.
+    /// Whether the runtime has ended.
     pub(crate) fn have_ended(&self) -> bool {
         lock(&self.wheel).is_none()
     }
 
-    /// Whether there are no deadlines at all.
+    /// Whether there are no deadlines.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_in_use.load(Ordering::Relaxed)
             || lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
     }
 
-    /// The moment so many nanoseconds after the epoch, unless it is as good as never.
+    /// Converts nanoseconds since the epoch to a time. Returns `None` if that time is never reached.
     pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
@@ -166,7 +163,7 @@ impl Timers {
         }
     }
 
-    /// Wakes those whose deadline has come by `now`, in nanoseconds since the epoch, earliest first.
+    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, in the order of the deadlines.
     pub(crate) fn fire(&self, now: u64) {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return;
@@ -182,7 +179,7 @@ impl Timers {
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }
 
-    /// How many deadlines were ever set, and how many of them have fired, and were taken out.
+    /// Returns how many timers have ever been registered, how many have fired, and how many have been removed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counts = lock(&self.wheel).as_ref().map(Wheel::counts);
         counts
@@ -190,7 +187,7 @@ impl Timers {
             .unwrap_or_default()
     }
 
-    /// All deadlines, and who waits for them.
+    /// Returns all deadlines with their waiters.
     pub(crate) fn look(&self) -> Vec<(Seen, Option<Instant>)> {
         let wheel = lock(&self.wheel);
         let entries = wheel.iter().flat_map(Wheel::waiters);
@@ -199,7 +196,7 @@ impl Timers {
             .collect()
     }
 
-    /// Ends the timers: what is registered is woken and learns that its runtime has ended.
+    /// Shuts the timers down: wakes all waiters, which then find that the runtime has ended.
     pub(crate) fn shut_down(&self) {
         let wheel = lock(&self.wheel).take();
         if let Some(mut wheel) = wheel {
