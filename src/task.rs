@@ -16,12 +16,14 @@
 //!
 //! The run queue is first in, first out. The runtime guarantees:
 //!
-//! - A ready task is polled after at most one poll of each other task.
+//! - A ready task is polled after at most one poll of each other task, or two of a task that a socket, a deadline
+//!   or another thread has woken in between.
 //! - The loop checks for ready sockets, due timers and wakes from other threads after at most 128 polls.
 //! - If polls are slow, it checks after a millisecond or after one poll, whichever is longer. When polls
 //!   become slow after a series of fast ones, the first check may come up to 16 polls late, once. The task
-//!   that is woken then waits for at most one poll of each ready task. A deadline that its task sets anew at
-//!   each wake may be late by two such delays.
+//!   that is woken then waits for at most one poll of each ready task. If a single task computes and yields, it
+//!   delays others by one of its polls at a time. If several do, a deadline that its task sets anew at each wake
+//!   may be late by two such delays.
 //! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins. After that,
 //!   each operation wakes its task and returns `Pending` even if it could complete, so that other tasks run.
 //!   Operations that never wait, such as `try_read`, do not count.
@@ -33,8 +35,7 @@
 //! passed over at most 64 times in a row.
 //!
 //! A future that blocks, or computes for a long time without an `.await`, delays everything else on its thread.
-//! Move such work to [`spawn_blocking`]. A task that computes for a while and then yields delays the other
-//! tasks by one such piece of work at a time.
+//! Move such work to [`spawn_blocking`], or divide it and [yield](yield_now) between the pieces.
 //!
 //! # How a task ends
 //!
