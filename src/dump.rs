@@ -1,17 +1,17 @@
 //! [`Dump`]: what every task waits for, as text for a person and as JSON for a machine.
 //!
-//! It is only data here, and knows nothing of where it comes from:
-//! `event_loop/dump.rs` asks the engines.
+//! This file has only the data and its two formats. `event_loop/dump.rs` collects the data, and `handle.rs`
+//! requests it from other threads.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-/// What every task of a runtime waited for, at one moment.
+/// A list of all tasks of a runtime and what each was waiting for, at one moment.
 ///
-/// Its text ([`Display`](fmt::Display)) is a table for a terminal, in which a task that another one
-/// awaits stands under that one, as do the children of a [`scope`](crate::task::scope()):
+/// The text ([`Display`](fmt::Display)) is a table for a terminal. A task that another task awaits is listed under
+/// that task, and so are the children of a [`scope`](crate::task::scope()):
 ///
 /// ```text
 /// task           spawned at             age  polls  state    waits for
@@ -20,17 +20,19 @@ use std::time::Duration;
 /// 2              examples/dump.rs:31  3.2 s      1  waiting  sleep, 250 ms to go
 /// ```
 ///
-/// If several of the tasks that a task awaits (those of a [`JoinSet`](crate::task::JoinSet), say) stand under
-/// it, one line for all of them says so: "join the 5 tasks below".
+/// A task that awaits several tasks listed under it, such as those of a [`JoinSet`](crate::task::JoinSet), has
+/// one line for all of them: "join the 5 tasks below".
 ///
-/// Nothing is polled for it: what a task waits for is what it has left its waker with, by its last
-/// poll. What it left in an earlier one is shown with that fact ("since poll 12 of 15"): it may
-/// belong to one of several futures that the task polls by turns, or be left behind by one that was
-/// dropped. A wait that a task has certainly given up, but whose socket still keeps its waker, is shown as
-/// over ("until poll 12 of 15"). A task that waits and has left nothing with glassfrog, or whose waker is held by others
-/// too, waits for something outside: a channel, a lock. The text says how many hold its waker. If nobody
-/// does, nothing will ever wake it; if somebody does, that may still be the task itself, or one that waits
-/// for it.
+/// Taking a dump polls nothing. A task waits for whatever it has left its waker with in its last
+/// poll. If it left the waker in an earlier poll, the dump says so ("since poll 12 of 15"): the wait may
+/// belong to one of several futures that the task polls in turn, or to one that was
+/// dropped. A wait that the task has certainly given up, but whose socket still keeps the waker, is shown as
+/// over ("until poll 12 of 15").
+///
+/// A task waits for something outside glassfrog, such as a channel or a lock, if it has left its waker with
+/// nothing in glassfrog, or if something else holds its waker too. The text says how many hold it. If nothing
+/// does, the task will never be woken. If something does, that may still be the task itself, or a task that
+/// waits for it.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Signals of the operating system, with the feature `signal`, on Unix.
+//! Handling Unix signals: a dump on `SIGUSR1`. Requires the feature `signal`.
 
 use crate::context;
 use crate::handle;
@@ -8,20 +8,20 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-/// Prints what every task of this thread's runtime waits for to the standard error stream, whenever
-/// the process gets the signal `SIGUSR1`: `kill -USR1 PID`. See [`Dump`](crate::Dump).
+/// Prints what every task of this thread's runtime waits for whenever the process receives `SIGUSR1`.
 ///
-/// A thread waits for the signal, up to the first that comes after the end of the runtime. So a loop
-/// that a task blocks is told of too. Called twice, it prints twice.
+/// The [`Dump`](crate::Dump) goes to the standard error stream; send the signal with `kill -USR1 PID`. A thread
+/// of its own waits for the signal, so the dump also works while a task blocks the loop, and then names that
+/// task. The thread exits at the first signal after the end of the runtime. If this function is called
+/// repeatedly, each signal prints as many dumps.
 ///
 /// # Errors
 ///
-/// If the operating system has no thread, or no descriptors for the pipe by which the signal is
-/// passed on.
+/// Returns an error if the operating system cannot start a thread, or has no descriptors left for a pipe.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///
@@ -35,15 +35,15 @@ use std::thread;
 /// ```
 #[track_caller]
 pub fn dump_on_sigusr1() -> io::Result<()> {
-    // Not a `Handle`, which would count as somebody who may wake a task.
+    // Not a `Handle`: the deadlock detection counts handles as something that may still wake a task.
     let shared = Arc::clone(&context::current().shared);
     let mut signals = Signals::new([SIGUSR1])?;
     let name = String::from("glassfrog-dump");
     thread::Builder::new().name(name).spawn(move || {
         for _signal in signals.forever() {
             let dump = handle::dump(&shared);
-            // Nobody may read what is printed.
-            let _unread = write!(io::stderr(), "{dump}");
+            // The standard error stream may be closed.
+            let _closed = write!(io::stderr(), "{dump}");
             if shared.inbox.is_closed() {
                 break;
             }

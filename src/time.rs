@@ -1,17 +1,34 @@
-//! Time: sleeping, and giving up on what takes too long.
+//! Sleeps, timeouts and intervals.
+//!
+//! ```
+//! use glassfrog::time::{interval, sleep, timeout};
+//! use std::time::Duration;
+//!
+//! glassfrog::block_on(async {
+//!     sleep(Duration::from_millis(1)).await;
+//!
+//!     let slow = sleep(Duration::from_secs(60));
+//!     assert!(timeout(Duration::from_millis(1), slow).await.is_err());
+//!
+//!     let mut interval = interval(Duration::from_millis(1));
+//!     for _ in 0..3 {
+//!         interval.tick().await;
+//!     }
+//! });
+//! ```
 //!
 //! # Precision
 //!
-//! A sleep never ends early. It ends late by what the tasks take that are polled before it, and by what the
-//! wait of the operating system is late: the loop gives `epoll_wait(2)` whole milliseconds, rounded up.
+//! A sleep never ends early. It ends late by the time that the tasks polled before it take, and by the precision
+//! of the operating system: the loop passes whole milliseconds to `epoll_wait(2)`, rounded up.
 //!
 //! # The end of time
 //!
-//! A runtime counts 584 years from the moment at which it was made. A sleep whose deadline lies beyond them
-//! never ends, which is what `sleep(Duration::MAX)` is for. Waiting for the other deadlines takes a
-//! [virtual clock](crate::Builder::virtual_clock), and that ends 200 years after its runtime was made. It is
-//! never moved past its end: [`advance`] panics instead, and so does
-//! [`block_on`](crate::Runtime::block_on) when nothing is left to wait for but a deadline there.
+//! A runtime counts 584 years from its creation. A sleep with a later deadline, such as
+//! `sleep(Duration::MAX)`, never ends. Tests reach far deadlines under a [virtual
+//! clock](crate::Builder::virtual_clock), which ends 200 years after the creation of its runtime. Instead of
+//! moving it further, [`advance`] panics, and so does [`block_on`](crate::Runtime::block_on) if nothing is left
+//! to wait for but a later deadline.
 
 mod advance;
 mod interval;
@@ -26,11 +43,11 @@ pub use self::timeout::{Elapsed, Timeout, timeout, timeout_at};
 use crate::context;
 use std::time::Instant;
 
-/// Returns the time of the runtime's clock.
+/// Returns the current time of the runtime's clock.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Examples
 ///

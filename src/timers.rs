@@ -1,8 +1,7 @@
-//! The timers: the deadlines of sleeps, and the wakers to wake at them.
+//! The timers of a runtime: deadlines, and the wakers to call when they are reached.
 //!
-//! Sleeps register deadlines from any thread. The [event loop](crate::event_loop) asks for the next deadline
-//! before it parks, and fires the due ones afterwards. The timers know wakers but no tasks, and never read the
-//! clock.
+//! Sleeps register here from any thread. The [event loop](crate::event_loop) asks for the next deadline before
+//! it parks, and fires due deadlines afterwards. The timers know wakers, never tasks.
 
 mod wheel;
 
@@ -15,44 +14,44 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// A deadline that is never reached: more than 584 years after the epoch, long after the end of a virtual clock.
+/// A deadline that is never reached: more than 584 years after the epoch, and so after the end of a virtual
+/// clock.
 const NEVER: u64 = u64::MAX;
 
 /// The deadlines of one runtime.
 pub(crate) struct Timers {
-    /// The moment from which the nanoseconds of the wheel are counted.
+    /// The time from which the wheel counts nanoseconds.
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
-    /// Whether there may be a deadline in the wheel. If not, the loop does not take the lock. Written under the
-    /// lock.
+    /// Whether the wheel may hold deadlines. Spares the loop the lock if it does not. Written under the lock.
     ///
-    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and the
-    /// call is what makes the loop look again.
+    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and that call
+    /// makes the loop look again.
     is_in_use: AtomicBool,
     /// The counts of the wheel when the runtime ended.
     last_counts: OnceLock<(u64, u64, u64)>,
 }
 
-/// The state of a deadline, as its sleep sees it.
+/// The state of a sleep's timer.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum TimerState {
-    /// The deadline has not been reached. If it is the earliest, the loop may have to wake up sooner than planned.
+    /// The timer is registered.
     Waiting {
-        /// The key of the deadline.
+        /// The key of the timer.
         key: Key,
-        /// Whether no other deadline is known to come before it.
+        /// Whether no earlier deadline is known, so that the loop may have to wake up sooner than planned.
         earliest: bool,
     },
-    /// The deadline has been reached.
+    /// The timer has fired.
     Fired,
-    /// The deadline will not be reached: the runtime has ended.
+    /// The timer will never fire, because the runtime has ended.
     Ended,
 }
 
 impl Timers {
-    /// Makes timers without deadlines. `epoch` is the earliest time of the runtime.
+    /// Creates timers that count from `epoch`, the earliest possible deadline.
     pub(crate) fn new(epoch: Instant) -> Timers {
         Timers {
             epoch,
@@ -62,14 +61,14 @@ impl Timers {
         }
     }
 
-    /// Converts a time to nanoseconds since the epoch. A deadline before the epoch is due at once, and one more than
-    /// 584 years after it is never due.
+    /// Converts a time to nanoseconds since the epoch. A time before the epoch becomes 0, and a time more than 584
+    /// years after it is never reached.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.epoch).as_nanos();
         u64::try_from(nanos).unwrap_or(NEVER)
     }
 
-    /// Registers a deadline. The caller has cloned the waker: foreign code must not run under the lock.
+    /// Registers a deadline. The caller clones the waker, because foreign code must not run under the lock.
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> TimerState {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
@@ -82,7 +81,7 @@ impl Timers {
         }
     }
 
-    /// Returns whether a registered deadline has fired. If it has not, replaces its waker with this one.
+    /// Returns the state of a timer. If it has not fired, replaces its waker.
     pub(crate) fn check(&self, key: Key, waker: &Waker, tag: Tag) -> TimerState {
         let waiting = TimerState::Waiting {
             key,
@@ -107,7 +106,7 @@ impl Timers {
         }
     }
 
-    /// Calls `f` with the waiter of a deadline, unless the deadline is gone.
+    /// Calls `f` with the waiter of a timer that has not fired.
     fn with_waiter<R>(&self, key: Key, f: impl FnOnce(&mut Waiter) -> R) -> Result<R, TimerState> {
         match &mut *lock(&self.wheel) {
             None => Err(TimerState::Ended),
@@ -115,7 +114,7 @@ impl Timers {
         }
     }
 
-    /// Changes a deadline that has not fired.
+    /// Changes the deadline of a timer that has not fired.
     pub(crate) fn reset(&self, key: Key, deadline: Instant) -> TimerState {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
@@ -127,7 +126,7 @@ impl Timers {
         }
     }
 
-    /// Removes a deadline, if it has not fired.
+    /// Removes a timer that has not fired.
     pub(crate) fn remove(&self, key: Key) {
         let removed = match &mut *lock(&self.wheel) {
             None => None,
@@ -136,8 +135,8 @@ impl Timers {
         drop(removed);
     }
 
-    /// Returns the time until which the loop may park, in nanoseconds since the epoch, or `None` if no deadline will
-    /// come.
+    /// Returns when the loop has to wake up at the latest, in nanoseconds since the epoch. Returns `None` if no
+    /// deadline is left that can be reached.
     pub(crate) fn next(&self) -> Option<u64> {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return None;
@@ -146,18 +145,18 @@ impl Timers {
         (next != NEVER).then_some(next)
     }
 
-    /// Returns whether the runtime has ended.
+    /// Whether the runtime has ended.
     pub(crate) fn have_ended(&self) -> bool {
         lock(&self.wheel).is_none()
     }
 
-    /// Returns whether there is no deadline, not even one that never comes.
+    /// Whether there are no deadlines.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_in_use.load(Ordering::Relaxed)
             || lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
     }
 
-    /// Converts nanoseconds since the epoch to a time. Returns `None` for a deadline that is never reached.
+    /// Converts nanoseconds since the epoch to a time. Returns `None` if that time is never reached.
     pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
@@ -165,7 +164,7 @@ impl Timers {
         }
     }
 
-    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, earliest first.
+    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, in the order of the deadlines.
     pub(crate) fn fire(&self, now: u64) {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return;
@@ -181,7 +180,7 @@ impl Timers {
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }
 
-    /// Returns how many deadlines were ever set, have fired, and were removed before they fired.
+    /// Returns how many timers have ever been registered, how many have fired, and how many have been removed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counts = lock(&self.wheel).as_ref().map(Wheel::counts);
         counts
@@ -189,7 +188,7 @@ impl Timers {
             .unwrap_or_default()
     }
 
-    /// Returns all deadlines and what waits for them.
+    /// Returns all deadlines with their waiters.
     pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, Option<Instant>)> {
         let wheel = lock(&self.wheel);
         let entries = wheel.iter().flat_map(Wheel::waiters);
@@ -198,12 +197,12 @@ impl Timers {
             .collect()
     }
 
-    /// Ends the timers, and wakes all sleeps, which then find that the runtime has ended.
+    /// Shuts the timers down: wakes all waiters, which then find that the runtime has ended.
     pub(crate) fn shut_down(&self) {
         let wheel = lock(&self.wheel).take();
         if let Some(mut wheel) = wheel {
             let waiters = wheel.drain();
-            // Only this sets the counts.
+            // Nobody else sets it.
             let _first = self.last_counts.set(wheel.counts());
             wake_all(waiters.into_iter().map(|waiter| waiter.waker));
         }

@@ -1,9 +1,9 @@
-//! The run queue: the tasks that are ready, in the order in which they became ready.
+//! [`RunQueue`]: the tasks that are ready, in the order in which they became ready.
 //!
-//! The executor pushes and pops. Without a seed the queue is first in, first out, and consists of two
-//! vectors: the tasks that were ready when this round began, and those that have become ready since. A
-//! round ends with an exchange of the two. With a seed each pop moves all ready tasks into one vector and
-//! lets the [shuffle](super::shuffle) choose among them; a round is over when all tasks that were ready at
+//! The executor pushes and pops. Without a seed, the queue is first in, first out. It consists of two
+//! vectors: the tasks that were ready when this round began, and those that have become ready since. When a
+//! round ends, the two are swapped. With a seed, each pop moves all ready tasks into one vector and
+//! lets the [shuffle](super::shuffle) choose among them. A round then ends when all tasks that were ready at
 //! its beginning have been taken.
 
 use super::shuffle::Shuffle;
@@ -13,12 +13,12 @@ use crate::slab::Key;
 use std::mem;
 use std::sync::Arc;
 
-/// How many places a vector of the queue keeps after a burst.
-const KEPT_PLACES: usize = 1024;
+/// How many keys a vector of the queue keeps room for after a burst.
+const KEPT_KEYS: usize = 1024;
 
 /// The tasks that are ready, in the order in which they became ready.
 pub(super) struct RunQueue {
-    /// This round; with a seed, all tasks that were ready at the last pop.
+    /// The tasks of this round; with a seed, all tasks that were ready at the last pop.
     round: Vec<Key>,
     /// How many tasks of this round have been taken.
     taken: usize,
@@ -49,13 +49,13 @@ impl RunQueue {
         }
     }
 
-    /// Adds a task at the end.
+    /// Pushes a task.
     #[inline]
     pub(super) fn push(&mut self, key: Key) {
         self.next.push(key);
     }
 
-    /// Takes the task that is polled next.
+    /// Pops the task to poll next.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Key> {
         if self.shuffle.is_some() {
@@ -75,7 +75,7 @@ impl RunQueue {
         self.round.clear();
         self.taken = 0;
         mem::swap(&mut self.round, &mut self.next);
-        if self.next.capacity() > KEPT_PLACES && self.next.capacity() / 4 > self.round.len() {
+        if self.next.capacity() > KEPT_KEYS && self.next.capacity() / 4 > self.round.len() {
             self.next = Vec::new();
         }
     }
@@ -86,7 +86,7 @@ impl RunQueue {
         if self.taken == self.round.len() {
             self.begin_round();
         }
-        // More have been taken than are moved here, so that a pop pays for one move at most.
+        // More tasks have been taken than are moved here, so each pop pays for one move at most.
         if self.taken > self.round.len() / 2 {
             self.round.drain(..self.taken);
             self.taken = 0;
@@ -108,38 +108,38 @@ impl RunQueue {
         self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Whether no task is ready.
+    /// Returns whether no task is ready.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.next.is_empty() && self.taken == self.round.len()
     }
 
-    /// With a seed, the number of tasks that were ever pushed.
+    /// With a seed, returns the number of tasks that were ever pushed.
     pub(super) fn pushed(&self) -> Option<u64> {
         let ready = self.round.len() - self.taken + self.next.len();
         Some(self.shuffle.as_ref()?.taken() + ready as u64)
     }
 
-    /// Whether this many tasks, those that were pushed first, have all been taken. Without a seed
-    /// the tasks are not counted, and the answer is yes.
+    /// Returns whether the first `pushed` tasks that were pushed have been taken. Without a seed, tasks are not
+    /// counted, and the answer is yes.
     pub(super) fn has_taken(&self, pushed: u64) -> bool {
         let first = self.shuffle.as_ref().map(|shuffle| shuffle.first());
         first.is_none_or(|first| first >= pushed)
     }
 
-    /// With a seed, notes that the task that was taken last is polled.
+    /// With a seed, notes that the task that was popped last is polled.
     pub(super) fn note(&mut self, polling: &Polling) {
         if let Some(shuffle) = &mut self.shuffle {
             shuffle.note(polling);
         }
     }
 
-    /// With a seed, the last polls as text.
+    /// With a seed, returns the last polls as text.
     pub(super) fn last_polls(&self) -> Option<String> {
         self.shuffle.as_ref().map(ToString::to_string)
     }
 
-    /// Forgets all tasks.
+    /// Removes all tasks.
     pub(super) fn clear(&mut self) {
         (self.round, self.next, self.taken) = (Vec::new(), Vec::new(), 0);
         if let Some(shuffle) = &mut self.shuffle {

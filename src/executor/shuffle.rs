@@ -1,14 +1,14 @@
-//! The choice among the ready tasks, where a seed makes it.
+//! [`Shuffle`]: the random choice among the ready tasks, with a seed.
 //!
-//! At each poll the shuffle chooses among all ready tasks, each with the same probability. The one
-//! limit keeps a task from waiting for ever. A task is *passed over* when a task that became ready later
-//! is chosen. A task that was passed over [`MOST_PASSES`] times is chosen next.
+//! At each pop, the [run queue](super::queue) asks it to choose among all ready tasks, each with the same
+//! probability. A limit keeps a task from waiting for ever: a task is *passed over* when a task that became
+//! ready later is chosen, and a task that was passed over [`MOST_PASSES`] times is chosen next.
 //!
 //! ```text
 //!     ready, in the order of arrival      A   B   C   D   E      C is chosen: it overtakes 2 tasks
 //!                                         A   B   D   E          D is chosen: it overtakes 2 tasks
 //!                                         A   B   E              A is chosen
-//!                                         B   E                  C and D are ahead of 1 ready task still
+//!                                         B   E                  C and D are still ahead of 1 ready task
 //! ```
 //!
 //! A chosen task overtakes all tasks that stand before it. Those of them that are still ready are
@@ -17,7 +17,7 @@
 //! task in, so the first task was passed over as many times as there are numbers, and no task was passed
 //! over more often. The limit therefore applies to the first task alone.
 //!
-//! The shuffle also keeps the last polls, for the report of a test that fails.
+//! The shuffle also notes the last polls, for the report of a test that fails.
 
 use super::status::Polling;
 use crate::slab::Key;
@@ -27,38 +27,38 @@ use std::fmt;
 /// How many times in a row a ready task is passed over at most.
 ///
 /// A search misses little by this limit: an order in which one task takes more than some twenty steps while
-/// another takes none is too improbable to come up. And after 65 yields of a task, all tasks that were
-/// ready when it began have been polled, so tests can afford to wait for them in this way.
+/// another takes none is too improbable to come up. After 65 yields of a task, all tasks that were
+/// ready when it began have been polled, so a test can wait for them by yielding.
 const MOST_PASSES: usize = 64;
 
-/// How many changes from one task to another are kept: a screenful.
+/// How many changes from one task to another are kept: one screen of lines.
 const KEPT_TURNS: usize = 32;
 
 /// Chooses tasks by a seed; the same seed makes the same choices.
 pub(super) struct Shuffle {
-    /// What the next random number is made from.
+    /// The state of the random number generator.
     state: u64,
     /// How many tasks have been chosen.
     taken: u64,
-    /// For each chosen task that overtook tasks which are still ready, how many those are. At most
+    /// For each chosen task that overtook tasks which are still ready, the number of those tasks. At most
     /// [`MOST_PASSES`] numbers, none of them zero.
     overtakings: Vec<usize>,
-    /// The tasks that were polled last, the last one at the end.
+    /// The last polls, the newest at the end.
     turns: VecDeque<Turn>,
-    /// How many polls came before those.
+    /// The number of polls before those.
     forgotten: u64,
 }
 
-/// Polls of the same task, one after the other.
+/// Consecutive polls of one task.
 struct Turn {
-    /// The first of the polls, which knows the task.
+    /// The first of the polls.
     first: Polling,
-    /// How many polls there were.
+    /// The number of polls.
     polls: u64,
 }
 
 impl Shuffle {
-    /// The choices of a seed. In a box, since most queues have none.
+    /// Makes a shuffle with this seed. It is boxed, since most queues have none.
     pub(super) fn boxed(seed: u64) -> Box<Shuffle> {
         Box::new(Shuffle {
             state: seed,
@@ -71,7 +71,7 @@ impl Shuffle {
 
     /// Chooses one of the ready tasks, which stand in the order of arrival, and moves it to the front.
     ///
-    /// It moves the tasks that are passed over, so on average at most [`MOST_PASSES`] tasks a call.
+    /// It moves the tasks that are passed over, on average at most [`MOST_PASSES`] tasks per call.
     pub(super) fn choose(&mut self, ready: &mut [Key]) {
         if ready.is_empty() {
             return;
@@ -90,18 +90,18 @@ impl Shuffle {
         self.overtakings.retain(|overtaken| *overtaken > 0);
     }
 
-    /// How many tasks have been chosen.
+    /// Returns the number of tasks that have been chosen.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// How many tasks were pushed before the first one that is still ready. All of them were chosen, and
-    /// besides them those that have overtaken it.
+    /// Returns how many tasks were pushed before the first one that is still ready. All of those were chosen, and so
+    /// were the tasks that have overtaken it.
     pub(super) fn first(&self) -> u64 {
         self.taken - self.overtakings.len() as u64
     }
 
-    /// Forgets the overtakings: no task is ready any more.
+    /// Clears the overtakings, when no task is ready any more.
     pub(super) fn clear(&mut self) {
         self.overtakings.clear();
     }
@@ -125,7 +125,7 @@ impl Shuffle {
         });
     }
 
-    /// A random number below `end`, by the generator SplitMix64 (Steele, Lea and Flood, "Fast
+    /// Returns a random number below `end`, by the generator SplitMix64 (Steele, Lea and Flood, "Fast
     /// Splittable Pseudorandom Number Generators", 2014) and, since `end` is small against 2⁶⁴, a
     /// plain remainder.
     fn below(&mut self, end: usize) -> usize {
@@ -136,7 +136,7 @@ impl Shuffle {
     }
 }
 
-/// The last polls, the oldest first, a task in a line.
+/// Displays the last polls, oldest first, a line for each task.
 impl fmt::Display for Shuffle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.forgotten > 0 {

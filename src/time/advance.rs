@@ -1,4 +1,4 @@
-//! [`advance`]: moving the clock by hand.
+//! [`advance`]: moving a virtual clock.
 
 use crate::context;
 use crate::event_loop::Shared;
@@ -7,33 +7,33 @@ use crate::task::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many times in a row the clock waits for deadlines that have passed already before it moves on. A
-/// task that sleeps for no time, again and again, would hold it for ever.
-const PATIENCE: u32 = 1000;
+/// How many rounds in a row the clock waits for deadlines that have already passed before it moves on. A task
+/// that repeatedly sleeps for a duration of zero would stop it forever.
+const MAX_ROUNDS_AT_ONE_TIME: u32 = 1000;
 
-/// How many times a call yields at most while it waits for the woken tasks.
+/// How many times a call yields at most while it waits for the tasks that it has woken.
 ///
-/// If each yield is a poll of its task, 65 are enough, because a seed lets a task pass over others 64 times
-/// in a row. A combinator may poll the call several times in one poll of its task. An executor that
-/// blocks within a poll never lets the other tasks run; this bound ends the wait there.
-const MOST_YIELDS: u32 = 1000;
+/// If each yield is one poll of the calling task, 65 are enough, because with a seed a task is passed over at
+/// most 64 times in a row. A combinator may poll the call several times in one poll of its task. An executor
+/// that blocks within a poll never lets the other tasks run; this limit ends the wait there.
+const MAX_YIELDS: u32 = 1000;
 
-/// Moves a [virtual clock](crate::Builder::virtual_clock).
+/// Advances a [virtual clock](crate::Builder::virtual_clock).
 ///
-/// The duration counts from the call, as that of a [`sleep`](super::sleep) does. The clock stops at each
-/// deadline on the way and wakes the tasks that wait for it. Before it moves on, every woken task of this
-/// runtime is polled, so each task observes its own deadline, and all of them have been polled when this
-/// returns, with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither until nothing is
-/// left to do nor for blocking jobs.
+/// The duration counts from this call, as in [`sleep`](super::sleep). The clock stops at each deadline on the
+/// way and wakes the tasks that wait for it. Before it moves on, every task of this runtime that has been woken
+/// is polled, so each task observes the time of its own deadline. All of them have been polled when this returns,
+/// with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither for blocking jobs nor until no task
+/// is ready.
 ///
 /// # Panics
 ///
-/// Outside a runtime, in one whose clock is not virtual, and if the clock would move more than 200 years
-/// past the moment at which its runtime was made. This function panics, not the future that it returns.
+/// Panics outside a runtime, if the clock of the runtime is not virtual, and if the clock would move more than
+/// 200 years past the creation of the runtime. The function itself panics, not the future that it returns.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped before it is ready, the clock has moved a part of the way.
+/// If the future is dropped before it is ready, the clock has moved part of the way.
 ///
 /// # Examples
 ///
@@ -59,58 +59,58 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
     let shared = Arc::clone(&context::current().shared);
     assert!(
         shared.clock.is_virtual(),
-        "only a virtual clock can be moved: make the runtime with `Builder::virtual_clock`"
+        "only a virtual clock can be advanced: build the runtime with `Builder::virtual_clock`"
     );
     let target = shared.clock.now().checked_add(duration);
     let Some(target) = target.filter(|target| shared.clock.can_show(*target)) else {
         panic!(
-            "`advance({duration:?})` would move the virtual clock past its end, 200 years after its \
-             runtime was made: move it less far, or make a new runtime"
+            "`advance({duration:?})` would move the virtual clock past its end, 200 years after the \
+             creation of its runtime: advance it by less, or build a new runtime"
         );
     };
     async move {
-        let mut stuck = 0;
+        let mut rounds = 0;
         let mut shown = shared.clock.now();
         loop {
             fire(&shared);
-            let_others_run(&shared).await;
+            yield_to_ready_tasks(&shared).await;
             let now = shared.clock.now();
             if now != shown {
-                // Somebody else has moved it, and woken others.
+                // Another call has moved the clock and woken tasks.
                 shown = now;
                 continue;
             }
-            if stuck == PATIENCE {
-                // Those who come back again and again are passed over.
+            if rounds == MAX_ROUNDS_AT_ONE_TIME {
+                // Deadlines that pass again and again are skipped.
                 fire(&shared);
             }
             let next = shared.timers.next();
             let next = match next.and_then(|next| shared.timers.instant(next)) {
-                Some(next) if next <= now && stuck < PATIENCE => {
-                    stuck += 1;
+                Some(next) if next <= now && rounds < MAX_ROUNDS_AT_ONE_TIME => {
+                    rounds += 1;
                     continue;
                 }
                 Some(next) if now < next && next < target => next,
                 _ if now < target => target,
                 _ => return,
             };
-            stuck = 0;
+            rounds = 0;
             shown = next;
             shared.clock.advance_to(next);
         }
     }
 }
 
-/// Waits until all tasks that are ready now were polled.
-async fn let_others_run(shared: &Shared) {
-    // Without a seed they all stand before this task in the queue, and a yield is enough. On the thread
-    // of another runtime nothing better is known.
+/// Yields until all tasks that are ready now have been polled.
+async fn yield_to_ready_tasks(shared: &Shared) {
+    // Without a seed they precede this task in the queue, and one yield is enough. On the thread of another
+    // runtime nothing better is known.
     let queued = current::with(&shared.inbox, Executor::queued).flatten();
     let were_polled = |queued| {
         let were_polled = current::with(&shared.inbox, |executor| executor.has_taken(queued));
         were_polled.unwrap_or(true)
     };
-    for _ in 0..MOST_YIELDS {
+    for _ in 0..MAX_YIELDS {
         yield_now().await;
         if queued.is_none_or(were_polled) {
             return;
@@ -118,7 +118,7 @@ async fn let_others_run(shared: &Shared) {
     }
 }
 
-/// Wakes those whose deadline has come.
+/// Wakes the tasks whose deadline has passed.
 fn fire(shared: &Shared) {
     let now = shared.clock.now();
     shared.timers.fire(shared.timers.nanos(now));

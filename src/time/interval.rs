@@ -1,25 +1,25 @@
-//! [`Interval`]: ticks at regular intervals.
+//! [`Interval`]: a series of ticks at a regular period.
 
 use super::now;
-use super::sleep::{Sleep, far_enough, sleep_until};
+use super::sleep::{Sleep, saturating_add, sleep_until};
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How late a tick may be without counting as missed: as late as the wait of the operating system and a
-/// turn of the loop make it, and a little more. With no such allowance every tick would be missed.
-const LATE: Duration = Duration::from_millis(5);
+/// How late a tick may be without counting as missed: a little more than the delay that the operating system and
+/// one turn of the loop cause. Without this tolerance every tick would be missed.
+const LATE_TOLERANCE: Duration = Duration::from_millis(5);
 
 /// The number of nanoseconds in a second.
 const NANOS_PER_SEC: u128 = 1_000_000_000;
 
-/// Makes an interval that ticks every `period`, the first time at once.
+/// Creates an interval that ticks every `period`. The first tick completes immediately.
 ///
 /// # Panics
 ///
-/// Outside a runtime, and if `period` is zero.
+/// Panics outside a runtime, and if `period` is zero.
 ///
 /// # Examples
 ///
@@ -41,11 +41,11 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(now(), period)
 }
 
-/// Makes an interval that ticks every `period`, the first time at `start`.
+/// Creates an interval that ticks every `period`. The first tick completes at `start`.
 ///
 /// # Panics
 ///
-/// Outside a runtime, and if `period` is zero.
+/// Panics outside a runtime, and if `period` is zero.
 ///
 /// # Examples
 ///
@@ -74,31 +74,31 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     }
 }
 
-/// An endless series of ticks, made by [`interval`] or [`interval_at`]. It is also a [`Stream`] of them.
+/// An endless series of ticks, created by [`interval`] or [`interval_at`]. It is also a [`Stream`] of them.
 ///
-/// A tick that is due comes in the next turn of the loop, even if the following ones have been missed as
-/// well. So the other tasks run between any two ticks. The exception is that of
-/// [`sleep_until`](super::sleep_until): in a poll that has spent its budget, up to 128 ticks come at once.
+/// A tick that is due completes in the next turn of the loop, even if later ticks have been missed too. So other
+/// tasks run between any two ticks. The exception is that of [`sleep_until`](super::sleep_until): in a poll that
+/// has spent its budget, up to 128 ticks complete at once.
 ///
 /// # Examples
 ///
 /// See [`interval`].
 #[derive(Debug)]
 pub struct Interval {
-    /// Ends at the next tick.
+    /// The sleep until the next tick.
     sleep: Sleep,
     /// The time between two ticks.
     period: Duration,
-    /// What happens when a tick was missed.
+    /// What happens after a missed tick.
     behavior: MissedTickBehavior,
 }
 
 impl Interval {
-    /// Waits for the next tick, and returns the moment at which it was due.
+    /// Waits for the next tick, and returns the time at which it was due.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is ready loses no tick.
+    /// If the future is dropped before it is ready, no tick is lost.
     ///
     /// # Examples
     ///
@@ -116,7 +116,7 @@ impl Interval {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// Polls for the next tick, as [`tick`](Interval::tick) does.
+    /// Polls for the next tick; see [`tick`](Interval::tick).
     ///
     /// # Examples
     ///
@@ -138,7 +138,7 @@ impl Interval {
         Poll::Ready(due)
     }
 
-    /// Starts the interval again: the next tick comes one period from now.
+    /// Resets the interval: the next tick is due one period from now.
     ///
     /// # Examples
     ///
@@ -154,11 +154,11 @@ impl Interval {
     /// });
     /// ```
     pub fn reset(&mut self) {
-        let next = far_enough(self.sleep.now(), self.period);
+        let next = saturating_add(self.sleep.now(), self.period);
         self.sleep.reset(next);
     }
 
-    /// Sets what happens when ticks were missed. The default is [`Burst`](MissedTickBehavior::Burst).
+    /// Sets what happens after missed ticks. The default is [`Burst`](MissedTickBehavior::Burst).
     ///
     /// # Examples
     ///
@@ -176,7 +176,7 @@ impl Interval {
         self.behavior = behavior;
     }
 
-    /// Returns what happens when ticks were missed.
+    /// Returns what happens after missed ticks.
     ///
     /// # Examples
     ///
@@ -211,7 +211,7 @@ impl Stream for Interval {
     }
 }
 
-/// What an [`Interval`] does about missed ticks. A tick counts as missed if nobody awaited it within 5 ms.
+/// What an [`Interval`] does after missed ticks. A tick is missed if no task takes it within 5 ms.
 ///
 /// ```text
 ///    due      |    1    |    2    |    3    |    4    |    5    |
@@ -226,32 +226,32 @@ impl Stream for Interval {
 /// See [`Interval::set_missed_tick_behavior`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
-    /// Delivers the missed ticks as quickly as they are awaited, and is then on time again.
+    /// Delivers the missed ticks as fast as they are awaited, until the interval is on time again.
     #[default]
     Burst,
-    /// Delivers one late tick, and counts the following periods from it.
+    /// Delivers one late tick, and counts the following periods from its delivery.
     Delay,
-    /// Delivers one late tick, leaves out the other missed ones, and goes on at a multiple of the period
-    /// from the start.
+    /// Delivers one late tick, skips the other missed ticks, and continues at a multiple of the period from the
+    /// start.
     Skip,
 }
 
 impl MissedTickBehavior {
-    /// Returns when the next tick comes, after one that was `due` and is delivered `now`.
+    /// Returns when the next tick is due, after one that was `due` and is delivered `now`.
     fn after(self, due: Instant, now: Instant, period: Duration) -> Instant {
         let late = now.saturating_duration_since(due);
-        if late <= LATE {
-            return far_enough(due, period);
+        if late <= LATE_TOLERANCE {
+            return saturating_add(due, period);
         }
         match self {
-            MissedTickBehavior::Burst => far_enough(due, period),
-            MissedTickBehavior::Delay => far_enough(now, period),
+            MissedTickBehavior::Burst => saturating_add(due, period),
+            MissedTickBehavior::Delay => saturating_add(now, period),
             MissedTickBehavior::Skip => {
                 let nanos = late.as_nanos() % period.as_nanos();
-                // Not more than `late`, and so within what a duration can say.
+                // At most `late`, so it fits into a duration.
                 let (secs, nanos) = (nanos / NANOS_PER_SEC, nanos % NANOS_PER_SEC);
-                let since_the_last = Duration::new(secs as u64, nanos as u32);
-                far_enough(now, period - since_the_last)
+                let since_last_tick = Duration::new(secs as u64, nanos as u32);
+                saturating_add(now, period - since_last_tick)
             }
         }
     }
@@ -273,16 +273,16 @@ mod tests {
             MissedTickBehavior::Delay,
             MissedTickBehavior::Skip,
         ] {
-            // On time, or late by what the wait takes.
+            // On time, or late within the tolerance.
             assert_eq!(next(behavior, 300, 300), at(600));
             assert_eq!(next(behavior, 300, 305), at(600));
-            // A period that leads out of time.
+            // A sum that an `Instant` cannot represent.
             assert!(behavior.after(start, start, Duration::MAX) > at(1_000_000));
         }
         assert_eq!(next(MissedTickBehavior::Burst, 600, 950), at(900));
         assert_eq!(next(MissedTickBehavior::Delay, 600, 950), at(1250));
         assert_eq!(next(MissedTickBehavior::Skip, 600, 950), at(1200));
-        // Exactly at a later tick: that one is missed too.
+        // Exactly at a later tick, which is missed too.
         assert_eq!(next(MissedTickBehavior::Skip, 600, 900), at(1200));
         assert_eq!(next(MissedTickBehavior::Delay, 600, 700), at(1000));
         assert_eq!(next(MissedTickBehavior::Skip, 600, 700), at(900));

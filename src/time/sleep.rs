@@ -1,4 +1,4 @@
-//! [`Sleep`]: waiting for a moment.
+//! [`Sleep`]: waiting until a deadline.
 
 use crate::context;
 use crate::event_loop::Shared;
@@ -13,32 +13,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How far away "never" is, where an `Instant` cannot hold the sum: a thousand years, which is more than
-/// the timers count.
-const FAR_AWAY: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
+/// How far in the future "never" is if an `Instant` cannot represent the sum: a thousand years, which is more
+/// than the timers count.
+const FAR_FUTURE: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
-/// The moment a duration after `start`, or one that never comes if an `Instant` cannot hold it.
-pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
+/// Returns `start + duration`, or a time that never comes if an `Instant` cannot represent the sum.
+pub(super) fn saturating_add(start: Instant, duration: Duration) -> Instant {
     start
         .checked_add(duration)
-        .unwrap_or_else(|| start + FAR_AWAY)
+        .unwrap_or_else(|| start + FAR_FUTURE)
 }
 
-/// Waits for a duration, which counts from this call and not from the first poll.
+/// Waits until `duration` has elapsed, counted from this call.
 ///
-/// The argument of `block_on` is made before there is a runtime, so `block_on(sleep(duration))` panics:
+/// The argument of `block_on` is evaluated before there is a runtime, so `block_on(sleep(duration))` panics:
 /// write `block_on(async { sleep(duration).await })`.
 ///
-/// A sleep whose deadline lies more than 584 years after its runtime was made never ends. So
-/// `sleep(Duration::MAX)` waits for ever.
+/// A sleep whose deadline lies more than 584 years after the creation of its runtime never ends. To wait
+/// forever, use `sleep(Duration::MAX)`.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the sleep takes it out of the timers.
+/// Dropping the sleep removes its timer.
 ///
 /// # Examples
 ///
@@ -55,24 +55,24 @@ pub(super) fn far_enough(start: Instant, duration: Duration) -> Instant {
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let core = context::current();
-    let deadline = far_enough(core.shared.clock.now(), duration);
+    let deadline = saturating_add(core.shared.clock.now(), duration);
     Sleep::new(Arc::clone(&core.shared), deadline)
 }
 
-/// Waits for a moment.
+/// Waits until `deadline` is reached.
 ///
-/// If the moment has passed, the sleep ends in the next turn of the loop. It ends at once where the poll
-/// has [spent its budget](crate::task#fairness): a loop that awaits either an operation or
-/// `sleep_until(deadline)` in each round ends soon after the deadline, even if every operation succeeds
-/// at once.
+/// If the deadline has passed, the sleep ends in the next turn of the loop. If the poll has [spent its
+/// budget](crate::task#fairness), the sleep ends at once: a loop that awaits either an operation or
+/// `sleep_until(deadline)` in each round ends soon after the deadline, even if every operation completes at
+/// once.
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the sleep takes it out of the timers.
+/// Dropping the sleep removes its timer.
 ///
 /// # Examples
 ///
@@ -89,18 +89,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     let mut sleep = Sleep::new(Arc::clone(&context::current().shared), deadline);
-    sleep.is_moment = true;
+    sleep.is_absolute = true;
     sleep
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 ///
-/// It belongs to the runtime in which it was made. While that runs, any thread and any executor may poll
-/// it. The runtime does not know of it before the first poll.
+/// A sleep belongs to the runtime in which it was created. While the runtime runs, the sleep may be polled on any
+/// thread and by any executor. The first poll registers its timer.
 ///
 /// # Panics
 ///
-/// Polling panics once the runtime has ended: nothing would ever wake the task.
+/// Polling panics once the runtime has ended, because nothing would ever wake the task.
 ///
 /// # Examples
 ///
@@ -116,18 +116,18 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
-    /// When it ends.
+    /// When the sleep ends.
     deadline: Instant,
-    /// Whether the caller named the deadline, which may then have passed before. A sleep for a duration
-    /// begins when it is made.
-    is_moment: bool,
-    /// How far it is.
+    /// Whether the caller has set the deadline itself and not a duration. Such a deadline may have passed before
+    /// the sleep was created.
+    is_absolute: bool,
+    /// The state of the sleep.
     state: State,
-    /// The runtime whose timers it uses.
+    /// The runtime whose clock and timers the sleep uses.
     shared: Arc<Shared>,
 }
 
-/// How far a sleep is.
+/// The state of a sleep.
 ///
 /// ```text
 ///      |            first poll: overdue, and the budget is spent
@@ -137,30 +137,30 @@ pub struct Sleep {
 ///     ^    first poll     | ^   | reset      fired           |
 ///     |                   | +---+                            |
 ///     +-------------------|------------ reset ---------------+
-///                         | dropped: taken out of the timers
+///                         | dropped: removes the timer
 /// ```
 #[derive(Clone, Copy)]
 enum State {
-    /// Never polled; the timers know nothing of it.
+    /// Not polled since it was created or reset; it has no timer.
     New,
-    /// Registered with the timers, and not known to have fired.
+    /// Registered with the timers under this key, and not known to have fired.
     Registered(Key),
-    /// Over.
+    /// Ended.
     Elapsed,
 }
 
 impl Sleep {
-    /// A sleep from now on, by the timers of a runtime.
+    /// Creates a sleep for a duration that ends at `deadline`.
     pub(crate) fn new(shared: Arc<Shared>, deadline: Instant) -> Sleep {
         Sleep {
             deadline,
-            is_moment: false,
+            is_absolute: false,
             state: State::New,
             shared,
         }
     }
 
-    /// Returns when it ends.
+    /// Returns the deadline.
     ///
     /// # Examples
     ///
@@ -193,10 +193,10 @@ impl Sleep {
         self.now() >= self.deadline
     }
 
-    /// Moves the deadline, whether it has passed or not.
+    /// Changes the deadline, whether it has passed or not.
     ///
-    /// A task that awaits the sleep goes on waiting, until the new deadline. A sleep that has ended can
-    /// be awaited again.
+    /// A task that awaits the sleep continues to wait, until the new deadline. A sleep that has ended can be
+    /// awaited again.
     ///
     /// # Examples
     ///
@@ -214,36 +214,36 @@ impl Sleep {
     /// ```
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        self.is_moment = true;
+        self.is_absolute = true;
         self.state = match self.state {
             State::Registered(key) => match self.shared.timers.reset(key, deadline) {
                 TimerState::Waiting { key, earliest } => {
-                    self.nudge(earliest);
+                    self.wake_loop_if(earliest);
                     State::Registered(key)
                 }
-                // The next poll registers it, or says that the runtime has ended.
+                // The next poll registers the timer, or finds that the runtime has ended.
                 TimerState::Fired | TimerState::Ended => State::New,
             },
             State::New | State::Elapsed => State::New,
         };
     }
 
-    /// The time of the runtime that it belongs to.
+    /// Returns the current time of the runtime's clock.
     pub(super) fn now(&self) -> Instant {
         self.shared.clock.now()
     }
 
-    /// Whether the sleep ends in its first poll: the deadline has passed, and the poll of the task has
-    /// spent its budget.
+    /// Whether the sleep ends in its first poll: its deadline has passed, and the poll of the task has spent its
+    /// budget.
     ///
-    /// A caller that makes a new sleep for each operation, all of which succeed at once, polls a sleep only
-    /// when an operation was put off, and drops it in the task's next poll without another look. If the
-    /// sleep registered, nobody would ever see it end.
+    /// Consider a task that creates a new sleep for each operation, all of which could complete at once. It polls
+    /// the sleep only if the budget has postponed the operation, and drops the sleep in the next poll. If the
+    /// sleep registered a timer, the task would never see it fire.
     ///
-    /// A sleep for a duration registers all the same. The caller of `timeout(Duration::ZERO, ..)` wants an
-    /// operation tried, and one that was put off has not been.
+    /// A sleep for a duration always registers. The caller of `timeout(Duration::ZERO, ..)` wants the operation
+    /// to be tried, and a postponed operation has not been.
     fn is_overdue(&self) -> bool {
-        let ends = self.is_moment
+        let ends = self.is_absolute
             && may_overdraw()
             && self.is_elapsed()
             && !self.shared.timers.have_ended();
@@ -253,16 +253,15 @@ impl Sleep {
         ends
     }
 
-    /// Ends the park of the loop if this has become its next deadline. On the loop's own thread it does
-    /// not park meanwhile.
-    fn nudge(&self, earliest: bool) {
+    /// Wakes the loop if this sleep has become its next deadline. On the loop's own thread it is awake.
+    fn wake_loop_if(&self, earliest: bool) {
         if earliest && !current::is_here(&self.shared.inbox) {
             self.shared.inbox.nudge();
         }
     }
 }
 
-/// The runtime of a sleep has ended: nobody will ever wake it.
+/// The runtime of a sleep has ended, so nothing will ever wake the task.
 #[derive(Debug)]
 pub(crate) struct RuntimeEnded;
 
@@ -279,17 +278,17 @@ impl Sleep {
         };
         match look {
             TimerState::Waiting { key, earliest } => {
-                self.nudge(earliest);
+                self.wake_loop_if(earliest);
                 self.state = State::Registered(key);
                 trace!(
                     "glassfrog::time",
-                    "the waker is left with the timers for {:?}",
+                    "waker left with the timers for {:?}",
                     self.deadline.saturating_duration_since(self.now())
                 );
                 Poll::Pending
             }
             TimerState::Fired => {
-                trace!("glassfrog::time", "the deadline has come");
+                trace!("glassfrog::time", "deadline reached");
                 self.state = State::Elapsed;
                 Poll::Ready(Ok(()))
             }
@@ -306,7 +305,7 @@ impl Future for Sleep {
         match ready!(self.poll_deadline(cx)) {
             Ok(()) => Poll::Ready(()),
             Err(RuntimeEnded) => {
-                panic!("the runtime of this sleep has ended: nobody will ever wake it")
+                panic!("the runtime of this sleep has ended: nothing would ever wake the task")
             }
         }
     }

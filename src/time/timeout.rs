@@ -1,4 +1,4 @@
-//! [`timeout`]: giving up on what takes too long.
+//! [`timeout`]: limiting how long a future may take.
 
 use super::sleep::{Sleep, sleep, sleep_until};
 use pin_project_lite::pin_project;
@@ -9,14 +9,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Runs a future, but not for longer than `duration`, which counts from this call.
+/// Requires a future to complete before `duration` has elapsed, counted from this call.
 ///
-/// Each poll asks the future first and the deadline second: an output that is ready when the deadline has
-/// passed still counts. A future that is ready at once sets no timer.
+/// Each poll polls the future first. If the future is ready, its output is returned even if the deadline has
+/// passed. A future that is ready in the first poll sets no timer.
 ///
 /// # Loops
 ///
-/// A timeout around one operation gives up that operation and ends no loop around it. To end a loop at a
+/// A timeout around one operation cancels that operation and does not end a loop around it. To end a loop at a
 /// deadline, put the loop into the timeout:
 ///
 /// ```
@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 ///             }
 ///         }
 ///     });
-///     // When the time is up, what has been counted stands.
+///     // After the deadline, the count so far is the result.
 ///     counting.await.unwrap_or(Ok(()))?;
 ///     Ok(count)
 /// }
@@ -52,18 +52,17 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the deadline came first. It converts into an [`io::Error`] of the kind
+/// Returns [`Elapsed`] if the deadline passes first. It converts into an [`io::Error`] of the kind
 /// [`TimedOut`](io::ErrorKind::TimedOut), so `timeout(…).await??` works in a function that returns an
-/// `io::Result`.
+/// [`io::Result`].
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the timeout drops the future. If the deadline comes first, the future is dropped with the
-/// timeout.
+/// The timeout owns the future and drops it with itself, also after the deadline has passed.
 ///
 /// # Examples
 ///
@@ -87,28 +86,30 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     }
 }
 
-/// Runs a future until a deadline. If the deadline has already passed, the future is polled once, and once
-/// more if it wakes within one turn of the loop.
+/// Requires a future to complete before `deadline`.
+///
+/// If the deadline has already passed, the future is polled once, and once more if it is woken within one turn
+/// of the loop.
 ///
 /// # Loops
 ///
-/// As in [`timeout`], an output that is ready counts, however late it is. So a loop with a `timeout_at`
-/// around each operation goes on after the deadline while each operation finishes in its first poll or in
-/// the next turn of the loop. If each finishes in its first poll, the loop ends at most 128 operations
-/// after the deadline, where the task has [spent its budget](crate::task#fairness): there the timeout
-/// does not wait for a turn of the loop. To end any loop at its deadline, put the loop into one `timeout_at`.
+/// As with [`timeout`], an output that is ready is returned even after the deadline. A loop with a `timeout_at`
+/// around each operation therefore continues after the deadline as long as each operation completes in its first
+/// poll or within one turn of the loop. If each completes in its first poll, the loop ends at most 128 operations
+/// after the deadline, when the task has [spent its budget](crate::task#fairness): then the timeout does not wait
+/// for a turn of the loop. To end any loop at its deadline, put the loop into one `timeout_at`.
 ///
 /// # Errors
 ///
-/// As for [`timeout`].
+/// Returns [`Elapsed`] if the deadline passes first; see [`timeout`].
 ///
 /// # Panics
 ///
-/// Outside a runtime.
+/// Panics outside a runtime.
 ///
 /// # Cancel safety
 ///
-/// As for [`timeout`].
+/// The timeout owns the future and drops it with itself, also after the deadline has passed.
 ///
 /// # Examples
 ///
@@ -141,10 +142,10 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {
-        // The future that runs.
+        // The future with the time limit.
         #[pin]
         future: F,
-        // Its deadline.
+        // The sleep until the deadline.
         sleep: Sleep,
     }
 }
@@ -162,7 +163,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// A deadline came first.
+/// The error of [`timeout`] and [`timeout_at`]: the deadline passed before the future completed.
 ///
 /// # Examples
 ///

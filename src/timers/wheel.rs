@@ -1,9 +1,7 @@
-//! A hierarchical timing wheel: deadlines in nanoseconds, exact, at a cost that does not depend
-//! on how many there are.
+//! A hierarchical timing wheel: exact deadlines in nanoseconds, at a cost that does not depend on their number.
 //!
-//! Eleven wheels of 64 slots each cover the 64 bits of a deadline, six bits a wheel. A deadline
-//! stands on the wheel of the highest digit in which it differs from the wheel's own time, in the
-//! slot of its own digit there:
+//! Eleven wheels of 64 slots each cover the 64 bits of a deadline, six bits per wheel. A deadline is stored on
+//! the wheel of the highest digit in which it differs from the wheel's own time, in the slot of its own digit:
 //!
 //! ```text
 //!                     wheel 2       wheel 1       wheel 0
@@ -13,11 +11,11 @@
 //!    deadline C       .. 20         2             63     -> wheel 2, slot 20
 //! ```
 //!
-//! So the first slot in use of the lowest wheel in use holds the earliest deadlines. When the time
-//! reaches the beginning of that slot, what is due in it fires and the rest moves to lower wheels;
-//! a deadline moves at most ten times, and most are cancelled before they move at all.
+//! So the first used slot of the lowest used wheel holds the earliest deadlines. When the time reaches the
+//! beginning of that slot, its due deadlines fire and the others move to lower wheels. A deadline moves at most
+//! ten times, and most are cancelled before they move at all.
 //!
-//! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987).
+//! See Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987).
 
 use crate::slab::{Key, Slab};
 use crate::waiter::Waiter;
@@ -26,16 +24,14 @@ use std::mem;
 /// How many bits of a deadline one wheel resolves.
 const DIGIT_BITS: u32 = 6;
 
-/// How many slots a wheel has: as many as a word has bits, so that one instruction finds the first
-/// one in use.
+/// How many slots a wheel has: as many as a word has bits, so that one instruction finds the first used slot.
 const SLOTS: usize = 1 << DIGIT_BITS;
 
-/// How many wheels it takes for all 64 bits.
+/// How many wheels cover all 64 bits.
 const WHEELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
-/// How many deadlines of one slot are looked at to find the earliest. A fuller slot is taken to
-/// begin at once: the loop then wakes up early, and moves at least this many to a lower wheel for
-/// it.
+/// How many deadlines of one slot are searched for the earliest. For a fuller slot the beginning of the slot
+/// stands in: the loop then wakes up early, and moves more than this many deadlines to lower wheels.
 const LOOK_AT_MOST: usize = 32;
 
 /// The end of a list.
@@ -45,15 +41,15 @@ const NIL: u32 = u32::MAX;
 pub(crate) struct Wheel {
     /// The entries of all lists.
     entries: Slab<Entry>,
-    /// The first entry of each slot's circular list; wheel by wheel.
+    /// The first entry of each slot's circular list, ordered by wheel.
     slots: Box<[u32; SLOTS * WHEELS]>,
-    /// Which slots of each wheel hold something.
+    /// Which slots of each wheel are not empty.
     used: [u64; WHEELS],
-    /// The time up to which everything has fired.
+    /// The time up to which all deadlines have fired.
     time: u64,
     /// The earliest deadline, if it is known.
     earliest: Option<u64>,
-    /// How many deadlines were ever inserted.
+    /// How many deadlines have ever been inserted.
     inserted: u64,
     /// How many of them have fired.
     fired: u64,
@@ -61,29 +57,29 @@ pub(crate) struct Wheel {
 
 /// One deadline.
 struct Entry {
-    /// When it is due.
+    /// The deadline.
     deadline: u64,
-    /// Whom to wake.
+    /// The waiter to wake.
     waiter: Waiter,
-    /// The position of the entry after it in its slot.
+    /// The position of the next entry in the slot.
     next: u32,
-    /// The position of the entry before it in its slot.
+    /// The position of the previous entry in the slot.
     previous: u32,
-    /// The slot that it is in.
+    /// The slot.
     slot: u32,
 }
 
-/// Something that has become due.
+/// A deadline that has fired.
 #[derive(Debug)]
 pub(crate) struct Due {
-    /// When it was due.
+    /// The deadline.
     pub(crate) deadline: u64,
-    /// Whom to wake.
+    /// The waiter to wake.
     pub(crate) waiter: Waiter,
 }
 
 impl Wheel {
-    /// An empty wheel at time 0.
+    /// Creates an empty wheel at time 0.
     pub(crate) fn new() -> Wheel {
         Wheel {
             entries: Slab::new(),
@@ -101,8 +97,8 @@ impl Wheel {
         self.entries.len() == 0
     }
 
-    /// Adds a deadline; true if it may now be the earliest. One that has passed fires at the next
-    /// [`advance`](Wheel::advance).
+    /// Inserts a deadline. Returns its key, and true if it may now be the earliest. A deadline that has passed
+    /// fires at the next [`advance`](Wheel::advance).
     pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
         let key = self.entries.insert(Entry {
             deadline,
@@ -116,7 +112,7 @@ impl Wheel {
         (key, self.note(deadline))
     }
 
-    /// Moves a deadline that has not fired; true if it may now be the earliest.
+    /// Changes a deadline that has not fired. Returns true if it may now be the earliest.
     pub(crate) fn reset(&mut self, key: Key, deadline: u64) -> Option<bool> {
         self.unlink(key);
         let entry = self.entries.get_mut(key)?;
@@ -126,7 +122,7 @@ impl Wheel {
         Some(self.note(deadline))
     }
 
-    /// Takes a new deadline into account; true if it may be the earliest.
+    /// Updates the earliest deadline after an insertion. Returns true if the new deadline may be the earliest.
     fn note(&mut self, deadline: u64) -> bool {
         let alone = self.entries.len() == 1;
         let earliest = alone || self.earliest.is_none_or(|earliest| deadline < earliest);
@@ -136,19 +132,19 @@ impl Wheel {
         earliest
     }
 
-    /// Takes into account that a deadline is gone.
+    /// Updates the earliest deadline after a removal.
     fn forget(&mut self, deadline: u64) {
         if self.earliest.is_some_and(|earliest| deadline <= earliest) {
             self.earliest = None;
         }
     }
 
-    /// The waiter of a deadline that has not fired.
+    /// Returns the waiter of a deadline that has not fired.
     pub(crate) fn waiter_mut(&mut self, key: Key) -> Option<&mut Waiter> {
         Some(&mut self.entries.get_mut(key)?.waiter)
     }
 
-    /// Takes a deadline out, if it has not fired.
+    /// Removes a deadline that has not fired.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Waiter> {
         self.unlink(key);
         let entry = self.entries.remove(key)?;
@@ -156,13 +152,13 @@ impl Wheel {
         Some(entry.waiter)
     }
 
-    /// Gives back room that a burst of deadlines has left.
+    /// Frees the capacity that a burst of deadlines has left.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink();
     }
 
-    /// When to [`advance`](Wheel::advance) next: the earliest deadline, or, where very many share
-    /// its slot, a moment before it.
+    /// Returns when to [`advance`](Wheel::advance) next: at the earliest deadline, or somewhat before it if very
+    /// many share its slot.
     pub(crate) fn next(&mut self) -> Option<u64> {
         if self.earliest.is_none()
             && let Some((slot, begin)) = self.first_slot()
@@ -173,8 +169,8 @@ impl Wheel {
         self.earliest
     }
 
-    /// Moves the time on to `now` and takes out what is due by then, earliest first; what has the
-    /// same deadline comes in the order in which it was inserted.
+    /// Advances the time to `now` and removes the deadlines that are due, ordered by deadline and then by
+    /// insertion.
     pub(crate) fn advance(&mut self, now: u64, due: &mut Vec<Due>) {
         while let Some((slot, begin)) = self.first_slot()
             && begin <= now
@@ -189,19 +185,19 @@ impl Wheel {
         due.sort_by_key(|due| due.deadline);
     }
 
-    /// How many deadlines were ever inserted, and how many of them have fired, and were removed.
+    /// Returns how many deadlines have ever been inserted, how many have fired, and how many have been removed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let gone = self.inserted - self.entries.len() as u64;
         (self.inserted, self.fired, gone - self.fired)
     }
 
-    /// All deadlines that have not fired, in no order.
+    /// Returns all deadlines that have not fired, in arbitrary order.
     pub(crate) fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
         let entries = self.entries.iter();
         entries.map(|(_, entry)| (entry.deadline, &entry.waiter))
     }
 
-    /// Takes everything out.
+    /// Removes all deadlines.
     pub(crate) fn drain(&mut self) -> Vec<Waiter> {
         self.slots.fill(NIL);
         self.used.fill(0);
@@ -209,7 +205,7 @@ impl Wheel {
         self.entries.drain().map(|entry| entry.waiter).collect()
     }
 
-    /// Takes out of a slot what is due, and puts the rest where it belongs by the wheel's time.
+    /// Empties a slot: removes the deadlines that are due, and links the others anew by the wheel's time.
     fn empty(&mut self, slot: usize, now: u64, due: &mut Vec<Due>) {
         let first = mem::replace(&mut self.slots[slot], NIL);
         self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
@@ -234,18 +230,18 @@ impl Wheel {
         }
     }
 
-    /// The slot with the earliest deadlines, and the time at which it begins.
+    /// Returns the slot with the earliest deadlines, and the time at which it begins.
     fn first_slot(&self) -> Option<(usize, u64)> {
         let wheel = self.used.iter().position(|used| *used != 0)?;
         let digit = u64::from(self.used[wheel].trailing_zeros());
         let shift = wheel as u32 * DIGIT_BITS;
-        // What is above the wheel's digit is common to the time and to all deadlines on it.
+        // The digits above the wheel's own are the same in the time and in all deadlines on the wheel.
         let above = u64::MAX.checked_shl(shift + DIGIT_BITS).unwrap_or(0);
         let begin = (self.time & above) | digit << shift;
         Some((wheel * SLOTS + digit as usize, begin))
     }
 
-    /// The earliest deadline in a slot, if it holds few enough to look at all.
+    /// Returns the earliest deadline in a slot, unless the slot holds too many to search.
     fn earliest_in(&self, slot: usize) -> Option<u64> {
         let first = self.slots[slot];
         let mut position = first;
@@ -261,13 +257,13 @@ impl Wheel {
         None
     }
 
-    /// Puts an entry at the end of the list of the slot where it belongs.
+    /// Appends an entry to the list of its slot.
     fn link(&mut self, key: Key) {
         let position = key.index() as u32;
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        // One that has passed stands in the slot of the present, which is always due.
+        // A deadline that has passed goes to the slot of the current time, which is always due.
         let deadline = entry.deadline.max(self.time);
         let digits = (u64::BITS - (deadline ^ self.time).leading_zeros()).max(1);
         let wheel = ((digits - 1) / DIGIT_BITS) as usize;
@@ -290,7 +286,7 @@ impl Wheel {
         }
     }
 
-    /// Takes an entry out of its list.
+    /// Removes an entry from the list of its slot.
     fn unlink(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;

@@ -210,8 +210,8 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
         runtime.shutdown_timeout(Duration::from_secs(60));
         let lines = told(&["time", "blocking"]);
         let wanted = [
-            "time: the waker is left with the timers for 5s",
-            "time: the deadline has come",
+            "time: waker left with the timers for 5s",
+            "time: deadline reached",
             "blocking: job 1 started",
             "blocking: job 1 finished",
         ];

@@ -755,7 +755,7 @@ fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
             for too_far in [left + Duration::from_nanos(1), YEAR * 1000, Duration::MAX] {
                 let text = panic_text(|| advance(too_far));
                 assert!(
-                    text.contains("past its end") && text.contains("move it less far"),
+                    text.contains("past its end") && text.contains("advance it by less"),
                     "{text}"
                 );
             }

@@ -224,7 +224,7 @@ async fn with_a_virtual_clock_a_year_takes_no_time() {
 }
 
 #[glassfrog::test]
-#[should_panic(expected = "only a virtual clock can be moved")]
+#[should_panic(expected = "only a virtual clock can be advanced")]
 async fn without_the_setting_the_clock_is_real() {
     advance(Duration::ZERO).await;
 }
