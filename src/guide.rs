@@ -103,8 +103,8 @@
 //! From **asyncio**:
 //!
 //! - Calling an `async fn` runs nothing. The future runs while it is awaited or after it is spawned.
-//! - Cancelling a future drops it at its current `.await`. The future cannot catch or refuse the
-//!   cancellation, and no exception is raised in it. Cleanup belongs in [`Drop`].
+//! - Cancelling a future drops it at its current `.await`. Nothing like `CancelledError` is raised, so the
+//!   future cannot catch or refuse the cancellation. Cleanup belongs in [`Drop`].
 //! - The runtime keeps a spawned task until it finishes, even without a reference to it.
 //!
 //! # How to select
@@ -131,10 +131,10 @@
 //! });
 //! ```
 //!
-//! To select between futures with different outputs, map each to a variant of an enum. In a loop, the
-//! future that loses is dropped and created anew in the next round, so it must be *cancel safe*: being
-//! dropped must lose nothing. The methods of [`net`](crate::net) and [`time`](crate::time) say whether
-//! they are.
+//! To select between futures with different outputs, map each output to a variant of an enum. In a loop,
+//! the future that loses is dropped and created again in the next iteration, so it must be *cancel safe*:
+//! dropping it must lose nothing. The methods of [`net`](crate::net) and [`time`](crate::time) document
+//! whether they are.
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -240,9 +240,8 @@
 //! });
 //! ```
 //!
-//! **A task** is cancelled by [`abort`](crate::task::JoinHandle::abort). Its future is dropped at the
-//! `.await` at which it waits, so the destructors of its locals run. Awaiting the handle returns when
-//! that has happened:
+//! **A task** is cancelled by [`abort`](crate::task::JoinHandle::abort). The runtime drops its future in
+//! place of the next poll, which runs the destructors of its locals. Awaiting the handle waits for that:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -271,7 +270,7 @@
 //! ```
 //!
 //! Dropping a [`JoinHandle`](crate::task::JoinHandle) does **not** cancel its task, and neither does a
-//! timeout around the handle. To cancel the task then, abort it:
+//! timeout around the handle. To cancel the task after a timeout, abort it:
 //!
 //! ```
 //! use glassfrog::time::timeout;

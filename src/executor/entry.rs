@@ -37,7 +37,7 @@ pub(super) struct TaskEntry {
 pub(super) const DETACHED: u8 = 1;
 /// The task has a name, which is in the table of names: most tasks have none.
 pub(super) const NAMED: u8 = 1 << 1;
-/// Another thread spawned the task: its handle takes the outcome from a [`RemoteTask`], not from the slab.
+/// Another thread spawned the task: its handle takes the outcome from a [`RemoteTask`](super::RemoteTask), not from the slab.
 pub(super) const REMOTE: u8 = 1 << 2;
 
 /// The phase of a task.

@@ -1,21 +1,20 @@
-//! The measuring machinery that the counting gate (`glassfrog-count`) and the comparison with
-//! other runtimes (`glassfrog-peers`) share.
+//! The measurements that the counting gate (`glassfrog-count`) and the report (`glassfrog-peers`) share.
 //!
-//! A measurement is always a process of its own. The measuring process starts a [`server`], then
-//! runs its own binary again with the hidden subcommand `run <runtime> <workload> <n>`, alone or
-//! under a tool that counts, so that neither the server nor the measuring itself is counted:
+//! Each measurement is a process of its own. The measuring process starts a [`server`], then runs its own
+//! binary again with the hidden subcommand `run <runtime> <workload> <n>`, alone or under a counting tool. So
+//! neither the server nor the measurement itself is counted:
 //!
 //! ```text
 //!   check / report ──starts──> serve                      the other end of fetch and keep_alive
 //!          │                     │ loopback
-//!          └────────runs──> [valgrind | perf] run ...   what is measured
+//!          └────────runs──> [valgrind | perf] run ...   the measured process
 //! ```
 //!
-//! A cost per operation is the difference of two runs of different length, divided by the
-//! difference of their lengths: what starting and ending costs is in both and cancels out.
+//! The cost of an operation is the difference between two runs of different lengths, divided by the difference
+//! of their lengths. The cost of starting and exiting is in both runs and cancels out.
 //!
-//! In reading order: the [`workloads`], written once over the [`runtime::Runtime`] trait; the
-//! [`server`]; how a run is counted ([`measure`]); how the result is shown ([`table`]).
+//! In reading order: the [`workloads`], generic over the trait [`runtime::Runtime`]; the [`server`]; the counting
+//! of a run ([`measure`]); the output ([`table`]).
 
 pub mod measure;
 pub mod runtime;

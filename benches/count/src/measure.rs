@@ -1,4 +1,4 @@
-//! How a run is counted: by callgrind, by perf, and by what the kernel says of this process.
+//! Counts a run: with callgrind, with perf, and from the files of the kernel about this process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,42 +10,42 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::server;
 use crate::workloads::{Kind, Workload};
 
-/// Keeps glibc from `rep stosb` and `rep movsb`: they are one instruction, and callgrind counts one
-/// a byte, on the processors where glibc chooses them.
+/// Keeps glibc from using `rep stosb` and `rep movsb`. They are one instruction, but callgrind counts one per
+/// byte, on the processors where glibc chooses them.
 const NO_STRING_INSTRUCTIONS: &str =
     "glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000";
 
-/// Keeps glibc from returning freed memory to the kernel. Whether a batch of tasks or buffers lies at the top of
-/// the heap, from which glibc returns what is more than 128 KiB, is an accident of the program's layout. The
-/// page faults that follow can cost several times as much as the runtime that is measured.
+/// Keeps glibc from returning freed memory to the kernel. glibc returns memory at the top of the heap beyond
+/// 128 KiB, and whether a batch of tasks or buffers is there is an accident of the layout. The page faults that
+/// follow can cost several times as much as the measured runtime.
 pub const KEEP_MEMORY: &str =
     "glibc.malloc.trim_threshold=1000000000:glibc.malloc.mmap_threshold=1000000000";
 
-/// How many runs of each length are made. The least counts: what comes by chance, as how full the
-/// allocator finds its bins and whether an end of stream comes apart from the data, only adds.
+/// The number of runs of each length. The minimum counts, because chance only adds: how full the bins of the
+/// allocator are, or whether an end of stream arrives apart from the data.
 const RUNS: usize = 3;
 
-/// After how many seconds a run that hangs is ended, by `timeout(1)`. The longest takes some ten.
+/// The time limit of a run in seconds, for `timeout(1)`. The longest run takes about ten.
 const TIMEOUT: &str = "120";
 
 /// The tracepoint that counts syscalls.
 pub const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
-/// What can be counted of a run.
+/// A quantity that can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
-    /// Instructions in user space, for each operation.
+    /// Instructions in user space per operation.
     Instructions,
-    /// Syscalls of all threads, for each operation.
+    /// Syscalls of all threads per operation.
     Syscalls,
-    /// Bytes of memory, for each idle thing.
+    /// Bytes of memory per idle task or socket.
     Bytes,
-    /// How often the process woke up.
+    /// Wake-ups of the process.
     WakeUps,
 }
 
 impl Quantity {
-    /// All of them, in the order of the tables.
+    /// All quantities, in the order of the tables.
     pub const ALL: [Quantity; 4] = [
         Quantity::Instructions,
         Quantity::Syscalls,
@@ -53,7 +53,7 @@ impl Quantity {
         Quantity::WakeUps,
     ];
 
-    /// Its name in tables.
+    /// Returns its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Quantity::Instructions => "instructions",
@@ -63,7 +63,7 @@ impl Quantity {
         }
     }
 
-    /// The tool that counts it, if it takes one.
+    /// Returns the tool that counts it, if it needs one.
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Quantity::Instructions => Some("valgrind"),
@@ -72,7 +72,7 @@ impl Quantity {
         }
     }
 
-    /// Whether this machine can count it.
+    /// Returns whether this machine can count it.
     pub fn is_available(self) -> bool {
         let mut command = match self {
             Quantity::Instructions => Command::new("valgrind"),
@@ -80,7 +80,7 @@ impl Quantity {
             Quantity::Bytes | Quantity::WakeUps => return true,
         };
         let arguments: &[&str] = match self {
-            // The tracepoint takes a kernel that has it and a user who may see it.
+            // The tracepoint needs a kernel that has it and a user with access to it.
             Quantity::Syscalls => &["stat", "-e", SYSCALLS, "true"],
             _ => &["--version"],
         };
@@ -88,7 +88,7 @@ impl Quantity {
         output.is_ok_and(|output| output.status.success())
     }
 
-    /// Writes a value of it with the digits that mean something.
+    /// Formats a value with its significant digits.
     pub fn format(self, value: f64) -> String {
         match self {
             Quantity::Syscalls => format!("{value:.2}"),
@@ -97,19 +97,19 @@ impl Quantity {
     }
 }
 
-/// A runtime as the measuring process sees it: a word on the command line of the measured one.
+/// The subject of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// The name of the runtime.
+    /// The name of the runtime, for the command line of the measured process.
     pub runtime: &'a str,
     /// The server at the other end.
     pub server: SocketAddr,
-    /// The binary with the workloads: this one, or this one built otherwise.
+    /// The binary with the workloads: this one, or this one built in another way.
     pub binary: &'a Path,
 }
 
 impl Subject<'_> {
-    /// The cost of `workload` in `quantity`, or `None` if it is not measured in that.
+    /// Returns the cost of `workload` in `quantity`, or `None` if the workload does not measure it.
     pub fn measure(self, workload: Workload, quantity: Quantity) -> io::Result<Option<f64>> {
         let cost = match (workload.kind(), quantity) {
             (Kind::Counted(short, long), Quantity::Instructions) => {
@@ -125,25 +125,25 @@ impl Subject<'_> {
         Ok(Some(cost))
     }
 
-    /// What one run of it says: see [`Workload::run`].
+    /// Returns the value that one run prints; see [`Workload::run`].
     fn value(self, workload: Workload, n: u64) -> io::Result<u64> {
         let values = self.values(workload.name(), n)?;
         let value = values.first().copied();
         value.ok_or_else(|| io::Error::other(format!("{workload} printed nothing")))
     }
 
-    /// The numbers that one run of the workload of this name prints.
+    /// Returns the numbers that one run of the workload with this name prints.
     pub fn values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
         Self::printed(&mut self.command(&[], workload, n))
     }
 
-    /// The same, for a run in which time is measured: under [`KEEP_MEMORY`].
+    /// Does the same for a timed run, with [`KEEP_MEMORY`].
     pub fn timed_values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
         let mut command = self.command(&[], workload, n);
         Self::printed(command.env("GLIBC_TUNABLES", KEEP_MEMORY))
     }
 
-    /// The numbers that a command prints.
+    /// Returns the numbers that a command prints.
     fn printed(command: &mut Command) -> io::Result<Vec<u64>> {
         let output = output(command)?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -151,7 +151,7 @@ impl Subject<'_> {
         numbers.collect::<Result<_, _>>().map_err(io::Error::other)
     }
 
-    /// The instructions that one run executes in user space.
+    /// Returns the number of instructions that one run executes in user space.
     pub fn instructions(self, workload: &str, n: u64) -> io::Result<u64> {
         let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
         let out_file = format!("--callgrind-out-file={}", out.display());
@@ -167,19 +167,19 @@ impl Subject<'_> {
         total.trim().parse().map_err(io::Error::other)
     }
 
-    /// The syscalls that one run makes, on all its threads. The kernel counts them: a tool that stops the
-    /// process at each call makes every poll take so long that the loop looks for events more often.
+    /// Returns the number of syscalls that one run makes on all its threads. The kernel counts them: a tool that
+    /// stops the process at each call would make polls so slow that the loop looks for events more often.
     pub fn syscalls(self, workload: &str, n: u64) -> io::Result<u64> {
         let counts = self.events(workload, n, &[SYSCALLS])?;
         Ok(counts[0])
     }
 
-    /// How often the kernel passes each of these tracepoints in one run, on all its threads.
+    /// Returns how often the kernel passes each of these tracepoints in one run, on all its threads.
     pub fn events(self, workload: &str, n: u64, events: &[&str]) -> io::Result<Vec<u64>> {
         let list = events.join(",");
         let perf = ["perf", "stat", "-x,", "-e", &list, "--"];
         let output = output(&mut self.command(&perf, workload, n))?;
-        // A row is: count, unit, event, and more.
+        // The columns are: count, unit, event, and others.
         let rows = String::from_utf8_lossy(&output.stderr);
         let count = |event: &str| {
             let mut rows = rows.lines().map(|row| row.split(',').collect::<Vec<_>>());
@@ -190,7 +190,7 @@ impl Subject<'_> {
         counts.ok_or_else(|| io::Error::other(format!("perf printed no count: {rows}")))
     }
 
-    /// The command that runs the binary under `tool`, for one workload.
+    /// Returns the command that runs a workload under `tool`.
     fn command(self, tool: &[&str], workload: &str, n: u64) -> Command {
         let mut command = Command::new("timeout");
         command.arg(TIMEOUT).args(tool).arg(self.binary);
@@ -200,18 +200,18 @@ impl Subject<'_> {
     }
 }
 
-/// The difference between what long and short runs count, for each operation that is in it.
+/// Returns the difference between the counts of long and short runs per operation.
 fn per_operation(short: u64, long: u64, count: impl Fn(u64) -> io::Result<u64>) -> io::Result<f64> {
     let least = |n| {
         let counts: io::Result<Vec<u64>> = (0..RUNS).map(|_| count(n)).collect();
         counts.map(|counts| counts.into_iter().min().unwrap_or(0))
     };
-    // Without syscalls of its own, a long run may by chance make one less than a short one.
+    // If the workload makes no syscalls, a long run may by chance make one less than a short run.
     let difference = least(long)?.saturating_sub(least(short)?);
     Ok(difference as f64 / (long - short) as f64)
 }
 
-/// Runs `command` to its end; an error says what it was and what it printed.
+/// Runs `command`. An error contains the command and its output.
 fn output(command: &mut Command) -> io::Result<Output> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
@@ -224,10 +224,10 @@ fn output(command: &mut Command) -> io::Result<Output> {
     )))
 }
 
-/// Does what the hidden subcommands `serve` and `run` ask for; returns whether `arguments` name one.
+/// Executes the hidden subcommands `serve` and `run`. Returns whether `arguments` name one of them.
 ///
-/// `run` is given the runtime, the workload, its length and the server, and returns the numbers that are
-/// printed.
+/// The arguments of `run` are the runtime, the workload, its length and the server. It returns the numbers to
+/// print.
 pub fn hidden_subcommand(
     arguments: &[String],
     run: impl FnOnce(&str, &str, u64, SocketAddr) -> Result<Vec<u64>, String>,
@@ -256,10 +256,10 @@ pub fn hidden_subcommand(
     Ok(true)
 }
 
-/// How many files may be open: both ends of ten thousand connections, and some.
+/// The wanted limit on open files: both ends of ten thousand connections, and some more.
 const OPEN_FILES: u64 = 32_768;
 
-/// Allows as many open files as the system grants, and more if this process may raise that.
+/// Raises the limit on open files as far as the system permits.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < OPEN_FILES) {
@@ -272,20 +272,20 @@ pub fn raise_file_limit() {
         }
     }
     limit.current = limit.maximum;
-    // Where it is refused, the workload that runs out of files says so.
+    // If this fails, a workload that runs out of files reports it.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// The bytes of memory of this process that are no file's: its heap, stacks and other mappings.
+/// Returns the bytes of anonymous memory of this process: heap, stacks and other mappings without a file.
 ///
-/// From `smaps_rollup`, which walks the page tables: the resident size in `statm` and `status` is
-/// summed lazily and may be off by many pages.
+/// It reads `smaps_rollup`, which walks the page tables. The resident size in `statm` and `status` is summed
+/// lazily and may be off by many pages.
 pub fn memory() -> u64 {
     let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux with /proc");
     field(&text, "Anonymous:") * 1024
 }
 
-/// How often the threads of this process have waited so far.
+/// Returns how often the threads of this process have waited so far.
 pub fn wake_ups() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux with /proc");
     let statuses =
@@ -295,7 +295,7 @@ pub fn wake_ups() -> u64 {
         .sum()
 }
 
-/// The number after `name` in one of the kernel's text files.
+/// Returns the number after `name` in a text file of the kernel.
 fn field(text: &str, name: &str) -> u64 {
     let value = text
         .lines()

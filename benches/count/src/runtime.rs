@@ -1,7 +1,7 @@
-//! What the workloads need of a runtime, and the same for glassfrog.
+//! [`Runtime`]: the operations of a runtime that the workloads use, and their implementation for glassfrog.
 //!
-//! Every method is generic or returns an opaque future, so that all of it is resolved at compile
-//! time and the trait itself costs a runtime nothing. The peers implement it in `glassfrog-peers`.
+//! Every method is generic or returns an opaque future. Everything is resolved at compile time, so the trait adds
+//! no cost. `glassfrog-peers` implements it for the other runtimes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,37 +13,37 @@ use glassfrog::prelude::*;
 use crate::server::REQUEST_CLOSE;
 use crate::workloads::BUFFER;
 
-/// The functions that a runtime offers to start, spawn, wait and talk TCP.
+/// The functions of a runtime to start, spawn, wait, and use TCP.
 ///
-/// Buffers are `Vec`s and messages are static because monoio takes both by value.
+/// Buffers are `Vec`s and messages are static, because monoio takes both by value.
 pub trait Runtime: 'static {
     /// Its TCP listener.
     type Listener;
     /// Its TCP stream.
     type Stream: 'static;
 
-    /// Makes a runtime and drives `future` on it to its end.
+    /// Creates a runtime and runs `future` on it to completion.
     fn block_on<F: Future>(future: F) -> F::Output;
 
-    /// Spawns a task on the current runtime and returns what its output can be awaited with.
+    /// Spawns a task on the current runtime and returns a future of its output.
     fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
     where
         F: Future + 'static,
         F::Output: 'static;
 
-    /// Spawns a task that goes on when nobody holds its handle.
+    /// Spawns a detached task.
     fn spawn_detached(future: impl Future<Output = ()> + 'static);
 
     /// Lets the other tasks run.
     fn yield_now() -> impl Future<Output = ()>;
 
-    /// Waits for `duration`; registers with the timers no later than at its first poll.
+    /// Waits for `duration`. Registers with the timers at its first poll at the latest.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
 
     /// Listens at `address`.
     fn bind(address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>>;
 
-    /// The address that a listener has bound.
+    /// Returns the address of a listener.
     fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
 
     /// Waits for the next connection.
@@ -58,19 +58,19 @@ pub trait Runtime: 'static {
         message: &'static [u8],
     ) -> impl Future<Output = io::Result<()>>;
 
-    /// Reads what there is into the elements of `buffer`, and returns how many bytes it was.
+    /// Reads into the elements of `buffer` and returns the number of bytes.
     fn read<'a>(
         stream: &'a mut Self::Stream,
         buffer: &'a mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>>;
 
-    /// Reads until the peer closes, appends it to `buffer`, and returns how many bytes it was.
+    /// Reads until the peer closes, appends to `buffer`, and returns the number of bytes.
     fn read_to_end<'a>(
         stream: &'a mut Self::Stream,
         buffer: &'a mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>>;
 
-    /// The article's fetch: connects, writes the request, and reads the text until the peer closes.
+    /// Performs the fetch of the README: connects, writes the request, and reads the text until the peer closes.
     fn fetch_data(address: SocketAddr) -> impl Future<Output = io::Result<String>> {
         async move {
             let mut stream = Self::connect(address).await?;
@@ -82,7 +82,7 @@ pub trait Runtime: 'static {
     }
 }
 
-/// Glassfrog with its default settings.
+/// glassfrog with its default settings.
 #[derive(Debug)]
 pub struct Glassfrog;
 
@@ -152,7 +152,7 @@ impl Runtime for Glassfrog {
         stream.read_to_end(buffer)
     }
 
-    // As it stands on the front page.
+    // As in the README.
     async fn fetch_data(addr: SocketAddr) -> io::Result<String> {
         let mut stream = TcpStream::connect(addr).await?;
         stream.write_all(REQUEST_CLOSE).await?;

@@ -1,14 +1,14 @@
 //! The other end of the connections, in a second process: an HTTP server on bare mio.
 //!
-//! One thread, one loop, no runtime, so that it costs every client the same. Every answer is the
-//! same, and as long as the server's starter wants; that of the counting gate is [`RESPONSE`]. After a request that says `Connection: close` it answers and closes at once, so
-//! that the end of the stream follows the data closely. A request that keeps the connection open
-//! is answered when all [`KEEP_ALIVE_CONNECTIONS`] have sent theirs: under a tool that slows the
-//! client the answers would otherwise be there before the client first looks, and the waiting,
-//! which is what a runtime is for, would not be counted.
+//! It has one thread, one loop and no runtime, so it costs every client the same. All responses are the same,
+//! with a configurable length; that of the counting gate is [`RESPONSE`]. After a request with
+//! `Connection: close`, the server responds and closes at once, so the end of the stream follows the data
+//! closely. The server responds to keep-alive requests when all [`KEEP_ALIVE_CONNECTIONS`] have sent theirs.
+//! Otherwise, under a tool that slows the client, the responses would arrive before the client first looks, and
+//! the waits would not be counted.
 //!
-//! It is no general server: it relies on its clients, which send a short request in one piece and
-//! wait for the answer before they send another.
+//! It is not a general server. It relies on its clients to send a short request in one piece, and to wait for
+//! the response before they send another.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -21,19 +21,19 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::workloads::KEEP_ALIVE_CONNECTIONS;
 
-/// The request that [`RESPONSE`] answers, once.
+/// The request after which the server closes the connection.
 pub const REQUEST_CLOSE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// The request that leaves the connection open.
+/// The request after which the connection stays open.
 pub const REQUEST_KEEP_ALIVE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// How long the body of [`RESPONSE`] is: with the head it makes about 2 KiB, a small page.
+/// The length of the body of [`RESPONSE`]: with the head, about 2 KiB, a small page.
 pub const BODY_LENGTH: usize = 2000;
 
-/// What every request to a server with bodies of [`BODY_LENGTH`] is answered with.
+/// The response of a server with bodies of [`BODY_LENGTH`].
 pub static RESPONSE: LazyLock<Vec<u8>> = LazyLock::new(|| response(BODY_LENGTH));
 
-/// Returns an answer with a body of `length` bytes.
+/// Returns a response with a body of `length` bytes.
 pub fn response(length: usize) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
     let mut response = head.into_bytes();
@@ -44,22 +44,22 @@ pub fn response(length: usize) -> Vec<u8> {
 /// The token of the listener; connections count up from zero.
 const LISTENER: Token = Token(usize::MAX);
 
-/// How many connections may wait to be accepted: more than are ever opened at once. Those that a
-/// shorter queue drops would come again after a second, and time would measure that.
+/// The backlog of the listener: more connections than are opened at once. Connections that a shorter backlog
+/// drops would be retried after a second and distort the time.
 const BACKLOG: i32 = 4096;
 
-/// A server process; ends when this is dropped, or when the process that holds it ends.
+/// A server process. It exits when this is dropped, or when the process that holds this exits.
 #[derive(Debug)]
 pub struct Server {
     /// The process.
     child: Child,
-    /// Where it listens.
+    /// The address of the server.
     address: SocketAddr,
 }
 
 impl Server {
-    /// Runs this binary again as a server whose answers have bodies of `body_length` bytes, and waits
-    /// until it listens.
+    /// Runs this binary again as a server whose responses have bodies of `body_length` bytes, and waits until it
+    /// listens.
     pub fn start(body_length: usize) -> io::Result<Server> {
         let mut child = Command::new(env::current_exe()?)
             .args(["serve", &body_length.to_string()])
@@ -74,7 +74,7 @@ impl Server {
         Ok(Server { child, address })
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,13 +82,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Closing its standard input ends it; see `serve`.
+        // The server exits when its standard input ends; see `serve`.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// The body of the hidden subcommand `serve`: prints its address, serves until standard input ends.
+/// Executes the hidden subcommand `serve`: prints the address and serves until standard input ends.
 pub fn serve(body_length: usize) -> io::Result<()> {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -96,7 +96,7 @@ pub fn serve(body_length: usize) -> io::Result<()> {
     });
 
     let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    // A second `listen` changes the backlog of a socket that listens already.
+    // A second `listen` changes the backlog of a listening socket.
     rustix::net::listen(&listener, BACKLOG)?;
     println!("{}", listener.local_addr()?);
     let mut poll = Poll::new()?;
@@ -126,13 +126,13 @@ pub fn serve(body_length: usize) -> io::Result<()> {
 
 /// The open connections of a server.
 struct Connections {
-    /// What every request is answered with.
+    /// The response to every request.
     response: Vec<u8>,
-    /// By token; `None` where one has been closed.
+    /// The connections by token; `None` after a close.
     streams: Vec<Option<Connection>>,
-    /// The tokens that can be given out again.
+    /// The tokens that can be reused.
     free: Vec<usize>,
-    /// The tokens of those that keep open and wait for their answer.
+    /// The tokens of keep-alive connections that wait for their response.
     waiting: Vec<usize>,
 }
 
@@ -140,8 +140,8 @@ struct Connections {
 struct Connection {
     /// Its socket.
     stream: TcpStream,
-    /// How much of the answer has been sent, while the socket takes no more. After it, the server
-    /// closes: an answer that the socket does not take at once is for a request that says so.
+    /// The number of bytes of the response sent so far, while the send buffer is full. The server closes the
+    /// connection afterwards: only responses to requests with `Connection: close` can exceed the buffer.
     sent: Option<usize>,
 }
 
@@ -156,7 +156,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Reads one request and answers it as the module says, or goes on with an answer.
+    /// Reads a request and responds as the module says, or continues to send a response.
     fn serve(
         &mut self,
         index: usize,
@@ -170,7 +170,7 @@ impl Connections {
             return self.answer_and_close(index, sent, registry);
         }
         let mut request = [0; 1024];
-        // One read is enough: a client sends no second request before the answer to the first.
+        // One read is enough: a client sends no second request before the response to the first.
         match connection.stream.read(&mut request) {
             Ok(length) if request[..length] == *REQUEST_CLOSE => {
                 return self.answer_and_close(index, 0, registry);
@@ -189,16 +189,16 @@ impl Connections {
         Ok(())
     }
 
-    /// Answers a client that keeps the connection open: such an answer fits into the socket's buffer.
+    /// Responds on a keep-alive connection. The response fits into the send buffer.
     fn answer(&mut self, index: usize) {
         if let Some(connection) = &mut self.streams[index] {
-            // A client that is gone gets no answer; its end comes as an event of its own.
+            // If the client is gone, another event reports it.
             let _ = connection.stream.write_all(&self.response);
         }
     }
 
-    /// Sends the answer from `sent` on. Closes when all is sent; otherwise waits for the socket to take
-    /// more.
+    /// Sends the rest of the response from `sent`. Closes the connection when everything is sent; otherwise waits
+    /// for room in the send buffer.
     fn answer_and_close(
         &mut self,
         index: usize,

@@ -1,21 +1,21 @@
-//! A table of text: written aligned, and read back.
+//! A table of text, which can be printed and parsed.
 
 use std::fmt;
 
-/// What stands in a cell where there is nothing to say.
+/// The text of an empty cell.
 pub const NOTHING: &str = "-";
 
-/// Named rows and columns. No name and no cell contains white space.
+/// A table with named rows and columns. Names and cells contain no white space.
 #[derive(Debug)]
 pub struct Table {
-    /// The names of the columns; the first heads the names of the rows.
+    /// The names of the columns. The first is the heading of the names of the rows.
     columns: Vec<String>,
-    /// The rows: a name, then a cell a column.
+    /// The rows: a name, then a cell per column.
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows, whose first column holds the names of the rows.
+    /// Creates a table without rows, whose first column contains the names of the rows.
     pub fn new<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Table {
         Table {
             columns: columns.into_iter().map(Into::into).collect(),
@@ -23,7 +23,7 @@ impl Table {
         }
     }
 
-    /// Adds a row, its name first.
+    /// Adds a row, with its name first.
     pub fn push(&mut self, row: Vec<String>) {
         assert_eq!(row.len(), self.columns.len(), "a cell for each column");
         self.rows.push(row);
@@ -36,14 +36,14 @@ impl Table {
         }
     }
 
-    /// The cell in a row and a column, unless it is empty.
+    /// Returns the cell in a row and a column, unless it is empty.
     pub fn cell(&self, row: &str, column: &str) -> Option<&str> {
         let column = self.columns.iter().position(|name| name == column)?;
         let row = self.rows.iter().find(|cells| cells[0] == row)?;
         Some(row[column].as_str()).filter(|&cell| cell != NOTHING)
     }
 
-    /// Reads what `Display` wrote; lines that start with `#` are comments.
+    /// Parses the output of `Display`. Lines that start with `#` are comments.
     pub fn parse(text: &str) -> Option<Table> {
         let split = |line: &str| {
             line.split_whitespace()

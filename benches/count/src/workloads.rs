@@ -1,4 +1,4 @@
-//! The workloads: what is done `n` times, the same for every runtime.
+//! The workloads: operations that are repeated `n` times, the same for every runtime.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,22 +14,22 @@ use crate::measure;
 use crate::runtime::Runtime;
 use crate::server::{REQUEST_KEEP_ALIVE, RESPONSE};
 
-/// How many tasks a workload of many tasks has, and how many fetches are in flight.
+/// The number of tasks in workloads of many tasks, and of fetches in flight.
 pub const TASKS: u64 = 1000;
-/// How many connections `keep_alive` uses.
+/// The number of connections of `keep_alive`.
 pub const KEEP_ALIVE_CONNECTIONS: u64 = 64;
-/// How many connections `echo` uses.
+/// The number of connections of `echo`.
 pub const ECHO_CONNECTIONS: u64 = 100;
-/// What the echo workloads send to and fro.
+/// The message of the echo workloads.
 pub const ECHO_MESSAGE: &[u8] = &[b'.'; 64];
-/// The buffer of everything that reads: larger than any message, so that each read is a short one.
+/// The size of all read buffers: larger than any message, so that each read is short.
 pub const BUFFER: usize = 4096;
-/// Where the listeners of the echo workloads bind: a free port.
+/// The address of the listeners of the echo workloads: any free port.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// How long `idle_connections` looks on.
+/// The duration of `idle_connections`.
 const IDLE_TIME: Duration = Duration::from_secs(5);
 
-/// Something that is measured.
+/// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// Spawn a task that is ready at once and await it.
@@ -46,37 +46,37 @@ pub enum Workload {
     Timer,
     /// The same with a million others live.
     TimerMillion,
-    /// A message to the other end of a TCP connection and one back, both ends here, 100 connections at once.
+    /// A message to the other end of a TCP connection and one back, with both ends here, on 100 connections at once.
     Echo,
     /// The same with one connection.
     EchoLone,
-    /// An HTTP request and its answer of 2 KiB, on 64 connections that stay open.
+    /// An HTTP request and its response of 2 KiB, on 64 connections that stay open.
     KeepAlive,
-    /// Connect, send a request, read the answer of 2 KiB until the peer closes, close; 1000 at once.
+    /// Connect, send a request, read the response of 2 KiB until the peer closes, close; 1000 at once.
     Fetch,
-    /// A task that waits for ever. Bytes for each.
+    /// A task that waits forever. Bytes per task.
     IdleTasks,
-    /// A connection and a task that waits for it to become readable. Bytes for each.
+    /// A connection and a task that waits for it to become readable. Bytes per connection.
     IdleSockets,
-    /// How often the process wakes in 5 seconds of 1000 connections and a sleep, all idle.
+    /// Wake-ups of the process in 5 seconds with 1000 idle connections and a sleep.
     IdleConnections,
 }
 
-/// How a workload is measured.
+/// The way in which a workload is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Costs per operation: instructions and syscalls as a difference of runs of these two lengths.
+    /// Instructions and syscalls per operation, as the difference between runs of these two lengths.
     Counted(u64, u64),
-    /// The time of an operation only: to prepare it takes too long where it is counted.
+    /// Only the time of an operation, because its preparation takes too long under a counting tool.
     Timed,
-    /// Bytes, with this many idle.
+    /// Bytes, with this many idle tasks or connections.
     Bytes(u64),
     /// Wake-ups, with this many connections.
     WakeUps(u64),
 }
 
 impl Workload {
-    /// All of them, in the order of the tables.
+    /// All workloads, in the order of the tables.
     pub const ALL: [Workload; 14] = [
         Workload::SpawnJoin,
         Workload::SpawnMany,
@@ -94,7 +94,7 @@ impl Workload {
         Workload::IdleConnections,
     ];
 
-    /// Its name in tables and arguments.
+    /// Returns its name in tables and arguments.
     pub fn name(self) -> &'static str {
         match self {
             Workload::SpawnJoin => "spawn_join",
@@ -114,7 +114,7 @@ impl Workload {
         }
     }
 
-    /// How it is measured. The lengths are multiples of what the workload does at once.
+    /// Returns how the workload is measured. The lengths are multiples of the operations in flight.
     pub fn kind(self) -> Kind {
         match self {
             Workload::SpawnJoin
@@ -133,9 +133,9 @@ impl Workload {
         }
     }
 
-    /// Runs it on `R`, `n` operations long.
+    /// Runs `n` operations on `R`.
     ///
-    /// Returns nanoseconds for the operations without what prepares them, or for the idle workloads the
+    /// Returns the nanoseconds that the operations took, without their preparation. Idle workloads return the
     /// number of bytes or wake-ups.
     pub fn run<R: Runtime>(self, n: u64, server: SocketAddr) -> u64 {
         R::block_on(async {
@@ -176,7 +176,7 @@ impl FromStr for Workload {
     }
 }
 
-/// Nanoseconds since `start`.
+/// Returns the nanoseconds since `start`.
 pub fn nanoseconds(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
@@ -190,7 +190,7 @@ pub async fn spawn_join<R: Runtime>(n: u64) -> u64 {
     nanoseconds(start)
 }
 
-/// Spawns `tasks` tasks that are ready at once and awaits them all, until it was `n` tasks.
+/// Repeatedly spawns `tasks` tasks that are ready at once and awaits them all, `n` tasks in total.
 pub async fn spawn_many<R: Runtime>(n: u64, tasks: u64) -> u64 {
     let mut handles = Vec::new();
     let start = Instant::now();
@@ -203,7 +203,7 @@ pub async fn spawn_many<R: Runtime>(n: u64, tasks: u64) -> u64 {
     nanoseconds(start)
 }
 
-/// Spawns `tasks` tasks that each run `body` and waits for them; returns how long it took.
+/// Spawns `tasks` tasks that each run `body`, awaits them, and returns the elapsed time.
 async fn side_by_side<R: Runtime, F>(tasks: u64, mut body: impl FnMut() -> F) -> u64
 where
     F: Future<Output = ()> + 'static,
@@ -246,8 +246,8 @@ async fn ping_pong<R: Runtime>(n: u64) -> u64 {
 }
 
 async fn timer<R: Runtime>(n: u64, live: u64) -> u64 {
-    // One to two minutes, as timeouts are, spread by a step that is prime to the range; late enough that
-    // none fires in the slowest run.
+    // One to two minutes, like typical timeouts, spread by a step that is coprime to the range. None of them
+    // fires in the slowest run.
     let duration = |i: u64| Duration::from_millis(60_000 + i * 7_919 % 60_000);
     let mut others = Vec::new();
     for i in 0..live {
@@ -263,7 +263,7 @@ async fn timer<R: Runtime>(n: u64, live: u64) -> u64 {
     nanoseconds(start)
 }
 
-/// Makes `n` echo round trips, over as many connections at once as `connections` says.
+/// Makes `n` echo round trips over `connections` connections at once.
 pub async fn echo<R: Runtime>(n: u64, connections: u64) -> u64 {
     let listener = R::bind(LOOPBACK).await.expect("bind");
     let address = R::local_addr(&listener).expect("local address");
@@ -277,7 +277,7 @@ pub async fn echo<R: Runtime>(n: u64, connections: u64) -> u64 {
                 R::write_all(&mut peer, ECHO_MESSAGE).await.expect("write");
             }
         });
-        // The first round trip is made before the clock starts: only then is the peer sure to run.
+        // The first round trip is before the start of the clock, so that the peer is running.
         let mut buffer = vec![0; BUFFER];
         R::write_all(&mut stream, ECHO_MESSAGE)
             .await
@@ -323,8 +323,7 @@ async fn keep_alive<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
     .await
 }
 
-/// Calls the `fetch_data` of the front page `n` times, from `tasks` tasks. The answer is `length` bytes
-/// long.
+/// Calls the `fetch_data` of the README `n` times, from `tasks` tasks. The response has `length` bytes.
 pub async fn fetch<R: Runtime>(n: u64, tasks: u64, server: SocketAddr, length: usize) -> u64 {
     side_by_side::<R, _>(tasks, || async move {
         for _ in 0..n / tasks {
@@ -336,8 +335,8 @@ pub async fn fetch<R: Runtime>(n: u64, tasks: u64, server: SocketAddr, length: u
 }
 
 thread_local! {
-    /// How many tasks of an idle workload have been polled. Not a capture of the tasks: it would be
-    /// counted with them.
+    /// The number of polled tasks of an idle workload. It is not a capture of the tasks, because the capture would
+    /// be counted.
     static POLLED: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -345,7 +344,7 @@ fn count_poll() {
     POLLED.set(POLLED.get() + 1);
 }
 
-/// Waits until `n` tasks have been polled: run queues are first in, first out.
+/// Waits until `n` tasks have been polled.
 async fn all_polled<R: Runtime>(n: u64) {
     R::spawn(async {}).await;
     assert_eq!(POLLED.get(), n);
@@ -363,13 +362,13 @@ async fn idle_tasks<R: Runtime>(n: u64) -> u64 {
     measure::memory() - before
 }
 
-/// Opens `n` connections with a task each that waits for one to become readable.
+/// Opens `n` connections, each with a task that waits for it to become readable.
 async fn idle_readers<R: Runtime>(n: u64, server: SocketAddr) {
     for _ in 0..n {
         let mut stream = R::connect(server).await.expect("connect");
         R::spawn_detached(async move {
             count_poll();
-            // The least buffer there is: it counts as part of the socket.
+            // The smallest buffer, because it counts as part of the socket.
             let _ = R::read(&mut stream, &mut vec![0]).await;
         });
     }
@@ -384,7 +383,7 @@ async fn idle_sockets<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
 
 async fn idle_connections<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
     idle_readers::<R>(n, server).await;
-    // What connecting left behind is done before the count begins.
+    // Finish the work that connecting left before the count begins.
     R::sleep(Duration::from_millis(100)).await;
     let before = measure::wake_ups();
     R::sleep(IDLE_TIME).await;

@@ -292,7 +292,7 @@ fn a_missing_comma_is_one_error() {
 const FROG: &str = "
     mod frog {
         pub fn block_on<F: Future>(_: F) -> F::Output { loop {} }
-        pub mod macros {
+        pub mod __private {
             pub struct Test;
             impl Test {
                 pub fn new() -> Test { Test }
