@@ -62,7 +62,7 @@ impl Workers {
     /// # Errors
     ///
     /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
-    /// runtimes. The others are stopped.
+    /// runtimes. Those that have started are stopped.
     ///
     /// # Panics
     ///
@@ -86,7 +86,7 @@ impl Workers {
     /// # Errors
     ///
     /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
-    /// runtimes. The others are stopped.
+    /// runtimes. Those that have started are stopped.
     ///
     /// # Panics
     ///
@@ -171,8 +171,8 @@ impl Workers {
     /// # Panics
     ///
     /// Panics inside a runtime, whose thread it would block. Panics if the operating system has no descriptors
-    /// left for one more runtime, in which this function waits. If the panic of another task ended a runtime,
-    /// panics with that panic.
+    /// left for one more runtime, in which this function waits. If the panic of another task has ended a runtime,
+    /// that panic continues in the caller.
     ///
     /// # Examples
     ///

@@ -64,7 +64,7 @@ impl<S: AsRaw + Io> Socket<S> {
         }
     }
 
-    /// Tries an operation now, unless the socket is known not to be ready.
+    /// Tries an operation if the socket is marked as ready.
     pub(super) fn try_op<R>(
         &self,
         direction: Direction,

@@ -5,7 +5,7 @@ use crate::context;
 use crate::pool::Lane;
 use std::panic::Location;
 
-/// Configures a task before it is spawned.
+/// A task factory, which configures a task before it is spawned.
 ///
 /// The name of a task appears in its [`JoinError`](super::JoinError), in the log, and in
 /// [dumps](crate::Dump).

@@ -387,7 +387,8 @@ fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
     outcome.map(|(_, output)| output)
 }
 
-/// Configures a task before it is spawned into a [`JoinSet`]. Created by [`JoinSet::build_task`].
+/// A task factory, which configures a task before it is spawned into a [`JoinSet`]. Created by
+/// [`JoinSet::build_task`].
 ///
 /// For tasks outside of sets see [`task::Builder`](Builder).
 ///

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!    parent's future
-//!      +-- body          the `async` closure; holds a `Scope`, by which it spawns
+//!      +-- body          the `async` closure; holds a `Scope` to spawn children
 //!      +-- nursery ----- the boxed children; shared by the scope's future, the body and the children,
 //!            |           and emptied when the scope ends
 //!            +-- queue   the children that have been woken
@@ -153,7 +153,7 @@ where
     }
 }
 
-/// Spawns the children of a [`scope`].
+/// A scope to spawn child futures in. Passed to the closure of [`scope`].
 ///
 /// # Examples
 ///
@@ -211,7 +211,7 @@ impl fmt::Debug for Scope<'_> {
     }
 }
 
-/// Spawns the children of a [`try_scope`].
+/// A scope to spawn child futures in that may fail. Passed to the closure of [`try_scope`].
 ///
 /// # Examples
 ///
@@ -256,8 +256,8 @@ impl<E> fmt::Debug for TryScope<'_, E> {
 /// An owned permission to await a child of a scope, within the scope. Dropping it lets the child continue.
 ///
 /// Awaiting the handle returns the child's output and not a `Result`: a child that panics, or fails in a
-/// [`try_scope`], ends the scope and everything in it. If a child has no handle, its output is dropped, and a
-/// panic in that drop is logged.
+/// [`try_scope`], ends the scope and everything in it. If the handle has been dropped, the child's output is
+/// dropped when the child finishes, and a panic in that drop is logged.
 ///
 /// # Panics
 ///

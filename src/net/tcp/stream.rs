@@ -66,8 +66,8 @@ fn is_not_ready(error: &io::Error) -> bool {
     )
 }
 
-/// Makes a read into the operation that the reactor tries: returns how many bytes were read, and what that
-/// says about the next read.
+/// Wraps a read as an operation of the reactor, which returns how many bytes were read, and what that says about
+/// the next read.
 fn read_op<'a>(
     room: usize,
     mut read: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
@@ -81,7 +81,7 @@ fn read_op<'a>(
     }
 }
 
-/// Makes a vectored read into an operation. The buffers are not all empty.
+/// Wraps a vectored read as an operation. The buffers are not all empty.
 fn read_vectored_op<'a, 'b: 'a>(
     bufs: &'a mut [IoSliceMut<'b>],
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
@@ -92,8 +92,8 @@ fn read_vectored_op<'a, 'b: 'a>(
     read_op(room, move |io| io.read_vectored(bufs))
 }
 
-/// Makes a write into the operation that the reactor tries: returns how many bytes were written, and what
-/// that says about the next write.
+/// Wraps a write as an operation of the reactor, which returns how many bytes were written, and what that says
+/// about the next write.
 fn write_op<'a>(
     length: usize,
     mut write: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
@@ -104,7 +104,7 @@ fn write_op<'a>(
     }
 }
 
-/// Makes a vectored write into an operation. The buffers are not all empty.
+/// Wraps a vectored write as an operation. The buffers are not all empty.
 fn write_vectored_op<'a>(
     bufs: &'a [IoSlice<'a>],
 ) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
