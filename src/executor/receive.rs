@@ -25,10 +25,7 @@ impl Executor {
         self.remote.drain(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Wake(key) => {
-                    increment(&self.counters.remote_wakes);
-                    self.take_wake(key);
-                }
+                Message::Wake(key) => self.take_wake(key),
                 Message::Detach(key) => self.detach(key),
                 Message::Abort(key) => self.abort(key),
                 Message::AbortRemote(task) => self.abort(task.key().unwrap_or(Key::NONE)),
@@ -63,6 +60,7 @@ impl Executor {
                 .and_then(|task| task.body.as_ref()?.waker.as_ref()),
         };
         if waker.is_some_and(|waker| waker.flags.receive()) {
+            increment(&self.counters.remote_wakes);
             ready.push(key);
         }
     }
