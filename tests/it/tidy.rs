@@ -15,7 +15,14 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("signal", &["handle", "context"]),
     (
         "workers",
-        &["runtime", "handle", "task", "foreign", "primitives"],
+        &[
+            "runtime",
+            "handle",
+            "task",
+            "waiter",
+            "foreign",
+            "primitives",
+        ],
     ),
     ("runtime", &["handle", "context", "event_loop", "executor"]),
     (
