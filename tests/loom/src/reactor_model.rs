@@ -210,7 +210,7 @@ fn two_who_read_and_two_events_come_out_even() {
 }
 
 #[test]
-fn a_seat_that_is_given_up_takes_no_event_from_the_others() {
+fn a_waiter_that_leaves_takes_no_event_from_the_others() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let mut given_up = None;
