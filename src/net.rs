@@ -72,6 +72,35 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
+//! # Other system calls
+//!
+//! The methods that end in `_with` make a system call that this module has no method for: `recvmsg(2)` with
+//! control messages, for example, or a read into memory that is not initialized. The caller makes the call, and
+//! the runtime waits until it does not block. Such a call is made by way of the descriptor, with the methods of
+//! [`socket2`], `rustix` or `quinn-udp`:
+//!
+//! ```
+//! use glassfrog::net::{TcpListener, TcpStream};
+//! use socket2::SockRef;
+//!
+//! glassfrog::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let client = TcpStream::connect(listener.local_addr()?).await?;
+//!     let (server, _) = listener.accept().await?;
+//!     client.write(b"hello").await?;
+//!     let mut buf = Vec::with_capacity(16);
+//!     let count = server
+//!         .read_with(|stream| SockRef::from(stream).recv(buf.spare_capacity_mut()))
+//!         .await?;
+//!     assert_eq!(count, 5);
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! A loop of `readable` and a system call on the bare descriptor is no substitute, and spins: the runtime does
+//! not see that the call has returned `WouldBlock`, so the socket stays readable.
+//!
 //! A socket that was converted from another type, or whose descriptor was borrowed, makes a few more system
 //! calls than other sockets. Other code may use the descriptor too, so the runtime has to ask the kernel
 //! where it would otherwise know the answer.
@@ -90,6 +119,7 @@ mod read_to_end;
 mod resolve;
 mod socket;
 mod tcp;
+mod with;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;

@@ -178,6 +178,12 @@ macro_rules! os_conversions {
             $(, $(#[$docs:meta])* from $Owned:ident)?
         );+ $(;)?
     ) => {$(
+        /// Other code may use the descriptor from now on, so the socket makes [a few more system
+        /// calls](crate::net#other-system-calls).
+        ///
+        /// To make a system call on the descriptor when the socket is ready, use `read_with`, `write_with` or
+        /// the other methods that end in `_with`. A loop of `readable` and such a call spins: only these
+        /// methods see that it has returned `WouldBlock`.
         impl $As for $Socket {
             fn $as(&self) -> $Borrowed<'_> {
                 self.$($field).+.hand_out().$as()

@@ -113,6 +113,35 @@ impl<S: AsRaw + Io> Socket<S> {
         }
     }
 
+    /// Performs an operation of the caller as soon as the socket is ready for it.
+    pub(super) async fn op_with<R>(
+        &self,
+        direction: Direction,
+        op: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.op(direction, foreign(op)).await
+    }
+
+    /// Tries an operation of the caller if the socket is marked as ready.
+    pub(super) fn try_with<R>(
+        &self,
+        direction: Direction,
+        op: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.try_op(direction, foreign(op))
+    }
+
+    /// Tries an operation of the caller. If it would block, leaves the waker in the list that all poll
+    /// methods share.
+    pub(super) fn poll_op_with<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        op: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.poll_op(direction, cx, foreign(op))
+    }
+
     /// Waits until the socket is ready.
     pub(super) async fn ready(&self, direction: Direction) -> io::Result<()> {
         self.op(direction, |_, _| Ok(((), Conclusion::Nothing)))
@@ -169,6 +198,14 @@ impl<S: AsRaw + fmt::Debug> fmt::Debug for Socket<S> {
     }
 }
 
+/// Wraps an operation of the caller. Its result says nothing about the next one, since the caller alone knows
+/// what it does.
+fn foreign<S, R>(
+    mut op: impl FnMut() -> io::Result<R>,
+) -> impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> {
+    move |_, _| Ok((op()?, Conclusion::Nothing))
+}
+
 /// The future of an operation. Dropping it removes its waiter.
 pub(super) struct Operation<'a, S: AsRaw + Io, F> {
     /// The socket.
@@ -181,10 +218,13 @@ pub(super) struct Operation<'a, S: AsRaw + Io, F> {
     op: F,
 }
 
+/// An operation is called by reference, and is never pinned.
+impl<S: AsRaw + Io, F> Unpin for Operation<'_, S, F> {}
+
 impl<R, S, F> Future for Operation<'_, S, F>
 where
     S: AsRaw + Io,
-    F: FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> + Unpin,
+    F: FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
 {
     type Output = io::Result<R>;
 

@@ -36,6 +36,7 @@ mod net_types;
 mod net_stream;
 #[cfg(target_os = "linux")]
 mod net_faults;
+mod net_with;
 mod net_connect;
 mod net_names;
 #[cfg(target_os = "linux")]

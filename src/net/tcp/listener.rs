@@ -8,6 +8,7 @@ use crate::net::adopt::{Inspect, describe_non_tcp, std_conversions};
 use crate::net::error::with_context;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
+use crate::net::with::read_with;
 use crate::reactor::Io;
 use crate::reactor::platform::Conclusion;
 use crate::reactor::proc_net::Connecting;
@@ -182,6 +183,24 @@ impl TcpListener {
         Incoming {
             accept: Accept::new(self),
         }
+    }
+
+    read_with! {
+        self => self, &TcpListener,
+        /// ```
+        /// use glassfrog::net::TcpListener;
+        /// use socket2::SockRef;
+        ///
+        /// glassfrog::block_on(async {
+        ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+        ///     let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+        ///     let accept = |listener: &TcpListener| SockRef::from(listener).accept();
+        ///     let (_socket, peer) = listener.read_with(accept).await?;
+        ///     assert_eq!(peer.as_socket(), Some(client.local_addr()?));
+        ///     std::io::Result::Ok(())
+        /// })?;
+        /// # std::io::Result::Ok(())
+        /// ```
     }
 
     /// Makes a stream of an accepted connection. Returns `None` if the caller should retry, after the

@@ -9,6 +9,7 @@ use crate::net::happy_eyeballs::connect_any;
 use crate::net::read_to_end::read_to_end;
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
+use crate::net::with::{read_with, write_with};
 use crate::reactor::Io;
 use crate::reactor::platform::{self, Conclusion};
 use crate::reactor::proc_net::Connecting;
@@ -522,6 +523,43 @@ impl TcpStream {
         };
         let op = write_vectored_op(&bufs[range]);
         self.socket.try_op(Direction::Write, op)
+    }
+
+    read_with! {
+        self => self, &TcpStream,
+        /// ```
+        /// # use glassfrog::net::{TcpListener, TcpStream};
+        /// use socket2::SockRef;
+        ///
+        /// # glassfrog::block_on(async {
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
+        /// client.write(b"hello").await?;
+        /// let mut buf = Vec::with_capacity(16);
+        /// let recv = |stream: &TcpStream| SockRef::from(stream).recv(buf.spare_capacity_mut());
+        /// assert_eq!(server.read_with(recv).await?, 5);
+        /// # std::io::Result::Ok(())
+        /// # })?;
+        /// # std::io::Result::Ok(())
+        /// ```
+    }
+
+    write_with! {
+        self => self, &TcpStream,
+        /// ```
+        /// # use glassfrog::net::{TcpListener, TcpStream};
+        /// use socket2::SockRef;
+        ///
+        /// # glassfrog::block_on(async {
+        /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+        /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
+        /// let send = |stream: &TcpStream| SockRef::from(stream).send_out_of_band(b"!");
+        /// assert_eq!(client.write_with(send).await?, 1);
+        /// # std::io::Result::Ok(())
+        /// # })?;
+        /// # std::io::Result::Ok(())
+        /// ```
+        ///
     }
 
     /// Shuts down the read direction, the write direction, or both (`shutdown(2)`).

@@ -1,0 +1,160 @@
+//! The `*_with` methods: system calls that the caller makes itself, with the readiness of the reactor.
+//!
+//! Each type of socket gets them by a line of [`read_with`] and [`write_with`] in its own file. The operation
+//! is foreign code: it runs without a lock or a borrow, so it may use the same socket. A short result of it
+//! says nothing about the next one, so only `WouldBlock` clears the readiness.
+
+/// Defines `read_with`, `try_read_with` and `poll_read_with`.
+///
+/// The operation gets `$io`, which is computed from `$self`. The attributes are the example of `read_with`.
+macro_rules! read_with {
+    ($self:ident => $io:expr, &$Io:ty $(, $(#[$example:meta])*)?) => {
+        /// Reads by a system call of the caller's choice, waiting until it does not block.
+        ///
+        /// Calls `op` when the reactor has reported data, the end or an error. If `op` returns
+        /// `WouldBlock`, the method waits for the next report. If it returns `Interrupted`, the method calls
+        /// it again. Any other result is that of the method.
+        ///
+        /// `op` must not block, and should return `WouldBlock` only if the system call did.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of `op`, or an error that says that the runtime has ended.
+        ///
+        /// # Cancel safety
+        ///
+        /// If the future is dropped before it is ready, every call of `op` has returned `WouldBlock` or
+        /// `Interrupted`.
+        $(
+            ///
+            /// # Examples
+            ///
+            $(#[$example])*
+        )?
+        pub async fn read_with<R>(
+            &$self,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::io::Result<R> {
+            let socket = &$self.socket;
+            socket.op_with($crate::reactor::readiness::Direction::Read, || op($io)).await
+        }
+
+        /// Reads by a system call of the caller's choice, without waiting.
+        ///
+        /// # Errors
+        ///
+        /// The kind is `WouldBlock` if there is nothing to read as far as is known, in which case `op` is not
+        /// called, or if `op` returns `WouldBlock`. Only waiting finds out that there is something to read.
+        /// Otherwise returns the error of `op`, or an error that says that the runtime has ended.
+        ///
+        /// # Examples
+        ///
+        /// See [`read_with`](Self::read_with).
+        pub fn try_read_with<R>(
+            &$self,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::io::Result<R> {
+            let socket = &$self.socket;
+            socket.try_with($crate::reactor::readiness::Direction::Read, || op($io))
+        }
+
+        /// Polls a read by a system call of the caller's choice.
+        ///
+        /// Does what [`read_with`](Self::read_with) does, for code that implements `poll` itself. If the
+        /// method returns `Pending`, the waker is called when it should be called again. Several tasks may
+        /// wait. Those beyond the eighth may be woken spuriously now and then.
+        ///
+        /// # Errors
+        ///
+        /// See [`read_with`](Self::read_with).
+        ///
+        /// # Examples
+        ///
+        /// See [`read_with`](Self::read_with).
+        pub fn poll_read_with<R>(
+            &$self,
+            cx: &mut std::task::Context<'_>,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::task::Poll<std::io::Result<R>> {
+            let socket = &$self.socket;
+            socket.poll_op_with($crate::reactor::readiness::Direction::Read, cx, || op($io))
+        }
+    };
+}
+
+/// Defines `write_with`, `try_write_with` and `poll_write_with`, as [`read_with`] does for reads.
+macro_rules! write_with {
+    ($self:ident => $io:expr, &$Io:ty $(, $(#[$example:meta])*)?) => {
+        /// Writes by a system call of the caller's choice, waiting until it does not block.
+        ///
+        /// Calls `op` when the reactor has reported room to write or an error. If `op` returns `WouldBlock`,
+        /// the method waits for the next report. If it returns `Interrupted`, the method calls it again. Any
+        /// other result is that of the method.
+        ///
+        /// `op` must not block, and should return `WouldBlock` only if the system call did.
+        ///
+        /// # Errors
+        ///
+        /// Returns the error of `op`, or an error that says that the runtime has ended.
+        ///
+        /// # Cancel safety
+        ///
+        /// If the future is dropped before it is ready, every call of `op` has returned `WouldBlock` or
+        /// `Interrupted`.
+        ///
+        /// # Examples
+        ///
+        $($(#[$example])*)?
+        /// See also [`read_with`](Self::read_with).
+        pub async fn write_with<R>(
+            &$self,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::io::Result<R> {
+            let socket = &$self.socket;
+            socket.op_with($crate::reactor::readiness::Direction::Write, || op($io)).await
+        }
+
+        /// Writes by a system call of the caller's choice, without waiting.
+        ///
+        /// # Errors
+        ///
+        /// The kind is `WouldBlock` if there is no room to write as far as is known, in which case `op` is not
+        /// called, or if `op` returns `WouldBlock`. Only waiting finds out that there is room. Otherwise
+        /// returns the error of `op`, or an error that says that the runtime has ended.
+        ///
+        /// # Examples
+        ///
+        /// See [`write_with`](Self::write_with).
+        pub fn try_write_with<R>(
+            &$self,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::io::Result<R> {
+            let socket = &$self.socket;
+            socket.try_with($crate::reactor::readiness::Direction::Write, || op($io))
+        }
+
+        /// Polls a write by a system call of the caller's choice.
+        ///
+        /// Does what [`write_with`](Self::write_with) does, for code that implements `poll` itself. If the
+        /// method returns `Pending`, the waker is called when it should be called again. Several tasks may
+        /// wait. Those beyond the eighth may be woken spuriously now and then.
+        ///
+        /// # Errors
+        ///
+        /// See [`write_with`](Self::write_with).
+        ///
+        /// # Examples
+        ///
+        /// See [`write_with`](Self::write_with).
+        pub fn poll_write_with<R>(
+            &$self,
+            cx: &mut std::task::Context<'_>,
+            mut op: impl FnMut(&$Io) -> std::io::Result<R>,
+        ) -> std::task::Poll<std::io::Result<R>> {
+            let socket = &$self.socket;
+            socket.poll_op_with($crate::reactor::readiness::Direction::Write, cx, || op($io))
+        }
+    };
+}
+
+pub(crate) use {read_with, write_with};
