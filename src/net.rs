@@ -1,4 +1,4 @@
-//! TCP sockets and the resolution of host names.
+//! TCP and UDP sockets, and the resolution of host names.
 //!
 //! ```
 //! use glassfrog::net::{TcpListener, TcpStream};
@@ -20,8 +20,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! [`TcpStream`] and [`TcpListener`] mirror the types of [`std::net`], with `async` methods in place of those
-//! that block. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
+//! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] mirror the types of [`std::net`], with `async` methods in
+//! place of those that block. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
 //! runtime runs, the socket works on any thread and under any executor. Between two calls of
 //! `Runtime::block_on` the runtime delivers no events, so operations that wait make no progress. Once the
 //! runtime has ended, operations return an error that says so.
@@ -29,7 +29,7 @@
 //! # Cancel safety
 //!
 //! The future of every `async` method here may be dropped before it is ready. The operation then has not
-//! taken place, and no byte and no connection is lost. This does not hold for methods of the extension
+//! taken place, and no byte, no datagram and no connection is lost. This does not hold for methods of the extension
 //! traits that perform several operations, such as `read_exact` and `write_all`: if their futures are
 //! dropped, a part may have been read or written.
 //!
@@ -119,6 +119,7 @@ mod read_to_end;
 mod resolve;
 mod socket;
 mod tcp;
+mod udp;
 mod with;
 
 pub use self::addrs::ToSocketAddrs;
@@ -126,3 +127,4 @@ pub use self::resolve::lookup_host;
 pub use self::tcp::listener::{Incoming, TcpListener};
 pub use self::tcp::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::stream::TcpStream;
+pub use self::udp::UdpSocket;

@@ -1,7 +1,7 @@
 //! Sockets as file descriptors, on Unix.
 
 use super::adopt::{Inspect, os_conversions};
-use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
 use crate::reactor::platform::FileKind;
 use std::fs::File;
 use std::io;
@@ -71,6 +71,7 @@ os_conversions! {
         /// ```
         from OwnedFd;
     TcpListener.socket, from OwnedFd;
+    UdpSocket.socket, from OwnedFd;
     OwnedReadHalf.stream.socket;
     OwnedWriteHalf.stream.socket;
 }

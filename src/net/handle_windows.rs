@@ -1,7 +1,7 @@
 //! Sockets as handles, on Windows.
 
 use super::adopt::{Inspect, os_conversions};
-use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
 use crate::reactor::platform::FileKind;
 use std::io;
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket};
@@ -22,6 +22,7 @@ os_conversions! {
     AsSocket::as_socket -> BorrowedSocket, AsRawSocket::as_raw_socket -> RawSocket;
     TcpStream.socket, from OwnedSocket;
     TcpListener.socket, from OwnedSocket;
+    UdpSocket.socket, from OwnedSocket;
     OwnedReadHalf.stream.socket;
     OwnedWriteHalf.stream.socket;
 }

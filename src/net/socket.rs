@@ -1,6 +1,10 @@
 //! [`Socket`]: what all types of sockets share. Every operation checks the budget of the poll, tries the
 //! system call by way of the reactor, and leaves its waker there if the call would block.
 
+use super::addrs::Target;
+use super::error::with_context;
+use super::resolve::resolve;
+use crate::context;
 use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::foreign::{is_traced, trace};
@@ -12,6 +16,7 @@ use crate::reactor::source::{InitialState, Source};
 use crate::reactor::waiters::WaiterKey;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,6 +36,25 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
         }
+    }
+
+    /// Creates a socket that is bound to the first of these addresses that succeeds.
+    pub(super) async fn bind(
+        target: Target,
+        initial: InitialState,
+        bind: impl Fn(SocketAddr) -> io::Result<S>,
+    ) -> io::Result<Socket<S>> {
+        let shared = Arc::clone(&context::current().shared);
+        let mut failed = None;
+        for addr in resolve(target, &shared).await? {
+            match bind(addr).and_then(|io| Socket::new(Arc::clone(&shared), io, initial)) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = Some(with_context("bind to", addr, error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to")
+        }))
     }
 }
 
@@ -113,33 +137,33 @@ impl<S: AsRaw + Io> Socket<S> {
         }
     }
 
-    /// Performs an operation of the caller as soon as the socket is ready for it.
+    /// Performs an operation as soon as the socket is ready for it. Its result says nothing about the next one.
     pub(super) async fn op_with<R>(
         &self,
         direction: Direction,
-        op: impl FnMut() -> io::Result<R>,
+        op: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.op(direction, foreign(op)).await
+        self.op(direction, inconclusive(op)).await
     }
 
-    /// Tries an operation of the caller if the socket is marked as ready.
+    /// Tries an operation if the socket is marked as ready. Its result says nothing about the next one.
     pub(super) fn try_with<R>(
         &self,
         direction: Direction,
-        op: impl FnMut() -> io::Result<R>,
+        op: impl FnMut(&S) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.try_op(direction, foreign(op))
+        self.try_op(direction, inconclusive(op))
     }
 
-    /// Tries an operation of the caller. If it would block, leaves the waker in the list that all poll
-    /// methods share.
+    /// Tries an operation whose result says nothing about the next one. If it would block, leaves the waker
+    /// in the list that all poll methods share.
     pub(super) fn poll_op_with<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
-        op: impl FnMut() -> io::Result<R>,
+        op: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_op(direction, cx, foreign(op))
+        self.poll_op(direction, cx, inconclusive(op))
     }
 
     /// Waits until the socket is ready.
@@ -198,12 +222,12 @@ impl<S: AsRaw + fmt::Debug> fmt::Debug for Socket<S> {
     }
 }
 
-/// Wraps an operation of the caller. Its result says nothing about the next one, since the caller alone knows
-/// what it does.
-fn foreign<S, R>(
-    mut op: impl FnMut() -> io::Result<R>,
+/// Wraps an operation whose result says nothing about the next one: it moves a single datagram, or the caller
+/// alone knows what it does.
+fn inconclusive<S, R>(
+    mut op: impl FnMut(&S) -> io::Result<R>,
 ) -> impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> {
-    move |_, _| Ok((op()?, Conclusion::Nothing))
+    move |io, _| Ok((op(io)?, Conclusion::Nothing))
 }
 
 /// The future of an operation. Dropping it removes its waiter.

@@ -36,7 +36,7 @@ macro_rules! read_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::io::Result<R> {
             let socket = &$self.socket;
-            socket.op_with($crate::reactor::readiness::Direction::Read, || op($io)).await
+            socket.op_with($crate::reactor::readiness::Direction::Read, |_| op($io)).await
         }
 
         /// Reads by a system call of the caller's choice, without waiting.
@@ -55,7 +55,7 @@ macro_rules! read_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::io::Result<R> {
             let socket = &$self.socket;
-            socket.try_with($crate::reactor::readiness::Direction::Read, || op($io))
+            socket.try_with($crate::reactor::readiness::Direction::Read, |_| op($io))
         }
 
         /// Polls a read by a system call of the caller's choice.
@@ -77,7 +77,7 @@ macro_rules! read_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::task::Poll<std::io::Result<R>> {
             let socket = &$self.socket;
-            socket.poll_op_with($crate::reactor::readiness::Direction::Read, cx, || op($io))
+            socket.poll_op_with($crate::reactor::readiness::Direction::Read, cx, |_| op($io))
         }
     };
 }
@@ -111,7 +111,7 @@ macro_rules! write_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::io::Result<R> {
             let socket = &$self.socket;
-            socket.op_with($crate::reactor::readiness::Direction::Write, || op($io)).await
+            socket.op_with($crate::reactor::readiness::Direction::Write, |_| op($io)).await
         }
 
         /// Writes by a system call of the caller's choice, without waiting.
@@ -130,7 +130,7 @@ macro_rules! write_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::io::Result<R> {
             let socket = &$self.socket;
-            socket.try_with($crate::reactor::readiness::Direction::Write, || op($io))
+            socket.try_with($crate::reactor::readiness::Direction::Write, |_| op($io))
         }
 
         /// Polls a write by a system call of the caller's choice.
@@ -152,7 +152,7 @@ macro_rules! write_with {
             mut op: impl FnMut(&$Io) -> std::io::Result<R>,
         ) -> std::task::Poll<std::io::Result<R>> {
             let socket = &$self.socket;
-            socket.poll_op_with($crate::reactor::readiness::Direction::Write, cx, || op($io))
+            socket.poll_op_with($crate::reactor::readiness::Direction::Write, cx, |_| op($io))
         }
     };
 }

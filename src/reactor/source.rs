@@ -35,9 +35,9 @@ use std::task::Waker;
 pub(crate) enum InitialState {
     /// This crate has just begun to connect it. No operation is worth trying before the first event.
     Connecting,
-    /// This crate has just accepted it. There is room to write.
-    Accepted,
-    /// This crate has created it for something other than a stream of bytes.
+    /// This crate has just accepted or connected it, or created it for datagrams. There is room to write.
+    Open,
+    /// This crate has created it to listen.
     Created,
     /// Other code has created it. Its state is unknown.
     Adopted,
@@ -48,7 +48,7 @@ impl InitialState {
     fn bits(self) -> usize {
         match self {
             InitialState::Connecting | InitialState::Created => 0,
-            InitialState::Accepted => WRITABLE,
+            InitialState::Open => WRITABLE,
             InitialState::Adopted => HANDED_OUT,
         }
     }

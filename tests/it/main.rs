@@ -37,6 +37,7 @@ mod net_stream;
 #[cfg(target_os = "linux")]
 mod net_faults;
 mod net_with;
+mod net_udp;
 mod net_connect;
 mod net_names;
 #[cfg(target_os = "linux")]

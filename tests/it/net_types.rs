@@ -3,6 +3,7 @@
 use futures::{AsyncRead, AsyncWrite, Stream};
 use glassfrog::net::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener, TcpStream, ToSocketAddrs,
+    UdpSocket,
 };
 use std::error::Error;
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ const fn is_address<T: ToSocketAddrs>() {}
 const _: () = {
     common::<TcpStream>();
     common::<TcpListener>();
+    common::<UdpSocket>();
     common::<Incoming<'_>>();
     common::<OwnedReadHalf>();
     common::<OwnedWriteHalf>();
@@ -43,7 +45,12 @@ const _: () = {
 
 /// The futures of the sockets cross threads, so that those that await them may.
 #[expect(dead_code, reason = "it is enough that it compiles")]
-fn futures_cross_threads(stream: &TcpStream, listener: &TcpListener, addr: SocketAddr) {
+fn futures_cross_threads(
+    stream: &TcpStream,
+    listener: &TcpListener,
+    socket: &UdpSocket,
+    addr: SocketAddr,
+) {
     fn crosses<F: Future + Send>(_: F) {}
     crosses(TcpStream::connect(addr));
     crosses(TcpStream::connect("127.0.0.1:80"));
@@ -54,4 +61,9 @@ fn futures_cross_threads(stream: &TcpStream, listener: &TcpListener, addr: Socke
     crosses(stream.readable());
     crosses(stream.writable());
     crosses(listener.accept());
+    crosses(stream.read_with(|_| Ok(())));
+    crosses(UdpSocket::bind("127.0.0.1:80"));
+    crosses(socket.connect("127.0.0.1:80"));
+    crosses(socket.send_to(&[], "127.0.0.1:80"));
+    crosses(socket.recv_from(&mut []));
 }

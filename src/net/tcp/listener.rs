@@ -1,12 +1,9 @@
 //! [`TcpListener`]: a socket that accepts TCP connections.
 
 use super::stream::TcpStream;
-use crate::context;
 use crate::foreign::swallow_panics;
 use crate::net::addrs::ToSocketAddrs;
 use crate::net::adopt::{Inspect, describe_non_tcp, std_conversions};
-use crate::net::error::with_context;
-use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::with::read_with;
 use crate::reactor::Io;
@@ -95,19 +92,9 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let shared = Arc::clone(&context::current().shared);
-        let mut failed = None;
-        for addr in resolve(addr.target()?, &shared).await? {
-            let bound = mio::net::TcpListener::bind(addr)
-                .and_then(|io| Socket::new(Arc::clone(&shared), io, InitialState::Created));
-            match bound {
-                Ok(socket) => return Ok(TcpListener::new(socket)),
-                Err(error) => failed = Some(with_context("bind to", addr, error)),
-            }
-        }
-        Err(failed.unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to")
-        }))
+        let bind = mio::net::TcpListener::bind;
+        let socket = Socket::bind(addr.target()?, InitialState::Created, bind).await?;
+        Ok(TcpListener::new(socket))
     }
 
     /// Creates a listener from a registered socket.

@@ -215,11 +215,7 @@ impl TcpStream {
 
     /// Registers a connection that a listener has accepted.
     pub(super) fn accepted(shared: Arc<Shared>, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream::new(Socket::new(
-            shared,
-            io,
-            InitialState::Accepted,
-        )?))
+        Ok(TcpStream::new(Socket::new(shared, io, InitialState::Open)?))
     }
 
     /// Reads data from the stream, waiting until there is some.

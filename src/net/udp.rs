@@ -1,0 +1,928 @@
+//! [`UdpSocket`]: a socket that sends and receives datagrams.
+//!
+//! Each operation moves one datagram, whose length says nothing about the next one. So only `WouldBlock` clears
+//! the readiness.
+
+use super::addrs::{Addrs, Target, ToSocketAddrs};
+use super::adopt::{Inspect, std_conversions};
+use super::error::with_context;
+use super::resolve::resolve;
+use super::socket::Socket;
+use super::with::{read_with, write_with};
+use crate::reactor::Io;
+use crate::reactor::proc_net::Connecting;
+use crate::reactor::readiness::Direction;
+use crate::reactor::source::InitialState;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
+
+/// The async counterpart of [`std::net::UdpSocket`]: a UDP socket.
+///
+/// After it is bound to an address, a socket exchanges datagrams with any other address by
+/// [`send_to`](UdpSocket::send_to) and [`recv_from`](UdpSocket::recv_from). A socket that is
+/// [connected](UdpSocket::connect) to an address exchanges datagrams with that address alone, by
+/// [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv). Like those of `std`, all methods take `&self`: one
+/// task may receive while another sends.
+///
+/// UDP loses, reorders and duplicates datagrams. If they arrive faster than they are received, the operating
+/// system discards those that its buffer has no room for.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::net::UdpSocket;
+///
+/// glassfrog::block_on(async {
+///     let server = UdpSocket::bind("127.0.0.1:0").await?;
+///     let addr = server.local_addr()?;
+///     let echo = glassfrog::spawn(async move {
+///         let mut buf = [0; 1500];
+///         let (count, from) = server.recv_from(&mut buf).await?;
+///         server.send_to(&buf[..count], from).await
+///     });
+///
+///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+///     client.connect(addr).await?;
+///     client.send(b"hello").await?;
+///     let mut buf = [0; 1500];
+///     let count = client.recv(&mut buf).await?;
+///     assert_eq!(&buf[..count], b"hello");
+///     assert_eq!(echo.await??, 5);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct UdpSocket {
+    /// The registered socket.
+    pub(super) socket: Socket<mio::net::UdpSocket>,
+}
+
+impl UdpSocket {
+    /// Creates a UDP socket that is bound to the specified address.
+    ///
+    /// If `addr` yields several addresses, they are tried in turn until one of them succeeds. With port 0 the
+    /// operating system assigns a port, which [`local_addr`](UdpSocket::local_addr) returns.
+    ///
+    /// # Errors
+    ///
+    /// If no address succeeds, returns the error of the last attempt, with the address in its text. If a host
+    /// name cannot be resolved, returns the error of the resolver, with the name. The kind is `InvalidInput` if
+    /// `addr` is neither an address nor a host name.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the lookup, and closes the socket if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::UdpSocket;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    ///     let taken = UdpSocket::bind(socket.local_addr()?).await.unwrap_err();
+    ///     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        let bind = mio::net::UdpSocket::bind;
+        let socket = Socket::bind(addr.target()?, InitialState::Open, bind).await?;
+        Ok(UdpSocket::new(socket))
+    }
+
+    /// Creates a socket from a registered one.
+    fn new(socket: Socket<mio::net::UdpSocket>) -> UdpSocket {
+        UdpSocket { socket }
+    }
+
+    /// Connects the socket to a remote address: [`send`](UdpSocket::send) sends to this address, and only
+    /// datagrams from it are received.
+    ///
+    /// Nothing is sent. If `addr` yields several addresses, they are tried in turn until one of them succeeds. To
+    /// connect to another address later, call this method again.
+    ///
+    /// # Errors
+    ///
+    /// If no address succeeds, returns the error of the last attempt, with the address in its text. If a host
+    /// name cannot be resolved, returns the error of the resolver, with the name. The kind is `InvalidInput` if
+    /// `addr` is neither an address nor a host name.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the lookup.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.connect(bob.local_addr()?).await?;
+    /// assert_eq!(alice.peer_addr()?, bob.local_addr()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
+        let mut failed = None;
+        for addr in resolve(addr.target()?, self.socket.shared()).await? {
+            match self.socket.io().connect(addr) {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = Some(with_context("connect to", addr, error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "no address to connect to")
+        }))
+    }
+
+    /// Sends a datagram to the address that the socket is [connected](UdpSocket::connect) to, waiting until there
+    /// is room in the send buffer.
+    ///
+    /// Returns the number of bytes sent, which is the length of `buf`.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `ConnectionRefused` if an earlier datagram has reached no socket: the peer's host reports that
+    /// by ICMP, and the operating system by the next operation of the socket, once. The datagram in `buf` has not
+    /// been sent then. Other errors are those of `send(2)`, such as that of a datagram that is too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing has been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// assert_eq!(alice.send(b"hello").await?, 5);
+    /// let mut buf = [0; 16];
+    /// assert_eq!(bob.recv(&mut buf).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        let send = |io: &mio::net::UdpSocket| io.send(buf);
+        self.socket.op_with(Direction::Write, send).await
+    }
+
+    /// Receives a datagram from the address that the socket is [connected](UdpSocket::connect) to, waiting until
+    /// there is one. On a socket that is not connected, receives a datagram from any address.
+    ///
+    /// Returns the number of bytes received. 0 means that the datagram, or `buf`, is empty.
+    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `ConnectionRefused` if a datagram that this socket has sent has reached no socket; see
+    /// [`send`](UdpSocket::send). Other errors are those of `recv(2)`. The socket remains usable.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no datagram has been received.
+    ///
+    /// # Examples
+    ///
+    /// See [`send`](UdpSocket::send).
+    pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let recv = |io: &mio::net::UdpSocket| io.recv(buf);
+        self.socket.op_with(Direction::Read, recv).await
+    }
+
+    /// Sends a datagram to the specified address, waiting until there is room in the send buffer.
+    ///
+    /// Returns the number of bytes sent, which is the length of `buf`. If `addr` yields several addresses, the
+    /// datagram goes to the first one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `sendto(2)`. If a host name cannot be resolved, returns the error of the resolver,
+    /// with the name in its text. The kind is `InvalidInput` if `addr` is neither an address nor a host name, or
+    /// yields no address.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, nothing has been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// let mut buf = [0; 16];
+    /// let (count, from) = bob.recv_from(&mut buf).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    /// assert_eq!(from, alice.local_addr()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
+        let addr = match addr.target()? {
+            Target::Addrs(Addrs::One(addr)) => addr,
+            // Boxed, so that the future of a send to a single address stays small.
+            target => Box::pin(resolve(target, self.socket.shared()))
+                .await?
+                .next(),
+        };
+        let Some(addr) = addr else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no address to send to",
+            ));
+        };
+        let send = |io: &mio::net::UdpSocket| io.send_to(buf, addr);
+        self.socket.op_with(Direction::Write, send).await
+    }
+
+    /// Receives a datagram, waiting until there is one. Returns the number of bytes received and the address of
+    /// the sender.
+    ///
+    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv`](UdpSocket::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, no datagram has been received.
+    ///
+    /// # Examples
+    ///
+    /// See [`send_to`](UdpSocket::send_to).
+    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let recv = |io: &mio::net::UdpSocket| io.recv_from(buf);
+        self.socket.op_with(Direction::Read, recv).await
+    }
+
+    /// Receives a datagram without removing it from the receive buffer, waiting until there is one.
+    ///
+    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error. The next receive returns the whole datagram.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv`](UdpSocket::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the datagrams.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// alice.send(b"hello").await?;
+    /// let mut buf = [0; 16];
+    /// assert_eq!(bob.peek(&mut buf).await?, 5);
+    /// assert_eq!(bob.recv(&mut buf).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let peek = |io: &mio::net::UdpSocket| io.peek(buf);
+        self.socket.op_with(Direction::Read, peek).await
+    }
+
+    /// Receives a datagram without removing it from the receive buffer, waiting until there is one. Returns the
+    /// number of bytes received and the address of the sender.
+    ///
+    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error. The next receive returns the whole datagram.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv`](UdpSocket::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the datagrams.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// let mut buf = [0; 16];
+    /// let (count, from) = bob.peek_from(&mut buf).await?;
+    /// assert_eq!((count, from), bob.recv_from(&mut buf).await?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let peek = |io: &mio::net::UdpSocket| io.peek_from(buf);
+        self.socket.op_with(Direction::Read, peek).await
+    }
+
+    /// Waits until the socket is readable: a datagram has arrived, or an error is pending.
+    ///
+    /// A [`try_recv`](UdpSocket::try_recv) may still return `WouldBlock`, for example if another task has received
+    /// the datagram, or if its checksum is wrong.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if the runtime has ended. Errors of the socket come from the receive itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// let mut buf = [0; 16];
+    /// let (count, from) = loop {
+    ///     bob.readable().await?;
+    ///     match bob.try_recv_from(&mut buf) {
+    ///         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+    ///         result => break result?,
+    ///     }
+    /// };
+    /// assert_eq!((count, from), (5, alice.local_addr()?));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.ready(Direction::Read).await
+    }
+
+    /// Waits until the socket is writable: there is room in the send buffer, or an error is pending.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if the runtime has ended. Errors of the socket come from the send itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.writable().await?;
+    /// assert_eq!(alice.try_send_to(b"hello", bob.local_addr()?)?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn writable(&self) -> io::Result<()> {
+        self.socket.ready(Direction::Write).await
+    }
+
+    /// Tries to send a datagram to the address that the socket is [connected](UdpSocket::connect) to, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be writable. Only waiting finds that out, so call
+    /// [`writable`](UdpSocket::writable) first. For other errors see [`send`](UdpSocket::send).
+    ///
+    /// # Examples
+    ///
+    /// See [`writable`](UdpSocket::writable).
+    pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.try_with(Direction::Write, |io| io.send(buf))
+    }
+
+    /// Tries to send a datagram to the specified address, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be writable. Only waiting finds that out, so call
+    /// [`writable`](UdpSocket::writable) first. For other errors see [`send_to`](UdpSocket::send_to).
+    ///
+    /// # Examples
+    ///
+    /// See [`writable`](UdpSocket::writable).
+    pub fn try_send_to(&self, buf: &[u8], addr: SocketAddr) -> io::Result<usize> {
+        self.socket
+            .try_with(Direction::Write, |io| io.send_to(buf, addr))
+    }
+
+    /// Tries to receive a datagram, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
+    /// [`readable`](UdpSocket::readable) first. For other errors see [`recv`](UdpSocket::recv).
+    ///
+    /// # Examples
+    ///
+    /// See [`readable`](UdpSocket::readable).
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.try_with(Direction::Read, |io| io.recv(buf))
+    }
+
+    /// Tries to receive a datagram and the address of its sender, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
+    /// [`readable`](UdpSocket::readable) first. For other errors see [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # Examples
+    ///
+    /// See [`readable`](UdpSocket::readable).
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.socket
+            .try_with(Direction::Read, |io| io.recv_from(buf))
+    }
+
+    /// Tries to receive a datagram without removing it from the receive buffer, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
+    /// [`readable`](UdpSocket::readable) first. For other errors see [`peek`](UdpSocket::peek).
+    ///
+    /// # Examples
+    ///
+    /// See [`readable`](UdpSocket::readable).
+    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.try_with(Direction::Read, |io| io.peek(buf))
+    }
+
+    /// Tries to receive a datagram and the address of its sender without removing it from the receive buffer, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
+    /// [`readable`](UdpSocket::readable) first. For other errors see [`peek_from`](UdpSocket::peek_from).
+    ///
+    /// # Examples
+    ///
+    /// See [`readable`](UdpSocket::readable).
+    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.socket
+            .try_with(Direction::Read, |io| io.peek_from(buf))
+    }
+
+    /// Polls a receive of a datagram and the address of its sender.
+    ///
+    /// If the method returns `Pending`, the waker is called when it should be called again. Several tasks may wait.
+    /// Those beyond the eighth may be woken spuriously now and then.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv`](UdpSocket::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # use std::future::poll_fn;
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// let mut buf = [0; 16];
+    /// let (count, from) = poll_fn(|cx| bob.poll_recv_from(cx, &mut buf)).await?;
+    /// assert_eq!((count, from), (5, alice.local_addr()?));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.socket
+            .poll_op_with(Direction::Read, cx, |io| io.recv_from(buf))
+    }
+
+    /// Polls a send of a datagram to the specified address.
+    ///
+    /// If the method returns `Pending`, the waker is called when it should be called again. Several tasks may wait.
+    /// Those beyond the eighth may be woken spuriously now and then.
+    ///
+    /// # Errors
+    ///
+    /// See [`send`](UdpSocket::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # use std::future::poll_fn;
+    /// let to = bob.local_addr()?;
+    /// assert_eq!(poll_fn(|cx| alice.poll_send_to(cx, b"hello", to)).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+        addr: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        self.socket
+            .poll_op_with(Direction::Write, cx, |io| io.send_to(buf, addr))
+    }
+
+    read_with! {
+        self => self, &UdpSocket,
+        /// ```
+        /// # use glassfrog::net::UdpSocket;
+        /// use socket2::SockRef;
+        ///
+        /// # glassfrog::block_on(async {
+        /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+        /// alice.send_to(b"hello", bob.local_addr()?).await?;
+        /// let mut buf = Vec::with_capacity(16);
+        /// let recv = |socket: &UdpSocket| SockRef::from(socket).recv_from(buf.spare_capacity_mut());
+        /// let (count, from) = bob.read_with(recv).await?;
+        /// assert_eq!((count, from.as_socket()), (5, Some(alice.local_addr()?)));
+        /// # std::io::Result::Ok(())
+        /// # })?;
+        /// # std::io::Result::Ok(())
+        /// ```
+    }
+
+    write_with! {
+        self => self, &UdpSocket,
+        /// ```
+        /// # use glassfrog::net::UdpSocket;
+        /// use socket2::SockRef;
+        /// use std::io::IoSlice;
+        ///
+        /// # glassfrog::block_on(async {
+        /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+        /// let (to, parts) = (bob.local_addr()?.into(), [IoSlice::new(b"he"), IoSlice::new(b"llo")]);
+        /// let send = |socket: &UdpSocket| SockRef::from(socket).send_to_vectored(&parts, &to);
+        /// assert_eq!(alice.write_with(send).await?, 5);
+        /// # std::io::Result::Ok(())
+        /// # })?;
+        /// # std::io::Result::Ok(())
+        /// ```
+        ///
+    }
+
+    /// Gets the value of the `SO_BROADCAST` option on this socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_broadcast(true)?;
+    /// assert!(socket.broadcast()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.socket.io().broadcast()
+    }
+
+    /// Sets the value of the `SO_BROADCAST` option on this socket: whether it may send to a broadcast address.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`broadcast`](UdpSocket::broadcast).
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.socket.io().set_broadcast(broadcast)
+    }
+
+    /// Gets the value of the `IP_TTL` option on this socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_ttl(7)?;
+    /// assert_eq!(socket.ttl()?, 7);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.io().ttl()
+    }
+
+    /// Sets the value of the `IP_TTL` option on this socket: how many hops a datagram may take.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`ttl`](UdpSocket::ttl).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.io().set_ttl(ttl)
+    }
+
+    /// Gets the value of the `IP_MULTICAST_TTL` option on this socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_multicast_ttl_v4(7)?;
+    /// assert_eq!(socket.multicast_ttl_v4()?, 7);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.socket.io().multicast_ttl_v4()
+    }
+
+    /// Sets the value of the `IP_MULTICAST_TTL` option on this socket: how many hops a multicast
+    /// datagram may take. The default is 1, so that it stays in the local network.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`multicast_ttl_v4`](UdpSocket::multicast_ttl_v4).
+    pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
+        self.socket.io().set_multicast_ttl_v4(multicast_ttl_v4)
+    }
+
+    /// Gets the value of the `IP_MULTICAST_LOOP` option on this socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_multicast_loop_v4(false)?;
+    /// assert!(!socket.multicast_loop_v4()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.socket.io().multicast_loop_v4()
+    }
+
+    /// Sets the value of the `IP_MULTICAST_LOOP` option on this socket: whether multicast
+    /// datagrams come back to the sockets of this host.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`multicast_loop_v4`](UdpSocket::multicast_loop_v4).
+    pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
+        self.socket.io().set_multicast_loop_v4(multicast_loop_v4)
+    }
+
+    /// Gets the value of the `IPV6_MULTICAST_LOOP` option on this socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let Ok(socket) = UdpSocket::bind("[::1]:0").await else { return Ok(()) };
+    /// socket.set_multicast_loop_v6(false)?;
+    /// assert!(!socket.multicast_loop_v6()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.socket.io().multicast_loop_v6()
+    }
+
+    /// Sets the value of the `IPV6_MULTICAST_LOOP` option on this socket: whether multicast
+    /// datagrams come back to the sockets of this host.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`multicast_loop_v6`](UdpSocket::multicast_loop_v6).
+    pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
+        self.socket.io().set_multicast_loop_v6(multicast_loop_v6)
+    }
+
+    /// Joins an IPv4 multicast group (`IP_ADD_MEMBERSHIP`): the socket also receives what is sent to `multiaddr`.
+    ///
+    /// `interface` is the address of the network interface to join on. With [`Ipv4Addr::UNSPECIFIED`] the
+    /// operating system chooses one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// use std::net::Ipv4Addr;
+    ///
+    /// let group = Ipv4Addr::new(224, 0, 0, 123);
+    /// socket.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST)?;
+    /// socket.leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn join_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.socket.io().join_multicast_v4(multiaddr, interface)
+    }
+
+    /// Joins an IPv6 multicast group (`IPV6_ADD_MEMBERSHIP`): the socket also receives what is sent to
+    /// `multiaddr`.
+    ///
+    /// `interface` is the index of the network interface to join on. With 0 the operating system chooses one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let Ok(socket) = UdpSocket::bind("[::1]:0").await else { return Ok(()) };
+    /// let group = "ff02::123".parse().unwrap();
+    /// // A host without an IPv6 network has no interface for it.
+    /// if socket.join_multicast_v6(&group, 0).is_ok() {
+    ///     socket.leave_multicast_v6(&group, 0)?;
+    /// }
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.io().join_multicast_v6(multiaddr, interface)
+    }
+
+    /// Leaves an IPv4 multicast group (`IP_DROP_MEMBERSHIP`).
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`join_multicast_v4`](UdpSocket::join_multicast_v4).
+    pub fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
+        self.socket.io().leave_multicast_v4(multiaddr, interface)
+    }
+
+    /// Leaves an IPv6 multicast group (`IPV6_DROP_MEMBERSHIP`).
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `setsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// See [`join_multicast_v6`](UdpSocket::join_multicast_v6).
+    pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.socket.io().leave_multicast_v6(multiaddr, interface)
+    }
+
+    /// Returns the socket address of the remote peer that the socket is [connected](UdpSocket::connect) to.
+    ///
+    /// # Errors
+    ///
+    /// The kind is `NotConnected` if the socket is not connected.
+    ///
+    /// # Examples
+    ///
+    /// See [`connect`](UdpSocket::connect).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.io().peer_addr()
+    }
+
+    /// Returns the socket address that the socket is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockname(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// assert_ne!(socket.local_addr()?.port(), 0);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.io().local_addr()
+    }
+
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of `getsockopt(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// assert!(socket.take_error()?.is_none());
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.io().take_error()
+    }
+}
+
+std_conversions!(std::net::UdpSocket);
+
+impl Io for mio::net::UdpSocket {
+    fn describe(&self, direction: Direction, _connecting: &Connecting) -> String {
+        let what = match direction {
+            Direction::Read => "recv",
+            Direction::Write => "send",
+        };
+        match (self.local_addr(), self.peer_addr()) {
+            (Ok(local), Ok(peer)) => format!("{what} udp {local} → {peer}"),
+            (Ok(local), Err(_)) => format!("{what} udp {local}"),
+            (Err(_), _) => format!("{what} {} (not UDP)", self.kind()),
+        }
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UdpSocket").field(&self.socket).finish()
+    }
+}
