@@ -109,6 +109,7 @@
 
 mod addrs;
 mod adopt;
+mod bytes;
 #[cfg(unix)]
 mod descriptor;
 mod error;
@@ -118,13 +119,14 @@ mod happy_eyeballs;
 mod read_to_end;
 mod resolve;
 mod socket;
+mod split;
 mod tcp;
 mod udp;
 mod with;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;
+pub use self::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::listener::{Incoming, TcpListener};
-pub use self::tcp::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::stream::TcpStream;
 pub use self::udp::UdpSocket;

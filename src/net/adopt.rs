@@ -113,18 +113,19 @@ pub(super) fn log_if_blocking(io: &impl fmt::Debug, set_nonblocking: io::Result<
     }
 }
 
-/// Implements the conversions of a socket from and to the type of the same name in a module of `std`.
+/// Implements the conversions of a socket from and to a type of `std`. `$wrap` makes the type that the reactor
+/// registers.
 ///
-/// The type has a constructor `new` that takes a registered [`Socket`], and a field `socket`.
+/// The socket has a constructor `new` that takes a registered [`Socket`], and a field `socket`.
 macro_rules! std_conversions {
-    ($std:ident::$net:ident::$Socket:ident) => {
+    ($Socket:ident, $Std:ty, $wrap:expr) => {
         impl $Socket {
             /// Adopts a socket where no error can be returned.
             #[track_caller]
-            pub(in crate::net) fn adopt(io: $std::$net::$Socket) -> $Socket {
+            pub(in crate::net) fn adopt(io: $Std) -> $Socket {
                 $crate::net::adopt::log_if_blocking(&io, io.set_nonblocking(true));
                 let addr = io.local_addr();
-                let io = mio::net::$Socket::from_std(io);
+                let io = $wrap(io);
                 $Socket::new($crate::net::socket::Socket::adopt(io, &addr))
             }
         }
@@ -140,25 +141,25 @@ macro_rules! std_conversions {
         /// # Panics
         ///
         /// Panics outside a runtime.
-        impl TryFrom<$std::$net::$Socket> for $Socket {
+        impl TryFrom<$Std> for $Socket {
             type Error = std::io::Error;
 
             #[track_caller]
-            fn try_from(io: $std::$net::$Socket) -> std::io::Result<$Socket> {
+            fn try_from(io: $Std) -> std::io::Result<$Socket> {
                 io.set_nonblocking(true)?;
                 let addr = io.local_addr();
-                let io = mio::net::$Socket::from_std(io);
+                let io = $wrap(io);
                 let socket = $crate::net::socket::Socket::try_adopt(io, &addr)?;
                 Ok($Socket::new(socket))
             }
         }
 
         /// Removes a socket from its runtime, and makes it blocking, as the sockets of `std` are.
-        impl TryFrom<$Socket> for $std::$net::$Socket {
+        impl TryFrom<$Socket> for $Std {
             type Error = std::io::Error;
 
-            fn try_from(socket: $Socket) -> std::io::Result<$std::$net::$Socket> {
-                let io = <$std::$net::$Socket>::from(socket.socket.into_io()?);
+            fn try_from(socket: $Socket) -> std::io::Result<$Std> {
+                let io = <$Std>::from(socket.socket.into_io()?);
                 io.set_nonblocking(false)?;
                 Ok(io)
             }
@@ -168,16 +169,15 @@ macro_rules! std_conversions {
 
 /// Implements the conversions of sockets from and to the operating system's descriptors or handles.
 ///
-/// First come the names that the operating system gives to them, then the types of sockets: each with the
-/// path to its [`Socket`], and, if it can be made from a descriptor or handle, with the type of an owned one.
+/// First come the names that the operating system gives to them, then the types of sockets, each with a field
+/// `socket` of the type [`Socket`], and then the generic types of halves, each with a field `stream`.
 macro_rules! os_conversions {
     (
-        $As:ident::$as:ident -> $Borrowed:ident, $AsRaw:ident::$as_raw:ident -> $Raw:ident;
+        $As:ident::$as:ident -> $Borrowed:ident, $AsRaw:ident::$as_raw:ident -> $Raw:ident, $Owned:ident;
+        $($(#[$docs:meta])* $Socket:ident),+;
+        $($Half:ident),+
+    ) => {
         $(
-            $Socket:ident.$($field:ident).+
-            $(, $(#[$docs:meta])* from $Owned:ident)?
-        );+ $(;)?
-    ) => {$(
         /// Other code may use the descriptor from now on, so the socket makes [a few more system
         /// calls](crate::net#other-system-calls).
         ///
@@ -186,34 +186,46 @@ macro_rules! os_conversions {
         /// methods see that it has returned `WouldBlock`.
         impl $As for $Socket {
             fn $as(&self) -> $Borrowed<'_> {
-                self.$($field).+.hand_out().$as()
+                self.socket.hand_out().$as()
             }
         }
 
         impl $AsRaw for $Socket {
             fn $as_raw(&self) -> $Raw {
-                self.$($field).+.hand_out().$as_raw()
+                self.socket.hand_out().$as_raw()
             }
         }
 
-        $(
-            /// Adopts a socket into the runtime of this thread.
-            ///
-            /// If the reactor cannot register it, the reason is logged, and every operation fails with it.
-            /// The conversion by `TryFrom` from the type of `std` returns the reason at once.
-            $(#[$docs])*
-            ///
-            /// # Panics
-            ///
-            /// Panics outside a runtime.
-            impl From<$Owned> for $Socket {
-                #[track_caller]
-                fn from(owned: $Owned) -> $Socket {
-                    $Socket::adopt(owned.into())
-                }
+        /// Adopts a socket into the runtime of this thread.
+        ///
+        /// If the reactor cannot register it, the reason is logged, and every operation fails with it. The
+        /// conversion by `TryFrom` from the type of `std` returns the reason at once.
+        $(#[$docs])*
+        ///
+        /// # Panics
+        ///
+        /// Panics outside a runtime.
+        impl From<$Owned> for $Socket {
+            #[track_caller]
+            fn from(owned: $Owned) -> $Socket {
+                $Socket::adopt(owned.into())
             }
-        )?
-    )+};
+        }
+        )+
+        $(
+        impl<S: $As> $As for $Half<S> {
+            fn $as(&self) -> $Borrowed<'_> {
+                self.stream.$as()
+            }
+        }
+
+        impl<S: $AsRaw> $AsRaw for $Half<S> {
+            fn $as_raw(&self) -> $Raw {
+                self.stream.$as_raw()
+            }
+        }
+        )+
+    };
 }
 
 pub(super) use {os_conversions, std_conversions};

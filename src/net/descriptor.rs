@@ -47,31 +47,30 @@ impl<T: AsFd> Inspect for T {
 }
 
 os_conversions! {
-    AsFd::as_fd -> BorrowedFd, AsRawFd::as_raw_fd -> RawFd;
-    TcpStream.socket,
-        ///
-        /// A descriptor that is not a socket cannot be registered: read and write files, pipes and terminals
-        /// with [`spawn_blocking`](crate::task::spawn_blocking). A socket of another kind supports whatever
-        /// `recv(2)` and `send(2)` do with it, and a [dump](crate::Dump) shows its real kind.
-        ///
-        /// # Examples
-        ///
-        /// ```
-        /// use glassfrog::net::TcpStream;
-        /// use std::fs::File;
-        /// use std::os::fd::OwnedFd;
-        ///
-        /// glassfrog::block_on(async {
-        ///     let file = TcpStream::from(OwnedFd::from(File::open("Cargo.toml")?));
-        ///     let error = file.read(&mut [0; 16]).await.unwrap_err();
-        ///     assert!(error.to_string().starts_with("a regular file could not be registered"));
-        ///     std::io::Result::Ok(())
-        /// })?;
-        /// # std::io::Result::Ok(())
-        /// ```
-        from OwnedFd;
-    TcpListener.socket, from OwnedFd;
-    UdpSocket.socket, from OwnedFd;
-    OwnedReadHalf.stream.socket;
-    OwnedWriteHalf.stream.socket;
+    AsFd::as_fd -> BorrowedFd, AsRawFd::as_raw_fd -> RawFd, OwnedFd;
+    ///
+    /// A descriptor that is not a socket cannot be registered: read and write files, pipes and terminals
+    /// with [`spawn_blocking`](crate::task::spawn_blocking). A socket of another kind supports whatever
+    /// `recv(2)` and `send(2)` do with it, and a [dump](crate::Dump) shows its real kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::TcpStream;
+    /// use std::fs::File;
+    /// use std::os::fd::OwnedFd;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let file = TcpStream::from(OwnedFd::from(File::open("Cargo.toml")?));
+    ///     let error = file.read(&mut [0; 16]).await.unwrap_err();
+    ///     assert!(error.to_string().starts_with("a regular file could not be registered"));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    TcpStream,
+    TcpListener,
+    UdpSocket;
+    OwnedReadHalf,
+    OwnedWriteHalf
 }

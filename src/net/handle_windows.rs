@@ -19,10 +19,10 @@ impl<T: AsSocket> Inspect for T {
 }
 
 os_conversions! {
-    AsSocket::as_socket -> BorrowedSocket, AsRawSocket::as_raw_socket -> RawSocket;
-    TcpStream.socket, from OwnedSocket;
-    TcpListener.socket, from OwnedSocket;
-    UdpSocket.socket, from OwnedSocket;
-    OwnedReadHalf.stream.socket;
-    OwnedWriteHalf.stream.socket;
+    AsSocket::as_socket -> BorrowedSocket, AsRawSocket::as_raw_socket -> RawSocket, OwnedSocket;
+    TcpStream,
+    TcpListener,
+    UdpSocket;
+    OwnedReadHalf,
+    OwnedWriteHalf
 }

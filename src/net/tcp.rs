@@ -1,5 +1,4 @@
-//! TCP streams, their halves, and listeners.
+//! TCP streams and listeners.
 
 pub(crate) mod listener;
-pub(crate) mod split;
 pub(crate) mod stream;

@@ -905,7 +905,11 @@ impl UdpSocket {
     }
 }
 
-std_conversions!(std::net::UdpSocket);
+std_conversions!(
+    UdpSocket,
+    std::net::UdpSocket,
+    mio::net::UdpSocket::from_std
+);
 
 impl Io for mio::net::UdpSocket {
     fn describe(&self, direction: Direction, _connecting: &Connecting) -> String {

@@ -285,7 +285,11 @@ fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
             let item = code.trim_start();
             in_public |= item.starts_with("pub ")
                 // All implementations but those of what is the crate's own.
-                || (item.starts_with("impl") && item.contains(" for ") && !item.starts_with("impl Io "))
+                || (item.starts_with("impl")
+                    && item.contains(" for ")
+                    && !["impl Io ", "impl Bytes ", "impl Listen "]
+                        .iter()
+                        .any(|own| item.starts_with(own)))
                 || item.starts_with("type ");
             let names = words(code).any(|word| word == "mio");
             if names && !may {

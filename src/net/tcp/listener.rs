@@ -414,7 +414,11 @@ impl fmt::Debug for Incoming<'_> {
     }
 }
 
-std_conversions!(std::net::TcpListener);
+std_conversions!(
+    TcpListener,
+    std::net::TcpListener,
+    mio::net::TcpListener::from_std
+);
 
 impl Io for mio::net::TcpListener {
     fn describe(&self, _direction: Direction, _connecting: &Connecting) -> String {

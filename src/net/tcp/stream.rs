@@ -4,6 +4,7 @@ use crate::context;
 use crate::event_loop::Shared;
 use crate::net::addrs::{Addrs, Target, ToSocketAddrs};
 use crate::net::adopt::{describe_non_tcp, std_conversions};
+use crate::net::bytes::{Bytes, forward_read, forward_write};
 use crate::net::error::with_context;
 use crate::net::happy_eyeballs::connect_any;
 use crate::net::read_to_end::read_to_end;
@@ -15,13 +16,10 @@ use crate::reactor::platform::{self, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::source::{InitialState, runtime_ended};
-use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// The async counterpart of [`std::net::TcpStream`]: a TCP stream between a local and a remote socket.
 ///
@@ -54,6 +52,9 @@ use std::task::{Context, Poll};
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// [`AsyncRead`]: futures_io::AsyncRead
+/// [`AsyncWrite`]: futures_io::AsyncWrite
 pub struct TcpStream {
     /// The registered socket.
     pub(in crate::net) socket: Socket<mio::net::TcpStream>,
@@ -65,55 +66,6 @@ fn is_not_ready(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected
     )
-}
-
-/// Wraps a read as an operation of the reactor, which returns how many bytes were read, and what that says about
-/// the next read.
-fn read_op<'a>(
-    room: usize,
-    mut read: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
-    move |mut io, seen| {
-        if platform::at_end(seen) {
-            return Ok((0, Conclusion::Nothing));
-        }
-        let count = read(&mut io)?;
-        Ok((count, platform::after_read(seen, count, room)))
-    }
-}
-
-/// Wraps a vectored read as an operation. The buffers are not all empty.
-fn read_vectored_op<'a, 'b: 'a>(
-    bufs: &'a mut [IoSliceMut<'b>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
-    // Saturating, as in `write_vectored_op`.
-    let room = bufs
-        .iter()
-        .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
-    read_op(room, move |io| io.read_vectored(bufs))
-}
-
-/// Wraps a write as an operation of the reactor, which returns how many bytes were written, and what that says
-/// about the next write.
-fn write_op<'a>(
-    length: usize,
-    mut write: impl FnMut(&mut &mio::net::TcpStream) -> io::Result<usize> + 'a,
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
-    move |mut io, seen| {
-        let count = write(&mut io)?;
-        Ok((count, platform::after_write(seen, count, length)))
-    }
-}
-
-/// Wraps a vectored write as an operation. The buffers are not all empty.
-fn write_vectored_op<'a>(
-    bufs: &'a [IoSlice<'a>],
-) -> impl FnMut(&mio::net::TcpStream, Snapshot) -> io::Result<(usize, Conclusion)> + 'a {
-    // Saturating: buffers may overlap, so the sum can overflow.
-    let length = bufs
-        .iter()
-        .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
-    write_op(length, move |io| io.write_vectored(bufs))
 }
 
 impl TcpStream {
@@ -252,8 +204,7 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = read_op(buf.len(), |io| io.read(buf));
-        self.socket.op(Direction::Read, op).await
+        self.socket.read(buf).await
     }
 
     /// Reads all bytes until the peer closes its side of the connection, and appends them to `buf`.
@@ -319,8 +270,7 @@ impl TcpStream {
         if buf.is_empty() {
             return Ok(0);
         }
-        let op = write_op(buf.len(), |io| io.write(buf));
-        self.socket.op(Direction::Write, op).await
+        self.socket.write(buf).await
     }
 
     /// Reads data from the stream without removing it from the receive buffer, waiting until there is some.
@@ -435,11 +385,7 @@ impl TcpStream {
     ///
     /// See [`readable`](TcpStream::readable).
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        let op = read_op(buf.len(), |io| io.read(buf));
-        self.socket.try_op(Direction::Read, op)
+        self.socket.try_read(buf)
     }
 
     /// Tries to read data into several buffers, without waiting. Each buffer is filled before the next.
@@ -467,11 +413,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let Some(range) = platform::for_one_call(bufs) else {
-            return Ok(0);
-        };
-        let op = read_vectored_op(&mut bufs[range]);
-        self.socket.try_op(Direction::Read, op)
+        self.socket.try_read_vectored(bufs)
     }
 
     /// Tries to write data to the stream, without waiting.
@@ -485,11 +427,7 @@ impl TcpStream {
     ///
     /// See [`writable`](TcpStream::writable).
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        let op = write_op(buf.len(), |io| io.write(buf));
-        self.socket.try_op(Direction::Write, op)
+        self.socket.try_write(buf)
     }
 
     /// Tries to write data from several buffers, without waiting. Each buffer is drained before the next.
@@ -514,11 +452,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Some(range) = platform::for_one_call(bufs) else {
-            return Ok(0);
-        };
-        let op = write_vectored_op(&bufs[range]);
-        self.socket.try_op(Direction::Write, op)
+        self.socket.try_write_vectored(bufs)
     }
 
     read_with! {
@@ -583,16 +517,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let io = match how {
-            Shutdown::Write => self.socket.io(),
-            // The hang-up event that follows says nothing about the peer, so the socket loses the shortcuts
-            // that rely on such events.
-            Shutdown::Read | Shutdown::Both => self.socket.hand_out(),
-        };
-        match io.shutdown(how) {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+        self.socket.shutdown(how)
     }
 
     /// Returns the socket address of the remote peer.
@@ -735,113 +660,24 @@ impl TcpStream {
     }
 }
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let op = read_op(buf.len(), |io| io.read(buf));
-        self.socket.poll_op(Direction::Read, cx, op)
+impl Bytes for mio::net::TcpStream {
+    fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion {
+        platform::after_read(seen, count, room)
     }
 
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Some(range) = platform::for_one_call(bufs) else {
-            return Poll::Ready(Ok(0));
-        };
-        let op = read_vectored_op(&mut bufs[range]);
-        self.socket.poll_op(Direction::Read, cx, op)
+    fn after_write(seen: Snapshot, count: usize, length: usize) -> Conclusion {
+        platform::after_write(seen, count, length)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
     }
 }
 
-impl AsyncWrite for &TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let op = write_op(buf.len(), |io| io.write(buf));
-        self.socket.poll_op(Direction::Write, cx, op)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Some(range) = platform::for_one_call(bufs) else {
-            return Poll::Ready(Ok(0));
-        };
-        let op = write_vectored_op(&bufs[range]);
-        self.socket.poll_op(Direction::Write, cx, op)
-    }
-
-    /// Returns at once: nothing is buffered outside the kernel.
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Shuts down the write direction. Reading is still possible.
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read(cx, buf)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read_vectored(cx, bufs)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write_vectored(cx, bufs)
-    }
-
-    /// Returns at once: nothing is buffered outside the kernel.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_flush(cx)
-    }
-
-    /// Shuts down the write direction. Reading is still possible.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_close(cx)
-    }
-}
+forward_read!([] TcpStream, this => &this.socket);
+forward_write!([] TcpStream, this => &this.socket);
+forward_read!([] &TcpStream, this => &this.socket);
+forward_write!([] &TcpStream, this => &this.socket);
 
 impl Io for mio::net::TcpStream {
     fn describe(&self, direction: Direction, connecting: &Connecting) -> String {
@@ -865,7 +701,11 @@ impl Io for mio::net::TcpStream {
     }
 }
 
-std_conversions!(std::net::TcpStream);
+std_conversions!(
+    TcpStream,
+    std::net::TcpStream,
+    mio::net::TcpStream::from_std
+);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,15 +1,14 @@
 //! [`TcpStream::into_split`] and the two owned halves that it returns.
 
-use super::stream::TcpStream;
+use super::bytes::{forward_read, forward_write};
+use super::tcp::stream::TcpStream;
 use crate::foreign::swallow_panics;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::net::Shutdown;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// The read half of a [`TcpStream`], created by [`TcpStream::into_split`].
 ///
@@ -29,9 +28,9 @@ use std::task::{Context, Poll};
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
-pub struct OwnedReadHalf {
+pub struct OwnedReadHalf<S = TcpStream> {
     /// The stream, shared with the other half.
-    pub(in crate::net) stream: Arc<TcpStream>,
+    pub(super) stream: Arc<S>,
 }
 
 /// The write half of a [`TcpStream`], created by [`TcpStream::into_split`].
@@ -43,11 +42,30 @@ pub struct OwnedReadHalf {
 ///
 /// See [`OwnedReadHalf`].
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
+pub struct OwnedWriteHalf<S = TcpStream> {
     /// The stream, shared with the other half.
-    pub(in crate::net) stream: Arc<TcpStream>,
-    /// Whether dropping the half shuts down the write direction. Cleared by `forget` and `reunite`.
-    shutdown_on_drop: bool,
+    pub(super) stream: Arc<S>,
+    /// Shuts down the write direction when the half is dropped. Cleared by `forget` and `reunite`.
+    shutdown_on_drop: Option<ShutDownWrite<S>>,
+}
+
+/// Shuts down the write direction of a stream.
+type ShutDownWrite<S> = fn(&S) -> io::Result<()>;
+
+/// Splits a stream into its halves.
+pub(super) fn split<S>(
+    stream: S,
+    shutdown: ShutDownWrite<S>,
+) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
+    let stream = Arc::new(stream);
+    let reader = OwnedReadHalf {
+        stream: Arc::clone(&stream),
+    };
+    let writer = OwnedWriteHalf {
+        stream,
+        shutdown_on_drop: Some(shutdown),
+    };
+    (reader, writer)
 }
 
 impl TcpStream {
@@ -75,19 +93,11 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let stream = Arc::new(self);
-        let reader = OwnedReadHalf {
-            stream: Arc::clone(&stream),
-        };
-        let writer = OwnedWriteHalf {
-            stream,
-            shutdown_on_drop: true,
-        };
-        (reader, writer)
+        split(self, |stream| stream.shutdown(Shutdown::Write))
     }
 }
 
-impl OwnedReadHalf {
+impl<S> OwnedReadHalf<S> {
     /// Puts the two halves of a stream back together.
     ///
     /// # Errors
@@ -108,12 +118,12 @@ impl OwnedReadHalf {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
-    pub fn reunite(self, writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, writer: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
         reunite(self, writer)
     }
 }
 
-impl OwnedWriteHalf {
+impl<S> OwnedWriteHalf<S> {
     /// Puts the two halves of a stream back together.
     ///
     /// # Errors
@@ -123,7 +133,7 @@ impl OwnedWriteHalf {
     /// # Examples
     ///
     /// See [`OwnedReadHalf::reunite`].
-    pub fn reunite(self, reader: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, reader: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
         reunite(reader, self)
     }
 
@@ -145,25 +155,28 @@ impl OwnedWriteHalf {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn forget(mut self) {
-        self.shutdown_on_drop = false;
+        self.shutdown_on_drop = None;
     }
 }
 
 /// Puts the two halves of a stream back together.
-fn reunite(reader: OwnedReadHalf, mut writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+fn reunite<S>(
+    reader: OwnedReadHalf<S>,
+    mut writer: OwnedWriteHalf<S>,
+) -> Result<S, ReuniteError<S>> {
     if !Arc::ptr_eq(&reader.stream, &writer.stream) {
         return Err(ReuniteError(reader, writer));
     }
-    writer.shutdown_on_drop = false;
+    writer.shutdown_on_drop = None;
     drop(writer);
     // Now the read half holds the only reference.
     Arc::into_inner(reader.stream).ok_or_else(|| unreachable!("a stream has two halves"))
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
-        if self.shutdown_on_drop
-            && let Err(error) = self.stream.shutdown(Shutdown::Write)
+        if let Some(shutdown) = self.shutdown_on_drop
+            && let Err(error) = shutdown(&self.stream)
         {
             swallow_panics(|| {
                 log::debug!(target: "glassfrog::net", "cannot shut down a write half: {error}");
@@ -192,73 +205,32 @@ impl Drop for OwnedWriteHalf {
 /// # std::io::Result::Ok(())
 /// ```
 #[derive(Debug)]
-pub struct ReuniteError(
+pub struct ReuniteError<S = TcpStream>(
     /// The read half of one stream.
-    pub OwnedReadHalf,
+    pub OwnedReadHalf<S>,
     /// The write half of another stream.
-    pub OwnedWriteHalf,
+    pub OwnedWriteHalf<S>,
 );
 
-impl fmt::Display for ReuniteError {
+impl<S> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cannot reunite the halves of two different streams")
     }
 }
 
-impl Error for ReuniteError {}
+impl<S: fmt::Debug> Error for ReuniteError<S> {}
 
-impl AsRef<TcpStream> for OwnedReadHalf {
-    fn as_ref(&self) -> &TcpStream {
+impl<S> AsRef<S> for OwnedReadHalf<S> {
+    fn as_ref(&self) -> &S {
         &self.stream
     }
 }
 
-impl AsRef<TcpStream> for OwnedWriteHalf {
-    fn as_ref(&self) -> &TcpStream {
+impl<S> AsRef<S> for OwnedWriteHalf<S> {
+    fn as_ref(&self) -> &S {
         &self.stream
     }
 }
 
-impl AsyncRead for OwnedReadHalf {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self.stream).poll_read(cx, buf)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self.stream).poll_read_vectored(cx, bufs)
-    }
-}
-
-impl AsyncWrite for OwnedWriteHalf {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self.stream).poll_close(cx)
-    }
-}
+forward_read!([S] OwnedReadHalf<S>, this => &*this.stream, where for<'s> &'s S: AsyncRead);
+forward_write!([S] OwnedWriteHalf<S>, this => &*this.stream, where for<'s> &'s S: AsyncWrite);
