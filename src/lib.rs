@@ -54,7 +54,7 @@
 //!
 //! To wait for the outside world:
 //!
-//! - [`net`] contains TCP and UDP sockets, and name resolution. The sockets are `Send` and `Sync`, implement the
+//! - [`net`] contains TCP, UDP and Unix sockets, and name resolution. The sockets are `Send` and `Sync`, implement the
 //!   traits of `futures-io`, and convert to and from those of [`std::net`].
 //! - [`time`] contains [`sleep`](time::sleep), [`timeout`](time::timeout) and
 //!   [`interval`](time::interval).

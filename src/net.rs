@@ -1,4 +1,4 @@
-//! TCP and UDP sockets, and the resolution of host names.
+//! TCP, UDP and Unix sockets, and the resolution of host names.
 //!
 //! ```
 //! use glassfrog::net::{TcpListener, TcpStream};
@@ -21,7 +21,8 @@
 //! ```
 //!
 //! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] mirror the types of [`std::net`], with `async` methods in
-//! place of those that block. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
+//! place of those that block. On Unix, `UnixStream`, `UnixListener` and `UnixDatagram` do the same for
+//! `std::os::unix::net`. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
 //! runtime runs, the socket works on any thread and under any executor. Between two calls of
 //! `Runtime::block_on` the runtime delivers no events, so operations that wait make no progress. Once the
 //! runtime has ended, operations return an error that says so.
@@ -107,6 +108,7 @@
 //!
 //! [`socket2`]: https://docs.rs/socket2
 
+mod accept;
 mod addrs;
 mod adopt;
 mod bytes;
@@ -122,6 +124,8 @@ mod socket;
 mod split;
 mod tcp;
 mod udp;
+#[cfg(unix)]
+mod unix;
 mod with;
 
 pub use self::addrs::ToSocketAddrs;
@@ -130,3 +134,5 @@ pub use self::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::listener::{Incoming, TcpListener};
 pub use self::tcp::stream::TcpStream;
 pub use self::udp::UdpSocket;
+#[cfg(unix)]
+pub use self::unix::{UnixDatagram, UnixIncoming, UnixListener, UnixStream};

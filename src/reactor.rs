@@ -13,6 +13,8 @@ pub(crate) mod proc_net;
 pub(crate) mod refusal;
 pub(crate) mod source;
 pub(crate) mod waiters;
+#[cfg(unix)]
+pub(crate) mod watched;
 
 use self::platform::AsRaw;
 use self::proc_net::Connecting;

@@ -1,13 +1,16 @@
 //! Sockets as file descriptors, on Unix.
 
 use super::adopt::{Inspect, os_conversions};
-use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
+use super::{
+    OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener,
+    UnixStream,
+};
 use crate::reactor::platform::FileKind;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net;
 
 /// `std` inspects only descriptors that it owns, so each question goes to a duplicate.
 impl<T: AsFd> Inspect for T {
@@ -21,7 +24,7 @@ impl<T: AsFd> Inspect for T {
         };
         let kind = metadata.file_type();
         if kind.is_socket() {
-            match UnixDatagram::from(OwnedFd::from(file)).local_addr() {
+            match net::UnixDatagram::from(OwnedFd::from(file)).local_addr() {
                 Ok(_) => FileKind::UnixSocket,
                 Err(_) => FileKind::Socket,
             }
@@ -70,7 +73,10 @@ os_conversions! {
     /// ```
     TcpStream,
     TcpListener,
-    UdpSocket;
+    UdpSocket,
+    UnixStream,
+    UnixListener,
+    UnixDatagram;
     OwnedReadHalf,
     OwnedWriteHalf
 }

@@ -38,6 +38,8 @@ mod net_stream;
 mod net_faults;
 mod net_with;
 mod net_udp;
+#[cfg(unix)]
+mod net_unix;
 mod net_connect;
 mod net_names;
 #[cfg(target_os = "linux")]

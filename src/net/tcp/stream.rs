@@ -161,13 +161,8 @@ impl TcpStream {
     }
 
     /// Creates a stream from a registered socket.
-    fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
+    pub(super) fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
         TcpStream { socket }
-    }
-
-    /// Registers a connection that a listener has accepted.
-    pub(super) fn accepted(shared: Arc<Shared>, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream::new(Socket::new(shared, io, InitialState::Open)?))
     }
 
     /// Reads data from the stream, waiting until there is some.
