@@ -111,22 +111,22 @@
 mod accept;
 mod addrs;
 mod adopt;
-mod bytes;
+pub(crate) mod bytes;
 #[cfg(unix)]
-mod descriptor;
+pub(crate) mod descriptor;
 mod error;
 #[cfg(windows)]
 mod handle_windows;
 mod happy_eyeballs;
 mod read_to_end;
 mod resolve;
-mod socket;
+pub(crate) mod socket;
 mod split;
 mod tcp;
 mod udp;
 #[cfg(unix)]
 mod unix;
-mod with;
+pub(crate) mod with;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;

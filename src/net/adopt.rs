@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A descriptor that can be asked what it really is.
-pub(super) trait Inspect {
+pub(crate) trait Inspect {
     /// Returns the kind of file behind the descriptor.
     fn kind(&self) -> FileKind;
 

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A stream of bytes. `&S` reads and writes.
-pub(super) trait Bytes: AsRaw + Io {
+pub(crate) trait Bytes: AsRaw + Io {
     /// Returns what a read into `room` bytes, which returned `count`, says about the next one.
     fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion;
 

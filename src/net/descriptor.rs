@@ -16,37 +16,39 @@ use std::os::unix::net;
 impl<T: AsFd> Inspect for T {
     fn kind(&self) -> FileKind {
         let duplicate = self.as_fd().try_clone_to_owned().map(File::from);
-        let Ok((file, metadata)) = duplicate.and_then(|file| {
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        }) else {
-            return FileKind::Other;
-        };
-        let kind = metadata.file_type();
-        if kind.is_socket() {
-            match net::UnixDatagram::from(OwnedFd::from(file)).local_addr() {
-                Ok(_) => FileKind::UnixSocket,
-                Err(_) => FileKind::Socket,
-            }
-        } else if kind.is_fifo() {
-            FileKind::Pipe
-        } else if kind.is_file() {
-            FileKind::RegularFile
-        } else if kind.is_dir() {
-            FileKind::Directory
-        } else if kind.is_block_device() {
-            FileKind::BlockDevice
-        } else if kind.is_char_device() {
-            FileKind::CharacterDevice
-        } else {
-            FileKind::Other
-        }
+        let kind = duplicate.and_then(|file| kind_of(&file));
+        kind.unwrap_or(FileKind::Other)
     }
 
     fn nodelay(&self) -> io::Result<bool> {
         let duplicate = self.as_fd().try_clone_to_owned()?;
         std::net::TcpStream::from(duplicate).nodelay()
     }
+}
+
+/// Returns the kind of an open file.
+pub(crate) fn kind_of(file: &File) -> io::Result<FileKind> {
+    let kind = file.metadata()?.file_type();
+    Ok(if kind.is_socket() {
+        // Only this question tells the sockets apart.
+        let socket = net::UnixDatagram::from(file.as_fd().try_clone_to_owned()?);
+        match socket.local_addr() {
+            Ok(_) => FileKind::UnixSocket,
+            Err(_) => FileKind::Socket,
+        }
+    } else if kind.is_fifo() {
+        FileKind::Pipe
+    } else if kind.is_file() {
+        FileKind::RegularFile
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_block_device() {
+        FileKind::BlockDevice
+    } else if kind.is_char_device() {
+        FileKind::CharacterDevice
+    } else {
+        FileKind::Other
+    })
 }
 
 os_conversions! {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A registered socket. Dropping it closes it.
-pub(super) struct Socket<S: AsRaw> {
+pub(crate) struct Socket<S: AsRaw> {
     /// The descriptor and its readiness. The reactor holds the other reference.
     pub(super) source: Arc<Source<S>>,
     /// The runtime with which the socket is registered.
@@ -31,7 +31,7 @@ pub(super) struct Socket<S: AsRaw> {
 
 impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     /// Registers a socket with a runtime. If that fails, the socket is closed.
-    pub(super) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
+    pub(crate) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
         match shared.sources.register(io, initial) {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
@@ -60,7 +60,7 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
 
 impl<S: AsRaw + Io> Socket<S> {
     /// Returns the socket itself, for calls that need no readiness.
-    pub(super) fn io(&self) -> &S {
+    pub(crate) fn io(&self) -> &S {
         self.source.io()
     }
 
@@ -71,13 +71,13 @@ impl<S: AsRaw + Io> Socket<S> {
 
     /// Returns the socket itself, for a caller that may read, write or configure it behind the reactor's
     /// back.
-    pub(super) fn hand_out(&self) -> &S {
+    pub(crate) fn hand_out(&self) -> &S {
         self.source.share();
         self.source.io()
     }
 
     /// Removes the socket from its runtime.
-    pub(super) fn into_io(self) -> io::Result<S> {
+    pub(crate) fn into_io(self) -> io::Result<S> {
         self.source.share();
         let source = Arc::clone(&self.source);
         drop(self);
@@ -138,7 +138,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Performs an operation as soon as the socket is ready for it. Its result says nothing about the next one.
-    pub(super) async fn op_with<R>(
+    pub(crate) async fn op_with<R>(
         &self,
         direction: Direction,
         op: impl FnMut(&S) -> io::Result<R>,
@@ -147,7 +147,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Tries an operation if the socket is marked as ready. Its result says nothing about the next one.
-    pub(super) fn try_with<R>(
+    pub(crate) fn try_with<R>(
         &self,
         direction: Direction,
         op: impl FnMut(&S) -> io::Result<R>,
@@ -157,7 +157,7 @@ impl<S: AsRaw + Io> Socket<S> {
 
     /// Tries an operation whose result says nothing about the next one. If it would block, leaves the waker
     /// in the list that all poll methods share.
-    pub(super) fn poll_op_with<R>(
+    pub(crate) fn poll_op_with<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
@@ -167,7 +167,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Waits until the socket is ready.
-    pub(super) async fn ready(&self, direction: Direction) -> io::Result<()> {
+    pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
         self.op(direction, |_, _| Ok(((), Conclusion::Nothing)))
             .await
     }
@@ -231,7 +231,7 @@ fn inconclusive<S, R>(
 }
 
 /// The future of an operation. Dropping it removes its waiter.
-pub(super) struct Operation<'a, S: AsRaw + Io, F> {
+pub(crate) struct Operation<'a, S: AsRaw + Io, F> {
     /// The socket.
     socket: &'a Socket<S>,
     /// The direction for which the socket has to be ready.

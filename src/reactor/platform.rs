@@ -194,7 +194,7 @@ impl FileKind {
     }
 
     /// Returns whether the file is always ready, so that the operating system does not watch it.
-    pub(super) fn is_on_disk(self) -> bool {
+    pub(crate) fn is_on_disk(self) -> bool {
         matches!(
             self,
             FileKind::RegularFile | FileKind::Directory | FileKind::BlockDevice

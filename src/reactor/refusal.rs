@@ -12,6 +12,8 @@ use std::io;
 pub(crate) enum Refusal {
     /// The descriptor is not a socket.
     NotASocket(FileKind),
+    /// The operating system cannot poll it.
+    NotPollable(FileKind),
     /// The operating system has refused it with this error number.
     Os(i32),
     /// The runtime has ended.
@@ -31,16 +33,9 @@ impl Refusal {
     #[cold]
     pub(crate) fn error(self) -> io::Error {
         match self {
-            Refusal::NotASocket(kind) => {
-                let reason = match kind.is_on_disk() {
-                    true => "it cannot be polled",
-                    false => "it is not a socket",
-                };
-                let text = format!(
-                    "{kind} could not be registered with the reactor, since {reason}: read and write \
-                     it with `spawn_blocking`"
-                );
-                io::Error::new(io::ErrorKind::InvalidInput, text)
+            Refusal::NotASocket(kind) if !kind.is_on_disk() => unusable(kind, "it is not a socket"),
+            Refusal::NotASocket(kind) | Refusal::NotPollable(kind) => {
+                unusable(kind, "it cannot be polled")
             }
             Refusal::Os(number) => {
                 let error = io::Error::from_raw_os_error(number);
@@ -50,4 +45,13 @@ impl Refusal {
             Refusal::RuntimeEnded => runtime_ended(),
         }
     }
+}
+
+/// Returns the error of a file of the wrong kind.
+fn unusable(kind: FileKind, reason: &str) -> io::Error {
+    let text = format!(
+        "{kind} could not be registered with the reactor, since {reason}: read and write it with \
+         `spawn_blocking`"
+    );
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }

@@ -53,6 +53,8 @@ mod net_convert;
 mod net_descriptors;
 #[cfg(target_os = "linux")]
 mod net_scale;
+#[cfg(unix)]
+mod io_async;
 mod see_stall;
 mod see_watchdog;
 mod see_metrics;

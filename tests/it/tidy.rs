@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// Who may name whom: each module of the crate and those that it may use, top down. Each knows only
 /// some of those after it.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     // What a user calls.
     ("test_runs", &["runtime", "event_loop"]),
     ("signal", &["handle", "context"]),
@@ -37,6 +37,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "metrics",
         ],
     ),
+    ("io", &["net", "context", "reactor", "foreign"]),
     (
         "net",
         &[
@@ -599,7 +600,11 @@ fn platforms_and_features_are_asked_for_in_their_places_only() {
             "primitives.rs" if words(code).any(|word| word == "loom") => true,
             _ if whole_module && is_module => true,
             // What a Unix-only module makes public.
-            _ if code == "#[cfg(unix)]" && next.starts_with("pub use self::unix::") => true,
+            "net.rs" | "io.rs" if code == "#[cfg(unix)]" && next.starts_with("pub use self::") => {
+                true
+            }
+            // What a package makes public that comes with a feature.
+            "io.rs" if whole_module && next.starts_with("pub use futures_lite::") => true,
             // A package that comes with a feature.
             "lib.rs" if whole_module && next.starts_with("pub use glassfrog_") => true,
             // The badges of items that a feature turns on.
