@@ -72,7 +72,7 @@ where
     if addr.is_err() {
         let kind = io.kind();
         if kind.is_not_a_socket() {
-            return Err((io, Refusal::NotASocket(kind)));
+            return Err((io, Refusal::of_kind(kind)));
         }
     }
     let registered = shared.sources.register(io, InitialState::Adopted);
@@ -135,7 +135,7 @@ macro_rules! std_conversions {
         /// # Errors
         ///
         /// Returns an error if the reactor cannot register the descriptor. The kind is `InvalidInput` if it
-        /// is not a socket. To read and write a file or a pipe, use
+        /// is not a socket. To read and write a pipe or a terminal, use `io::Async`, and for a file
         /// [`spawn_blocking`](crate::task::spawn_blocking).
         ///
         /// # Panics

@@ -54,8 +54,9 @@ pub(crate) fn kind_of(file: &File) -> io::Result<FileKind> {
 os_conversions! {
     AsFd::as_fd -> BorrowedFd, AsRawFd::as_raw_fd -> RawFd, OwnedFd;
     ///
-    /// A descriptor that is not a socket cannot be registered: read and write files, pipes and terminals
-    /// with [`spawn_blocking`](crate::task::spawn_blocking). A socket of another kind supports whatever
+    /// A descriptor that is not a socket cannot be registered: read and write pipes and terminals with
+    /// [`io::Async`](crate::io::Async), and files with [`spawn_blocking`](crate::task::spawn_blocking). A
+    /// socket of another kind supports whatever
     /// `recv(2)` and `send(2)` do with it, and a [dump](crate::Dump) shows its real kind.
     ///
     /// # Examples

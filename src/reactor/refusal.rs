@@ -10,7 +10,7 @@ use std::io;
 /// Why a descriptor is not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The descriptor is not a socket.
+    /// The descriptor is not a socket, but can be polled.
     NotASocket(FileKind),
     /// The operating system cannot poll it.
     NotPollable(FileKind),
@@ -21,6 +21,14 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Returns the reason for a file of this kind, which is not a socket.
+    pub(crate) fn of_kind(kind: FileKind) -> Refusal {
+        match kind.is_on_disk() {
+            true => Refusal::NotPollable(kind),
+            false => Refusal::NotASocket(kind),
+        }
+    }
+
     /// Returns the reason for a registration that failed with this error.
     pub(crate) fn new(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
@@ -33,10 +41,10 @@ impl Refusal {
     #[cold]
     pub(crate) fn error(self) -> io::Error {
         match self {
-            Refusal::NotASocket(kind) if !kind.is_on_disk() => unusable(kind, "it is not a socket"),
-            Refusal::NotASocket(kind) | Refusal::NotPollable(kind) => {
-                unusable(kind, "it cannot be polled")
+            Refusal::NotASocket(kind) => {
+                unusable(kind, "is not a socket", "`io::Async` or `spawn_blocking`")
             }
+            Refusal::NotPollable(kind) => unusable(kind, "cannot be polled", "`spawn_blocking`"),
             Refusal::Os(number) => {
                 let error = io::Error::from_raw_os_error(number);
                 let text = format!("this socket could not be registered with the reactor: {error}");
@@ -47,11 +55,10 @@ impl Refusal {
     }
 }
 
-/// Returns the error of a file of the wrong kind.
-fn unusable(kind: FileKind, reason: &str) -> io::Error {
+/// Returns the error of a file of the wrong kind, with what to use instead.
+fn unusable(kind: FileKind, reason: &str, instead: &str) -> io::Error {
     let text = format!(
-        "{kind} could not be registered with the reactor, since {reason}: read and write it with \
-         `spawn_blocking`"
+        "{kind} could not be registered with the reactor, since it {reason}: read and write it with {instead}"
     );
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
