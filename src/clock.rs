@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 ///
 /// The timers count 584 years from then on, and treat a later deadline as one that never comes. A sleep
 /// that begins when the clock ends may still last 384 years. So the loop can distinguish a program that
-/// has used up its time from one that waits for ever.
+/// has used up its time from one that waits forever.
 const SPAN: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 
 /// The clock of a runtime.
@@ -26,7 +26,7 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// Makes a virtual clock that shows the present.
+    /// Creates a virtual clock that shows the present.
     pub(crate) fn stopped() -> Clock {
         let now = Instant::now();
         Clock::Virtual {
@@ -75,7 +75,7 @@ impl Stamp {
     /// years.
     const COARSE: u32 = 24;
 
-    /// Makes a stamp from the nanoseconds since the runtime was made.
+    /// Creates a stamp from the nanoseconds since the runtime was made.
     pub(crate) fn new(nanos: u64) -> Stamp {
         Stamp((nanos >> Stamp::COARSE) as u32)
     }

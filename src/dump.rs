@@ -166,7 +166,7 @@ impl fmt::Display for What {
         match self {
             What::Io(text) | What::Kept(text) | What::Job(text) => f.write_str(text),
             What::Join { task, .. } => write!(f, "join task {task}"),
-            What::Timer(None) => f.write_str("sleep, for ever"),
+            What::Timer(None) => f.write_str("sleep, forever"),
             What::Timer(Some(Duration::ZERO)) => f.write_str("sleep, due now"),
             What::Timer(Some(left)) => write!(f, "sleep, {} to go", Time(*left)),
             What::Children => f.write_str("the children of its scope"),
@@ -206,7 +206,7 @@ impl fmt::Display for Time {
 }
 
 /// How a task is called: by its number and, if it has one, its name.
-pub(crate) fn called(id: u64, name: Option<&str>) -> String {
+pub(crate) fn label(id: u64, name: Option<&str>) -> String {
     match (id, name) {
         (0, _) => String::from("main"),
         (_, Some(name)) => format!("{id} {name:?}"),
@@ -217,17 +217,17 @@ pub(crate) fn called(id: u64, name: Option<&str>) -> String {
 impl TaskDump {
     /// The first columns of its line.
     fn columns(&self) -> [String; 5] {
-        let called = called(self.id, self.name.as_deref());
+        let label = label(self.id, self.name.as_deref());
         let branch = match self.depth {
             0 => String::new(),
-            depth => format!("{}└ ", "  ".repeat(depth.min(DEEPEST) - 1)),
+            depth => format!("{}└ ", "  ".repeat(depth.min(MAX_DEPTH) - 1)),
         };
         let location = self
             .location
             .map(|at| format!("{}:{}", at.file(), at.line()));
         let age = self.age.map(|age| Time(age).to_string());
         [
-            branch + &called,
+            branch + &label,
             location.unwrap_or_else(|| String::from("-")),
             age.unwrap_or_else(|| String::from("-")),
             self.polls.to_string(),
@@ -279,13 +279,13 @@ impl TaskDump {
 }
 
 /// How deep the tree is drawn at most: a chain of a thousand tasks is to stay a table.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// The headings of the columns, but for the last.
 const HEADINGS: [&str; 5] = ["task", "spawned at", "age", "polls", "state"];
 
 /// Which columns are set to the right.
-const TO_THE_RIGHT: [bool; 5] = [false, false, true, true, false];
+const RIGHT_ALIGNED: [bool; 5] = [false, false, true, true, false];
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -313,7 +313,7 @@ impl fmt::Display for Dump {
             let mut line = String::new();
             for column in 0..cells.len() {
                 let (cell, width) = (cells[column], widths[column]);
-                match TO_THE_RIGHT[column] {
+                match RIGHT_ALIGNED[column] {
                     true => write!(line, "{cell:>width$}  ")?,
                     false => write!(line, "{cell:width$}  ")?,
                 }
@@ -408,17 +408,17 @@ impl TaskDump {
         };
         json.object(|json| {
             json.key("id").number(self.id);
-            json.key("name").maybe(self.name.as_deref(), Json::text);
+            json.key("name").or_null(self.name.as_deref(), Json::text);
             json.key("file")
-                .maybe(self.location.map(Location::file), Json::text);
+                .or_null(self.location.map(Location::file), Json::text);
             json.key("line")
-                .maybe(self.location.map(Location::line), Json::number);
+                .or_null(self.location.map(Location::line), Json::number);
             json.key("joined_by")
-                .maybe(under(Under::Joined), Json::number);
+                .or_null(under(Under::Joined), Json::number);
             json.key("child_of")
-                .maybe(under(Under::Scope), Json::number);
+                .or_null(under(Under::Scope), Json::number);
             let age = self.age.as_ref().map(Duration::as_secs_f64);
-            json.key("age").maybe(age, Json::number);
+            json.key("age").or_null(age, Json::number);
             json.key("idle").number(self.idle.as_secs_f64());
             json.key("polls").number(self.polls);
             json.key("state").text(self.state);
@@ -437,9 +437,9 @@ impl Wait {
             match &self.what {
                 What::Timer(left) => {
                     let left = left.as_ref().map(Duration::as_secs_f64);
-                    json.key("seconds_left").maybe(left, Json::number);
+                    json.key("seconds_left").or_null(left, Json::number);
                 }
-                What::Outside(held) => json.key("holders").maybe(*held, Json::number),
+                What::Outside(held) => json.key("holders").or_null(*held, Json::number),
                 What::Io(_) | What::Kept(_) | What::Join { .. } | What::Job(_) | What::Children => {
                 }
             }
@@ -488,7 +488,7 @@ impl Json {
     }
 
     /// Writes a value, or `null`.
-    fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
+    fn or_null<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
         match value {
             Some(value) => write(self, value),
             None => self.text.push_str("null"),

@@ -1,7 +1,7 @@
 //! [`Handle`]: spawns onto a runtime, and inspects it, from any thread.
 
 use crate::context;
-use crate::dump::{Answer, Dump, called};
+use crate::dump::{Answer, Dump, label};
 use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Makes a handle to a runtime.
+    /// Creates a handle to a runtime.
     pub(crate) fn new(shared: Arc<Shared>) -> Handle {
         let _inbox = InboxHandle::new(&shared.inbox);
         Handle { shared, _inbox }
@@ -262,7 +262,7 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
                 },
                 who: match polling {
                     Some(polling) => polling.to_string(),
-                    None => format!("poll {poll} of task {}", called(u64::from(task), None)),
+                    None => format!("poll {poll} of task {}", label(u64::from(task), None)),
                 },
             }
         }

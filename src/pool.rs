@@ -47,13 +47,13 @@ const STALLED: Duration = Duration::from_secs(10);
 
 /// How many lookups run at a time, not counting those that were given up. Few enough not to flood a name
 /// server, and enough that a few silent names, each of which takes ten seconds or more, do not delay the others.
-const LOOK_UPS: usize = 32;
+const LOOKUPS: usize = 32;
 
 /// How many threads look up names at most. `getaddrinfo(3)` cannot be interrupted, so a lookup that
 /// was given up occupies its thread until the resolver returns. There is room for four rounds of
-/// [`LOOK_UPS`], three of them given up. So a program that gives up after three seconds never waits for a
+/// [`LOOKUPS`], three of them given up. So a program that gives up after three seconds never waits for a
 /// thread, even if every name takes the ten seconds of a silent name server.
-const LOOK_UP_THREADS: usize = 4 * LOOK_UPS;
+const LOOKUP_THREADS: usize = 4 * LOOKUPS;
 
 /// The kind of a job. The jobs of one lane do not wait for those of the other, but the lanes share their
 /// idle threads.
@@ -62,7 +62,7 @@ pub(crate) enum Lane {
     /// The blocking jobs of users.
     Jobs = 0,
     /// Name lookups.
-    LookUps = 1,
+    Lookups = 1,
 }
 
 /// The pool of one runtime.
@@ -101,7 +101,7 @@ struct State {
 impl State {
     /// Begins the oldest job that may begin.
     fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
-        [Lane::Jobs, Lane::LookUps].into_iter().find_map(|lane| {
+        [Lane::Jobs, Lane::Lookups].into_iter().find_map(|lane| {
             let (id, job) = self.queues[lane as usize].begin()?;
             Some((lane, id, job))
         })
@@ -124,14 +124,14 @@ impl State {
 }
 
 impl Pool {
-    /// Makes a pool without threads, which runs at most `most_jobs` blocking jobs at a time. A test may replace its
+    /// Creates a pool without threads, which runs at most `max_jobs` blocking jobs at a time. A test may replace its
     /// timeouts.
-    pub(crate) fn new(most_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
+    pub(crate) fn new(max_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
         Pool {
             state: Mutex::new(State {
                 queues: [
-                    Queue::new(most_jobs, most_jobs),
-                    Queue::new(LOOK_UPS, LOOK_UP_THREADS),
+                    Queue::new(max_jobs, max_jobs),
+                    Queue::new(LOOKUPS, LOOKUP_THREADS),
                 ],
                 threads: 0,
                 started: 0,
@@ -171,7 +171,7 @@ impl Pool {
         }
         state.queues[lane as usize].submit(id, queued);
         self.note_busy(&state);
-        self.staff(state);
+        self.find_thread(state);
     }
 
     /// Cancels a job that has not begun: drops it. Returns whether there was such a job.
@@ -198,24 +198,24 @@ impl Pool {
         if state.closed {
             return;
         }
-        let abandoned = state.queues[Lane::LookUps as usize].abandon(id);
+        let abandoned = state.queues[Lane::Lookups as usize].abandon(id);
         if abandoned.is_some() {
             self.note_busy(&state);
-            self.staff(state);
+            self.find_thread(state);
             self.ended.wake_by_ref();
         }
     }
 
     /// Finds a thread for the next job that may begin, or reports why it waits. It is called when a job may
     /// newly begin: after a submission, after a lookup was given up, and by a thread that begins another job.
-    fn staff(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn find_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.may_begin() {
             return match state.free() {
                 0 => self.start_thread(state),
                 _ => self.work.notify_one(),
             };
         }
-        for lane in [Lane::Jobs, Lane::LookUps] {
+        for lane in [Lane::Jobs, Lane::Lookups] {
             let queue = &mut state.queues[lane as usize];
             if queue.is_stuck() && !mem::replace(&mut queue.watched, true) {
                 let (waiting, abandoned) = (queue.len(), queue.abandoned);
@@ -223,7 +223,7 @@ impl Pool {
                 return match lane {
                     // Many jobs at a time are normal.
                     Lane::Jobs => self.start_watch(),
-                    Lane::LookUps => report_hanging(waiting, abandoned),
+                    Lane::Lookups => report_hanging(waiting, abandoned),
                 };
             }
         }
@@ -274,7 +274,7 @@ impl Pool {
         state.start_failed = false;
         loop {
             if let Some((lane, id, job)) = state.begin() {
-                self.staff(state);
+                self.find_thread(state);
                 log_panics("a blocking job", || job.run());
                 state = lock(&self.state);
                 let about = state.queues[lane as usize].end(id);
@@ -326,7 +326,7 @@ impl Pool {
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
             let queue = &state.queues[jobs];
-            let (waiting, threads) = (queue.len(), queue.most_threads);
+            let (waiting, threads) = (queue.len(), queue.max_threads);
             if wait.timed_out() && waiting > 0 && queue.begun == begun {
                 drop(state);
                 return report_stall(waiting, threads, self.stalled);
@@ -399,13 +399,13 @@ fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
     });
 }
 
-/// Reports that every thread for look-ups is busy.
+/// Reports that every thread for lookups is busy.
 fn report_hanging(waiting: usize, abandoned: usize) {
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
-            "all {LOOK_UP_THREADS} threads for name look-ups are busy, {abandoned} of them with \
-             look-ups that were given up and have not returned; others wait (waiting: {waiting}) \
+            "all {LOOKUP_THREADS} threads for name lookups are busy, {abandoned} of them with \
+             lookups that were given up and have not returned; others wait (waiting: {waiting}) \
              until one returns: check that the name servers of this machine answer, or give the \
              resolver a shorter timeout (`resolv.conf(5)`, `options timeout`)",
         );
@@ -474,7 +474,7 @@ mod tests {
     }
 
     impl Fixture {
-        /// Makes the pool.
+        /// Creates the pool.
         fn new() -> Fixture {
             let (begin, begun) = channel();
             let pool = Arc::new(Pool::new(1, None, Waker::noop().clone()));
@@ -503,22 +503,22 @@ mod tests {
             Held { id, _hold, over }
         }
 
-        /// Submits so many look-ups, and waits until all have begun.
-        fn look_ups(&mut self, count: usize) -> Vec<Held> {
-            let look_ups: Vec<Held> = (0..count).map(|_| self.submit(Lane::LookUps)).collect();
+        /// Submits so many lookups, and waits until all have begun.
+        fn lookups(&mut self, count: usize) -> Vec<Held> {
+            let lookups: Vec<Held> = (0..count).map(|_| self.submit(Lane::Lookups)).collect();
             let mut begun: Vec<u64> = self.begun.iter().take(count).collect();
             begun.sort_unstable();
-            assert!(look_ups.iter().map(|it| it.id).eq(begun));
-            look_ups
+            assert!(lookups.iter().map(|it| it.id).eq(begun));
+            lookups
         }
 
-        /// Submits so many look-ups, and gives up each when it has begun.
+        /// Submits so many lookups, and gives up each when it has begun.
         fn given_up(&mut self, count: usize) -> Vec<Held> {
             let mut all = Vec::new();
             while all.len() < count {
-                let look_ups = self.look_ups(1);
-                self.pool.give_up(look_ups[0].id);
-                all.extend(look_ups);
+                let lookups = self.lookups(1);
+                self.pool.give_up(lookups[0].id);
+                all.extend(lookups);
             }
             all
         }
@@ -537,44 +537,44 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_makes_room_for_the_next() {
+    fn a_lookup_that_is_given_up_makes_room_for_the_next() {
         let mut fixture = Fixture::new();
-        let running = fixture.look_ups(LOOK_UPS);
-        let next = fixture.submit(Lane::LookUps);
-        assert_eq!(fixture.pool.counts(), (LOOK_UPS, 1));
+        let running = fixture.lookups(LOOKUPS);
+        let next = fixture.submit(Lane::Lookups);
+        assert_eq!(fixture.pool.counts(), (LOOKUPS, 1));
         assert_eq!(fixture.begun.try_recv(), Err(TryRecvError::Empty));
-        assert_eq!(fixture.seen()[LOOK_UPS], format!("{}, queued", next.id));
+        assert_eq!(fixture.seen()[LOOKUPS], format!("{}, queued", next.id));
         fixture.pool.give_up(running[7].id);
         assert_eq!(fixture.begun.recv(), Ok(next.id));
-        assert_eq!(fixture.pool.counts(), (LOOK_UPS + 1, 0));
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        assert_eq!(fixture.pool.counts(), (LOOKUPS + 1, 0));
+        assert_eq!(fixture.seen().len(), LOOKUPS);
         // Once more, as a handle that is dropped late does.
         fixture.pool.give_up(running[7].id);
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        assert_eq!(fixture.seen().len(), LOOKUPS);
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_in_the_queue_is_dropped_at_once() {
+    fn a_lookup_that_is_given_up_in_the_queue_is_dropped_at_once() {
         let mut fixture = Fixture::new();
-        let _running = fixture.look_ups(LOOK_UPS);
-        let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::LookUps)).collect();
-        for (left, look_up) in waiting.iter().enumerate().rev() {
-            fixture.pool.give_up(look_up.id);
-            assert_eq!(look_up.over.try_recv(), Err(TryRecvError::Disconnected));
-            assert_eq!(fixture.pool.counts(), (LOOK_UPS, left));
+        let _running = fixture.lookups(LOOKUPS);
+        let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::Lookups)).collect();
+        for (left, lookup) in waiting.iter().enumerate().rev() {
+            fixture.pool.give_up(lookup.id);
+            assert_eq!(lookup.over.try_recv(), Err(TryRecvError::Disconnected));
+            assert_eq!(fixture.pool.counts(), (LOOKUPS, left));
         }
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        assert_eq!(fixture.seen().len(), LOOKUPS);
     }
 
     #[test]
-    fn look_ups_that_were_given_up_hold_up_others_only_when_they_occupy_all_threads() {
+    fn lookups_that_were_given_up_hold_up_others_only_when_they_occupy_all_threads() {
         let mut fixture = Fixture::new();
-        let mut hanging = fixture.given_up(LOOK_UP_THREADS);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 0));
+        let mut hanging = fixture.given_up(LOOKUP_THREADS);
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 0));
         assert!(!fixture.pool.is_busy());
         assert!(fixture.seen().is_empty());
-        let waiting = fixture.submit(Lane::LookUps);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        let waiting = fixture.submit(Lane::Lookups);
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         assert!(fixture.pool.is_busy());
         assert_eq!(fixture.seen(), [format!("{}, queued", waiting.id)]);
         // Jobs have a thread of their own.
@@ -582,26 +582,26 @@ mod tests {
         assert_eq!(fixture.begun.recv(), Ok(job.id));
         hanging.remove(9);
         assert_eq!(fixture.begun.recv(), Ok(waiting.id));
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS + 1, 0));
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS + 1, 0));
     }
 
     #[test]
-    fn look_ups_run_on_all_threads_that_those_given_up_have_left() {
+    fn lookups_run_on_all_threads_that_those_given_up_have_left() {
         let mut fixture = Fixture::new();
-        let _hanging = fixture.given_up(LOOK_UP_THREADS - LOOK_UPS);
-        let running = fixture.look_ups(LOOK_UPS);
-        let waiting = fixture.submit(Lane::LookUps);
+        let _hanging = fixture.given_up(LOOKUP_THREADS - LOOKUPS);
+        let running = fixture.lookups(LOOKUPS);
+        let waiting = fixture.submit(Lane::Lookups);
         fixture.pool.give_up(running[0].id);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         drop(running);
         assert_eq!(fixture.begun.recv(), Ok(waiting.id));
     }
 
     #[test]
-    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+    fn a_shutdown_waits_for_no_lookup_that_was_given_up_before() {
         let mut fixture = Fixture::new();
         let _hanging = fixture.given_up(2);
-        let running = fixture.look_ups(2);
+        let running = fixture.lookups(2);
         fixture.pool.shut_down();
         // Those that the end of the runtime gives up have still been waited for.
         fixture.pool.give_up(running[0].id);

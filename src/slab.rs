@@ -34,7 +34,7 @@ impl Key {
         generation: u32::MAX,
     };
 
-    /// Makes the key of a slot and a generation.
+    /// Creates the key of a slot and a generation.
     pub(crate) fn new(index: u32, generation: u32) -> Key {
         Key { index, generation }
     }
@@ -44,7 +44,7 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// Makes the key with this number.
+    /// Creates the key with this number.
     pub(crate) fn from_number(number: u64) -> Key {
         Key {
             index: number as u32,
@@ -79,7 +79,7 @@ pub(crate) struct Slab<T> {
     /// How many values were ever removed.
     removed: u64,
     /// How many slots [`shrink`](Slab::shrink) has ever looked at.
-    looked_at: u64,
+    examined: u64,
 }
 
 /// A slot of a slab.
@@ -99,7 +99,7 @@ enum State<T> {
 }
 
 impl<T> Slab<T> {
-    /// Makes an empty slab, without an allocation.
+    /// Creates an empty slab, without an allocation.
     pub(crate) const fn new() -> Slab<T> {
         Slab {
             slots: Vec::new(),
@@ -107,7 +107,7 @@ impl<T> Slab<T> {
             end: 0,
             inserted: 0,
             removed: 0,
-            looked_at: 0,
+            examined: 0,
         }
     }
 
@@ -258,11 +258,11 @@ impl<T> Slab<T> {
         if self.len() == 0 {
             self.end = 0;
         }
-        while self.looked_at < self.removed
+        while self.examined < self.removed
             && let Some(last) = self.end.checked_sub(1)
             && self.at(last as usize).is_none()
         {
-            self.looked_at += 1;
+            self.examined += 1;
             self.end = last;
         }
     }
@@ -389,7 +389,7 @@ mod tests {
                 slab.remove(key);
                 slab.shrink();
             }
-            assert!(slab.looked_at <= slab.removed);
+            assert!(slab.examined <= slab.removed);
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// Makes a test without settings.
+    /// Creates a test without settings.
     pub fn new() -> Test {
         Test::default()
     }
@@ -106,7 +106,7 @@ impl Test {
         }
     }
 
-    /// Makes the runtime of one run.
+    /// Creates the runtime of one run.
     fn runtime(&self, seed: Option<u64>) -> Runtime {
         let mut builder = Builder::new()
             .on_deadlock(OnDeadlock::Panic)

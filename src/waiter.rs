@@ -27,7 +27,7 @@ impl Tag {
         poll: 0,
     };
 
-    /// Makes the tag of a task in one of its polls.
+    /// Creates the tag of a task in one of its polls.
     pub(crate) fn new(task: u64, poll: u32) -> Tag {
         Tag {
             // Two tasks whose ids differ by a multiple of 2³² share their tags, and a dump may confuse them. That
@@ -42,7 +42,7 @@ impl Tag {
         u64::from(self.task) << 32 | u64::from(self.poll)
     }
 
-    /// Makes the tag with this number.
+    /// Creates the tag with this number.
     pub(crate) fn from_number(number: u64) -> Tag {
         Tag {
             task: (number >> 32) as u32,

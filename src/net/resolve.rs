@@ -56,7 +56,7 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
     let name = format!("resolve {host}").into_boxed_str();
     let host_of_job = host.clone();
     let work = move || (&*host_of_job, port).to_socket_addrs();
-    let job = blocking::submit(shared, Lane::LookUps, Some(name), Location::caller(), work);
+    let job = blocking::submit(shared, Lane::Lookups, Some(name), Location::caller(), work);
     let pool = Arc::clone(&shared.pool);
     let mut lookup = Lookup { job, pool };
     let answer = match (&mut lookup.job).await {

@@ -17,9 +17,9 @@ pub(crate) struct Queue<Id = u64> {
     /// The number of jobs that were given up and still run.
     pub(crate) abandoned: usize,
     /// How many jobs may be `running` at a time.
-    most_running: usize,
+    max_running: usize,
     /// How many threads the lane may occupy with jobs that are `running` or `abandoned`.
-    pub(crate) most_threads: usize,
+    pub(crate) max_threads: usize,
     /// The number of jobs that have begun (modulo 2⁶⁴).
     pub(crate) begun: u64,
     /// Whether a thread watches for a stall of the lane, or a stall was reported.
@@ -35,14 +35,14 @@ pub(crate) struct Queued {
 }
 
 impl<Id: Ord> Queue<Id> {
-    /// Makes a queue without jobs.
-    pub(crate) fn new(most_running: usize, most_threads: usize) -> Queue<Id> {
+    /// Creates a queue without jobs.
+    pub(crate) fn new(max_running: usize, max_threads: usize) -> Queue<Id> {
         Queue {
             queued: BTreeMap::new(),
             running: BTreeMap::new(),
             abandoned: 0,
-            most_running,
-            most_threads,
+            max_running,
+            max_threads,
             begun: 0,
             watched: false,
         }
@@ -56,13 +56,13 @@ impl<Id: Ord> Queue<Id> {
     /// Returns whether a job waits and may begin.
     pub(crate) fn may_begin(&self) -> bool {
         !self.queued.is_empty()
-            && self.running.len() < self.most_running
-            && self.threads() < self.most_threads
+            && self.running.len() < self.max_running
+            && self.threads() < self.max_threads
     }
 
     /// Returns whether a job waits while the lane occupies all its threads.
     pub(crate) fn is_stuck(&self) -> bool {
-        !self.queued.is_empty() && self.threads() == self.most_threads
+        !self.queued.is_empty() && self.threads() == self.max_threads
     }
 
     /// Begins the oldest job, if it may begin.

@@ -513,7 +513,7 @@ fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
         assert_eq!(by_name(&dump, "long").words(), ["sleep, 3 d 1 h to go"]);
         assert_eq!(by_name(&dump, "brief").words(), ["sleep, 250 ms to go"]);
         let never = by_name(&dump, "never");
-        assert_eq!(never.words(), ["sleep, for ever"]);
+        assert_eq!(never.words(), ["sleep, forever"]);
         assert_eq!(never.waits[0].seconds_left, None);
     });
 }
