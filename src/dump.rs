@@ -189,7 +189,7 @@ impl What {
     }
 }
 
-/// Displays a duration with one or two units.
+/// A duration that is displayed with one or two units.
 pub(crate) struct Time(pub(crate) Duration);
 
 impl fmt::Display for Time {

@@ -40,8 +40,8 @@ use std::time::{Duration, Instant};
 
 /// The number of polls after which the loop turns the reactor, fires timers and reads messages.
 ///
-/// Turning the reactor costs a syscall, so each poll costs less than a hundredth of a syscall. If a poll takes a
-/// microsecond, an event waits for up to an eighth of a millisecond.
+/// Turning the reactor costs a syscall, and each of 128 polls bears less than a hundredth of it. If a poll takes a
+/// microsecond, an event waits for at most an eighth of a millisecond.
 const BATCH: u32 = 128;
 
 /// The loop of one runtime, and the engines that it turns.

@@ -96,7 +96,7 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
-    /// Whether every poll is observed: by the watchdog, by its thread, or by the report of a seed.
+    /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
     is_watched: bool,
     /// Whether polls are observed in this turn, because they are watched or logged. Set once a turn.
     is_observed: Cell<bool>,

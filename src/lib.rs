@@ -39,7 +39,7 @@
 //! # io::Result::Ok(())
 //! ```
 //!
-//! # What is where
+//! # Overview
 //!
 //! To run futures:
 //!
@@ -89,7 +89,7 @@
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
 //! items; they never change how other items behave.
 //!
-//! # What is absent
+//! # Limitations
 //!
 //! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels, no locks
 //! and no HTTP. The crates `async-channel`, `async-lock` and `futures` work without an adapter.

@@ -10,7 +10,7 @@
 //!                |                                             |                 ^
 //!                | cancel, give_up, shut_down                  | give_up         |
 //!                v                                             v       returns   |
-//!         dropped unrun                                    abandoned ------------+
+//!             dropped                                      abandoned ------------+
 //! ```
 //!
 //! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows neither tasks

@@ -1,4 +1,4 @@
-//! [`block_on`], [`Runtime`] and [`Builder`]: the ways into a runtime.
+//! [`block_on`], [`Runtime`] and [`Builder`]: the entry points of a program into a runtime.
 //!
 //! A [`Runtime`] owns an [`EventLoop`], which does the work. The handle that other threads use is in
 //! `handle.rs`.
@@ -220,7 +220,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// A builder for a [`Runtime`], which chooses its settings.
+/// A builder that configures a [`Runtime`].
 ///
 /// # Examples
 ///
@@ -451,8 +451,8 @@ impl Builder {
     ///
     /// # Costs
     ///
-    /// The thread wakes up four times within `limit`. Each poll reads the clock twice, takes a lock and copies
-    /// the name of the task, which takes about 100 ns in total.
+    /// The thread wakes up four times within `limit`, but at most once per millisecond. Each poll reads the clock
+    /// twice, takes a lock and copies the name of the task, which takes about 100 ns in total.
     ///
     /// # Examples
     ///
@@ -484,8 +484,8 @@ impl Builder {
     /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
     /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
     ///
-    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread does not count either: it can only abort its
-    /// task.
+    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread is not taken into account, although it can abort
+    /// its task.
     ///
     /// # Examples
     ///

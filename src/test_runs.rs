@@ -15,7 +15,7 @@ use std::time::Duration;
 const SEED: &str = "GLASSFROG_SEED";
 
 /// How long a test may wait for something outside its runtime before a possible deadlock is reported. The wait may be
-/// normal, so the test goes on.
+/// normal, so the test continues.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A test with its settings.

@@ -1,4 +1,4 @@
-//! [`Workers`]: several runtimes, each on a thread of its own.
+//! [`Workers`]: several runtimes, each on its own thread.
 
 use crate::foreign::{panic_message, swallow_panics};
 use crate::handle::Handle;
@@ -16,7 +16,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 
-/// Several runtimes, each on a thread of its own.
+/// Several runtimes, each on its own thread.
 ///
 /// glassfrog does not move tasks between threads. To use several cores, a program runs one runtime per core and
 /// divides the work between them. Either each runtime has its own listener on a shared port (`SO_REUSEPORT` in

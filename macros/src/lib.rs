@@ -102,8 +102,8 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///   the future of `block_on`
 /// ```
 ///
-/// Each line names the task that was polled, and `x3` means three times in a row. The list has at most 32
-/// lines.
+/// Each line names the task that was polled, and `x3` means three times in a row. At most 32 such lines are
+/// printed.
 ///
 /// A test with `#[should_panic]` passes with the first run that panics, and skips the remaining runs.
 ///

@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_millis(20);
 /// that a task can be woken: the next search would probably find the same.
 const LONGEST_GRACE: Duration = Duration::from_secs(2);
 
-/// The action of a runtime in a deadlock; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// The policy of a runtime for deadlocks; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///
@@ -88,7 +88,7 @@ impl DeadlockDetector {
         }
     }
 
-    /// Begins again if a task is ready.
+    /// Resets the detector if a task is ready.
     pub(super) fn reset_if(&self, is_ready: bool) {
         if is_ready && self.quiet_since.take().is_some() {
             self.is_possible.set(false);
@@ -187,7 +187,7 @@ fn can_be_woken(event_loop: &EventLoop) -> bool {
         || !shared.inbox.is_quiet()
 }
 
-/// Displays a deadlock.
+/// The message of a deadlock.
 struct Deadlock<'a>(&'a Dump);
 
 impl fmt::Display for Deadlock<'_> {

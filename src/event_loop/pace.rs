@@ -43,7 +43,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Creates the pace of a loop that has made no poll yet, with the shortest stride.
+    /// Creates the pace of a new loop, with the shortest stride.
     pub(super) fn new() -> Pace {
         Pace {
             stride: Cell::new(1),

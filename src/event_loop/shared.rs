@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The threads for blocking jobs.
     pub(crate) pool: Arc<Pool>,
-    /// What the loop is doing, and what it has done.
+    /// The task that the loop is polling, and its counts.
     pub(crate) status: Arc<LoopStatus>,
     /// How long a dump waits for the loop, if a test has set this.
     pub(crate) test_patience: Option<Duration>,

@@ -13,8 +13,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many times the thread checks the loop within the limit, so a report is late by at most a quarter of the
-/// limit.
+/// The number of times that the thread checks the loop within the limit, so a report is late by at most a quarter of
+/// the limit. Very short limits are checked once per millisecond.
 const CHECKS: u32 = 4;
 
 /// The watchdog of one loop. Dropping it ends the thread.

@@ -31,7 +31,7 @@ thread_local! {
     static BUDGET_LEFT: Cell<Budget> = const { Cell::new(Budget::UNLIMITED) };
 }
 
-/// What is left of the budget of a poll.
+/// The remaining budget of a poll.
 #[derive(Clone, Copy)]
 struct Budget {
     /// The number of operations that the poll may still finish.

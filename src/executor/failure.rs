@@ -12,7 +12,7 @@ use crate::slab::Key;
 use std::mem;
 use std::pin::Pin;
 
-/// The action of a runtime when a task panics; see [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+/// The policy of a runtime for panics in tasks; see [`Builder::on_task_panic`](crate::Builder::on_task_panic).
 ///
 /// In every case, the [`JoinHandle`](crate::task::JoinHandle) of the task returns an error.
 ///

@@ -183,7 +183,7 @@ impl JoinError {
     }
 }
 
-/// Displays a task by its id and its name.
+/// The label of a task in a message: its id and, if it has one, its name.
 struct Described<'a>(&'a Option<Box<str>>, Id);
 
 impl fmt::Display for Described<'_> {

@@ -31,7 +31,7 @@ use std::fmt;
 /// have been polled, so a test can wait for them by yielding.
 const MAX_PASSES: usize = 64;
 
-/// The maximum number of lines in the report of the last polls, which fit on one screen.
+/// The number of `Turn`s in the report of the last polls. Each takes a line, and all of them fit on one screen.
 const KEPT_TURNS: usize = 32;
 
 /// The random choice of tasks from a seed. The same seed leads to the same choices.

@@ -126,7 +126,8 @@ impl Executor {
         })
     }
 
-    /// Returns the ids of what is being polled: a task, or the child of a scope and each of its parents.
+    /// Returns the id of the task that is being polled; during the poll of a child, the ids of the child and of each of
+    /// its parents.
     fn running(&self) -> Vec<u32> {
         let children = self.children.borrow();
         let polling = self.status.polling().parts();

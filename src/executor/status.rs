@@ -54,7 +54,7 @@ pub(crate) struct Polling {
     pub(crate) name: Option<Box<str>>,
     /// Where the task was spawned.
     pub(crate) location: Option<&'static Location<'static>>,
-    /// Which of the task's polls this is, counted from 1.
+    /// The number of the poll, counted from 1.
     pub(crate) poll: u32,
     /// When the poll began.
     pub(crate) since: Stopwatch,
