@@ -84,7 +84,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Tries an operation. If it would block, leaves the waker under a key of its own, which the caller
-    /// [gives up](Socket::leave) when it is dropped.
+    /// [gives up](Socket::remove_waiter) when it is dropped.
     pub(super) fn poll_keyed<R>(
         &self,
         direction: Direction,
@@ -96,8 +96,9 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Removes the waiter of an operation that no longer waits.
-    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
-        self.source.leave(&self.shared.sources, direction, key);
+    pub(super) fn remove_waiter(&self, direction: Direction, key: &mut WaiterKey) {
+        self.source
+            .remove_waiter(&self.shared.sources, direction, key);
     }
 
     /// Performs an operation as soon as the socket is ready for it.
@@ -201,6 +202,6 @@ where
 
 impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.leave(self.direction, &mut self.key);
+        self.socket.remove_waiter(self.direction, &mut self.key);
     }
 }

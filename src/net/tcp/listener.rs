@@ -372,7 +372,9 @@ impl<'a> Accept<'a> {
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.socket.leave(Direction::Read, &mut self.key);
+        self.listener
+            .socket
+            .remove_waiter(Direction::Read, &mut self.key);
     }
 }
 
