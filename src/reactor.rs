@@ -305,7 +305,7 @@ impl Sources {
         drop(registrar);
         drop(removed);
         // The source may still hold the wakers of poll methods. They are dropped with the socket.
-        self.counters.subtract(source.waited_for());
+        self.counters.subtract(source.nonempty_queues());
     }
 
     /// Returns the number of sockets.
@@ -345,7 +345,7 @@ impl Sources {
     /// Returns whether anything waits for a descriptor. This is a single load, however many descriptors
     /// there are.
     pub(crate) fn has_waiters(&self) -> bool {
-        self.counters.is_waited_for()
+        self.counters.has_waiters()
     }
 
     /// Returns the counters that all wait queues share.

@@ -1,4 +1,4 @@
-//! Sockets as file descriptors, on Unix.
+//! The conversions of sockets from and to file descriptors, on Unix.
 
 use super::adopt::{Inspect, os_conversions};
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};

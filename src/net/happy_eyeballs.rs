@@ -1,5 +1,5 @@
-//! Connecting to several addresses with staggered attempts, as specified by RFC 8305, "Happy Eyeballs
-//! Version 2".
+//! [`connect_any`]: connects to the first of several addresses that accepts, with staggered attempts as
+//! specified by RFC 8305, "Happy Eyeballs Version 2".
 //!
 //! ```text
 //!    attempt 1   |=========================  no answer

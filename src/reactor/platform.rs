@@ -5,7 +5,7 @@
 //! descriptor no other code has had access (so no other code has changed its options or replaced the
 //! file behind it), and which has received no urgent data (a read stops short at the urgent mark). On
 //! every other descriptor, and on every other platform, operations are tried until they return
-//! `WouldBlock`. Sockets and [`source`](super::source) ask this module; it makes no syscall but the
+//! `WouldBlock`. Sockets and sources call this module, which makes only one syscall itself, the
 //! deregistration.
 //!
 //! | spared | when |

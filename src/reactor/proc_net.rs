@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The state of a connection whose SYN has not been answered, as the table writes it.
+/// The state of a connection whose SYN has not been answered, as it appears in the table.
 const SYN_SENT: &str = "02";
 
 /// The table of connections. The first lookup reads it, and later ones reuse it, because it may be long.
@@ -19,7 +19,7 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    /// Creates an empty table, which lookups do not read from the system.
+    /// Creates a table without connections. Lookups do not read the system's table.
     pub(crate) fn unknown() -> Connecting {
         Connecting {
             table: OnceCell::from(HashMap::new()),

@@ -199,8 +199,8 @@ impl Readiness {
 
     /// Returns the number of directions that have waiters.
     #[inline(always)]
-    pub(crate) fn waited_for(&self) -> usize {
-        lock(&self.waiters).waited_for()
+    pub(crate) fn nonempty_queues(&self) -> usize {
+        lock(&self.waiters).nonempty_queues()
     }
 
     /// Returns the waiters with their directions.

@@ -256,8 +256,8 @@ impl<S: ?Sized> Source<S> {
     }
 
     /// Returns the number of directions that have waiters.
-    pub(super) fn waited_for(&self) -> usize {
-        self.readiness.waited_for()
+    pub(super) fn nonempty_queues(&self) -> usize {
+        self.readiness.nonempty_queues()
     }
 
     /// Publishes an event; see [`Readiness::publish`].

@@ -107,7 +107,7 @@ pub(crate) struct WaitCounters {
     ///
     /// Relaxed is enough: the number guards no memory. A waiter increments it under the lock of its
     /// queue, before the matching decrement, so it never falls below zero.
-    waited_for: AtomicUsize,
+    nonempty_queues: AtomicUsize,
     /// The number of rounds that the run queue of the loop has begun (modulo 2³²). The run queue writes
     /// it.
     ///
@@ -133,21 +133,21 @@ impl WaitCounters {
     ///
     /// The waiters of the loop's own tasks were counted on the thread that asks, so none of them is
     /// missed. A waiter that joins on another thread at this moment may be missed.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.waited_for.load(Ordering::Relaxed) > 0
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.nonempty_queues.load(Ordering::Relaxed) > 0
     }
 
     /// Records that this many queues have become empty.
     pub(crate) fn subtract(&self, queues: usize) {
         if queues > 0 {
-            self.waited_for.fetch_sub(queues, Ordering::Relaxed);
+            self.nonempty_queues.fetch_sub(queues, Ordering::Relaxed);
         }
     }
 
     /// Records that a queue is no longer empty.
     #[inline(always)]
     fn add(&self) {
-        self.waited_for.fetch_add(1, Ordering::Relaxed);
+        self.nonempty_queues.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the round that the run queue is in.
@@ -387,7 +387,7 @@ impl Waiters {
     }
 
     /// Returns the number of directions whose queue is not empty.
-    pub(crate) fn waited_for(&self) -> usize {
+    pub(crate) fn nonempty_queues(&self) -> usize {
         let [read, write] = &self.queues;
         usize::from(!read.is_empty()) + usize::from(!write.is_empty())
     }

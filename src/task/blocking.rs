@@ -83,7 +83,7 @@ where
 struct BlockingJob<F, T> {
     /// The closure. Declared before the promise, so that it is dropped before the promise reports the end.
     work: F,
-    /// Delivers the outcome.
+    /// The promise of the outcome.
     promise: Promise<T>,
 }
 

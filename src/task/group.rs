@@ -3,7 +3,7 @@
 //!
 //! One future polls the whole group. Each member has a waker of its own, which pushes the member to the queue
 //! of the group and wakes the task that polls the group. The cost of a wake is therefore independent of the
-//! number of members. The members themselves are kept by the set or the scope.
+//! number of members. The set or the scope stores the members themselves.
 
 use crate::executor::flag::QueuedFlag;
 use crate::primitives::{Mutex, lock};

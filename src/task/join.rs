@@ -24,8 +24,8 @@ use std::thread;
 /// Awaiting the handle returns the task's output, or a [`JoinError`] if the task panicked or was cancelled.
 /// Dropping the handle *detaches* the task, which keeps running. The panic of a detached task is logged.
 ///
-/// The handle is always `Send` and `Sync`, so it can be stored in futures that must be. Where it may be
-/// *awaited* depends on how the task was spawned:
+/// The handle is always `Send` and `Sync`, so it can be stored in futures that must be. The way in which the
+/// task was spawned determines where the handle may be *awaited*:
 ///
 /// | spawned by | may be awaited |
 /// | --- | --- |
@@ -40,8 +40,8 @@ use std::thread;
 ///
 /// # Cancel safety
 ///
-/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing. It does not end the task
-/// either, and neither does a [`timeout`](crate::time::timeout): only [`abort`](JoinHandle::abort) does.
+/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing, and does not end the task.
+/// Neither does a [`timeout`](crate::time::timeout); only [`abort`](JoinHandle::abort) does.
 ///
 /// # Examples
 ///
@@ -54,13 +54,13 @@ use std::thread;
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
-    /// Where the outcome comes from.
+    /// The origin of the outcome.
     origin: Origin,
     /// The handle returns a `T` but does not own one, so it is `Send` whatever `T` is.
     output: PhantomData<fn() -> T>,
 }
 
-/// Where the outcome of a task comes from.
+/// The origin of the outcome of a task.
 enum Origin {
     /// The slab of the runtime with this inbox.
     Local {

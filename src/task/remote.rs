@@ -18,7 +18,7 @@ pin_project! {
         // The task. Declared before the promise, so that it is dropped before the promise reports the end.
         #[pin]
         stage: Stage<F, F::Output>,
-        // Delivers the outcome.
+        // The promise of the outcome.
         promise: Promise<F::Output>,
     }
 }

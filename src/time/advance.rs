@@ -33,7 +33,7 @@ const MAX_YIELDS: u32 = 1000;
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped before it is ready, the clock has moved part of the way.
+/// If the future is dropped before it is ready, the clock may have moved part of the way.
 ///
 /// # Examples
 ///

@@ -115,7 +115,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
-    /// When the sleep ends.
+    /// The time at which the sleep ends.
     deadline: Instant,
     /// Whether the caller has set a deadline rather than a duration. Such a deadline may have passed before the
     /// sleep was created.

@@ -62,7 +62,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Cancel safety
 ///
-/// The timeout owns the future and drops it with itself, also after the deadline has passed.
+/// The timeout owns the future. Dropping the timeout drops the future, even after the deadline has passed.
 ///
 /// # Examples
 ///
@@ -109,7 +109,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Cancel safety
 ///
-/// The timeout owns the future and drops it with itself, also after the deadline has passed.
+/// The timeout owns the future. Dropping the timeout drops the future, even after the deadline has passed.
 ///
 /// # Examples
 ///

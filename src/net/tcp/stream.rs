@@ -223,8 +223,8 @@ impl TcpStream {
 
     /// Reads data from the stream, waiting until there is some.
     ///
-    /// Returns the number of bytes read. 0 means that the peer has closed its write direction, or that `buf`
-    /// is empty.
+    /// Returns the number of bytes read. A return value of 0 means that the peer has closed its write
+    /// direction, or that `buf` is empty.
     ///
     /// # Errors
     ///
@@ -267,7 +267,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of [`read`](TcpStream::read). `buf` holds the bytes that were read before the error.
+    /// Returns the errors of [`read`](TcpStream::read). `buf` holds the bytes that were read before the error.
     ///
     /// # Cancel safety
     ///

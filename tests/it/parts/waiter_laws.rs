@@ -390,7 +390,7 @@ impl History {
             prop_assert!(!list.iter().any(|counter| address(counter) == kept.waker));
         }
         prop_assert_eq!(
-            self.descriptor.counters.is_waited_for(),
+            self.descriptor.counters.has_waiters(),
             !expected.is_empty()
         );
         for (counter, owed) in &self.owed {
@@ -413,7 +413,7 @@ proptest! {
             history.run(step)?;
         }
         history.descriptor.kill();
-        prop_assert!(!history.descriptor.counters.is_waited_for());
+        prop_assert!(!history.descriptor.counters.has_waiters());
         let (owed, _descriptor) = history.end();
         for (counter, _) in owed {
             prop_assert_eq!(Arc::strong_count(&counter), 1, "nothing keeps a waker after the end");

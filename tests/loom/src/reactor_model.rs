@@ -153,7 +153,7 @@ impl Descriptor {
     /// Asserts that the count says whether anybody waits.
     fn assert_count(&self) {
         let waits = !self.readiness.waiting().is_empty();
-        assert_eq!(self.counters.is_waited_for(), waits);
+        assert_eq!(self.counters.has_waiters(), waits);
     }
 }
 
@@ -264,12 +264,12 @@ fn the_count_comes_out_even_whoever_empties_a_line_first() {
         reactor.join().unwrap();
         descriptor.assert_count();
         descriptor.kill();
-        assert!(!descriptor.counters.is_waited_for());
+        assert!(!descriptor.counters.has_waiters());
     });
 }
 
 #[test]
-fn a_waker_that_is_swept_is_woken_or_stands_in_the_line() {
+fn a_swept_waker_is_woken_or_is_in_the_queue() {
     // One more than a list holds before an outsider sweeps it.
     const POLLERS: usize = 9;
     loom::model(|| {
