@@ -68,7 +68,7 @@ fn fetch_data(address: SocketAddr, retry: &mut Retry) -> io::Result<String> {
 
 /// A busy loop.
 struct Retry {
-    /// When to give up.
+    /// The time at which to give up.
     deadline: Instant,
     /// The number of attempts that came too early.
     wasted_polls: u64,
