@@ -1,4 +1,4 @@
-//! Sockets as handles, on Windows.
+//! The conversions of sockets from and to handles, on Windows.
 
 use super::adopt::{Inspect, os_conversions};
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
