@@ -503,24 +503,4 @@ impl Executor {
         self.names.take();
         self.publish();
     }
-
-    /// Returns the waker for the first poll of a task. Its flags are lowered.
-    #[inline]
-    fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
-        match self.spare.take() {
-            Some(waker) => {
-                waker.reuse(key);
-                waker
-            }
-            None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
-        }
-    }
-
-    /// Keeps the waker of a finished task for a new task, if nothing else holds it.
-    #[inline]
-    fn recycle(&self, waker: Arc<TaskWaker>) {
-        if Arc::strong_count(&waker) == 1 {
-            self.spare.set(Some(waker));
-        }
-    }
 }

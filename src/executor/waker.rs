@@ -4,9 +4,9 @@
 //! executor. So no future is dropped on another thread, a leaked waker keeps no future alive, and a task that
 //! holds its own waker is not a reference cycle.
 
-use super::current;
 use super::flag::TaskFlags;
 use super::message::{Message, Remote};
+use super::{Executor, current};
 use crate::slab::Key;
 use futures_task::ArcWake;
 use std::sync::Arc;
@@ -55,6 +55,28 @@ impl TaskWaker {
         if self.flags.wake_remote() {
             // A closed inbox refuses the wake: there is nothing left to poll.
             let _refused = self.remote.post(Message::Wake(self.key()));
+        }
+    }
+}
+
+impl Executor {
+    /// Returns the waker for the first poll of a task. Its flags are lowered.
+    #[inline]
+    pub(super) fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
+        match self.spare.take() {
+            Some(waker) => {
+                waker.reuse(key);
+                waker
+            }
+            None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
+        }
+    }
+
+    /// Keeps the waker of a finished task for a new task, if nothing else holds it.
+    #[inline]
+    pub(super) fn recycle(&self, waker: Arc<TaskWaker>) {
+        if Arc::strong_count(&waker) == 1 {
+            self.spare.set(Some(waker));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::error::with_context;
 use crate::context;
 use crate::event_loop::Shared;
 use crate::pool::{Lane, Pool};
-use crate::reactor::source::runtime_ended;
+use crate::reactor::refusal::runtime_ended;
 use crate::task::{JoinHandle, blocking};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};

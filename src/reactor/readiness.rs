@@ -28,6 +28,7 @@
 //!
 //! The shutdown sets `DEAD` and takes both queues by the same two steps.
 
+pub(crate) use super::waiters::Direction;
 use super::waiters::{Removed, Swept, Taken, Wait, WaitCounters, WaiterKey, Waiters};
 use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Waiter, WaiterInfo};
@@ -55,15 +56,6 @@ pub(crate) const DEAD: usize = 1 << 8;
 /// newer event for the one that it has seen only if an exact multiple of 2²³ events arrive during its
 /// call.
 const TICK: usize = 1 << 9;
-
-/// The direction of an operation, and the index of its wait queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// Receiving or accepting.
-    Read,
-    /// Sending or connecting.
-    Write,
-}
 
 impl Direction {
     /// Returns the bit that is set while the direction is ready.

@@ -4,7 +4,6 @@
 //! small, and becomes an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
-use super::source::runtime_ended;
 use std::io;
 
 /// The reason why a descriptor is not registered.
@@ -50,4 +49,9 @@ impl Refusal {
             Refusal::RuntimeEnded => runtime_ended(),
         }
     }
+}
+
+/// Returns the error of every operation on a socket that has outlived its runtime.
+pub(crate) fn runtime_ended() -> io::Error {
+    io::Error::other("the runtime that this socket was made in has ended")
 }

@@ -21,7 +21,7 @@ use super::platform::Conclusion;
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
-use super::refusal::Refusal;
+use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
@@ -72,11 +72,6 @@ enum Registration {
     Done(Key),
     /// The source is not registered, and every operation fails for this reason.
     Refused(Refusal),
-}
-
-/// Returns the error of every operation on a socket that has outlived its runtime.
-pub(crate) fn runtime_ended() -> io::Error {
-    io::Error::other("the runtime that this socket was made in has ended")
 }
 
 impl<S> Source<S> {

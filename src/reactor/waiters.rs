@@ -68,7 +68,6 @@
 //! or twice as many as are known to be live. A sweep soon follows another only if more outsiders than
 //! that wait for one direction.
 
-use super::readiness::Direction;
 use crate::foreign::{log_panics, wake_all};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
 use crate::waiter::{Waiter, WaiterInfo};
@@ -79,6 +78,15 @@ use std::num::NonZeroU32;
 use std::ptr;
 use std::sync::Arc;
 use std::task::Waker;
+
+/// The direction of an operation, and the index of its wait queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Receiving or accepting.
+    Read,
+    /// Sending or connecting.
+    Write,
+}
 
 /// The length at which a list gets an index and may be swept. Rarely do more than a few tasks poll the
 /// same stream, and searching a shorter list is as fast as hashing.
