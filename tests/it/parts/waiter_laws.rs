@@ -389,10 +389,7 @@ impl History {
             let list = &self.expected[direction as usize].list;
             prop_assert!(!list.iter().any(|counter| address(counter) == kept.waker));
         }
-        prop_assert_eq!(
-            self.descriptor.counters.has_waiters(),
-            !expected.is_empty()
-        );
+        prop_assert_eq!(self.descriptor.counters.has_waiters(), !expected.is_empty());
         for (counter, owed) in &self.owed {
             prop_assert_eq!(counter.wakes(), *owed);
         }
