@@ -445,27 +445,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         }
     }
 
-    /// Writes the remarks about rows of these sections and these quantities.
-    fn remarks(&mut self, sections: &[Section], quantities: &[&str]) {
-        let mut lines = String::new();
-        for remark in &self.remarks {
-            let rows = ROWS.iter().filter(|row| {
-                let named = quantities
-                    .iter()
-                    .any(|quantity| remark.is_about(row.name, quantity));
-                sections.contains(&row.section) && named
-            });
-            let labels: Vec<String> = rows.map(row_name).collect();
-            if !labels.is_empty() {
-                let text = remark.text.replace('\n', "\n  ");
-                let _ = writeln!(lines, "- *{}*: {text}", labels.join("; "));
-            }
-        }
-        if !lines.is_empty() {
-            self.push(&lines);
-        }
-    }
-
     fn times(&mut self) {
         self.push("## Time\n");
         self.picture("time.svg", "Time for one operation, relative to tokio");
@@ -475,13 +454,11 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
                 .collect()
         };
         self.ratios("time, tokio = 1", &of(&[Section::Tasks, Section::Sockets]));
-        self.remarks(&[Section::Tasks, Section::Sockets], &["time"]);
         self.push(
             "On two cores, glassfrog's `Workers` compared with tokio's multi-threaded runtime, whose \
              tasks move between threads:\n",
         );
         self.ratios("time, tokio = 1", &of(&[Section::Cores]));
-        self.remarks(&[Section::Cores], &["time"]);
     }
 
     fn counts(&mut self) {
@@ -489,7 +466,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.push("## Syscalls\n");
         self.picture("syscalls.svg", "Syscalls for one operation, by kind");
         self.count_table(&rows, "syscalls", |value| format!("{value:.2}"));
-        self.remarks(&[Section::Tasks, Section::Sockets], &["syscalls"]);
         self.push("<details><summary>By name</summary>\n");
         for row in &rows {
             self.kinds(row);
@@ -505,7 +481,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
              operations, or cache misses, so compare these counts with the times.\n",
         );
         self.count_table(&rows, "instructions", grouped);
-        self.remarks(&[Section::Tasks, Section::Sockets], &["instructions"]);
     }
 
     /// Writes a table with the syscalls of a row by their names.
@@ -559,7 +534,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
         }
         self.ratios("for a request, tokio = 1", &rows);
-        self.remarks(&[Section::Requests], &["time", "cpu", "p99"]);
     }
 
     fn lateness(&mut self) {
@@ -580,7 +554,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
         }
         self.ratios("tokio = 1", &rows);
-        self.remarks(&[Section::Lateness], &["p50", "p99.9"]);
     }
 
     fn scaling(&mut self) {
@@ -609,7 +582,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             self.push(&lines);
         }
         self.push("In each table, 1 stands for tokio's time for one operation at the smallest N, in the same round.\n");
-        self.remarks(&[Section::Scaling], &["time"]);
     }
 
     fn memory(&mut self) {
@@ -624,7 +596,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             .collect();
         self.count_table(&rows, "bytes", grouped);
         self.count_table(&rows, "wake-ups", grouped);
-        self.remarks(&[Section::Memory], &["bytes", "wake-ups"]);
     }
 
     fn program(&mut self) {
@@ -668,7 +639,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             lines += &line("time of a clean build, tokio = 1", &builds);
         }
         self.push(&lines);
-        self.remarks(&[Section::Program], &["size", "crates", "build"]);
     }
 
     fn repeat(&mut self) {
