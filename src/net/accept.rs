@@ -6,7 +6,8 @@ use crate::reactor::Io;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
-use crate::reactor::source::{InitialState, runtime_ended};
+use crate::reactor::refusal::runtime_ended;
+use crate::reactor::source::InitialState;
 use crate::reactor::waiters::WaiterKey;
 use crate::time::sleep::{RuntimeEnded, Sleep};
 use std::fmt;
@@ -17,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long a listener backs off if it cannot accept for lack of descriptors or memory. No event announces
-/// that there are some again, so the listener has to retry: often enough that a person does not notice the
-/// delay, rarely enough to cost next to nothing.
+/// The delay before a listener retries after it could not accept for lack of descriptors or memory. No event
+/// reports when they become available, so the listener has to retry: often enough that a person does not
+/// notice the delay, rarely enough to cost next to nothing.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Accepts one connection after another, of the type `S` from peers with addresses of the type `A`. Dropping it
@@ -31,7 +32,7 @@ pub(super) struct Accept<'a, L: AsRaw + Io, S, A> {
     starved: &'a AtomicBool,
     /// Accepts a connection without waiting.
     accept: fn(&L) -> io::Result<(S, A)>,
-    /// The key of its waiter, if it waits.
+    /// The key of the waiter.
     key: WaiterKey,
     /// How long to back off before the next attempt, if the last one failed for lack of resources.
     backoff: Option<Sleep>,
@@ -42,7 +43,7 @@ where
     L: AsRaw + Io,
     S: AsRaw + mio::event::Source + Io + 'static,
 {
-    /// Creates an accept that is not waiting yet.
+    /// Creates an accept operation that is not waiting yet.
     pub(super) fn new(
         socket: &'a Socket<L>,
         starved: &'a AtomicBool,
@@ -97,7 +98,7 @@ where
             }
             Err(error) if is_peer_error(&error) => None,
             Err(error) if is_transient(&error) => {
-                // Relaxed is enough: at worst two threads log the same error.
+                // Relaxed is enough: the flag guards no memory, and `swap` lets one thread log the error.
                 if !self.starved.swap(true, Ordering::Relaxed) {
                     swallow_panics(|| {
                         let io = self.socket.io();
@@ -119,7 +120,7 @@ where
 
 impl<L: AsRaw + Io, S, A> Drop for Accept<'_, L, S, A> {
     fn drop(&mut self) {
-        self.socket.leave(Direction::Read, &mut self.key);
+        self.socket.remove_waiter(Direction::Read, &mut self.key);
     }
 }
 
@@ -129,7 +130,7 @@ impl<L: AsRaw + Io, S, A> fmt::Debug for Accept<'_, L, S, A> {
     }
 }
 
-/// Whether an error of `accept` concerns only the connection that would have been accepted. That connection
+/// Returns whether an error of `accept` concerns only the connection that would have been accepted. That connection
 /// is gone.
 ///
 /// Linux reports network errors of the new connection as errors of `accept(2)`; see "Error handling" there.
@@ -148,8 +149,8 @@ fn is_peer_error(error: &io::Error) -> bool {
     ) || has_os_code(error, &NETWORK_ERRORS)
 }
 
-/// Whether an error of `accept`, or of the registration that follows, may go away: the process or the
-/// machine is out of some resource, or a firewall forbids the connection.
+/// Returns whether an error of `accept`, or of the registration that follows, may be temporary: the process
+/// or the machine is out of some resource, or a firewall forbids the connection.
 fn is_transient(error: &io::Error) -> bool {
     /// Errors that have no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix, `ENOBUFS` of Linux and of the
     /// BSDs, `WSAEMFILE` and `WSAENOBUFS` of Windows. On no platform do these numbers mean anything else as
@@ -164,7 +165,7 @@ fn is_transient(error: &io::Error) -> bool {
     ) || has_os_code(error, &OUT_OF_RESOURCES)
 }
 
-/// Whether an error has one of these codes of the operating system.
+/// Returns whether an error has one of these codes of the operating system.
 fn has_os_code(error: &io::Error, codes: &[i32]) -> bool {
     error
         .raw_os_error()

@@ -10,7 +10,7 @@ pub use self::stream::UnixStream;
 
 use super::error::{with_context, with_hint};
 use crate::event_loop::Shared;
-use crate::reactor::source::runtime_ended;
+use crate::reactor::refusal::runtime_ended;
 use crate::time::sleep::{RuntimeEnded, Sleep};
 use std::future::poll_fn;
 use std::io;

@@ -1,20 +1,19 @@
-//! The reason why the reactor does not watch a descriptor that other code has created.
+//! [`Refusal`]: the reason why the reactor does not watch a descriptor that other code has created.
 //!
-//! A source keeps the reason, and every operation on the source fails with it. So it takes few bytes,
-//! and becomes an `io::Error` only when an operation needs one.
+//! A source keeps the reason, and every operation on the source fails with it. The reason is therefore
+//! small, and becomes an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
-use super::source::runtime_ended;
 use std::io;
 
-/// Why a descriptor is not registered.
+/// The reason why a descriptor is not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The descriptor is not a socket, but can be polled.
     NotASocket(FileKind),
     /// The operating system cannot poll it.
     NotPollable(FileKind),
-    /// The operating system has refused it with this error number.
+    /// The operating system has refused the descriptor with this error number.
     Os(i32),
     /// The runtime has ended.
     RuntimeEnded,
@@ -61,4 +60,9 @@ fn unusable(kind: FileKind, reason: &str, instead: &str) -> io::Error {
         "{kind} could not be registered with the reactor, since it {reason}: read and write it with {instead}"
     );
     io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// Returns the error of every operation on a socket that has outlived its runtime.
+pub(crate) fn runtime_ended() -> io::Error {
+    io::Error::other("the runtime that this socket was made in has ended")
 }

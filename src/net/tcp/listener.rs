@@ -39,7 +39,7 @@ use std::task::{Context, Poll, ready};
 pub struct TcpListener {
     /// The registered socket.
     pub(in crate::net) socket: Socket<mio::net::TcpListener>,
-    /// Whether the last attempt to accept failed for lack of resources, which has been logged.
+    /// Whether the last attempt to accept failed for lack of resources, and that has been logged.
     starved: AtomicBool,
 }
 
@@ -96,13 +96,13 @@ impl TcpListener {
 
     /// Accepts a new connection, waiting until there is one.
     ///
-    /// Returns the connection and the address of the peer. Connections that the peer has broken off while
-    /// they waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
-    /// forbids the connection, the listener logs one error and retries every 50 ms. Meanwhile connections
-    /// stay in the backlog.
+    /// Returns the connection and the address of the peer. Connections that the peer has aborted while they
+    /// waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
+    /// forbids the connection, the listener logs one error and retries every 50 ms. Until it succeeds,
+    /// connections stay in the backlog.
     ///
-    /// Several tasks may wait for a connection. A connection wakes all of them and goes to one, so its
-    /// cost is linear in their number. To avoid that, let one task accept, and spawn a task for each
+    /// Several tasks may wait for a connection. Each connection wakes all of them and goes to one, so its
+    /// cost is linear in their number. To avoid that cost, accept in one task, and spawn a task for each
     /// connection.
     ///
     /// # Errors
@@ -238,7 +238,15 @@ impl TcpListener {
     ///
     /// # Examples
     ///
-    /// See [`ttl`](TcpListener::ttl).
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     listener.set_ttl(64)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.io().set_ttl(ttl)
     }
@@ -252,7 +260,16 @@ impl TcpListener {
 ///
 /// # Examples
 ///
-/// See [`TcpListener::incoming`].
+/// ```
+/// use glassfrog::net::TcpListener;
+///
+/// glassfrog::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     println!("{:?}", listener.incoming());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     /// Accepts the next connection.
