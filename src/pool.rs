@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_makes_room_for_the_next() {
+    fn an_abandoned_lookup_makes_room_for_the_next_one() {
         let mut fixture = Fixture::new();
         let running = fixture.look_ups(LOOK_UPS);
         let next = fixture.submit(Lane::LookUps);
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_in_the_queue_is_dropped_at_once() {
+    fn a_queued_lookup_that_is_abandoned_is_dropped_at_once() {
         let mut fixture = Fixture::new();
         let _running = fixture.look_ups(LOOK_UPS);
         let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::LookUps)).collect();
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn look_ups_that_were_given_up_hold_up_others_only_when_they_occupy_all_threads() {
+    fn abandoned_lookups_delay_others_only_when_they_occupy_all_threads() {
         let mut fixture = Fixture::new();
         let mut hanging = fixture.given_up(LOOK_UP_THREADS);
         assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 0));
@@ -586,7 +586,7 @@ mod tests {
     }
 
     #[test]
-    fn look_ups_run_on_all_threads_that_those_given_up_have_left() {
+    fn lookups_use_every_thread_that_abandoned_lookups_leave_free() {
         let mut fixture = Fixture::new();
         let _hanging = fixture.given_up(LOOK_UP_THREADS - LOOK_UPS);
         let running = fixture.look_ups(LOOK_UPS);
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+    fn a_shutdown_does_not_wait_for_abandoned_lookups() {
         let mut fixture = Fixture::new();
         let _hanging = fixture.given_up(2);
         let running = fixture.look_ups(2);
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_cannot_be_given_up() {
+    fn a_job_cannot_be_abandoned() {
         let mut fixture = Fixture::new();
         let job = fixture.submit(Lane::Jobs);
         assert_eq!(fixture.begun.recv(), Ok(job.id));

@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_outlived_by_its_slot_finds_nothing() {
+    fn a_key_of_a_removed_value_finds_nothing() {
         let mut slab = Slab::new();
         let old = slab.insert("old");
         assert_eq!(slab.remove(old), Some("old"));
@@ -325,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn the_room_of_a_burst_is_given_back() {
+    fn the_slab_frees_its_memory_after_a_burst() {
         let mut slab = after_a_burst(1_000_000, |_| false);
         slab.shrink();
         assert!(slab.slots.capacity() <= KEPT_SLOTS);
     }
 
     #[test]
-    fn the_room_before_the_last_survivor_stays_and_no_more() {
+    fn the_slab_keeps_only_the_slots_up_to_its_last_value() {
         let mut slab = after_a_burst(1_000_000, |value| value == 100_000 || value == 700_000);
         slab.shrink();
         // What is behind the last one is less than half.
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_comes_again_has_a_generation_of_its_own() {
+    fn a_slot_that_is_recreated_gets_a_new_generation() {
         let mut slab = Slab::new();
         let burst: Vec<Key> = (0..10_000).map(|value| slab.insert(value)).collect();
         for key in &burst {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_load_never_moves() {
+    fn a_steady_load_never_reallocates() {
         let mut slab = Slab::new();
         let mut keys = std::collections::VecDeque::new();
         keys.extend((0..10_000).map(|value| slab.insert(value)));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn shrinking_looks_at_one_slot_for_each_value_removed() {
+    fn shrinking_visits_one_slot_per_removed_value() {
         for count in [100_000, 200_000] {
             let mut slab = after_a_burst(count, |value| value % 10 == 0);
             for value in 0..count {

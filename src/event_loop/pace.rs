@@ -115,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn quick_polls_are_looked_after_every_128() {
+    fn the_loop_turns_the_reactor_after_128_quick_polls() {
         assert_eq!(looks(512, |_| 1_000), [128, 256, 384, 512]);
         assert_eq!(looks(512, |_| 0), [128, 256, 384, 512]);
     }
 
     #[test]
-    fn long_polls_are_looked_after_each_time_from_the_first_on() {
+    fn the_loop_turns_the_reactor_after_each_long_poll() {
         for millis in [1, 5, 20, 1_000] {
             let looks = looks(50, |_| millis * MILLI);
             assert_eq!(looks, (1..=50).collect::<Vec<_>>());
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_that_become_long_are_noticed_16_polls_late_once() {
+    fn polls_that_become_long_are_noticed_once_after_16_polls() {
         let looks = looks(2_050, |poll| if poll < 2_000 { 100 } else { 5 * MILLI });
         let late: Vec<u64> = looks.into_iter().filter(|&look| look > 2_000).collect();
         assert!(late[0] <= 2_016, "{late:?}");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_takes_a_millisecond_or_one_poll() {
+    fn a_batch_lasts_one_millisecond_or_one_poll() {
         for micros in [7, 30, 63, 100, 400, 700, 999] {
             let length = micros * 1_000;
             let looks = looks(10_000, |_| length);

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_the_clock_or_waits_for_nothing_is_no_standstill() {
+    fn a_loop_that_moves_the_clock_or_has_no_waiters_does_not_stand_still() {
         let (standstill, mut all) = (Standstill::default(), 0);
         for now in 0..10 {
             let phases = poll(&standstill, &mut all, REPORT_AFTER - TURN, now, true);

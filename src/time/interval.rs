@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_missed_tick_comes_what_was_chosen() {
+    fn a_missed_tick_is_handled_as_chosen() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let period = Duration::from_millis(300);

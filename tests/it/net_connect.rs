@@ -40,7 +40,7 @@ fn a_refused_connect_names_the_address() {
 }
 
 #[test]
-fn of_several_addresses_the_first_that_answers_is_connected_to() {
+fn a_connect_uses_the_first_address_that_answers() {
     block_on(async {
         let (_one, refusing_one) = refusing();
         let (_two, refusing_two) = refusing();
@@ -60,7 +60,7 @@ fn of_several_addresses_the_first_that_answers_is_connected_to() {
 }
 
 #[test]
-fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
+fn a_connect_that_moves_to_another_runtime_continues_with_its_other_addresses() {
     let executors: [fn(Connect) -> io::Result<TcpStream>; 2] = [
         |connect| park_on(connect),
         |connect| glassfrog::block_on(connect),
@@ -92,7 +92,7 @@ fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
 }
 
 #[test]
-fn if_no_address_answers_the_error_says_of_each_why() {
+fn a_failed_connect_reports_the_error_of_each_address() {
     block_on(async {
         let (_one, refusing_one) = refusing();
         let (_two, refusing_two) = refusing();
@@ -112,7 +112,7 @@ fn if_no_address_answers_the_error_says_of_each_why() {
 }
 
 #[test]
-fn a_list_without_addresses_is_an_error() {
+fn an_empty_list_of_addresses_is_an_error() {
     block_on(async {
         let none: &[SocketAddr] = &[];
         for error in [
@@ -126,7 +126,7 @@ fn a_list_without_addresses_is_an_error() {
 }
 
 #[test]
-fn every_form_of_an_address_is_understood() {
+fn every_form_of_address_is_accepted() {
     async fn reaches(listener: &TcpListener, addr: impl ToSocketAddrs) {
         let stream = TcpStream::connect(addr).await.unwrap();
         let (_, peer) = listener.accept().await.unwrap();
@@ -153,7 +153,7 @@ fn every_form_of_an_address_is_understood() {
 }
 
 #[test]
-fn version_6_addresses_are_understood() {
+fn ipv6_addresses_are_accepted() {
     // Not every machine has such an interface; where the system itself can't, there is no law.
     if net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         println!("skipped: no IPv6 here");
@@ -176,7 +176,7 @@ fn version_6_addresses_are_understood() {
 }
 
 #[test]
-fn a_taken_port_is_an_error_that_names_it() {
+fn a_port_in_use_is_an_error_that_names_the_address() {
     block_on(async {
         let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap();
@@ -191,7 +191,7 @@ fn a_taken_port_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_port_is_free_again_when_its_listener_is_gone() {
+fn dropping_a_listener_frees_its_port() {
     /// How many ports are tried: the kernel may give one to another process before it is bound again.
     const PORTS: usize = 100;
     block_on(async {

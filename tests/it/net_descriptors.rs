@@ -44,7 +44,7 @@ fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
 }
 
 #[test]
-fn a_connect_that_is_dropped_half_way_closes_its_socket() {
+fn a_connect_that_is_dropped_midway_closes_its_socket() {
     child(|| {
         block_on(async {
             let (_listener, _waiting, addr) = full_listener();
@@ -61,7 +61,7 @@ fn a_connect_that_is_dropped_half_way_closes_its_socket() {
 }
 
 #[test]
-fn an_ended_runtime_keeps_no_descriptor_for_those_who_outlive_it() {
+fn a_dropped_runtime_keeps_no_descriptor_open_for_outliving_objects() {
     child(|| {
         let before = open_files();
         let pairs = block_on(pairs());
@@ -136,7 +136,7 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn sockets_of_which_nobody_wants_anything_cost_nothing() {
+fn idle_sockets_without_waiters_cost_nothing() {
     block_on(async {
         let mut waiting = Vec::new();
         let mut idle = Vec::new();
@@ -256,7 +256,7 @@ where
 }
 
 #[test]
-fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
+fn a_listener_out_of_descriptors_warns_once_and_recovers() {
     child_with(Files::AtMost(64), || {
         log::set_logger(&LOG).unwrap();
         log::set_max_level(LevelFilter::Info);
@@ -294,7 +294,7 @@ fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
 const EMFILE: i32 = 24;
 
 #[test]
-fn without_descriptors_connecting_and_listening_are_errors() {
+fn connect_and_bind_fail_without_descriptors() {
     child_with(Files::AtMost(64), || {
         block_on(async {
             let (listener, addr) = listener().await;
@@ -316,7 +316,7 @@ fn without_descriptors_connecting_and_listening_are_errors() {
 }
 
 #[test]
-fn an_accept_that_waits_for_descriptors_when_its_runtime_ends_is_told_so() {
+fn an_accept_waiting_for_descriptors_fails_when_its_runtime_ends() {
     /// So many that some are in the middle of a poll when the end comes.
     const THREADS: usize = 4;
     child_with(Files::AtMost(64), || {

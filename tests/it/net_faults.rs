@@ -43,7 +43,7 @@ async fn reset_arrived(stream: &TcpStream) {
 }
 
 #[test]
-fn a_reset_after_data_is_never_a_truncated_success() {
+fn a_reset_after_unread_data_is_never_a_truncated_success() {
     block_on(async {
         for room in ROOMS {
             for (stream, mut peer) in pairs().await {
@@ -60,7 +60,7 @@ fn a_reset_after_data_is_never_a_truncated_success() {
 }
 
 #[test]
-fn a_reset_after_data_that_was_read_is_never_a_truncated_success() {
+fn a_reset_after_data_was_read_is_never_a_truncated_success() {
     block_on(async {
         for room in ROOMS {
             for (stream, mut peer) in pairs().await {
@@ -94,7 +94,7 @@ fn a_reset_at_any_moment_is_never_a_truncated_success() {
 }
 
 #[test]
-fn a_connection_that_answers_and_breaks_off_before_it_is_looked_at_has_been_made() {
+fn a_connection_reset_right_after_the_handshake_counts_as_connected() {
     block_on(async {
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         for room in ROOMS {
@@ -113,7 +113,7 @@ fn a_connection_that_answers_and_breaks_off_before_it_is_looked_at_has_been_made
 }
 
 #[test]
-fn a_reset_wakes_a_read_that_waits() {
+fn a_reset_wakes_a_waiting_read() {
     block_on(async {
         for (mut stream, peer) in pairs().await {
             let breaking = async {
@@ -128,7 +128,7 @@ fn a_reset_wakes_a_read_that_waits() {
 }
 
 #[test]
-fn a_reset_wakes_a_write_that_waits() {
+fn a_reset_wakes_a_waiting_write() {
     block_on(async {
         for (mut stream, peer) in pairs().await {
             let breaking = async {
@@ -151,7 +151,7 @@ fn a_reset_wakes_a_write_that_waits() {
 }
 
 #[test]
-fn a_try_meets_the_reset_as_an_error() {
+fn a_try_read_or_write_reports_a_reset_as_an_error() {
     block_on(async {
         for (stream, peer) in pairs().await {
             reset(peer);
@@ -217,7 +217,7 @@ fn data(pieces: &[Piece]) -> Vec<u8> {
 }
 
 #[test]
-fn urgent_data_that_came_with_the_rest_wedges_no_reader() {
+fn urgent_data_with_ordinary_data_blocks_no_reader() {
     block_on(async {
         let cases = URGENT
             .into_iter()
@@ -232,7 +232,7 @@ fn urgent_data_that_came_with_the_rest_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_between_reads_wedges_no_reader() {
+fn urgent_data_between_reads_blocks_no_reader() {
     block_on(async {
         for pieces in URGENT {
             for room in ROOMS {
@@ -255,7 +255,7 @@ fn urgent_data_between_reads_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_reaches_a_reader_that_is_waiting_already() {
+fn urgent_data_does_not_confuse_a_waiting_reader() {
     block_on(async {
         for pieces in URGENT {
             for (stream, peer) in pairs().await {
@@ -275,7 +275,7 @@ fn urgent_data_reaches_a_reader_that_is_waiting_already() {
 }
 
 #[test]
-fn urgent_data_again_and_again_wedges_no_reader() {
+fn repeated_urgent_data_blocks_no_reader() {
     block_on(async {
         for (stream, peer) in pairs().await {
             for round in 0..50 {
@@ -295,7 +295,7 @@ fn urgent_data_again_and_again_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_from_the_stream_itself_is_the_peers_affair() {
+fn a_stream_may_send_urgent_data() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             assert_eq!(stream.write(b"before").await.unwrap(), 6);

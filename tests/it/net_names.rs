@@ -148,7 +148,7 @@ fn for_all_malformed(mut law: impl FnMut(&str, io::Error)) {
 }
 
 #[test]
-fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
+fn a_malformed_address_is_an_immediate_error_that_quotes_it() {
     block_on(async {
         for_all_malformed(|text, error| {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text:?}");
@@ -161,7 +161,7 @@ fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
 }
 
 #[test]
-fn every_form_of_a_name_is_understood() {
+fn every_form_of_name_is_accepted() {
     async fn leads_here<A: ToSocketAddrs>(at: impl Fn(u16) -> A) {
         let listener = TcpListener::bind(at(0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -191,7 +191,7 @@ fn every_form_of_a_name_is_understood() {
 }
 
 #[test]
-fn addresses_are_found_as_they_were_given() {
+fn an_address_resolves_to_itself() {
     block_on(async {
         let v4 = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
@@ -212,7 +212,7 @@ fn addresses_are_found_as_they_were_given() {
 }
 
 #[test]
-fn a_name_leads_to_what_it_leads_to_elsewhere_in_the_same_order() {
+fn a_name_resolves_to_the_addresses_that_std_returns() {
     block_on(async {
         for port in [0, 7, 65535] {
             let addrs = look_up(("localhost", port)).await.unwrap();
@@ -223,7 +223,7 @@ fn a_name_leads_to_what_it_leads_to_elsewhere_in_the_same_order() {
 }
 
 #[test]
-fn what_was_found_outlives_the_name_and_crosses_threads() {
+fn resolved_addresses_outlive_the_name_and_cross_threads() {
     block_on(async {
         let addrs = {
             let name = String::from("localhost:7");
@@ -236,7 +236,7 @@ fn what_was_found_outlives_the_name_and_crosses_threads() {
 }
 
 #[test]
-fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
+fn an_unknown_name_is_an_error_that_quotes_it() {
     block_on(async {
         for host in impossible() {
             // What it is called is the resolver's affair.
@@ -259,7 +259,7 @@ fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_thousand_look_ups_at_once_all_come_back() {
+fn a_thousand_concurrent_lookups_all_complete() {
     block_on(async {
         let expected = look_up_blocking("localhost:7").unwrap();
         let ways = Way::ALL.into_iter().cycle().take(1000);
@@ -271,7 +271,7 @@ fn a_thousand_look_ups_at_once_all_come_back() {
 }
 
 #[test]
-fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
+fn a_name_is_resolved_while_jobs_occupy_the_whole_pool() {
     let _watchdog = watchdog();
     for threads in [1, 2, 5] {
         with_threads(threads).block_on(async {
@@ -291,7 +291,7 @@ fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
 }
 
 #[test]
-fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
+fn concurrent_jobs_and_lookups_all_complete() {
     let _watchdog = watchdog();
     for round in 0..few_or_many(50, 200) {
         let threads = 1 + round % 3;
@@ -315,7 +315,7 @@ fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
 }
 
 #[test]
-fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
+fn a_finished_lookup_leaves_its_thread_to_the_next_one() {
     /// How many look-ups run at a time, as the documentation says.
     const LOOK_UPS: usize = 32;
     let _watchdog = watchdog();
@@ -356,7 +356,7 @@ fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
 }
 
 #[test]
-fn a_look_up_takes_no_virtual_time() {
+fn a_lookup_takes_no_virtual_time() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     runtime.block_on(async {
@@ -377,7 +377,7 @@ fn a_look_up_takes_no_virtual_time() {
 }
 
 #[test]
-fn looking_up_outside_a_runtime_panics() {
+fn a_lookup_outside_a_runtime_panics() {
     for host in ["localhost:7", "127.0.0.1:7", "malformed"] {
         let text = panic_text(|| poll_with(&mut Box::pin(look_up(host)), Waker::noop()));
         assert!(text.contains("no runtime on this thread"), "{text}");
@@ -441,7 +441,7 @@ mod system {
     }
 
     #[test]
-    fn what_is_no_name_starts_no_thread() {
+    fn an_invalid_name_starts_no_thread() {
         child(|| {
             block_on(async {
                 let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -473,7 +473,7 @@ mod system {
     }
 
     #[test]
-    fn many_look_ups_share_few_threads() {
+    fn many_lookups_share_few_threads() {
         child(|| {
             block_on(async {
                 let look_ups: Vec<_> = (0..1000).map(|_| spawn(look_up("localhost:7"))).collect();
@@ -489,7 +489,7 @@ mod system {
     }
 
     #[test]
-    fn an_address_with_a_zone_is_understood() {
+    fn an_address_with_a_zone_is_accepted() {
         let index = fs::read_to_string("/sys/class/net/lo/ifindex").unwrap();
         let index = index.trim().parse().unwrap();
         block_on(async {
@@ -545,7 +545,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_for_which_there_is_no_thread_fails_with_the_name_and_the_reason() {
+    fn a_lookup_without_a_thread_fails_with_the_name_and_the_reason() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
@@ -742,7 +742,7 @@ mod system {
     }
 
     #[test]
-    fn a_slow_look_up_holds_up_nobody() {
+    fn a_slow_lookup_delays_nothing_else() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let slow = spawn(look_up("slow.test:80"));
@@ -768,7 +768,7 @@ mod system {
     }
 
     #[test]
-    fn thirty_two_slow_look_ups_hold_up_other_names_but_no_job() {
+    fn many_slow_lookups_delay_other_names_but_no_job() {
         with_server(|mut server| {
             with_threads(1).block_on(async {
                 let name = |n| format!("name{n}.test:80");
@@ -805,7 +805,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_is_dropped_is_given_up_at_once() {
+    fn a_dropped_lookup_is_abandoned_at_once() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let connect = spawn(async { drop(TcpStream::connect("slow.test:80").await) });
@@ -833,7 +833,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_is_dropped_before_its_turn_asks_nobody() {
+    fn a_lookup_dropped_in_the_queue_sends_no_query() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let mut questions = slow_look_ups(&mut server, LOOK_UPS).await;
@@ -862,7 +862,7 @@ mod system {
     }
 
     #[test]
-    fn look_ups_that_were_given_up_hold_up_no_name_though_their_threads_hang() {
+    fn abandoned_lookups_with_hanging_threads_delay_no_name() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let _unanswered = given_up(&mut server, LOOK_UPS).await;
@@ -876,7 +876,7 @@ mod system {
     }
 
     #[test]
-    fn a_name_that_waits_for_its_turn_is_looked_up_when_another_is_given_up() {
+    fn a_queued_name_is_looked_up_when_another_lookup_is_abandoned() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let name = |n| format!("slow{n}.test:80");
@@ -896,7 +896,7 @@ mod system {
     }
 
     #[test]
-    fn when_all_threads_for_look_ups_hang_the_next_one_waits_and_is_reported_once() {
+    fn a_lookup_waits_and_is_reported_once_when_all_threads_hang() {
         /// What the report says.
         const HANGING: &str = "threads for name look-ups are busy";
         with_server(|mut server| {
@@ -937,7 +937,7 @@ mod system {
     }
 
     #[test]
-    fn thousands_of_look_ups_that_are_dropped_at_once_leave_few_threads_behind() {
+    fn thousands_of_dropped_lookups_leave_few_threads() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let name = |n| format!("slow{n}.test:80");
@@ -963,7 +963,7 @@ mod system {
     }
 
     #[test]
-    fn a_runtime_ends_at_once_whatever_is_being_looked_up() {
+    fn a_pending_lookup_does_not_delay_the_drop_of_the_runtime() {
         with_server(|mut server| {
             let ends: [fn(Runtime); 2] = [drop, |runtime| runtime.shutdown_timeout(Duration::ZERO)];
             for end in ends {
@@ -993,7 +993,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_moves_elsewhere_needs_no_loop_that_turns() {
+    fn a_lookup_that_moves_to_another_thread_needs_no_running_loop() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let mut look_up = Box::pin(look_up("slow.test:80"));
@@ -1009,7 +1009,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_may_wait_for_a_look_up() {
+    fn a_shutdown_may_wait_for_a_lookup() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let question = runtime.block_on(async {
@@ -1032,7 +1032,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+    fn a_shutdown_does_not_wait_for_abandoned_lookups() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let _unanswered = runtime.block_on(given_up(&mut server, 3));
@@ -1042,7 +1042,7 @@ mod system {
     }
 
     #[test]
-    fn what_is_found_after_the_end_of_the_runtime_is_not_connected_to() {
+    fn an_address_found_after_the_end_of_the_runtime_is_not_connected_to() {
         with_server(|mut server| {
             let listener = net::TcpListener::bind((ip(1), 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -1067,7 +1067,7 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_is_held_by_a_look_up_until_the_answer() {
+    fn a_lookup_holds_the_virtual_clock_until_its_answer() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1084,7 +1084,7 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_is_not_held_by_a_look_up_that_was_given_up() {
+    fn an_abandoned_lookup_does_not_hold_the_virtual_clock() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1099,7 +1099,7 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_goes_on_when_a_look_up_that_holds_it_is_given_up_elsewhere() {
+    fn abandoning_a_lookup_on_another_thread_releases_the_virtual_clock() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1116,7 +1116,7 @@ mod system {
     }
 
     #[test]
-    fn a_deadline_covers_the_look_up() {
+    fn a_connect_deadline_covers_the_lookup() {
         with_server(|_server| {
             glassfrog::block_on(async {
                 // Nobody ever answers.
@@ -1148,7 +1148,7 @@ mod system {
     }
 
     #[test]
-    fn what_the_resolver_says_is_passed_on_with_the_name() {
+    fn a_resolver_error_is_returned_with_the_name() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let replies: [fn(Question); 3] = [Question::deny, Question::fail, |question| {
@@ -1183,7 +1183,7 @@ mod system {
     }
 
     #[test]
-    fn nobody_is_asked_for_what_is_no_name() {
+    fn an_invalid_name_sends_no_query() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 for_all_malformed(|_, _| ());
@@ -1200,7 +1200,7 @@ mod system {
     }
 
     #[test]
-    fn the_order_is_that_of_the_operating_system() {
+    fn addresses_keep_the_order_of_the_operating_system() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
@@ -1231,7 +1231,7 @@ mod system {
     }
 
     #[test]
-    fn the_addresses_of_a_name_race() {
+    fn connecting_to_a_name_races_its_addresses() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1271,7 +1271,7 @@ mod system {
     }
 
     #[test]
-    fn a_name_is_bound_to_at_its_first_address_that_is_free() {
+    fn binding_to_a_name_uses_its_first_free_address() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let ips = in_order(&mut server, &[ip(2), ip(3), ip(4)]).await;

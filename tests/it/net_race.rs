@@ -149,7 +149,7 @@ fn source_code(error: &io::Error) -> Option<i32> {
 }
 
 #[test]
-fn an_address_that_does_not_answer_costs_250_ms() {
+fn an_unresponsive_address_costs_250_ms() {
     in_virtual_time(async |_| {
         let (_listener, answering) = listening();
         for count in 0..=4 {
@@ -165,7 +165,7 @@ fn an_address_that_does_not_answer_costs_250_ms() {
 }
 
 #[test]
-fn an_address_that_does_not_answer_costs_250_ms_of_real_time() {
+fn an_unresponsive_address_costs_250_ms_of_real_time() {
     block_on(async {
         let hole = BlackHole::new();
         let (_listener, answering) = listening();
@@ -177,7 +177,7 @@ fn an_address_that_does_not_answer_costs_250_ms_of_real_time() {
 }
 
 #[test]
-fn an_address_that_refuses_costs_nothing_wherever_it_stands() {
+fn a_refusing_address_costs_no_time_at_any_position() {
     in_virtual_time(async |_| {
         let hole = BlackHole::new();
         let (_socket, refusing) = refusing_at(Ipv4Addr::LOCALHOST.into());
@@ -201,7 +201,7 @@ fn an_address_that_refuses_costs_nothing_wherever_it_stands() {
 }
 
 #[test]
-fn nothing_is_tried_before_it_is_its_turn() {
+fn no_attempt_begins_before_its_turn() {
     in_virtual_time(async |runtime| {
         let [hole, later] = [(); 2].map(|()| BlackHole::new());
         let (next, next_addr) = listening();
@@ -246,7 +246,7 @@ fn waiting_does_not_poll() {
 }
 
 #[test]
-fn polls_without_a_reason_begin_nothing() {
+fn spurious_polls_begin_no_attempt() {
     in_virtual_time(async |runtime| {
         let [hole, later] = [(); 2].map(|()| BlackHole::new());
         let mut connect = Box::pin(TcpStream::connect([hole.addr, later.addr]));
@@ -263,7 +263,7 @@ fn polls_without_a_reason_begin_nothing() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn the_next_attempt_is_due_250_ms_after_the_last_began() {
+fn the_next_attempt_begins_250_ms_after_the_previous_one() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let [mut early, second] = [(); 2].map(|()| BlackHole::new());
@@ -293,7 +293,7 @@ fn the_next_attempt_is_due_250_ms_after_the_last_began() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn an_attempt_that_was_overtaken_and_fails_lets_the_next_begin_at_once() {
+fn an_overtaken_attempt_that_fails_starts_the_next_one_at_once() {
     in_virtual_time(async |runtime| {
         let _held = hold_the_clock();
         let [mut overtaken, second] = [(); 2].map(|()| BlackHole::new());
@@ -311,7 +311,7 @@ fn an_attempt_that_was_overtaken_and_fails_lets_the_next_begin_at_once() {
 }
 
 #[test]
-fn an_attempt_that_was_overtaken_may_still_win() {
+fn an_overtaken_attempt_may_still_win() {
     in_virtual_time(async |runtime| {
         let _held = hold_the_clock();
         let [overtaken, second, third] = [(); 3].map(|()| BlackHole::new());
@@ -337,7 +337,7 @@ fn an_attempt_that_was_overtaken_may_still_win() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn a_race_goes_on_after_its_last_address_failed() {
+fn a_race_continues_after_its_last_address_fails() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let hole = BlackHole::new();
@@ -357,7 +357,7 @@ fn a_race_goes_on_after_its_last_address_failed() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
+fn an_attempt_without_a_descriptor_fails_and_the_race_continues() {
     child_with(Files::AtMost(64), || {
         in_virtual_time(async |_| {
             let _held = hold_the_clock();
@@ -386,7 +386,7 @@ fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
 }
 
 #[test]
-fn when_one_has_won_the_others_are_closed() {
+fn the_winner_closes_the_other_attempts() {
     child(|| {
         in_virtual_time(async |runtime| {
             let holes = [(); 3].map(|()| BlackHole::new());
@@ -418,7 +418,7 @@ fn when_one_has_won_the_others_are_closed() {
 }
 
 #[test]
-fn a_connect_that_is_dropped_closes_all_its_attempts() {
+fn dropping_a_connect_closes_all_its_attempts() {
     child(|| {
         in_virtual_time(async |runtime| {
             let holes = [(); 3].map(|()| BlackHole::new());
@@ -436,7 +436,7 @@ fn a_connect_that_is_dropped_closes_all_its_attempts() {
 }
 
 #[test]
-fn a_deadline_ends_the_race_to_the_nanosecond_and_closes_all_attempts() {
+fn a_deadline_ends_the_race_exactly_and_closes_all_attempts() {
     in_virtual_time(async |runtime| {
         let holes = [(); 4].map(|()| BlackHole::new());
         let addrs = holes.each_ref().map(|hole| hole.addr);
@@ -466,7 +466,7 @@ fn a_deadline_ends_the_race_to_the_nanosecond_and_closes_all_attempts() {
 }
 
 #[test]
-fn if_all_fail_the_error_has_the_reason_of_each_in_the_order_in_which_they_failed() {
+fn the_error_of_a_lost_race_lists_each_failure_in_order() {
     in_virtual_time(async |_| {
         let (_one, refusing_one) = refusing_at(Ipv4Addr::LOCALHOST.into());
         let (_two, refusing_two) = refusing_at(Ipv4Addr::LOCALHOST.into());
@@ -497,7 +497,7 @@ fn if_all_fail_the_error_has_the_reason_of_each_in_the_order_in_which_they_faile
 }
 
 #[test]
-fn the_attempt_that_fails_last_need_not_be_the_last_that_began() {
+fn the_last_attempt_to_fail_need_not_be_the_last_to_begin() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let mut hole = BlackHole::new();
@@ -516,7 +516,7 @@ fn the_attempt_that_fails_last_need_not_be_the_last_that_began() {
 }
 
 #[test]
-fn a_hundred_addresses_that_refuse_take_no_time() {
+fn a_hundred_refusing_addresses_take_no_time() {
     in_virtual_time(async |_| {
         let sockets: Vec<_> = (0..100)
             .map(|_| refusing_at(Ipv4Addr::LOCALHOST.into()))
@@ -540,7 +540,7 @@ fn tried(error: &io::Error) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn the_families_take_turns_and_within_one_the_order_stays() {
+fn address_families_alternate_and_keep_their_internal_order() {
     const MOST: usize = 7;
     if !has_both_families() {
         return;
@@ -572,7 +572,7 @@ fn the_families_take_turns_and_within_one_the_order_stays() {
 }
 
 #[test]
-fn a_family_that_does_not_answer_at_all_costs_250_ms() {
+fn an_unresponsive_address_family_costs_250_ms() {
     if !has_both_families() {
         return;
     }
@@ -599,7 +599,7 @@ fn a_family_that_does_not_answer_at_all_costs_250_ms() {
 }
 
 #[test]
-fn one_address_races_with_nobody() {
+fn a_single_address_starts_no_race() {
     in_virtual_time(async |_| {
         let (_socket, refusing) = refusing_at(Ipv4Addr::LOCALHOST.into());
         let (_listener, answering) = listening();
@@ -629,7 +629,7 @@ fn one_address_races_with_nobody() {
 }
 
 #[test]
-fn many_races_do_not_hold_up_one_another() {
+fn concurrent_races_do_not_delay_each_other() {
     in_virtual_time(async |runtime| {
         let holes = [(); 2].map(|()| BlackHole::new());
         let [one, two] = holes.each_ref().map(|hole| hole.addr);
@@ -651,7 +651,7 @@ fn many_races_do_not_hold_up_one_another() {
 }
 
 #[test]
-fn a_race_that_moves_elsewhere_goes_on_there() {
+fn a_race_that_moves_to_another_runtime_continues_there() {
     let _watchdog = watchdog();
     for executor in [park_on, |connect| glassfrog::block_on(connect)] {
         let hole = BlackHole::new();
@@ -676,7 +676,7 @@ fn a_race_that_moves_elsewhere_goes_on_there() {
 }
 
 #[test]
-fn a_race_in_a_runtime_that_ends_is_lost() {
+fn a_race_fails_when_its_runtime_ends() {
     child(|| {
         let _watchdog = watchdog();
         let holes = [(); 3].map(|()| BlackHole::new());
@@ -717,7 +717,7 @@ fn a_race_in_a_runtime_that_ends_is_lost() {
 }
 
 #[test]
-fn a_race_whose_runtime_has_ended_is_lost_in_a_poll_without_budget_too() {
+fn a_race_whose_runtime_has_ended_fails_even_without_budget() {
     let _watchdog = watchdog();
     let [one, two] = [(); 2].map(|()| BlackHole::new());
     let mut connect: Connect = Box::pin(TcpStream::connect([one.addr, two.addr]));

@@ -43,7 +43,7 @@ fn answer(question: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_thousand_fetches_at_once_are_complete_and_correct() {
+fn a_thousand_concurrent_fetches_are_complete_and_correct() {
     const FETCHES: u32 = 1000;
 
     /// Answers when all have asked, so that they are under way together.
@@ -127,7 +127,7 @@ fn limit_of_files() -> usize {
 }
 
 #[test]
-fn many_connections_are_held_while_a_tenth_is_active() {
+fn many_connections_stay_open_while_a_tenth_is_active() {
     const CONNECTIONS: usize = few_or_many(1000, 10_000);
     /// How many tasks connect.
     const CONNECTING: usize = 100;
@@ -179,7 +179,7 @@ fn many_connections_are_held_while_a_tenth_is_active() {
 }
 
 #[test]
-fn connections_that_come_and_go_leave_nothing_behind() {
+fn closed_connections_leave_nothing_behind() {
     const ROUNDS: u8 = few_or_many(6, 20) as u8;
     const CONNECTIONS_A_ROUND: usize = few_or_many(1000, 5000);
     /// How many tasks connect.

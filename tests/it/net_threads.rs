@@ -144,7 +144,7 @@ fn a_stream_that_is_dropped_on_another_thread_is_closed() {
 }
 
 #[test]
-fn what_comes_while_no_loop_runs_is_read_when_one_does() {
+fn data_that_arrives_while_no_loop_runs_is_read_later() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     for (stream, mut peer) in runtime.block_on(pairs()) {
@@ -160,7 +160,7 @@ fn what_comes_while_no_loop_runs_is_read_when_one_does() {
 }
 
 #[test]
-fn who_waits_on_another_thread_waits_on_while_no_loop_runs() {
+fn a_wait_on_another_thread_continues_while_no_loop_runs() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (stream, mut peer) = runtime.block_on(accepted());
@@ -185,7 +185,7 @@ fn assert_ended<T: std::fmt::Debug>(result: io::Result<T>) {
 }
 
 #[test]
-fn a_stream_that_outlives_its_runtime_says_that_it_has_ended() {
+fn a_stream_that_outlives_its_runtime_reports_the_end() {
     let _watchdog = watchdog();
     for (mut stream, mut peer) in block_on(pairs()) {
         peer.write_all(b"hello").unwrap();
@@ -215,7 +215,7 @@ fn a_stream_that_outlives_its_runtime_says_that_it_has_ended() {
 }
 
 #[test]
-fn a_listener_that_outlives_its_runtime_says_that_it_has_ended() {
+fn a_listener_that_outlives_its_runtime_reports_the_end() {
     let _watchdog = watchdog();
     let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let _peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -224,7 +224,7 @@ fn a_listener_that_outlives_its_runtime_says_that_it_has_ended() {
 }
 
 #[test]
-fn who_waits_when_the_runtime_ends_is_woken_and_told() {
+fn the_end_of_the_runtime_wakes_waiting_tasks_with_an_error() {
     let _watchdog = watchdog();
     let (waits, is_waiting) = oneshot::channel();
     let (waits_too, is_waiting_too) = oneshot::channel();
@@ -255,7 +255,7 @@ fn who_waits_when_the_runtime_ends_is_woken_and_told() {
 }
 
 #[test]
-fn a_task_that_is_cancelled_with_its_runtime_closes_its_socket() {
+fn a_task_cancelled_with_its_runtime_closes_its_socket() {
     let mut peer = block_on(async {
         let (stream, peer) = accepted().await;
         drop(glassfrog::spawn(
@@ -267,7 +267,7 @@ fn a_task_that_is_cancelled_with_its_runtime_closes_its_socket() {
 }
 
 #[test]
-fn a_stream_that_outlives_its_runtime_can_go_on_in_another() {
+fn a_stream_that_outlives_its_runtime_can_continue_in_another() {
     for (stream, mut peer) in block_on(pairs()) {
         let stream = net::TcpStream::try_from(stream).unwrap();
         block_on(async {
@@ -280,18 +280,18 @@ fn a_stream_that_outlives_its_runtime_can_go_on_in_another() {
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_stream_outside_a_runtime_is_a_panic_that_says_so() {
+fn creating_a_stream_outside_a_runtime_panics_with_advice() {
     let _unreachable = TcpStream::try_from(plain().0);
 }
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_connect_outside_a_runtime_is_a_panic_that_says_so() {
+fn connecting_outside_a_runtime_panics_with_advice() {
     let _unreachable = park_on(TcpStream::connect("127.0.0.1:1"));
 }
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_listener_outside_a_runtime_is_a_panic_that_says_so() {
+fn creating_a_listener_outside_a_runtime_panics_with_advice() {
     let _unreachable = park_on(TcpListener::bind("127.0.0.1:0"));
 }

@@ -96,7 +96,7 @@ where
 }
 
 #[test]
-fn all_who_wait_to_read_are_woken_if_the_first_gives_up() {
+fn a_cancelled_reader_passes_its_wake_to_the_other_readers() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let readable = |stream: Rc<TcpStream>| async move { stream.readable().await };
@@ -106,7 +106,7 @@ fn all_who_wait_to_read_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_peek_are_woken_if_the_first_gives_up() {
+fn a_cancelled_peek_passes_its_wake_to_the_other_peeks() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let peek = |stream: Rc<TcpStream>| async move {
@@ -119,7 +119,7 @@ fn all_who_peek_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
+fn a_cancelled_writer_passes_its_wake_to_the_other_writers() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             fill(&stream).await;
@@ -139,7 +139,7 @@ fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_wait_learn_of_the_end() {
+fn the_end_of_the_stream_wakes_all_readers() {
     block_on(async {
         for (stream, peer) in pairs().await {
             let read = |stream: Rc<TcpStream>| async move {
@@ -152,7 +152,7 @@ fn all_who_wait_learn_of_the_end() {
 }
 
 #[test]
-fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
+fn an_overfull_waiter_list_loses_no_wake() {
     const TASKS: usize = 20;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -187,7 +187,7 @@ fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
 }
 
 #[test]
-fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
+fn an_overfull_waiter_list_comes_to_rest() {
     const TASKS: usize = 20;
     block_on(async {
         for (stream, _peer) in pairs().await {
@@ -210,7 +210,7 @@ fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
 }
 
 #[test]
-fn any_number_of_tasks_come_to_rest_in_front_of_a_listener() {
+fn any_number_of_tasks_waiting_on_a_listener_come_to_rest() {
     const TASKS: usize = 20;
     block_on(async {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -248,7 +248,7 @@ async fn give_up_reading(stream: &TcpStream) {
 }
 
 #[test]
-fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
+fn cancelled_reads_leave_few_wakers_and_rarely_wake_other_tasks() {
     const GIVEN_UP: usize = 40_000;
     /// How many are given up, at least, before they are swept: half of the shortest list.
     const BETWEEN_SWEEPS: usize = 4;
@@ -277,7 +277,7 @@ fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
 }
 
 #[test]
-fn reads_that_are_given_up_within_one_turn_leave_few_wakers() {
+fn reads_cancelled_within_one_turn_leave_few_wakers() {
     const GIVEN_UP: usize = 1_000;
     /// The longest list: two rounds count it, however many polls the turn has.
     const KEPT: usize = 8;
@@ -300,7 +300,7 @@ async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
 }
 
 #[test]
-fn reads_that_are_given_up_leave_few_wakers_in_a_random_order_too() {
+fn reads_cancelled_in_random_order_leave_few_wakers() {
     const GIVEN_UP: usize = 5_000;
     /// Those that are given up while the shuffle passes tasks over, and those of the last sweep.
     const KEPT: usize = 1_000;
@@ -330,7 +330,7 @@ fn reads_that_are_given_up_leave_few_wakers_in_a_random_order_too() {
 }
 
 #[test]
-fn wakers_that_are_given_up_are_woken_once_and_dropped() {
+fn abandoned_wakers_are_woken_once_and_dropped() {
     /// The wakers that wait, the wakers of the last sweep, and the newest.
     const KEPT: usize = 8 + 8 + 1;
     block_on(async {
@@ -356,7 +356,7 @@ fn wakers_that_are_given_up_are_woken_once_and_dropped() {
 }
 
 #[test]
-fn tasks_on_a_full_list_are_not_woken_in_circles() {
+fn tasks_on_a_full_waiter_list_do_not_wake_each_other_endlessly() {
     const TASKS: usize = 20;
     const GIVEN_UP: usize = 10 * TASKS;
     block_on(async {
@@ -387,7 +387,7 @@ fn tasks_on_a_full_list_are_not_woken_in_circles() {
 }
 
 #[test]
-fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
+fn only_events_wake_two_thousand_tasks_waiting_on_a_listener() {
     const TASKS: usize = 2000;
     const CONNECTIONS: usize = 50;
     block_on(async {
@@ -426,7 +426,7 @@ fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
 
 #[test]
 #[should_panic = "deadlock"]
-fn a_socket_that_is_dropped_with_wakers_in_it_is_not_waited_for() {
+fn a_socket_dropped_with_wakers_does_not_hide_a_deadlock() {
     let runtime = Runtime::builder().on_deadlock(OnDeadlock::Panic);
     let _watchdog = watchdog();
     runtime.build().unwrap().block_on(async {
@@ -444,7 +444,7 @@ fn a_socket_that_is_dropped_with_wakers_in_it_is_not_waited_for() {
 }
 
 #[test]
-fn one_task_that_polls_again_and_again_takes_one_place() {
+fn a_task_that_polls_repeatedly_takes_one_waiter_slot() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let one = Counter::new();
@@ -468,7 +468,7 @@ fn one_task_that_polls_again_and_again_takes_one_place() {
 }
 
 #[test]
-fn the_two_directions_wake_separately() {
+fn reading_and_writing_wake_separately() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             fill(&stream).await;
@@ -487,7 +487,7 @@ fn the_two_directions_wake_separately() {
 }
 
 #[test]
-fn finding_nothing_in_one_direction_says_nothing_about_the_other() {
+fn clearing_one_direction_does_not_clear_the_other() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             stream.writable().await.unwrap();
@@ -505,7 +505,7 @@ fn finding_nothing_in_one_direction_says_nothing_about_the_other() {
 }
 
 #[test]
-fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
+fn an_event_wakes_the_waker_of_the_last_poll() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (first, last) = (Counter::new(), Counter::new());
@@ -521,7 +521,7 @@ fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
 }
 
 #[test]
-fn a_wait_that_is_dropped_keeps_no_waker() {
+fn a_dropped_wait_keeps_no_waker() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let counters = [(); 10].map(|()| Counter::new());
@@ -561,7 +561,7 @@ impl<F: Fn() + Send + Sync> ArcWake for Calling<F> {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_others_asleep() {
+fn a_panicking_waker_does_not_stop_the_other_wakes() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (before, after) = (Counter::new(), Counter::new());

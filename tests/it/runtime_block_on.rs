@@ -61,7 +61,7 @@ fn the_root_future_is_polled_at_once_and_then_only_when_woken() {
 }
 
 #[test]
-fn a_wake_left_over_from_one_call_does_no_harm_in_the_next() {
+fn a_wake_left_over_from_one_call_does_not_affect_the_next() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let mut left = None;
@@ -91,7 +91,7 @@ fn a_wake_left_over_from_one_call_does_no_harm_in_the_next() {
 }
 
 #[test]
-fn tasks_sleep_between_two_calls_and_go_on_in_the_next() {
+fn tasks_pause_between_two_calls_and_continue_in_the_next() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let steps = Rc::new(Cell::new(0));
@@ -120,7 +120,7 @@ fn tasks_sleep_between_two_calls_and_go_on_in_the_next() {
 }
 
 #[test]
-fn what_is_spawned_woken_and_sent_between_two_calls_is_there_in_the_next() {
+fn spawns_wakes_and_data_between_two_calls_reach_the_next_call() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -147,7 +147,7 @@ fn what_is_spawned_woken_and_sent_between_two_calls_is_there_in_the_next() {
 }
 
 #[test]
-fn sockets_live_on_from_call_to_call() {
+fn sockets_stay_open_between_two_calls() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (mut client, mut server) = runtime.block_on(async {
@@ -164,7 +164,7 @@ fn sockets_live_on_from_call_to_call() {
 }
 
 #[test]
-fn a_panic_comes_out_of_block_on_and_leaves_the_runtime_usable() {
+fn a_panic_propagates_from_block_on_and_leaves_the_runtime_usable() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let ran = Rc::new(Cell::new(0));
@@ -217,7 +217,7 @@ fn the_root_future_is_dropped_inside_the_runtime() {
 }
 
 #[test]
-fn block_on_cancels_what_is_left_before_it_returns() {
+fn block_on_cancels_the_remaining_tasks_before_it_returns() {
     let drops = Drops::default();
     let _watchdog = watchdog();
     let mut unpolled = None;
@@ -238,7 +238,7 @@ fn block_on_cancels_what_is_left_before_it_returns() {
 }
 
 #[test]
-fn block_on_cancels_what_is_left_when_its_future_panics() {
+fn block_on_cancels_the_remaining_tasks_when_its_future_panics() {
     let drops = Drops::default();
     let probe = drops.probe();
     let payload = catch_unwind(AssertUnwindSafe(|| {
@@ -258,7 +258,7 @@ fn block_on_cancels_what_is_left_when_its_future_panics() {
 }
 
 #[test]
-fn the_context_is_there_inside_and_nowhere_else() {
+fn the_context_exists_only_inside_block_on() {
     assert!(Handle::try_current().is_none());
     let runtime = Runtime::new().unwrap();
     assert!(Handle::try_current().is_none());
@@ -273,7 +273,7 @@ fn the_context_is_there_inside_and_nowhere_else() {
 }
 
 #[test]
-fn block_on_works_when_its_thread_is_ending() {
+fn block_on_works_in_a_thread_local_destructor() {
     /// What the thread leaves.
     struct Late(Sender<Option<&'static str>>);
 
@@ -313,7 +313,7 @@ fn block_on_works_when_its_thread_is_ending() {
 }
 
 #[test]
-fn what_is_shown_of_a_runtime_and_its_parts_is_short_however_much_there_is() {
+fn debug_output_is_short_however_much_a_runtime_holds() {
     /// A few lines of a terminal.
     const SHORT: usize = 500;
     let runtime = Runtime::new().unwrap();
@@ -348,7 +348,7 @@ fn what_is_shown_of_a_runtime_and_its_parts_is_short_however_much_there_is() {
 }
 
 #[test]
-fn a_builder_makes_runtimes() {
+fn a_builder_builds_several_runtimes() {
     let builder = Builder::new();
     assert_eq!(builder.clone().build().unwrap().block_on(ready(1)), 1);
     assert_eq!(builder.build().unwrap().block_on(ready(2)), 2);
@@ -356,7 +356,7 @@ fn a_builder_makes_runtimes() {
 }
 
 #[test]
-fn two_runtimes_of_one_thread_take_turns() {
+fn two_runtimes_on_one_thread_take_turns() {
     let _watchdog = watchdog();
     let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let (mut send, mut receive) = mpsc::channel(1);
@@ -378,7 +378,7 @@ fn two_runtimes_of_one_thread_take_turns() {
 }
 
 #[test]
-fn many_threads_run_runtimes_that_talk_to_one_another() {
+fn runtimes_on_many_threads_communicate() {
     const THREADS: usize = 8;
     let _watchdog = watchdog();
     let started = Barrier::new(THREADS);

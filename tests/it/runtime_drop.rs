@@ -75,7 +75,7 @@ async fn spawn_everything_pending(drops: &Drops) -> usize {
 }
 
 #[test]
-fn dropping_a_runtime_drops_every_task_once_on_its_thread_and_inside_it() {
+fn dropping_a_runtime_drops_each_task_once_on_its_thread_and_in_its_context() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
@@ -87,7 +87,7 @@ fn dropping_a_runtime_drops_every_task_once_on_its_thread_and_inside_it() {
 }
 
 #[test]
-fn a_runtime_may_be_dropped_without_ever_having_run() {
+fn a_runtime_that_never_ran_may_be_dropped() {
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
     let probe = drops.probe();
@@ -98,7 +98,7 @@ fn a_runtime_may_be_dropped_without_ever_having_run() {
 }
 
 #[test]
-fn who_awaits_a_task_of_a_runtime_that_ends_hears_that_it_was_cancelled() {
+fn the_end_of_a_runtime_cancels_its_tasks_and_wakes_their_joiners() {
     let runtime = Runtime::new().unwrap();
     let (wakes, waker) = Wakes::new();
     let mut tasks = runtime.block_on(async {
@@ -119,7 +119,7 @@ fn who_awaits_a_task_of_a_runtime_that_ends_hears_that_it_was_cancelled() {
 }
 
 #[test]
-fn an_output_that_came_before_the_end_can_be_taken_after_it_if_it_may_cross_threads() {
+fn a_send_output_can_be_taken_after_the_end_of_the_runtime() {
     for way in Way::REMOTE {
         let runtime = Runtime::new().unwrap();
         let ended = Arc::new(AtomicBool::new(false));
@@ -137,7 +137,7 @@ fn an_output_that_came_before_the_end_can_be_taken_after_it_if_it_may_cross_thre
 }
 
 #[test]
-fn what_is_spawned_by_a_drop_during_the_end_is_cancelled() {
+fn a_task_spawned_during_the_drop_of_the_runtime_is_cancelled() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let spawned: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
@@ -175,7 +175,7 @@ fn what_is_spawned_by_a_drop_during_the_end_is_cancelled() {
 }
 
 #[test]
-fn a_handle_awaited_inside_the_drop_that_got_it_is_cancelled() {
+fn a_handle_awaited_during_the_drop_of_the_runtime_is_cancelled() {
     let result: Rc<Cell<Option<Result<(), JoinError>>>> = Rc::default();
     let theirs = Rc::clone(&result);
     glassfrog::block_on(async {
@@ -196,7 +196,7 @@ fn a_handle_awaited_inside_the_drop_that_got_it_is_cancelled() {
 }
 
 #[test]
-fn a_handle_that_outlives_its_runtime_cancels_what_it_is_given() {
+fn a_handle_that_outlives_its_runtime_cancels_new_tasks() {
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
     drop(runtime);
@@ -272,7 +272,7 @@ fn a_waker_that_outlives_its_runtime_does_nothing_and_keeps_no_future() {
 }
 
 #[test]
-fn a_waker_of_a_task_that_has_ended_wakes_nobody_else() {
+fn a_waker_of_a_finished_task_wakes_no_other_task() {
     block_on(async {
         let (wakers, waker) = oneshot::channel();
         let mut wakers = Some(wakers);
@@ -302,7 +302,7 @@ fn a_waker_of_a_task_that_has_ended_wakes_nobody_else() {
 }
 
 #[test]
-fn sockets_that_outlive_their_runtime_say_so() {
+fn sockets_that_outlive_their_runtime_report_the_end() {
     let runtime = Runtime::new().unwrap();
     let (stream, peer, listener) = runtime.block_on(async {
         let (stream, peer) = accepted().await;
@@ -339,7 +339,7 @@ fn sockets_that_outlive_their_runtime_say_so() {
 }
 
 #[test]
-fn a_socket_may_be_taken_out_of_a_runtime_that_is_ending() {
+fn a_socket_may_leave_a_runtime_that_is_being_dropped() {
     let _watchdog = watchdog();
     let (send, receive) = mpsc::channel();
     let convert = |(stream, listener): (TcpStream, TcpListener)| {
@@ -441,7 +441,7 @@ fn a_task_may_own_another_runtime() {
 }
 
 #[test]
-fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
+fn a_runtime_dropped_at_thread_exit_cancels_its_tasks() {
     thread_local! {
         /// Dropped before or after the thread-locals of the crate, whichever were used first.
         static LATE: RefCell<Option<Runtime>> = const { RefCell::new(None) };
@@ -479,7 +479,7 @@ fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
 }
 
 #[test]
-fn whatever_other_threads_do_while_a_runtime_ends_nothing_is_lost() {
+fn no_task_is_lost_when_threads_race_with_the_drop_of_a_runtime() {
     const ROUNDS: usize = 100;
     const THREADS: usize = 3;
     let _watchdog = watchdog();

@@ -41,7 +41,7 @@ macro_rules! assert_given_back {
 }
 
 #[test]
-fn tasks_that_have_ended_leave_no_memory() {
+fn finished_tasks_leave_no_memory() {
     assert_given_back!(async {
         let tasks: Vec<_> = (0..BURST)
             .map(|number| spawn(async move { number }))
@@ -53,7 +53,7 @@ fn tasks_that_have_ended_leave_no_memory() {
 }
 
 #[test]
-fn tasks_from_a_handle_leave_no_memory() {
+fn tasks_spawned_through_a_handle_leave_no_memory() {
     assert_given_back!(async {
         let handle = Handle::current();
         let spawn = |number| handle.spawn(async move { number });
@@ -65,7 +65,7 @@ fn tasks_from_a_handle_leave_no_memory() {
 }
 
 #[test]
-fn sleeps_that_are_over_leave_no_memory() {
+fn finished_sleeps_leave_no_memory() {
     assert_given_back!(async {
         let nap = |number| spawn(sleep(Duration::from_millis(number % 100)));
         let tasks: Vec<_> = (0..BURST).map(nap).collect();
@@ -76,7 +76,7 @@ fn sleeps_that_are_over_leave_no_memory() {
 }
 
 #[test]
-fn names_of_ended_tasks_leave_no_memory() {
+fn names_of_finished_tasks_leave_no_memory() {
     assert_given_back!(async {
         let named = |number: u64| {
             let builder = task::Builder::new().name(number.to_string());
@@ -99,7 +99,7 @@ fn children_of_a_scope_leave_no_memory() {
 }
 
 #[test]
-fn a_set_that_lives_on_keeps_no_memory() {
+fn a_long_lived_set_keeps_no_memory_of_joined_tasks() {
     assert_given_back!(async {
         let mut set = JoinSet::new();
         for number in 0..BURST {

@@ -98,7 +98,7 @@ const PANICS: [(&str, SpawnToPanic); 9] = [
 ];
 
 #[test]
-fn a_panic_of_any_task_comes_out_of_block_on_as_it_is() {
+fn a_panic_of_any_task_propagates_unchanged_from_block_on() {
     let _watchdog = watchdog();
     for (how, task) in PANICS {
         for detached in [false, true] {
@@ -124,7 +124,7 @@ fn a_panic_of_any_task_comes_out_of_block_on_as_it_is() {
 }
 
 #[test]
-fn the_same_panics_end_nothing_if_nothing_is_said() {
+fn task_panics_end_nothing_by_default() {
     let _watchdog = watchdog();
     assert_eq!(OnTaskPanic::default(), OnTaskPanic::Log);
     for (how, task) in PANICS {
@@ -147,7 +147,7 @@ fn the_same_panics_end_nothing_if_nothing_is_said() {
 }
 
 #[test]
-fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
+fn all_tasks_are_cancelled_in_context_before_the_panic_propagates() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let (wakes, waker) = Wakes::new();
@@ -211,7 +211,7 @@ fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
 }
 
 #[test]
-fn the_handle_of_the_task_hears_what_the_panic_said() {
+fn the_handle_of_a_panicked_task_gets_the_panic_message() {
     /// How the task panics.
     type Panics = fn();
     let table: [(Panics, &str); 3] = [
@@ -239,7 +239,7 @@ fn the_handle_of_the_task_hears_what_the_panic_said() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_takes_nothing_more_and_says_why() {
+fn a_runtime_ended_by_a_panic_rejects_further_use_with_the_reason() {
     let drops = Drops::default();
     let runtime = runtime(OnTaskPanic::EndRuntime);
     drop(end_of(&runtime, async {
@@ -273,7 +273,7 @@ fn a_runtime_that_has_ended_takes_nothing_more_and_says_why() {
 }
 
 #[test]
-fn a_panic_between_two_calls_comes_out_of_the_next() {
+fn a_panic_between_two_calls_propagates_from_the_next_call() {
     let runtime = runtime(OnTaskPanic::EndRuntime);
     let task = inside(&runtime, || spawn(async { panic_any(Payload(3)) }));
     let payload = end_of(&runtime, pending::<()>());
@@ -282,7 +282,7 @@ fn a_panic_between_two_calls_comes_out_of_the_next() {
 }
 
 #[test]
-fn the_first_of_many_panics_comes_out_and_nobody_is_left_for_them() {
+fn the_first_of_many_panics_propagates_and_every_task_is_dropped() {
     record_log();
     let _watchdog = watchdog();
     let drops = Drops::default();
@@ -314,7 +314,7 @@ fn the_first_of_many_panics_comes_out_and_nobody_is_left_for_them() {
 }
 
 #[test]
-fn a_panic_that_is_no_tasks_ends_nothing() {
+fn a_panic_outside_tasks_does_not_end_the_runtime() {
     let _watchdog = watchdog();
     let runtime = runtime(OnTaskPanic::EndRuntime);
     // The root's own, as ever.

@@ -56,7 +56,7 @@ fn activity(thread: &str) -> (u64, u64) {
 }
 
 #[test]
-fn a_loop_with_nothing_to_do_sleeps() {
+fn an_idle_loop_sleeps() {
     let _watchdog = watchdog();
     let (idle, has_idled) = oneshot::channel::<()>();
     let (parked, will_park) = std_mpsc::channel();
@@ -101,7 +101,7 @@ fn a_loop_with_nothing_to_do_sleeps() {
 }
 
 #[test]
-fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
+fn any_action_of_another_thread_wakes_a_parked_loop() {
     let _watchdog = watchdog();
     /// What another thread does.
     type Deed = Box<dyn FnOnce() + Send>;
@@ -169,7 +169,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
 }
 
 #[test]
-fn what_outlives_a_runtime_keeps_no_file_open() {
+fn objects_that_outlive_a_runtime_keep_no_file_open() {
     child(|| {
         let before = open_files();
         let runtime = Runtime::new().unwrap();
@@ -225,7 +225,7 @@ fn what_outlives_a_runtime_keeps_no_file_open() {
 }
 
 #[test]
-fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
+fn a_runtime_dropped_with_pending_work_leaves_no_files_and_no_memory() {
     /// Enough for a leak of some hundred bytes a runtime to show.
     const RUNTIMES: usize = few_or_many(4000, 10_000);
     /// As many make the allocator and the kernel's tables as large as they will be.

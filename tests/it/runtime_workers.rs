@@ -76,7 +76,7 @@ fn threads(workers: &Workers) -> Vec<ThreadId> {
 // Where things run.
 
 #[test]
-fn each_worker_is_a_runtime_on_a_thread_of_its_own_with_a_name() {
+fn each_worker_is_a_runtime_on_its_own_named_thread() {
     let workers = Workers::new(WORKERS).unwrap();
     assert_eq!(workers.handles().len(), WORKERS);
     let ids = threads(&workers);
@@ -99,7 +99,7 @@ fn each_worker_is_a_runtime_on_a_thread_of_its_own_with_a_name() {
 }
 
 #[test]
-fn the_closure_is_called_on_the_thread_of_its_worker_which_the_future_never_leaves() {
+fn the_closure_and_its_future_run_on_the_thread_of_their_worker() {
     let workers = Workers::new(WORKERS).unwrap();
     let ids = threads(&workers);
     let theirs = ids.clone();
@@ -123,7 +123,7 @@ fn the_closure_is_called_on_the_thread_of_its_worker_which_the_future_never_leav
 }
 
 #[test]
-fn workers_run_at_the_same_time_and_wake_one_another() {
+fn workers_run_in_parallel_and_wake_each_other() {
     const ROUNDS: usize = 200;
     let _watchdog = watchdog();
     // A ring: each sends to the next.
@@ -157,7 +157,7 @@ fn workers_run_at_the_same_time_and_wake_one_another() {
 // How a run ends.
 
 #[test]
-fn the_outputs_of_a_run_come_in_the_order_of_the_workers() {
+fn run_returns_the_outputs_in_the_order_of_the_workers() {
     let _watchdog = watchdog();
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..WORKERS).map(|_| oneshot::channel::<()>()).unzip();
@@ -184,7 +184,7 @@ fn the_outputs_of_a_run_come_in_the_order_of_the_workers() {
 }
 
 #[test]
-fn a_run_waits_for_the_last_worker_and_then_stops_them_all() {
+fn run_waits_for_every_worker_and_then_stops_them_all() {
     let _watchdog = watchdog();
     let workers = Workers::new(WORKERS).unwrap();
     let handles = workers.handles().to_vec();
@@ -219,7 +219,7 @@ fn a_run_waits_for_the_last_worker_and_then_stops_them_all() {
 }
 
 #[test]
-fn a_panic_in_a_run_cancels_the_others_and_comes_out_with_its_payload() {
+fn a_panic_in_run_cancels_the_other_workers_and_propagates() {
     let _watchdog = watchdog();
     for (panicking, in_closure) in [(0, false), (2, false), (WORKERS - 1, true)] {
         let drops = Drops::default();
@@ -267,7 +267,7 @@ fn a_panic_in_a_run_cancels_the_others_and_comes_out_with_its_payload() {
 }
 
 #[test]
-fn what_has_ended_before_a_panic_keeps_its_output() {
+fn an_output_finished_before_a_panic_is_kept() {
     let _watchdog = watchdog();
     let (done, is_done) = oneshot::channel::<()>();
     let ends = Arc::new(Mutex::new((Some(done), Some(is_done))));
@@ -291,7 +291,7 @@ fn what_has_ended_before_a_panic_keeps_its_output() {
 }
 
 #[test]
-fn a_run_hears_of_a_panic_that_ends_a_runtime() {
+fn run_propagates_a_panic_that_ends_a_runtime() {
     let _watchdog = watchdog();
     let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
     let outcomes = Workers::build(builder, 2).unwrap().run(|index| async move {
@@ -310,7 +310,7 @@ fn a_run_hears_of_a_panic_that_ends_a_runtime() {
 }
 
 #[test]
-fn a_run_inside_a_runtime_says_what_is_wrong_and_stops_the_workers() {
+fn run_inside_a_runtime_panics_with_advice_and_stops_the_workers() {
     let _watchdog = watchdog();
     block_on(async {
         let workers = Workers::new(2).unwrap();
@@ -331,7 +331,7 @@ fn a_run_inside_a_runtime_says_what_is_wrong_and_stops_the_workers() {
 const ENDS: [fn(Workers); 2] = [|workers| workers.stop().unwrap(), drop];
 
 #[test]
-fn workers_that_are_stopped_drop_their_tasks_on_their_own_threads_and_are_waited_for() {
+fn stop_waits_until_workers_have_dropped_their_tasks_on_their_threads() {
     let _watchdog = watchdog();
     for end in ENDS {
         let workers = Workers::new(WORKERS).unwrap();
@@ -368,7 +368,7 @@ fn workers_that_are_stopped_drop_their_tasks_on_their_own_threads_and_are_waited
 }
 
 #[test]
-fn workers_that_are_busy_or_have_just_been_started_can_be_stopped() {
+fn busy_and_newly_started_workers_can_be_stopped() {
     let _watchdog = watchdog();
     for end in ENDS {
         let workers = Workers::new(WORKERS).unwrap();
@@ -387,7 +387,7 @@ fn workers_that_are_busy_or_have_just_been_started_can_be_stopped() {
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_holds_up_the_stop() {
+fn a_task_that_blocks_its_thread_delays_stop() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let (begun, has_begun) = std_mpsc::channel();
@@ -413,7 +413,7 @@ fn a_task_that_blocks_its_thread_holds_up_the_stop() {
 }
 
 #[test]
-fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ended() {
+fn stop_returns_a_panic_that_ended_a_runtime_after_all_threads_exit() {
     /// What only this test panics with.
     struct Payload(usize);
     let _watchdog = watchdog();
@@ -441,7 +441,7 @@ fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ende
 }
 
 #[test]
-fn the_error_of_stop_converts_into_an_io_error_and_keeps_what_it_says() {
+fn the_error_of_stop_converts_into_an_io_error_with_the_same_message() {
     /// What a `main` might do.
     fn stop(workers: Workers) -> io::Result<()> {
         workers.stop()?;
@@ -468,7 +468,7 @@ fn the_error_of_stop_converts_into_an_io_error_and_keeps_what_it_says() {
 }
 
 #[test]
-fn a_panic_of_a_task_is_no_concern_of_the_workers_unless_it_is_to_end_its_runtime() {
+fn a_task_panic_reaches_the_workers_only_if_it_ends_its_runtime() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     for task in workers.spawn_on_each(|_| async { panic!("its handle's alone") }) {
@@ -480,7 +480,7 @@ fn a_panic_of_a_task_is_no_concern_of_the_workers_unless_it_is_to_end_its_runtim
 }
 
 #[test]
-fn a_drop_swallows_the_panic_that_ended_a_runtime() {
+fn dropping_workers_swallows_the_panic_that_ended_a_runtime() {
     let _watchdog = watchdog();
     let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
     let workers = Workers::build(builder, 2).unwrap();
@@ -529,7 +529,7 @@ fn workers_can_be_stopped_on_one_of_their_own_threads() {
 }
 
 #[test]
-fn workers_that_one_of_their_own_tasks_holds_are_dropped_with_it() {
+fn workers_owned_by_one_of_their_tasks_are_dropped_with_it() {
     let _watchdog = watchdog();
     // With the task, by its handle; or with its runtime, by a panic.
     for by_abort in [false, true] {
@@ -554,7 +554,7 @@ fn workers_that_one_of_their_own_tasks_holds_are_dropped_with_it() {
 }
 
 #[test]
-fn a_blocking_job_that_runs_does_not_hold_up_the_stop() {
+fn a_running_blocking_job_does_not_delay_stop() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let (begun, has_begun) = std_mpsc::channel();
@@ -571,7 +571,7 @@ fn a_blocking_job_that_runs_does_not_hold_up_the_stop() {
 }
 
 #[test]
-fn the_handles_of_stopped_workers_give_cancelled_tasks_and_drop_what_they_are_given() {
+fn handles_of_stopped_workers_drop_new_futures_and_return_cancelled_tasks() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let handles = workers.handles().to_vec();
@@ -593,7 +593,7 @@ fn the_handles_of_stopped_workers_give_cancelled_tasks_and_drop_what_they_are_gi
 // How they are made.
 
 #[test]
-fn no_workers_at_all_are_a_mistake_that_says_so() {
+fn a_count_of_zero_workers_panics_with_advice() {
     for make in [Workers::new, |count| Workers::build(Builder::new(), count)] {
         let text = panic_text(|| make(0));
         assert!(text.contains("`count` must be at least 1"), "{text}");
@@ -667,7 +667,7 @@ mod process {
     }
 
     #[test]
-    fn workers_that_cannot_all_be_started_are_an_error_and_leave_none() {
+    fn a_worker_that_cannot_start_is_an_error_and_stops_the_others() {
         const FILES: u32 = 32;
         child_with(Files::AtMost(FILES), || {
             let _watchdog = watchdog();
@@ -688,7 +688,7 @@ mod process {
     }
 
     #[test]
-    fn a_hundred_generations_of_workers_leave_neither_threads_nor_files() {
+    fn a_hundred_generations_of_workers_leave_no_threads_and_no_files() {
         child(|| {
             let _watchdog = watchdog();
             let before = (status("self", "Threads"), open_files());
@@ -729,7 +729,7 @@ mod process {
     }
 
     #[test]
-    fn workers_share_a_port_and_each_serves_connections() {
+    fn workers_share_a_port_and_all_serve_connections() {
         let _watchdog = watchdog();
         // Keeps the port theirs; it does not listen, and so gets no connection.
         let holder = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

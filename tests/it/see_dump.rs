@@ -356,7 +356,7 @@ fn ends(stream: &TcpStream) -> String {
 const OUTSIDE: &str = "something outside glassfrog";
 
 #[test]
-fn the_reader_of_these_tests_takes_json_and_nothing_else() {
+fn the_json_parser_of_these_tests_accepts_only_json() {
     for json in [
         r#"{"a":[1,2.5,null,{}],"b":"\u000a\"\\é"}"#,
         "[]",
@@ -387,7 +387,7 @@ fn the_reader_of_these_tests_takes_json_and_nothing_else() {
 }
 
 #[test]
-fn a_task_is_shown_with_number_name_place_age_polls_and_state() {
+fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
     virtually(async {
         let place = (String::from(file!()), u64::from(line!()) + 1);
         let _named = named("sleeper", async { sleep(secs(100)).await });
@@ -420,7 +420,7 @@ fn a_task_is_shown_with_number_name_place_age_polls_and_state() {
 }
 
 #[test]
-fn a_socket_is_shown_with_what_is_waited_for_and_both_addresses() {
+fn a_dump_shows_direction_and_addresses_of_a_socket() {
     block_on(async {
         let (reader, _peer) = accepted().await;
         let (writer, _peer_that_does_not_read) = connected().await;
@@ -456,7 +456,7 @@ fn a_socket_is_shown_with_what_is_waited_for_and_both_addresses() {
 /// Elsewhere nobody tells where a connection goes that is not made yet.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connect_is_shown_with_where_it_goes() {
+fn a_dump_shows_the_destination_of_a_connect() {
     use socket2::{Domain, Socket, Type};
     block_on(async {
         for (domain, any) in [(Domain::IPV4, "127.0.0.1:0"), (Domain::IPV6, "[::1]:0")] {
@@ -496,7 +496,7 @@ fn a_connect_is_shown_with_where_it_goes() {
 }
 
 #[test]
-fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
+fn a_dump_shows_the_remaining_time_of_a_deadline_by_the_runtime_clock() {
     virtually(async {
         let _sleeper = named("sleeper", sleep(secs(90)));
         let _long = named("long", sleep(secs(3 * 86400 + 7200)));
@@ -519,7 +519,7 @@ fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
 }
 
 #[test]
-fn a_timeout_is_shown_beside_what_it_limits() {
+fn a_dump_shows_a_timeout_beside_the_wait_it_limits() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -543,7 +543,7 @@ fn a_timeout_is_shown_beside_what_it_limits() {
 }
 
 #[test]
-fn a_task_that_is_awaited_stands_under_the_one_that_awaits_it() {
+fn an_awaited_task_is_listed_under_its_joiner() {
     block_on(async {
         let inner = named("inner", pending::<()>());
         let remote = Handle::current().spawn(pending::<()>());
@@ -577,7 +577,7 @@ fn a_task_that_is_awaited_stands_under_the_one_that_awaits_it() {
 }
 
 #[test]
-fn a_set_waits_for_its_tasks() {
+fn a_dump_shows_the_tasks_that_a_set_waits_for() {
     virtually(async {
         let _owner = named("owner", async {
             let mut set = JoinSet::new();
@@ -600,7 +600,7 @@ fn a_set_waits_for_its_tasks() {
 }
 
 #[test]
-fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one() {
+fn each_member_of_a_group_and_its_joiner_have_one_row() {
     const MEMBERS: usize = 20;
     virtually(async {
         let _set = named("set", async {
@@ -646,7 +646,7 @@ fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one
 }
 
 #[test]
-fn tasks_that_were_awaited_one_after_another_are_a_group_with_the_polls_since_when() {
+fn tasks_awaited_in_different_polls_form_a_group_with_the_range_of_polls() {
     virtually(async {
         let _owner = named("owner", async {
             let mut set = JoinSet::new();
@@ -664,7 +664,7 @@ fn tasks_that_were_awaited_one_after_another_are_a_group_with_the_polls_since_wh
 }
 
 #[test]
-fn tasks_that_await_one_another_in_a_circle_are_no_group() {
+fn tasks_that_await_each_other_in_a_cycle_form_no_group() {
     let place: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
     block_on(async {
         // The first awaits two others, of which one awaits the first.
@@ -687,7 +687,7 @@ fn tasks_that_await_one_another_in_a_circle_are_no_group() {
 }
 
 #[test]
-fn a_blocking_job_is_shown_with_its_name_or_place() {
+fn a_dump_shows_the_name_or_location_of_a_blocking_job() {
     block_on(async {
         let (end, ended) = mpsc::channel::<()>();
         let (place, job) = (line!() + 1, async move {
@@ -712,7 +712,7 @@ fn a_blocking_job_is_shown_with_its_name_or_place() {
 }
 
 #[test]
-fn a_blocking_job_that_waits_for_a_thread_is_shown_too() {
+fn a_dump_shows_a_blocking_job_that_waits_for_a_thread() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -733,7 +733,7 @@ fn a_blocking_job_that_waits_for_a_thread_is_shown_too() {
 }
 
 #[test]
-fn the_children_of_a_scope_stand_under_their_parent_with_what_they_wait_for() {
+fn the_children_of_a_scope_are_listed_with_their_waits_under_the_parent() {
     virtually(async {
         let _parent = named("parent", async {
             scope(async |s| {
@@ -775,7 +775,7 @@ fn the_children_of_a_scope_stand_under_their_parent_with_what_they_wait_for() {
 }
 
 #[test]
-fn what_a_parent_waits_for_besides_its_children_is_its_own() {
+fn the_own_waits_of_a_scope_parent_are_listed_as_its_own() {
     virtually(async {
         let _parent = named("parent", async {
             let children = scope(async |s| {
@@ -797,7 +797,7 @@ fn what_a_parent_waits_for_besides_its_children_is_its_own() {
 }
 
 #[test]
-fn a_child_belongs_to_its_scope_also_when_another_child_spawned_it() {
+fn a_child_spawned_by_another_child_belongs_to_the_scope() {
     virtually(async {
         let _parent = named("parent", async {
             scope(async |s| {
@@ -819,7 +819,7 @@ fn a_child_belongs_to_its_scope_also_when_another_child_spawned_it() {
 }
 
 #[test]
-fn a_child_of_a_scope_is_running_while_it_is_polled() {
+fn a_child_of_a_scope_is_shown_as_running_while_it_is_polled() {
     for in_main in [true, false] {
         block_on(async {
             let dumps = Rc::new(RefCell::new(Vec::new()));
@@ -847,7 +847,7 @@ fn a_child_of_a_scope_is_running_while_it_is_polled() {
 }
 
 #[test]
-fn the_leaves_of_all_branches_are_shown() {
+fn a_dump_shows_the_leaves_of_all_branches() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -871,7 +871,7 @@ fn the_leaves_of_all_branches_are_shown() {
 }
 
 #[test]
-fn what_was_left_in_an_earlier_poll_is_shown_with_that_fact() {
+fn a_wait_registered_in_an_earlier_poll_is_shown_with_that_poll() {
     virtually(async {
         let _task = named("unordered", async {
             let sleeps = [1, 10, 20].map(|n| sleep(secs(n)));
@@ -905,7 +905,7 @@ fn what_was_left_in_an_earlier_poll_is_shown_with_that_fact() {
 }
 
 #[test]
-fn what_is_polled_again_is_no_longer_of_an_earlier_poll() {
+fn a_wait_that_is_polled_again_belongs_to_the_latest_poll() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -941,7 +941,7 @@ async fn poll_twice() {
 }
 
 #[test]
-fn a_wait_of_an_async_method_that_was_given_up_leaves_nothing() {
+fn a_cancelled_wait_of_an_async_method_is_not_shown() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -969,7 +969,7 @@ fn a_wait_of_an_async_method_that_was_given_up_leaves_nothing() {
 }
 
 #[test]
-fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll() {
+fn an_abandoned_wait_of_a_poll_method_is_shown_with_its_poll() {
     virtually(async {
         let (mut stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -998,7 +998,7 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll(
 }
 
 #[test]
-fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
+fn an_abandoned_wait_of_a_poll_method_is_shown_as_over_after_a_sweep() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let stream = Rc::new(stream);
@@ -1033,7 +1033,7 @@ fn poll_read(mut stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<us
 }
 
 #[test]
-fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
+fn a_foreign_wait_is_shown_with_the_number_of_held_wakers() {
     virtually(async {
         let (_sender, receiver) = oneshot::channel::<()>();
         let kept = Rc::new(RefCell::new(Vec::<Waker>::new()));
@@ -1081,7 +1081,7 @@ fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
 }
 
 #[test]
-fn tasks_that_await_one_another_in_a_circle_are_shown_once_each() {
+fn tasks_that_await_each_other_in_a_cycle_are_shown_once_each() {
     block_on(async {
         let mut senders = Vec::new();
         let mut handles = Vec::new();
@@ -1161,7 +1161,7 @@ fn the_states_are_running_ready_waiting_and_finished() {
 }
 
 #[test]
-fn nobody_is_polled_for_a_dump() {
+fn a_dump_polls_no_task() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         let (stream, _peer) = accepted().await;
@@ -1248,7 +1248,7 @@ fn a_dump_keeps_no_future_and_no_output() {
 }
 
 #[test]
-fn sockets_may_be_taken_out_on_other_threads_while_dumps_are_made() {
+fn sockets_may_leave_on_other_threads_during_dumps() {
     let _watchdog = watchdog();
     // It does not mind that the dumps keep it busy.
     let runtime = Runtime::builder().watchdog(secs(3600)).build().unwrap();
@@ -1287,7 +1287,7 @@ fn sockets_may_be_taken_out_on_other_threads_while_dumps_are_made() {
 }
 
 #[test]
-fn a_loop_that_is_parked_answers_another_thread() {
+fn a_parked_loop_answers_a_dump_from_another_thread() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().test_patience(FAR).build().unwrap();
     let dump = runtime.block_on(async {
@@ -1337,7 +1337,7 @@ fn told_while(
 }
 
 #[test]
-fn of_a_busy_loop_it_is_told_what_keeps_it() {
+fn a_dump_of_a_busy_loop_names_the_task_that_blocks_it() {
     let place = line!() + 3;
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
@@ -1372,7 +1372,7 @@ fn of_a_busy_loop_it_is_told_what_keeps_it() {
 }
 
 #[test]
-fn of_a_loop_that_main_keeps_busy_it_is_told_that_it_is_main() {
+fn a_dump_of_a_loop_blocked_by_the_root_future_says_so() {
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
             yield_now().await;
@@ -1390,7 +1390,7 @@ fn of_a_loop_that_main_keeps_busy_it_is_told_that_it_is_main() {
 }
 
 #[test]
-fn the_number_and_the_words_for_what_keeps_a_loop_busy_agree_in_a_scope_too() {
+fn the_id_and_the_description_of_the_blocking_task_agree_in_a_scope() {
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(scope(async move |s| {
             s.spawn(async move {
@@ -1410,7 +1410,7 @@ fn the_number_and_the_words_for_what_keeps_a_loop_busy_agree_in_a_scope_too() {
 }
 
 #[test]
-fn a_loop_is_not_said_to_have_been_busy_for_longer_than_it_was() {
+fn a_dump_does_not_overstate_how_long_a_loop_was_busy() {
     let (began, begin) = mpsc::channel();
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
@@ -1431,7 +1431,7 @@ fn a_loop_is_not_said_to_have_been_busy_for_longer_than_it_was() {
 }
 
 #[test]
-fn a_runtime_whose_loop_does_not_run_says_so() {
+fn a_dump_of_a_runtime_outside_block_on_says_so() {
     let _watchdog = watchdog();
     let runtime = impatient();
     let handle = runtime.handle();
@@ -1452,7 +1452,7 @@ fn a_runtime_whose_loop_does_not_run_says_so() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_says_so() {
+fn a_dump_of_a_dropped_runtime_says_so() {
     let _watchdog = watchdog();
     let handle = block_on(async { Handle::current() });
     let dump = handle.dump();
@@ -1462,7 +1462,7 @@ fn a_runtime_that_has_ended_says_so() {
 }
 
 #[test]
-fn a_runtime_that_ends_while_it_is_asked_has_ended() {
+fn a_dump_of_a_runtime_that_ends_meanwhile_says_so() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().test_patience(FAR).build().unwrap();
     let handle = runtime.handle();
@@ -1480,7 +1480,7 @@ fn a_runtime_that_ends_while_it_is_asked_has_ended() {
 }
 
 #[test]
-fn a_dump_may_be_made_wherever_tasks_are_dropped() {
+fn a_destructor_of_a_task_may_take_a_dump() {
     let dumps = Rc::new(RefCell::new(Vec::new()));
     let on_drop = || {
         let dumps = Rc::clone(&dumps);
@@ -1523,7 +1523,7 @@ fn a_dump_may_be_made_wherever_tasks_are_dropped() {
 }
 
 #[test]
-fn what_another_runtime_or_executor_waits_for_is_no_task_of_this_one() {
+fn waits_of_other_runtimes_and_executors_are_not_attributed_to_a_task() {
     let _watchdog = watchdog();
     let home = Runtime::new().unwrap();
     let (one, two, _peers) = home.block_on(async {
@@ -1586,7 +1586,7 @@ fn what_another_runtime_or_executor_waits_for_is_no_task_of_this_one() {
 }
 
 #[test]
-fn ten_thousand_tasks_are_dumped() {
+fn a_dump_lists_ten_thousand_tasks() {
     virtually(async {
         for second in 1..=10_000 {
             drop(glassfrog::spawn(sleep(secs(second))));
@@ -1605,7 +1605,7 @@ fn ten_thousand_tasks_are_dumped() {
 }
 
 #[test]
-fn the_columns_of_the_text_are_aligned() {
+fn the_columns_of_a_dump_are_aligned() {
     virtually(async {
         let wide = named(&"é→🐸".repeat(9), pending::<()>());
         aligned(&task::dump());
@@ -1662,7 +1662,7 @@ fn aligned(dump: &Dump) {
 const WILD: &str = "two\nlines \"quoted\" back\\slash \t\r\u{0}\u{1b}[31m\u{7f}\u{85}é🐸\u{202e}";
 
 #[test]
-fn the_name_of_a_task_cannot_break_the_text_or_the_json() {
+fn a_task_name_is_escaped_in_text_and_json() {
     block_on(async {
         let task = named(WILD, pending::<()>());
         let _joins = named("joins", task);
@@ -1683,7 +1683,7 @@ fn the_name_of_a_task_cannot_break_the_text_or_the_json() {
 }
 
 #[test]
-fn the_name_of_a_job_cannot_break_the_text_or_the_json() {
+fn a_job_name_is_escaped_in_text_and_json() {
     block_on(async {
         let (end, ended) = mpsc::channel::<()>();
         let job = task::Builder::new().name(WILD);

@@ -108,7 +108,7 @@ fn assert_order(lines: &[String], parts: &[String]) {
 /// Linux only: elsewhere a connection to this machine may be there at once.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_log_tells_the_story_of_a_fetch_in_its_order() {
+fn the_log_records_a_fetch_in_order() {
     let part = || {
         let _watchdog = watchdog();
         let (answer, receiver) = mpsc::channel();
@@ -177,7 +177,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
 }
 
 #[test]
-fn a_read_of_a_connection_that_was_broken_off_is_told_as_a_read() {
+fn a_failed_read_of_a_reset_connection_is_logged_as_a_read() {
     let part = || {
         let _watchdog = watchdog();
         let runtime = patient();
@@ -196,7 +196,7 @@ fn a_read_of_a_connection_that_was_broken_off_is_told_as_a_read() {
 }
 
 #[test]
-fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
+fn deadlines_and_blocking_jobs_are_logged() {
     let part = || {
         let _watchdog = watchdog();
         log_to(LevelFilter::Trace, keep);
@@ -221,7 +221,7 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
 }
 
 #[test]
-fn of_a_program_that_is_well_nothing_is_logged_at_warn() {
+fn a_healthy_program_logs_no_warning() {
     let part = || {
         let _watchdog = watchdog();
         log_to(LevelFilter::Warn, keep);
@@ -285,7 +285,7 @@ fn exercise() {
 }
 
 #[test]
-fn a_logger_may_look_at_the_runtime_that_logs() {
+fn a_logger_may_inspect_the_runtime_that_logs() {
     let part = || {
         let looks = once(|record| {
             if record.target().starts_with("glassfrog")
@@ -302,7 +302,7 @@ fn a_logger_may_look_at_the_runtime_that_logs() {
 
 /// The event queue logs each registration, as a part of the call that makes it.
 #[test]
-fn a_logger_may_look_at_the_runtime_while_the_event_queue_logs() {
+fn a_logger_may_inspect_the_runtime_while_the_event_queue_logs() {
     let part = || {
         let looks = once(|_| {
             if let Some(handle) = Handle::try_current() {
@@ -316,7 +316,7 @@ fn a_logger_may_look_at_the_runtime_while_the_event_queue_logs() {
 }
 
 #[test]
-fn what_a_logger_spawns_runs() {
+fn a_task_spawned_by_a_logger_runs() {
     let part = || {
         let _watchdog = watchdog();
         let (sender, receiver) = oneshot::channel();
@@ -358,7 +358,7 @@ impl Log for Faulty {
 }
 
 #[test]
-fn a_logger_that_panics_when_it_is_asked_for_its_level_loses_no_wake() {
+fn a_logger_that_panics_in_enabled_loses_no_wake() {
     let part = || {
         let _watchdog = watchdog();
         let runtime = patient();
@@ -393,7 +393,7 @@ impl Log for Grumpy {
 }
 
 #[test]
-fn a_logger_that_always_panics_when_it_is_asked_for_its_level_stops_nothing() {
+fn a_logger_that_always_panics_in_enabled_stops_nothing() {
     let part = || {
         let _watchdog = watchdog();
         log::set_logger(&Grumpy).unwrap();

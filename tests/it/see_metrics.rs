@@ -38,7 +38,7 @@ fn counted_tasks(metrics: Metrics) -> (u64, u64, u64) {
 }
 
 #[test]
-fn tasks_count_from_their_spawn_to_their_end_however_that_comes_about() {
+fn tasks_are_counted_from_spawn_to_any_kind_of_end() {
     block_on(async {
         assert_eq!(tasks(), (0, 0, 0));
         let ready = spawn(async {});
@@ -73,7 +73,7 @@ fn tasks_count_from_their_spawn_to_their_end_however_that_comes_about() {
 }
 
 #[test]
-fn every_poll_counts() {
+fn every_poll_is_counted() {
     block_on(async {
         assert_eq!(metrics().polls, 1);
         for _ in 0..10 {
@@ -92,7 +92,7 @@ fn every_poll_counts() {
 }
 
 #[test]
-fn wakes_count_by_the_thread_that_they_come_from() {
+fn wakes_are_counted_by_the_thread_that_calls_them() {
     block_on(async {
         let wakes = || (metrics().wakes_local, metrics().wakes_remote);
         assert_eq!(wakes(), (0, 0));
@@ -138,7 +138,7 @@ fn wakes_count_by_the_thread_that_they_come_from() {
 }
 
 #[test]
-fn waits_count_with_their_time() {
+fn parks_are_counted_with_their_duration() {
     let _watchdog = watchdog();
     let begin = Instant::now();
     let runtime = Runtime::new().unwrap();
@@ -178,7 +178,7 @@ async fn sleep_a_little() {
 }
 
 #[test]
-fn what_takes_long_is_time_that_is_busy() {
+fn long_polls_count_as_busy_time() {
     const LONG: Duration = Duration::from_millis(20);
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
@@ -209,7 +209,7 @@ fn what_takes_long_is_time_that_is_busy() {
 }
 
 #[test]
-fn another_thread_sees_all_that_a_parked_loop_has_done() {
+fn another_thread_sees_every_count_of_a_parked_loop() {
     let _watchdog = watchdog();
     let (end, ended) = oneshot::channel::<()>();
     let (handle, handed) = mpsc::channel();
@@ -233,7 +233,7 @@ fn another_thread_sees_all_that_a_parked_loop_has_done() {
 }
 
 #[test]
-fn nobody_waits_under_a_virtual_clock() {
+fn a_virtual_clock_adds_no_parked_time() {
     let _watchdog = watchdog();
     let runtime = Builder::new().virtual_clock().build().unwrap();
     runtime.block_on(async {
@@ -248,7 +248,7 @@ fn nobody_waits_under_a_virtual_clock() {
 }
 
 #[test]
-fn events_and_sockets_count() {
+fn events_and_sockets_are_counted() {
     block_on(async {
         let io = || (metrics().io_events, metrics().sockets);
         assert_eq!(io(), (0, 0));
@@ -272,7 +272,7 @@ fn events_and_sockets_count() {
 }
 
 #[test]
-fn deadlines_count_from_their_first_poll_to_their_end() {
+fn deadlines_are_counted_from_first_poll_to_end() {
     block_on(async {
         let timers = || {
             let metrics = metrics();
@@ -300,7 +300,7 @@ fn deadlines_count_from_their_first_poll_to_their_end() {
 }
 
 #[test]
-fn jobs_count_while_they_wait_and_threads_while_they_are_there() {
+fn queued_jobs_and_live_threads_are_counted() {
     let _watchdog = watchdog();
     let runtime = Builder::new().blocking_threads(2).build().unwrap();
     runtime.block_on(async {
@@ -334,7 +334,7 @@ fn jobs_count_while_they_wait_and_threads_while_they_are_there() {
 }
 
 #[test]
-fn another_thread_sees_numbers_that_fit_and_only_grow() {
+fn another_thread_sees_consistent_counters_that_only_grow() {
     const TASKS: u64 = 20_000;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
@@ -388,7 +388,7 @@ fn numbers(metrics: &Metrics) -> [u64; 14] {
 }
 
 #[test]
-fn what_was_done_is_seen_after_block_on() {
+fn metrics_are_complete_after_block_on() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -406,7 +406,7 @@ fn what_was_done_is_seen_after_block_on() {
 }
 
 #[test]
-fn what_was_done_is_seen_after_the_end_of_the_runtime() {
+fn metrics_are_complete_after_the_end_of_the_runtime() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();

@@ -105,9 +105,9 @@ fn every_signal_prints_the_dump() {
 }
 
 #[test]
-fn a_signal_tells_of_a_loop_that_is_blocked() {
+fn a_signal_reports_a_blocked_loop() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_tells_of_a_loop_that_is_blocked", || {
+    let mut process = signalled("a_signal_reports_a_blocked_loop", || {
         let builder = Builder::new().test_patience(Duration::from_millis(100));
         builder.build().unwrap().block_on(async {
             dump_on_sigusr1().unwrap();
@@ -129,24 +129,27 @@ fn a_signal_tells_of_a_loop_that_is_blocked() {
 }
 
 #[test]
-fn a_signal_after_the_end_of_the_runtime_is_told_that() {
+fn a_signal_after_the_end_of_the_runtime_reports_the_end() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_after_the_end_of_the_runtime_is_told_that", || {
-        let runtime = Runtime::new().unwrap();
-        runtime.block_on(async { dump_on_sigusr1() }).unwrap();
-        drop(runtime);
-        expect_signal();
-        loop {
-            thread::park();
-        }
-    });
+    let mut process = signalled(
+        "a_signal_after_the_end_of_the_runtime_reports_the_end",
+        || {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async { dump_on_sigusr1() }).unwrap();
+            drop(runtime);
+            expect_signal();
+            loop {
+                thread::park();
+            }
+        },
+    );
     process.line_with(EXPECTANT);
     process.signal();
     process.line_with("the runtime has ended");
 }
 
 #[test]
-fn who_waits_for_a_signal_does_not_hide_a_deadlock() {
+fn a_signal_handler_does_not_hide_a_deadlock() {
     child(|| {
         let _watchdog = watchdog();
         let builder = Builder::new().on_deadlock(OnDeadlock::Panic);
@@ -162,9 +165,9 @@ fn who_waits_for_a_signal_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_signal_while_the_loop_waits_disturbs_nothing() {
+fn a_signal_during_a_park_disturbs_nothing() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_while_the_loop_waits_disturbs_nothing", || {
+    let mut process = signalled("a_signal_during_a_park_disturbs_nothing", || {
         let builder = Builder::new().on_deadlock(OnDeadlock::Panic);
         builder.build().unwrap().block_on(async {
             dump_on_sigusr1().unwrap();

@@ -169,13 +169,13 @@ fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
 }
 
 #[test]
-fn a_future_that_nobody_wakes_is_a_deadlock() {
+fn a_future_without_a_waker_is_a_deadlock() {
     let text = verdict("stall: alone", pending::<()>()).certain();
     assert!(text.contains("nobody holds its waker"), "{text}");
 }
 
 #[test]
-fn a_chain_of_joins_that_ends_in_nothing_is_a_deadlock() {
+fn a_chain_of_joins_on_a_stuck_task_is_a_deadlock() {
     let text = verdict("stall: chain", async {
         let last = task::Builder::new().name("the last").spawn(pending::<()>());
         let middle = task::Builder::new().name("the middle").spawn(last);
@@ -187,7 +187,7 @@ fn a_chain_of_joins_that_ends_in_nothing_is_a_deadlock() {
 }
 
 #[test]
-fn a_circle_of_joins_is_a_deadlock() {
+fn a_cycle_of_joins_is_a_deadlock() {
     for (name, remote) in [("stall: circle", false), ("stall: far circle", true)] {
         let text = verdict(name, async {
             let place = Arc::new(Mutex::new(None::<JoinHandle<()>>));
@@ -233,7 +233,7 @@ fn a_task_that_awaits_itself_is_a_deadlock() {
 }
 
 #[test]
-fn a_waker_that_got_lost_is_a_deadlock() {
+fn a_lost_waker_is_a_deadlock() {
     let place = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&place);
     verdict("stall: lost", async move {
@@ -247,7 +247,7 @@ fn a_waker_that_got_lost_is_a_deadlock() {
 }
 
 #[test]
-fn a_lock_without_a_list_is_a_deadlock_to_who_holds_it() {
+fn a_lock_that_wakes_nobody_is_a_deadlock_for_its_holder() {
     verdict("stall: own lock", async {
         let is_locked = Cell::new(true);
         // Who lets it go wakes nobody.
@@ -261,7 +261,7 @@ fn a_lock_without_a_list_is_a_deadlock_to_who_holds_it() {
 }
 
 #[test]
-fn what_is_over_does_not_hide_a_deadlock() {
+fn finished_waits_do_not_hide_a_deadlock() {
     verdict("stall: after all", async {
         let (stream, mut peer) = accepted().await;
         let reader = spawn(async move { stream.read(&mut [0]).await });
@@ -289,7 +289,7 @@ fn what_is_over_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_blocking_job_that_is_over_does_not_hide_a_deadlock() {
+fn a_finished_blocking_job_does_not_hide_a_deadlock() {
     verdict("stall: after a job", async {
         spawn_blocking(|| ()).await.unwrap();
         pending::<()>().await;
@@ -309,7 +309,7 @@ fn a_blocking_job_that_is_over_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_join_handle_elsewhere_does_not_count() {
+fn a_join_handle_on_another_thread_does_not_hide_a_deadlock() {
     let (send, handles) = std_mpsc::channel();
     verdict("stall: join handle", async move {
         send.send(spawn(pending::<()>())).unwrap();
@@ -321,7 +321,7 @@ fn a_join_handle_elsewhere_does_not_count() {
 }
 
 #[test]
-fn a_deadlock_is_found_under_a_virtual_clock() {
+fn a_deadlock_is_detected_under_a_virtual_clock() {
     let year = 365 * 24 * FAR;
     let text = verdict_with(talkative().virtual_clock(), "stall: virtual", async move {
         let before = time::now();
@@ -374,7 +374,7 @@ fn a_runtime_can_be_used_after_a_deadlock() {
 }
 
 #[test]
-fn what_is_called_gets_the_dump_once_on_the_threads_runtime() {
+fn the_deadlock_callback_gets_the_dump_once_on_the_runtime_thread() {
     static CALLS: Mutex<Vec<(thread::ThreadId, String)>> = Mutex::new(Vec::new());
     let mut child = child(|| {
         fn note(dump: &Dump) {
@@ -406,7 +406,7 @@ fn what_is_called_gets_the_dump_once_on_the_threads_runtime() {
 }
 
 #[test]
-fn a_deadlock_is_logged_once_as_an_error_unless_it_is_to_be_ignored() {
+fn a_deadlock_is_logged_once_as_an_error_unless_ignored() {
     child(|| {
         let _watchdog = watchdog();
         record_log();
@@ -446,7 +446,7 @@ fn a_deadlock_is_logged_once_as_an_error_unless_it_is_to_be_ignored() {
 
 /// It runs while the loop is about to park, and not as a task.
 #[test]
-fn a_task_that_the_called_one_spawns_runs() {
+fn a_task_spawned_by_the_deadlock_callback_runs() {
     child(|| {
         fn spawn_the_end(_: &Dump) {
             drop(spawn(async { panic!("{OVER}") }));
@@ -463,7 +463,7 @@ fn a_task_that_the_called_one_spawns_runs() {
 }
 
 #[test]
-fn a_handle_is_somebody_who_may_spawn() {
+fn a_live_handle_makes_a_deadlock_only_possible() {
     let in_a_task = verdict("stall: handle in a task", async {
         let handle = Handle::current();
         drop(spawn(async move {
@@ -485,7 +485,7 @@ fn a_handle_is_somebody_who_may_spawn() {
 }
 
 #[test]
-fn a_deadlock_is_found_when_the_last_handle_goes() {
+fn dropping_the_last_handle_reveals_a_deadlock() {
     for name in ["stall: handle goes", "stall: abort handle goes"] {
         let begin = Instant::now();
         verdict_with(strict(), name, async {
@@ -506,7 +506,7 @@ fn a_deadlock_is_found_when_the_last_handle_goes() {
 }
 
 #[test]
-fn an_abort_handle_is_somebody_who_may_abort() {
+fn a_live_abort_handle_makes_a_deadlock_only_possible() {
     let (send, handles) = std_mpsc::channel();
     for name in [
         "stall: abort handle",
@@ -530,7 +530,7 @@ fn an_abort_handle_is_somebody_who_may_abort() {
 }
 
 #[test]
-fn a_waker_that_somebody_holds_may_be_called() {
+fn a_held_waker_makes_a_deadlock_only_possible() {
     let place = Arc::new(Mutex::new(None));
     let of_root = verdict("stall: waker of main", leave_waker(Arc::clone(&place)));
     assert_eq!(of_root, Verdict::Possible);
@@ -546,7 +546,7 @@ fn a_waker_that_somebody_holds_may_be_called() {
 
 /// What these wake may be woken by others than glassfrog too, whom it does not know.
 #[test]
-fn what_wraps_wakers_is_only_a_possible_deadlock() {
+fn a_combinator_that_wraps_wakers_makes_a_deadlock_only_possible() {
     let set = verdict("stall: set", async {
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
@@ -586,7 +586,7 @@ fn what_wraps_wakers_is_only_a_possible_deadlock() {
 }
 
 #[test]
-fn the_join_of_another_runtimes_task_is_outside() {
+fn joining_a_task_of_another_runtime_makes_a_deadlock_only_possible() {
     let other = Runtime::new().unwrap();
     let task = other.handle().spawn(pending::<()>());
     let possible = verdict("stall: other runtime", task);
@@ -594,7 +594,7 @@ fn the_join_of_another_runtimes_task_is_outside() {
 }
 
 #[test]
-fn a_sender_on_another_thread_is_waited_for() {
+fn a_sender_on_another_thread_is_not_a_deadlock() {
     let _watchdog = watchdog();
     let (send, received) = oneshot::channel();
     let thread = thread::spawn(move || {
@@ -612,7 +612,7 @@ fn a_sender_on_another_thread_is_waited_for() {
 }
 
 #[test]
-fn a_handle_on_another_thread_is_waited_for() {
+fn a_handle_on_another_thread_is_not_a_deadlock() {
     let _watchdog = watchdog();
     for remote in [false, true] {
         let name = ["stall: spawner", "stall: aborter"][usize::from(remote)];
@@ -648,7 +648,7 @@ fn a_handle_on_another_thread_is_waited_for() {
 }
 
 #[test]
-fn a_thread_that_wakes_later_is_waited_for_without_a_word() {
+fn a_late_wake_from_another_thread_is_not_reported() {
     let _watchdog = watchdog();
     record_log();
     let runtime = strict().build().unwrap();
@@ -669,7 +669,7 @@ fn a_thread_that_wakes_later_is_waited_for_without_a_word() {
 }
 
 #[test]
-fn a_deadline_is_waited_for() {
+fn a_pending_deadline_is_not_a_deadlock() {
     in_silence("stall: deadline", async { sleep(LONG).await });
     in_silence("stall: timeout", async {
         time::timeout(LONG, pending::<()>()).await.unwrap_err();
@@ -688,7 +688,7 @@ fn a_deadline_is_waited_for() {
 }
 
 #[test]
-fn a_blocking_job_is_waited_for() {
+fn a_running_blocking_job_is_not_a_deadlock() {
     in_silence("stall: job", async {
         spawn_blocking(|| thread::sleep(LONG)).await.unwrap();
     });
@@ -705,7 +705,7 @@ fn a_blocking_job_is_waited_for() {
 }
 
 #[test]
-fn a_look_up_is_waited_for() {
+fn a_pending_lookup_is_not_a_deadlock() {
     in_silence("stall: look-up", async {
         let listener = TcpListener::bind("localhost:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -714,7 +714,7 @@ fn a_look_up_is_waited_for() {
 }
 
 #[test]
-fn a_socket_is_waited_for() {
+fn a_waiting_socket_is_not_a_deadlock() {
     in_silence("stall: listener", async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -786,7 +786,7 @@ fn waited_for_elsewhere<T: Send + 'static, F: Future<Output = ()>>(
 }
 
 #[test]
-fn what_other_threads_wait_for_is_waited_for() {
+fn waits_of_other_threads_are_not_a_deadlock() {
     waited_for_elsewhere(
         "stall: socket elsewhere",
         async || accepted().await,
@@ -808,7 +808,7 @@ fn what_other_threads_wait_for_is_waited_for() {
 }
 
 #[test]
-fn without_a_wish_a_possible_deadlock_is_not_told() {
+fn a_possible_deadlock_is_not_reported_by_default() {
     let _watchdog = watchdog();
     record_log();
     let name = "stall: no wish";
@@ -826,7 +826,7 @@ fn without_a_wish_a_possible_deadlock_is_not_told() {
 }
 
 #[test]
-fn a_possible_deadlock_is_told_once_until_somebody_runs() {
+fn a_possible_deadlock_is_reported_once_until_a_task_runs() {
     let _watchdog = watchdog();
     let name = "stall: once";
     let runtime = talkative().build().unwrap();
@@ -866,7 +866,7 @@ fn a_possible_deadlock_is_told_once_until_somebody_runs() {
 }
 
 #[test]
-fn a_possible_deadlock_is_not_told_before_its_time() {
+fn a_possible_deadlock_is_not_reported_before_its_time() {
     let _watchdog = watchdog();
     record_log();
     let name = "stall: early";
@@ -889,7 +889,7 @@ fn a_possible_deadlock_is_not_told_before_its_time() {
 }
 
 #[test]
-fn an_idle_time_costs_two_waits_at_most() {
+fn an_idle_period_parks_at_most_twice() {
     const WAKES: u64 = 100;
     let _watchdog = watchdog();
     let runtime = strict().build().unwrap();
@@ -996,23 +996,23 @@ fn close_shaves(way: Shave) {
 }
 
 #[test]
-fn the_last_waker_of_the_root_that_is_called_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_wake_of_the_root_future_is_no_false_alarm() {
     close_shaves(Shave::RootWaker);
 }
 
 #[test]
-fn the_last_waker_of_a_task_that_is_called_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_wake_of_a_task_is_no_false_alarm() {
     close_shaves(Shave::TaskWaker);
 }
 
 #[test]
-fn the_last_abort_handle_that_is_used_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_abort_is_no_false_alarm() {
     close_shaves(Shave::Abort);
 }
 
 /// The more sockets there are to be asked, the longer does the last moment take.
 #[test]
-fn among_many_sockets_the_last_moment_is_no_false_alarm_either() {
+fn a_last_moment_abort_among_many_sockets_is_no_false_alarm() {
     const ROUNDS: usize = few_or_many(25, 200);
     const SOCKETS: usize = 400;
     let _watchdog = watchdog();
@@ -1045,7 +1045,7 @@ mod in_proc {
     use std::thread;
 
     #[test]
-    fn a_loop_that_has_told_sleeps_for_good() {
+    fn a_loop_sleeps_after_its_report() {
         let _watchdog = watchdog();
         let name = "stall: sleeps";
         let (send, received) = oneshot::channel();
@@ -1076,7 +1076,7 @@ mod in_proc {
     /// `epoll_wait` ends with `EINTR` when a process that was stopped goes on, whether it handles
     /// signals or not (`signal(7)`).
     #[test]
-    fn a_signal_neither_alarms_nor_shortens_the_time() {
+    fn a_signal_causes_no_early_and_no_false_report() {
         const NAME: &str = "stall: signals";
         let mut child = child(|| {
             let _watchdog = watchdog();

@@ -51,7 +51,7 @@ fn dawdle() {
 }
 
 #[test]
-fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
+fn a_slow_poll_is_reported_with_task_name_location_and_time() {
     let _watchdog = watchdog();
     let name = "watchdog: slow";
     let runtime = watching(LIMIT);
@@ -79,7 +79,7 @@ fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
 }
 
 #[test]
-fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
+fn a_slow_poll_of_an_unnamed_task_is_reported_with_its_location() {
     let _watchdog = watchdog();
     let runtime = watching(LIMIT);
     let here = Location::caller();
@@ -100,7 +100,7 @@ fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
 }
 
 #[test]
-fn slow_polls_are_counted_whatever_came_of_them() {
+fn slow_polls_are_counted_whatever_they_return() {
     let _watchdog = watchdog();
     let runtime = watching(LIMIT);
     // At least so many more than before: the machine may hold up quick polls too.
@@ -131,7 +131,7 @@ fn slow_polls_are_counted_whatever_came_of_them() {
 }
 
 #[test]
-fn the_poll_that_ends_the_runtime_is_told_too() {
+fn a_slow_poll_that_ends_the_runtime_is_reported() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: the end";
@@ -155,7 +155,7 @@ fn the_poll_that_ends_the_runtime_is_told_too() {
 }
 
 #[test]
-fn a_quick_poll_is_not_told() {
+fn a_quick_poll_is_not_reported() {
     let _watchdog = watchdog();
     for (name, limit) in [("watchdog: quick", FAR), ("watchdog: off", Duration::MAX)] {
         watching(limit).block_on(async {
@@ -171,7 +171,7 @@ fn a_quick_poll_is_not_told() {
 }
 
 #[test]
-fn only_a_debug_build_watches_without_being_asked() {
+fn only_debug_builds_report_slow_polls_by_default() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: by default";
@@ -187,7 +187,7 @@ fn only_a_debug_build_watches_without_being_asked() {
 }
 
 #[test]
-fn a_slow_poll_of_the_root_is_told() {
+fn a_slow_poll_of_the_root_future_is_reported() {
     child(|| {
         let _watchdog = watchdog();
         watching(LIMIT).block_on(async {
@@ -212,7 +212,7 @@ fn a_slow_poll_of_the_root_is_told() {
 }
 
 #[test]
-fn the_thread_tells_of_a_poll_while_it_blocks_and_once() {
+fn the_watchdog_thread_reports_a_blocking_poll_once_while_it_blocks() {
     let _watchdog = watchdog();
     let name = "watchdog: meanwhile";
     let runtime = watched(LIMIT);
@@ -247,7 +247,7 @@ fn the_thread_tells_of_a_poll_while_it_blocks_and_once() {
 }
 
 #[test]
-fn the_thread_works_beside_the_watch_in_the_loop() {
+fn the_watchdog_thread_works_beside_the_check_in_the_loop() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: both";
@@ -268,7 +268,7 @@ fn the_thread_works_beside_the_watch_in_the_loop() {
 }
 
 #[test]
-fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
+fn the_watchdog_thread_ignores_parked_and_stopped_loops() {
     /// Long enough for the thread to report what it mistakes for a poll.
     const A_WHILE: Duration = LIMIT.saturating_mul(10);
     /// How many runtimes may be reported before one is not. Where the machine runs something else in the middle
@@ -306,7 +306,7 @@ fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
 }
 
 #[test]
-fn a_poll_that_never_ends_is_told() {
+fn a_poll_that_never_returns_is_reported() {
     let name = "watchdog: never";
     child(|| {
         let _watchdog = watchdog();
@@ -330,7 +330,7 @@ fn a_poll_that_never_ends_is_told() {
 }
 
 #[test]
-fn the_drop_of_a_runtime_does_not_wait_for_the_thread_to_look() {
+fn dropping_a_runtime_does_not_wait_for_the_next_check_of_the_watchdog() {
     let _watchdog = watchdog();
     let begin = Instant::now();
     for limit in [FAR, Duration::MAX] {
@@ -341,7 +341,7 @@ fn the_drop_of_a_runtime_does_not_wait_for_the_thread_to_look() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_thread_ends_with_the_runtime() {
+fn the_watchdog_thread_ends_with_the_runtime() {
     use std::fs;
 
     /// How many threads of this process are a watchdog's.

@@ -112,7 +112,7 @@ fn wait_until(mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn the_output_of_a_job_comes_out_at_its_handle() {
+fn a_handle_returns_the_output_of_its_job() {
     for by in By::ALL {
         block_on(async {
             let text = String::from("moved in and out");
@@ -127,7 +127,7 @@ fn the_output_of_a_job_comes_out_at_its_handle() {
 }
 
 #[test]
-fn what_a_closure_holds_is_dropped_when_its_handle_is_ready() {
+fn the_captures_of_a_closure_are_dropped_before_its_handle_is_ready() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
@@ -169,7 +169,7 @@ async fn spawn_in<T: 'static>(job: JoinHandle<T>) -> Result<T, glassfrog::task::
 }
 
 #[test]
-fn who_asked_last_is_woken_and_nobody_else() {
+fn the_end_of_a_job_wakes_only_the_last_waker() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (open, closed) = gate();
@@ -186,7 +186,7 @@ fn who_asked_last_is_woken_and_nobody_else() {
 }
 
 #[test]
-fn the_end_of_a_job_wakes_a_loop_that_has_nothing_else_to_do() {
+fn the_end_of_a_job_wakes_an_idle_loop() {
     block_on(async {
         for n in 0..few_or_many(4000, 20_000) {
             assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
@@ -215,7 +215,7 @@ fn threads_are_named_and_counted() {
 }
 
 #[test]
-fn a_thread_that_is_idle_takes_the_next_job() {
+fn an_idle_thread_takes_the_next_job() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let threads: HashSet<_> = (0..1000)
@@ -230,7 +230,7 @@ fn a_thread_that_is_idle_takes_the_next_job() {
 }
 
 #[test]
-fn one_idle_thread_does_not_count_for_two_jobs() {
+fn one_idle_thread_does_not_serve_two_jobs() {
     let _watchdog = watchdog();
     for _ in 0..few_or_many(100, 300) {
         let runtime = Runtime::new().unwrap();
@@ -247,7 +247,7 @@ fn one_idle_thread_does_not_count_for_two_jobs() {
 }
 
 #[test]
-fn as_many_jobs_run_side_by_side_as_there_may_be_threads() {
+fn as_many_jobs_run_in_parallel_as_the_limit_of_threads_allows() {
     const THREADS: usize = 3;
     let _watchdog = watchdog();
     let runtime = with_threads(THREADS);
@@ -279,7 +279,7 @@ fn as_many_jobs_run_side_by_side_as_there_may_be_threads() {
 }
 
 #[test]
-fn one_thread_runs_jobs_in_the_order_of_their_submission() {
+fn one_thread_runs_jobs_in_submission_order() {
     let _watchdog = watchdog();
     let runtime = with_threads(1);
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -299,13 +299,13 @@ fn one_thread_runs_jobs_in_the_order_of_their_submission() {
 }
 
 #[test]
-fn no_threads_at_all_cannot_be_asked_for() {
+fn a_limit_of_zero_threads_panics() {
     let text = panic_text(|| Runtime::builder().blocking_threads(0));
     assert!(text.contains("at least one thread"), "{text}");
 }
 
 #[test]
-fn a_panic_comes_out_at_the_handle_and_its_thread_goes_on() {
+fn a_handle_returns_the_panic_of_its_job_and_the_thread_survives() {
     let _watchdog = watchdog();
     for by in By::ALL {
         with_threads(1).block_on(async {
@@ -331,7 +331,7 @@ fn a_panic_comes_out_at_the_handle_and_its_thread_goes_on() {
 }
 
 #[test]
-fn a_panic_of_which_nobody_hears_is_logged_with_the_place_of_the_spawn() {
+fn an_unobserved_panic_of_a_job_is_logged_with_its_spawn_location() {
     record_log();
     let _watchdog = watchdog();
     for (by, texts) in [
@@ -370,7 +370,7 @@ fn a_panic_of_which_nobody_hears_is_logged_with_the_place_of_the_spawn() {
 }
 
 #[test]
-fn a_panic_that_somebody_asks_about_is_not_logged() {
+fn an_observed_panic_is_not_logged() {
     record_log();
     let text = "of a job whose handle is awaited";
     let error = block_on(async { spawn_blocking(move || panic!("{text}")).await });
@@ -379,7 +379,7 @@ fn a_panic_that_somebody_asks_about_is_not_logged() {
 }
 
 #[test]
-fn a_panic_of_a_job_does_not_end_the_runtime_whatever_that_of_a_task_does() {
+fn a_panic_of_a_job_never_ends_the_runtime() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder()
         .on_task_panic(OnTaskPanic::EndRuntime)
@@ -399,7 +399,7 @@ async fn spawn_in_new() -> &'static str {
 }
 
 #[test]
-fn what_panics_when_dropped_harms_no_thread() {
+fn a_panic_in_a_drop_does_not_end_a_pool_thread() {
     record_log();
     let _watchdog = watchdog();
     let bomb = |text: &'static str| OnDrop(move || panic!("{text}"));
@@ -454,7 +454,7 @@ fn what_panics_when_dropped_harms_no_thread() {
 }
 
 #[test]
-fn what_panics_when_dropped_does_not_keep_a_runtime_from_ending() {
+fn a_panic_in_a_drop_does_not_stop_the_end_of_a_runtime() {
     record_log();
     let _watchdog = watchdog();
     let text = "captured by a job that never ran";
@@ -476,7 +476,7 @@ fn what_panics_when_dropped_does_not_keep_a_runtime_from_ending() {
 }
 
 #[test]
-fn an_aborted_job_that_waits_for_a_thread_is_cancelled_at_once_and_never_runs() {
+fn aborting_a_queued_job_cancels_it_at_once() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -514,7 +514,7 @@ fn an_aborted_job_that_waits_for_a_thread_is_cancelled_at_once_and_never_runs() 
 }
 
 #[test]
-fn aborting_any_of_many_waiting_jobs_gives_back_what_it_holds_and_leaves_the_others_in_order() {
+fn aborting_queued_jobs_drops_their_captures_and_keeps_the_order_of_the_others() {
     const JOBS: usize = 1000;
     let _watchdog = watchdog();
     // The order in which two of three are aborted.
@@ -554,7 +554,7 @@ fn aborting_any_of_many_waiting_jobs_gives_back_what_it_holds_and_leaves_the_oth
 }
 
 #[test]
-fn what_an_aborted_job_holds_may_use_the_pool_while_it_is_dropped() {
+fn the_captures_of_an_aborted_job_may_use_the_pool_when_dropped() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -580,7 +580,7 @@ fn what_an_aborted_job_holds_may_use_the_pool_while_it_is_dropped() {
 }
 
 #[test]
-fn a_job_without_a_handle_runs_unless_it_is_aborted() {
+fn a_detached_job_runs_unless_it_is_aborted() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -612,7 +612,7 @@ fn a_job_without_a_handle_runs_unless_it_is_aborted() {
 }
 
 #[test]
-fn aborting_a_job_that_runs_or_has_ended_does_nothing() {
+fn aborting_a_running_or_finished_job_does_nothing() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = Runtime::new().unwrap();
@@ -643,7 +643,7 @@ fn aborting_a_job_that_runs_or_has_ended_does_nothing() {
 }
 
 #[test]
-fn the_end_of_a_runtime_cancels_the_jobs_that_wait_and_waits_for_none_that_runs() {
+fn dropping_a_runtime_cancels_queued_jobs_and_does_not_wait_for_running_ones() {
     let _watchdog = watchdog();
     let (wakes, waker) = Wakes::new();
     // How many had been woken when each closure was dropped.
@@ -689,7 +689,7 @@ fn block_on_returns_while_a_job_runs() {
 }
 
 #[test]
-fn jobs_run_on_while_their_runtime_sleeps_between_two_calls() {
+fn jobs_continue_between_two_calls_of_block_on() {
     let _watchdog = watchdog();
     let runtime = with_threads(1);
     let (open, closed) = gate();
@@ -701,7 +701,7 @@ fn jobs_run_on_while_their_runtime_sleeps_between_two_calls() {
 }
 
 #[test]
-fn a_shutdown_waits_for_the_jobs_that_run() {
+fn a_shutdown_waits_for_running_jobs() {
     let _watchdog = watchdog();
     for timeout in [Duration::from_secs(3600), Duration::MAX] {
         for threads in [1, 3] {
@@ -755,7 +755,7 @@ fn a_shutdown_gives_up_after_its_timeout() {
 }
 
 #[test]
-fn a_shutdown_with_nothing_to_wait_for_returns() {
+fn a_shutdown_without_jobs_returns_at_once() {
     let _watchdog = watchdog();
     for timeout in [Duration::ZERO, Duration::from_secs(3600), Duration::MAX] {
         Runtime::new().unwrap().shutdown_timeout(timeout);
@@ -772,7 +772,7 @@ fn a_shutdown_with_nothing_to_wait_for_returns() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_takes_no_job() {
+fn a_dropped_runtime_accepts_no_job() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -802,7 +802,7 @@ fn a_runtime_that_has_ended_takes_no_job() {
 }
 
 #[test]
-fn what_needs_a_runtime_says_so_outside_of_one() {
+fn spawn_blocking_outside_a_runtime_panics_with_advice() {
     let texts = [
         panic_text(|| drop(spawn_blocking(|| {}))),
         panic_text(|| drop(Builder::new().name("indexer").spawn_blocking(|| {}))),
@@ -817,7 +817,7 @@ fn what_needs_a_runtime_says_so_outside_of_one() {
 }
 
 #[test]
-fn a_job_is_outside_of_any_runtime_and_may_have_one() {
+fn a_job_runs_outside_any_runtime_and_may_create_one() {
     block_on(async {
         for by in By::ALL {
             assert!(by.submit(|| Handle::try_current().is_none()).await.unwrap());
@@ -844,7 +844,7 @@ fn a_job_may_wait_for_a_task_of_its_runtime() {
 }
 
 #[test]
-fn a_job_may_wait_for_a_job_if_there_are_threads_for_both() {
+fn a_job_may_wait_for_another_if_both_have_threads() {
     /// As many jobs as that, each waiting for the next.
     fn nested(handle: &Handle, depth: usize) -> usize {
         if depth == 0 {
@@ -859,7 +859,7 @@ fn a_job_may_wait_for_a_job_if_there_are_threads_for_both() {
 }
 
 #[test]
-fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
+fn only_a_stalled_pool_is_reported() {
     /// Submits jobs for as long as the runtime lasts, each the next, and notes the longest time
     /// without the beginning of one.
     fn go_on(handle: Handle, pauses: Arc<Mutex<(Instant, Duration)>>) {
@@ -987,7 +987,7 @@ impl Drop for Fate {
 }
 
 #[test]
-fn whatever_happens_a_job_runs_once_or_never_and_its_handle_says_which() {
+fn a_job_runs_at_most_once_and_its_handle_says_whether() {
     const THREADS: usize = 4;
     const JOBS: usize = 100;
     const ALL: usize = THREADS * JOBS;
@@ -1086,7 +1086,7 @@ mod system {
     }
 
     #[test]
-    fn there_is_no_thread_before_the_first_job() {
+    fn the_pool_starts_no_thread_before_the_first_job() {
         child(|| {
             let _watchdog = watchdog();
             let before = threads();
@@ -1156,7 +1156,7 @@ mod system {
     }
 
     #[test]
-    fn threads_without_a_job_go_when_the_runtime_ends() {
+    fn idle_threads_exit_when_the_runtime_ends() {
         child(|| {
             let _watchdog = watchdog();
             let before = threads();
@@ -1181,7 +1181,7 @@ mod system {
     }
 
     #[test]
-    fn a_job_for_which_there_is_no_thread_fails_with_the_reason() {
+    fn a_job_fails_with_the_reason_when_no_thread_can_start() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
@@ -1210,7 +1210,7 @@ mod system {
     }
 
     #[test]
-    fn a_job_for_which_there_is_no_further_thread_waits_for_one_that_is_busy() {
+    fn a_job_waits_for_a_busy_thread_when_no_other_can_start() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             // In the one no other can be started, in the other no other may be.
@@ -1231,7 +1231,7 @@ mod system {
     }
 
     #[test]
-    fn a_stall_for_want_of_a_thread_is_told_too() {
+    fn a_stall_caused_by_a_missing_thread_is_reported() {
         child_in_little_space(|| {
             record_log();
             let _watchdog = watchdog();
@@ -1268,7 +1268,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_ends_while_another_thread_cannot_start_one() {
+    fn a_shutdown_ends_while_another_thread_fails_to_start_a_thread() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let (send, handles) = channel::<Handle>();

@@ -49,7 +49,7 @@ impl DroppedIn {
 }
 
 #[test]
-fn a_task_whose_handle_is_dropped_runs_on_to_its_end() {
+fn a_dropped_handle_detaches_its_task() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for dropped_in in DroppedIn::ALL {
@@ -78,7 +78,7 @@ fn a_task_whose_handle_is_dropped_runs_on_to_its_end() {
 }
 
 #[test]
-fn an_output_that_nobody_takes_is_dropped_once_with_its_handle() {
+fn an_untaken_output_is_dropped_once_with_its_handle() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for dropped_in in DroppedIn::ALL {
@@ -107,7 +107,7 @@ fn an_output_that_nobody_takes_is_dropped_once_with_its_handle() {
 }
 
 #[test]
-fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_at_the_latest_with_the_runtime() {
+fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_by_the_runtime() {
     for way in Way::ALL {
         let runtime = Runtime::new().unwrap();
         let (futures, outputs) = (Drops::default(), Drops::default());
@@ -129,7 +129,7 @@ fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_at_the_latest_with_th
 }
 
 #[test]
-fn a_handle_dropped_on_another_thread_ends_the_park_of_the_loop() {
+fn a_handle_dropped_on_another_thread_wakes_the_loop() {
     block_on(async {
         let (dropped, output_dropped) = oneshot::channel::<()>();
         let mut dropped = Some(dropped);
@@ -165,7 +165,7 @@ fn a_task_may_drop_its_own_handle() {
 }
 
 #[test]
-fn an_output_that_is_taken_is_the_takers_alone() {
+fn a_taken_output_is_dropped_only_by_its_taker() {
     for way in Way::ALL {
         let outputs = Drops::default();
         let output = block_on(async {
@@ -224,7 +224,7 @@ impl Future for Wanderer {
 }
 
 #[test]
-fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
+fn a_future_is_polled_and_dropped_only_on_the_runtime_thread_and_in_context() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for end in [End::Ready, End::Panic, End::Never] {
@@ -262,7 +262,7 @@ fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
 }
 
 #[test]
-fn a_future_that_was_never_polled_is_dropped_on_its_runtimes_thread_and_inside_it() {
+fn an_unpolled_future_is_dropped_on_the_runtime_thread_and_in_context() {
     for way in Way::ALL {
         let runtime = Runtime::new().unwrap();
         let drops = Drops::default();
@@ -309,7 +309,7 @@ impl Future for Leaving {
 }
 
 #[test]
-fn a_future_is_gone_when_its_handle_hears_of_its_end() {
+fn a_future_is_dropped_before_its_joiner_is_woken() {
     for way in Way::ALL {
         for panics in [false, true] {
             block_on(async {

@@ -25,7 +25,7 @@ const NOTICED_AFTER: usize = 128;
 const OPERATIONS: usize = 128;
 
 #[test]
-fn between_a_wake_and_the_poll_each_other_task_is_polled_at_most_once() {
+fn each_other_task_is_polled_at_most_once_between_a_wake_and_its_poll() {
     const OTHERS: usize = 50;
     const ROUNDS: usize = 500;
     block_on(async {
@@ -413,7 +413,7 @@ fn one_poll_makes_at_most_128_reads() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_reads_by_the_trait() {
+fn one_poll_makes_at_most_128_reads_through_the_trait() {
     block_on(async {
         let (mut stream, _peer) = full().await;
         assert_shared(
@@ -462,7 +462,7 @@ fn one_poll_makes_at_most_128_reads_through_a_half() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_tries_after_readable() {
+fn one_poll_makes_at_most_128_try_reads_after_readable() {
     block_on(async {
         let (stream, _peer) = full().await;
         assert_shared(
@@ -510,7 +510,7 @@ fn one_poll_makes_at_most_128_writes() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_writes_by_the_trait() {
+fn one_poll_makes_at_most_128_writes_through_the_trait() {
     block_on(async {
         let (mut stream, peer) = accepted().await;
         let writer = async move |done: &dyn Fn()| {
@@ -565,7 +565,7 @@ mod accepting {
     }
 
     #[test]
-    fn one_poll_takes_at_most_128_connections_from_the_stream_of_them() {
+    fn one_poll_takes_at_most_128_connections_from_incoming() {
         block_on(async {
             let (listener, _clients) = crowded();
             let (most, _) = most_in_one_poll(async move |done| {
@@ -603,7 +603,7 @@ fn one_poll_joins_at_most_128_tasks() {
 }
 
 #[test]
-fn one_poll_joins_at_most_128_tasks_also_when_it_asks_for_all_of_them() {
+fn join_all_joins_at_most_128_tasks_in_one_poll() {
     block_on(async {
         let mut tasks: Vec<_> = (0..TOTAL).map(|_| spawn(async {})).collect();
         settle().await;
@@ -624,7 +624,7 @@ fn one_poll_joins_at_most_128_tasks_also_when_it_asks_for_all_of_them() {
 }
 
 #[test]
-fn another_executor_within_a_poll_is_not_held_up_for_ever() {
+fn a_foreign_executor_within_a_spawned_task_makes_progress() {
     block_on(async {
         let (stream, _peer) = full().await;
         let read_all = async move {
@@ -656,7 +656,7 @@ fn the_root_future_has_the_same_limit() {
 }
 
 #[test]
-fn a_task_that_is_always_ready_does_not_outrun_its_timeout() {
+fn an_always_ready_task_still_times_out() {
     block_on(async {
         let (stream, _peer) = accepted().await;
         let endless = async {
@@ -699,7 +699,7 @@ fn a_foreign_executor_has_no_limit() {
 }
 
 #[test]
-fn a_foreign_executor_within_a_task_is_not_put_off_for_ever() {
+fn a_foreign_executor_within_the_root_future_makes_progress() {
     block_on(async {
         let (stream, _peer) = full().await;
         let polls = Rc::new(Cell::new(0));
@@ -714,7 +714,7 @@ fn a_foreign_executor_within_a_task_is_not_put_off_for_ever() {
 }
 
 #[test]
-fn outside_of_block_on_the_thread_of_a_runtime_has_no_limit() {
+fn there_is_no_limit_outside_block_on() {
     let runtime = glassfrog::Runtime::new().unwrap();
     let (stream, _peer) = runtime.block_on(async {
         let (stream, mut peer) = accepted().await;

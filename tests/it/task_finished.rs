@@ -27,7 +27,7 @@ fn on_another_thread<R: Send>(call: impl FnOnce() -> R + Send) -> R {
 }
 
 #[test]
-fn a_task_is_seen_to_end_on_any_thread_between_two_calls_of_block_on() {
+fn any_thread_sees_the_end_of_a_task_between_two_calls_of_block_on() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -69,7 +69,7 @@ fn a_task_is_seen_to_end_on_any_thread_between_two_calls_of_block_on() {
 }
 
 #[test]
-fn another_thread_sees_the_end_of_a_task_while_the_loop_runs_and_what_the_task_did() {
+fn another_thread_that_sees_the_end_of_a_task_sees_its_effects() {
     for way in Way::ALL {
         block_on(async {
             let done = Arc::new(AtomicBool::new(false));
@@ -97,7 +97,7 @@ fn another_thread_sees_the_end_of_a_task_while_the_loop_runs_and_what_the_task_d
 }
 
 #[test]
-fn an_abort_handle_is_not_deceived_by_the_next_task_in_the_same_slot() {
+fn an_abort_handle_ignores_the_next_task_in_the_same_slot() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -122,7 +122,7 @@ fn an_abort_handle_is_not_deceived_by_the_next_task_in_the_same_slot() {
 }
 
 #[test]
-fn those_who_ended_in_a_burst_have_ended_for_ever_and_those_who_come_later_have_not() {
+fn tasks_that_finished_in_a_burst_stay_finished_and_later_ones_do_not_count() {
     const BURST: usize = 10_000;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
@@ -151,7 +151,7 @@ fn those_who_ended_in_a_burst_have_ended_for_ever_and_those_who_come_later_have_
 }
 
 #[test]
-fn the_end_of_a_runtime_ends_its_tasks_once_their_futures_are_dropped() {
+fn tasks_of_a_dropped_runtime_are_finished_once_their_futures_are_dropped() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -178,7 +178,7 @@ fn the_end_of_a_runtime_ends_its_tasks_once_their_futures_are_dropped() {
 }
 
 #[test]
-fn an_abort_handle_tells_whether_a_blocking_job_has_ended() {
+fn an_abort_handle_reports_whether_a_blocking_job_is_finished() {
     let _watchdog = watchdog();
     let runtime = Builder::new().blocking_threads(1).build().unwrap();
     let (begin, begun) = mpsc::channel();
@@ -207,7 +207,7 @@ fn an_abort_handle_tells_whether_a_blocking_job_has_ended() {
 }
 
 #[test]
-fn an_abort_handle_of_a_task_whose_output_was_taken_says_that_it_has_ended() {
+fn an_abort_handle_reports_a_joined_task_as_finished() {
     for way in Way::ALL {
         block_on(async {
             let mut task = way.spawn(async {});

@@ -89,7 +89,7 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn an_error_calls_the_task_by_its_name_in_quotes_and_escaped() {
+fn an_error_quotes_and_escapes_the_name_of_the_task() {
     let _watchdog = watchdog();
     for name in NAMES {
         let shown = name.map_or(String::new(), |name| format!(" {name:?}"));
@@ -110,7 +110,7 @@ fn an_error_calls_the_task_by_its_name_in_quotes_and_escaped() {
 }
 
 #[test]
-fn the_log_calls_a_detached_task_by_its_name_and_says_where_it_was_spawned() {
+fn the_log_shows_the_name_and_spawn_location_of_a_detached_task() {
     record_log();
     let _watchdog = watchdog();
     for (number, (end, spawn)) in ENDS.into_iter().enumerate() {
@@ -138,7 +138,7 @@ fn the_log_calls_a_detached_task_by_its_name_and_says_where_it_was_spawned() {
 }
 
 #[test]
-fn a_builder_may_be_used_again_and_given_another_name() {
+fn a_builder_may_be_reused_with_another_name() {
     block_on(async {
         let builder = Builder::new().name("first").name(String::from("second"));
         for _ in 0..2 {
@@ -154,7 +154,7 @@ fn a_builder_may_be_used_again_and_given_another_name() {
 }
 
 #[test]
-fn a_job_that_waits_when_its_runtime_ends_keeps_its_name() {
+fn a_job_cancelled_in_the_queue_keeps_its_name() {
     let _watchdog = watchdog();
     let (end, ends) = mpsc::channel::<()>();
     let runtime = runtime();
@@ -168,7 +168,7 @@ fn a_job_that_waits_when_its_runtime_ends_keeps_its_name() {
 }
 
 #[test]
-fn a_task_that_its_runtime_cancels_keeps_its_name() {
+fn a_task_cancelled_by_its_runtime_keeps_its_name() {
     let (late, is_late) = mpsc::channel();
     let runtime = Runtime::new().unwrap();
     let tasks = runtime.block_on(async {
@@ -194,7 +194,7 @@ fn a_task_that_its_runtime_cancels_keeps_its_name() {
 }
 
 #[test]
-fn a_panic_that_nobody_asked_about_is_logged_by_its_name_when_its_runtime_ends() {
+fn an_unobserved_panic_is_logged_with_the_task_name_when_the_runtime_ends() {
     record_log();
     let runtime = Runtime::new().unwrap();
     let task = inside(&runtime, || {
@@ -209,7 +209,7 @@ fn a_panic_that_nobody_asked_about_is_logged_by_its_name_when_its_runtime_ends()
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_go_with_their_tasks() {
+fn names_are_freed_with_their_tasks() {
     child(|| {
         /// Names long enough to be seen in what the process takes, of which all together come to
         /// 400 MB, or to 80 MB.

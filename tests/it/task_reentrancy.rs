@@ -358,7 +358,7 @@ fn wakers_may_do_anything_when_called() {
 }
 
 #[test]
-fn wakers_may_do_anything_when_another_takes_their_place() {
+fn wakers_may_do_anything_when_replaced() {
     with_each_wait(async |mut wait, called, _| {
         let future = &mut wait.future;
         assert!(
@@ -405,7 +405,7 @@ fn wakers_may_do_anything_when_the_runtime_ends() {
 }
 
 #[test]
-fn wakers_may_poll_and_drop_what_they_were_left_with() {
+fn wakers_may_poll_and_drop_the_future_that_registered_them() {
     /// Leaves a waker with something that, when called, polls it to its end and drops it.
     fn leave<F>(mut future: F) -> oneshot::Receiver<F::Output>
     where
@@ -448,7 +448,7 @@ fn wakers_may_poll_and_drop_what_they_were_left_with() {
 }
 
 #[test]
-fn what_something_is_shown_in_may_do_anything_while_it_is_being_shown() {
+fn a_formatter_may_do_anything_during_debug_formatting() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {

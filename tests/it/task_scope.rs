@@ -98,7 +98,7 @@ impl Gate {
 // What a child may have, and when a scope ends.
 
 #[test]
-fn children_read_and_write_what_outlives_the_scope() {
+fn children_borrow_data_that_outlives_the_scope() {
     block_on(async {
         // Neither of them can cross threads.
         let (sum, shared) = (Rc::new(Cell::new(0)), Cell::new(1));
@@ -128,7 +128,7 @@ fn children_read_and_write_what_outlives_the_scope() {
 }
 
 #[test]
-fn outputs_may_borrow_what_outlives_the_scope_and_leave_it() {
+fn outputs_may_borrow_data_that_outlives_the_scope() {
     block_on(async {
         let text = String::from("to be or not to be");
         let longest: &str = scope(async |s| {
@@ -187,7 +187,7 @@ fn a_scope_ends_when_its_body_and_the_last_descendant_have_ended() {
 }
 
 #[test]
-fn a_scope_without_children_is_its_body() {
+fn a_scope_without_children_returns_the_output_of_its_body() {
     block_on(async {
         assert_eq!(scope(async |_| 5).now_or_never(), Some(5));
         assert_eq!(scope(|_| ready(5)).await, 5);
@@ -202,7 +202,7 @@ fn a_scope_without_children_is_its_body() {
 }
 
 #[test]
-fn a_chain_of_children_each_spawned_by_the_last_runs_to_its_end() {
+fn a_chain_of_children_that_spawn_children_runs_to_completion() {
     fn next<'env>(s: &Scope<'env>, left: usize, depth: &'env Cell<usize>) {
         let nested = s.clone();
         s.spawn(async move {
@@ -220,7 +220,7 @@ fn a_chain_of_children_each_spawned_by_the_last_runs_to_its_end() {
 // Handles.
 
 #[test]
-fn a_handle_gives_the_output_to_the_body_and_to_siblings_before_and_after_the_end() {
+fn the_body_and_siblings_can_await_a_handle_before_and_after_the_child_ends() {
     block_on(async {
         for late in [false, true] {
             let sum = scope(async |s| {
@@ -241,7 +241,7 @@ fn a_handle_gives_the_output_to_the_body_and_to_siblings_before_and_after_the_en
 }
 
 #[test]
-fn siblings_can_await_one_another_in_any_order() {
+fn siblings_can_await_each_other_in_any_order() {
     block_on(async {
         // Each awaits the one that is spawned after it, the last awaits nobody.
         const CHILDREN: usize = 1000;
@@ -265,7 +265,7 @@ fn siblings_can_await_one_another_in_any_order() {
 }
 
 #[test]
-fn a_child_whose_handle_is_dropped_goes_on_and_its_output_is_dropped_when_it_ends() {
+fn a_dropped_handle_detaches_its_child_and_the_output_is_dropped() {
     block_on(async {
         for ended in [false, true] {
             let drops = Drops::default();
@@ -299,7 +299,7 @@ fn a_child_whose_handle_is_dropped_goes_on_and_its_output_is_dropped_when_it_end
 }
 
 #[test]
-fn a_handle_that_is_given_up_can_be_taken_up_again() {
+fn a_cancelled_await_of_a_handle_can_be_repeated() {
     block_on(async {
         let gate = Gate::default();
         scope(async |s| {
@@ -320,7 +320,7 @@ fn a_handle_that_is_given_up_can_be_taken_up_again() {
 }
 
 #[test]
-fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
+fn a_handle_wakes_the_task_that_polled_it_last() {
     block_on(async {
         let gate = Gate::default();
         scope(async |s| {
@@ -340,7 +340,7 @@ fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
 }
 
 #[test]
-fn a_handle_that_has_given_its_output_says_so_when_it_is_polled_again() {
+fn a_handle_polled_after_completion_panics_with_advice() {
     block_on(async {
         scope(async |s| {
             let mut handle = s.spawn(async { 5 });
@@ -373,7 +373,7 @@ fn assert_says_that_the_scope_has_ended<T>(handle: ScopedJoinHandle<T>) {
 }
 
 #[test]
-fn a_scope_that_has_ended_drops_what_it_is_given_and_the_handle_says_so() {
+fn a_finished_scope_drops_new_children_and_their_handles_panic_with_advice() {
     let drops = Drops::default();
     block_on(async {
         let late = scope(async |s| s.clone()).await;
@@ -405,7 +405,7 @@ fn a_scope_that_has_ended_drops_what_it_is_given_and_the_handle_says_so() {
 }
 
 #[test]
-fn who_awaits_a_handle_outside_the_scope_is_woken_by_the_end_of_the_scope() {
+fn the_end_of_the_scope_wakes_a_task_that_awaits_a_handle_outside() {
     let handle = Cell::new(None);
     let mut whole = Box::pin(scope(async |s| {
         handle.set(Some(s.spawn(pending::<()>())));
@@ -423,7 +423,7 @@ fn who_awaits_a_handle_outside_the_scope_is_woken_by_the_end_of_the_scope() {
 // Who is polled.
 
 #[test]
-fn spawn_never_polls_in_place() {
+fn spawn_never_polls_the_future_in_place() {
     block_on(async {
         let order = RefCell::new(Vec::new());
         scope(async |s| {
@@ -440,7 +440,7 @@ fn spawn_never_polls_in_place() {
 }
 
 #[test]
-fn the_wake_of_one_of_ten_thousand_children_is_one_poll_of_that_child() {
+fn waking_one_of_ten_thousand_children_polls_only_that_child() {
     const CHILDREN: usize = 10_000;
     block_on(async {
         let gates: Rc<Vec<Gate>> = Rc::new((0..CHILDREN).map(|_| Gate::default()).collect());
@@ -477,7 +477,7 @@ fn the_wake_of_one_of_ten_thousand_children_is_one_poll_of_that_child() {
 }
 
 #[test]
-fn many_wakes_before_a_poll_are_one_poll() {
+fn many_wakes_before_a_poll_cause_one_poll() {
     let polls = Rc::new(Cell::new(0));
     let waker: Cell<Option<Waker>> = Cell::default();
     let mut whole = pin!(scope(async |s| {
@@ -509,7 +509,7 @@ fn many_wakes_before_a_poll_are_one_poll() {
 }
 
 #[test]
-fn who_is_woken_and_ends_is_not_polled_again() {
+fn a_child_woken_in_its_last_poll_is_not_polled_again() {
     /// Ends at once, and is woken in its last poll and afterwards.
     async fn ends(waker: &Cell<Option<Waker>>) {
         poll_fn(|cx| {
@@ -540,7 +540,7 @@ fn who_is_woken_and_ends_is_not_polled_again() {
 }
 
 #[test]
-fn a_parent_that_is_polled_for_other_reasons_polls_nobody() {
+fn a_spurious_poll_of_the_parent_polls_no_child() {
     block_on(async {
         let (of_child, of_body) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let gate = Gate::default();
@@ -567,7 +567,7 @@ fn a_parent_that_is_polled_for_other_reasons_polls_nobody() {
 }
 
 #[test]
-fn a_scope_that_moves_wakes_who_polled_it_last() {
+fn a_scope_wakes_the_task_that_polled_it_last() {
     let gate = Gate::default();
     let mut whole = pin!(scope(async |s| {
         s.spawn(gate.pass());
@@ -582,7 +582,7 @@ fn a_scope_that_moves_wakes_who_polled_it_last() {
 }
 
 #[test]
-fn a_child_that_is_spawned_by_another_task_wakes_the_scope() {
+fn a_child_spawned_by_another_task_wakes_the_scope() {
     block_on(async {
         let given: Rc<RefCell<Option<Scope<'static>>>> = Rc::default();
         let theirs = Rc::clone(&given);
@@ -603,7 +603,7 @@ fn a_child_that_is_spawned_by_another_task_wakes_the_scope() {
 }
 
 #[test]
-fn a_wake_that_comes_during_the_poll_is_not_lost() {
+fn a_wake_during_the_poll_is_not_lost() {
     for elsewhere in [false, true] {
         block_on(async {
             let polls = Rc::new(Cell::new(0));
@@ -633,7 +633,7 @@ fn a_wake_that_comes_during_the_poll_is_not_lost() {
 }
 
 #[test]
-fn a_wake_that_comes_while_a_sibling_is_polled_is_not_lost() {
+fn a_wake_during_the_poll_of_a_sibling_is_not_lost() {
     block_on(async {
         let gate = Gate::default();
         let polls = Rc::new(Cell::new(0));
@@ -715,7 +715,7 @@ fn no_wake_from_another_thread_is_lost() {
 }
 
 #[test]
-fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
+fn no_wake_is_lost_while_the_parent_is_about_to_wait() {
     const ROUNDS: usize = few_or_many(2000, 10_000);
     /// Looks again and again, without a call of the system until it has taken too long.
     fn spin_until(mut so: impl FnMut() -> bool) {
@@ -775,7 +775,7 @@ fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
 }
 
 #[test]
-fn the_wakers_of_children_can_outlive_the_scope_and_wake_nobody() {
+fn wakers_of_children_that_outlive_the_scope_wake_nothing() {
     let (wakes, parent) = Wakes::new();
     let waker: Cell<Option<Waker>> = Cell::default();
     let mut whole = Box::pin(scope(async |s| {
@@ -898,7 +898,7 @@ impl Cut {
 }
 
 #[test]
-fn whatever_ends_a_scope_early_drops_all_descendants_on_their_thread_inside_its_context() {
+fn every_early_end_of_a_scope_drops_all_descendants_on_their_thread_in_context() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         block_on(async {
@@ -929,7 +929,7 @@ fn whatever_ends_a_scope_early_drops_all_descendants_on_their_thread_inside_its_
 }
 
 #[test]
-fn children_that_were_never_polled_are_dropped_unpolled() {
+fn an_early_end_drops_unpolled_children_without_polling_them() {
     for (of_child, panics) in [(false, false), (false, true), (true, false), (true, true)] {
         block_on(async {
             let drops = Drops::default();
@@ -964,7 +964,7 @@ fn children_that_were_never_polled_are_dropped_unpolled() {
 }
 
 #[test]
-fn a_scope_that_is_dropped_drops_children_at_every_stage() {
+fn dropping_a_scope_drops_children_in_every_state() {
     const CHILDREN: usize = 3 * BATCH;
     let drops = Drops::default();
     block_on(async {
@@ -999,7 +999,7 @@ fn a_scope_that_is_dropped_drops_children_at_every_stage() {
 }
 
 #[test]
-fn whatever_drops_the_parent_drops_the_children() {
+fn every_way_to_drop_the_parent_drops_the_children() {
     /// A scope that never ends, with probes in its body, a child and a grandchild.
     async fn endless(drops: Drops) {
         // What they borrow is the parent's own.
@@ -1057,7 +1057,7 @@ fn whatever_drops_the_parent_drops_the_children() {
 }
 
 #[test]
-fn a_panic_goes_on_in_the_parent_when_all_others_are_gone() {
+fn a_panic_propagates_to_the_parent_after_all_other_children_are_dropped() {
     /// What only this test panics with.
     struct Payload(Arc<()>);
     for of_body in [false, true] {
@@ -1101,7 +1101,7 @@ fn a_panic_goes_on_in_the_parent_when_all_others_are_gone() {
 }
 
 #[test]
-fn a_child_that_panics_takes_the_output_of_the_body_with_it() {
+fn a_panic_of_a_child_drops_the_output_of_the_body() {
     let drops = Drops::default();
     let text = panic_text(|| {
         block_on(scope(async |s| {
@@ -1117,7 +1117,7 @@ fn a_child_that_panics_takes_the_output_of_the_body_with_it() {
 }
 
 #[test]
-fn a_panic_in_an_inner_scope_goes_through_the_outer_one() {
+fn a_panic_in_an_inner_scope_propagates_through_the_outer_one() {
     let drops = Drops::default();
     let payload = catch_unwind(AssertUnwindSafe(|| {
         block_on(scope(async |outer| {
@@ -1143,7 +1143,7 @@ fn a_panic_in_an_inner_scope_goes_through_the_outer_one() {
 }
 
 #[test]
-fn the_first_error_is_the_one_that_comes_out() {
+fn a_scope_returns_the_first_error() {
     block_on(async {
         for order in [[0, 1, 2], [1, 2, 0], [2, 1, 0]] {
             let gates: [Gate; 3] = Default::default();
@@ -1174,7 +1174,7 @@ fn the_first_error_is_the_one_that_comes_out() {
 }
 
 #[test]
-fn an_error_after_the_body_has_ended_takes_its_output_with_it() {
+fn an_error_after_the_end_of_the_body_drops_its_output() {
     block_on(async {
         let drops = Drops::default();
         let whole = try_scope(async |s| {
@@ -1190,7 +1190,7 @@ fn an_error_after_the_body_has_ended_takes_its_output_with_it() {
 }
 
 #[test]
-fn errors_may_be_of_any_type_and_borrow_what_outlives_the_scope() {
+fn errors_may_have_any_type_and_borrow_data_that_outlives_the_scope() {
     block_on(async {
         let words = ["1", "2", "three", "4"].map(String::from);
         // Neither `Send` nor an `Error`.
@@ -1225,7 +1225,7 @@ fn errors_may_be_of_any_type_and_borrow_what_outlives_the_scope() {
 }
 
 #[test]
-fn children_that_panic_when_dropped_keep_no_other_from_being_dropped_and_are_logged() {
+fn panics_in_dropped_children_are_logged_and_do_not_stop_other_drops() {
     record_log();
     let texts = [
         (Cut::ChildPanics, "dropped after a child's panic"),
@@ -1256,7 +1256,7 @@ fn children_that_panic_when_dropped_keep_no_other_from_being_dropped_and_are_log
 }
 
 #[test]
-fn children_that_panic_when_dropped_while_their_parent_unwinds_do_not_end_the_process() {
+fn panics_in_children_dropped_by_an_unwinding_parent_do_not_abort_the_process() {
     child(|| {
         let drops = Drops::default();
         let text = panic_text(|| {
@@ -1284,7 +1284,7 @@ fn children_that_panic_when_dropped_while_their_parent_unwinds_do_not_end_the_pr
 }
 
 #[test]
-fn a_body_that_panics_when_dropped_keeps_no_child_from_being_dropped() {
+fn a_panic_in_the_drop_of_the_body_does_not_stop_the_drop_of_children() {
     let drops = Drops::default();
     let text = panic_text(|| {
         let mut whole = Box::pin(scope(async |s| {
@@ -1306,7 +1306,7 @@ fn a_body_that_panics_when_dropped_keeps_no_child_from_being_dropped() {
 }
 
 #[test]
-fn a_body_or_an_output_that_panics_when_dropped_does_not_hide_why_the_scope_has_ended() {
+fn a_panic_in_the_drop_of_the_body_or_its_output_does_not_hide_the_cause() {
     for body_has_ended in [false, true] {
         let run = |panics| {
             let whole = try_scope(async |s| {
@@ -1337,7 +1337,7 @@ fn a_body_or_an_output_that_panics_when_dropped_does_not_hide_why_the_scope_has_
 }
 
 #[test]
-fn a_second_panic_in_the_drop_of_a_child_that_panicked_does_not_end_the_process() {
+fn a_second_panic_in_the_drop_of_a_panicked_child_does_not_abort_the_process() {
     child(|| {
         let text = panic_text(|| {
             glassfrog::block_on(scope(async |s| {
@@ -1353,7 +1353,7 @@ fn a_second_panic_in_the_drop_of_a_child_that_panicked_does_not_end_the_process(
 }
 
 #[test]
-fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_childs() {
+fn a_panic_in_the_drop_of_a_finished_future_is_the_panic_of_the_child() {
     let drops = Drops::default();
     let text = panic_text(|| {
         block_on(scope(async |s| {
@@ -1373,7 +1373,7 @@ fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_childs() {
 }
 
 #[test]
-fn a_child_that_spawns_when_it_is_dropped_spawns_what_is_dropped_at_once() {
+fn a_child_spawned_during_the_drop_of_a_scope_is_dropped_at_once() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         let told = Cell::new(0);
@@ -1406,7 +1406,7 @@ fn a_child_that_spawns_when_it_is_dropped_spawns_what_is_dropped_at_once() {
 }
 
 #[test]
-fn a_child_that_spawns_when_it_ends_gives_the_scope_another_one() {
+fn a_child_that_spawns_when_it_ends_extends_the_scope() {
     let ran = Cell::new(false);
     block_on(scope(async |s| {
         let (nested, ran) = (s.clone(), &ran);
@@ -1417,7 +1417,7 @@ fn a_child_that_spawns_when_it_ends_gives_the_scope_another_one() {
 }
 
 #[test]
-fn children_that_hold_the_handles_of_others_are_dropped_like_all() {
+fn children_that_hold_handles_of_siblings_are_dropped() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         block_on(async {
@@ -1488,7 +1488,7 @@ fn a_scope_in_a_child_borrows_from_the_child() {
 }
 
 #[test]
-fn a_deep_nest_of_scopes_gives_its_output_and_its_panic() {
+fn deeply_nested_scopes_propagate_outputs_and_panics() {
     /// A scope in a child of a scope, and so on.
     fn nest<'a>(depth: usize, panics: bool) -> Pin<Box<dyn Future<Output = usize> + 'a>> {
         Box::pin(async move {
@@ -1505,7 +1505,7 @@ fn a_deep_nest_of_scopes_gives_its_output_and_its_panic() {
 }
 
 #[test]
-fn scopes_work_in_tasks_beside_one_another() {
+fn scopes_work_in_concurrent_tasks() {
     block_on(async {
         let tasks: Vec<_> = (0..100)
             .map(|task| {
@@ -1631,7 +1631,7 @@ fn combinators_work_in_children() {
 }
 
 #[test]
-fn children_serve_and_use_sockets_and_sleep() {
+fn children_can_use_sockets_and_sleep() {
     const CONNECTIONS: usize = 30;
     block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -1672,7 +1672,7 @@ fn children_serve_and_use_sockets_and_sleep() {
 }
 
 #[test]
-fn children_sleep_side_by_side() {
+fn children_sleep_concurrently() {
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     let _watchdog = watchdog();
     runtime.block_on(async {
@@ -1736,7 +1736,7 @@ async fn beside_another(whole: impl AsyncFnOnce(&Turns)) {
 }
 
 #[test]
-fn children_that_are_always_ready_let_other_tasks_run() {
+fn always_ready_children_let_other_tasks_run() {
     for children in [1, BATCH, 3 * BATCH] {
         block_on(beside_another(async |turns| {
             scope(async |s| {
@@ -1755,7 +1755,7 @@ fn children_that_are_always_ready_let_other_tasks_run() {
 }
 
 #[test]
-fn a_body_that_spawns_and_joins_without_end_lets_other_tasks_run() {
+fn a_body_that_spawns_and_joins_forever_lets_other_tasks_run() {
     block_on(beside_another(async |turns| {
         scope(async |s| {
             loop {
@@ -1768,7 +1768,7 @@ fn a_body_that_spawns_and_joins_without_end_lets_other_tasks_run() {
 }
 
 #[test]
-fn a_body_that_is_always_ready_lets_its_children_and_other_tasks_run() {
+fn an_always_ready_body_lets_its_children_and_other_tasks_run() {
     block_on(beside_another(async |turns| {
         scope(async |s| {
             let of_child = Rc::new(Cell::new(0_usize));
@@ -1790,7 +1790,7 @@ fn a_body_that_is_always_ready_lets_its_children_and_other_tasks_run() {
 }
 
 #[test]
-fn the_children_of_a_scope_share_the_budget_of_one_poll_and_are_not_polled_without_one() {
+fn children_share_the_budget_of_one_poll_and_are_not_polled_without_budget() {
     const CHILDREN: usize = 20;
     block_on(async {
         // Enough for as many turns as the other has.
@@ -1825,7 +1825,7 @@ fn the_children_of_a_scope_share_the_budget_of_one_poll_and_are_not_polled_witho
 // What is left.
 
 #[test]
-fn a_hundred_thousand_children_leave_nothing() {
+fn a_hundred_thousand_children_leave_nothing_behind() {
     const ROUNDS: usize = 100;
     const CHILDREN: usize = 1000;
     block_on(async {
@@ -1854,7 +1854,7 @@ fn a_hundred_thousand_children_leave_nothing() {
 }
 
 #[test]
-fn a_scope_that_is_gone_keeps_neither_its_wakers_nor_that_of_its_parent() {
+fn a_finished_scope_keeps_no_wakers() {
     for cut in Cut::ALL {
         let (wakes, parent) = Wakes::new();
         let mut whole = Box::pin(
@@ -1891,7 +1891,7 @@ fn a_scope_that_is_gone_keeps_neither_its_wakers_nor_that_of_its_parent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn scopes_that_end_in_any_way_leave_no_memory() {
+fn scopes_leave_no_memory_however_they_end() {
     use crate::support::status;
 
     /// Enough for a leak of some hundred bytes a scope to show.
@@ -1948,7 +1948,7 @@ fn assert_shows(scope: &dyn fmt::Debug, name: &str, lines: &[u32]) {
 }
 
 #[test]
-fn a_scope_shows_where_its_children_were_spawned() {
+fn the_debug_output_of_a_scope_shows_where_its_children_were_spawned() {
     block_on(async {
         let gate = Gate::default();
         let late = scope(async |s| {
@@ -2195,7 +2195,7 @@ proptest! {
     /// Members run in the order in which they became ready, each once for each time; the first that
     /// fails ends the scope, and whenever it ends or is dropped, all of its members are dropped.
     #[test]
-    fn a_scope_runs_like_a_queue_of_those_who_are_ready(
+    fn a_scope_behaves_like_a_queue_of_ready_children(
         steps in steps(),
         choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
     ) {

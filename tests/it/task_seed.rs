@@ -81,7 +81,7 @@ fn trace(seed: u64) -> Vec<(usize, u32)> {
 }
 
 #[test]
-fn a_seed_gives_the_same_order_each_time_and_another_seed_another_one() {
+fn equal_seeds_give_equal_orders_and_different_seeds_different_ones() {
     const SEEDS: u64 = 50;
     let of_all: BTreeSet<_> = (0..SEEDS / 2)
         .chain(u64::MAX - SEEDS / 2 + 1..=u64::MAX)
@@ -95,7 +95,7 @@ fn a_seed_gives_the_same_order_each_time_and_another_seed_another_one() {
 }
 
 #[test]
-fn a_builder_that_is_used_twice_makes_runtimes_of_the_same_order() {
+fn a_reused_builder_builds_runtimes_with_the_same_order() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock().seed(7);
     let orders = [builder.clone(), builder].map(|builder| {
@@ -159,7 +159,7 @@ async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
 }
 
 #[test]
-fn each_order_of_those_who_are_ready_comes_up() {
+fn every_order_of_ready_tasks_occurs() {
     const TASKS: usize = 4;
     const ORDERS: usize = 4 * 3 * 2;
     for ready in [
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn without_a_seed_the_first_in_is_the_first_out(scripts in scripts()) {
+    fn without_a_seed_the_run_queue_is_first_in_first_out(scripts in scripts()) {
         let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
         let mut queue = VecDeque::from([0]);
         let (mut expected, mut begun) = (Vec::new(), false);
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn with_a_seed_no_ready_task_is_lost_or_passed_over_more_than_64_times(
+    fn a_seed_loses_no_ready_task_and_passes_each_over_at_most_64_times(
         scripts in scripts(),
         seed in any::<u64>(),
     ) {
@@ -324,7 +324,7 @@ fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseErro
 }
 
 #[test]
-fn among_many_a_ready_task_is_passed_over_64_times_and_no_more() {
+fn a_ready_task_among_many_is_passed_over_at_most_64_times() {
     const TASKS: usize = 200;
     let scripts: Vec<Script> = (0..TASKS).map(|task| vec![vec![task]; 20]).collect();
     for seed in 0..5 {
@@ -358,7 +358,7 @@ fn order_of_steps(seed: u64, tasks: usize, steps: usize) -> Vec<usize> {
 }
 
 #[test]
-fn each_interleaving_of_tasks_that_yield_comes_up() {
+fn every_interleaving_of_yielding_tasks_occurs() {
     // (2 · 3)! / 3!², (3 · 2)! / 2!³ and (2 · 4)! / 4!².
     for (tasks, steps, interleavings) in [(2, 3, 20), (3, 2, 90), (2, 4, 70)] {
         let orders: BTreeSet<_> = (0..3000)
@@ -369,7 +369,7 @@ fn each_interleaving_of_tasks_that_yield_comes_up() {
 }
 
 #[test]
-fn each_of_three_tasks_takes_five_steps_before_the_others_begin_within_a_thousand_seeds() {
+fn within_a_thousand_seeds_each_of_three_tasks_runs_five_steps_first() {
     let mut missing = BTreeSet::from([[0; 5], [1; 5], [2; 5]]);
     for seed in 0..1000 {
         let order = order_of_steps(seed, 3, 6);
@@ -379,7 +379,7 @@ fn each_of_three_tasks_takes_five_steps_before_the_others_begin_within_a_thousan
 }
 
 #[test]
-fn the_order_of_a_seed_is_the_same_on_every_platform() {
+fn a_seed_gives_the_same_order_on_every_platform() {
     assert_eq!(
         order_of_steps(2026, 5, 4),
         [1, 1, 2, 3, 3, 4, 2, 0, 0, 2, 1, 0, 2, 4, 1, 0, 3, 4, 3, 4]
@@ -387,7 +387,7 @@ fn the_order_of_a_seed_is_the_same_on_every_platform() {
 }
 
 #[test]
-fn tasks_that_one_call_leaves_ready_are_polled_in_the_next() {
+fn tasks_left_ready_by_one_call_are_polled_in_the_next() {
     const TASKS: usize = 10;
     let _watchdog = watchdog();
     let mut cut_short = 0;
@@ -411,7 +411,7 @@ fn tasks_that_one_call_leaves_ready_are_polled_in_the_next() {
 }
 
 #[test]
-fn a_task_that_yields_until_another_has_run_goes_on_after_65_yields_at_most() {
+fn a_task_that_yields_until_another_has_run_yields_at_most_65_times() {
     for seed in 0..100 {
         block_on(seed, async {
             let tasks: Vec<_> = (0..200).map(|_| spawn(async {})).collect();
@@ -479,7 +479,7 @@ fn program_that_loses_updates(seed: u64) -> u32 {
 }
 
 #[test]
-fn an_update_is_lost_with_some_of_64_seeds_and_with_others_not() {
+fn some_of_64_seeds_expose_a_lost_update_and_others_do_not() {
     let lost = (0..64).filter(|seed| program_that_loses_updates(*seed) == 1);
     let lost = lost.count();
     // Half of them, since the second choice is between the two tasks.
@@ -505,7 +505,7 @@ fn program_with_a_mistake(seed: Option<u64>) -> Result<u32, JoinError> {
 }
 
 #[test]
-fn a_mistake_that_hides_in_the_order_is_found_by_trying_seeds() {
+fn trying_seeds_finds_a_bug_that_depends_on_the_order() {
     for _ in 0..10 {
         assert_eq!(program_with_a_mistake(None).unwrap(), 7);
     }

@@ -207,7 +207,7 @@ fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
 }
 
 #[test]
-fn each_call_does_to_a_task_what_the_table_says() {
+fn each_call_changes_a_task_as_the_table_says() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for stage in [
@@ -231,7 +231,7 @@ fn each_call_does_to_a_task_what_the_table_says() {
 }
 
 #[test]
-fn a_task_that_is_called_upon_in_its_own_poll_ends_as_that_poll_says() {
+fn a_call_on_a_task_in_its_own_poll_leaves_the_outcome_to_that_poll() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for ready in [false, true] {

@@ -35,7 +35,7 @@ fn waiting_task(mut ready: impl FnMut() -> bool + 'static) -> oneshot::Receiver<
 }
 
 #[test]
-fn no_wake_is_lost_of_a_million_by_ten_threads() {
+fn no_wake_of_a_million_from_ten_threads_is_lost() {
     const THREADS: usize = 10;
     const WAKES: usize = 100_000;
     block_on(async {
@@ -107,7 +107,7 @@ fn every_wake_of_a_parked_loop_ends_the_park() {
 }
 
 #[test]
-fn wakes_that_come_while_the_loop_is_busy_are_one_poll() {
+fn wakes_during_a_busy_turn_cause_one_poll() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         let ours = Rc::clone(&polls);
@@ -135,7 +135,7 @@ fn wakes_that_come_while_the_loop_is_busy_are_one_poll() {
 }
 
 #[test]
-fn ten_threads_spawn_what_ten_threads_await() {
+fn ten_threads_await_tasks_that_ten_threads_spawned() {
     const THREADS: usize = 10;
     const TASKS: usize = 500;
     let _watchdog = watchdog();
@@ -178,7 +178,7 @@ fn ten_threads_spawn_what_ten_threads_await() {
 }
 
 #[test]
-fn tasks_spawned_from_one_thread_start_in_the_order_of_their_spawns() {
+fn tasks_spawned_from_one_thread_start_in_spawn_order() {
     block_on(async {
         let (send, receive) = mpsc::unbounded();
         let handle = Handle::current();
@@ -214,7 +214,7 @@ fn a_thread_feeds_a_task_through_a_channel() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_other_readers_from_being_called() {
+fn a_panicking_waker_does_not_stop_the_wakes_of_other_readers() {
     record_log();
     let text = "a reader's waker is out of order";
     block_on(async {
@@ -236,7 +236,7 @@ fn a_waker_that_panics_does_not_keep_the_other_readers_from_being_called() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_other_sleepers_from_being_called() {
+fn a_panicking_waker_does_not_stop_the_wakes_of_other_sleepers() {
     record_log();
     let text = "a sleeper's waker is out of order";
     block_on(async {
@@ -257,7 +257,7 @@ fn a_waker_that_panics_does_not_keep_the_other_sleepers_from_being_called() {
 }
 
 #[test]
-fn a_joiners_waker_that_panics_harms_nobody() {
+fn a_panicking_joiner_waker_is_harmless() {
     record_log();
     let text = "a joiner's waker is out of order";
     block_on(async {
@@ -272,7 +272,7 @@ fn a_joiners_waker_that_panics_harms_nobody() {
 }
 
 #[test]
-fn a_joiners_waker_whose_drop_panics_harms_nobody() {
+fn a_joiner_waker_that_panics_when_dropped_is_harmless() {
     record_log();
     let text = "a joiner's waker does not go in peace";
     block_on(async {
@@ -293,7 +293,7 @@ fn a_joiners_waker_whose_drop_panics_harms_nobody() {
 }
 
 #[test]
-fn a_waker_that_panics_when_the_runtime_ends_keeps_nobody_else_from_being_called() {
+fn a_waker_that_panics_when_the_runtime_ends_does_not_stop_the_other_wakes() {
     record_log();
     let text = "out of order at the end";
     let (wakes, counting) = Wakes::new();
@@ -319,7 +319,7 @@ fn a_waker_that_panics_when_the_runtime_ends_keeps_nobody_else_from_being_called
 }
 
 #[test]
-fn a_foreign_combinators_waker_reaches_the_task_around_it() {
+fn the_waker_of_a_foreign_combinator_wakes_its_task() {
     // `FuturesUnordered` polls what is in it with wakers of its own.
     block_on(async {
         let woken = Arc::new(AtomicBool::new(false));

@@ -223,7 +223,7 @@ fn after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_module_names_only_what_stands_under_it() {
+fn a_module_names_only_the_modules_below_it() {
     let layers = BTreeMap::from(LAYERS);
     let mut complaints = Vec::new();
     for source in sources() {
@@ -253,7 +253,7 @@ fn a_module_names_only_what_stands_under_it() {
 }
 
 #[test]
-fn the_layers_are_all_modules_and_have_no_circle() {
+fn the_layers_list_every_module_without_a_cycle() {
     let lib = read("src/lib.rs");
     let declared: BTreeSet<&str> = lib
         .lines()
@@ -275,7 +275,7 @@ fn the_layers_are_all_modules_and_have_no_circle() {
 }
 
 #[test]
-fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
+fn mio_appears_only_in_reactor_and_net_and_in_no_public_signature() {
     let mut complaints = Vec::new();
     for source in sources() {
         let may = ["reactor", "net"].contains(&source.module());
@@ -334,7 +334,7 @@ fn the_code_map_names_every_file() {
 }
 
 #[test]
-fn the_journeys_name_functions_that_exist() {
+fn the_journeys_name_existing_functions() {
     let mut count = 0;
     let mut complaints = Vec::new();
     for line in section("Journeys").lines() {
@@ -404,7 +404,7 @@ fn crates(edges: &str, features: &[&str]) -> Option<BTreeSet<String>> {
 }
 
 #[test]
-fn there_are_no_more_crates_than_promised() {
+fn glassfrog_builds_no_more_crates_than_promised() {
     for (features, most) in MOST_CRATES {
         let Some(crates) = crates("normal", features) else {
             return;
@@ -414,7 +414,7 @@ fn there_are_no_more_crates_than_promised() {
 }
 
 #[test]
-fn an_example_builds_no_more_crates_than_promised_and_nothing_of_the_tests() {
+fn an_example_builds_no_more_crates_than_promised_and_no_test_crates() {
     let Some(crates) = crates("normal,build,dev", &[]) else {
         return;
     };
@@ -428,7 +428,7 @@ fn an_example_builds_no_more_crates_than_promised_and_nothing_of_the_tests() {
 }
 
 #[test]
-fn each_dependency_says_why_it_is_there() {
+fn each_dependency_has_a_reason_beside_it() {
     let manifest = read("Cargo.toml");
     let mut complaints = Vec::new();
     let mut count = 0;
@@ -472,7 +472,7 @@ fn the_changelog_has_an_entry_for_this_version() {
 }
 
 #[test]
-fn the_code_of_the_readme_is_a_test() {
+fn the_code_in_the_readme_is_tested() {
     let readme = read("README.md");
     assert!(readme.contains("```rust"), "no Rust code in the README");
     let lib = read("src/lib.rs");
@@ -483,7 +483,7 @@ fn the_code_of_the_readme_is_a_test() {
 }
 
 #[test]
-fn each_file_begins_with_what_it_is_and_is_not_too_long() {
+fn each_file_begins_with_a_module_doc_and_is_not_too_long() {
     let mut complaints = Vec::new();
     for source in sources() {
         if !source.text.starts_with("//! ") {
@@ -509,7 +509,7 @@ fn field(code: &str) -> Option<&str> {
 }
 
 #[test]
-fn each_field_has_a_sentence() {
+fn each_field_is_documented() {
     let mut complaints = Vec::new();
     let mut count = 0;
     for source in sources() {
@@ -549,7 +549,7 @@ fn each_field_has_a_sentence() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done() {
+fn no_file_contains_a_todo_or_a_suppressed_lint() {
     /// What stands in no file, code or comment.
     const NOWHERE: [&str; 10] = [
         "todo!",
@@ -577,7 +577,7 @@ fn nothing_is_left_to_be_done() {
 }
 
 #[test]
-fn platforms_and_features_are_asked_for_in_their_places_only() {
+fn cfg_appears_only_where_it_is_allowed() {
     /// Whether a `cfg` may stand in this line, above the next line of code.
     fn is_allowed(path: &str, code: &str, next: &str) -> bool {
         let is_module = next.starts_with("mod ") || next.starts_with("pub mod ");

@@ -99,7 +99,7 @@ fn law(case: &str, most: usize, run: impl AsyncFnOnce(&Ready)) {
 }
 
 #[test]
-fn a_deadline_comes_beside_a_branch_that_is_always_ready() {
+fn a_deadline_fires_beside_an_always_ready_branch() {
     // The loop notices it, and then the branch has one more poll before the deadline has its own.
     const MOST: usize = (POLLS + 1) * OPERATIONS;
     law("timeout", MOST, async |ready| {
@@ -143,7 +143,7 @@ fn a_deadline_comes_beside_a_branch_that_is_always_ready() {
 }
 
 #[test]
-fn a_deadline_comes_among_many_that_are_always_ready() {
+fn a_deadline_fires_among_many_always_ready_futures() {
     for count in [1, 10, 300] {
         // Each of the others may have its turn before the sleep is polled first, which may be late on a slow
         // machine, and once more between the deadline and the second poll.
@@ -195,7 +195,7 @@ fn a_deadline_comes_among_many_that_are_always_ready() {
 }
 
 #[test]
-fn a_deadline_for_each_operation_ends_a_loop_of_those_that_are_always_ready() {
+fn a_deadline_for_each_operation_ends_a_loop_of_always_ready_operations() {
     law("timeout_at", OPERATIONS, async |ready| {
         while timeout_at(ready.deadline, ready.op()).await.is_ok() {}
     });
@@ -272,7 +272,7 @@ async fn most_in_one_poll(rounds: usize, mut round: impl AsyncFnMut() + 'static)
 }
 
 #[test]
-fn who_goes_on_after_the_deadline_holds_up_nobody() {
+fn a_task_that_continues_after_its_deadline_lets_other_tasks_run() {
     const ROUNDS: usize = 20 * OPERATIONS;
     block_on(async {
         // Each poll has its operations, and then so many deadlines.
@@ -308,7 +308,7 @@ fn who_goes_on_after_the_deadline_holds_up_nobody() {
 }
 
 #[test]
-fn a_timeout_of_no_time_gives_each_operation_its_try() {
+fn a_zero_timeout_polls_each_operation_once() {
     const TOTAL: usize = 10 * OPERATIONS + 1;
     block_on(async {
         let (stream, mut peer) = accepted().await;
@@ -327,7 +327,7 @@ fn a_timeout_of_no_time_gives_each_operation_its_try() {
 }
 
 #[test]
-fn an_interval_that_is_always_late_lets_the_others_run() {
+fn an_interval_that_is_always_late_lets_other_tasks_run() {
     const TICKS: usize = 10 * OPERATIONS;
     block_on(async {
         let mut ticks = interval(Duration::from_nanos(1));
@@ -390,7 +390,7 @@ fn one_poll_joins_at_most_128_children_of_a_scope() {
 }
 
 #[test]
-fn a_deadline_comes_beside_the_joins_of_a_scope() {
+fn a_deadline_fires_beside_the_joins_of_a_scope() {
     law("scope", (POLLS + 1) * OPERATIONS, async |ready| {
         let joins = scope(async |children| {
             loop {
@@ -403,7 +403,7 @@ fn a_deadline_comes_beside_the_joins_of_a_scope() {
 }
 
 #[test]
-fn a_sleep_whose_runtime_has_ended_says_so_in_a_poll_that_has_spent_its_budget_too() {
+fn a_sleep_whose_runtime_has_ended_panics_even_without_budget() {
     let other = Runtime::new().unwrap();
     let orphan = inside(&other, || sleep_until(now()));
     drop(other);

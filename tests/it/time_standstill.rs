@@ -57,7 +57,7 @@ async fn wait_by_polling(name: &str, mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
+fn a_standstill_report_names_the_tasks_that_poll_in_a_loop() {
     let _watchdog = watchdog();
     record_log();
     let name = "standstill: sleeper";
@@ -119,7 +119,7 @@ fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
 const PART: &str = "GLASSFROG_TEST_STANDSTILL";
 
 #[test]
-fn a_test_without_a_logger_has_the_report_on_its_standard_error_stream() {
+fn a_test_without_a_logger_prints_the_report_to_standard_error() {
     let _watchdog = watchdog();
     if env::var_os(PART).is_some() {
         let builder = Builder::new().virtual_clock().stall_to_stderr();
@@ -133,8 +133,7 @@ fn a_test_without_a_logger_has_the_report_on_its_standard_error_stream() {
         });
         process::exit(0);
     }
-    let test =
-        "time_standstill::a_test_without_a_logger_has_the_report_on_its_standard_error_stream";
+    let test = "time_standstill::a_test_without_a_logger_prints_the_report_to_standard_error";
     let output = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(PART, "1")

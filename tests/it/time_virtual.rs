@@ -133,7 +133,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_seen_of_time_is_a_sorted_list(
+    fn virtual_time_behaves_like_a_sorted_list_of_deadlines(
         scripts in prop::collection::vec(prop::collection::vec(step(), 0..6), 0..80),
         seed in prop::option::of(any::<u64>()),
     ) {
@@ -185,7 +185,7 @@ proptest! {
 }
 
 #[test]
-fn the_time_begins_at_the_present() {
+fn virtual_time_starts_at_the_present() {
     let before = Instant::now();
     let runtime = virtual_runtime();
     let after = Instant::now();
@@ -193,7 +193,7 @@ fn the_time_begins_at_the_present() {
 }
 
 #[test]
-fn a_sleep_ends_at_its_deadline_however_far_that_is() {
+fn a_sleep_ends_exactly_at_its_deadline_however_distant() {
     block_on(async {
         for duration in [
             Duration::ZERO,
@@ -214,7 +214,7 @@ fn a_sleep_ends_at_its_deadline_however_far_that_is() {
 }
 
 #[test]
-fn no_sleep_ends_early_be_it_for_a_millennium() {
+fn not_even_a_sleep_of_a_millennium_ends_early() {
     block_on(async {
         let start = now();
         let naps = [YEARS + 1, 583, 585, 1000].map(|years| spawn(sleep(YEAR * years)));
@@ -226,7 +226,7 @@ fn no_sleep_ends_early_be_it_for_a_millennium() {
 }
 
 #[test]
-fn time_stands_still_while_anything_can_run() {
+fn time_stands_still_while_any_task_can_run() {
     block_on(async {
         let before = now();
         let nap = spawn(sleep(Duration::from_nanos(1)));
@@ -253,7 +253,7 @@ fn time_stands_still_while_anything_can_run() {
 }
 
 #[test]
-fn sockets_in_this_process_are_quicker_than_any_deadline() {
+fn sockets_within_the_process_beat_every_deadline() {
     const PAIRS: usize = 10;
     /// More than the kernel keeps, so that both sides wait.
     const LENGTH: usize = 16_000_000;
@@ -309,7 +309,7 @@ fn sockets_in_this_process_are_quicker_than_any_deadline() {
 }
 
 #[test]
-fn a_task_that_yields_for_ever_holds_the_clock() {
+fn a_task_that_yields_forever_holds_the_clock() {
     block_on(async {
         let before = now();
         let busy = spawn(async {
@@ -332,7 +332,7 @@ fn a_task_that_yields_for_ever_holds_the_clock() {
 }
 
 #[test]
-fn a_timeout_ends_exactly_at_its_deadline_and_the_output_comes_first() {
+fn a_timeout_ends_exactly_at_its_deadline_and_a_simultaneous_output_wins() {
     block_on(async {
         for (limit, nap) in [(2, 1), (2, 2), (2, 3), (0, 0), (0, 1)] {
             let (limit, nap) = (HOUR * limit, HOUR * nap);
@@ -345,7 +345,7 @@ fn a_timeout_ends_exactly_at_its_deadline_and_the_output_comes_first() {
 }
 
 #[test]
-fn missed_ticks_are_dealt_with_as_the_documentation_draws_it() {
+fn missed_ticks_behave_as_documented() {
     // When the tick was due and when it came, in hours; the first is followed by 23 of other things.
     for (behavior, expected) in [
         (
@@ -377,7 +377,7 @@ fn missed_ticks_are_dealt_with_as_the_documentation_draws_it() {
 }
 
 #[test]
-fn the_time_goes_on_from_call_to_call() {
+fn virtual_time_continues_from_call_to_call() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     let start = inside(&runtime, now);
@@ -400,7 +400,7 @@ fn let_it_run(handle: &Handle, times: usize, start: Instant) -> Duration {
 }
 
 #[test]
-fn a_blocking_job_holds_the_clock_while_it_waits_and_while_it_runs() {
+fn a_blocking_job_holds_the_clock_while_queued_and_while_running() {
     for jobs in [1, 2, 5] {
         for detached in [false, true] {
             let _watchdog = watchdog();
@@ -432,7 +432,7 @@ fn a_blocking_job_holds_the_clock_while_it_waits_and_while_it_runs() {
 }
 
 #[test]
-fn the_clock_goes_on_when_a_job_has_ended_of_which_nobody_hears() {
+fn the_end_of_a_detached_job_releases_the_clock() {
     block_on(async {
         for round in 0..100 {
             let (before, handle) = (now(), Handle::current());
@@ -447,7 +447,7 @@ fn the_clock_goes_on_when_a_job_has_ended_of_which_nobody_hears() {
 }
 
 #[test]
-fn a_job_that_was_aborted_holds_the_clock_no_longer_than_it_runs() {
+fn an_aborted_job_holds_the_clock_only_while_it_runs() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock().blocking_threads(1);
     builder.build().unwrap().block_on(async {
@@ -471,7 +471,7 @@ fn a_job_that_was_aborted_holds_the_clock_no_longer_than_it_runs() {
 }
 
 #[test]
-fn what_a_job_leaves_comes_before_any_deadline() {
+fn tasks_readied_by_a_job_run_before_any_deadline() {
     block_on(async {
         let before = now();
         for round in 0..300 {
@@ -511,7 +511,7 @@ fn await_sleep_of(thread: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
+fn tasks_readied_by_a_job_during_other_wakes_run_before_any_deadline() {
     block_on(async {
         let ((first, mut to_first), (second, mut to_second)) =
             (connected().await, connected().await);
@@ -543,7 +543,7 @@ fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
 }
 
 #[test]
-fn a_thread_that_is_no_job_does_not_hold_the_clock() {
+fn a_thread_outside_the_pool_does_not_hold_the_clock() {
     block_on(async {
         let (mut stream, mut peer) = connected().await;
         let before = now();
@@ -570,7 +570,7 @@ fn a_thread_that_is_no_job_does_not_hold_the_clock() {
 }
 
 #[test]
-fn a_sleep_goes_by_the_clock_of_its_runtime_on_any_thread() {
+fn a_sleep_follows_the_clock_of_its_runtime_on_any_thread() {
     /// An executor.
     type Executor = fn(Sleep);
     let executors: [Executor; 4] = [
@@ -603,7 +603,7 @@ fn a_sleep_goes_by_the_clock_of_its_runtime_on_any_thread() {
 }
 
 #[test]
-fn each_runtime_has_a_clock_of_its_own() {
+fn each_runtime_has_its_own_clock() {
     block_on(async {
         let before = now();
         let day = HOUR * 24;
@@ -628,7 +628,7 @@ fn each_runtime_has_a_clock_of_its_own() {
 }
 
 #[test]
-fn an_advance_stops_at_each_deadline_and_returns_when_all_whom_it_woke_have_run() {
+fn advance_stops_at_each_deadline_and_returns_after_the_woken_tasks_have_run() {
     // Hours, some of them equal, one at the target and some after it.
     const NAPS: [u32; 9] = [5, 1, 3, 3, 9, 10, 11, 3, 20];
     for seed in [None].into_iter().chain((0..100).map(Some)) {
@@ -675,7 +675,7 @@ fn for_seeds(future: impl AsyncFn(u64)) {
 }
 
 #[test]
-fn all_whom_an_advance_woke_have_run_even_if_a_seed_chooses_others_before_them() {
+fn advance_waits_for_the_woken_tasks_under_any_seed() {
     for_seeds(async |seed| {
         // As many as a seed chooses among, all of the time.
         for _ in 0..10 {
@@ -693,7 +693,7 @@ fn all_whom_an_advance_woke_have_run_even_if_a_seed_chooses_others_before_them()
 }
 
 #[test]
-fn an_advance_returns_where_a_seed_cannot_have_others_run() {
+fn advance_returns_even_where_no_other_task_can_run() {
     for_seeds(async |_| {
         let before = now();
         let nap = spawn(sleep(HOUR));
@@ -710,7 +710,7 @@ fn an_advance_returns_where_a_seed_cannot_have_others_run() {
 }
 
 #[test]
-fn an_advance_leads_to_each_tick_of_an_interval() {
+fn advance_stops_at_each_tick_of_an_interval() {
     block_on(async {
         let start = now();
         let ticks = Rc::new(Cell::new(0));
@@ -730,7 +730,7 @@ fn an_advance_leads_to_each_tick_of_an_interval() {
 }
 
 #[test]
-fn an_advance_may_be_of_any_length_up_to_the_end_of_the_clock() {
+fn advance_reaches_the_end_of_the_clock() {
     block_on(async {
         let before = now();
         advance(Duration::ZERO).await;
@@ -746,7 +746,7 @@ fn an_advance_may_be_of_any_length_up_to_the_end_of_the_clock() {
 }
 
 #[test]
-fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
+fn advancing_past_the_end_of_the_clock_panics_and_does_not_move_it() {
     block_on(async {
         let before = now();
         for years in [0, YEARS / 2, YEARS] {
@@ -769,7 +769,7 @@ fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
 }
 
 #[test]
-fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
+fn a_deadline_past_the_end_of_the_clock_panics_when_it_is_the_next_event() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     let start = inside(&runtime, now);
@@ -799,7 +799,7 @@ fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
 }
 
 #[test]
-fn a_sleep_at_the_last_moment_of_the_clock_panics_and_does_not_hang() {
+fn a_sleep_until_the_last_instant_of_the_clock_panics() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     runtime.block_on(async { advance(YEAR * YEARS).await });
@@ -810,7 +810,7 @@ fn a_sleep_at_the_last_moment_of_the_clock_panics_and_does_not_hang() {
 }
 
 #[test]
-fn a_sleep_for_ever_does_not_hide_a_deadlock_from_a_virtual_clock() {
+fn an_endless_sleep_does_not_hide_a_deadlock_from_a_virtual_clock() {
     for years in [585, 1000, u32::MAX] {
         let _watchdog = watchdog();
         let builder = Runtime::builder().virtual_clock();
@@ -829,7 +829,7 @@ fn a_sleep_for_ever_does_not_hide_a_deadlock_from_a_virtual_clock() {
 }
 
 #[test]
-fn a_sleep_for_ever_beside_somebody_who_may_wake_the_task_is_no_deadlock() {
+fn an_endless_sleep_with_a_live_waker_is_no_deadlock() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock();
     let runtime = builder.on_deadlock(OnDeadlock::Panic).build().unwrap();
@@ -848,7 +848,7 @@ fn a_sleep_for_ever_beside_somebody_who_may_wake_the_task_is_no_deadlock() {
 }
 
 #[test]
-fn an_advance_does_not_wait_for_a_blocking_job() {
+fn advance_does_not_wait_for_a_blocking_job() {
     block_on(async {
         let before = now();
         let (end, ends) = std_mpsc::channel::<()>();
@@ -864,7 +864,7 @@ fn an_advance_does_not_wait_for_a_blocking_job() {
 }
 
 #[test]
-fn an_advance_stops_at_each_deadline_even_if_somebody_sleeps_for_no_time() {
+fn zero_length_sleeps_do_not_make_advance_skip_a_deadline() {
     for sleepers in [1, 2, 5, 50] {
         block_on(async {
             let start = now();
@@ -894,7 +894,7 @@ fn an_advance_stops_at_each_deadline_even_if_somebody_sleeps_for_no_time() {
 }
 
 #[test]
-fn two_advances_at_once_stop_at_each_deadline() {
+fn two_concurrent_advances_stop_at_each_deadline() {
     for seed in [None].into_iter().chain((0..20).map(Some)) {
         let _watchdog = watchdog();
         let builder = Runtime::builder().virtual_clock();
@@ -927,7 +927,7 @@ fn two_advances_at_once_stop_at_each_deadline() {
 }
 
 #[test]
-fn an_advance_that_is_given_up_has_gone_a_part_of_the_way() {
+fn a_cancelled_advance_has_moved_the_clock_part_of_the_way() {
     block_on(async {
         let start = now();
         let late = spawn(async { sleep(HOUR * 5).await });
@@ -946,7 +946,7 @@ fn an_advance_that_is_given_up_has_gone_a_part_of_the_way() {
 }
 
 #[test]
-fn an_advance_says_what_it_needs() {
+fn advance_without_a_virtual_clock_panics_with_advice() {
     let text = panic_text(|| advance(HOUR));
     assert!(
         text.contains("no runtime") && text.contains("block_on"),

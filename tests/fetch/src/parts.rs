@@ -31,7 +31,7 @@ pub(crate) fn play(part: &str) -> Part {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args([
-            "parts::is_played_by_a_second_process",
+            "parts::a_second_process_runs_its_part",
             "--exact",
             "--nocapture",
         ])
@@ -74,7 +74,7 @@ impl Drop for Part {
 }
 
 #[test]
-fn is_played_by_a_second_process() {
+fn a_second_process_runs_its_part() {
     let Ok(part) = env::var(PART) else {
         return;
     };

@@ -11,7 +11,7 @@ fn echo(request: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_body_of_one_becomes_a_file() {
+fn the_body_of_one_fetch_is_saved_to_a_file() {
     let directory = TempDir::new("one");
     let peer = Peer::replying(echo);
     let path = directory.path("a file");
@@ -25,7 +25,7 @@ fn the_body_of_one_becomes_a_file() {
 }
 
 #[test]
-fn the_body_of_one_goes_to_standard_output_and_the_report_to_the_other() {
+fn a_body_on_standard_output_moves_the_report_to_standard_error() {
     let peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\xffx\r\n\0");
     let _watchdog = crate::support::watchdog();
     let output = crate::support::command(crate::support::PROGRAM)
@@ -39,7 +39,7 @@ fn the_body_of_one_goes_to_standard_output_and_the_report_to_the_other() {
 }
 
 #[test]
-fn the_bodies_of_several_become_files_in_a_directory() {
+fn the_bodies_of_several_fetches_are_saved_to_a_directory() {
     let directory = TempDir::new("several");
     let peer = Peer::replying(echo);
     let path = directory.path("new/deep");
@@ -72,7 +72,7 @@ fn the_bodies_of_several_become_files_in_a_directory() {
 }
 
 #[test]
-fn no_url_leads_out_of_the_directory() {
+fn no_url_escapes_the_directory() {
     let directory = TempDir::new("inside");
     let peer = Peer::replying(echo);
     let path = directory.path("in");
@@ -113,7 +113,7 @@ fn no_url_leads_out_of_the_directory() {
 }
 
 #[test]
-fn a_redirect_does_not_choose_a_name_outside_either() {
+fn no_redirect_escapes_the_directory() {
     let directory = TempDir::new("redirect");
     let peer = Peer::replying(|request| match request.split(' ').nth(1).unwrap() {
         "/" => b"HTTP/1.1 302 x\r\nLocation: /..%2f..%2fout\r\n\r\n".to_vec(),
@@ -126,7 +126,7 @@ fn a_redirect_does_not_choose_a_name_outside_either() {
 }
 
 #[test]
-fn what_fails_leaves_no_file_and_the_old_one_in_its_place() {
+fn a_failed_fetch_creates_no_file_and_keeps_an_existing_one() {
     let directory = TempDir::new("failed");
     let path = directory.path("file");
     fs::write(&path, "old").unwrap();
@@ -149,7 +149,7 @@ fn what_fails_leaves_no_file_and_the_old_one_in_its_place() {
 }
 
 #[test]
-fn what_cannot_be_written_is_a_failure_that_names_the_file() {
+fn a_write_error_is_a_failure_that_names_the_file() {
     let directory = TempDir::new("unwritable");
     let path = directory.path("not/there");
     let peer = Peer::replying(echo);
@@ -168,7 +168,7 @@ fn what_cannot_be_written_is_a_failure_that_names_the_file() {
 }
 
 #[test]
-fn a_path_that_ends_with_a_slash_is_a_directory() {
+fn a_path_with_a_trailing_slash_is_a_directory() {
     let directory = TempDir::new("slash");
     let peer = Peer::replying(echo);
     let path = directory.path("new/deep/");
@@ -177,7 +177,7 @@ fn a_path_that_ends_with_a_slash_is_a_directory() {
 }
 
 #[test]
-fn a_missing_directory_is_what_is_blamed() {
+fn a_missing_directory_is_reported_as_the_cause() {
     let directory = TempDir::new("missing");
     let peer = Peer::replying(echo);
     let path = directory.path("not/there");
@@ -192,7 +192,7 @@ fn a_missing_directory_is_what_is_blamed() {
 
 #[cfg(unix)]
 #[test]
-fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
+fn leftovers_of_a_killed_run_with_the_same_process_id_do_no_harm() {
     use crate::support::{PROGRAM, Run, command};
 
     let directory = TempDir::new("remains");
@@ -219,7 +219,7 @@ fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
 
 #[cfg(unix)]
 #[test]
-fn the_longest_name_of_a_file_is_not_too_long() {
+fn the_longest_file_name_can_be_saved() {
     let directory = TempDir::new("long_name");
     let peer = Peer::replying(echo);
     for name in ["x".repeat(255), "\u{fc}".repeat(127)] {
@@ -239,7 +239,7 @@ fn make_pipe(path: &str) {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
+fn an_unread_pipe_delays_neither_the_deadline_nor_other_fetches() {
     let directory = TempDir::new("unread_pipe");
     let peer = Peer::replying(echo);
     let pipe = directory.path("1-pipe");
@@ -286,7 +286,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
 
 #[cfg(unix)]
 #[test]
-fn a_standard_output_that_nobody_reads_does_not_hold_up_the_deadline() {
+fn an_unread_standard_output_does_not_delay_the_deadline() {
     use crate::support::{PROGRAM, Run, command, watchdog};
 
     let _watchdog = watchdog();
@@ -310,7 +310,7 @@ fn a_standard_output_that_nobody_reads_does_not_hold_up_the_deadline() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_to_nothing_yet_is_written_through() {
+fn a_dangling_symlink_is_written_through() {
     use std::os::unix::fs::symlink;
 
     let directory = TempDir::new("dangling");
@@ -349,7 +349,7 @@ fn a_link_that_leads_to_nothing_yet_is_written_through() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_followed_and_a_device_is_not_replaced() {
+fn a_symlink_is_followed_and_a_device_is_not_replaced() {
     use std::os::unix::fs::{FileTypeExt, symlink};
     use std::thread;
 

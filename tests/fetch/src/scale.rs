@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Command;
 
 #[test]
-fn of_ten_thousand_fetches_a_thousand_at_a_time_none_is_lost() {
+fn ten_thousand_fetches_in_batches_of_a_thousand_all_complete() {
     let server = play("server");
     let directory = TempDir::new("ten_thousand");
     let path = directory.path("bodies");
@@ -38,7 +38,7 @@ fn of_ten_thousand_fetches_a_thousand_at_a_time_none_is_lost() {
 
 #[cfg(unix)]
 #[test]
-fn where_few_files_may_be_open_there_are_fewer_at_a_time_and_none_is_lost() {
+fn a_low_limit_of_open_files_reduces_concurrency_and_loses_no_fetch() {
     use crate::support::{Run, command};
 
     let server = play("server");
@@ -68,7 +68,7 @@ fn where_few_files_may_be_open_there_are_fewer_at_a_time_and_none_is_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
+fn a_fetch_that_runs_out_of_descriptors_is_retried() {
     use crate::support::{Peer, Run, close, command, read_request, watchdog};
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     use std::io::Write;
@@ -126,7 +126,7 @@ fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
 }
 
 #[test]
-fn the_embedded_server_serves_a_hundred_behind_a_thousand_that_never_finish_their_requests() {
+fn a_thousand_unfinished_requests_do_not_block_the_embedded_server() {
     let mut server = Command::new(PROGRAM);
     server
         .args(["--serve", "127.0.0.1:0"])
@@ -145,7 +145,7 @@ fn the_embedded_server_serves_a_hundred_behind_a_thousand_that_never_finish_thei
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_embedded_server_has_no_more_connections_than_it_allows() {
+fn the_embedded_server_limits_its_connections() {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::Duration;
@@ -181,7 +181,7 @@ fn the_embedded_server_has_no_more_connections_than_it_allows() {
 }
 
 #[test]
-fn the_embedded_server_says_which_pages_it_has() {
+fn the_embedded_server_lists_its_pages() {
     let mut server = Command::new(PROGRAM);
     server.args(["--serve", "127.0.0.1:0"]);
     let server = start(server, "listening on ");

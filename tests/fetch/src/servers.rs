@@ -45,7 +45,7 @@ fn check(response: &str, request: &str) {
 }
 
 #[test]
-fn a_request_is_answered_whatever_its_lines_end_with_and_with_or_without_a_body() {
+fn a_request_is_answered_with_any_line_ending_and_body() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         for request in [
@@ -67,7 +67,7 @@ fn a_request_is_answered_whatever_its_lines_end_with_and_with_or_without_a_body(
 }
 
 #[test]
-fn a_client_that_sends_a_long_body_loses_nothing_of_its_response() {
+fn a_client_that_sends_a_long_body_receives_the_whole_response() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         let head = format!("POST {path} HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
@@ -77,7 +77,7 @@ fn a_client_that_sends_a_long_body_loses_nothing_of_its_response() {
 }
 
 #[test]
-fn a_client_that_closes_its_end_after_the_request_is_answered() {
+fn a_client_that_shuts_down_writing_after_its_request_gets_a_response() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         let mut stream = TcpStream::connect(&address).unwrap();

@@ -44,7 +44,7 @@ fn wait_for_part(directory: &TempDir) {
 }
 
 #[test]
-fn a_signal_removes_what_is_incomplete_and_reports_what_is_done() {
+fn a_signal_removes_incomplete_files_and_reports_completed_fetches() {
     for (signal, name, code) in SIGNALS {
         let _watchdog = watchdog();
         let directory = TempDir::new(name);
@@ -77,7 +77,7 @@ fn a_signal_removes_what_is_incomplete_and_reports_what_is_done() {
 }
 
 #[test]
-fn the_summary_of_a_run_that_a_signal_has_ended_says_so() {
+fn the_summary_of_an_interrupted_run_says_so() {
     let _watchdog = watchdog();
     let peer = halting();
     let mut process = command(PROGRAM)
@@ -96,7 +96,7 @@ fn the_summary_of_a_run_that_a_signal_has_ended_says_so() {
 }
 
 #[test]
-fn a_run_that_a_signal_ends_before_anything_is_done_reports_that() {
+fn a_run_interrupted_before_its_first_result_reports_that() {
     let _watchdog = watchdog();
     let directory = TempDir::new("nothing_done");
     let peer = halting();
@@ -114,7 +114,7 @@ fn a_run_that_a_signal_ends_before_anything_is_done_reports_that() {
 }
 
 #[test]
-fn a_second_signal_ends_a_program_whose_report_nobody_reads() {
+fn a_second_signal_ends_a_program_that_is_blocked_on_its_report() {
     let _watchdog = watchdog();
     let directory = TempDir::new("second");
     let peer = halting();
@@ -143,7 +143,7 @@ fn a_second_signal_ends_a_program_whose_report_nobody_reads() {
 }
 
 #[test]
-fn a_killed_run_is_the_only_one_that_leaves_something_behind() {
+fn only_a_killed_run_leaves_temporary_files() {
     let _watchdog = watchdog();
     let directory = TempDir::new("killed");
     let peer = halting();

@@ -91,7 +91,7 @@ const PROGRESS: &str = "\r\x1b[K1 of 2 done, 1 in progress, 1 failed";
 const WIPE: &str = "\r\x1b[K";
 
 #[test]
-fn a_terminal_gets_colours_a_picture_and_a_progress_line_that_is_wiped_away() {
+fn a_terminal_gets_colours_a_chart_and_a_progress_line_that_is_erased() {
     let printed = on_a_terminal(Some(PROGRESS), |_| {});
     assert!(printed.contains(PROGRESS), "{printed:?}");
     // What comes behind it begins on a wiped line.
@@ -107,7 +107,7 @@ fn a_terminal_gets_colours_a_picture_and_a_progress_line_that_is_wiped_away() {
 }
 
 #[test]
-fn who_wants_no_colours_gets_none() {
+fn colours_can_be_disabled() {
     let printed = on_a_terminal(Some(PROGRESS), |command| {
         command.env("NO_COLOR", "1");
     });
@@ -139,7 +139,7 @@ fn width(printed: &str) -> usize {
 }
 
 #[test]
-fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
+fn the_report_is_as_wide_as_the_terminal_unless_the_variable_columns_is_set() {
     for (columns, expected) in [
         (None, COLUMNS.into()),
         (Some("70"), 70),
@@ -164,7 +164,7 @@ fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
 }
 
 #[test]
-fn who_wants_it_quiet_gets_no_progress_line() {
+fn quiet_prints_no_progress_line() {
     let printed = on_a_terminal(None, |command| {
         command.arg("-q");
     });

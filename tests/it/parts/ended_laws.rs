@@ -19,7 +19,7 @@ proptest! {
     /// long before their slots, about which nobody asks. Each task that is asked about has ended if it
     /// has ended, whoever had its slot before and whoever has it now.
     #[test]
-    fn each_task_has_ended_if_and_only_if_it_has(
+    fn the_ended_table_agrees_with_an_oracle(
         steps in prop::collection::vec((0..4, any::<prop::sample::Index>(), 0..3000_usize), 0..40)
     ) {
         let (ended, mut writer) = (Ended::new(), Writer::new());
@@ -65,7 +65,7 @@ proptest! {
 }
 
 #[test]
-fn the_room_of_a_burst_is_given_back() {
+fn the_ended_table_frees_its_memory_after_a_burst() {
     let (ended, mut writer) = (Ended::new(), Writer::new());
     for slot in 0..1_000_000 {
         ended.note(&mut writer, slot, slot as u64 + 1);

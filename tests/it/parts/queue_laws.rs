@@ -78,7 +78,7 @@ fn looks_per_cancel<I: Iterator<Item = usize>>(jobs: usize, order: impl Fn(usize
 }
 
 #[test]
-fn cancelling_a_job_looks_at_few_others_however_many_wait() {
+fn cancelling_a_job_visits_few_others_however_many_wait() {
     /// How many ids there are to look at on one level of the map, about.
     const A_LEVEL: usize = 12;
     let newest_first = |jobs| (0..jobs).rev();
@@ -136,7 +136,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     /// Against a list of all jobs, oldest first, which is searched for everything.
     #[test]
-    fn a_queue_is_a_list_that_is_never_searched(
+    fn a_queue_behaves_like_a_list(
         bounds in (1..4_usize, 1..6_usize),
         steps in prop::collection::vec(step(), 0..200),
     ) {

@@ -49,7 +49,7 @@ impl Pieces {
 
 proptest! {
     #[test]
-    fn the_vector_gets_every_byte_behind_what_it_held(
+    fn read_to_end_appends_every_byte_to_the_vector(
         length in 0_usize..100_000,
         lengths in prop::collection::vec(1_usize..40_000, 1..8),
         held in 0_usize..100,
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_read_before_an_error_or_a_drop_stays(
+    fn bytes_read_before_an_error_or_a_drop_stay_in_the_vector(
         length in 1_usize..50_000,
         lengths in prop::collection::vec(1_usize..10_000, 1..8),
         capacity in 0_usize..60_000,

@@ -8,7 +8,7 @@ proptest! {
     /// Against a map from every key ever given out: what a slab answers is what the map answers,
     /// also after it has given room back. The slots are many times those that a slab keeps.
     #[test]
-    fn a_slab_is_a_map_whose_keys_are_never_reused(
+    fn a_slab_behaves_like_a_map_with_unique_keys(
         steps in prop::collection::vec((0..4, any::<prop::sample::Index>(), 0..3000_usize), 0..60)
     ) {
         let mut slab = Slab::new();

@@ -398,7 +398,7 @@ proptest! {
     /// at will apart: those wake all of a list of at least eight, and a task causes none within two
     /// rounds of the last.
     #[test]
-    fn waiters_are_lists_that_are_searched(
+    fn waiters_behave_like_searched_lists(
         steps in (1..4_u32).prop_flat_map(|events| prop::collection::vec(step(events), 0..300))
     ) {
         let mut history = History::new();
@@ -529,7 +529,7 @@ impl RunQueue {
 }
 
 #[test]
-fn tasks_that_wait_are_not_woken_in_circles() {
+fn waiting_tasks_do_not_wake_each_other_endlessly() {
     for count in [9, 20, 1000] {
         for (latency, is_fresh) in [(1, false), (1, true), (3, false), (50, false)] {
             let mut queue = RunQueue::new(pollers(count, latency, is_fresh, By::Task));
@@ -553,7 +553,7 @@ fn tasks_that_wait_are_not_woken_in_circles() {
 }
 
 #[test]
-fn a_list_holds_a_small_multiple_of_those_who_live() {
+fn a_list_holds_at_most_a_small_multiple_of_the_live_waiters() {
     const ROUNDS: usize = 2_000;
     for (count, given_up) in [(0, 1), (3, 1), (20, 1), (20, 100), (500, 3)] {
         for (latency, is_fresh) in [(1, false), (1, true), (5, false)] {
@@ -574,7 +574,7 @@ fn a_list_holds_a_small_multiple_of_those_who_live() {
 }
 
 #[test]
-fn outsiders_are_not_woken_in_circles_whether_or_not_the_loop_goes_round() {
+fn foreign_waiters_do_not_wake_each_other_endlessly() {
     for count in [9, 20, 500, MOST_OUTSIDERS] {
         for is_parked in [false, true] {
             for (latency, is_fresh) in [(1, false), (7, true), (1000, false), (1000, true)] {
@@ -588,7 +588,7 @@ fn outsiders_are_not_woken_in_circles_whether_or_not_the_loop_goes_round() {
 }
 
 #[test]
-fn what_outsiders_give_up_is_bounded_while_the_loop_is_parked() {
+fn abandoned_foreign_waiters_stay_bounded_while_the_loop_is_parked() {
     for count in [0, 20, 1000] {
         let mut queue = RunQueue::new(pollers(count, 1, false, By::Outsider));
         queue.is_parked = true;
@@ -604,7 +604,7 @@ fn what_outsiders_give_up_is_bounded_while_the_loop_is_parked() {
 }
 
 #[test]
-fn the_cost_of_a_poll_that_is_given_up_does_not_grow_with_those_who_wait() {
+fn the_cost_of_an_abandoned_poll_does_not_grow_with_the_waiters() {
     let wakes_for_each = |count: usize| {
         const GIVEN_UP: usize = 20_000;
         let mut queue = RunQueue::new(pollers(count, 1, false, By::Task));
@@ -628,7 +628,7 @@ fn addresses(swept: &Swept) -> Vec<usize> {
 }
 
 #[test]
-fn an_older_sweep_that_ends_later_does_not_drop_the_wakers_of_a_newer_one() {
+fn an_older_sweep_that_ends_later_keeps_the_wakers_of_a_newer_one() {
     let descriptor = Descriptor::new();
     // Two threads sweep, and the first is slow to wake its wakers.
     let older = descriptor.poll_until_swept();
@@ -646,7 +646,7 @@ fn an_older_sweep_that_ends_later_does_not_drop_the_wakers_of_a_newer_one() {
 }
 
 #[test]
-fn a_sweep_does_not_keep_its_wakers_on_a_list_that_began_after_it() {
+fn a_sweep_does_not_add_its_wakers_to_a_newer_list() {
     let descriptor = Descriptor::new();
     let older = descriptor.poll_until_swept();
     // An event takes the list, and the next one is swept too.
@@ -660,7 +660,7 @@ fn a_sweep_does_not_keep_its_wakers_on_a_list_that_began_after_it() {
 }
 
 #[test]
-fn a_waker_that_is_back_before_its_sweep_ends_is_not_kept() {
+fn a_waker_that_registers_again_during_its_sweep_is_not_kept_twice() {
     let descriptor = Descriptor::new();
     let quick = Arc::default();
     assert!(descriptor.poll_as_outsider(&quick).is_none());

@@ -27,7 +27,7 @@ fn due(wheel: &mut Wheel, now: u64) -> Vec<(u64, Tag)> {
 }
 
 #[test]
-fn the_last_representable_deadline_is_kept_and_fires_then() {
+fn the_last_representable_deadline_fires_on_time() {
     let mut wheel = Wheel::new();
     wheel.insert(u64::MAX, waiter(0));
     assert_eq!(due(&mut wheel, u64::MAX - 1), []);
@@ -37,7 +37,7 @@ fn the_last_representable_deadline_is_kept_and_fires_then() {
 }
 
 #[test]
-fn a_crowded_slot_never_makes_the_next_moment_one_that_has_passed() {
+fn a_crowded_slot_never_yields_a_next_deadline_in_the_past() {
     let mut wheel = Wheel::new();
     let far = 1 << 30;
     let keys: Vec<_> = (0..100)
@@ -91,7 +91,7 @@ proptest! {
     /// Against a sorted list: the same fire, at the same time, in the same order; the next
     /// moment is never late, always ahead, and, with few deadlines, exact.
     #[test]
-    fn a_wheel_is_a_sorted_list(steps in prop::collection::vec(step(), 0..300)) {
+    fn a_wheel_behaves_like_a_sorted_list(steps in prop::collection::vec(step(), 0..300)) {
         let mut wheel = Wheel::new();
         let mut oracle: Vec<(u64, u32, Key)> = Vec::new();
         let mut given = Vec::new();

@@ -64,7 +64,7 @@ fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usi
 }
 
 #[test]
-fn every_message_arrives_and_a_park_is_ended_at_most_once() {
+fn every_message_arrives_and_ends_a_park_at_most_once() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         let threads: Vec<_> = [1, 2]
@@ -86,7 +86,7 @@ fn every_message_arrives_and_a_park_is_ended_at_most_once() {
 }
 
 #[test]
-fn a_nudge_ends_the_park_or_forbids_it() {
+fn a_nudge_ends_or_prevents_the_park() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
         let deadline = Arc::new(AtomicUsize::new(0));
@@ -109,7 +109,7 @@ fn a_nudge_ends_the_park_or_forbids_it() {
 }
 
 #[test]
-fn the_drop_of_the_last_handle_is_seen() {
+fn the_loop_notices_the_drop_of_the_last_handle() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
         let handle = InboxHandle::new(&inbox);
@@ -166,7 +166,7 @@ fn a_closed_inbox_loses_nothing() {
 }
 
 #[test]
-fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
+fn the_poll_after_a_wake_sees_writes_before_the_wake() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         let flag = Arc::new(QueuedFlag::default());
@@ -204,7 +204,7 @@ struct Queue {
 }
 
 #[test]
-fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
+fn the_poll_after_two_concurrent_wakes_sees_the_writes_before_both() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
@@ -258,7 +258,7 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
 }
 
 #[test]
-fn who_sees_the_end_of_a_task_sees_what_it_did() {
+fn a_thread_that_sees_the_end_of_a_task_sees_its_effects() {
     loom::model(|| {
         let ended = Arc::new(Ended::new());
         let done = Arc::new(AtomicUsize::new(0));

@@ -175,7 +175,7 @@ fn check_three(model: impl Fn() + Send + Sync + 'static) {
 }
 
 #[test]
-fn an_event_is_never_lost_between_the_try_and_the_wait() {
+fn no_event_is_lost_between_the_attempt_and_the_wait() {
     for keyed in [false, true] {
         loom::model(move || {
             let descriptor = Descriptor::new(READABLE);
@@ -189,7 +189,7 @@ fn an_event_is_never_lost_between_the_try_and_the_wait() {
 }
 
 #[test]
-fn two_who_read_and_two_events_come_out_even() {
+fn two_events_serve_two_readers() {
     for keyed in [false, true] {
         check_three(move || {
             let descriptor = Descriptor::new(0);
@@ -210,7 +210,7 @@ fn two_who_read_and_two_events_come_out_even() {
 }
 
 #[test]
-fn a_waiter_that_leaves_takes_no_event_from_the_others() {
+fn a_departing_waiter_takes_no_event_from_the_others() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let mut given_up = None;
@@ -231,7 +231,7 @@ fn a_waiter_that_leaves_takes_no_event_from_the_others() {
 }
 
 #[test]
-fn whoever_waits_hears_of_the_end_of_the_runtime() {
+fn the_end_of_the_runtime_wakes_every_waiter() {
     loom::model(|| {
         let descriptor = Descriptor::new(0);
         let end = spawn(&descriptor, Descriptor::kill);
@@ -249,7 +249,7 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
 }
 
 #[test]
-fn the_count_comes_out_even_whoever_empties_a_line_first() {
+fn the_waiter_count_is_right_whichever_side_empties_a_list_first() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let comer = spawn(&descriptor, |descriptor| {
@@ -269,7 +269,7 @@ fn the_count_comes_out_even_whoever_empties_a_line_first() {
 }
 
 #[test]
-fn a_waker_that_is_swept_is_woken_or_stands_in_the_line() {
+fn a_swept_waker_is_woken_or_stays_in_the_list() {
     // One more than a list holds before an outsider sweeps it.
     const POLLERS: usize = 9;
     loom::model(|| {

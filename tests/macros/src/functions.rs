@@ -20,7 +20,7 @@ mod far {
 }
 
 #[test]
-fn a_function_under_main_is_called_as_any_other() {
+fn a_function_under_main_is_called_like_any_other() {
     assert_eq!(far::sum(), 3);
     assert_eq!(far::sum(), 3);
 }
@@ -32,7 +32,7 @@ async fn parse() -> Result<u32, impl Display + Debug> {
 }
 
 #[test]
-fn what_main_returns_is_what_the_function_returns() {
+fn main_returns_the_output_of_the_function() {
     assert_eq!(
         parse().unwrap_err().to_string(),
         "invalid digit found in string"
@@ -127,6 +127,6 @@ mains! {
 }
 
 #[test]
-fn fragments_of_macros_are_understood() {
+fn macro_fragments_are_accepted() {
     assert_eq!(answer(), 42);
 }

@@ -79,7 +79,7 @@ fn assert_wrong(line: &str, message: &str) {
 }
 
 #[test]
-fn a_function_that_cannot_be_run_is_one_error() {
+fn an_unsupported_function_is_one_error() {
     let functions = [
         (
             "^fn main() { async {}.await }",
@@ -120,7 +120,7 @@ fn a_function_that_cannot_be_run_is_one_error() {
 }
 
 #[test]
-fn mistakes_inside_a_function_that_cannot_be_run_are_reported_too() {
+fn mistakes_inside_an_unsupported_function_are_reported_too() {
     for called in ["main", "test"] {
         let function = "fn main() { let _: u32 = async { \"seven\" }.await; }";
         let errors = errors(&format!("#[glassfrog::{called}] {function}"));
@@ -150,7 +150,7 @@ fn an_item_that_is_not_a_function_is_one_error() {
 }
 
 #[test]
-fn an_item_that_is_not_a_function_can_still_be_used() {
+fn an_item_that_is_not_a_function_remains_usable() {
     for called in ["main", "test"] {
         let line = format!("^#[glassfrog::{called}] struct It; use It as That; fn main() {{}}");
         let message =
@@ -200,7 +200,7 @@ fn an_unknown_setting_is_one_error_that_lists_the_settings() {
 }
 
 #[test]
-fn a_setting_that_only_test_has_is_one_error_on_main() {
+fn a_setting_of_test_is_one_error_on_main() {
     for (name, settings) in [
         ("virtual_clock", "^virtual_clock"),
         ("seed", r#"^seed = "seven""#),
@@ -313,7 +313,7 @@ fn assert_wrong_for_the_compiler(line: &str) {
 }
 
 #[test]
-fn a_mistake_in_a_function_is_one_error_at_its_place() {
+fn a_mistake_in_a_function_is_one_error_at_its_location() {
     for called in ["main", "test"] {
         for function in [
             "async fn main() { let _: u32 = ^\"seven\"; }",
@@ -328,7 +328,7 @@ fn a_mistake_in_a_function_is_one_error_at_its_place() {
 }
 
 #[test]
-fn a_function_is_as_visible_as_it_says() {
+fn a_function_keeps_its_visibility() {
     for visibility in ["", "pub(self)", "pub(in crate::it)"] {
         let function =
             format!("#[glassfrog::main(crate = crate::frog)] {visibility} async fn it() {{}}");
@@ -338,6 +338,6 @@ fn a_function_is_as_visible_as_it_says() {
 }
 
 #[test]
-fn a_wrong_path_is_one_error_at_its_place() {
+fn a_wrong_path_is_one_error_at_its_location() {
     assert_wrong_for_the_compiler("#[glassfrog::main(crate = ^toad)] async fn main() {}");
 }
