@@ -422,7 +422,7 @@ mod tests {
     struct Hanging {
         /// Its id.
         id: u64,
-        /// Where it sends its id when it begins.
+        /// Sends its id when it begins.
         begun: Sender<u64>,
         /// Closed when it may return.
         held: Receiver<()>,
@@ -451,7 +451,7 @@ mod tests {
         }
     }
 
-    /// What a test keeps of a job.
+    /// The test's side of a job.
     struct Held {
         /// Its id.
         id: u64,
@@ -465,16 +465,16 @@ mod tests {
     struct Fixture {
         /// The pool.
         pool: Arc<Pool>,
-        /// The ids of the jobs that have begun.
+        /// The ids of the started jobs.
         begun: Receiver<u64>,
-        /// Where jobs send them.
+        /// The channel to which jobs send their ids.
         begin: Sender<u64>,
         /// The id of the next job.
         next: u64,
     }
 
     impl Fixture {
-        /// Makes the pool.
+        /// Creates the pool.
         fn new() -> Fixture {
             let (begin, begun) = channel();
             let pool = Arc::new(Pool::new(1, None, Waker::noop().clone()));
@@ -503,7 +503,7 @@ mod tests {
             Held { id, _hold, over }
         }
 
-        /// Submits so many look-ups, and waits until all have begun.
+        /// Submits this many lookups, and waits until all have begun.
         fn look_ups(&mut self, count: usize) -> Vec<Held> {
             let look_ups: Vec<Held> = (0..count).map(|_| self.submit(Lane::LookUps)).collect();
             let mut begun: Vec<u64> = self.begun.iter().take(count).collect();
@@ -512,7 +512,7 @@ mod tests {
             look_ups
         }
 
-        /// Submits so many look-ups, and gives up each when it has begun.
+        /// Submits this many lookups, and abandons each when it has begun.
         fn given_up(&mut self, count: usize) -> Vec<Held> {
             let mut all = Vec::new();
             while all.len() < count {
@@ -523,7 +523,7 @@ mod tests {
             all
         }
 
-        /// The jobs as the dump shows them.
+        /// Returns the jobs as a dump shows them.
         fn seen(&self) -> Vec<String> {
             let seen = self.pool.jobs().into_iter();
             seen.map(|(_, description)| description).collect()
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(fixture.begun.recv(), Ok(next.id));
         assert_eq!(fixture.pool.counts(), (LOOK_UPS + 1, 0));
         assert_eq!(fixture.seen().len(), LOOK_UPS);
-        // Once more, as a handle that is dropped late does.
+        // Again, as a handle that is dropped late does.
         fixture.pool.give_up(running[7].id);
         assert_eq!(fixture.seen().len(), LOOK_UPS);
     }
@@ -577,7 +577,7 @@ mod tests {
         assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
         assert!(fixture.pool.is_busy());
         assert_eq!(fixture.seen(), [format!("{}, queued", waiting.id)]);
-        // Jobs have a thread of their own.
+        // Jobs have a separate thread.
         let job = fixture.submit(Lane::Jobs);
         assert_eq!(fixture.begun.recv(), Ok(job.id));
         hanging.remove(9);
@@ -603,7 +603,7 @@ mod tests {
         let _hanging = fixture.given_up(2);
         let running = fixture.look_ups(2);
         fixture.pool.shut_down();
-        // Those that the end of the runtime gives up have still been waited for.
+        // Lookups that the end of the runtime abandons were still awaited.
         fixture.pool.give_up(running[0].id);
         thread::spawn(move || drop(running));
         fixture.pool.wait(Duration::MAX);

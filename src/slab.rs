@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(slab.get_mut(new), Some(&mut "new"));
     }
 
-    /// A slab after a burst: `count` values of which those stay that `stays` names.
+    /// Returns a slab after a burst of `count` values, of which those remain that `stays` selects.
     fn after_a_burst(count: u32, stays: impl Fn(u32) -> bool) -> Slab<u32> {
         let mut slab = Slab::new();
         let keys: Vec<Key> = (0..count).map(|value| slab.insert(value)).collect();
@@ -335,7 +335,7 @@ mod tests {
     fn the_slab_keeps_only_the_slots_up_to_its_last_value() {
         let mut slab = after_a_burst(1_000_000, |value| value == 100_000 || value == 700_000);
         slab.shrink();
-        // What is behind the last one is less than half.
+        // Less than half of the slots are after the last value.
         assert_eq!(slab.slots.len(), 1_000_000);
         let (last, _) = slab.iter().last().expect("two are left");
         slab.remove(last);

@@ -94,7 +94,7 @@ mod tests {
     /// A millisecond, in nanoseconds.
     const MILLI: u64 = 1_000_000;
 
-    /// Makes batches of polls of which the `n`th takes `length(n)`, until `count` were made, as the loop does.
+    /// Runs batches as the loop does, in which the `n`th poll takes `length(n)`, until `count` polls were made.
     /// Returns the numbers of the polls after which it looked for events.
     fn looks(count: u64, length: impl Fn(u64) -> u64) -> Vec<u64> {
         let pace = Pace::new();
@@ -143,7 +143,7 @@ mod tests {
             let looks = looks(10_000, |_| length);
             for pair in looks.windows(2).skip(1) {
                 let took = (pair[1] - pair[0]) * length;
-                // The batch ends with the stride in which its time is up.
+                // The batch ends with the stride in which its time runs out.
                 assert!(took <= 2 * MILLI, "{micros} µs: {took} ns");
             }
         }

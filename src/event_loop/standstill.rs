@@ -182,7 +182,7 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    /// How many polls a turn has.
+    /// The number of polls in a turn.
     const TURN: u64 = 128;
 
     /// Makes polls, turn by turn, while the clock shows `now`. Returns the phases that began.

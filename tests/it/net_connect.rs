@@ -1,4 +1,4 @@
-//! How connections come about, and the errors where they don't.
+//! How connections are made, and the errors when that fails.
 
 use crate::support::{accepted, block_on, park_on, watchdog};
 use crate::task_probes::poll_with;
@@ -12,15 +12,15 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::thread;
 
-/// A connection that is being made.
+/// A pending connect.
 type Connect = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-/// An address at which nobody listens, and nobody else can as long as the socket is there.
+/// Returns an address that refuses connections, and a socket that keeps it from other processes.
 fn refusing() -> (Socket, SocketAddr) {
     refusing_at(Ipv4Addr::LOCALHOST.into())
 }
 
-/// The same on an interface of one's choice.
+/// Like [`refusing`], on a given interface.
 pub(crate) fn refusing_at(ip: IpAddr) -> (Socket, SocketAddr) {
     let any_port = SocketAddr::from((ip, 0));
     let socket = Socket::new(Domain::for_address(any_port), Type::STREAM, None).unwrap();
@@ -84,7 +84,7 @@ fn a_connect_that_moves_to_another_runtime_continues_with_its_other_addresses() 
         runtime.block_on(is_done).unwrap();
         let stream = thread.join().unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addr);
-        // It is still the runtime's in which it was begun.
+        // The stream still belongs to the runtime that started the connect.
         listener.accept().unwrap().0.write_all(b"hello").unwrap();
         let read = runtime.block_on(async { stream.read(&mut [0; 8]).await });
         assert_eq!(read.unwrap(), 5);
@@ -106,7 +106,7 @@ fn a_failed_connect_reports_the_error_of_each_address() {
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(error.to_string(), reasons.join("; "));
-        // In one line too, for `main` functions that return it.
+        // The text is one line too, for `main` functions that return the error.
         assert!(format!("{error:?}").contains(&reasons.join("; ")));
     });
 }
@@ -154,7 +154,7 @@ fn every_form_of_address_is_accepted() {
 
 #[test]
 fn ipv6_addresses_are_accepted() {
-    // Not every machine has such an interface; where the system itself can't, there is no law.
+    // Not every machine has such an interface. The law holds only if the system itself can connect.
     if net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         println!("skipped: no IPv6 here");
         return;
@@ -183,7 +183,7 @@ fn a_port_in_use_is_an_error_that_names_the_address() {
         let error = TcpListener::bind(addr).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&addr.to_string()), "{error}");
-        // With another one to try it is not an error.
+        // A refused address is no error if another one succeeds.
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind([addr, free]).await.unwrap();
         assert_ne!(listener.local_addr().unwrap(), addr);
@@ -192,13 +192,13 @@ fn a_port_in_use_is_an_error_that_names_the_address() {
 
 #[test]
 fn dropping_a_listener_frees_its_port() {
-    /// How many ports are tried: the kernel may give one to another process before it is bound again.
+    /// The number of ports to try: the kernel may give one to another process before the test binds it again.
     const PORTS: usize = 100;
     block_on(async {
         for _ in 0..PORTS {
             let (stream, peer) = accepted().await;
             let addr = stream.local_addr().unwrap();
-            // The end that closes first is the one that lingers (TIME_WAIT).
+            // The end that closes first is the one that stays in TIME_WAIT.
             drop(stream);
             drop(peer);
             if TcpListener::bind(addr).await.is_ok() {

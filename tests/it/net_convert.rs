@@ -1,4 +1,4 @@
-//! Sockets that come from elsewhere, that go elsewhere, and that are in two hands.
+//! Sockets that are adopted, converted back, or shared with other descriptors.
 
 use crate::support::{accepted, block_on, close_when_delivered, pairs, plain, settle};
 use futures::{AsyncReadExt, FutureExt};
@@ -11,14 +11,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-/// Everything up to the end.
+/// Reads to the end of the stream.
 async fn read_all(stream: &TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.unwrap();
     all
 }
 
-/// A second descriptor of the same connection.
+/// Returns a second descriptor of the same connection.
 fn duplicate(stream: &impl AsFd) -> net::TcpStream {
     stream.as_fd().try_clone_to_owned().unwrap().into()
 }
@@ -36,7 +36,7 @@ fn an_adopted_stream_reads_data_that_arrived_before() {
             let stream = adopt(stream);
             let mut buf = [0; 8];
             assert_eq!(stream.read(&mut buf).await.unwrap(), 5);
-            // It does not block here.
+            // The read does not block here.
             assert!(stream.read(&mut buf).now_or_never().is_none());
 
             let (stream, mut peer) = plain();
@@ -187,7 +187,7 @@ fn a_descriptor_that_is_not_a_socket_is_rejected_with_advice() {
 fn a_dump_does_not_call_a_unix_socket_tcp() {
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    /// What the task waits for that does something with the descriptor.
+    /// Returns how a dump describes the wait of an operation on the descriptor.
     async fn shown<F: Future>(operation: F) -> String {
         let mut operation = Box::pin(operation);
         assert!((&mut operation).now_or_never().is_none());
@@ -218,7 +218,7 @@ fn a_dump_does_not_call_a_unix_socket_tcp() {
         let what = format!("read a socket {addr} (not TCP) for");
         assert!(row.contains(&what), "{row}");
 
-        // What is TCP is called TCP, also where it is adopted.
+        // TCP sockets are called TCP, adopted ones too.
         let (stream, _peer) = plain();
         let addr = stream.local_addr().unwrap();
         let stream = TcpStream::from(OwnedFd::from(stream));
@@ -235,7 +235,7 @@ fn a_dump_does_not_call_a_unix_socket_tcp() {
 #[test]
 fn a_short_read_of_an_adopted_descriptor_does_not_clear_readiness() {
     block_on(async {
-        // Not a stream, so that each read brings one message, however much room there is.
+        // A datagram socket, so that each read returns one message, however large the buffer is.
         let (ours, peer) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
         let adopted = TcpStream::from(OwnedFd::from(ours));
         for message in [&b"one"[..], b"more", b"last"] {
@@ -376,7 +376,7 @@ fn keep_alive_is_set_on_a_live_stream() {
     });
 }
 
-/// A socket bound to this address.
+/// Returns a socket bound to an address.
 fn bound(addr: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
@@ -384,7 +384,7 @@ fn bound(addr: SocketAddr) -> Socket {
     socket
 }
 
-/// Port 0 of this machine.
+/// Returns port 0 on the loopback interface.
 fn anywhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
@@ -404,7 +404,7 @@ fn two_listeners_may_share_a_port() {
         assert_eq!(two.local_addr().unwrap(), addr);
         let _peers = [(); CONNECTIONS].map(|()| net::TcpStream::connect(addr).unwrap());
         for _ in 0..CONNECTIONS {
-            // Which of them gets a connection is the kernel's choice.
+            // The kernel chooses which listener gets a connection.
             futures::select! {
                 accepted = Box::pin(one.accept()).fuse() => accepted.unwrap(),
                 accepted = Box::pin(two.accept()).fuse() => accepted.unwrap(),
@@ -434,12 +434,12 @@ fn a_socket_may_be_bound_before_it_is_connected() {
 #[test]
 fn take_error_returns_the_error_of_an_adopted_connect() {
     block_on(async {
-        // Bound, but nobody listens.
+        // Bound, but not listening.
         let nobody = bound(anywhere());
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();
         match socket.connect(&nobody.local_addr().unwrap()) {
-            // Some systems know at once.
+            // Some systems report the refusal at once.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
             _in_progress => {}
         }

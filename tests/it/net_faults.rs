@@ -1,5 +1,5 @@
-//! What a connection does when the peer breaks it off or sends urgent data. Linux only: how much of
-//! what came before a reset can still be read, and where an urgent byte stands, differs elsewhere.
+//! Resets by the peer and urgent data. Linux only: systems differ in how much data can be read after a reset, and
+//! where an urgent byte appears.
 
 use crate::support::{block_on, close_when_delivered, for_each, pairs, reset, settle};
 use futures::future::join;
@@ -12,8 +12,7 @@ use std::net;
 /// Buffers smaller than "hello", of exactly its size, and larger.
 const ROOMS: [usize; 4] = [1, 3, 5, 64];
 
-/// What comes out of a stream, read in pieces of at most `room` bytes: the data, and the error
-/// that ended it if it was one.
+/// Reads a stream in pieces of at most `room` bytes. Returns the data, and the error if one ended it.
 async fn outcome(stream: &TcpStream, room: usize) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut all = Vec::new();
     let mut buf = vec![0; room];
@@ -34,7 +33,7 @@ async fn arrived(stream: &TcpStream, count: usize) {
     }
 }
 
-/// Waits until the reset of the connection has come and the reactor has told of it.
+/// Waits until the reset has arrived and the reactor has reported it.
 async fn reset_arrived(stream: &TcpStream) {
     while stream.peer_addr().is_ok() {
         settle().await;
@@ -83,7 +82,7 @@ fn a_reset_at_any_moment_is_never_a_truncated_success() {
         for round in 0..100 {
             for (stream, mut peer) in pairs().await {
                 peer.write_all(b"hello").unwrap();
-                // What of this the stream sees together, and what one by one, is left to chance.
+                // Chance decides which of these the stream sees together.
                 reset(peer);
                 let (data, error) = outcome(&stream, ROOMS[round % ROOMS.len()]).await;
                 assert!(b"hello".starts_with(&data));
@@ -103,7 +102,7 @@ fn a_connection_reset_right_after_the_handshake_counts_as_connected() {
             let (mut peer, _) = listener.accept().unwrap();
             peer.write_all(b"hello").unwrap();
             reset(peer);
-            // If the reset comes later than this, all the better.
+            // A later reset is fine too.
             let stream = connect.await.unwrap();
             let (data, error) = outcome(&stream, room).await;
             assert_eq!(data, b"hello");
@@ -135,7 +134,7 @@ fn a_reset_wakes_a_waiting_write() {
                 settle().await;
                 reset(peer);
             };
-            // More than the kernel takes while the peer reads nothing.
+            // More data than the kernel buffers while the peer does not read.
             let bytes = vec![0; 16 << 20];
             let (written, ()) = join(stream.write_all(&bytes), breaking).await;
             let kind = written.unwrap_err().kind();
@@ -164,7 +163,7 @@ fn a_try_read_or_write_reports_a_reset_as_an_error() {
     });
 }
 
-/// A thing that a peer sends.
+/// An item that a peer sends.
 #[derive(Clone, Copy, Debug)]
 enum Piece {
     /// Plain data.
@@ -182,7 +181,7 @@ impl Piece {
         }
     }
 
-    /// What of it is to be read: an urgent byte stands outside the stream (`tcp(7)`).
+    /// Returns the readable data: an urgent byte is not part of the stream (`tcp(7)`).
     fn data(self) -> &'static [u8] {
         match self {
             Data(data) => data,
@@ -191,7 +190,7 @@ impl Piece {
     }
 }
 
-/// Urgent bytes in all positions.
+/// Sequences with urgent bytes in all positions.
 const URGENT: [&[Piece]; 6] = [
     &[Data(b"before"), Urgent, Data(b"after")],
     &[Urgent, Data(b"after")],
@@ -207,7 +206,7 @@ const URGENT: [&[Piece]; 6] = [
     ],
 ];
 
-/// The data among these pieces.
+/// Returns the data among these pieces.
 fn data(pieces: &[Piece]) -> Vec<u8> {
     pieces
         .iter()

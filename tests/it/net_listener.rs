@@ -1,4 +1,4 @@
-//! What a listener does with the connections that come, also when things go wrong.
+//! How a listener handles incoming connections, including failed ones.
 
 use crate::support::{block_on, reset, settle};
 use futures::future::{abortable, join};
@@ -10,7 +10,7 @@ use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 
-/// A listener, and where it listens.
+/// Returns a listener and its address.
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -33,7 +33,7 @@ fn accept_returns_the_address_of_the_peer() {
 fn connections_that_arrive_together_are_all_accepted() {
     block_on(async {
         let (listener, addr) = listener().await;
-        // They make one event, since nobody looks in between.
+        // They cause one event, because the loop does not turn in between.
         let peers = [(); 50].map(|()| net::TcpStream::connect(addr).unwrap());
         for peer in peers {
             let (_, peer_addr) = listener.accept().await.unwrap();
@@ -78,7 +78,7 @@ fn a_connection_wakes_incoming() {
 
 #[test]
 fn a_dropped_accept_loses_no_connection() {
-    // As many as fit into the backlog.
+    // As many as the backlog holds.
     const CONNECTIONS: usize = 100;
     block_on(async {
         let (listener, addr) = listener().await;
@@ -98,7 +98,7 @@ fn a_dropped_accept_loses_no_connection() {
             if round % 3 == 0 {
                 settle().await;
             }
-            // Here the accept is dropped: not polled at all, or waiting, or woken.
+            // Drops the accept while unpolled, waiting, or woken.
         }
         while accepted.len() < CONNECTIONS {
             assert!(accepted.insert(listener.accept().await.unwrap().1));
@@ -136,7 +136,7 @@ fn a_connection_reset_in_the_backlog_does_not_stop_the_listener() {
             reset(net::TcpStream::connect(addr).unwrap());
             let peer = net::TcpStream::connect(addr).unwrap();
             reset(net::TcpStream::connect(addr).unwrap());
-            // Some systems show those that were broken off, Linux among them, others don't.
+            // Some systems, Linux among them, return connections that were reset; others do not.
             while listener.accept().await.unwrap().1 != peer.local_addr().unwrap() {}
         }
     });
@@ -148,7 +148,7 @@ fn dropping_a_listener_resets_the_connections_in_its_backlog() {
         let (listener, addr) = listener().await;
         let mut peer = net::TcpStream::connect(addr).unwrap();
         drop(listener);
-        // Some systems say that it was turned away, others that it has ended.
+        // Some systems report a refused connection, others the end of the stream.
         match peer.read(&mut [0; 8]) {
             Ok(count) => assert_eq!(count, 0),
             Err(error) => assert!(

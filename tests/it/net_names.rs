@@ -1,5 +1,4 @@
-//! Names: what counts as one, what it leads to, and that a look-up holds up nobody, however long it
-//! takes.
+//! Name lookups: which names are valid, what they resolve to, and that a slow lookup delays nothing else.
 
 use crate::support::{block_on, few_or_many, watchdog};
 use crate::task_probes::{Meddler, Way, inside, panic_text, poll_with};
@@ -19,37 +18,37 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// What a host leads to.
+/// Looks up a host.
 async fn look_up(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host(host).await?.collect())
 }
 
-/// What it leads to for the standard library, which blocks.
+/// Looks up a host with the standard library, which blocks.
 fn look_up_blocking(host: impl net::ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(host.to_socket_addrs()?.collect())
 }
 
-/// Names that are none, as only the resolver knows: a part of one, or all of it, is too long
-/// (RFC 1035, section 2.3.4). So it need not ask anybody.
+/// Returns names that only the resolver knows to be invalid, because a label or the whole name is too long (RFC 1035,
+/// section 2.3.4). It sends no query for them.
 fn impossible() -> [String; 3] {
     let label = format!("{}.invalid", "a".repeat(64));
     [label, ["a"; 200].join("."), "a".repeat(100_000)]
 }
 
-/// A runtime whose jobs have so many threads.
+/// Builds a runtime with this many threads for jobs.
 fn with_threads(threads: usize) -> Runtime {
     let builder = Runtime::builder().blocking_threads(threads);
     builder.build().unwrap()
 }
 
-/// Gives a job to the runtime of this thread that lasts until what it returns is dropped.
+/// Submits a job that runs until the returned guard is dropped.
 fn occupy_a_thread() -> Sender<Infallible> {
     let (holds, held) = channel();
     drop(spawn_blocking(move || held.recv()));
     holds
 }
 
-/// What is neither an address nor a name, with or without a port.
+/// Strings that are neither addresses nor names, with or without a port.
 const MALFORMED: [&str; 38] = [
     "",
     ":",
@@ -91,7 +90,7 @@ const MALFORMED: [&str; 38] = [
     "localhost?#:80",
 ];
 
-/// The same for hosts that have their port beside them.
+/// The same for hosts with a separate port.
 const MALFORMED_HOSTS: [&str; 16] = [
     "",
     " ",
@@ -111,8 +110,7 @@ const MALFORMED_HOSTS: [&str; 16] = [
     "'localhost'",
 ];
 
-/// What each of these says to connecting, binding and looking up, all of which has to be ready at
-/// once.
+/// Returns the errors of connecting, binding and looking up, which must be ready at the first poll.
 fn ready_errors(host: impl ToSocketAddrs + Copy) -> [io::Error; 3] {
     fn ready<T>(future: impl Future<Output = io::Result<T>>) -> io::Error {
         match poll_with(&mut Box::pin(future), Waker::noop()) {
@@ -127,7 +125,7 @@ fn ready_errors(host: impl ToSocketAddrs + Copy) -> [io::Error; 3] {
     ]
 }
 
-/// Tries everything that is malformed, in the runtime of this thread.
+/// Tries every malformed address on the runtime of this thread.
 fn for_all_malformed(mut law: impl FnMut(&str, io::Error)) {
     for text in MALFORMED {
         for error in ready_errors(text) {
@@ -185,7 +183,7 @@ fn every_form_of_name_is_accepted() {
         leads_here(|port| (String::from("localhost"), port)).await;
         leads_here(|port| kept((String::from("localhost"), port))).await;
         leads_here(|port| (kept(String::from("localhost")).as_str(), port)).await;
-        // The resolver's business, like everything that is in no way foreign to names.
+        // The resolver decides about these, as about anything that could be a name.
         leads_here(|port| ("LOCALHOST", port)).await;
     });
 }
@@ -239,7 +237,7 @@ fn resolved_addresses_outlive_the_name_and_cross_threads() {
 fn an_unknown_name_is_an_error_that_quotes_it() {
     block_on(async {
         for host in impossible() {
-            // What it is called is the resolver's affair.
+            // The resolver chooses the message.
             let reason = look_up_blocking((&*host, 80)).unwrap_err();
             for error in [
                 TcpStream::connect((&*host, 80)).await.unwrap_err(),
@@ -251,7 +249,7 @@ fn an_unknown_name_is_an_error_that_quotes_it() {
                 assert_eq!(error.to_string(), format!("resolve {host}: {reason}"));
                 assert_eq!(error.kind(), reason.kind());
                 assert_eq!(error.source().unwrap().to_string(), reason.to_string());
-                // In one line too, for `main` functions that return it.
+                // The text is one line too, for `main` functions that return the error.
                 assert!(format!("{error:?}").contains(&error.to_string()));
             }
         }
@@ -316,14 +314,14 @@ fn concurrent_jobs_and_lookups_all_complete() {
 
 #[test]
 fn a_finished_lookup_leaves_its_thread_to_the_next_one() {
-    /// How many look-ups run at a time, as the documentation says.
+    /// The number of concurrent lookups, as documented.
     const LOOK_UPS: usize = 32;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (answered, answers) = channel();
     let (release, released) = channel::<Infallible>();
     let released = Mutex::new(released);
-    // Called by the thread of a look-up, which it keeps from going on.
+    // The thread of a lookup calls this and is blocked here.
     let waker = Meddler::waker(
         move || {
             answered.send(()).unwrap();
@@ -368,7 +366,7 @@ fn a_lookup_takes_no_virtual_time() {
         assert_eq!(now(), start);
         let hour = Duration::from_secs(60 * 60);
         for look_up in [look_up("localhost:7"), look_up("localhost:8")] {
-            // One that was given up does not hold it.
+            // An abandoned lookup does not hold the clock.
             drop(poll_with(&mut Box::pin(look_up), Waker::noop()));
             sleep(hour).await;
         }
@@ -384,7 +382,7 @@ fn a_lookup_outside_a_runtime_panics() {
     }
 }
 
-/// What the system sees of it. On Linux, which shows it in `/proc`.
+/// Observations through `/proc`, on Linux.
 #[cfg(target_os = "linux")]
 mod system {
     use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
@@ -415,16 +413,16 @@ mod system {
     use std::thread;
     use std::time::Duration;
 
-    /// How many look-ups that somebody waits for run at a time, as the documentation says.
+    /// The number of concurrent awaited lookups, as documented.
     const LOOK_UPS: usize = 32;
 
-    /// How many threads look up names at most, as the documentation says.
+    /// The maximum number of threads for lookups, as documented.
     const LOOK_UP_THREADS: usize = 128;
 
-    /// How long an attempt to connect has before the next one begins.
+    /// The delay before the next connection attempt begins.
     const DELAY: Duration = Duration::from_millis(250);
 
-    /// How many threads of the pools of all runtimes there are.
+    /// Returns the number of threads in the pools of all runtimes.
     fn pool_threads() -> usize {
         let threads = fs::read_dir("/proc/self/task").unwrap();
         threads
@@ -433,7 +431,7 @@ mod system {
             .count()
     }
 
-    /// Waits, on this thread, until the pools have so many threads.
+    /// Blocks this thread until the pools have this many threads.
     fn wait_for_pool_threads(count: usize) {
         while pool_threads() != count {
             thread::yield_now();
@@ -480,7 +478,7 @@ mod system {
                 for look_up in look_ups {
                     look_up.await.unwrap().unwrap();
                 }
-                // Those that have nothing to do stay for a while.
+                // Idle threads stay for a while.
                 assert!(pool_threads() <= LOOK_UPS, "{} threads", pool_threads());
             });
             wait_for_pool_threads(0);
@@ -502,15 +500,15 @@ mod system {
         });
     }
 
-    /// The environment variable that tells a second process that it is one.
+    /// The environment variable that marks a child process.
     const AGAIN: &str = "GLASSFROG_TEST_AGAIN";
 
-    /// Whether this process is such a one.
+    /// Returns whether this is a child process.
     fn is_again() -> bool {
         env::var_os(AGAIN).is_some()
     }
 
-    /// Ends this process with the one that has its input.
+    /// Ends this process when its standard input is closed.
     fn end_with_parent() {
         thread::spawn(|| {
             let _end = io::stdin().read_to_end(&mut Vec::new());
@@ -518,7 +516,7 @@ mod system {
         });
     }
 
-    /// Runs the test once more in which a closure stands.
+    /// Runs the test that contains a closure again, in a child process.
     fn run_again(mut command: Command, closure: &str) {
         let (_crate_name, path) = closure.split_once("::").unwrap();
         let test = path.split("::{{closure}}").next().unwrap();
@@ -531,14 +529,14 @@ mod system {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Taken out, since waiting for a process closes what is left in it.
+        // Taken out of the process, because `wait` closes the streams that are left in it.
         let _stdin = process.stdin.take();
         let output = process.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let passed = output.status.success() && said.contains("test result: ok. 1 passed");
         assert!(
             passed,
-            "the second process has failed: {}\n{said}\n{}",
+            "the child process has failed: {}\n{said}\n{}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
@@ -556,7 +554,7 @@ mod system {
                 let text = error.to_string();
                 assert!(text.starts_with("resolve localhost: "), "{text}");
                 assert!(text.ends_with(&reason.to_string()), "{text}");
-                // What needs none goes on.
+                // Operations that need no thread continue.
                 runtime.block_on(look_up("127.0.0.1:80")).unwrap();
             }
             drop(full);
@@ -565,8 +563,8 @@ mod system {
         .finish();
     }
 
-    /// Makes a network that has nothing but loopback, and there the one name server that everybody
-    /// asks, and becomes the program that it is given.
+    /// A shell script that creates a network with only a loopback interface, points the resolver at a name server
+    /// there, and executes the given program.
     const OWN_NETWORK: &str = r#"
         set -e
         # A cache that would be asked first.
@@ -580,8 +578,8 @@ mod system {
         exec "$@"
     "#;
 
-    /// Runs a part of a test, in a process of its own, where the test itself answers for all names.
-    /// Skips it where a process cannot have a network of its own.
+    /// Runs a part of a test in a child process in which the test answers every query. Skips it where a process
+    /// cannot have its own network.
     fn with_server<F: FnOnce(Server)>(part: F) {
         let own_network = || {
             let mut command = Command::new("unshare");
@@ -600,26 +598,26 @@ mod system {
         }
     }
 
-    /// A name server (RFC 1035) whose answers the test gives.
+    /// A name server (RFC 1035) that is controlled by the test.
     struct Server {
-        /// What it is asked.
+        /// The queries received.
         questions: UnboundedReceiver<Question>,
     }
 
-    /// A question for all addresses of a name, which waits for an answer.
+    /// A query for all addresses of a name, waiting for an answer.
     struct Question {
         /// The name.
         name: String,
-        /// What was sent: a message for each family.
+        /// The messages: one for each address family.
         messages: [Vec<u8>; 2],
-        /// Where it came from.
+        /// The sender.
         from: SocketAddr,
-        /// Where it came to.
+        /// The receiving socket.
         socket: Arc<UdpSocket>,
     }
 
     impl Server {
-        /// Begins to serve.
+        /// Starts the server.
         fn new() -> Server {
             let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
             let (ask, questions) = unbounded();
@@ -627,7 +625,7 @@ mod system {
             Server { questions }
         }
 
-        /// Receives questions. Those for the two families of a name come in two messages.
+        /// Receives queries. The two address families of a name arrive in separate messages.
         fn serve(socket: Arc<UdpSocket>, ask: UnboundedSender<Question>) {
             let mut halves = HashMap::new();
             loop {
@@ -646,17 +644,17 @@ mod system {
                     from,
                     socket: Arc::clone(&socket),
                 };
-                // Nobody asks any more at the end of the test.
+                // At the end of the test, nobody receives any more.
                 let _closed = ask.unbounded_send(question);
             }
         }
 
-        /// Waits for a question.
+        /// Waits for a query.
         async fn question(&mut self) -> Question {
             self.questions.next().await.unwrap()
         }
 
-        /// Waits for a question about this name.
+        /// Waits for a query about this name.
         async fn question_about(&mut self, name: &str) -> Question {
             let question = self.question().await;
             assert_eq!(question.name, name);
@@ -664,7 +662,7 @@ mod system {
         }
     }
 
-    /// The name that a message asks for.
+    /// Returns the name that a message asks for.
     fn name_in(message: &[u8]) -> String {
         let mut labels = Vec::new();
         let mut rest = &message[12..];
@@ -679,17 +677,17 @@ mod system {
     }
 
     impl Question {
-        /// Says which addresses the name has.
+        /// Answers with these addresses.
         fn answer(self, ips: &[IpAddr]) {
             self.reply(0, ips);
         }
 
-        /// Says that there is no such name (`NXDOMAIN`).
+        /// Answers that the name does not exist (`NXDOMAIN`).
         fn deny(self) {
             self.reply(3, &[]);
         }
 
-        /// Says that it cannot be told (`SERVFAIL`).
+        /// Answers with a server failure (`SERVFAIL`).
         fn fail(self) {
             self.reply(2, &[]);
         }
@@ -697,7 +695,7 @@ mod system {
         /// Replies to both messages.
         fn reply(self, code: u8, ips: &[IpAddr]) {
             for message in &self.messages {
-                // A header, the name with the length of its parts and a zero, type and class.
+                // A header, the name as length-prefixed labels with a final zero, type and class.
                 let name_end = 12 + self.name.len() + 2;
                 let asked = &message[12..name_end + 4];
                 let kind = message[name_end + 1];
@@ -710,12 +708,12 @@ mod system {
                         _ => continue,
                     };
                     count += 1;
-                    // The name above, type, class, no time to live.
+                    // A pointer to the name above, type, class, a time to live of zero.
                     records.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0]);
                     records.extend([0, octets.len() as u8]);
                     records.extend(octets);
                 }
-                // A response, with recursion.
+                // A response, with recursion available.
                 let flags = [0x81, 0x80 | code];
                 let counts = [0, 1, 0, count, 0, 0, 0, 0];
                 let reply = [&message[..2], &flags, &counts, asked, &records].concat();
@@ -724,12 +722,12 @@ mod system {
         }
     }
 
-    /// An address of this host, which has many.
+    /// Returns an address of this host, which has many.
     fn ip(last: u8) -> IpAddr {
         Ipv4Addr::new(127, 0, 0, last).into()
     }
 
-    /// Begins so many look-ups of names of their own, and waits until all are under way.
+    /// Starts this many lookups of distinct names, and waits until all are running.
     async fn slow_look_ups(server: &mut Server, count: usize) -> Vec<Question> {
         for n in 0..count {
             drop(spawn(look_up(format!("slow{n}.test:80"))));
@@ -747,7 +745,7 @@ mod system {
             glassfrog::block_on(async {
                 let slow = spawn(look_up("slow.test:80"));
                 let question = server.question_about("slow.test").await;
-                // Tasks, timers, sockets, jobs, names and other names.
+                // Tasks, timers, sockets, jobs and other names.
                 settle().await;
                 sleep(Duration::from_millis(1)).await;
                 let (stream, mut peer) = accepted().await;
@@ -782,9 +780,9 @@ mod system {
                 for n in 0..100 {
                     assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
                 }
-                // One for the jobs.
+                // One thread for the jobs.
                 assert_eq!(pool_threads(), LOOK_UPS + 1);
-                // One ends, and the next begins.
+                // When one ends, the next begins.
                 for _ in 0..10 {
                     assert!(server.question().now_or_never().is_none());
                     questions.remove(0).answer(&[ip(1)]);
@@ -819,7 +817,7 @@ mod system {
                     task.abort();
                     assert!(task.await.unwrap_err().is_cancelled());
                 }
-                // Nobody waits for what the threads are still busy with.
+                // Nobody waits for the results of the busy threads.
                 assert_eq!(pool_threads(), 3);
                 let again = spawn(look_up("slow.test:80"));
                 server.question_about("slow.test").await.answer(&[ip(1)]);
@@ -849,7 +847,7 @@ mod system {
         });
     }
 
-    /// Has so many look-ups given up while they are under way, few at a time.
+    /// Abandons this many running lookups, a few at a time.
     async fn given_up(server: &mut Server, count: usize) -> Vec<Question> {
         let mut questions = Vec::new();
         while questions.len() < count {
@@ -867,7 +865,7 @@ mod system {
             glassfrog::block_on(async {
                 let _unanswered = given_up(&mut server, LOOK_UPS).await;
                 look_up("localhost:80").await.unwrap();
-                // Three rounds of them leave room for as many as ever.
+                // After three rounds, there is as much room as ever.
                 let _unanswered = given_up(&mut server, LOOK_UP_THREADS - 2 * LOOK_UPS).await;
                 let _slow = slow_look_ups(&mut server, LOOK_UPS).await;
                 assert_eq!(pool_threads(), LOOK_UP_THREADS);
@@ -897,7 +895,7 @@ mod system {
 
     #[test]
     fn a_lookup_waits_and_is_reported_once_when_all_threads_hang() {
-        /// What the report says.
+        /// A phrase of the report.
         const HANGING: &str = "threads for name look-ups are busy";
         with_server(|mut server| {
             record_log();
@@ -920,7 +918,7 @@ mod system {
                 let dump = glassfrog::task::dump().to_string();
                 let shown = dump.matches("blocking job (resolve localhost), queued");
                 assert_eq!(shown.count(), 2, "{dump}");
-                // Jobs have threads of their own.
+                // Jobs have separate threads.
                 assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
                 unanswered.remove(17).answer(&[ip(1)]);
                 for look_up in waiting {
@@ -976,13 +974,13 @@ mod system {
                 });
                 end(runtime);
                 assert_eq!(pool_threads(), LOOK_UPS);
-                // The one that was under way nowhere is over.
+                // The only running lookup is over.
                 let error = park_on(waiting).unwrap_err();
                 assert!(
                     error.to_string().starts_with("resolve waiting.test: "),
                     "{error}"
                 );
-                // The others have had their time, whatever they hear.
+                // The others have had their chance, whatever their answers.
                 for question in questions {
                     question.answer(&[ip(1)]);
                 }
@@ -1019,7 +1017,7 @@ mod system {
             let answered = Arc::new(AtomicBool::new(false));
             let theirs = answered.clone();
             thread::spawn(move || {
-                // A chance for a shutdown that does not wait.
+                // Gives a shutdown that does not wait a chance to end early.
                 for _ in 0..1000 {
                     thread::yield_now();
                 }
@@ -1072,7 +1070,7 @@ mod system {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
                 let (start, hour) = (now(), Duration::from_secs(60 * 60));
-                // While somebody waits for it.
+                // While a task waits for it.
                 let look_up_within = spawn(timeout(hour, look_up("slow.test:80")));
                 let question = server.question_about("slow.test").await;
                 let answer = thread::spawn(move || question.answer(&[ip(1)]));
@@ -1119,7 +1117,7 @@ mod system {
     fn a_connect_deadline_covers_the_lookup() {
         with_server(|_server| {
             glassfrog::block_on(async {
-                // Nobody ever answers.
+                // No answer ever arrives.
                 let little = Duration::from_millis(10);
                 let connect = TcpStream::connect("slow.test:80");
                 assert!(timeout(little, connect).await.is_err());
@@ -1130,7 +1128,7 @@ mod system {
         });
     }
 
-    /// Does something while every question gets the same reply, however often it is asked.
+    /// Runs a closure while every query gets the same reply, however often it is repeated.
     async fn replying<T>(
         server: &mut Server,
         reply: fn(Question),
@@ -1191,7 +1189,7 @@ mod system {
                     look_up((host, 80)).await.unwrap_err();
                 }
                 look_up("localhost:80").await.unwrap();
-                // What is asked comes in order.
+                // Queries arrive in order.
                 let name = spawn(look_up("name.test:80"));
                 server.question_about("name.test").await.answer(&[ip(1)]);
                 name.await.unwrap().unwrap();
@@ -1222,7 +1220,7 @@ mod system {
         });
     }
 
-    /// The same addresses in the order of the operating system.
+    /// Returns the addresses in the order of the operating system.
     async fn in_order(server: &mut Server, ips: &[IpAddr]) -> Vec<IpAddr> {
         let found = spawn_blocking(|| look_up_blocking("order.test:7"));
         server.question_about("order.test").await.answer(ips);
@@ -1254,7 +1252,7 @@ mod system {
                     assert_eq!(stream.peer_addr().unwrap(), answering);
                     assert_eq!(now() - start, DELAY);
                 }
-                // Nobody else is in this network.
+                // No other process uses this network.
                 let connect = spawn(TcpStream::connect("both.test:9"));
                 server
                     .question_about("both.test")

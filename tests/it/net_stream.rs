@@ -1,4 +1,4 @@
-//! What a connection carries, and how it ends in good order.
+//! What a connection transfers, and how it ends in an orderly way.
 
 use crate::support::{
     accepted, block_on, close_when_delivered, connected, for_each, pairs, settle,
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-/// Everything up to the end, read in pieces of at most `room` bytes.
+/// Reads to the end in pieces of at most `room` bytes.
 async fn read_all(stream: &TcpStream, room: usize) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     let mut buf = vec![0; room];
@@ -27,8 +27,8 @@ async fn read_all(stream: &TcpStream, room: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Bytes that differ from their neighbours near and far, so that none can be lost, doubled or
-/// moved unseen.
+/// Returns bytes that differ from near and distant neighbours, so that a lost, duplicated or misplaced byte is
+/// noticed.
 fn pattern(length: usize, seed: u32) -> Vec<u8> {
     (0..length as u32)
         .map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -162,7 +162,7 @@ fn closing_shuts_down_the_write_side() {
             drop(peer);
             assert_eq!(read_all(&stream, 64).await.unwrap(), b"answer");
             let error = stream.write(b"more").await.unwrap_err();
-            // Windows has an error of its own for it, which has no name in `std`.
+            // Windows has its own error for this, which has no name in `std`.
             assert!(error.kind() == io::ErrorKind::BrokenPipe || cfg!(windows));
         }
     });
@@ -186,7 +186,7 @@ fn shutting_down_twice_succeeds_even_on_a_lost_connection() {
     });
 }
 
-/// Unix only: elsewhere this is no event.
+/// Unix only: elsewhere this causes no event.
 #[cfg(unix)]
 #[test]
 fn shutting_down_the_read_side_ends_a_waiting_read() {
@@ -202,7 +202,7 @@ fn shutting_down_the_read_side_ends_a_waiting_read() {
     });
 }
 
-/// Linux only: not every system keeps what comes after that.
+/// Linux only: not every system keeps data that arrives later.
 #[cfg(target_os = "linux")]
 #[test]
 fn shutting_down_the_read_side_is_not_mistaken_for_the_end_of_the_peer() {
@@ -278,7 +278,7 @@ fn reuniting_the_halves_restores_the_stream() {
             let (reader, writer) = stream.into_split();
             let (reader, writer) = writer.reunite(reader).unwrap().into_split();
             let mut stream = reader.reunite(writer).unwrap();
-            // Neither of the write halves shut anything down when it went.
+            // Neither dropped write half shut anything down.
             stream.write_all(b"question").await.unwrap();
             let mut question = [0; 8];
             peer.read_exact(&mut question).unwrap();
@@ -310,8 +310,8 @@ fn halves_of_two_streams_cannot_be_reunited() {
     });
 }
 
-/// How much the tests of bulk transfers send. Several times what the kernel keeps for a connection
-/// (`tcp_wmem` and `tcp_rmem` of `tcp(7)`: 4 and 6 MiB at the most), so that a writer has to wait.
+/// The size of bulk transfers: several times what the kernel buffers for a connection (at most 4 and 6 MiB,
+/// `tcp_wmem` and `tcp_rmem` of `tcp(7)`), so that a writer must wait.
 const BULK: usize = 16 << 20;
 
 #[test]
@@ -332,7 +332,7 @@ fn two_full_buffers_do_not_deadlock() {
                 }
             }
         };
-        // Neither end reads before both are full.
+        // Neither end reads before both buffers are full.
         let sent_there = fill(&one, &there).await;
         let sent_back = fill(&two, &back).await;
         assert!(sent_there < BULK && sent_back < BULK);
@@ -401,7 +401,7 @@ fn a_read_from_a_silent_peer_times_out() {
             let mut borrowed = &stream;
             let poll_read = AsyncReadExt::read(&mut borrowed, &mut buf);
             timeout(short, poll_read).await.unwrap_err();
-            // Nothing was lost on the way.
+            // No data was lost in transit.
             peer.write_all(b"at last").unwrap();
             assert_eq!(stream.read(&mut buf).await.unwrap(), 7);
         }
@@ -427,7 +427,7 @@ fn an_endless_response_is_read_up_to_the_limit() {
 #[test]
 fn a_task_with_much_to_read_lets_other_tasks_run() {
     const BYTES: usize = 10_000;
-    /// How many reads in a row are too many.
+    /// The number of consecutive reads that is too many.
     const TOO_MANY: usize = 1000;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -478,7 +478,7 @@ fn vectored_reads_and_writes_use_the_buffers_in_order() {
     });
 }
 
-/// More buffers than the kernel takes in one call (`IOV_MAX`, 1024).
+/// More buffers than the kernel accepts in one call (`IOV_MAX`, 1024).
 const MANY_BUFFERS: usize = 3000;
 
 #[test]
@@ -537,7 +537,7 @@ fn leading_empty_buffers_do_not_hide_the_others() {
     });
 }
 
-/// Asserts that something would have to wait.
+/// Asserts that an operation would block.
 #[track_caller]
 fn assert_would_block<T: std::fmt::Debug>(result: io::Result<T>) {
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -609,7 +609,7 @@ fn empty_buffers_neither_wait_nor_consume_data() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let nothing: &mut [IoSliceMut<'_>] = &mut [];
-            // Before anything has come ...
+            // Before any data has arrived ...
             assert_eq!(stream.try_read(&mut []).unwrap(), 0);
             assert_eq!(stream.try_write(&[]).unwrap(), 0);
             assert_eq!(stream.try_read_vectored(nothing).unwrap(), 0);
@@ -621,7 +621,7 @@ fn empty_buffers_neither_wait_nor_consume_data() {
             assert_eq!(AsyncWriteExt::write(&mut stream, &[]).await.unwrap(), 0);
             assert_eq!(stream.read_vectored(nothing).await.unwrap(), 0);
             assert_eq!(stream.write_vectored(&[]).await.unwrap(), 0);
-            // ... and when something is there.
+            // ... and when data is there.
             peer.write_all(b"hello").unwrap();
             stream.readable().await.unwrap();
             assert_eq!(TcpStream::read(&stream, &mut []).await.unwrap(), 0);

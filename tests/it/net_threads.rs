@@ -1,4 +1,4 @@
-//! Sockets away from their runtime's thread, and after its end.
+//! Sockets on other threads than their runtime's, and after its end.
 
 use crate::support::{accepted, block_on, pairs, park_on, plain, watchdog};
 use futures::channel::oneshot;
@@ -11,19 +11,19 @@ use std::net::{self, Shutdown};
 use std::pin::{Pin, pin};
 use std::thread;
 
-/// Bytes of which no two neighbours are the same.
+/// Returns bytes in which neighbours differ.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Runs something on another thread, and the runtime of this one meanwhile.
+/// Runs a closure on another thread, and the runtime of this one meanwhile.
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = oneshot::channel();
     thread::spawn(move || done.send(work()));
     is_done.await.expect("the other thread has panicked")
 }
 
-/// Runs a future, and says so at the first time that it has to wait.
+/// Runs a future, and sends a message when it first returns `Pending`.
 async fn saying_so<F: Future>(waits: oneshot::Sender<()>, future: F) -> F::Output {
     let mut waits = Some(waits);
     let mut future = pin!(future);
@@ -111,7 +111,7 @@ fn a_stream_works_inside_another_runtime() {
         for (stream, mut peer) in pairs().await {
             let read = elsewhere(move || {
                 glassfrog::block_on(async move {
-                    // A spawned task of the other runtime waits for a socket of this one.
+                    // A task of the other runtime waits for a socket of this one.
                     glassfrog::spawn(async move {
                         stream.write(b"question").await.unwrap();
                         let mut answer = [0; 8];
@@ -177,7 +177,7 @@ fn a_wait_on_another_thread_continues_while_no_loop_runs() {
     joining.join().unwrap();
 }
 
-/// Asserts that an operation said that its runtime has ended.
+/// Asserts that an operation failed because its runtime has ended.
 #[track_caller]
 fn assert_ended<T: std::fmt::Debug>(result: io::Result<T>) {
     let text = result.unwrap_err().to_string();
@@ -207,7 +207,7 @@ fn a_stream_that_outlives_its_runtime_reports_the_end() {
         assert_ended(stream.try_write_vectored(&[IoSlice::new(b"x")]));
         // Inside another runtime as well.
         assert_ended(block_on(stream.readable()));
-        // What needs no runtime works as ever.
+        // Operations that need no runtime still work.
         assert_eq!(stream.peer_addr().unwrap(), peer.local_addr().unwrap());
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.read(&mut buf).unwrap(), 0);
@@ -237,7 +237,7 @@ fn the_end_of_the_runtime_wakes_waiting_tasks_with_an_error() {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let accepting = thread::spawn(move || park_on(saying_so(waits_too, listener.accept())));
-        // And one that waits inside another runtime, by a poll method.
+        // A task waits inside another runtime with a poll method.
         let (stream, another_peer) = accepted().await;
         let polling = thread::spawn(move || {
             let mut buf = [0; 8];

@@ -1,4 +1,4 @@
-//! Who is woken, when several wait for one socket.
+//! Which tasks are woken when several wait for one socket.
 
 use crate::support::{accepted, block_on, pairs, settle, watchdog};
 use futures::future::{abortable, join_all};
@@ -40,12 +40,12 @@ impl ArcWake for Counter {
     }
 }
 
-/// Polls a future once, on behalf of `counter`.
+/// Polls a future once with the waker of `counter`.
 fn poll_for<F: Future>(counter: &Arc<Counter>, future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&waker(Arc::clone(counter))))
 }
 
-/// Reads by the poll method once, on behalf of `counter`.
+/// Reads once with the poll method and the waker of `counter`.
 fn poll_read_for(counter: &Arc<Counter>, mut stream: &TcpStream) -> Poll<io::Result<usize>> {
     let waker = waker(Arc::clone(counter));
     Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut [0; 1])
@@ -61,13 +61,13 @@ async fn counted<F: Future>(polls: &Cell<usize>, future: F) -> F::Output {
     .await
 }
 
-/// Fills a stream until it takes no more.
+/// Writes until the stream is full.
 async fn fill(stream: &TcpStream) {
     stream.writable().await.unwrap();
     while stream.try_write(&[0; 1 << 16]).is_ok() {}
 }
 
-/// Has eight tasks wait, drops the first, lets `happen` what they wait for, and joins the others.
+/// Starts eight waiting tasks, aborts the first, triggers the event with `happen`, and joins the others.
 async fn eight_wait<W, F>(stream: TcpStream, wait: W, happen: impl AsyncFnOnce())
 where
     W: Fn(Rc<TcpStream>) -> F,
@@ -91,7 +91,7 @@ where
     for other in others {
         other.await.unwrap().unwrap();
     }
-    // Each was woken once, and found what it had waited for.
+    // Each was woken once and found its event.
     assert_eq!(waiting.get(), 14);
 }
 
@@ -127,7 +127,7 @@ fn a_cancelled_writer_passes_its_wake_to_the_other_writers() {
             eight_wait(stream, writable, async || {
                 let mut buf = vec![0; 1 << 16];
                 peer.set_nonblocking(true).unwrap();
-                // What is under way comes while others run.
+                // Lets pending events arrive while other tasks run.
                 for _ in 0..100 {
                     while peer.read(&mut buf).is_ok() {}
                     settle().await;
@@ -234,13 +234,12 @@ fn any_number_of_tasks_waiting_on_a_listener_come_to_rest() {
     });
 }
 
-/// How many wait for a stream, as its `Debug` shows.
+/// Returns the number of waiters of a stream, from its `Debug` output.
 fn waiting(stream: &TcpStream) -> usize {
     format!("{stream:?}").matches("(Read, ").count()
 }
 
-/// Begins to read exactly one byte, and gives it up, with a waker that never comes again. Returns in
-/// a later round of the run queue.
+/// Starts and abandons a read with a fresh waker. Returns in a later round of the run queue.
 async fn give_up_reading(stream: &TcpStream) {
     assert!(poll_read_once(stream).await.is_pending());
     // Fires in a later turn of the reactor.
@@ -250,10 +249,10 @@ async fn give_up_reading(stream: &TcpStream) {
 #[test]
 fn cancelled_reads_leave_few_wakers_and_rarely_wake_other_tasks() {
     const GIVEN_UP: usize = 40_000;
-    /// How many are given up, at least, before they are swept: half of the shortest list.
+    /// The number of abandoned wakers that causes a sweep, at least: half of the shortest list.
     const BETWEEN_SWEEPS: usize = 4;
-    /// The longest list: twice as many as live or were given up within two rounds, or the shortest list that
-    /// is swept.
+    /// The longest list: twice the number of wakers that are live or were abandoned within two rounds, or the
+    /// shortest list that is swept.
     const KEPT: usize = 8;
     block_on(async {
         let (stream, mut peer) = accepted().await;
@@ -279,7 +278,7 @@ fn cancelled_reads_leave_few_wakers_and_rarely_wake_other_tasks() {
 #[test]
 fn reads_cancelled_within_one_turn_leave_few_wakers() {
     const GIVEN_UP: usize = 1_000;
-    /// The longest list: two rounds count it, however many polls the turn has.
+    /// The longest list, bounded by two rounds, however many polls the turn has.
     const KEPT: usize = 8;
     block_on(async {
         let (stream, _peer) = accepted().await;
@@ -291,7 +290,7 @@ fn reads_cancelled_within_one_turn_leave_few_wakers() {
     });
 }
 
-/// Reads by the poll method once, by a waker that never comes again.
+/// Reads once with the poll method and a fresh waker.
 async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
     let mut byte = [0];
     let mut reads = FuturesUnordered::new();
@@ -302,7 +301,7 @@ async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
 #[test]
 fn reads_cancelled_in_random_order_leave_few_wakers() {
     const GIVEN_UP: usize = 5_000;
-    /// Those that are given up while the shuffle passes tasks over, and those of the last sweep.
+    /// The wakers abandoned while the shuffle passes tasks over, and those of the last sweep.
     const KEPT: usize = 1_000;
     let _watchdog = watchdog();
     let runtime = glassfrog::Builder::new().seed(7).build().unwrap();
@@ -331,7 +330,7 @@ fn reads_cancelled_in_random_order_leave_few_wakers() {
 
 #[test]
 fn abandoned_wakers_are_woken_once_and_dropped() {
-    /// The wakers that wait, the wakers of the last sweep, and the newest.
+    /// The waiting wakers, those of the last sweep, and the newest one.
     const KEPT: usize = 8 + 8 + 1;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -376,7 +375,7 @@ fn tasks_on_a_full_waiter_list_do_not_wake_each_other_endlessly() {
                 give_up_reading(&stream).await;
                 assert!((1..=3 * TASKS).contains(&waiting(&stream)));
             }
-            // A sweep wakes all of them, and comes after as many have been given up.
+            // A sweep wakes them all, and happens after as many were abandoned.
             assert!(polls.get() > TASKS);
             assert!(polls.get() <= TASKS + GIVEN_UP);
             let before = polls.get();
@@ -405,7 +404,7 @@ fn only_events_wake_two_thousand_tasks_waiting_on_a_listener() {
                 accepted.set(accepted.get() + 1);
             });
         }
-        // Each task has its turn.
+        // Lets each task have a turn.
         yield_now().await;
         assert_eq!(polls.get(), TASKS);
         for connection in 1..=CONNECTIONS {
@@ -414,7 +413,7 @@ fn only_events_wake_two_thousand_tasks_waiting_on_a_listener() {
                 yield_now().await;
             }
         }
-        // An event wakes all who wait for it. How many accept by it is chance.
+        // An event wakes every waiter. Chance decides how many of them accept.
         assert!(polls.get() <= TASKS * (1 + CONNECTIONS));
         settle().await;
         assert_eq!(accepting(&listener), TASKS - CONNECTIONS);
@@ -458,7 +457,7 @@ fn a_task_that_polls_repeatedly_takes_one_waiter_slot() {
                 );
             }
             assert_eq!(one.wakes(), 0);
-            // One is `one`, one is `waker`, one is the socket's.
+            // The clones belong to `one`, `waker` and the socket.
             assert_eq!(Arc::strong_count(&one), 3);
             peer.write_all(b"x").unwrap();
             settle().await;
@@ -533,7 +532,7 @@ fn a_dropped_wait_keeps_no_waker() {
                     wait
                 })
                 .collect();
-            // The first, one in the middle, the last.
+            // The first, one in the middle, and the last.
             for dropped in [9, 4, 0] {
                 drop(waits.remove(dropped));
             }
@@ -551,7 +550,7 @@ fn a_dropped_wait_keeps_no_waker() {
     });
 }
 
-/// Calls a closure when it is woken.
+/// Calls a closure when woken.
 struct Calling<F>(F);
 
 impl<F: Fn() + Send + Sync> ArcWake for Calling<F> {
@@ -595,7 +594,7 @@ fn a_waker_may_use_the_socket_that_wakes_it() {
                 waker(Arc::new(Calling(move || {
                     assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
                     stream.try_read(&mut [0; 8]).unwrap_err();
-                    // Waits again, which takes every lock that there is.
+                    // Waits again, which takes every lock of the socket.
                     assert!(poll_for(&calls, pin!(stream.readable())).is_pending());
                     assert!(format!("{stream:?}").contains("TcpStream"));
                     calls.0.fetch_add(1, Ordering::SeqCst);
@@ -622,7 +621,7 @@ fn a_waker_may_hold_the_last_reference_to_the_socket_that_wakes_it() {
             let stream = Arc::new(stream);
             let holding = {
                 let stream = Arc::clone(&stream);
-                // The call does nothing; it is the drop after it that counts.
+                // The call does nothing; the drop after it matters.
                 waker(Arc::new(Calling(move || drop(Arc::clone(&stream)))))
             };
             let mut cx = Context::from_waker(&holding);
@@ -634,13 +633,13 @@ fn a_waker_may_hold_the_last_reference_to_the_socket_that_wakes_it() {
             drop((holding, stream));
             peer.write_all(b"x").unwrap();
             settle().await;
-            // With the byte unread, what comes of the close may be a reset.
+            // With an unread byte, the close may cause a reset.
             assert_ended(&mut peer);
         }
     });
 }
 
-/// Asserts that the other end has been closed.
+/// Asserts that the other end is closed.
 fn assert_ended(peer: &mut net::TcpStream) {
     match peer.read(&mut [0; 8]) {
         Ok(0) => {}
@@ -658,7 +657,7 @@ fn waiting_does_not_poll() {
             let polls = Rc::clone(&polls);
             glassfrog::spawn(async move { counted(&polls, stream.read(&mut [0; 8])).await })
         };
-        // Somebody else is busy.
+        // Keeps the loop busy.
         settle().await;
         assert_eq!(polls.get(), 1);
         peer.write_all(b"x").unwrap();

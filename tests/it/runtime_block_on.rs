@@ -1,4 +1,4 @@
-//! `block_on`, the function and the method: what runs when, and what is left afterwards.
+//! `block_on`, the function and the method: what runs when, and what remains afterwards.
 
 use crate::support::{accepted, block_on, settle, watchdog};
 use crate::task_probes::{Drops, OnDrop, Place, counted, inside, poll_with, until};
@@ -67,18 +67,18 @@ fn a_wake_left_over_from_one_call_does_not_affect_the_next() {
     let mut left = None;
     for _ in 0..3 {
         runtime.block_on(poll_fn(|cx| {
-            // Of this call, and it comes after its end.
+            // A wake that belongs to this call and arrives after its end.
             cx.waker().wake_by_ref();
             left = Some(cx.waker().clone());
             Poll::Ready(())
         }));
-        // On the thread of the runtime but outside of it, and on another.
+        // On the runtime's thread but outside the runtime, and on another thread.
         let waker = left.take().unwrap();
         waker.wake_by_ref();
         thread::spawn(|| waker.wake()).join().unwrap();
         let polls = Rc::new(Cell::new(0));
         runtime.block_on(counted(&polls, async {
-            // Whoever is waiting now is woken at most once too often.
+            // Each waiting task is woken spuriously at most once.
             let (wake, woken) = oneshot::channel::<()>();
             drop(spawn(async move {
                 settle().await;
@@ -111,7 +111,7 @@ fn tasks_pause_between_two_calls_and_continue_in_the_next() {
     runtime.block_on(until(|| steps.get() == 10));
     let reached = steps.get();
     assert!(reached < 100);
-    // The futures of others run on this thread meanwhile.
+    // Another runtime may run on this thread meanwhile.
     glassfrog::block_on(yield_now());
     assert_eq!(steps.get(), reached);
     runtime.block_on(ready(()));
@@ -203,7 +203,7 @@ fn the_root_future_is_dropped_inside_the_runtime() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on({
         let probe = Some(drops.probe());
-        // Dropped with the future, and not by its end.
+        // Dropped with the future, not at its completion.
         poll_fn(move |_| {
             assert!(probe.is_some());
             Poll::Ready(())
@@ -211,7 +211,7 @@ fn the_root_future_is_dropped_inside_the_runtime() {
     });
     assert_eq!(drops.places(), [Place::here_inside()]);
     runtime.block_on(async {
-        // And may still spawn.
+        // The drop may still spawn.
         let _spawns = OnDrop(|| drop(spawn(async {})));
     });
 }
@@ -274,12 +274,12 @@ fn the_context_exists_only_inside_block_on() {
 
 #[test]
 fn block_on_works_in_a_thread_local_destructor() {
-    /// What the thread leaves.
+    /// A thread-local value that runs a runtime in its destructor.
     struct Late(Sender<Option<&'static str>>);
 
     impl Drop for Late {
         fn drop(&mut self) {
-            // A panic here would end the process.
+            // A panic here would abort the process.
             let output = catch_unwind(|| {
                 glassfrog::block_on(async {
                     assert!(Handle::try_current().is_some());
@@ -293,7 +293,7 @@ fn block_on_works_in_a_thread_local_destructor() {
     }
 
     thread_local! {
-        /// Dropped before or after the thread-locals of the crate, whichever were used first.
+        /// The destructor runs before or after those of the crate's thread-locals, depending on which was used first.
         static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
     }
 
@@ -314,7 +314,7 @@ fn block_on_works_in_a_thread_local_destructor() {
 
 #[test]
 fn debug_output_is_short_however_much_a_runtime_holds() {
-    /// A few lines of a terminal.
+    /// A few lines of a terminal, in bytes.
     const SHORT: usize = 500;
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -369,7 +369,7 @@ fn two_runtimes_on_one_thread_take_turns() {
     });
     let mut received = Vec::new();
     while received.len() < 10 {
-        // The first can go on only for as long as there is room, and is woken from the second.
+        // The first task can continue only while there is room, and the second one wakes it.
         first.block_on(settle());
         received.push(second.block_on(receive.next()).unwrap());
     }
@@ -410,7 +410,7 @@ fn runtimes_on_many_threads_communicate() {
                         stream.write_all(&byte).await.unwrap();
                         stream.read_exact(&mut byte).await.unwrap();
                         assert_eq!(byte, [number as u8]);
-                        // Somebody else's runtime does a piece of the work.
+                        // Another runtime does a part of the work.
                         let (other, its_home) = &others[(number + 1) % THREADS];
                         let there = other.spawn(async { thread::current().id() }).await;
                         assert_eq!(there.unwrap(), *its_home);
@@ -419,7 +419,7 @@ fn runtimes_on_many_threads_communicate() {
                     drop(stream);
                     echo.await.unwrap();
                     served.fetch_add(1, Ordering::SeqCst);
-                    // The others may still have something for this runtime to do.
+                    // The other threads may still need this runtime.
                     while served.load(Ordering::SeqCst) < THREADS {
                         sleep(Duration::from_millis(1)).await;
                     }

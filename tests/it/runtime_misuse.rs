@@ -1,4 +1,4 @@
-//! Mistakes: what a panic says names the mistake and the fix.
+//! Misuse: the panic message names the mistake and the fix.
 
 use crate::support::{block_on, park_on};
 use crate::task_probes::{Way, inside, panic_text, poll_with};
@@ -12,7 +12,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Asserts that a text has these words in it.
+/// Asserts that a text contains these phrases.
 fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is not in: {text}");
@@ -116,7 +116,7 @@ fn block_on_inside_a_runtime_panics_with_advice() {
         let texts = [
             panic_text(|| glassfrog::block_on(ready(()))),
             panic_text(|| runtime.block_on(ready(()))),
-            // In a task, too.
+            // Inside a task too.
             spawn(async { panic_text(|| glassfrog::block_on(ready(()))) })
                 .await
                 .unwrap(),
@@ -127,10 +127,10 @@ fn block_on_inside_a_runtime_panics_with_advice() {
                 &["`block_on` inside a runtime", "`.await`", "`spawn`"],
             );
         }
-        // The outer one is well.
+        // The outer runtime still works.
         assert_eq!(spawn(async { 5 }).await.unwrap(), 5);
     });
-    // And so is the inner one.
+    // So does the inner one.
     assert_eq!(runtime.block_on(ready(5)), 5);
 }
 
@@ -165,7 +165,7 @@ fn a_local_handle_polled_on_another_thread_panics_with_advice() {
             "`Handle::spawn`",
         ];
         assert_says(&text, &words);
-        // Nothing is lost.
+        // No output is lost.
         assert_eq!(task.await.unwrap(), 5);
     });
 }

@@ -1,5 +1,5 @@
-//! What a dump tells: for every task who it is, what it does and what it waits for. And what making one
-//! does to tasks, sockets and wakers: nothing.
+//! Dumps: what they show of each task, its waits and its state. Making one has no effect on tasks, sockets and
+//! wakers.
 
 use crate::support::{accepted, block_on, connected, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{OnDrop, Wakes, counted, inside, poll_with};
@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, net};
 
-/// A value of JSON.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 enum Json {
     /// `null`.
@@ -38,22 +38,22 @@ enum Json {
     Object(BTreeMap<String, Json>),
 }
 
-/// Reads JSON by the letter of RFC 8259, as far as a dump uses it: there are no truth values, no
-/// exponents, nothing negative, and no room between the tokens.
+/// A strict parser of RFC 8259 for the subset that a dump uses: no booleans, no exponents, no negative numbers, no
+/// whitespace between tokens.
 struct Reader<'a> {
-    /// What is left to be read.
+    /// The unread text.
     rest: &'a str,
 }
 
 impl Reader<'_> {
-    /// Takes one character.
+    /// Reads one character.
     fn take(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
         Some(c)
     }
 
-    /// Takes a text that has to come next.
+    /// Reads an expected text.
     fn expect(&mut self, text: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(text)?;
         Some(())
@@ -70,7 +70,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads an object, in which no key may stand twice.
+    /// Reads an object, whose keys must be unique.
     fn object(&mut self) -> Option<Json> {
         let mut members = BTreeMap::new();
         self.expect("{")?;
@@ -148,14 +148,14 @@ impl Reader<'_> {
 }
 
 impl Json {
-    /// Reads a text that is one value and nothing else.
+    /// Parses a text that consists of exactly one value.
     fn read(text: &str) -> Option<Json> {
         let mut reader = Reader { rest: text };
         let value = reader.value()?;
         reader.rest.is_empty().then_some(value)
     }
 
-    /// What stands under a key that has to be there.
+    /// Returns the value of a key that must exist.
     fn get(&self, key: &str) -> &Json {
         let Json::Object(members) = self else {
             panic!("an object was expected: {self:?}");
@@ -164,7 +164,7 @@ impl Json {
         value.unwrap_or_else(|| panic!("{key:?} is not in {self:?}"))
     }
 
-    /// It as a string.
+    /// Returns the value as a string.
     fn text(&self) -> String {
         match self {
             Json::Text(text) => text.clone(),
@@ -172,7 +172,7 @@ impl Json {
         }
     }
 
-    /// It as a number.
+    /// Returns the value as a number.
     fn number(&self) -> f64 {
         match self {
             Json::Number(number) => *number,
@@ -180,14 +180,14 @@ impl Json {
         }
     }
 
-    /// It as a number that counts something.
+    /// Returns the value as an integer.
     fn count(&self) -> u64 {
         let number = self.number();
         assert_eq!(number.fract(), 0.0, "a whole number was expected");
         number as u64
     }
 
-    /// It as an array.
+    /// Returns the value as an array.
     fn list(&self) -> &[Json] {
         match self {
             Json::List(elements) => elements,
@@ -195,13 +195,13 @@ impl Json {
         }
     }
 
-    /// It as something that may be `null`.
+    /// Returns the value unless it is `null`.
     fn maybe<T>(&self, read: impl FnOnce(&Json) -> T) -> Option<T> {
         (*self != Json::Null).then(|| read(self))
     }
 }
 
-/// A task as the JSON of a dump shows it.
+/// A task, from the JSON of a dump.
 #[derive(Clone, Debug)]
 struct Task {
     id: u64,
@@ -216,7 +216,7 @@ struct Task {
     waits: Vec<Leaf>,
 }
 
-/// What it waits for.
+/// The events that it waits for.
 #[derive(Clone, Debug)]
 struct Leaf {
     kind: String,
@@ -226,14 +226,14 @@ struct Leaf {
     holders: Option<u64>,
 }
 
-/// A dump, read back from its JSON.
+/// Parses the JSON of a dump.
 fn json(dump: &Dump) -> Json {
     let text = dump.to_json();
     assert!(!text.contains('\n'), "{text}");
     Json::read(&text).unwrap_or_else(|| panic!("no JSON: {text}"))
 }
 
-/// All tasks of a dump; what the documentation says of the keys is checked.
+/// Returns all tasks of a dump, and checks the documented properties of the keys.
 fn tasks(dump: &Dump) -> Vec<Task> {
     let json = json(dump);
     assert_eq!(json.get("state").text(), "tasks", "{dump}");
@@ -259,19 +259,19 @@ impl Task {
         }
     }
 
-    /// The words for what it waits for.
+    /// Returns the descriptions of its waits.
     fn words(&self) -> Vec<&str> {
         self.waits.iter().map(|leaf| &*leaf.what).collect()
     }
 
-    /// The same, in order, to be compared with what should be there.
+    /// Returns the descriptions in sorted order, for comparison with the expected ones.
     fn sorted(&self) -> Vec<String> {
         let mut words: Vec<String> = self.words().into_iter().map(String::from).collect();
         words.sort();
         words
     }
 
-    /// The kinds of it.
+    /// Returns the kinds of its waits.
     fn kinds(&self) -> Vec<&str> {
         self.waits.iter().map(|leaf| &*leaf.kind).collect()
     }
@@ -294,7 +294,7 @@ impl Leaf {
     }
 }
 
-/// The task of this name.
+/// Returns the task with this name.
 fn by_name(dump: &Dump, name: &str) -> Task {
     let wanted = |task: &Task| task.name.as_deref() == Some(name);
     let mut found = tasks(dump).into_iter().filter(wanted);
@@ -303,7 +303,7 @@ fn by_name(dump: &Dump, name: &str) -> Task {
     task.unwrap_or_else(|| panic!("{name:?} is missing:\n{dump}"))
 }
 
-/// The task of this number.
+/// Returns the task with this id.
 fn by_id(dump: &Dump, id: u64) -> Task {
     let mut found = tasks(dump).into_iter().filter(|task| task.id == id);
     let task = found.next();
@@ -311,7 +311,7 @@ fn by_id(dump: &Dump, id: u64) -> Task {
     task.unwrap_or_else(|| panic!("{id} is missing:\n{dump}"))
 }
 
-/// The line of the text that begins with this.
+/// Returns the line of the text that begins with a prefix.
 fn line(dump: &Dump, begin: &str) -> String {
     let text = dump.to_string();
     let found = text
@@ -320,34 +320,34 @@ fn line(dump: &Dump, begin: &str) -> String {
     String::from(found.unwrap_or_else(|| panic!("no line begins with {begin}:\n{dump}")))
 }
 
-/// Spawns a task with a name.
+/// Spawns a named task.
 #[track_caller]
 fn named<F: Future<Output: 'static> + 'static>(name: &str, future: F) -> JoinHandle<F::Output> {
     task::Builder::new().name(name).spawn(future)
 }
 
-/// Runs a future under a clock that stands still while anything can run.
+/// Runs a future on a runtime with a virtual clock.
 fn virtually<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     runtime.block_on(future)
 }
 
-/// A dump, once everybody waits.
+/// Takes a dump when every task waits.
 async fn settled() -> Dump {
     settle().await;
     task::dump()
 }
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Some seconds.
+/// Returns a number of seconds as a duration.
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Both addresses of a stream, as a dump writes them.
+/// Returns both addresses of a stream in the format of a dump.
 fn ends(stream: &TcpStream) -> String {
     let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     format!("tcp {local} → {peer}")
@@ -398,7 +398,7 @@ fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
         assert_eq!(seen.name.as_deref(), Some("sleeper"));
         assert_eq!(seen.place.as_ref(), Some(&place));
         assert_eq!((seen.polls, &*seen.state), (1, "waiting"));
-        // Tasks keep the time to 17 ms.
+        // Tasks know the time to 17 ms.
         assert!((seen.age.unwrap() - 5.0).abs() < 0.02, "{seen:?}");
         assert!((seen.idle - 5.0).abs() < 0.02, "{seen:?}");
         let line = line(&dump, "1 \"sleeper\"");
@@ -453,7 +453,7 @@ fn a_dump_shows_direction_and_addresses_of_a_socket() {
     });
 }
 
-/// Elsewhere nobody tells where a connection goes that is not made yet.
+/// Elsewhere the destination of a pending connect is unknown.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_dump_shows_the_destination_of_a_connect() {
@@ -465,7 +465,7 @@ fn a_dump_shows_the_destination_of_a_connect() {
             deaf.bind(&any.into()).unwrap();
             deaf.listen(0).unwrap();
             let addr = deaf.local_addr().unwrap().as_socket().unwrap();
-            // What does not fit into the backlog gets no answer.
+            // A connection that does not fit into the backlog gets no answer.
             let _fills_it = net::TcpStream::connect(addr).unwrap();
             let connects = [1, 2, 3].map(|_| named("client", TcpStream::connect(addr)));
             let dump = settled().await;
@@ -529,7 +529,7 @@ fn a_dump_shows_a_timeout_beside_the_wait_it_limits() {
         let dump = settled().await;
         let task = by_name(&dump, "limited");
         assert_eq!(task.sorted(), [read, String::from("sleep, 9.0 s to go")]);
-        // A line each, and only the first has the other columns.
+        // One line for each; only the first has the other columns.
         let text = dump.to_string();
         let lines: Vec<&str> = text.lines().collect();
         let first = lines
@@ -592,7 +592,7 @@ fn a_dump_shows_the_tasks_that_a_set_waits_for() {
         for id in [2, 3, 4] {
             assert_eq!(by_id(&dump, id).joined_by, Some(1));
         }
-        // After the first has ended: what it waits for is the others still.
+        // After the first task has finished, the others remain.
         sleep(secs(2)).await;
         let owner = by_name(&task::dump(), "owner");
         assert_eq!(owner.sorted(), ["join task 3", "join task 4"]);
@@ -629,15 +629,15 @@ fn each_member_of_a_group_and_its_joiner_have_one_row() {
         let set = format!("join the {MEMBERS} tasks below for ");
         assert!(line(&dump, "1 \"set\"").contains(&set), "{dump}");
         assert!(line(&dump, "2 \"scope\"").contains("the children of its scope"));
-        // What else it waits for has a line of its own.
+        // Its other wait has a separate line.
         assert!(line(&dump, "3 \"both\"").contains("join the 2 tasks below for "));
         // The headings, `main`, three owners with their members, and that line.
         let lines = 1 + 1 + (1 + MEMBERS) + (1 + MEMBERS) + (1 + 2) + 1;
         assert_eq!(dump.to_string().lines().count(), lines, "{dump}");
-        // A machine is told of each.
+        // The JSON lists each wait.
         assert_eq!(by_name(&dump, "set").waits.len(), MEMBERS);
 
-        // Nothing is left of a group that has ended.
+        // A finished group leaves no trace.
         sleep(secs(30)).await;
         let dump = settled().await;
         let lines = 1 + 1 + 3;
@@ -667,7 +667,7 @@ fn tasks_awaited_in_different_polls_form_a_group_with_the_range_of_polls() {
 fn tasks_that_await_each_other_in_a_cycle_form_no_group() {
     let place: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
     block_on(async {
-        // The first awaits two others, of which one awaits the first.
+        // The first task awaits two others, one of which awaits the first.
         let theirs = Rc::clone(&place);
         let first = spawn(async move {
             yield_now().await;
@@ -802,7 +802,7 @@ fn a_child_spawned_by_another_child_belongs_to_the_scope() {
         let _parent = named("parent", async {
             scope(async |s| {
                 let same = s.clone();
-                // It ends at once; what it has spawned does not.
+                // The child finishes at once; the child that it has spawned does not.
                 s.spawn(async move {
                     same.spawn(sleep(secs(1)));
                 });
@@ -934,7 +934,7 @@ fn a_wait_that_is_polled_again_belongs_to_the_latest_poll() {
     });
 }
 
-/// Has the task polled twice more.
+/// Polls the task twice more.
 async fn poll_twice() {
     yield_now().await;
     yield_now().await;
@@ -988,7 +988,7 @@ fn an_abandoned_wait_of_a_poll_method_is_shown_with_its_poll() {
         let task = by_name(&dump, "fickle");
         assert_eq!((task.polls, task.words()), (2, vec![&*read, OUTSIDE]));
         assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
-        // What the reactor holds is no hope: the task does not wait for that.
+        // The waker in the reactor does not count: the task no longer waits for that event.
         assert_eq!(task.waits[1].holders, Some(0), "{dump}");
         assert!(
             dump.to_string()
@@ -1009,7 +1009,7 @@ fn an_abandoned_wait_of_a_poll_method_is_shown_as_over_after_a_sweep() {
             pending::<()>().await;
         });
         settle().await;
-        // Others give up too, until the list is full and all on it are woken.
+        // Other readers give up too, until the list is full and all its wakers are called.
         while by_name(&task::dump(), "fickle").polls == 1 {
             let (_, waker) = Wakes::new();
             assert!(poll_read(&stream, &mut Context::from_waker(&waker)).is_pending());
@@ -1022,12 +1022,12 @@ fn an_abandoned_wait_of_a_poll_method_is_shown_as_over_after_a_sweep() {
         assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
         let over = format!("{read}, until poll 1 of 2 (the socket still keeps the waker)\n");
         assert!(dump.to_string().contains(&over), "{dump}");
-        // The socket keeps the waker until the next sweep, but will not wake it.
+        // The socket keeps the waker until the next sweep but will not call it.
         assert_eq!(task.waits[1].holders, Some(0), "{dump}");
     });
 }
 
-/// Reads by the poll method.
+/// Reads with the poll method.
 fn poll_read(mut stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     Pin::new(&mut stream).poll_read(cx, &mut [0; 1])
 }
@@ -1051,7 +1051,7 @@ fn a_foreign_wait_is_shown_with_the_number_of_held_wakers() {
                 }),
             ),
         );
-        // Tasks keep the time to 17 ms.
+        // Tasks know the time to 17 ms.
         sleep(Duration::from_millis(2050)).await;
         let dump = task::dump();
         for (name, holders, end) in [
@@ -1092,7 +1092,7 @@ fn tasks_that_await_each_other_in_a_cycle_are_shown_once_each() {
                 receiver.await.unwrap().await.unwrap();
             }));
         }
-        // 1 awaits 2, 2 awaits 3, and 3 awaits 1.
+        // Task 1 awaits 2, 2 awaits 3, and 3 awaits 1.
         handles.rotate_left(1);
         for (sender, handle) in senders.into_iter().zip(handles) {
             sender.send(handle).unwrap();
@@ -1154,7 +1154,7 @@ fn the_states_are_running_ready_waiting_and_finished() {
         });
         receiver.await.unwrap();
         assert_eq!(by_id(&wakes.await.unwrap(), 0).state, "ready");
-        // Whoever is joined, or nobody will join, is no more.
+        // A task that was joined, or that nobody can join, is removed.
         let dump = settled().await;
         assert!(tasks(&dump).iter().all(|task| task.id != 6));
     });
@@ -1218,7 +1218,7 @@ fn a_dump_calls_clones_and_keeps_no_waker() {
         let before = Arc::strong_count(&wakes);
         assert_eq!(before, 7);
         let dump = task::dump();
-        // They were left by this task, whatever their waker.
+        // This task registered them, whichever waker it used.
         assert_eq!(by_id(&dump, 0).waits.len(), 5, "{dump}");
         assert_eq!((Arc::strong_count(&wakes), wakes.count()), (before, 0));
         drop((read, nap, local, remote, job, waker));
@@ -1250,7 +1250,7 @@ fn a_dump_keeps_no_future_and_no_output() {
 #[test]
 fn sockets_may_leave_on_other_threads_during_dumps() {
     let _watchdog = watchdog();
-    // It does not mind that the dumps keep it busy.
+    // The loop still works although dumps keep it busy.
     let runtime = Runtime::builder().watchdog(secs(3600)).build().unwrap();
     runtime.block_on(async {
         let waiting = join_all((0..20).map(|_| accepted())).await;
@@ -1272,7 +1272,7 @@ fn sockets_may_leave_on_other_threads_during_dumps() {
                 while made.load(Ordering::SeqCst) == before {
                     thread::yield_now();
                 }
-                // Another dump is being made.
+                // Another dump is in progress.
                 errors.extend(net::TcpStream::try_from(stream).err());
             }
             errors
@@ -1304,11 +1304,10 @@ fn a_parked_loop_answers_a_dump_from_another_thread() {
     );
 }
 
-/// How long a dump waits for the loop in tests where it waits in vain: a second, as the documentation says,
-/// where tests may take long.
+/// How long a dump waits in tests for a loop that does not answer: the documented second, where tests may take long.
 const LITTLE: Duration = Duration::from_millis(few_or_many(100, 1000) as u64);
 
-/// A runtime whose loop has so long to answer.
+/// Builds a runtime whose loop has this long to answer.
 fn impatient() -> Runtime {
     let builder = Runtime::builder();
     let builder = match cfg!(feature = "slow") {
@@ -1318,8 +1317,8 @@ fn impatient() -> Runtime {
     builder.build().unwrap()
 }
 
-/// What another thread is told while something blocks the loop of a runtime: it gets the handle, and its
-/// answer ends the block.
+/// Takes a dump from another thread while a closure blocks the loop. The closure sends the handle and blocks until
+/// the dump is done.
 fn told_while(
     runtime: Runtime,
     block: impl FnOnce(Runtime, mpsc::Sender<Handle>, mpsc::Receiver<()>),
@@ -1414,7 +1413,7 @@ fn a_dump_does_not_overstate_how_long_a_loop_was_busy() {
     let (began, begin) = mpsc::channel();
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
-            // In the same turn somebody else takes long too.
+            // Another task of the same turn takes long too.
             drop(glassfrog::spawn(async { thread::sleep(2 * LITTLE) }));
             let task = glassfrog::spawn(async move {
                 began.send(Instant::now()).unwrap();
@@ -1424,7 +1423,7 @@ fn a_dump_does_not_overstate_how_long_a_loop_was_busy() {
             task.await.unwrap();
         });
     });
-    // Tasks keep the time to 17 ms.
+    // Tasks know the time to 17 ms.
     let truth = begin.recv().unwrap().elapsed() + Duration::from_millis(17);
     let told = json(&dump).get("seconds").number();
     assert!(told <= truth.as_secs_f64(), "{told} s instead of {truth:?}");
@@ -1446,7 +1445,7 @@ fn a_dump_of_a_runtime_outside_block_on_says_so() {
     asleep();
     runtime.block_on(async { drop(glassfrog::spawn(pending::<()>())) });
     asleep();
-    // What was asked meanwhile is answered to nobody.
+    // The answer to the earlier request has no receiver.
     let dump = runtime.block_on(settled());
     assert_eq!(tasks(&dump).len(), 2);
 }
@@ -1472,7 +1471,7 @@ fn a_dump_of_a_runtime_that_ends_meanwhile_says_so() {
         handle.dump()
     });
     is_asking.recv().unwrap();
-    // So that it mostly has asked; if not, the answer is the same.
+    // Usually the thread has asked by then; if not, the answer is the same.
     thread::sleep(LITTLE);
     drop(runtime);
     let dump = asks.join().unwrap();
@@ -1498,7 +1497,7 @@ fn a_destructor_of_a_task_may_take_a_dump() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // By an abort, at the end of a task, in an output that nobody takes.
+        // Dropped by an abort, at the end of a task, and in an untaken output.
         let aborted = glassfrog::spawn(forever(on_drop()));
         settle().await;
         aborted.abort();
@@ -1527,7 +1526,7 @@ fn waits_of_other_runtimes_and_executors_are_not_attributed_to_a_task() {
     let _watchdog = watchdog();
     let home = Runtime::new().unwrap();
     let (one, two, _peers) = home.block_on(async {
-        // Task 1, as the other runtime's.
+        // Task 1, the same id as in the other runtime.
         drop(named("innocent", pending::<()>()));
         let ((one, peer), (two, second_peer)) = (accepted().await, accepted().await);
         (one, two, (peer, second_peer))
@@ -1623,7 +1622,7 @@ fn the_columns_of_a_dump_are_aligned() {
     });
 }
 
-/// Says that the columns of a dump stand under their headings.
+/// Asserts that the columns of a dump are aligned with their headings.
 fn aligned(dump: &Dump) {
     let text = dump.to_string();
     let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
@@ -1631,7 +1630,7 @@ fn aligned(dump: &Dump) {
     let place = |head: &str| heads.find(head).unwrap();
     let is_blank = |cells: &[char]| cells.iter().all(|c| *c == ' ');
     let last = place("waits for");
-    // No column is wider than it has to be.
+    // No column is wider than necessary.
     let longest = place("spawned at") - 3;
     assert!(rows.iter().any(|row| row[longest] != ' '), "{text}");
     for row in &rows[1..] {
@@ -1639,7 +1638,7 @@ fn aligned(dump: &Dump) {
         if let Some(first) = row.get(last) {
             assert!(*first != ' ' && is_blank(&row[last - 2..last]), "{text}");
         }
-        // The further lines of a task have nothing but what it waits for.
+        // The further lines of a task contain only its waits.
         if row[0] == ' ' && is_blank(&row[..last]) {
             continue;
         }
@@ -1658,7 +1657,7 @@ fn aligned(dump: &Dump) {
     }
 }
 
-/// A name that tries everything.
+/// A name with every character that needs escaping.
 const WILD: &str = "two\nlines \"quoted\" back\\slash \t\r\u{0}\u{1b}[31m\u{7f}\u{85}é🐸\u{202e}";
 
 #[test]

@@ -1,4 +1,4 @@
-//! The metrics: each number against a program of which it is known.
+//! Metrics: each number, compared with a program for which it is known.
 
 use crate::support::{accepted, block_on, park_on, settle, watchdog};
 use crate::task_probes::{poll_with, until};
@@ -15,20 +15,20 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Those of the runtime of this thread.
+/// Returns the metrics of the runtime of this thread.
 fn metrics() -> Metrics {
     Handle::current().metrics()
 }
 
-/// Those of its tasks: spawned, finished, alive.
+/// Returns the counts of its tasks: spawned, finished, alive.
 fn tasks() -> (u64, u64, u64) {
     counted_tasks(metrics())
 }
 
-/// The same of somebody's metrics.
+/// Returns the same counts of given metrics.
 fn counted_tasks(metrics: Metrics) -> (u64, u64, u64) {
     (
         metrics.tasks_spawned,
@@ -102,7 +102,7 @@ fn wakes_are_counted_by_the_thread_that_calls_them() {
         assert_eq!(wakes(), (10, 0));
         spawn(async {}).await.unwrap();
         assert_eq!(wakes(), (11, 0));
-        // Who is ready already is not made ready again.
+        // A wake of a ready task does not make it ready again.
         let mut polled = false;
         poll_fn(|cx| {
             if polled {
@@ -172,7 +172,7 @@ fn parks_are_counted_with_their_duration() {
     }
 }
 
-/// Sleeps on whatever runtime polls it.
+/// Blocks whichever runtime polls it.
 async fn sleep_a_little() {
     sleep(Duration::from_millis(1)).await;
 }
@@ -183,13 +183,13 @@ fn long_polls_count_as_busy_time() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // The time that the loop is to be found busy.
+        // The time that counts as busy.
         spawn(async { thread::sleep(LONG) }).await.unwrap();
         settle().await;
         assert!(metrics().time_busy >= LONG);
     });
     let before = runtime.handle().metrics().time_busy;
-    // The time between two calls, which is nobody's.
+    // The time between two calls counts for neither.
     thread::sleep(LONG);
     let begin = Instant::now();
     runtime.block_on(settle());
@@ -198,9 +198,9 @@ fn long_polls_count_as_busy_time() {
         between <= begin.elapsed(),
         "outside of `block_on` the loop is not busy: {between:?}"
     );
-    // The turn in which the future ends is one too.
+    // The turn in which the future completes counts too.
     for _ in 0..5 {
-        // The time that the loop is to be found busy.
+        // The time that counts as busy.
         runtime.block_on(async { thread::sleep(LONG) });
     }
     runtime.block_on(settle());
@@ -224,7 +224,7 @@ fn another_thread_sees_every_count_of_a_parked_loop() {
         .map(|number| handle.spawn(async move { number }))
         .collect();
     park_on(join_all(tasks));
-    // From here on nothing wakes the loop, so the numbers come out only if it shows them before it parks.
+    // From here on nothing wakes the loop, so the numbers are right only if it publishes them before it parks.
     while counted_tasks(handle.metrics()) != (10, 10, 0) {
         thread::yield_now();
     }
@@ -360,13 +360,13 @@ fn another_thread_sees_consistent_counters_that_only_grow() {
             let tasks = (0..100).map(|_| spawn(sleep(Duration::from_nanos(1))));
             join_all(tasks.collect::<Vec<_>>()).await;
         }
-        // All is seen at the latest when the loop waits.
+        // All counts are visible at the latest when the loop parks.
         is_done.await.unwrap();
     });
     reader.join().unwrap();
 }
 
-/// Those that never become less.
+/// Returns the numbers that never decrease.
 fn numbers(metrics: &Metrics) -> [u64; 14] {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
     [
@@ -401,7 +401,7 @@ fn metrics_are_complete_after_block_on() {
         spawn(async {}).await.unwrap();
     });
     assert_eq!(counted_tasks(handle.metrics()), (2, 1, 1));
-    // The pending one once, the other one once, the second future of `block_on` twice.
+    // The pending future once, the other one once, the second future of `block_on` twice.
     assert_eq!(handle.metrics().polls, 5);
 }
 

@@ -1,4 +1,4 @@
-//! Cancelling tasks: what happens, when, and where.
+//! Aborting tasks: what happens, when, and where.
 
 use crate::support::{block_on, park_on, settle};
 use crate::task_probes::{Drops, Way};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 
-/// How a task is aborted.
+/// The ways to abort a task.
 const HOW: [fn(AbortHandle); 2] = [
     |task| task.abort(),
     |task| thread::spawn(move || task.abort()).join().unwrap(),
@@ -40,8 +40,8 @@ fn aborting_a_task_that_was_never_polled_drops_it_unpolled() {
                 assert!(error.is_cancelled() && !error.is_panic());
                 assert_eq!(error.to_string(), "task 1 was cancelled");
                 assert_eq!(drops.count(), 1);
-                // From another thread it comes with the next turn of the loop, before which a task
-                // that is in the run queue already is polled.
+                // An abort from another thread takes effect in the next turn of the loop, before which a task that is
+                // already in the run queue is polled.
                 let late = way == Way::Local && how == 1;
                 assert_eq!(polls.load(Ordering::SeqCst), usize::from(late), "{way:?}");
             });
@@ -51,7 +51,7 @@ fn aborting_a_task_that_was_never_polled_drops_it_unpolled() {
 
 #[test]
 fn aborting_a_waiting_task_drops_it_on_its_thread_in_its_context() {
-    /// Says on which thread it was dropped, and whether there was a runtime.
+    /// Reports on which thread it was dropped, and whether inside a runtime.
     struct Witness(Option<oneshot::Sender<(thread::ThreadId, bool)>>);
     impl Drop for Witness {
         fn drop(&mut self) {
@@ -183,7 +183,7 @@ fn an_aborted_and_detached_task_is_dropped() {
                 abort(handle.clone());
                 settle().await;
                 assert_eq!(drops.count(), 1, "{way:?}");
-                // Nothing is there any more.
+                // The runtime is gone.
                 abort(handle);
                 settle().await;
             });
@@ -193,7 +193,7 @@ fn an_aborted_and_detached_task_is_dropped() {
 
 #[test]
 fn an_abort_does_not_drop_the_future_in_place() {
-    /// Borrows when dropped, as a guard that takes itself off a list does.
+    /// Borrows when dropped, as a guard that removes itself from a list does.
     struct Leaves(Rc<RefCell<usize>>);
     impl Drop for Leaves {
         fn drop(&mut self) {
@@ -267,8 +267,8 @@ fn an_aborted_task_wakes_its_joiner() {
     });
 }
 
-/// When the last abort handle is dropped, the loop is called to look for a deadlock. An abort by the join handle
-/// makes no abort handle.
+/// The drop of the last abort handle wakes the loop to look for a deadlock. An abort through the join handle creates
+/// no abort handle.
 #[test]
 fn aborting_a_finished_job_does_not_wake_the_loop() {
     const ABORTS: usize = 10_000;

@@ -1,4 +1,4 @@
-//! The `futures` crates: combinators, channels, and the `Spawn` traits.
+//! Interoperation with the `futures` crates: combinators, channels, and the `Spawn` traits.
 
 use crate::support::{block_on, watchdog};
 use crate::task_probes::{Drops, Place, until};

@@ -1,4 +1,4 @@
-//! Panics: of a task, of what a task leaves, and where one hears of them.
+//! Panics of tasks and of their destructors, and where they are reported.
 
 use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
 use crate::task_probes::{
@@ -29,11 +29,11 @@ impl Drop for Bomb {
     }
 }
 
-/// A future that ends at once, with something in it that panics when it is dropped.
+/// A future that ends at once and owns a value that panics when dropped.
 struct Armed {
-    /// What its poll panics with, if it does.
+    /// The message with which its poll panics, if it does.
     panics: Option<&'static str>,
-    /// What panics after that.
+    /// The value that panics after that.
     _bomb: Bomb,
 }
 
@@ -192,7 +192,7 @@ fn a_second_panic_in_the_drop_of_the_future_does_not_hide_the_first() {
             });
             let error = task.await.unwrap_err();
             assert_eq!(error.to_string(), "task 1 panicked: first panic", "{way:?}");
-            // The remote handle may hear of the first before there is a second.
+            // The remote handle may report the first before there is a second.
             until(|| !logged(second).is_empty()).await;
             assert_eq!(logged(second).len(), 1, "{way:?}");
             assert_eq!(spawn(async { "well" }).await.unwrap(), "well");
@@ -317,7 +317,7 @@ fn a_panic_is_logged_when_its_handle_is_dropped() {
             yield_now().await;
             assert!(
                 logged(text).is_empty(),
-                "{way:?}: somebody may still take it"
+                "{way:?}: a task may still take the output"
             );
             drop(task);
             assert_eq!(logged(text).len(), 1, "{way:?}");
@@ -413,7 +413,7 @@ impl Drop for Chain {
 fn a_payload_that_panics_repeatedly_when_dropped_is_harmless() {
     for way in Way::ALL {
         block_on(async {
-            // Once the payload is a task's, and once that of a drop.
+            // Once as the payload of a task, and once as that of a drop.
             drop(way.spawn(async { panic_any(Chain(5)) }));
             drop(way.spawn(async { Chain(5) }));
             settle().await;
@@ -444,10 +444,10 @@ impl log::Log for PanickingLogger {
     fn flush(&self) {}
 }
 
-/// How often it was called.
+/// How many times it was called.
 static LOG_CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// Has a logger that panics in this process, which has only one.
+/// Installs a panicking logger in this process, which can have only one.
 fn log_by_panicking() {
     log::set_logger(&PanickingLogger).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
@@ -490,7 +490,7 @@ fn a_panicking_logger_does_not_affect_other_tasks() {
     child(|| {
         log_by_panicking();
         block_on(async {
-            // Neither the wakes that come together with one that is logged ...
+            // It loses neither the wakes that arrive with a logged one ...
             let (stream, mut peer) = accepted().await;
             let (wakes, counting) = Wakes::new();
             let panicking = Meddler::waker(|| panic!("out of order"), || {});

@@ -1,4 +1,4 @@
-//! Seeds: tasks run in another order for each seed, and in the same order for the same seed.
+//! Seeds: tasks run in a different order for each seed, and in the same order for the same seed.
 
 use crate::support::{settle, watchdog};
 use crate::task_probes::Drops;
@@ -16,10 +16,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// What happened, one after the other.
+/// The recorded events, in order.
 type Order<T> = Rc<RefCell<Vec<T>>>;
 
-/// A runtime of this seed, or without one, and with a clock that brings no disorder of its own.
+/// Builds a runtime with this seed, or without one, and with a clock that adds no disorder.
 fn runtime(seed: Option<u64>) -> Runtime {
     let builder = Runtime::builder().virtual_clock();
     match seed {
@@ -28,13 +28,13 @@ fn runtime(seed: Option<u64>) -> Runtime {
     }
 }
 
-/// Runs a future on a runtime of its own of this seed.
+/// Runs a future on its own runtime with this seed.
 fn block_on<F: Future>(seed: impl Into<Option<u64>>, future: F) -> F::Output {
     let _watchdog = watchdog();
     runtime(seed.into()).block_on(future)
 }
 
-/// In which order tasks run that do a bit of everything.
+/// Returns the order in which tasks run that exercise every kind of wake.
 fn trace(seed: u64) -> Vec<(usize, u32)> {
     block_on(seed, async {
         let order = Order::default();
@@ -105,22 +105,22 @@ fn a_reused_builder_builds_runtimes_with_the_same_order() {
     assert_eq!(orders[0], orders[1]);
 }
 
-/// How several tasks become ready at the same time.
+/// The ways in which several tasks become ready at once.
 #[derive(Clone, Copy, Debug)]
 enum Ready {
     /// They are new.
     Spawned,
-    /// They are new, or, one of them, the root, which yields.
+    /// They are new; one of them is the root future, which yields.
     SpawnedOrRoot,
-    /// They are new, and what is seen is in which order their set is joined.
+    /// They are new; the order in which their set is joined counts.
     SpawnedIntoASet,
-    /// They are due at the same moment.
+    /// They have the same deadline.
     Due,
-    /// The same task wakes them.
+    /// One task wakes them all.
     Woken,
 }
 
-/// Returns the order in which so many tasks run that are ready at the same time.
+/// Returns the order in which this many tasks run that become ready at once.
 async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
     let order = Order::default();
     let (mut set, mut senders) = (JoinSet::new(), Vec::new());
@@ -151,7 +151,7 @@ async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
     while let Some(run) = set.join_next().await {
         run.unwrap()();
     }
-    // By the virtual clock: when all of them wait, and when they are done.
+    // By the virtual clock: when all of them wait, and when they have finished.
     sleep(Duration::from_nanos(1)).await;
     drop(senders);
     sleep(Duration::from_secs(2)).await;
@@ -181,7 +181,7 @@ fn every_order_of_ready_tasks_occurs() {
             *counts.entry(order).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), ORDERS, "{ready:?}");
-        // 30 of each would be the mean.
+        // The mean would be 30 of each.
         let (least, most) = (counts.values().min(), counts.values().max());
         assert!(
             least > Some(&10) && most < Some(&60),
@@ -190,7 +190,7 @@ fn every_order_of_ready_tasks_occurs() {
     }
 }
 
-/// Whom a task wakes, in each of its polls.
+/// The tasks that a task wakes, for each of its polls.
 type Script = Vec<Vec<usize>>;
 
 fn scripts() -> impl Strategy<Value = Vec<Script>> {
@@ -201,16 +201,16 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
     })
 }
 
-/// What the tasks share.
+/// The state that the tasks share.
 #[derive(Default)]
 struct World {
-    /// Their wakers, as far as they were polled.
+    /// The wakers of the tasks polled so far.
     wakers: Vec<Option<Waker>>,
-    /// Who was polled.
+    /// The recorded polls.
     polled: Vec<usize>,
 }
 
-/// One poll of a task that follows its script.
+/// Performs one poll of a scripted task.
 fn follow(
     world: &RefCell<World>,
     task: usize,
@@ -221,20 +221,20 @@ fn follow(
     world.polled.push(task);
     world.wakers[task] = Some(waker.clone());
     for woken in script.next().into_iter().flatten() {
-        // Who was never polled is ready anyway.
+        // An unpolled task is ready anyway.
         if let Some(waker) = &world.wakers[woken] {
             waker.wake_by_ref();
         }
     }
 }
 
-/// Runs tasks by their scripts until nothing is left to be done, the first as the root, which spawns
-/// the others. Returns who was polled.
+/// Runs scripted tasks until none is ready. The first is the root future, which spawns the others. Returns the order
+/// of the polls.
 fn polls(seed: Option<u64>, scripts: &[Script]) -> Vec<usize> {
     let world = Rc::new(RefCell::new(World::default()));
     world.borrow_mut().wakers.resize(scripts.len(), None);
     let mut root = scripts[0].clone().into_iter();
-    // By the virtual clock it ends when nobody can run any more.
+    // The virtual clock ends it when no task can run.
     let mut end: Option<Sleep> = None;
     block_on(
         seed,
@@ -291,11 +291,11 @@ proptest! {
     }
 }
 
-/// Checks, with a queue of its own, that nothing but ready tasks was polled and that none is left. Returns
-/// how many times a ready task was passed over at most.
+/// Checks with a separate queue that only ready tasks were polled and that none is left. Returns the maximum number
+/// of times that a ready task was passed over.
 fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseError> {
     let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
-    // The ready tasks in the order of arrival, each with how many times it was passed over.
+    // The ready tasks in order of arrival, each with the number of times that it was passed over.
     let mut queue = vec![(0, 0)];
     let (mut begun, mut most) = (false, 0);
     for task in polled {
@@ -308,7 +308,7 @@ fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseErro
             most = most.max(*passes);
         }
         prop_assert!(most <= 64, "{:?}", queue);
-        // So it is enough that the runtime limits how many times the first one is passed over.
+        // So it suffices that the runtime limits how many times the first one is passed over.
         prop_assert!(queue.iter().rev().is_sorted_by_key(|(_, passes)| passes));
         if !std::mem::replace(&mut begun, true) {
             queue.extend((1..scripts.len()).map(|task| (task, 0)));
@@ -333,7 +333,7 @@ fn a_ready_task_among_many_is_passed_over_at_most_64_times() {
     }
 }
 
-/// Returns the order in which so many tasks take so many steps each, between which they yield.
+/// Returns the order in which this many tasks take this many steps, and yield in between.
 fn order_of_steps(seed: u64, tasks: usize, steps: usize) -> Vec<usize> {
     block_on(seed, async {
         let order = Order::default();
@@ -446,7 +446,7 @@ fn aborted_tasks_are_dropped_once_in_any_order() {
                 task.abort();
             }
             for task in tasks {
-                // Those that are through with it have an output.
+                // Finished tasks have an output.
                 let _outcome = task.await;
             }
             assert_eq!(drops.count(), 20);
@@ -458,8 +458,7 @@ fn aborted_tasks_are_dropped_once_in_any_order() {
     }
 }
 
-/// A program with a mistake: of two tasks that each add one to a counter, one may overwrite what the other
-/// has written meanwhile.
+/// Runs a buggy program: of two tasks that each increment a counter, one may overwrite the update of the other.
 fn program_that_loses_updates(seed: u64) -> u32 {
     block_on(seed, async {
         let count = Rc::new(Cell::new(0));
@@ -486,7 +485,7 @@ fn some_of_64_seeds_expose_a_lost_update_and_others_do_not() {
     assert!((16..48).contains(&lost), "{lost}");
 }
 
-/// A program with a mistake: one task takes it for granted that the other has been there before.
+/// Runs a buggy program: one task assumes that the other has already run.
 fn program_with_a_mistake(seed: Option<u64>) -> Result<u32, JoinError> {
     block_on(seed, async {
         let table = Rc::new(RefCell::new(None));
@@ -510,7 +509,7 @@ fn trying_seeds_finds_a_bug_that_depends_on_the_order() {
         assert_eq!(program_with_a_mistake(None).unwrap(), 7);
     }
     let seed = (0..50).find(|seed| program_with_a_mistake(Some(*seed)).is_err());
-    // From then on it shows each time.
+    // After that, the bug shows each time.
     for _ in 0..10 {
         assert!(program_with_a_mistake(seed).is_err(), "seed {seed:?}");
     }

@@ -12,7 +12,7 @@ use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// A set is `Send` and `Sync`, as handles are, whatever its tasks give.
+/// A set is `Send` and `Sync`, as handles are, for any output.
 const _: fn() = || {
     fn crosses<T: Send + Sync + Unpin>() {}
     crosses::<JoinSet<Rc<()>>>();
@@ -131,7 +131,7 @@ fn a_cancelled_join_loses_no_output() {
     });
 }
 
-/// A poll outside the runtime of the tasks panics, and the caller may catch that.
+/// A poll outside the runtime of the tasks panics, and the caller may catch the panic.
 #[test]
 fn a_poll_that_panics_on_another_thread_loses_no_task() {
     block_on(async {
@@ -208,7 +208,7 @@ fn joining_every_task_lets_other_tasks_run() {
 
 #[test]
 fn the_end_of_one_task_polls_only_that_task() {
-    /// Counts how often it is polled.
+    /// Counts its polls.
     struct Counted(Rc<Cell<usize>>, oneshot::Receiver<()>);
     impl Future for Counted {
         type Output = ();

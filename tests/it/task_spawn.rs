@@ -1,4 +1,4 @@
-//! Spawning, taking turns, and the way of an output to whoever awaits the handle.
+//! Spawning, run order, and how a handle returns the output.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 use crate::task_probes::{Wakes, Way, counted, inside, poll_with, until};

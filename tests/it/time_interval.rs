@@ -1,4 +1,4 @@
-//! Intervals, deadlines that move, and deadlines for several futures.
+//! Intervals, sleeps that are reset, and timeouts at an instant.
 
 use crate::support::{block_on, settle};
 use futures::task::noop_waker;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
-/// Long enough that no test waits for it.
+/// A duration that no test waits for.
 const LONG: Duration = Duration::from_secs(600);
 
 #[test]
@@ -71,7 +71,7 @@ fn missed_ticks_burst_delay_or_skip_as_chosen() {
             let third = interval.tick().now_or_never();
             match behavior {
                 MissedTickBehavior::Burst => {
-                    // It has passed, and is ready after a turn of the loop.
+                    // The deadline has passed, and the sleep is ready after a turn of the loop.
                     assert_eq!(third, None);
                     assert_eq!(interval.tick().await, start + period * 2);
                 }
@@ -156,7 +156,7 @@ fn a_timeout_with_a_past_deadline_still_polls_its_future() {
     });
 }
 
-/// A waker that calls a function.
+/// Returns a waker that calls a function.
 fn waker_fn(wake: impl Fn() + Send + Sync + 'static) -> std::task::Waker {
     struct Call<F>(F);
     impl<F: Fn() + Send + Sync + 'static> futures::task::ArcWake for Call<F> {

@@ -1,4 +1,4 @@
-//! Sleeping: never early, in the order of the deadlines, on any thread.
+//! Sleeps: never early, in deadline order, on any thread.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 use crate::task_probes::{Meddler, Wakes, inside, panic_text, poll_with, until};
@@ -19,7 +19,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
 proptest! {
@@ -46,7 +46,7 @@ proptest! {
         micros in prop::collection::vec(1..3_000_u64, 1..100),
     ) {
         block_on(async {
-            // Far enough for most of them to be registered before any of them is due.
+            // Distant enough that most are registered before any is due.
             let start = now() + Duration::from_millis(5);
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks: Vec<_> = micros
@@ -58,7 +58,7 @@ proptest! {
                         let mut nap = sleep_until(deadline);
                         let pending = poll_fn(|cx| Poll::Ready(poll_with(&mut nap, cx.waker())));
                         assert!(pending.await.is_pending());
-                        // One that comes after others have been woken has no place among them.
+                        // A sleep registered after others were woken does not take part in the order.
                         let is_early = now() < start;
                         nap.await;
                         if is_early {
@@ -103,7 +103,7 @@ fn a_sleep_with_a_past_deadline_ends_at_once() {
         sleep(Duration::ZERO).await;
         sleep_until(past).await;
         sleep_until(now()).await;
-        // From before there was a runtime, too.
+        // An instant before the runtime existed, too.
         sleep_until(past - Duration::from_millis(100)).await;
     });
 }
@@ -117,7 +117,7 @@ fn a_deadline_beyond_the_range_of_instant_is_far_in_the_future() {
         assert!(longest.deadline() > now() + Duration::from_secs(10 * 365 * 24 * 3600));
         assert!(poll_with(&mut longest, &waker).is_pending());
         assert!(poll_with(&mut long, &waker).is_pending());
-        // Others fire beside them.
+        // Other timers fire meanwhile.
         sleep(Duration::from_millis(2)).await;
         assert!(poll_with(&mut longest, &waker).is_pending());
         assert!(poll_with(&mut long, &waker).is_pending());
@@ -130,7 +130,7 @@ fn a_loop_whose_only_deadline_is_far_away_still_hears_other_threads() {
     block_on(async {
         let mut longest = sleep(Duration::MAX);
         assert!(poll_with(&mut longest, Waker::noop()).is_pending());
-        // In some of the rounds it is parked when the word comes.
+        // In some rounds the loop is parked when the message arrives.
         for _ in 0..100 {
             let (send, receive) = oneshot::channel();
             let thread = thread::spawn(move || send.send(()).unwrap());
@@ -148,7 +148,7 @@ fn a_sleep_counts_from_its_creation_and_not_from_its_first_poll() {
         while now() < nap.deadline() {}
         let (wakes, waker) = Wakes::new();
         let mut nap = nap;
-        // Due, so that one look of the loop at the clock is enough.
+        // Due, so that a single turn of the loop suffices.
         if poll_with(&mut nap, &waker).is_pending() {
             settle().await;
             assert_eq!(wakes.count(), 1);
@@ -193,7 +193,7 @@ fn a_sleep_may_move_between_tasks() {
         for _ in 0..10 {
             let nap = Rc::clone(&nap);
             let polls_once = poll_fn(move |cx| {
-                // Whether it is over yet or not.
+                // Whether or not it has fired.
                 let _poll = poll_with(&mut *nap.borrow_mut(), cx.waker());
                 Poll::Ready(())
             });
@@ -229,7 +229,7 @@ fn a_million_sleeps_leave_nothing_behind() {
         for number in 0..1_000_000_u64 {
             let mut nap = sleep(Duration::from_micros(1_000_000 + number * 7919 % 1_000_003));
             assert!(poll_with(&mut nap, &waker).is_pending());
-            // Some stay for a while.
+            // Some live for a while.
             if number % 100 == 0 {
                 before.push(nap);
             }
@@ -266,7 +266,7 @@ fn ten_thousand_sleepers_all_wake_up() {
 #[test]
 fn a_sleep_registered_on_another_thread_shortens_the_park() {
     block_on(async {
-        // The loop has nothing to get up for but something far away.
+        // The only other deadline of the loop is far away.
         let mut far = sleep(FAR);
         assert!(poll_with(&mut far, Waker::noop()).is_pending());
         for _ in 0..50 {
@@ -274,7 +274,7 @@ fn a_sleep_registered_on_another_thread_shortens_the_park() {
             let (over, end) = oneshot::channel();
             let thread = thread::spawn(move || {
                 let deadline = nap.deadline();
-                // Nothing but the timer wakes this thread.
+                // Only the timer wakes this thread.
                 park_on(nap);
                 assert!(Instant::now() >= deadline);
                 over.send(()).unwrap();

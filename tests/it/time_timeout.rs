@@ -1,4 +1,4 @@
-//! Timeouts: the future comes first, the deadline second.
+//! Timeouts: the future is polled before the deadline is checked.
 
 use crate::support::block_on;
 use crate::task_probes::{Drops, Wakes, counted, poll_with, until};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
 #[test]
@@ -92,7 +92,7 @@ fn a_timeout_that_does_not_fire_leaves_no_timer() {
         assert!(poll_with(&mut limited, &waker).is_ready());
         drop(limited);
         assert_eq!(Arc::strong_count(&wakes), 2);
-        // One that is ready at once leaves nothing even before it is dropped.
+        // A future that is ready at once leaves no timer even before the timeout is dropped.
         let mut limited = Box::pin(timeout(FAR, ready(())));
         assert!(poll_with(&mut limited, &waker).is_ready());
         assert_eq!(Arc::strong_count(&wakes), 2);

@@ -1,4 +1,4 @@
-//! The virtual clock: it stands still while anything can run, and then shows the next deadline.
+//! The virtual clock: it stands still while any task can run, and then jumps to the next deadline.
 
 use crate::support::{connected, park_on, settle, watchdog};
 #[cfg(target_os = "linux")]
@@ -30,37 +30,36 @@ use std::time::{Duration, Instant};
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How many years a virtual clock can be moved from where it began.
+/// How many years a virtual clock can be advanced from its start.
 const YEARS: u32 = 200;
 
-/// A runtime with a virtual clock.
+/// Builds a runtime with a virtual clock.
 fn virtual_runtime() -> Runtime {
     Runtime::builder().virtual_clock().build().unwrap()
 }
 
-/// Runs a future on a runtime of its own with a virtual clock.
+/// Runs a future on its own runtime with a virtual clock.
 fn block_on<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     virtual_runtime().block_on(future)
 }
 
-/// What a task does that has to do with time.
+/// A step of a task that involves time.
 #[derive(Clone, Debug)]
 enum Step {
     /// Sleeps.
     Sleep(u64),
-    /// Sleeps for the second, but not for longer than the first.
+    /// Sleeps for the second duration, with a timeout of the first.
     Timeout(u64, u64),
-    /// Begins to sleep for the first, for the second does something else, and then sleeps for the
-    /// third instead.
+    /// Starts to sleep for the first duration, works for the second, and then resets the sleep to the third.
     Reset(u64, u64, u64),
-    /// Has another task sleep for the first, and aborts it after the second.
+    /// Spawns a task that sleeps for the first duration, and aborts it after the second.
     Cancel(u64, u64),
-    /// Sees so many ticks go by.
+    /// Awaits this many ticks.
     Ticks(u64, u64),
 }
 
-/// Nanoseconds, among them many that are equal, or nearly so.
+/// Generates durations in nanoseconds, many of them equal or nearly equal.
 fn nanos() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..5_u64,
@@ -75,18 +74,17 @@ fn step() -> impl Strategy<Value = Step> {
         nanos().prop_map(Step::Sleep),
         (nanos(), nanos()).prop_map(|(limit, nap)| Step::Timeout(limit, nap)),
         (nanos(), nanos(), nanos()).prop_map(|(nap, other, then)| Step::Reset(nap, other, then)),
-        // Of two that are due at once, the order decides.
+        // The order decides between two that are due at once.
         (nanos(), nanos()).prop_map(|(nap, end)| Step::Cancel(nap, end + u64::from(nap == end))),
         (nanos(), 1..4_u64).prop_map(|(period, count)| Step::Ticks(period + 1, count)),
     ]
 }
 
-/// What was to be seen: when (in nanoseconds from the start), by which task, at which of its steps,
-/// and how the step went.
+/// An expected event: when (in nanoseconds from the start), in which task, at which step, and with which result.
 type Seen = (u64, usize, usize, bool);
 
 impl Step {
-    /// Does it; returns how it went.
+    /// Performs the step and returns its result.
     async fn take(&self) -> bool {
         let nanos = |nanos: &u64| Duration::from_nanos(*nanos);
         match self {
@@ -117,7 +115,7 @@ impl Step {
         true
     }
 
-    /// How long it takes, and how it goes.
+    /// Returns the duration and the result of the step.
     fn expected(&self) -> (u64, bool) {
         match *self {
             Step::Sleep(nap) => (nap, true),
@@ -205,7 +203,7 @@ fn a_sleep_ends_exactly_at_its_deadline_however_distant() {
             let before = now();
             sleep(duration).await;
             assert_eq!(now() - before, duration);
-            // One that has passed is as good as now.
+            // A past deadline behaves like the present.
             let passed = now();
             sleep_until(before).await;
             assert_eq!(now(), passed);
@@ -231,7 +229,7 @@ fn time_stands_still_while_any_task_can_run() {
         let before = now();
         let nap = spawn(sleep(Duration::from_nanos(1)));
         settle().await;
-        // Tasks that wake one another, and never is more than one of them ready.
+        // Tasks that wake one another, of which only one is ready at a time.
         let (to, mut from_root) = mpsc::unbounded();
         let (back, mut from_task) = mpsc::unbounded();
         drop(spawn(async move {
@@ -255,9 +253,9 @@ fn time_stands_still_while_any_task_can_run() {
 #[test]
 fn sockets_within_the_process_beat_every_deadline() {
     const PAIRS: usize = 10;
-    /// More than the kernel keeps, so that both sides wait.
+    /// More than the kernel buffers, so that both sides wait.
     const LENGTH: usize = 16_000_000;
-    /// Less than any operation takes by a real clock.
+    /// Shorter than any operation takes by a real clock.
     const LIMIT: Duration = Duration::from_nanos(1);
 
     async fn talk(stream: TcpStream) {
@@ -319,7 +317,7 @@ fn a_task_that_yields_forever_holds_the_clock() {
         });
         let nap = spawn(sleep(Duration::from_nanos(1)));
         settle().await;
-        // So does one that sleeps for no time.
+        // So does a sleep of zero length.
         for _ in 0..1000 {
             sleep(Duration::ZERO).await;
         }
@@ -346,7 +344,7 @@ fn a_timeout_ends_exactly_at_its_deadline_and_a_simultaneous_output_wins() {
 
 #[test]
 fn missed_ticks_behave_as_documented() {
-    // When the tick was due and when it came, in hours; the first is followed by 23 of other things.
+    // When the tick was due and when it fired, in hours; 23 hours of other work follow the first.
     for (behavior, expected) in [
         (
             MissedTickBehavior::Burst,
@@ -392,8 +390,8 @@ fn virtual_time_continues_from_call_to_call() {
     assert_eq!(inside(&runtime, now) - start, HOUR * 5);
 }
 
-/// Has a runtime run a task so many times, between which it is idle, from another thread. Returns
-/// how far its clock has moved since `start` at most.
+/// Makes a runtime run a task this many times from another thread, with idle periods in between. Returns how far its
+/// clock has moved since `start`, at most.
 fn let_it_run(handle: &Handle, times: usize, start: Instant) -> Duration {
     let moved = (0..times).map(|_| park_on(handle.spawn(async move { now() - start })).unwrap());
     moved.max().unwrap_or_default()
@@ -436,7 +434,7 @@ fn the_end_of_a_detached_job_releases_the_clock() {
     block_on(async {
         for round in 0..100 {
             let (before, handle) = (now(), Handle::current());
-            // The loop is parked by its end in most of the rounds.
+            // In most rounds the loop is parked when the job ends.
             drop(spawn_blocking(move || {
                 let_it_run(&handle, round % 4, before);
             }));
@@ -519,7 +517,7 @@ fn tasks_readied_by_a_job_during_other_wakes_run_before_any_deadline() {
         let (woken, has_woken) = std_mpsc::channel();
         let (ends, has_ended) = std_mpsc::channel();
         let has_ended = Mutex::new(has_ended);
-        // Woken by the reactor, it keeps the loop there until the job's thread is idle again.
+        // A task woken by the reactor keeps the loop busy until the thread of the job is idle again.
         let waker = Meddler::waker(
             move || {
                 woken.send(()).unwrap();
@@ -547,14 +545,14 @@ fn a_thread_outside_the_pool_does_not_hold_the_clock() {
     block_on(async {
         let (mut stream, mut peer) = connected().await;
         let before = now();
-        // Without a deadline there is nothing to jump to.
+        // Without a deadline the clock has no target.
         let thread = thread::spawn(move || {
             peer.write_all(b"!").unwrap();
             peer
         });
         stream.read_exact(&mut [0]).await.unwrap();
         assert_eq!(now(), before);
-        // With one, it comes first.
+        // With a deadline, that deadline comes first.
         let mut peer = thread.join().unwrap();
         let (late, is_late) = std_mpsc::channel();
         let thread = thread::spawn(move || {
@@ -571,7 +569,7 @@ fn a_thread_outside_the_pool_does_not_hold_the_clock() {
 
 #[test]
 fn a_sleep_follows_the_clock_of_its_runtime_on_any_thread() {
-    /// An executor.
+    /// A foreign executor.
     type Executor = fn(Sleep);
     let executors: [Executor; 4] = [
         |nap| park_on(nap),
@@ -629,7 +627,7 @@ fn each_runtime_has_its_own_clock() {
 
 #[test]
 fn advance_stops_at_each_deadline_and_returns_after_the_woken_tasks_have_run() {
-    // Hours, some of them equal, one at the target and some after it.
+    // Hours, some of them equal, one at the target and some beyond it.
     const NAPS: [u32; 9] = [5, 1, 3, 3, 9, 10, 11, 3, 20];
     for seed in [None].into_iter().chain((0..100).map(Some)) {
         let _watchdog = watchdog();
@@ -665,7 +663,7 @@ fn advance_stops_at_each_deadline_and_returns_after_the_woken_tasks_have_run() {
     }
 }
 
-/// Runs a future on runtimes of their own with a virtual clock and many seeds.
+/// Runs a future on separate runtimes with virtual clocks and many seeds.
 fn for_seeds(future: impl AsyncFn(u64)) {
     for seed in 0..30 {
         let _watchdog = watchdog();
@@ -677,7 +675,7 @@ fn for_seeds(future: impl AsyncFn(u64)) {
 #[test]
 fn advance_waits_for_the_woken_tasks_under_any_seed() {
     for_seeds(async |seed| {
-        // As many as a seed chooses among, all of the time.
+        // Always as many tasks as a seed chooses among.
         for _ in 0..10 {
             drop(spawn(async {
                 loop {
@@ -762,7 +760,7 @@ fn advancing_past_the_end_of_the_clock_panics_and_does_not_move_it() {
             assert_eq!(now() - before, YEAR * years);
             drop(advance(left));
         }
-        // At its last moment the clock still has deadlines that have passed.
+        // At its last instant the clock still has deadlines that have passed.
         sleep(Duration::ZERO).await;
         advance(Duration::ZERO).await;
     });
@@ -773,7 +771,7 @@ fn a_deadline_past_the_end_of_the_clock_panics_when_it_is_the_next_event() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     let start = inside(&runtime, now);
-    // A retry without a limit, which waits twice as long each time.
+    // A retry without a limit, which doubles its delay each time.
     let text = panic_text(|| {
         runtime.block_on(async {
             let mut pause = Duration::from_secs(1);
@@ -786,7 +784,7 @@ fn a_deadline_past_the_end_of_the_clock_panics_when_it_is_the_next_event() {
     for part in ["come to its end", "200 years", "sleep for less", "main"] {
         assert!(text.contains(part), "{text}");
     }
-    // What needs no more time, or not as much, goes on.
+    // Work that needs no more time, or less of it, continues.
     let shown = inside(&runtime, now);
     assert!((YEAR * YEARS / 2..YEAR * YEARS).contains(&(shown - start)));
     runtime.block_on(async {
@@ -836,7 +834,7 @@ fn an_endless_sleep_with_a_live_waker_is_no_deadlock() {
     runtime.block_on(async {
         let (wake, woken) = oneshot::channel();
         let thread = thread::spawn(move || {
-            // Longer than the loop waits before it asks; a slow machine only sees less.
+            // Longer than the loop waits before it looks for a deadlock; a slow machine only checks less.
             thread::sleep(Duration::from_millis(100));
             wake.send(()).unwrap();
         });
@@ -917,7 +915,7 @@ fn two_concurrent_advances_stop_at_each_deadline() {
             for advance in advances {
                 advance.await.unwrap();
             }
-            // Each is counted from the call on.
+            // Each counts from its call.
             assert_eq!(now() - start, HOUR * 5);
             for (hours, nap) in (1..).zip(naps) {
                 assert_eq!(nap.await.unwrap(), HOUR * hours, "seed {seed:?}");

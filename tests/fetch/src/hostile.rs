@@ -1,4 +1,4 @@
-//! Peers that do what no peer should.
+//! Peers that misbehave.
 
 use crate::support::{Peer, TempDir, close, fails, fetch, read_request, reset};
 use std::fs;
@@ -14,7 +14,7 @@ fn a_connection_reset_at_any_point_is_a_failure() {
         "HTTP/1.1 200 OK\r\nServer: x\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        // What ends with the connection has to end in order.
+        // Cases that end with the connection must end in order.
         "HTTP/1.1 200 OK\r\n\r\nhello",
     ] {
         let peer = Peer::new(move |mut stream| {
@@ -61,7 +61,7 @@ fn the_deadline_covers_the_whole_fetch_and_not_each_byte() {
         read_request(&mut stream);
         let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while sent.is_ok() {
-            // Slowly, so that the end comes from the deadline and not from how much was sent.
+            // Slowly, so that the deadline ends it, and not the size limit.
             thread::sleep(Duration::from_millis(5));
             sent = stream.write_all(b".");
         }
@@ -81,7 +81,7 @@ fn a_response_that_arrives_byte_by_byte_is_accepted() {
         for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         {
             stream.write_all(&[*byte]).unwrap();
-            // This slowness is what is tested.
+            // This slowness is under test.
             thread::sleep(Duration::from_millis(10));
         }
         close(stream);
@@ -311,7 +311,7 @@ fn a_server_that_closes_without_a_response_is_a_failure() {
         let peer = Peer::answering(sent);
         fails(&[], &peer, &format!("{attempt} PEER: {reason}"));
     }
-    // At once: then the request may come too late even to be sent.
+    // At once: the request may then arrive too late even to be sent.
     let hasty = Peer::new(drop);
     let run = fetch(["-q", &hasty.url("/")]).exits_with(1);
     let expected = format!("fetch: {}: ", hasty.url("/"));
@@ -348,7 +348,7 @@ fn a_complete_response_does_not_wait_for_the_close() {
         ("204 No Content\r\n\r\n", 0),
         ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0),
     ] {
-        // It closes after the client does, and the client's deadline would be a failure.
+        // It closes after the client does, and the deadline of the client would be a failure.
         let open = Peer::new(move |mut stream| {
             read_request(&mut stream);
             write!(stream, "HTTP/1.1 {answer}").unwrap();
@@ -361,14 +361,14 @@ fn a_complete_response_does_not_wait_for_the_close() {
     }
 }
 
-/// When a peer sends bytes behind the end of its response.
+/// When a peer sends bytes after the end of its response.
 #[derive(Clone, Copy, Debug)]
 enum Extra {
     /// Together with the end.
     AtOnce,
-    /// By themselves, as soon as they can be.
+    /// Separately, as soon as possible.
     Next,
-    /// When the client has closed, or has shown in a second that it does not do so.
+    /// After the client has closed, or has not closed for a second.
     Late,
 }
 
@@ -423,7 +423,7 @@ fn the_last_chunk_and_the_trailer_may_end_with_bare_line_feeds() {
         "0\r\nA: b\r\n\n",
         "0\r\nA: b\n\r\n",
     ] {
-        // It closes after the client does, and the client's deadline would be a failure.
+        // It closes after the client does, and the deadline of the client would be a failure.
         let open = Peer::new(move |mut stream| {
             read_request(&mut stream);
             let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -434,7 +434,7 @@ fn the_last_chunk_and_the_trailer_may_end_with_bare_line_feeds() {
             .exits_with(0)
             .says(" 5  HTTP/1.1 200 OK\n");
     }
-    // Elsewhere in the chunks it is a failure, and at once.
+    // At other positions in the chunks it is a failure, and at once.
     let open = Peer::new(move |mut stream| {
         read_request(&mut stream);
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

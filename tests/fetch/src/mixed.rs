@@ -1,4 +1,4 @@
-//! Many URLs at once, some of them good and some not: none harms another.
+//! Many URLs at once, good and bad ones: none affects another.
 
 use crate::support::{Peer, fetch, read_request, reset};
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ fn each_failure_has_a_line_and_does_not_affect_the_successes() {
     let closing = Peer::answering("");
     let missing = Peer::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n");
 
-    // Each bad one between two good ones, and what its line says.
+    // Each bad one between two good ones, with its line.
     let bad = [
         (silent.url("/"), "wait for PEER: timed out after 5s"),
         (

@@ -1,9 +1,9 @@
-//! Whom a URL leads to: names, addresses, and what is refused before anybody is asked.
+//! Where a URL leads: names, addresses, and URLs that are rejected before connecting.
 
 use crate::support::{Peer, fetch};
 use std::net::{SocketAddr, TcpListener};
 
-/// Answers with the request as its body.
+/// Responds with the request as the body.
 fn mirror(request: &str) -> Vec<u8> {
     let length = request.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}").into()
@@ -28,7 +28,7 @@ fn a_name_is_resolved_and_sent_as_the_host() {
     fetch(["-qo", "-", &url])
         .exits_with(0)
         .says(format!("\r\nHost: localhost:{port}\r\n"));
-    // The column is there where a name is.
+    // The report has this column only for a name.
     fetch([&url]).exits_with(0).says("    resolve  connect ");
     fetch([&peer.url("/")]).exits_with(0).never_says("resolve");
 }
@@ -45,7 +45,7 @@ fn an_ipv6_address_keeps_its_brackets() {
         .says(format!("\r\nHost: {}\r\n", peer.address));
 }
 
-/// A server on an IPv6 address, if it can be had.
+/// Starts a server on an IPv6 address, if the machine has one.
 fn at_ipv6(address: &str) -> Option<Peer> {
     let peer = Peer::at(address, |mut stream| {
         use std::io::Write;
@@ -63,13 +63,13 @@ fn a_zone_is_used_to_connect_and_is_not_sent() {
         return;
     };
     let port = peer.address.trim_start_matches("[::1]:");
-    // Number 1 is the loopback interface wherever there are zones with numbers.
+    // Number 1 is the loopback interface wherever zones have numbers.
     for host in ["[::1%1]", "[::1%251]"] {
         fetch(["-qo-", &format!("http://{host}:{port}/")])
             .exits_with(0)
             .says(format!("\r\nHost: [::1]:{port}\r\n"));
     }
-    // An interface that is nowhere.
+    // An interface that does not exist.
     let run = fetch(["-q", "http://[fe80::1%nosuch0]/"]).exits_with(1);
     let begin = "fetch: http://[fe80::1%nosuch0]/: resolve fe80::1%nosuch0";
     assert!(run.stderr.starts_with(begin), "{run:#?}");
@@ -170,9 +170,9 @@ fn a_url_that_could_smuggle_a_request_is_rejected_before_connecting() {
         assert!(complaint.starts_with(&begin), "{complaint:?}");
     }
     assert_eq!(peer.accepted(), 0);
-    // Nothing of it comes to a terminal as it is.
+    // None of it reaches a terminal unescaped.
     assert!(run.stderr.chars().all(|c| c == '\n' || !c.is_control()));
-    // And it is counted.
+    // The server has counted the connection.
     fetch(["-q", &peer.url("/")]).exits_with(0);
     assert_eq!(peer.accepted(), 1);
 }

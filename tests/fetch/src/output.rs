@@ -1,15 +1,15 @@
-//! What is printed, and the exit codes.
+//! The printed output, and the exit codes.
 
 use crate::support::{PROGRAM, Peer, Run, command, fetch, watchdog};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 
-/// A server with one page.
+/// Starts a server with one page.
 fn good() -> Peer {
     Peer::answering("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello")
 }
 
-/// The lines of a run, read as JSON.
+/// Parses the lines of a run as JSON.
 fn lines(run: &Run) -> Vec<Value> {
     let lines = run.stdout.lines();
     lines

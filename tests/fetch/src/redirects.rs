@@ -1,8 +1,8 @@
-//! Where answers lead to.
+//! Redirects.
 
 use crate::support::{Peer, fails, fetch};
 
-/// A server that answers a path with the redirect that `to` says, or else with that path.
+/// Starts a server that responds to a path with the redirect that `to` returns, or else with that path.
 fn redirecting(to: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Peer {
     Peer::replying(move |request| {
         let path = request.split(' ').nth(1).unwrap();
@@ -181,7 +181,7 @@ fn a_redirect_to_an_unreachable_server_names_the_last_address_tried() {
 #[test]
 fn the_deadline_covers_all_redirects_together() {
     let slow = redirecting(|_| {
-        // What each of them takes of the deadline.
+        // The part of the deadline that each of them takes.
         std::thread::sleep(std::time::Duration::from_millis(100));
         Some("/again".to_string())
     });

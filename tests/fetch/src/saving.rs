@@ -1,9 +1,9 @@
-//! Where the bodies go.
+//! Saving bodies to files.
 
 use crate::support::{Peer, TempDir, fetch};
 use std::fs;
 
-/// Answers with the path.
+/// Responds with the path.
 fn echo(request: &str) -> Vec<u8> {
     let path = request.split(' ').nth(1).unwrap();
     let length = path.len();
@@ -63,7 +63,7 @@ fn the_bodies_of_several_fetches_are_saved_to_a_directory() {
         assert_eq!(saved.unwrap(), body, "{name}");
     }
     assert_eq!(fs::read_dir(&path).unwrap().count(), 12);
-    // One alone, if the directory is there.
+    // A single one, if the directory exists.
     fetch(["-q", "-o", &path, &peer.url("/alone")]).exits_with(0);
     assert_eq!(
         fs::read_to_string(format!("{path}/1-alone")).unwrap(),
@@ -143,7 +143,7 @@ fn a_failed_fetch_creates_no_file_and_keeps_an_existing_one() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(directory.files(), ["file"]);
 
-    // What is shown is also saved: without `--fail` that is no failure.
+    // A shown body is saved too: without `--fail` it is no failure.
     fetch(["-q", "-o", &path, &missing.url("/")]).exits_with(0);
     assert_eq!(fs::read_to_string(&path).unwrap(), "hello");
 }
@@ -198,7 +198,7 @@ fn leftovers_of_a_killed_run_with_the_same_process_id_do_no_harm() {
     let directory = TempDir::new("remains");
     let peer = Peer::replying(echo);
     let path = directory.path("file");
-    // The shell becomes the program, and keeps its process ID.
+    // The shell becomes the program and keeps its process id.
     let output = command("sh")
         .args([
             "-c",
@@ -208,7 +208,7 @@ fn leftovers_of_a_killed_run_with_the_same_process_id_do_no_harm() {
         .output();
     Run::of(output.unwrap()).exits_with(0);
     assert_eq!(fs::read_to_string(&path).unwrap(), "/new");
-    // Whoever that may be, perhaps it is somebody in another container, and alive.
+    // Another process, perhaps in another container, may be alive.
     let remains: Vec<String> = directory.files().into_iter().skip(1).collect();
     assert_eq!(remains.len(), 1);
     assert_eq!(
@@ -230,7 +230,7 @@ fn the_longest_file_name_can_be_saved() {
     assert_eq!(directory.files().len(), 2);
 }
 
-/// Makes a pipe.
+/// Creates a named pipe.
 #[cfg(unix)]
 fn make_pipe(path: &str) {
     let made = std::process::Command::new("mkfifo").arg(path).status();
@@ -260,7 +260,7 @@ fn an_unread_pipe_delays_neither_the_deadline_nor_other_fetches() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // In the order of their ends.
+    // In the order in which they finish.
     assert_eq!(
         (&lines[0]["fetch"], &lines[0]["ok"]),
         (&2.into(), &true.into())
@@ -275,7 +275,7 @@ fn an_unread_pipe_delays_neither_the_deadline_nor_other_fetches() {
     );
     assert_eq!(directory.files(), ["1-pipe", "2-file"]);
 
-    // The only one, as a file of its own.
+    // The only one, as a single file.
     let url = peer.url("/");
     fetch(["-q", "--timeout", "0.5", "-o", &pipe, &url])
         .exits_with(1)
@@ -362,7 +362,7 @@ fn a_symlink_is_followed_and_a_device_is_not_replaced() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "/new");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 
-    // A pipe stands for all devices: to replace one of the system's would do harm.
+    // A pipe represents all devices: replacing one of the system's would do harm.
     let pipe = directory.path("pipe");
     make_pipe(&pipe);
     let reader = thread::spawn({
@@ -374,11 +374,11 @@ fn a_symlink_is_followed_and_a_device_is_not_replaced() {
     assert!(kind.is_fifo());
     assert_eq!(reader.join().unwrap(), "/new");
 
-    // A link to what has no name of its own.
+    // A link to a file without a name.
     let run = fetch(["-q", "-o", "/dev/stdout", &peer.url("/new")]).exits_with(0);
     assert_eq!(run.stdout, "/new");
 
-    // In a directory the names are ours, and a link that waits there leads nowhere.
+    // In a directory the program owns the names: it replaces a link instead of following it.
     let victim = directory.path("victim");
     fs::write(&victim, "old").unwrap();
     fs::create_dir(directory.path("in")).unwrap();

@@ -1,4 +1,4 @@
-//! Crowds: thousands of fetches, few descriptors, and clients that only want to be in the way.
+//! Load: thousands of fetches, few descriptors, and clients that only obstruct.
 
 use crate::parts::{play, start};
 use crate::support::{PROGRAM, TempDir, fetch};
@@ -45,7 +45,7 @@ fn a_low_limit_of_open_files_reduces_concurrency_and_loses_no_fetch() {
     let directory = TempDir::new("few_files");
     let path = directory.path("bodies");
     let url = format!("http://{}/hello", server.told);
-    // With files to be saved in, with a name to be resolved, and with the server in the same process.
+    // With files to save, a name to resolve, and the server in the same process.
     for arguments in [
         &["-n1000", "-c500", url.as_str()][..],
         &["-n1000", "-c500", "-o", &path, &url],
@@ -75,7 +75,7 @@ fn a_fetch_that_runs_out_of_descriptors_is_retried() {
     use std::sync::{Arc, Condvar, Mutex};
 
     let _watchdog = watchdog();
-    // Nobody is answered before the limit has been lowered.
+    // No request is answered before the limit is lowered.
     let lowered = Arc::new((Mutex::new(false), Condvar::new()));
     let gate = Arc::clone(&lowered);
     let (arrived, arrivals) = std::sync::mpsc::channel();
@@ -107,7 +107,7 @@ fn a_fetch_that_runs_out_of_descriptors_is_retried() {
     for _ in 0..50 {
         arrivals.recv().unwrap();
     }
-    // Fifty connections are there, and have no room for their files any more.
+    // Fifty connections are open, and no descriptors are left for their files.
     let limit = Rlimit {
         current: Some(40),
         maximum: Some(40),
@@ -160,14 +160,14 @@ fn the_embedded_server_limits_its_connections() {
     let before = count();
     let _in_the_way = [(); 2].map(|()| play(&format!("drip {}", server.told)));
 
-    // Whoever is served now stood behind all two thousand.
+    // A client served now was queued behind all two thousand.
     let is_served = AtomicBool::new(false);
     let most = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut most = 0;
             while !is_served.load(Ordering::Relaxed) {
                 most = most.max(count());
-                // Often enough to see what lasts for seconds.
+                // Often enough to see an obstruction that lasts for seconds.
                 thread::sleep(Duration::from_millis(10));
             }
             most

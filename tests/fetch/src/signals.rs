@@ -7,20 +7,20 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Both signals, with the exit code that a run has then.
+/// Both signals, with the exit code of the run.
 const SIGNALS: [(Signal, &str, i32); 2] =
     [(Signal::INT, "SIGINT", 130), (Signal::TERM, "SIGTERM", 143)];
 
-/// How many bytes a pipe holds (`pipe(7)`).
+/// The capacity of a pipe in bytes (`pipe(7)`).
 const PIPE_CAPACITY: usize = 64 * 1024;
 
-/// A server whose page `/whole` is complete, and whose page `/half` never is.
+/// Starts a server whose page `/whole` is complete, and whose page `/half` never is.
 fn halting() -> Peer {
     Peer::new(|mut stream| {
         let request = read_request(&mut stream);
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         if request.starts_with("GET /whole ") {
-            // The program may have ended.
+            // The program may have exited.
             let _gone = write!(stream, "{head}hello");
             close(stream);
         } else {
@@ -35,10 +35,10 @@ fn send(signal: Signal, process: &Child) {
     kill_process(Pid::from_child(process), signal).unwrap();
 }
 
-/// Waits until a file that is not complete is in the directory.
+/// Waits until an incomplete file is in the directory.
 fn wait_for_part(directory: &TempDir) {
     while !directory.files().iter().any(|name| name.ends_with(".part")) {
-        // Only so as not to be in the way of the program.
+        // Only to leave the processor to the program.
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -118,7 +118,7 @@ fn a_second_signal_ends_a_program_that_is_blocked_on_its_report() {
     let _watchdog = watchdog();
     let directory = TempDir::new("second");
     let peer = halting();
-    // A pipe that is full: whatever is written to it waits.
+    // A full pipe: every write to it blocks.
     let (_unread, mut full) = std::io::pipe().unwrap();
     full.write_all(&[b'.'; PIPE_CAPACITY]).unwrap();
     let mut process = command(PROGRAM)
@@ -134,7 +134,7 @@ fn a_second_signal_ends_a_program_that_is_blocked_on_its_report() {
             break status.code();
         }
         send(Signal::TERM, &process);
-        // Two of them that come together are one.
+        // Two pending signals of the same number are merged into one.
         thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(code, Some(143));
@@ -156,7 +156,7 @@ fn only_a_killed_run_leaves_temporary_files() {
     process.kill().unwrap();
     process.wait().unwrap();
     assert_eq!(directory.files().len(), 1);
-    // The timeout has to see to it, too.
+    // The timeout must cover it, too.
     let output = command(PROGRAM)
         .args(["-q", "--timeout=0.3", "-o", &path, &peer.url("/half")])
         .output();

@@ -1,4 +1,4 @@
-//! Reading to the end of a stream, against the bytes that were sent.
+//! Reading to the end of a stream, compared with the bytes sent.
 
 use crate::read_to_end::read_to_end;
 use futures::future::poll_immediate;
@@ -7,20 +7,20 @@ use proptest::prelude::*;
 use std::future::pending;
 use std::io;
 
-/// The bytes of a stream: each one tells its place.
+/// Returns the bytes of a stream: each one identifies its position.
 fn sent(length: usize) -> Vec<u8> {
     (0..length).map(|place| place as u8).collect()
 }
 
-/// Hands out a stream in pieces. Each read gets one piece, or as much of it as there is room for.
+/// Returns a stream in pieces. Each read gets one piece, or as much of it as fits.
 struct Pieces {
-    /// What is still to come.
+    /// The remaining data.
     rest: Vec<u8>,
     /// The lengths of the pieces, in turn. None is zero.
     lengths: Vec<usize>,
-    /// How many reads there were.
+    /// The number of reads.
     reads: usize,
-    /// The most room that a read had.
+    /// The largest buffer that a read had.
     most_room: usize,
 }
 

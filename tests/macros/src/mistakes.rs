@@ -1,7 +1,7 @@
-//! Misuse of the attributes: one error, at the place of the mistake, which says how to mend it.
+//! Misuse of the attributes: one error, at the location of the mistake, that explains the fix.
 //!
-//! These tests run the compiler on small programs. The programs see only the package of the attributes
-//! under the name `glassfrog`.
+//! These tests run the compiler on small programs. The programs see only the package of the attributes, under the
+//! name `glassfrog`.
 
 use std::env::{self, consts};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// The compiled library of the attributes.
+/// The path of the compiled library of the attributes.
 static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = env::current_exe().unwrap().with_extension("macros");
     fs::create_dir_all(&directory).unwrap();
@@ -30,15 +30,14 @@ static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     library
 });
 
-/// The compiler.
+/// Returns a command that runs the compiler.
 fn rustc() -> Command {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")));
     rustc.args(["--edition", "2024"]);
     rustc
 }
 
-/// Compiles a program that must not compile, and returns the errors: one string each, with line, column
-/// and message.
+/// Compiles a program that must not compile. Returns the errors: one string each, with line, column and message.
 fn errors(program: &str) -> Vec<String> {
     let mut glassfrog = OsString::from("glassfrog=");
     glassfrog.push(&*MACROS);
@@ -301,8 +300,7 @@ const FROG: &str = "
         }
     }";
 
-/// Asserts that the program `line`, together with [`FROG`], has one error of the compiler, at the `^` in
-/// it.
+/// Asserts that the program `line`, together with [`FROG`], has one compiler error, at the `^` in it.
 #[track_caller]
 fn assert_wrong_for_the_compiler(line: &str) {
     let program = line.replace('^', "") + FROG;

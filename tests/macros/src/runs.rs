@@ -1,4 +1,4 @@
-//! The runs of a test: how many there are, on which runtimes, and what is told of one that fails.
+//! The runs of a test: their number, their runtimes, and the report of a failed one.
 
 use crate::fixtures::{End, orders, polled, printed, run, unshuffled};
 use glassfrog::time::{advance, now, sleep};
@@ -12,7 +12,7 @@ fn assert_ended(end: &End, passed: bool, orders: String) {
     assert_eq!(printed(output), orders, "{output}");
 }
 
-/// What is told of a failed run.
+/// Returns the beginning of the report of a failed run.
 fn told(seed: u64, run: &str, setting: &str) -> String {
     format!(
         "this test failed with seed {seed} ({run}): repeat it with #[glassfrog::test({setting})], \
@@ -87,7 +87,7 @@ fn a_failure_exit_code_ends_the_test_and_the_seed_is_printed() {
     assert!(end.output.contains(&told), "{}", end.output);
 }
 
-/// Returns how many polls the report of a failed run leaves out, and its lines without the locations.
+/// Returns how many polls the report of a failed run omits, and its lines without the locations.
 fn last_polls(output: &str) -> (u64, Vec<String>) {
     let (_, after) = output
         .split_once("environment\nthe last polls, the oldest first:\n")
@@ -215,7 +215,7 @@ fn a_seed_in_the_environment_that_is_not_a_number_panics() {
 
 #[glassfrog::test(virtual_clock)]
 async fn a_year_takes_no_time_on_a_virtual_clock() {
-    // Fails at once where the clock is real.
+    // Fails at once with a real clock.
     advance(Duration::ZERO).await;
     let before = now();
     let year = Duration::from_secs(365 * 24 * 60 * 60);
