@@ -2,8 +2,9 @@
 
 use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
 use crate::task_probes::{
-    Drops, Meddler, OnWrite, Wakes, Way, inside, logged, panic_text, poll_with, record_log, until,
+    Drops, Meddler, Wakes, Way, inside, logged, panic_text, poll_with, record_log, until,
 };
+use crate::task_reentrancy::OnWrite;
 use glassfrog::task::{JoinError, JoinHandle, yield_now};
 use glassfrog::time::sleep;
 use glassfrog::{Handle, Runtime, spawn};

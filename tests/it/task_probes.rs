@@ -4,7 +4,6 @@
 use glassfrog::task::JoinHandle;
 use glassfrog::{Handle, Runtime};
 use std::cell::Cell;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -81,16 +80,6 @@ pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
-    }
-}
-
-/// Calls a closure on every write.
-pub(crate) struct OnWrite<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> fmt::Write for OnWrite<F> {
-    fn write_str(&mut self, _: &str) -> fmt::Result {
-        (self.0)();
-        Ok(())
     }
 }
 

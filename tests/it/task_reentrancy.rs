@@ -4,14 +4,14 @@
 //! A borrow or a lock held around foreign code shows here as a panic or a hang.
 
 use crate::support::{block_on, plain, settle, watchdog};
-use crate::task_probes::{Drops, Meddler, OnWrite, Probe, poll_with, until};
+use crate::task_probes::{Drops, Meddler, Probe, poll_with, until};
 use futures::channel::oneshot;
 use futures::io::AsyncRead;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::time::{sleep, timeout};
 use glassfrog::{Handle, Runtime, spawn};
 use std::any::Any;
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write as _};
 use std::future::{pending, poll_fn};
 use std::io::Write;
 use std::mem;
@@ -25,6 +25,16 @@ use std::time::Duration;
 
 /// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
+
+/// Calls a closure on every write.
+pub(crate) struct OnWrite<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> fmt::Write for OnWrite<F> {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        (self.0)();
+        Ok(())
+    }
+}
 
 /// The objects with which foreign code meddles, from any thread.
 #[derive(Default)]
