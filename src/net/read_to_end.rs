@@ -13,13 +13,17 @@ const FIRST_READ: usize = 8 * 1024;
 /// it does if the caller knew its length, the vector does not grow needlessly.
 const PROBE: usize = 32;
 
-/// Calls `read` until it returns 0, and appends the bytes to `buf`. Returns their number.
+/// A stream that can be read. A trait instead of an async closure, because the compiler cannot prove that a future
+/// that calls an async closure is `Send`.
+pub(crate) trait ReadSome {
+    /// Reads some bytes, waiting until there are some. Returns 0 at the end of the stream.
+    fn read_some(&mut self, room: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+/// Reads `stream` until a read returns 0, and appends the bytes to `buf`. Returns their number.
 ///
 /// When the future completes, fails or is dropped, `buf` holds all bytes that have been read.
-pub(crate) async fn read_to_end(
-    buf: &mut Vec<u8>,
-    mut read: impl AsyncFnMut(&mut [u8]) -> io::Result<usize>,
-) -> io::Result<usize> {
+pub(crate) async fn read_to_end(buf: &mut Vec<u8>, mut stream: impl ReadSome) -> io::Result<usize> {
     let start = buf.len();
     let capacity = buf.capacity();
     let mut filled = Filled { len: start, buf };
@@ -27,13 +31,13 @@ pub(crate) async fn read_to_end(
     loop {
         if filled.len == capacity && capacity > 0 {
             let mut probe = [0; PROBE];
-            let count = read(&mut probe).await?;
+            let count = stream.read_some(&mut probe).await?;
             if count == 0 {
                 break;
             }
             filled.append(&probe[..count]);
         }
-        let count = read(filled.room(most)).await?;
+        let count = stream.read_some(filled.room(most)).await?;
         if count == 0 {
             break;
         }

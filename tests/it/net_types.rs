@@ -56,6 +56,11 @@ fn futures_cross_threads(
     crosses(TcpStream::connect("127.0.0.1:80"));
     crosses(TcpListener::bind(addr));
     crosses(stream.read(&mut []));
+    crosses(stream.read_to_end(&mut Vec::new()));
+    crosses(async move {
+        let mut all = Vec::new();
+        TcpStream::connect(addr).await?.read_to_end(&mut all).await
+    });
     crosses(stream.write(&[]));
     crosses(stream.peek(&mut []));
     crosses(stream.readable());

@@ -7,7 +7,7 @@ use crate::net::adopt::{describe_non_tcp, std_conversions};
 use crate::net::bytes::{Bytes, forward_read, forward_write};
 use crate::net::error::with_context;
 use crate::net::happy_eyeballs::connect_any;
-use crate::net::read_to_end::read_to_end;
+use crate::net::read_to_end::{ReadSome, read_to_end};
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
 use crate::net::with::{read_with, write_with};
@@ -234,7 +234,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        read_to_end(buf, async |room| self.read(room).await).await
+        read_to_end(buf, self).await
     }
 
     /// Writes data to the stream, waiting until there is room in the send buffer.
@@ -693,6 +693,12 @@ impl TcpStream {
     /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket.io().take_error()
+    }
+}
+
+impl ReadSome for &TcpStream {
+    async fn read_some(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.read(room).await
     }
 }
 

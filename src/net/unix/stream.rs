@@ -5,7 +5,7 @@ use crate::context;
 use crate::event_loop::Shared;
 use crate::net::adopt::{Inspect, std_conversions};
 use crate::net::bytes::{Bytes, forward_read, forward_write};
-use crate::net::read_to_end::read_to_end;
+use crate::net::read_to_end::{ReadSome, read_to_end};
 use crate::net::socket::Socket;
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::net::with::{read_with, write_with};
@@ -277,7 +277,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn read_to_end(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        read_to_end(buf, async |room| self.read(room).await).await
+        read_to_end(buf, self).await
     }
 
     /// Writes data to the stream, waiting until there is room in the send buffer.
@@ -636,6 +636,12 @@ impl UnixStream {
 
 /// A read ends short after a message with descriptors (`unix(7)`), which the peer may send at any time. So a
 /// short read does not prove that the queue is empty, and nothing is concluded.
+impl ReadSome for &UnixStream {
+    async fn read_some(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.read(room).await
+    }
+}
+
 impl Bytes for mio::net::UnixStream {
     fn after_read(_seen: Snapshot, _count: usize, _room: usize) -> Conclusion {
         Conclusion::Nothing

@@ -1,6 +1,6 @@
 //! Reading to the end of a stream, compared with the bytes sent.
 
-use crate::read_to_end::read_to_end;
+use crate::read_to_end::{ReadSome, read_to_end};
 use futures::future::poll_immediate;
 use glassfrog::block_on;
 use proptest::prelude::*;
@@ -47,6 +47,28 @@ impl Pieces {
     }
 }
 
+impl ReadSome for &mut Pieces {
+    async fn read_some(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        Ok(self.read(room))
+    }
+}
+
+/// A stream that fails, or waits for good, where the pieces end.
+struct Cut {
+    pieces: Pieces,
+    fails: bool,
+}
+
+impl ReadSome for Cut {
+    async fn read_some(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.pieces.read(room) {
+            0 if self.fails => Err(io::ErrorKind::ConnectionReset.into()),
+            0 => pending().await,
+            count => Ok(count),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn read_to_end_appends_every_byte_to_the_vector(
@@ -58,7 +80,7 @@ proptest! {
         let mut pieces = Pieces::new(length, lengths);
         let mut buf = Vec::with_capacity(capacity);
         buf.resize(held, 0xff);
-        let count = block_on(read_to_end(&mut buf, async |room| Ok(pieces.read(room)))).unwrap();
+        let count = block_on(read_to_end(&mut buf, &mut pieces)).unwrap();
         prop_assert_eq!(count, length);
         prop_assert_eq!(&buf[..held], &vec![0xff; held][..]);
         prop_assert_eq!(&buf[held..], &sent(length)[..]);
@@ -71,13 +93,9 @@ proptest! {
         capacity in 0_usize..60_000,
         fails in any::<bool>(),
     ) {
-        let mut pieces = Pieces::new(length, lengths);
+        let pieces = Pieces::new(length, lengths);
         let mut buf = Vec::with_capacity(capacity);
-        let reading = read_to_end(&mut buf, async |room| match pieces.read(room) {
-            0 if fails => Err(io::ErrorKind::ConnectionReset.into()),
-            0 => pending().await,
-            count => Ok(count),
-        });
+        let reading = read_to_end(&mut buf, Cut { pieces, fails });
         match block_on(poll_immediate(reading)) {
             Some(result) => prop_assert!(fails && result.is_err()),
             None => prop_assert!(!fails),
@@ -92,7 +110,7 @@ fn a_vector_with_exactly_enough_capacity_does_not_grow() {
         let mut pieces = Pieces::new(length, vec![1500]);
         let mut buf = Vec::with_capacity(length);
         let capacity = buf.capacity();
-        block_on(read_to_end(&mut buf, async |room| Ok(pieces.read(room)))).unwrap();
+        block_on(read_to_end(&mut buf, &mut pieces)).unwrap();
         assert_eq!(buf.len(), length);
         assert_eq!(buf.capacity(), capacity);
     }
@@ -102,11 +120,11 @@ fn a_vector_with_exactly_enough_capacity_does_not_grow() {
 fn reads_ask_for_more_only_while_the_stream_fills_them() {
     let mut trickle = Pieces::new(1 << 20, vec![100]);
     let mut buf = Vec::with_capacity(4 << 20);
-    block_on(read_to_end(&mut buf, async |room| Ok(trickle.read(room)))).unwrap();
+    block_on(read_to_end(&mut buf, &mut trickle)).unwrap();
     assert_eq!(trickle.most_room, 8 * 1024, "this much is zeroed ahead");
 
     let mut flood = Pieces::new(1 << 20, vec![usize::MAX]);
     let mut buf = Vec::new();
-    block_on(read_to_end(&mut buf, async |room| Ok(flood.read(room)))).unwrap();
+    block_on(read_to_end(&mut buf, &mut flood)).unwrap();
     assert!(flood.reads < 20, "{} reads for a mebibyte", flood.reads);
 }
