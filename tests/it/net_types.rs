@@ -72,3 +72,32 @@ fn futures_cross_threads(
     crosses(socket.send_to(&[], "127.0.0.1:80"));
     crosses(socket.recv_from(&mut []));
 }
+
+/// The same for what exists on Unix only.
+#[cfg(unix)]
+#[expect(dead_code, reason = "it is enough that it compiles")]
+fn futures_of_unix_sockets_cross_threads(
+    stream: &glassfrog::net::UnixStream,
+    listener: &glassfrog::net::UnixListener,
+    datagrams: &glassfrog::net::UnixDatagram,
+    pipe: &glassfrog::io::Async<std::io::PipeReader>,
+) {
+    use glassfrog::net::UnixStream;
+    fn crosses<F: Future + Send>(_: F) {}
+    crosses(UnixStream::connect("/path"));
+    crosses(stream.read(&mut []));
+    crosses(async {
+        let mut all = Vec::new();
+        UnixStream::connect("/path")
+            .await?
+            .read_to_end(&mut all)
+            .await
+    });
+    crosses(stream.write(&[]));
+    crosses(stream.read_with(|_| Ok(())));
+    crosses(listener.accept());
+    crosses(datagrams.send_to(&[], "/path"));
+    crosses(datagrams.recv_from(&mut []));
+    crosses(pipe.readable());
+    crosses(pipe.read_with(|_| Ok(())));
+}
