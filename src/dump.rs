@@ -24,7 +24,7 @@ use std::time::Duration;
 /// one line for all of them: "join the 5 tasks below".
 ///
 /// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks and jobs that hold the waker of a task.
-/// If the task left its waker there in an earlier poll than its last, the dump shows that poll ("since poll 12 of
+/// If the task left its waker there before its last poll, the dump shows that poll ("since poll 12 of
 /// 15"): the wait may belong to one of several futures that the task polls in turn, or to a future that was dropped.
 /// If a wait is certainly over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of
 /// 15").
@@ -74,7 +74,7 @@ pub(crate) enum Answer {
         poll: u32,
         /// A description of the poll and the task, which is more detailed if polls are watched.
         polling: String,
-        /// The time for which the poll has lasted, at least.
+        /// The minimum time that the poll has taken so far.
         at_least: Duration,
     },
 }
@@ -345,7 +345,7 @@ impl Dump {
     ///
     /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an
     /// array in the order of the text. If the loop is busy, the object also has the keys `what`, `task` and `poll`,
-    /// which describe the poll that blocks the loop, and `seconds`, the time that the poll has taken at least. A
+    /// which describe the poll that blocks the loop, and `seconds`, the minimum time that the poll has taken so far. A
     /// task is an object:
     ///
     /// | key | value |

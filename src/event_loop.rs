@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// The number of polls after which the loop turns the reactor, fires timers and reads messages.
+/// The maximum number of polls before the loop turns the reactor, fires timers and reads messages.
 ///
 /// Turning the reactor costs a syscall, and each of 128 polls bears less than a hundredth of it. If a poll takes a
 /// microsecond, an event waits for at most an eighth of a millisecond.
@@ -146,7 +146,7 @@ impl EventLoop {
         self.executor.take_messages();
         self.executor.queue_root();
         loop {
-            // 1. Poll the ready tasks, for about `BATCH` polls or until `LONGEST_BATCH` has passed. The clock is
+            // 1. Poll the ready tasks, for at most `BATCH` polls or until `LONGEST_BATCH` has passed. The clock is
             //    read after each stride of polls.
             self.deadlock.reset_if(!self.executor.is_idle());
             let begun = self.read_at.get();
@@ -169,7 +169,7 @@ impl EventLoop {
                     if polls >= BATCH || self.read_clock() - begun >= LONGEST_BATCH {
                         break;
                     }
-                    stride = self.pace.stride();
+                    stride = self.pace.stride().min(BATCH - polls);
                     left = stride;
                 }
             }
@@ -183,7 +183,7 @@ impl EventLoop {
             let parked = self.turn_reactor();
             let may_advance = might_advance && self.may_advance_clock();
 
-            // 3. Read the messages of other threads.
+            // 3. Read the messages from other threads.
             self.executor.take_messages();
 
             // 4. If still no task is ready, advance a virtual clock to the next deadline.

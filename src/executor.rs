@@ -1,7 +1,7 @@
 //! The executor: the tasks, and the run queue of those that are ready.
 //!
 //! The [event loop](crate::event_loop) calls [`poll_next`](Executor::poll_next) to poll the next ready task, and
-//! [`take_messages`](Executor::take_messages) to read the messages of other threads. The executor knows neither
+//! [`take_messages`](Executor::take_messages) to read the messages from other threads. The executor knows neither
 //! sockets nor deadlines. Tasks live in a slab, which belongs to the thread of the runtime. A poll takes the
 //! future out of the slab, so that no borrow is held while the future runs, and puts it back afterwards.
 //!

@@ -507,7 +507,8 @@ impl Builder {
     ///
     /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. Then only
     /// something outside the runtime can wake a task. A mutex that a task locks twice, or a channel whose sender
-    /// is never used, causes such a wait. The warning is not repeated until a task has run.
+    /// is never used, causes such a wait. The warning is not repeated until a task has run. If the deadlock is
+    /// certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
     ///
     /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
     /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a

@@ -14,7 +14,8 @@
 //!
 //! # Fairness
 //!
-//! The run queue is first in, first out. The runtime guarantees:
+//! The run queue is first in, first out, except that tasks woken by a socket, a deadline or another thread may go
+//! before tasks that were already ready. The runtime guarantees:
 //!
 //! - A ready task is polled after at most one poll of each other task, or two of a task that a socket, a deadline
 //!   or another thread has woken in between.

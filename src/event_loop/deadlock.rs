@@ -60,7 +60,7 @@ pub(super) struct DeadlockDetector {
     report_after: Option<Duration>,
     /// Whether warnings also go to the standard error stream.
     to_stderr: bool,
-    /// Since when the loop has had nothing to do.
+    /// The time since which the loop has had nothing to do, if it has nothing to do.
     quiet_since: Cell<Option<Instant>>,
     /// How long the loop is quiet before the next search.
     grace: Cell<Duration>,
@@ -103,7 +103,8 @@ impl DeadlockDetector {
     ///
     /// Panics if a deadlock is certain and the policy is to panic.
     pub(super) fn park_timeout(&self, event_loop: &EventLoop) -> Option<Duration> {
-        let is_off = matches!(self.policy, OnDeadlock::Ignore) && self.report_after.is_none();
+        let is_ignored = matches!(self.policy, OnDeadlock::Ignore);
+        let is_off = is_ignored && self.report_after.is_none();
         if is_off || self.is_reported.get() || !waits_only_for_wakes(event_loop) {
             return None;
         }
@@ -116,7 +117,8 @@ impl DeadlockDetector {
         if let Some(left) = left(self.grace.get()).filter(|_| !self.is_possible.get()) {
             return Some(left);
         }
-        if !can_be_woken(event_loop) {
+        // A certain deadlock that is ignored is still a possible one, which is reported after `report_after`.
+        if !is_ignored && !can_be_woken(event_loop) {
             self.is_reported.set(true);
             self.act(event_loop);
             return None;
@@ -183,7 +185,7 @@ fn can_be_woken(event_loop: &EventLoop) -> bool {
     shared.had_outside_waiter.load(Ordering::Relaxed)
         || shared.inbox.has_handles()
         || event_loop.executor.is_held(deadlines())
-        // This comes last: a handle that was dropped in the meantime has posted its messages before.
+        // This comes last: a handle that was dropped in the meantime has posted its messages first.
         || !shared.inbox.is_quiet()
 }
 

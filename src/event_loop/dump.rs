@@ -9,7 +9,7 @@ use crate::executor::snapshot::{TaskSnapshot, TaskState};
 use crate::waiter::WaiterInfo;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The waits of each task, by the low half of its id. With each wait is the identity of the waker that the task
+/// The waits of each task, by the low half of its id. Each wait comes with the identity of the waker that the task
 /// left.
 type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 

@@ -1,7 +1,7 @@
 //! [`Pace`]: how many polls the event loop makes before it reads the clock.
 //!
 //! Reading the clock after each poll would make a short poll 40% more expensive. So the loop reads it after a
-//! *stride* of polls: at most as many as fit into [`LONGEST_BATCH`], judged by the polls before the last reading.
+//! *stride* of polls: at most as many as fit into [`LONGEST_BATCH`], judging by the polls before the last reading.
 //! After each reading, the loop decides whether to continue the batch.
 //!
 //! ```text
@@ -24,7 +24,7 @@ use std::cell::Cell;
 /// granularity of `epoll_wait(2)`, so shorter batches would not make sleeps more precise.
 pub(super) const LONGEST_BATCH: u64 = 1_000_000;
 
-/// The longest stride. When polls become long, the loop may notice it this many polls late.
+/// The longest stride. When polls become long, the loop may notice this many polls late.
 ///
 /// Reading the clock takes 20 ns, and a poll that does nothing takes 10 ns. Reading it every 16 polls adds an
 /// eighth to such polls.
@@ -103,7 +103,7 @@ mod tests {
         while polls < count {
             let (mut batch, mut batch_time) = (0, 0);
             while batch < 128 && batch_time < LONGEST_BATCH {
-                let stride = pace.stride();
+                let stride = pace.stride().min(128 - batch);
                 let time = (polls..polls + u64::from(stride)).map(&length).sum();
                 pace.note(stride.into(), time);
                 polls += u64::from(stride);

@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The threads for blocking jobs.
     pub(crate) pool: Arc<Pool>,
-    /// The task that the loop is polling, and its counts.
+    /// The task that the loop is polling, and the counters of the loop.
     pub(crate) status: Arc<LoopStatus>,
     /// How long a dump waits for the loop, if a test has set this.
     pub(crate) test_patience: Option<Duration>,

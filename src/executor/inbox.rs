@@ -1,4 +1,4 @@
-//! [`Inbox`]: the messages of other threads to a loop, which may be parked.
+//! [`Inbox`]: the messages from other threads to a loop, which may be parked.
 //!
 //! Wakers, handles and sleeps post and nudge from any thread. The executor takes the messages, and the event
 //! loop announces its parks. The inbox does not interpret the messages, which [`message`](super::message) defines.
@@ -18,8 +18,8 @@
 //!   from the end of the runtime on: closed, and returns every message to its sender
 //! ```
 //!
-//! One word says whether the loop is parked, and whether it was called since it last read messages. A call is a
-//! [`post`](Inbox::post), which has queued its message before, or a [`nudge`](Inbox::nudge).
+//! One word says whether the loop is parked, and whether it has been called since it last read messages. A call is a
+//! [`post`](Inbox::post), which queues its message first, or a [`nudge`](Inbox::nudge).
 //!
 //! Why no call is lost: calls and the announcement of a park are read-modify-writes of this word. If a call comes
 //! before the announcement, the announcement fails, and the loop reads messages again. If a call comes after the
@@ -81,8 +81,8 @@ impl<M> Clone for InboxHandle<M> {
 
 impl<M> Drop for InboxHandle<M> {
     fn drop(&mut self) {
-        // Relaxed is enough: a loop that finds no handle takes the lock next, and the handles have held the lock
-        // for the last time by then.
+        // Relaxed is enough: a loop that finds no handle takes the lock next, and by then the handles have held the
+        // lock for the last time.
         if self.inbox.handles.fetch_sub(1, Ordering::Relaxed) == 1 {
             // Without handles, the loop may be in a deadlock.
             self.inbox.nudge();

@@ -1,4 +1,4 @@
-//! [`Message`]: a request of another thread to an executor.
+//! [`Message`]: a request from another thread to an executor.
 //!
 //! Handles and wakers post messages to the [`Inbox`] of a runtime, from any thread. The executor reads them
 //! between polls, on its own thread; see `executor/receive.rs`.

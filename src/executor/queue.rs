@@ -1,10 +1,13 @@
-//! [`RunQueue`]: the tasks that are ready, in the order in which they became ready.
+//! [`RunQueue`]: the tasks that are ready, in the order in which they are polled.
 //!
-//! The executor pushes and pops the keys of tasks. Without a seed, the queue is first in, first out. It consists
-//! of two vectors: the tasks that were ready when the current round began, and those that have become ready since.
-//! When a round ends, the two are swapped. With a seed, each pop moves all ready tasks into one vector, and the
-//! [shuffle](super::shuffle) chooses among them. A round then ends when all tasks that were ready at its beginning
-//! have been popped.
+//! The executor pushes and pops the keys of tasks. The queue consists of two vectors: the tasks of the current round,
+//! which were ready when it began, and those that have become ready since. When a round ends, the two are swapped.
+//! Without a seed, the queue is first in, first out, with one exception: the event loop may
+//! [postpone](RunQueue::postpone) the tasks of a new round behind those that an event, a deadline or another thread
+//! has just woken. A task is postponed at most once before it is popped, because the round begins with the next pop.
+//!
+//! With a seed, each pop moves all ready tasks into one vector, and the [shuffle](super::shuffle) chooses among them. A
+//! round then ends when all tasks that were ready at its beginning have been popped.
 
 use super::shuffle::Shuffle;
 use super::status::Polling;
@@ -16,7 +19,7 @@ use std::sync::Arc;
 /// The capacity that a vector of the queue keeps after a burst, in keys.
 const KEPT_KEYS: usize = 1024;
 
-/// The tasks that are ready, in the order in which they became ready.
+/// The tasks that are ready, in the order in which they are polled.
 pub(super) struct RunQueue {
     /// The tasks of this round; with a seed, all tasks that were ready at the last pop.
     round: Vec<Key>,
@@ -36,7 +39,8 @@ pub(super) struct RunQueue {
 }
 
 impl RunQueue {
-    /// Creates an empty queue, which counts its rounds in `rounds`. Without a shuffle, it is first in, first out.
+    /// Creates an empty queue, which counts its rounds in `rounds`. Without a shuffle, it is first in, first out, apart
+    /// from [`postpone`](RunQueue::postpone).
     pub(super) fn new(shuffle: Option<Box<Shuffle>>, rounds: Arc<AtomicU32>) -> RunQueue {
         RunQueue {
             round: Vec::new(),

@@ -1,5 +1,6 @@
-//! Receiving the messages of other threads. The event loop calls this between polls, and the executor carries out
-//! each [`Message`].
+//! Receiving messages from other threads: the executor carries out each [`Message`].
+//!
+//! The event loop calls [`take_messages`](Executor::take_messages) between the polls of two turns.
 
 use super::entry::{DETACHED, REMOTE};
 use super::message::Message;
@@ -12,7 +13,7 @@ use crate::slab::Key;
 const KEPT_MESSAGES: usize = 1024;
 
 impl Executor {
-    /// Notes that the loop is awake, and carries out the messages of other threads, if there are any.
+    /// Notes that the loop is awake, and carries out the messages from other threads, if there are any.
     #[inline]
     pub(crate) fn take_messages(&self) {
         if self.remote.awake() {
@@ -20,7 +21,7 @@ impl Executor {
         }
     }
 
-    /// Carries out the messages of other threads. No task is being polled.
+    /// Carries out the messages from other threads. No task is being polled.
     fn read_messages(&self) {
         let mut messages = self.messages.take();
         self.remote.drain(&mut messages);

@@ -1,4 +1,4 @@
-//! The rules of the platform: which syscalls can be spared, and when.
+//! The rules of the platform: which syscalls can be skipped, and when.
 //!
 //! On Linux, the result of an operation on a TCP socket and the event before it often determine the
 //! result of the next operation. The rules hold for a socket that this crate has created, to whose
@@ -8,10 +8,10 @@
 //! `WouldBlock`. Sockets and sources call this module, which makes only one syscall itself, the
 //! deregistration.
 //!
-//! | spared | when |
+//! | skipped | when |
 //! | --- | --- |
-//! | a read that would return `WouldBlock` | the last read was short: it emptied the receive buffer, and later data causes an event (`epoll(7)`, edge-triggered) |
-//! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, without an error and with the other direction open |
+//! | a read that would return `WouldBlock` | the last read was short, and not one of a bulk transfer: it emptied the receive buffer, and later data causes an event (`epoll(7)`, edge-triggered) |
+//! | a read that would return 0 | the last read was short in the same sense, and the event before it reported that the peer had closed, without an error and with the other direction open |
 //! | a write that would return `WouldBlock` | the last write was short: it filled the send buffer, and new room causes an event |
 //! | `getsockopt(SO_ERROR)` after a connect | the event reports neither an error nor a hang-up |
 //! | the deregistration before a close | no other code can have a duplicate of the descriptor, so closing it removes it from the queue |
@@ -97,7 +97,8 @@ const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
 /// messages rarely use a larger buffer.
 const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
 
-/// Returns what can be concluded from a read into `room` bytes that was tried under `seen` and returned `count`.
+/// Returns what can be concluded from a read into `room` bytes that was tried in the state `seen` and returned
+/// `count`.
 pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion {
     let is_bulk = room > MOST_CONCLUSIVE_ROOM || count > MOST_CONCLUSIVE_READ;
     if !conclusive(seen) || count == 0 || count >= room || is_bulk {
@@ -112,7 +113,8 @@ pub(crate) fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusio
     }
 }
 
-/// Returns what can be concluded from a write of `length` bytes that was tried under `seen` and sent `count`.
+/// Returns what can be concluded from a write of `length` bytes that was tried in the state `seen` and sent
+/// `count`.
 pub(crate) fn after_write(seen: Snapshot, count: usize, length: usize) -> Conclusion {
     if !conclusive(seen) || count >= length.min(MOST_IN_ONE_CALL) || seen.has(ERROR | WRITE_CLOSED)
     {
@@ -140,7 +142,7 @@ pub(crate) fn is_closed(seen: Snapshot) -> bool {
     seen.has(ERROR | READ_CLOSED | WRITE_CLOSED)
 }
 
-/// Returns whether the next read would return 0, so that it can be spared.
+/// Returns whether the next read would return 0, so that it can be skipped.
 pub(crate) fn at_end(seen: Snapshot) -> bool {
     seen.has(ENDED) && !seen.has(HANDED_OUT)
 }

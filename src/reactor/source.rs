@@ -107,7 +107,7 @@ impl<S> Source<S> {
         }
     }
 
-    /// Records that other code has access to the descriptor. From now on no syscall is spared.
+    /// Records that other code has access to the descriptor. From now on, no syscall is skipped.
     pub(crate) fn share(&self) {
         self.readiness.mark(HANDED_OUT);
     }

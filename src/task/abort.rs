@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct AbortHandle {
-    /// The number of the task.
+    /// The id of the task.
     id: Id,
     /// The task to abort.
     task: TaskRef,
@@ -102,7 +102,7 @@ impl AbortHandle {
         }
     }
 
-    /// Returns the number of the task.
+    /// Returns the id of the task.
     ///
     /// # Examples
     ///

@@ -52,7 +52,7 @@ use std::thread;
 /// });
 /// ```
 pub struct JoinHandle<T> {
-    /// The number of the task.
+    /// The id of the task.
     id: Id,
     /// The origin of the outcome.
     origin: Origin,
@@ -64,7 +64,7 @@ pub struct JoinHandle<T> {
 enum Origin {
     /// The slab of the runtime with this inbox.
     Local {
-        /// The position in the slab. Together with the number of the task it makes the key.
+        /// The position in the slab. Together with the id of the task it makes the key.
         index: u32,
         /// The inbox of the runtime, which identifies the runtime and takes messages for it.
         inbox: Arc<Remote>,
@@ -105,7 +105,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Returns the number of the task.
+    /// Returns the id of the task.
     ///
     /// # Examples
     ///
@@ -283,7 +283,7 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 impl Origin {
-    /// Moves the outcome of the task with this number into `out`, an `Option<Result<T, JoinError>>`. If the
+    /// Moves the outcome of the task with this id into `out`, an `Option<Result<T, JoinError>>`. If the
     /// task was cancelled and left no outcome, `out` stays empty.
     #[track_caller]
     fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
@@ -315,7 +315,7 @@ impl Origin {
         }
     }
 
-    /// Detaches the task with this number, or drops its outcome if it has finished.
+    /// Detaches the task with this id, or drops its outcome if it has finished.
     fn detach(&self, id: Id) {
         match self {
             Origin::Local { index, inbox, .. } => {

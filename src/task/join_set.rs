@@ -203,9 +203,9 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// Waits until one of the tasks finishes, and returns its number along with the output.
+    /// Waits until one of the tasks finishes, and returns its id along with the output.
     ///
-    /// For a task that has no output, [`JoinError::id`] returns the number. Otherwise this works like
+    /// For a task that has no output, [`JoinError::id`] returns the id. Otherwise this works like
     /// [`join_next`](JoinSet::join_next).
     ///
     /// # Cancel safety
@@ -314,7 +314,7 @@ impl<T: 'static> JoinSet<T> {
         self.try_join_next_with_id().map(without_id)
     }
 
-    /// Removes a task that has finished from the set, and returns its number along with the output, without
+    /// Removes a task that has finished from the set, and returns its id along with the output, without
     /// waiting.
     ///
     /// Returns `None` if no task has finished.
@@ -395,7 +395,7 @@ impl Drop for RequeueOnDrop<'_> {
     }
 }
 
-/// Removes the number of the task from an outcome.
+/// Removes the id of the task from an outcome.
 fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
     outcome.map(|(_, output)| output)
 }

@@ -35,7 +35,7 @@ struct Completion<T> {
     key: OnceLock<Key>,
     /// The pool that runs the job, if this is a blocking job and not a task.
     pool: Option<Arc<Pool>>,
-    /// The number, name and location of the task or job.
+    /// The id, name and location of the task or job.
     info: SpawnInfo,
     /// The inbox of the runtime.
     inbox: Arc<Remote>,
@@ -68,7 +68,7 @@ pub(crate) fn promise<T: Send + 'static>(
 }
 
 impl<T> Completion<T> {
-    /// Creates an error of the task or job, with its number and name.
+    /// Creates an error of the task or job, with its id and name.
     fn error(&self, error: impl FnOnce(Id) -> JoinError) -> JoinError {
         error(self.info.id).with_name(self.info.name.clone())
     }
@@ -83,7 +83,7 @@ impl<T> Completion<T> {
 }
 
 impl<T> Promise<T> {
-    /// Returns the number of the task or job, before the outcome has been delivered.
+    /// Returns the id of the task or job, before the outcome has been delivered.
     pub(super) fn id(&self) -> Id {
         self.completion
             .as_ref()

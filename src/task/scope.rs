@@ -445,7 +445,7 @@ struct Nursery<'env, E> {
     queue: Arc<WakeQueue>,
     /// Whether the scope has ended. After that, it accepts no children.
     closed: Cell<bool>,
-    /// The number of the task, or of the child of another scope, that polls the scope.
+    /// The id of the task, or of the child of another scope, that polls the scope.
     parent: Cell<u32>,
 }
 

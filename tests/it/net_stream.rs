@@ -409,6 +409,41 @@ fn a_read_from_a_silent_peer_times_out() {
 }
 
 #[test]
+fn a_cancelled_read_to_end_keeps_what_it_has_read() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let mut all = b"before, ".to_vec();
+            peer.write_all(b"first, ").unwrap();
+            let short = Duration::from_millis(5);
+            timeout(short, stream.read_to_end(&mut all))
+                .await
+                .unwrap_err();
+            let held = all.len();
+            peer.write_all(b"second").unwrap();
+            drop(peer);
+            let count = stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, b"before, first, second");
+            assert_eq!(held + count, all.len());
+        }
+    });
+}
+
+#[test]
+fn read_to_end_reads_every_byte_of_a_bulk_transfer() {
+    block_on(async {
+        for (stream, mut peer) in pairs().await {
+            let bytes = pattern(4 << 20, 3);
+            let sent = bytes.clone();
+            let sending = thread::spawn(move || peer.write_all(&sent));
+            let mut all = Vec::new();
+            assert_eq!(stream.read_to_end(&mut all).await.unwrap(), bytes.len());
+            assert!(all == bytes);
+            sending.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_endless_response_is_read_up_to_the_limit() {
     const BOUND: usize = 1 << 20;
     block_on(async {

@@ -825,6 +825,13 @@ fn a_possible_deadlock_is_not_reported_by_default() {
 }
 
 #[test]
+fn an_ignored_certain_deadlock_is_reported_as_a_possible_one() {
+    let builder = talkative().on_deadlock(OnDeadlock::Ignore);
+    let verdict = verdict_with(builder, "stall: ignored", pending::<()>());
+    assert_eq!(verdict, Verdict::Possible);
+}
+
+#[test]
 fn a_possible_deadlock_is_reported_once_until_a_task_runs() {
     let _watchdog = watchdog();
     let name = "stall: once";

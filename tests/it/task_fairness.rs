@@ -76,6 +76,29 @@ fn each_other_task_is_polled_at_most_once_between_a_wake_and_its_poll() {
     });
 }
 
+/// The number of polls between two readings of the clock doubles after every 64 short polls, which need not be at the
+/// end of a batch: a park begins a new batch.
+#[test]
+fn a_turn_makes_at_most_128_polls_wherever_its_stride_grows() {
+    for before in [0, 1, 37, 63, 100] {
+        block_on(async {
+            for _ in 0..before {
+                yield_now().await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            let handle = Handle::current();
+            let (mut turn, mut polls) = (handle.metrics().turns, 1);
+            for _ in 0..2_000 {
+                yield_now().await;
+                let now = handle.metrics().turns;
+                polls = if now == turn { polls + 1 } else { 1 };
+                turn = now;
+                assert!(polls <= NOTICED_AFTER, "{before} polls before");
+            }
+        });
+    }
+}
+
 /// Runs some tasks that always yield, and a sleeper. One of the tasks triggers the event that the sleeper waits for.
 /// Returns the number of polls until the sleeper noticed it.
 async fn polls_until_noticed(

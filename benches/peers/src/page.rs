@@ -284,13 +284,13 @@ impl Page<'_> {
 # glassfrog among its peers
 
 glassfrog, tokio, smol and monoio run the same generic code, built into one binary with fat LTO. *raw* is a
-state machine written by hand on mio, as a lower bound. Each run is a process of its own. The runtimes take
+state machine written by hand on mio, as a lower bound. Each run is a separate process. The runtimes take
 turns, and each round starts with a different one. The measured process is pinned to one core, and the server
 or client at its other end is pinned to another.
 
 Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, with the quartiles in
 parentheses. Absolute times are omitted, because they depend more on the machine. The kernel counts syscalls and
-callgrind counts instructions; both are the difference between a long run and a short one, per operation. In
+callgrind counts instructions; each count is the difference between a long run and a short one, per operation. In
 timed runs, glibc keeps the memory that it has (no trimming, no `mmap` for large blocks). Otherwise, page faults
 would hide the differences between the runtimes, because it depends on chance whether freed memory is at the top
 of the heap. One row shows their effect. The values are in [`data.tsv`](data.tsv).

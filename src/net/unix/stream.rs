@@ -634,14 +634,14 @@ impl UnixStream {
     }
 }
 
-/// A read ends short after a message with descriptors (`unix(7)`), which the peer may send at any time. So a
-/// short read does not prove that the queue is empty, and nothing is concluded.
 impl ReadSome for &UnixStream {
     async fn read_some(&mut self, room: &mut [u8]) -> io::Result<usize> {
         self.read(room).await
     }
 }
 
+/// A read ends short after a message with descriptors (`unix(7)`), which the peer may send at any time. So a
+/// short read does not prove that the queue is empty, and nothing is concluded.
 impl Bytes for mio::net::UnixStream {
     fn after_read(_seen: Snapshot, _count: usize, _room: usize) -> Conclusion {
         Conclusion::Nothing
