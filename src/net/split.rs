@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The read half of a [`TcpStream`], created by [`TcpStream::into_split`].
 ///
-/// For everything but reading, [`as_ref`](AsRef::as_ref) returns the stream.
+/// For everything else, such as [`TcpStream::read_to_end`], [`as_ref`](AsRef::as_ref) returns the stream.
 ///
 /// # Examples
 ///
