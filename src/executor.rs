@@ -47,7 +47,6 @@ pub use self::join_error::JoinError;
 
 use self::budget::{begin_budget, end_budget};
 use self::children::ChildEntry;
-use self::current::Entered;
 use self::ended::Writer;
 use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
@@ -68,7 +67,6 @@ use std::collections::HashMap;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -185,11 +183,6 @@ impl Executor {
             closed: Cell::new(false),
             messages: Cell::default(),
         }
-    }
-
-    /// Makes this the executor of the current thread, until the guard is dropped.
-    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        current::enter(self)
     }
 
     /// Returns whether `remote` is the inbox of this executor.

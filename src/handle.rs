@@ -1,6 +1,6 @@
 //! [`Handle`]: spawns onto a runtime, and inspects it, from any thread.
 
-use crate::context;
+use crate::context::{self, Enter};
 use crate::dump::{Answer, Dump, called};
 use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
@@ -73,7 +73,7 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::new(Arc::clone(&context::current().shared))
+        Handle::new(context::shared())
     }
 
     /// Returns a handle to the runtime that this thread is in, if it is in one.
@@ -87,7 +87,50 @@ impl Handle {
     /// assert!(glassfrog::block_on(async { Handle::try_current().is_some() }));
     /// ```
     pub fn try_current() -> Option<Handle> {
-        Some(Handle::new(Arc::clone(&context::try_current()?.shared)))
+        Some(Handle::new(context::try_shared()?))
+    }
+
+    /// Enters the runtime on this thread, until the guard is dropped.
+    ///
+    /// Within, what works without tasks can be made for this runtime: sockets and name lookups of
+    /// [`net`](crate::net), [sleeps](crate::time::sleep), and [blocking jobs](crate::task::spawn_blocking).
+    /// They may then be polled by any executor, on any thread, while the runtime serves them. It does so while
+    /// its own thread is inside `block_on`.
+    ///
+    /// Tasks stay on the runtime's thread: [`Handle::current`] returns a handle to this runtime, whose
+    /// [`spawn`](Handle::spawn) works, and [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own
+    /// thread calls it inside `block_on`.
+    ///
+    /// The guard does not borrow the handle. See [`Enter`] for several guards. To run a whole future on this
+    /// thread, use `Handle::block_on`.
+    ///
+    /// # Examples
+    ///
+    /// A thread with an executor of its own connects through a runtime:
+    ///
+    /// ```
+    /// use futures_channel::oneshot;
+    /// use glassfrog::Handle;
+    /// use glassfrog::net::TcpStream;
+    ///
+    /// let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let addr = server.local_addr()?;
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let (send, stream) = oneshot::channel();
+    ///     std::thread::spawn(move || {
+    ///         let _guard = handle.enter();
+    ///         let stream = std::net::TcpStream::connect(addr).and_then(TcpStream::try_from);
+    ///         send.send(stream).ok();
+    ///     });
+    ///     let stream = stream.await.unwrap()?;
+    ///     assert_eq!(stream.peer_addr()?, addr);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn enter(&self) -> Enter<'static> {
+        Enter::new(context::enter_as_guest(&self.shared))
     }
 
     /// Spawns a future as a task on the runtime.
@@ -222,14 +265,12 @@ impl Handle {
 
 /// Asks the loop of a runtime for a dump; see [`Handle::dump`].
 pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
-    if let Some(event_loop) = context::try_current()
-        && Arc::ptr_eq(&event_loop.shared, shared)
-    {
+    if let Some(event_loop) = context::here(shared) {
         return event_loop.dump();
     }
     let (send, answer) = mpsc::channel();
     let take_dump = move || {
-        if let Some(event_loop) = context::try_current() {
+        if let Some(event_loop) = context::running() {
             // The caller may have given up.
             let _gone = send.send(event_loop.dump());
         }

@@ -160,6 +160,7 @@ mod slab;
 mod primitives;
 pub mod guide;
 
+pub use self::context::Enter;
 pub use self::dump::Dump;
 pub use self::event_loop::deadlock::OnDeadlock;
 pub use self::executor::OnTaskPanic;

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 thread_local! {
-    /// The executor that this thread runs. [`Entered`] puts it in and takes it out again, so the variable needs
-    /// no destructor. Without one, it can still be read in the destructors of other thread-locals.
+    /// The executor that this thread runs. The guards of `context.rs` put it in and take it out again, so the
+    /// variable needs no destructor. Without one, it can still be read in the destructors of other thread-locals.
     static EXECUTOR: RefCell<ManuallyDrop<Option<Rc<Executor>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 
@@ -20,33 +20,12 @@ thread_local! {
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Makes `executor` the one that this thread runs, until the guard is dropped.
-pub(super) fn enter(executor: &Rc<Executor>) -> Entered {
-    let previous = replace(Some(Rc::clone(executor)));
-    Entered { previous }
-}
-
-/// Replaces the executor of this thread.
-fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
-    INBOX.set(
-        executor
-            .as_ref()
-            .map_or(0, |executor| address(&executor.remote)),
-    );
+/// Sets the executor that this thread runs.
+pub(crate) fn set(executor: Option<&Rc<Executor>>) {
+    INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
+    let executor = executor.map(Rc::clone);
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
-    ManuallyDrop::into_inner(previous)
-}
-
-/// Restores the previous executor of this thread when dropped.
-pub(crate) struct Entered {
-    /// The previous executor. There is one if this runtime is dropped inside another one.
-    previous: Option<Rc<Executor>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        drop(replace(self.previous.take()));
-    }
+    drop(ManuallyDrop::into_inner(previous));
 }
 
 /// Returns the address by which an inbox is told from others.

@@ -24,6 +24,7 @@ mod time_budget;
 mod time_virtual;
 mod time_standstill;
 mod runtime_block_on;
+mod runtime_enter;
 mod runtime_misuse;
 mod runtime_drop;
 mod runtime_panic_policy;

@@ -94,7 +94,7 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let mut failed = None;
         for addr in resolve(addr.target()?, &shared).await? {
             let bound = mio::net::TcpListener::bind(addr)
