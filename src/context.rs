@@ -171,10 +171,7 @@ pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
 /// If this thread runs a loop, which would stop until the inner one ends.
 #[track_caller]
 pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
-    assert!(
-        !runs_a_loop(),
-        "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
-    );
+    assert_no_loop();
     enter(event_loop)
 }
 
@@ -184,6 +181,26 @@ pub(crate) fn enter_as_guest(shared: &Arc<Shared>) -> Context {
         shared: Arc::clone(shared),
         _inbox: InboxHandle::new(&shared.inbox),
     })
+}
+
+/// Enters a runtime on a thread that is about to wait for the runtime's loop.
+///
+/// # Panics
+///
+/// As [`enter_to_run`].
+#[track_caller]
+pub(crate) fn enter_to_wait(shared: &Arc<Shared>) -> Context {
+    assert_no_loop();
+    enter_as_guest(shared)
+}
+
+/// Panics if this thread runs a loop.
+#[track_caller]
+fn assert_no_loop() {
+    assert!(
+        CONTEXT.with(|entries| entries.borrow().running().is_none()),
+        "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
+    );
 }
 
 impl Drop for Context {
@@ -199,11 +216,6 @@ impl Drop for Context {
         }
         drop(removed);
     }
-}
-
-/// Returns whether this thread runs a loop.
-fn runs_a_loop() -> bool {
-    CONTEXT.with(|entries| entries.borrow().running().is_some())
 }
 
 /// Returns the loop that this thread runs, whatever the current runtime is.

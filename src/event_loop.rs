@@ -36,6 +36,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many polls the loop makes at most before it turns the reactor, fires timers and reads messages.
@@ -106,6 +107,7 @@ impl EventLoop {
                 settings.test_patience,
                 job_ended,
             )),
+            owner: thread::current().id(),
             status,
             test_patience: settings.test_patience,
             last_id: AtomicU64::new(0),
@@ -142,7 +144,7 @@ impl EventLoop {
         // The time between two calls of `block_on` counts as neither busy nor parked.
         self.read_at.set(self.nanos());
         self.begin_turn(false);
-        let _running = Running(self);
+        let _running = Running::new(self);
         self.executor.take_messages();
         self.executor.queue_root();
         loop {
@@ -366,8 +368,17 @@ impl EventLoop {
 /// Ends the last turn when dropped, also when a panic unwinds.
 struct Running<'a>(&'a EventLoop);
 
+impl<'a> Running<'a> {
+    /// Notes that the loop runs.
+    fn new(event_loop: &'a EventLoop) -> Running<'a> {
+        event_loop.shared.status.set_running(true);
+        Running(event_loop)
+    }
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        self.0.shared.status.set_running(false);
         self.0.executor.end_polls();
         if let Some(standstill) = &self.0.standstill {
             standstill.reset();

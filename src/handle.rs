@@ -1,5 +1,7 @@
 //! [`Handle`]: spawns onto a runtime, and inspects it, from any thread.
 
+mod block_on;
+
 use crate::context::{self, Enter};
 use crate::dump::{Answer, Dump, called};
 use crate::event_loop::Shared;
@@ -102,7 +104,7 @@ impl Handle {
     /// thread calls it inside `block_on`.
     ///
     /// The guard does not borrow the handle. See [`Enter`] for several guards. To run a whole future on this
-    /// thread, use `Handle::block_on`.
+    /// thread, use [`Handle::block_on`].
     ///
     /// # Examples
     ///
@@ -131,6 +133,49 @@ impl Handle {
     /// ```
     pub fn enter(&self) -> Enter<'static> {
         Enter::new(context::enter_as_guest(&self.shared))
+    }
+
+    /// Runs a future to completion on this thread, as a guest of the runtime.
+    ///
+    /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. Within,
+    /// the thread has [entered](Handle::enter) the runtime, which serves the sockets and sleeps that the future
+    /// makes. It does so while its own thread is inside `block_on`. If nobody runs the loop for a second while the
+    /// future waits, a warning is logged.
+    ///
+    /// If the runtime ends meanwhile, operations on its sockets return an error and its sleeps panic. The future
+    /// itself goes on, for it may wait for something else.
+    ///
+    /// Under a [virtual clock](crate::Builder::virtual_clock), the future does not hold the clock.
+    ///
+    /// # Panics
+    ///
+    /// If this is the thread that made the runtime, if this thread is inside the `block_on` of another runtime, or if
+    /// the future panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::Handle;
+    /// use glassfrog::time::sleep;
+    /// use std::rc::Rc;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let job = glassfrog::task::spawn_blocking(move || {
+    ///         // On a thread of the pool.
+    ///         let local = Rc::new(7);
+    ///         handle.block_on(async {
+    ///             sleep(Duration::from_millis(2)).await;
+    ///             *local
+    ///         })
+    ///     });
+    ///     assert_eq!(job.await.unwrap(), 7);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.shared, future, Location::caller())
     }
 
     /// Spawns a future as a task on the runtime.

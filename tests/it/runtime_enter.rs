@@ -1,9 +1,10 @@
-//! Entering a runtime without running its loop: `Handle::enter`.
+//! Entering a runtime without running its loop: `Handle::enter` and `Handle::block_on`.
 
-use crate::support::{block_on, park_on, watchdog};
-use crate::task_probes::panic_text;
-use futures::channel::oneshot;
+use crate::support::{block_on, child, park_on, watchdog};
+use crate::task_probes::{logged, panic_text, record_log};
+use futures::channel::{mpsc, oneshot};
 use futures::future::select;
+use futures::{FutureExt, StreamExt};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::task::LocalSpawner;
 use glassfrog::time::{now, sleep};
@@ -13,6 +14,8 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::io::{Read, Write};
 use std::pin::pin;
+use std::rc::Rc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,7 +38,7 @@ fn runtimes<const N: usize>() -> [(Runtime, Instant); N] {
 fn beside<R>(f: impl FnOnce(&Handle) -> R) -> R {
     let _watchdog = watchdog();
     let (stop, stopped) = oneshot::channel::<()>();
-    let (send, handle) = std::sync::mpsc::channel();
+    let (send, handle) = channel();
     thread::scope(|scope| {
         scope.spawn(move || {
             glassfrog::block_on(async {
@@ -209,7 +212,7 @@ proptest! {
         let mut guards: Vec<(Enter<'_>, Instant)> = Vec::new();
         for (leaves, which) in steps {
             if leaves && !guards.is_empty() {
-                guards.remove(which.index(guards.len()));
+                drop(guards.remove(which.index(guards.len())));
             } else {
                 let (runtime, shown) = which.get(&runtimes);
                 guards.push((runtime.handle().enter(), *shown));
@@ -278,7 +281,7 @@ fn the_destructor_of_a_thread_local_may_hold_and_make_guards() {
     struct Late {
         handle: Handle,
         guard: Option<Enter<'static>>,
-        ended: std::sync::mpsc::Sender<Vec<bool>>,
+        ended: Sender<Vec<bool>>,
     }
     impl Drop for Late {
         fn drop(&mut self) {
@@ -297,7 +300,7 @@ fn the_destructor_of_a_thread_local_may_hold_and_make_guards() {
         static SECOND: RefCell<Option<Late>> = const { RefCell::new(None) };
     }
     beside(|handle| {
-        let (ended, seen) = std::sync::mpsc::channel();
+        let (ended, seen) = channel();
         let late = || Late {
             handle: handle.clone(),
             guard: Some(handle.enter()),
@@ -315,4 +318,199 @@ fn the_destructor_of_a_thread_local_may_hold_and_make_guards() {
         // The first to be dropped is still under the guard of the other.
         assert_eq!(seen, [[true, true, false], [true, true, true]]);
     });
+}
+
+#[test]
+fn block_on_by_a_handle_polls_on_this_thread_and_waits_for_the_loop() {
+    beside(|handle| {
+        let local = Rc::new(RefCell::new(Vec::new()));
+        let this = thread::current().id();
+        let output = handle.block_on(async {
+            let (ours, theirs) = crate::support::plain();
+            let stream = TcpStream::try_from(ours).unwrap();
+            let writer = thread::spawn(move || (&theirs).write_all(b"abc").unwrap());
+            let mut buffer = [0; 3];
+            assert_eq!(stream.read(&mut buffer).await.unwrap(), 3);
+            writer.join().unwrap();
+            sleep(Duration::from_millis(1)).await;
+            local.borrow_mut().push(thread::current().id());
+            Handle::current()
+                .spawn(async { thread::current().id() })
+                .await
+                .unwrap()
+        });
+        assert_eq!(*local.borrow(), [this]);
+        assert_ne!(output, this);
+        assert!(Handle::try_current().is_none());
+    });
+}
+
+#[test]
+fn block_on_by_a_handle_panics_where_nobody_could_run_the_loop() {
+    let runtime = Runtime::new().unwrap();
+    let handle = runtime.handle();
+    let own = [
+        panic_text(|| handle.block_on(async {})),
+        runtime.block_on(async { panic_text(|| handle.block_on(async {})) }),
+    ];
+    for text in own {
+        assert!(text.contains("the runtime's own thread"), "{text}");
+        assert!(text.contains("`Runtime::block_on`"), "{text}");
+    }
+    beside(|other| {
+        let text = runtime.block_on(async { panic_text(|| other.block_on(async {})) });
+        assert!(text.contains("would stop all its tasks"), "{text}");
+        // Between two calls, this thread may wait for another runtime.
+        assert_eq!(other.block_on(async { 5 }), 5);
+    });
+}
+
+#[test]
+fn the_future_of_block_on_is_dropped_inside_the_runtime_when_it_panics() {
+    struct Probe(Sender<bool>);
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            self.0.send(Handle::try_current().is_some()).unwrap();
+        }
+    }
+    beside(|handle| {
+        let (send, dropped_inside) = channel();
+        let text = panic_text(|| {
+            handle.block_on(async move {
+                let _probe = Probe(send);
+                sleep(Duration::from_millis(1)).await;
+                panic!("on purpose");
+            })
+        });
+        assert_eq!(text, "on purpose");
+        assert!(dropped_inside.recv().unwrap());
+        assert!(Handle::try_current().is_none());
+    });
+}
+
+#[test]
+fn a_future_that_outlives_its_runtime_gets_errors_and_goes_on() {
+    let _watchdog = watchdog();
+    let (send, handle) = channel();
+    let (ready, is_ready) = oneshot::channel();
+    let (go_on, goes_on) = oneshot::channel();
+    let runtime = thread::spawn(move || {
+        glassfrog::block_on(async {
+            send.send(Handle::current()).unwrap();
+            is_ready.await.unwrap();
+        });
+    });
+    let handle = handle.recv().unwrap();
+    let error = handle.block_on(async {
+        let (ours, _theirs) = crate::support::plain();
+        let stream = TcpStream::try_from(ours).unwrap();
+        let mut buffer = [0];
+        let mut read = pin!(stream.read(&mut buffer));
+        assert!((&mut read).now_or_never().is_none());
+        ready.send(()).unwrap();
+        let error = read.await.unwrap_err();
+        // What does not need the runtime still comes.
+        thread::spawn(move || go_on.send(7).unwrap());
+        assert_eq!(goes_on.await, Ok(7));
+        error
+    });
+    assert!(error.to_string().contains("ended"), "{error}");
+    runtime.join().unwrap();
+}
+
+#[test]
+fn a_wake_that_comes_before_the_park_or_hides_behind_a_park_of_the_future_counts() {
+    beside(|handle| {
+        for _ in 0..1000 {
+            let (send, receive) = oneshot::channel();
+            handle.block_on(async {
+                let sender = thread::current();
+                let job = Handle::current().spawn(async move {
+                    send.send(()).unwrap();
+                    sender.unpark();
+                });
+                // A future may do this, and take the token of the wake.
+                thread::park();
+                receive.await.unwrap();
+                job.await.unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn waiting_for_a_loop_that_nobody_runs_is_logged_once() {
+    child(|| {
+        record_log();
+        let patience = Duration::from_millis(20);
+        let runtime = Runtime::builder().test_patience(patience).build().unwrap();
+        let handle = runtime.handle();
+        let (woken_twice, wakes) = mpsc::unbounded();
+        let waits = thread::spawn(move || {
+            handle.block_on(async {
+                let mut wakes = wakes;
+                // The warning has been logged when the first of these comes.
+                while wakes.next().await.is_some() {}
+                sleep(Duration::from_millis(1)).await;
+            });
+        });
+        let warned = || logged("nobody runs the loop").len();
+        while warned() == 0 {
+            thread::yield_now();
+        }
+        let text = &logged("nobody runs the loop")[0];
+        assert!(text.contains("runtime_enter.rs"), "{text}");
+        for _ in 0..5 {
+            woken_twice.unbounded_send(()).unwrap();
+            thread::sleep(patience);
+        }
+        drop(woken_twice);
+        // The loop runs at last, and serves the sleep.
+        runtime.block_on(async {
+            let waits = task::spawn_blocking(move || waits.join().unwrap());
+            waits.await.unwrap();
+        });
+        assert_eq!(warned(), 1);
+    })
+    .finish();
+}
+
+#[test]
+fn waiting_for_a_loop_that_runs_is_not_logged() {
+    child(|| {
+        record_log();
+        let patience = Duration::from_millis(5);
+        let runtime = Runtime::builder().test_patience(patience).build().unwrap();
+        let handle = runtime.handle();
+        runtime.block_on(async {
+            let wait = move || handle.block_on(sleep_for(30 * patience));
+            task::spawn_blocking(wait).await.unwrap();
+        });
+        assert!(logged("nobody runs the loop").is_empty());
+    })
+    .finish();
+}
+
+/// Sleeps. The sleep is made inside the runtime that polls this.
+async fn sleep_for(duration: Duration) {
+    sleep(duration).await;
+}
+
+#[test]
+fn a_runtime_may_be_made_in_the_destructor_of_a_thread_local() {
+    struct Late(Sender<u32>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let output = glassfrog::block_on(async { spawn(async { 7 }).await.unwrap() });
+            self.0.send(output).unwrap();
+        }
+    }
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+    let (send, output) = channel();
+    thread::spawn(move || LATE.replace(Some(Late(send))))
+        .join()
+        .unwrap();
+    assert_eq!(output.recv(), Ok(7));
 }
