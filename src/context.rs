@@ -1,7 +1,7 @@
 //! The context: the runtimes that the current thread is in.
 //!
 //! `spawn`, sockets and sleeps ask for the newest one. [`Runtime`](crate::Runtime) enters a runtime whose
-//! loop runs on this thread, and [`Handle::enter`](crate::Handle::enter) one whose loop may run elsewhere.
+//! loop runs or rests on this thread, and [`Handle::enter`](crate::Handle::enter) one whose loop may be elsewhere.
 //!
 //! A guard stands for each entry. Guards may be dropped in any order, and each removes its own entry:
 //!
@@ -43,7 +43,16 @@ const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog
 
 /// The panic message of a call that needs the thread of a runtime, where a handle has entered one.
 const GUEST: &str = "`Handle::enter` lets this thread make sockets, sleeps and blocking jobs, but no local tasks: spawn \
-     with `Handle::spawn` or `Handle::spawn_with`, and take dumps with `Handle::dump`";
+     with `Handle::spawn` or `Handle::spawn_with`, and take dumps with `Handle::dump`, or use `Runtime::enter` on the \
+     runtime's own thread";
+
+/// The panic message of a `block_on` on a thread that runs a loop.
+const BLOCK_ON_INSIDE: &str =
+    "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it";
+
+/// The panic message of a turn on a thread that runs a loop.
+const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks within a poll: call it outside of \
+     `block_on` and of any other turn";
 
 /// The runtimes that a thread is in.
 struct Entries {
@@ -67,6 +76,8 @@ struct Entry {
 enum Place {
     /// The thread runs the loop, or ends the runtime.
     Runs(Rc<EventLoop>),
+    /// The loop belongs to this thread, and rests.
+    Rests(Rc<EventLoop>),
     /// The thread has a handle. The loop may run on another thread, or not at all.
     Guest {
         /// The part of the runtime that any thread may use.
@@ -80,7 +91,7 @@ impl Place {
     /// Returns the part of the runtime that any thread may use.
     fn shared(&self) -> &Arc<Shared> {
         match self {
-            Place::Runs(event_loop) => &event_loop.shared,
+            Place::Runs(event_loop) | Place::Rests(event_loop) => &event_loop.shared,
             Place::Guest { shared, .. } => shared,
         }
     }
@@ -89,6 +100,14 @@ impl Place {
     fn running(&self) -> Option<&Rc<EventLoop>> {
         match self {
             Place::Runs(event_loop) => Some(event_loop),
+            Place::Rests(_) | Place::Guest { .. } => None,
+        }
+    }
+
+    /// Returns the loop, if it belongs to this thread.
+    fn event_loop(&self) -> Option<&Rc<EventLoop>> {
+        match self {
+            Place::Runs(event_loop) | Place::Rests(event_loop) => Some(event_loop),
             Place::Guest { .. } => None,
         }
     }
@@ -171,8 +190,24 @@ pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
 /// If this thread runs a loop, which would stop until the inner one ends.
 #[track_caller]
 pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
-    assert_no_loop();
+    assert_no_loop(BLOCK_ON_INSIDE);
     enter(event_loop)
+}
+
+/// Enters a runtime that is about to make one turn.
+///
+/// # Panics
+///
+/// If this thread runs a loop, whose poll would not return until the turn ends.
+#[track_caller]
+pub(crate) fn enter_to_turn(event_loop: &Rc<EventLoop>) -> Context {
+    assert_no_loop(TURN_INSIDE);
+    enter(event_loop)
+}
+
+/// Enters a runtime of this thread whose loop rests, until the guard is dropped.
+pub(crate) fn enter_at_rest(event_loop: &Rc<EventLoop>) -> Context {
+    add(Place::Rests(Rc::clone(event_loop)))
 }
 
 /// Enters a runtime on any thread, until the guard is dropped.
@@ -190,29 +225,24 @@ pub(crate) fn enter_as_guest(shared: &Arc<Shared>) -> Context {
 /// As [`enter_to_run`].
 #[track_caller]
 pub(crate) fn enter_to_wait(shared: &Arc<Shared>) -> Context {
-    assert_no_loop();
+    assert_no_loop(BLOCK_ON_INSIDE);
     enter_as_guest(shared)
 }
 
-/// Panics if this thread runs a loop.
+/// Panics with a message if this thread runs a loop.
 #[track_caller]
-fn assert_no_loop() {
-    assert!(
-        CONTEXT.with(|entries| entries.borrow().running().is_none()),
-        "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
-    );
+fn assert_no_loop(message: &str) {
+    let runs = CONTEXT.with(|entries| entries.borrow().running().is_some());
+    assert!(!runs, "{message}");
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
         let removed = CONTEXT.with(|entries| entries.borrow_mut().remove(self.number));
-        if removed
-            .as_ref()
-            .and_then(|entry| entry.place.running())
-            .is_some()
-        {
+        if let Some(event_loop) = removed.as_ref().and_then(|entry| entry.place.running()) {
             let outer = running();
             executor::set(outer.as_ref().map(|event_loop| &event_loop.executor));
+            event_loop.rest();
         }
         drop(removed);
     }
@@ -223,11 +253,11 @@ pub(crate) fn running() -> Option<Rc<EventLoop>> {
     CONTEXT.with(|entries| entries.borrow().running().map(Rc::clone))
 }
 
-/// Returns the loop of this runtime, if this thread runs it.
+/// Returns the loop of this runtime, if this thread runs it or has entered it at rest.
 pub(crate) fn here(shared: &Arc<Shared>) -> Option<Rc<EventLoop>> {
     CONTEXT.with(|entries| {
         let entries = entries.borrow();
-        let mut loops = entries.places().filter_map(Place::running);
+        let mut loops = entries.places().filter_map(Place::event_loop);
         let ours = loops.find(|event_loop| Arc::ptr_eq(&event_loop.shared, shared));
         ours.map(Rc::clone)
     })
@@ -293,8 +323,9 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 
 /// A guard that keeps a thread in a runtime.
 ///
-/// [`Handle::enter`](crate::Handle::enter) makes it. While it lives, the thread can make sockets, sleeps and
-/// blocking jobs that belong to the runtime. Dropping it leaves the runtime.
+/// [`Handle::enter`](crate::Handle::enter) makes it on any thread, and [`Runtime::enter`](crate::Runtime::enter) on
+/// the thread of the runtime. While it lives, the thread can make sockets, sleeps and blocking jobs that belong to the
+/// runtime; on the runtime's own thread, local tasks too. Dropping it leaves the runtime.
 ///
 /// A thread may enter several runtimes, or one of them several times. The *current* runtime is the one that was
 /// entered last and not left: by a guard, or by `block_on`. Guards may be dropped in any order, and each undoes

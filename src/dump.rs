@@ -64,7 +64,7 @@ pub(crate) enum Answer {
     Tasks,
     /// The runtime has ended.
     Ended,
-    /// Not at all: nobody is inside `block_on`.
+    /// Not at all: no thread is inside `block_on` or a turn.
     Asleep,
     /// Not at all: it was polling a task.
     Busy {
@@ -293,7 +293,9 @@ impl fmt::Display for Dump {
             Answer::Tasks => {}
             Answer::Ended => return f.write_str("the runtime has ended\n"),
             Answer::Asleep => {
-                return f.write_str("the loop does not run: nobody is inside `block_on`\n");
+                return f.write_str(
+                    "the loop does not run: no thread is inside `block_on` or a turn\n",
+                );
             }
             Answer::Busy { who, at_least, .. } => {
                 return writeln!(

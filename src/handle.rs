@@ -22,7 +22,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A handle to a runtime, which spawns tasks onto it from any thread.
 ///
-/// Tasks run only while the runtime's thread is inside `block_on`; a task that is spawned at another time
+/// Tasks run only while the runtime's thread is inside `block_on` or a [`turn`](crate::Runtime::turn); a task that is spawned at another time
 /// waits for that. A handle keeps neither the runtime nor its tasks alive. A future that is spawned onto a
 /// runtime that has ended is dropped at once, and its [`JoinHandle`] returns a
 /// [cancelled](crate::task::JoinError::is_cancelled) error.
@@ -96,12 +96,12 @@ impl Handle {
     ///
     /// Within, what works without tasks can be made for this runtime: sockets and name lookups of
     /// [`net`](crate::net), [sleeps](crate::time::sleep), and [blocking jobs](crate::task::spawn_blocking).
-    /// They may then be polled by any executor, on any thread, while the runtime serves them. It does so while
-    /// its own thread is inside `block_on`.
+    /// They may then be polled by any executor, on any thread. The runtime serves them while its own thread is inside
+    /// `block_on` or a turn.
     ///
     /// Tasks stay on the runtime's thread: [`Handle::current`] returns a handle to this runtime, whose
     /// [`spawn`](Handle::spawn) works, and [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own
-    /// thread calls it inside `block_on`.
+    /// thread calls it inside `block_on`, a turn, or [`Runtime::enter`](crate::Runtime::enter).
     ///
     /// The guard does not borrow the handle. See [`Enter`] for several guards. To run a whole future on this
     /// thread, use [`Handle::block_on`].
@@ -139,7 +139,7 @@ impl Handle {
     ///
     /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. Within,
     /// the thread has [entered](Handle::enter) the runtime, which serves the sockets and sleeps that the future
-    /// makes. It does so while its own thread is inside `block_on`. If nobody runs the loop for a second while the
+    /// makes. It does so while its own thread is inside `block_on` or a turn. If nobody runs the loop for a second while the
     /// future waits, a warning is logged.
     ///
     /// If the runtime ends meanwhile, operations on its sockets return an error and its sleeps panic. The future
@@ -252,7 +252,7 @@ impl Handle {
     ///
     /// It may be called on any thread. On a thread other than the runtime's, it blocks until the loop
     /// answers, at most for a second. If the loop does not answer, the dump names the poll that blocks it, or
-    /// says that no thread is inside `block_on`.
+    /// says that no thread is inside `block_on` or a turn.
     ///
     /// # Examples
     ///

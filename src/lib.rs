@@ -162,6 +162,7 @@ pub mod guide;
 
 pub use self::context::Enter;
 pub use self::dump::Dump;
+pub use self::event_loop::Turned;
 pub use self::event_loop::deadlock::OnDeadlock;
 pub use self::executor::OnTaskPanic;
 pub use self::handle::Handle;

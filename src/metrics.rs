@@ -42,7 +42,7 @@ pub struct Metrics {
     pub parks: u64,
     /// How long the loop was parked in total, up to the beginning of this turn.
     pub time_parked: Duration,
-    /// How long the loop was not parked, while a thread was inside `block_on`.
+    /// How long the loop was not parked, while a thread was inside `block_on` or a turn.
     pub time_busy: Duration,
     /// Events that the operating system reported, including wake-ups by other threads.
     pub io_events: u64,

@@ -73,6 +73,8 @@ pub(crate) struct Reactor {
     sources: Arc<Sources>,
     /// Ends the park of the loop that turns this reactor.
     unparker: Arc<Unparker>,
+    /// The other reference to the way into the queue. Its descriptor is pollable like that of a socket.
+    registry: Arc<mio::Registry>,
 }
 
 /// The event queue.
@@ -99,7 +101,7 @@ pub(crate) struct Sources {
 /// The parts that registering a descriptor takes.
 struct Entrance {
     /// The queue of the operating system.
-    registry: mio::Registry,
+    registry: Arc<mio::Registry>,
     /// The key of the next source. With it here, a registration locks the slab only once.
     next: Key,
 }
@@ -120,7 +122,7 @@ impl Registered {
 
 /// Ends the park of a loop. The inbox holds it as a `Waker`.
 struct Unparker {
-    /// `None` once the runtime has ended, so that a handle keeps no descriptor open.
+    /// `None` before it is set, and once the runtime has ended, so that a handle keeps no descriptor open.
     waker: Mutex<Option<mio::Waker>>,
 }
 
@@ -146,11 +148,10 @@ impl Reactor {
     /// If the operating system has no descriptor or memory left for its queue.
     pub(crate) fn new(rounds: Arc<AtomicU32>) -> io::Result<Reactor> {
         let poll = Poll::new()?;
-        let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
-        let registry = poll.registry().try_clone()?;
+        let registry = Arc::new(poll.registry().try_clone()?);
         let slab = Slab::new();
         let next = slab.next_key();
-        Ok(Reactor {
+        let reactor = Reactor {
             queue: RefCell::new(Queue {
                 poll,
                 events: Events::with_capacity(EVENTS),
@@ -158,13 +159,20 @@ impl Reactor {
             taken: RefCell::default(),
             sources: Arc::new(Sources {
                 common: Common::new(rounds),
-                entrance: Mutex::new(Some(Entrance { registry, next })),
+                entrance: Mutex::new(Some(Entrance {
+                    registry: Arc::clone(&registry),
+                    next,
+                })),
                 registered: Mutex::new(Registered { slab }),
             }),
             unparker: Arc::new(Unparker {
-                waker: Mutex::new(Some(unparker)),
+                waker: Mutex::new(None),
             }),
-        })
+            registry,
+        };
+        let waker = mio::Waker::new(&reactor.registry, UNPARK)?;
+        lock(&reactor.unparker.waker).replace(waker);
+        Ok(reactor)
     }
 
     /// Returns the part that sockets use.
@@ -180,10 +188,10 @@ impl Reactor {
     /// Waits for events, at most for `timeout` (`None`: without limit), and wakes their waiters. Returns
     /// the number of events.
     ///
-    /// # Panics
+    /// # Errors
     ///
     /// If the queue has become unusable: other code of the process has closed its descriptor.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<usize> {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
@@ -194,7 +202,7 @@ impl Reactor {
                 }
                 // A signal ended the wait. The loop comes back in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => panic!("the event queue of the operating system failed: {error}"),
+                Err(error) => return Err(error),
             }
         };
         if log::max_level() == log::LevelFilter::Trace {
@@ -202,7 +210,7 @@ impl Reactor {
             swallow_panics(|| self.log_events());
         }
         Taken::wake(&self.taken);
-        count
+        Ok(count)
     }
 
     /// Logs the events of the last turn, if the logger wants them.

@@ -1,6 +1,6 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on`, and while a runtime shuts down. Wakers and handles ask for it
+//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles ask for it
 //! to reach their executor without a message; on any other thread they post to its inbox.
 
 use super::Executor;

@@ -87,7 +87,7 @@ fn report(patience: Duration, location: &Location<'_>) {
             target: "glassfrog::task",
             "the future of `Handle::block_on` ({location}) has waited for {patience:?}, and nobody runs the loop of \
              its runtime: its sockets and sleeps stand still until the runtime's own thread calls \
-             `Runtime::block_on`"
+             `Runtime::block_on` or `Runtime::turn`"
         );
     });
 }

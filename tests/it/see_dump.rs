@@ -1438,7 +1438,10 @@ fn a_runtime_whose_loop_does_not_run_says_so() {
     let asleep = || {
         let dump = handle.dump();
         let text = dump.to_string();
-        assert_eq!(text, "the loop does not run: nobody is inside `block_on`\n");
+        assert_eq!(
+            text,
+            "the loop does not run: no thread is inside `block_on` or a turn\n"
+        );
         let json = json(&dump);
         assert_eq!(json.get("state").text(), "asleep");
         assert!(json.get("tasks").list().is_empty());

@@ -35,6 +35,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "pool",
             "dump",
             "metrics",
+            "foreign",
         ],
     ),
     (
