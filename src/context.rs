@@ -36,19 +36,19 @@ const _: () = assert!(!mem::needs_drop::<Local>());
 /// How many older entries keep their room after a burst, until the last guard is dropped.
 const KEPT_ENTRIES: usize = 16;
 
-/// The panic message of a call that needs a runtime, where there is none.
+/// The panic message of a call that needs a runtime, on a thread that is not in one.
 const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`, in \
      the `async` block that they run (the argument itself is evaluated before they enter the runtime), or after \
      `Handle::enter`";
 
 /// The panic message of a call that needs the thread of a runtime, where a handle has entered one.
-const GUEST: &str = "`Handle::enter` lets this thread make sockets, sleeps and blocking jobs, but no local tasks: spawn \
+const GUEST: &str = "`Handle::enter` lets this thread create sockets, sleeps and blocking jobs, but no local tasks: spawn \
      with `Handle::spawn` or `Handle::spawn_with`, and take dumps with `Handle::dump`, or use `Runtime::enter` on the \
      runtime's own thread";
 
 /// The panic message of a `block_on` on a thread that runs a loop.
 const BLOCK_ON_INSIDE: &str =
-    "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it";
+    "`block_on` inside a runtime would block its tasks: `.await` the future, or `spawn` it";
 
 /// The panic message of a turn on a thread that runs a loop.
 const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks within a poll: call it outside of \
@@ -82,7 +82,7 @@ enum Place {
     Guest {
         /// The part of the runtime that any thread may use.
         shared: Arc<Shared>,
-        /// Counts the entry like a handle, because [`Handle::current`](crate::Handle::current) makes one of it.
+        /// Counts the entry like a handle, because [`Handle::current`](crate::Handle::current) creates one from it.
         _inbox: InboxHandle,
     },
 }
@@ -187,7 +187,7 @@ pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
 ///
 /// # Panics
 ///
-/// If this thread runs a loop, which would stop until the inner one ends.
+/// Panics if this thread runs a loop, which would stop until the inner loop ends.
 #[track_caller]
 pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
     assert_no_loop(BLOCK_ON_INSIDE);
@@ -198,7 +198,7 @@ pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
 ///
 /// # Panics
 ///
-/// If this thread runs a loop, whose poll would not return until the turn ends.
+/// Panics if this thread runs a loop, whose poll would not return until the turn ends.
 #[track_caller]
 pub(crate) fn enter_to_turn(event_loop: &Rc<EventLoop>) -> Context {
     assert_no_loop(TURN_INSIDE);
@@ -222,7 +222,7 @@ pub(crate) fn enter_as_guest(shared: &Arc<Shared>) -> Context {
 ///
 /// # Panics
 ///
-/// As [`enter_to_run`].
+/// Panics if this thread runs a loop, which would stop meanwhile.
 #[track_caller]
 pub(crate) fn enter_to_wait(shared: &Arc<Shared>) -> Context {
     assert_no_loop(BLOCK_ON_INSIDE);
@@ -277,7 +277,7 @@ pub(crate) fn try_shared() -> Option<Arc<Shared>> {
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime.
+/// Panics if this thread is in no runtime.
 #[track_caller]
 pub(crate) fn shared() -> Arc<Shared> {
     match try_shared() {
@@ -290,7 +290,7 @@ pub(crate) fn shared() -> Arc<Shared> {
 ///
 /// # Panics
 ///
-/// If this thread is in no runtime, or if it is a guest and does not run the loop.
+/// Panics if this thread is in no runtime, or if it is a guest and the loop does not belong to it.
 #[track_caller]
 pub(crate) fn current() -> Rc<EventLoop> {
     match here(&shared()) {
@@ -304,7 +304,7 @@ pub(crate) fn current() -> Rc<EventLoop> {
 ///
 /// # Panics
 ///
-/// As [`current`].
+/// Panics like [`current`].
 #[inline]
 #[track_caller]
 pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
@@ -323,8 +323,8 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 
 /// A guard that keeps a thread in a runtime.
 ///
-/// [`Handle::enter`](crate::Handle::enter) makes it on any thread, and [`Runtime::enter`](crate::Runtime::enter) on
-/// the thread of the runtime. While it lives, the thread can make sockets, sleeps and blocking jobs that belong to the
+/// [`Handle::enter`](crate::Handle::enter) creates it on any thread, and [`Runtime::enter`](crate::Runtime::enter) on
+/// the thread of the runtime. While it lives, the thread can create sockets, sleeps and blocking jobs that belong to the
 /// runtime; on the runtime's own thread, local tasks too. Dropping it leaves the runtime.
 ///
 /// A thread may enter several runtimes, or one of them several times. The *current* runtime is the one that was
@@ -359,7 +359,7 @@ pub struct Enter<'a> {
 }
 
 impl Enter<'_> {
-    /// Makes the guard of an entry.
+    /// Creates the guard of an entry.
     pub(crate) fn new(context: Context) -> Self {
         Enter {
             _context: context,

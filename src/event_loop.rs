@@ -1,13 +1,13 @@
-//! The event loop: it polls the ready tasks, turns the reactor and fires the timers.
+//! The event loop: polls the ready tasks, turns the reactor and fires the timers.
 //!
-//! A [`Runtime`](crate::Runtime) makes an [`EventLoop`]. The loop owns an executor, a reactor, timers and a pool,
-//! which do not know one another: they meet here. A turn has two halves, whose steps are numbered:
-//! [`EventLoop::poll_batch`] and [`EventLoop::look_around`]. What can end the park is listed at
-//! [`EventLoop::turn_reactor`].
+//! A [`Runtime`](crate::Runtime) creates an [`EventLoop`]. The loop owns an executor, a reactor, timers and a pool,
+//! which do not know one another and meet only here. A turn has two halves, whose steps are numbered:
+//! [`EventLoop::poll_batch`] and [`EventLoop::look_around`]. [`EventLoop::turn_reactor`] lists the events that can
+//! end the park.
 //!
-//! [`EventLoop::run`] makes turns until the future of `block_on` ends, and [`EventLoop::turn`] makes one for a
-//! foreign loop. Such a loop waits in the operating system itself, for the descriptor of the event queue. It is
-//! readable when a socket is ready. Between two turns the loop therefore [rests](EventLoop::rest): it counts as
+//! [`EventLoop::run`] makes turns until the future of `block_on` completes, and [`EventLoop::turn`] makes one turn
+//! for a foreign loop. Such a loop waits in the operating system itself, for the descriptor of the event queue. The
+//! descriptor is readable when a socket is ready. Between two turns the loop [rests](EventLoop::rest): it counts as
 //! parked, and any call makes the descriptor readable.
 
 pub(crate) mod deadlock;
@@ -48,10 +48,10 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many polls the loop makes at most before it turns the reactor, fires timers and reads messages.
+/// The number of polls after which the loop turns the reactor, fires timers and reads messages.
 ///
-/// Turning the reactor costs a syscall. One in 128 polls is below a hundredth of a call for each, and at a
-/// microsecond a poll an event waits an eighth of a millisecond for it.
+/// Turning the reactor costs a syscall, and each of 128 polls bears less than a hundredth of it. If a poll takes a
+/// microsecond, an event waits for at most an eighth of a millisecond.
 const BATCH: u32 = 128;
 
 /// The text of the panic or error of a loop that has ended before its `Runtime` was dropped.
@@ -66,15 +66,15 @@ pub(crate) struct EventLoop {
     reactor: Reactor,
     /// The part that any thread may use.
     pub(crate) shared: Arc<Shared>,
-    /// When the clock was read last, in nanoseconds since the runtime was made.
+    /// When the clock was read last, in nanoseconds since the runtime was created.
     read_at: Cell<u64>,
     /// How many polls had begun when the clock was read last.
     polls: Cell<u64>,
     /// Chooses how many polls to make before the clock is read again.
     pace: Pace,
-    /// Finds out whether the loop waits for something that cannot come.
+    /// Finds out whether anything can still wake a task.
     deadlock: DeadlockDetector,
-    /// Finds out whether the tasks hold a virtual clock. A real clock has none.
+    /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
     standstill: Option<Standstill>,
     /// Whether the descriptor of the event queue was handed out, to a foreign loop that waits for it.
     is_watched: Cell<bool>,
@@ -83,12 +83,12 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    /// Makes a loop without tasks.
+    /// Creates a loop without tasks.
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptors or memory left for the event queue, or no thread for the
-    /// watchdog.
+    /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
+    /// start the thread of the watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
         let rounds = Arc::default();
         let reactor = Reactor::new(Arc::clone(&rounds))?;
@@ -126,7 +126,7 @@ impl EventLoop {
             status,
             test_patience: settings.test_patience,
             last_id: AtomicU64::new(0),
-            is_visited: AtomicBool::new(false),
+            had_outside_waiter: AtomicBool::new(false),
         });
         Ok(EventLoop {
             executor,
@@ -146,12 +146,12 @@ impl EventLoop {
         })
     }
 
-    /// Runs the loop until the root future ends.
+    /// Runs the loop until the root future completes.
     ///
     /// # Panics
     ///
-    /// With the panic of the root future, with that of a task if it ends the runtime, and at the end of a
-    /// virtual clock.
+    /// Panics if the root future panics, if the panic of a task ends or has ended the runtime, if a virtual clock
+    /// reaches its end, and in a deadlock under [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
     pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
         assert!(!self.executor.is_closed(), "{ENDED}");
         let _running = self.begin(true);
@@ -173,11 +173,11 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// If the runtime has ended, or the event queue has become unusable.
+    /// Returns an error if the runtime has ended, or if the event queue has become unusable.
     ///
     /// # Panics
     ///
-    /// With the panic of a task if it ends the runtime, and at the end of a virtual clock.
+    /// Panics if the panic of a task ends the runtime, and if a virtual clock reaches its end.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<Turned> {
         if self.executor.is_closed() {
             return Err(io::Error::other(ENDED));
@@ -209,9 +209,9 @@ impl EventLoop {
     /// The first half of a turn: polls. `root` polls the root future. Returns its output if it ends.
     #[inline(always)]
     fn poll_batch<T>(&self, mut root: impl FnMut() -> Poll<T>) -> Poll<T> {
-        // 1. Poll the ready tasks, until about `BATCH` polls are made or `LONGEST_BATCH` has passed. The clock is
-        //    read between two strides of polls.
-        self.deadlock.awake_if(!self.executor.is_idle());
+        // 1. Poll the ready tasks, for about `BATCH` polls or until `LONGEST_BATCH` has passed. The clock is read
+        //    after each stride of polls.
+        self.deadlock.reset_if(!self.executor.is_idle());
         let begun = self.read_at.get();
         let (mut polls, mut stride) = (0, self.pace.stride());
         let mut left = stride;
@@ -242,13 +242,13 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// If the event queue has become unusable.
+    /// Returns an error if the event queue has become unusable.
     fn look_around(&self, wait: Wait) -> io::Result<usize> {
         let left = self.executor.end_polls();
 
         // 2. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready, this is the
-        //    park. Whether a virtual clock may advance is asked before the reactor is turned and again before
-        //    messages are read: what a blocking job does comes before its end, and both come before any deadline.
+        //    park. The loop checks whether a virtual clock may advance both before it turns the reactor and before
+        //    it reads messages. So the effects of a blocking job, and its end, are seen before any deadline passes.
         let might_advance = self.may_advance_clock();
         let (events, parked) = self.turn_reactor(wait)?;
         let may_advance = might_advance && self.may_advance_clock();
@@ -256,7 +256,7 @@ impl EventLoop {
         // 3. Read the messages of other threads.
         self.executor.take_messages();
 
-        // 4. Advance a virtual clock to the next deadline, if still no task is ready.
+        // 4. If still no task is ready, advance a virtual clock to the next deadline.
         if may_advance
             && self.executor.is_idle()
             && let Some(deadline) = self.next_deadline()
@@ -268,11 +268,11 @@ impl EventLoop {
         let now = self.begin_turn(parked);
         self.shared.timers.fire(now);
 
-        // 6. Let the tasks that steps 2 to 5 have woken go first, if a new round of the run queue begins. A task
-        //    that computes and yields then delays them by one poll, not by two.
+        // 6. If a new round of the run queue begins, let the tasks that steps 2 to 5 have woken go first. A task
+        //    that computes and yields then delays them by one poll, not two.
         self.executor.postpone(left);
 
-        // 7. Find out whether a virtual clock stands still although a deadline waits.
+        // 7. Check whether a virtual clock stands still although a deadline is pending.
         if let Some(standstill) = &self.standstill {
             standstill.check(self, now);
         }
@@ -281,29 +281,29 @@ impl EventLoop {
 
     /// Turns the reactor, and parks in it if no task is ready. Returns the number of events, and whether it parked.
     ///
-    /// What can end the park:
+    /// These events end the park:
     ///
     /// 1. an event of a registered descriptor;
     /// 2. the earliest deadline of the timers;
-    /// 3. a message of another thread ([`Inbox::post`]): a wake, a spawn, an abort, a dropped handle, a
+    /// 3. a message from another thread ([`Inbox::post`]): a wake, a spawn, an abort, a dropped handle, or a
     ///    request for a dump;
-    /// 4. a nudge of another thread ([`Inbox::nudge`]), which has set an earlier deadline or dropped the last
+    /// 4. a nudge from another thread ([`Inbox::nudge`]), which has set an earlier deadline or dropped the last
     ///    handle;
-    /// 5. the end of a blocking job, even if nobody awaits it: it may have held a virtual clock;
+    /// 5. the end of a blocking job, even if no task awaits it: it may have stopped a virtual clock;
     /// 6. a signal that the process handles (`EINTR`), after which the loop parks again;
-    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits for nothing but wakes.
+    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits only for wakes.
     ///
     /// [`Inbox::post`]: crate::executor::inbox::Inbox::post
     /// [`Inbox::nudge`]: crate::executor::inbox::Inbox::nudge
     ///
     /// # Errors
     ///
-    /// If the event queue has become unusable.
+    /// Returns an error if the event queue has become unusable.
     fn turn_reactor(&self, wait: Wait) -> io::Result<(usize, bool)> {
         let mut timeout = Some(Duration::ZERO);
         let mut parked = false;
-        // The park is announced before the deadlines are read. A thread that begins a sleep in between
-        // sees the announcement and nudges.
+        // The park is announced before the deadlines are read. A thread that sets a deadline in between sees the
+        // announcement and nudges the loop.
         if wait != Wait::AtMost(Some(Duration::ZERO)) && self.announce_park() {
             timeout = self.park_timeout(self.read_clock(), wait);
             parked = timeout != Some(Duration::ZERO);
@@ -317,7 +317,7 @@ impl EventLoop {
                     }
                 );
             }
-            // The logger and the report of a deadlock are foreign code, and may have woken a task.
+            // The logger and the handler of a deadlock are foreign code, which may have woken a task.
             if !self.executor.is_idle() {
                 timeout = Some(Duration::ZERO);
             }
@@ -328,7 +328,7 @@ impl EventLoop {
         Ok((events, parked))
     }
 
-    /// Announces a park, if no task is ready and no message has come.
+    /// Announces a park. Returns false if a task is ready instead.
     fn announce_park(&self) -> bool {
         while self.executor.is_idle() {
             if self.shared.inbox.announce_park() {
@@ -339,8 +339,8 @@ impl EventLoop {
         false
     }
 
-    /// Returns how long a park that begins now may last: until the next deadline, or without a limit. If a
-    /// virtual clock can be advanced to that deadline, the loop does not park.
+    /// Returns the timeout of a park that begins now, which ends at the next deadline. If a virtual clock can be
+    /// advanced to that deadline, the timeout is zero, and the loop does not park.
     fn park_timeout(&self, now: u64, wait: Wait) -> Option<Duration> {
         let timeout = match self.shared.timers.next() {
             None if wait == Wait::Reporting => self.deadlock.park_timeout(self),
@@ -377,7 +377,7 @@ impl EventLoop {
         }
     }
 
-    /// Returns the time in nanoseconds since the runtime was made.
+    /// Returns the time in nanoseconds since the runtime was created.
     fn nanos(&self) -> u64 {
         self.shared.timers.nanos(self.shared.clock.now())
     }
@@ -387,7 +387,7 @@ impl EventLoop {
     fn read_clock(&self) -> u64 {
         let now = self.nanos();
         let mut spent = now.saturating_sub(self.read_at.replace(now));
-        // A virtual clock is advanced; the time that it shows is not spent.
+        // A virtual clock jumps: no time was spent.
         if self.shared.clock.is_virtual() {
             spent = 0;
         }
@@ -400,7 +400,7 @@ impl EventLoop {
         now
     }
 
-    /// Reads the clock and begins a turn. Before it, the loop may have parked.
+    /// Reads the clock and begins a turn. `parked` says whether the loop parked just before.
     fn begin_turn(&self, parked: bool) -> u64 {
         let now = match parked {
             false => self.read_clock(),
@@ -419,7 +419,7 @@ impl EventLoop {
     }
 
     /// Returns whether the clock may be advanced when no task is ready: it is virtual, and no blocking job
-    /// holds it.
+    /// stops it.
     fn may_advance_clock(&self) -> bool {
         self.shared.clock.is_virtual() && !self.shared.pool.is_busy()
     }
@@ -428,12 +428,12 @@ impl EventLoop {
     ///
     /// # Panics
     ///
-    /// If the deadline is past the end of the clock.
+    /// Panics if the deadline is past the end of the clock.
     fn advance_clock(&self, deadline: Instant) {
         let clock = &self.shared.clock;
         if !clock.can_show(deadline) {
             panic!(
-                "the virtual clock has come to its end, 200 years after its runtime was made: no task is \
+                "the virtual clock has reached its end, 200 years after its runtime was created: no task is \
                  ready, and the next deadline is {:?} away; sleep for less, or use `Duration::MAX` for a \
                  sleep that never ends:\n{}",
                 deadline.saturating_duration_since(clock.now()),
@@ -454,7 +454,7 @@ impl EventLoop {
     /// Cancels all tasks, jobs, waits and sleeps. The caller has entered the context.
     pub(crate) fn shut_down(&self) {
         let messages = self.shared.inbox.close();
-        // Before the tasks, so that the pool takes no job that their drops submit.
+        // The pool comes before the tasks, so that it refuses jobs that the destructors of tasks submit.
         self.shared.pool.shut_down();
         self.executor.shut_down(messages);
         self.reactor.shut_down();
@@ -472,7 +472,7 @@ enum Wait {
     AtMost(Option<Duration>),
 }
 
-/// Ends the last turn when dropped, also when a panic unwinds.
+/// A guard that ends the last turn when dropped, even if a panic unwinds.
 struct Running<'a>(&'a EventLoop);
 
 impl Drop for Running<'_> {

@@ -29,8 +29,8 @@
 //! # Cancel safety
 //!
 //! The future of every `async` method here may be dropped before it is ready. The operation then has not
-//! taken place, and no byte and no connection is lost. This does not hold for methods of the extension
-//! traits that perform several operations, such as `read_exact` and `write_all`: if their futures are
+//! taken place, and no byte and no connection is lost. Methods that perform several operations are an
+//! exception: if the future of `read_exact`, `write_all` or [`read_to_end`](TcpStream::read_to_end) is
 //! dropped, a part may have been read or written.
 //!
 //! # Socket options

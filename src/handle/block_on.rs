@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 /// `Runtime::block_on` a program may do other work for a while, and a report of that would be noise.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a future to completion on this thread, as a guest of a runtime. `location` is where the caller asked for
-/// it.
+/// Runs a future to completion on this thread, as a guest of a runtime. `location` is that of the
+/// caller.
 ///
 /// # Panics
 ///
-/// If this is the thread of the runtime, if this thread runs the loop of another one, or if the future panics.
+/// Panics if this is the thread of the runtime, if this thread runs the loop of another one, or if the future panics.
 #[track_caller]
 pub(super) fn block_on<F: Future>(
     shared: &Arc<Shared>,
@@ -113,7 +113,7 @@ struct Parker {
 }
 
 impl Parker {
-    /// Makes the parker of this thread.
+    /// Creates the parker of this thread.
     fn new() -> Parker {
         Parker {
             thread: thread::current(),

@@ -1,4 +1,4 @@
-//! Sockets as file descriptors, on Unix.
+//! The conversions of sockets from and to file descriptors, on Unix.
 
 use super::adopt::{Inspect, os_conversions};
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
 
-/// `std` inspects only descriptors that it owns, so each question goes to a duplicate.
+/// `std` inspects only descriptors that it owns, so each method inspects a duplicate.
 impl<T: AsFd> Inspect for T {
     fn kind(&self) -> FileKind {
         let duplicate = self.as_fd().try_clone_to_owned().map(File::from);

@@ -1,5 +1,7 @@
-//! [`Socket`]: what all types of sockets share. Every operation checks the budget of the poll, tries the
-//! system call by way of the reactor, and leaves its waker there if the call would block.
+//! [`Socket`]: the part that all types of sockets share.
+//!
+//! Every operation checks the budget of the poll, tries the system call through the reactor, and leaves its
+//! waker there if the call would block. The types of sockets choose the system calls.
 
 use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
@@ -35,7 +37,7 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
 }
 
 impl<S: AsRaw + Io> Socket<S> {
-    /// Returns the socket itself, for calls that need no readiness.
+    /// Returns the underlying socket, for calls that need no readiness.
     pub(super) fn io(&self) -> &S {
         self.source.io()
     }
@@ -45,8 +47,8 @@ impl<S: AsRaw + Io> Socket<S> {
         &self.shared
     }
 
-    /// Returns the socket itself, for a caller that may read, write or configure it behind the reactor's
-    /// back.
+    /// Returns the underlying socket, for a caller that may read, write or configure it without the
+    /// reactor's knowledge.
     pub(super) fn hand_out(&self) -> &S {
         self.source.share();
         self.source.io()
@@ -73,7 +75,7 @@ impl<S: AsRaw + Io> Socket<S> {
         self.source.try_op(direction, op)
     }
 
-    /// Tries an operation. If it would block, leaves the waker in the list that all poll methods share.
+    /// Tries an operation. If it would block, leaves the waker on the list that all poll methods share.
     pub(super) fn poll_op<R>(
         &self,
         direction: Direction,
@@ -83,8 +85,8 @@ impl<S: AsRaw + Io> Socket<S> {
         self.poll_with(direction, None, cx, op)
     }
 
-    /// Tries an operation. If it would block, leaves the waker under a key of its own, which the caller
-    /// [gives up](Socket::leave) when it is dropped.
+    /// Tries an operation. If it would block, leaves the waker under a key of its own. A caller that is
+    /// dropped [removes](Socket::remove_waiter) the waiter.
     pub(super) fn poll_keyed<R>(
         &self,
         direction: Direction,
@@ -96,8 +98,9 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Removes the waiter of an operation that no longer waits.
-    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
-        self.source.leave(&self.shared.sources, direction, key);
+    pub(super) fn remove_waiter(&self, direction: Direction, key: &mut WaiterKey) {
+        self.source
+            .remove_waiter(&self.shared.sources, direction, key);
     }
 
     /// Performs an operation as soon as the socket is ready for it.
@@ -119,8 +122,8 @@ impl<S: AsRaw + Io> Socket<S> {
             .await
     }
 
-    /// Tries an operation within the budget of the running poll. If it would block, leaves the waker: in
-    /// the key, or without one in the list that all poll methods share.
+    /// Tries an operation within the budget of the running poll. If it would block, leaves the waker under
+    /// the key, or, without a key, on the list that all poll methods share.
     fn poll_with<R>(
         &self,
         direction: Direction,
@@ -175,7 +178,7 @@ pub(super) struct Operation<'a, S: AsRaw + Io, F> {
     socket: &'a Socket<S>,
     /// The direction for which the socket has to be ready.
     direction: Direction,
-    /// The key of its waiter, if the operation waits.
+    /// The key of the operation's waiter.
     key: WaiterKey,
     /// The operation.
     op: F,
@@ -201,6 +204,6 @@ where
 
 impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.leave(self.direction, &mut self.key);
+        self.socket.remove_waiter(self.direction, &mut self.key);
     }
 }

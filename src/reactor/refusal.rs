@@ -1,18 +1,17 @@
-//! The reason why the reactor does not watch a descriptor that other code has created.
+//! [`Refusal`]: the reason why the reactor does not watch a descriptor that other code has created.
 //!
-//! A source keeps the reason, and every operation on the source fails with it. So it takes few bytes,
-//! and becomes an `io::Error` only when an operation needs one.
+//! A source keeps the reason, and every operation on the source fails with it. The reason is therefore
+//! small, and becomes an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
-use super::source::runtime_ended;
 use std::io;
 
-/// Why a descriptor is not registered.
+/// The reason why a descriptor is not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The descriptor is not a socket.
     NotASocket(FileKind),
-    /// The operating system has refused it with this error number.
+    /// The operating system has refused the descriptor with this error number.
     Os(i32),
     /// The runtime has ended.
     RuntimeEnded,
@@ -50,4 +49,9 @@ impl Refusal {
             Refusal::RuntimeEnded => runtime_ended(),
         }
     }
+}
+
+/// Returns the error of every operation on a socket that has outlived its runtime.
+pub(crate) fn runtime_ended() -> io::Error {
+    io::Error::other("the runtime that this socket was made in has ended")
 }

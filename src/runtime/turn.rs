@@ -61,15 +61,15 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// If a task has ended the runtime by its panic, or if the event queue of the operating system has become
-    /// unusable.
+    /// Returns an error if the panic of a task has ended the runtime, or if the event queue of the operating system
+    /// has become unusable.
     ///
     /// # Panics
     ///
-    /// If this thread is inside a `block_on` or another turn, and at the end of a
+    /// Panics if this thread is inside a `block_on` or another turn, and at the end of a
     /// [virtual clock](super::Builder::virtual_clock). The runtime can be used again after such a panic.
     ///
-    /// If a task panics and that [ends the runtime](super::Builder::on_task_panic).
+    /// Panics if a task panics and that [ends the runtime](super::Builder::on_task_panic).
     ///
     /// # Examples
     ///

@@ -12,7 +12,8 @@ use crate::reactor::Io;
 use crate::reactor::platform::Conclusion;
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
-use crate::reactor::source::{InitialState, runtime_ended};
+use crate::reactor::refusal::runtime_ended;
+use crate::reactor::source::InitialState;
 use crate::reactor::waiters::WaiterKey;
 use crate::time::sleep::{RuntimeEnded, Sleep};
 use futures_core::Stream;
@@ -26,9 +27,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long a listener backs off if it cannot accept for lack of descriptors or memory. No event announces
-/// that there are some again, so the listener has to retry: often enough that a person does not notice the
-/// delay, rarely enough to cost next to nothing.
+/// The delay before a listener retries after it could not accept for lack of descriptors or memory. No event
+/// reports when they become available, so the listener has to retry: often enough that a person does not
+/// notice the delay, rarely enough to cost next to nothing.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The async counterpart of [`std::net::TcpListener`]: a TCP socket server, listening for connections.
@@ -52,7 +53,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 pub struct TcpListener {
     /// The registered socket.
     pub(in crate::net) socket: Socket<mio::net::TcpListener>,
-    /// Whether the last attempt to accept failed for lack of resources, which has been logged.
+    /// Whether the last attempt to accept failed for lack of resources, and that has been logged.
     starved: AtomicBool,
 }
 
@@ -119,13 +120,13 @@ impl TcpListener {
 
     /// Accepts a new connection, waiting until there is one.
     ///
-    /// Returns the connection and the address of the peer. Connections that the peer has broken off while
-    /// they waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
-    /// forbids the connection, the listener logs one error and retries every 50 ms. Meanwhile connections
-    /// stay in the backlog.
+    /// Returns the connection and the address of the peer. Connections that the peer has aborted while they
+    /// waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
+    /// forbids the connection, the listener logs one error and retries every 50 ms. Until it succeeds,
+    /// connections stay in the backlog.
     ///
-    /// Several tasks may wait for a connection. A connection wakes all of them and goes to one, so its
-    /// cost is linear in their number. To avoid that, let one task accept, and spawn a task for each
+    /// Several tasks may wait for a connection. Each connection wakes all of them and goes to one, so its
+    /// cost is linear in their number. To avoid that cost, accept in one task, and spawn a task for each
     /// connection.
     ///
     /// # Errors
@@ -184,7 +185,7 @@ impl TcpListener {
         }
     }
 
-    /// Makes a stream of an accepted connection. Returns `None` if the caller should retry, after the
+    /// Converts an accepted connection to a stream. Returns `None` if the caller should retry, after the
     /// backoff if there is one.
     fn finish_accept(
         &self,
@@ -201,7 +202,7 @@ impl TcpListener {
             }
             Err(error) if is_peer_error(&error) => None,
             Err(error) if is_transient(&error) => {
-                // Relaxed is enough: at worst two threads log the same error.
+                // Relaxed is enough: the flag guards no memory, and `swap` lets one thread log the error.
                 if !self.starved.swap(true, Ordering::Relaxed) {
                     swallow_panics(|| {
                         log::error!(
@@ -281,14 +282,22 @@ impl TcpListener {
     ///
     /// # Examples
     ///
-    /// See [`ttl`](TcpListener::ttl).
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     listener.set_ttl(64)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.io().set_ttl(ttl)
     }
 }
 
-/// Whether an error of `accept` concerns only the connection that would have been accepted. That connection
-/// is gone.
+/// Returns whether an error of `accept` concerns only the connection that would have been accepted. That
+/// connection is gone.
 ///
 /// Linux reports network errors of the new connection as errors of `accept(2)`; see "Error handling" there.
 fn is_peer_error(error: &io::Error) -> bool {
@@ -306,8 +315,8 @@ fn is_peer_error(error: &io::Error) -> bool {
     ) || has_os_code(error, &NETWORK_ERRORS)
 }
 
-/// Whether an error of `accept`, or of the registration that follows, may go away: the process or the
-/// machine is out of some resource, or a firewall forbids the connection.
+/// Returns whether an error of `accept`, or of the registration that follows, may be temporary: the process
+/// or the machine is out of some resource, or a firewall forbids the connection.
 fn is_transient(error: &io::Error) -> bool {
     /// Errors that have no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix, `ENOBUFS` of Linux and of the
     /// BSDs, `WSAEMFILE` and `WSAENOBUFS` of Windows. On no platform do these numbers mean anything else as
@@ -322,25 +331,25 @@ fn is_transient(error: &io::Error) -> bool {
     ) || has_os_code(error, &OUT_OF_RESOURCES)
 }
 
-/// Whether an error has one of these codes of the operating system.
+/// Returns whether an error has one of these codes of the operating system.
 fn has_os_code(error: &io::Error, codes: &[i32]) -> bool {
     error
         .raw_os_error()
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// Accepts one connection after another. Dropping it removes its waiter.
+/// An operation that accepts one connection after another. Dropping it removes its waiter.
 struct Accept<'a> {
     /// The listener.
     listener: &'a TcpListener,
-    /// The key of its waiter, if it waits.
+    /// The key of the waiter.
     key: WaiterKey,
     /// How long to back off before the next attempt, if the last one failed for lack of resources.
     backoff: Option<Sleep>,
 }
 
 impl<'a> Accept<'a> {
-    /// Creates an accept that is not waiting yet.
+    /// Creates an accept operation that is not waiting yet.
     fn new(listener: &'a TcpListener) -> Accept<'a> {
         Accept {
             listener,
@@ -372,7 +381,9 @@ impl<'a> Accept<'a> {
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.socket.leave(Direction::Read, &mut self.key);
+        self.listener
+            .socket
+            .remove_waiter(Direction::Read, &mut self.key);
     }
 }
 
@@ -384,7 +395,16 @@ impl Drop for Accept<'_> {
 ///
 /// # Examples
 ///
-/// See [`TcpListener::incoming`].
+/// ```
+/// use glassfrog::net::TcpListener;
+///
+/// glassfrog::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     println!("{:?}", listener.incoming());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     /// Accepts the next connection.
