@@ -77,7 +77,7 @@ pub(crate) struct EventLoop {
     /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
     standstill: Option<Standstill>,
     /// Whether the descriptor of the event queue was handed out, to a foreign loop that waits for it.
-    is_watched: Cell<bool>,
+    is_handed_out: Cell<bool>,
     /// The watchdog's thread, if there is one.
     _watchdog: Option<Watchdog>,
 }
@@ -141,7 +141,7 @@ impl EventLoop {
                 settings.stall_to_stderr,
             ),
             standstill: settings.virtual_clock.then(Standstill::default),
-            is_watched: Cell::new(false),
+            is_handed_out: Cell::new(false),
             _watchdog: watchdog,
         })
     }
@@ -375,7 +375,7 @@ impl EventLoop {
     /// Lets a foreign loop know by the descriptor when there is something to do, once the thread has left the
     /// runtime: from then on, wakes and spawns on this thread are calls like those of other threads.
     pub(crate) fn rest(&self) {
-        if self.is_watched.get() && (self.has_work() || !self.shared.inbox.announce_park()) {
+        if self.is_handed_out.get() && (self.has_work() || !self.shared.inbox.announce_park()) {
             self.shared.inbox.unpark();
         }
     }

@@ -7,7 +7,7 @@ impl EventLoop {
     /// Hands out the descriptor of the event queue. From now on it is readable whenever there is something to do
     /// while the loop rests.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        let is_new = !self.is_watched.replace(true);
+        let is_new = !self.is_handed_out.replace(true);
         // A loop that runs will rest.
         if is_new && !self.shared.status.is_running() {
             self.rest();

@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -135,51 +136,40 @@ fn everything_that_happens_on_the_own_thread_between_turns_makes_it_readable() {
     assert_eq!(polls.get(), 3);
 }
 
+/// A future that is ready at once, and does something when it is dropped.
+struct Leaves<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Leaves<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl<F: FnMut()> Future for Leaves<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
 #[test]
 fn what_a_block_on_leaves_behind_makes_it_readable() {
     let runtime = Runtime::new().unwrap();
     // Before the descriptor is handed out for the first time, and afterwards.
     for _ in 0..2 {
-        let task = runtime.block_on(async { spawn(async {}) });
+        let [task] = runtime.block_on(async { [spawn(async {})] });
         assert!(is_readable(&runtime));
         settle(&runtime);
         assert!(task.is_finished());
     }
-    // So does what the future of `block_on` wakes or spawns when it is dropped.
-    struct SpawnOnDrop;
-    impl Drop for SpawnOnDrop {
-        fn drop(&mut self) {
-            drop(spawn(async {}));
-        }
-    }
-    let guard = SpawnOnDrop;
-    runtime.block_on(async move {
-        let mut polls = 0;
-        let _guard = guard;
-        std::future::poll_fn(|_| {
-            polls += 1;
-            Poll::Ready(())
-        })
-        .await;
-    });
+    // The future itself is dropped after the last turn.
+    runtime.block_on(Leaves(|| drop(spawn(async {}))));
     assert!(is_readable(&runtime));
     settle(&runtime);
     let (waker, polls) = waiting(&runtime);
     settle(&runtime);
-    struct WakeOnDrop(Waker);
-    impl Drop for WakeOnDrop {
-        fn drop(&mut self) {
-            self.0.wake_by_ref();
-        }
-    }
-    impl Future for WakeOnDrop {
-        type Output = ();
-        fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<()> {
-            Poll::Ready(())
-        }
-    }
-    // A future of `block_on` itself is dropped after the last turn.
-    runtime.block_on(WakeOnDrop(waker.borrow_mut().take().unwrap()));
+    runtime.block_on(Leaves(|| waker.borrow_mut().take().unwrap().wake()));
     assert!(is_readable(&runtime));
     settle(&runtime);
     assert_eq!(polls.get(), 2);
@@ -218,7 +208,6 @@ fn a_ready_socket_makes_it_readable() {
     drop(guard);
     settle(&runtime);
     let writer = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(2));
         (&theirs).write_all(b"abc").unwrap();
         theirs
     });

@@ -373,7 +373,7 @@ fn a_guest_on_another_thread_is_served_by_turns() {
 #[test]
 fn a_runtime_may_be_entered_inside_another_one() {
     let inner = Runtime::new().unwrap();
-    let task = glassfrog::block_on(async {
+    let [task] = glassfrog::block_on(async {
         let before = spawn(async { 1 });
         let guard = inner.enter();
         let task = spawn(async { 2 });
@@ -381,7 +381,7 @@ fn a_runtime_may_be_entered_inside_another_one() {
         drop(guard);
         assert_eq!(before.await.unwrap(), 1);
         drop(spawner);
-        task
+        [task]
     });
     assert_eq!(turn(&inner).polled, 1);
     assert_eq!(inner.block_on(task).unwrap(), 2);
