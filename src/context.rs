@@ -334,6 +334,11 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 /// A guard stays on its thread. Do not hold one across an `.await`: while the future waits, the thread is still in
 /// the runtime, and so are the other futures that it polls meanwhile.
 ///
+/// ```compile_fail,E0277
+/// fn assert_send<T: Send>() {}
+/// assert_send::<glassfrog::Enter<'static>>();
+/// ```
+///
 /// # Examples
 ///
 /// ```

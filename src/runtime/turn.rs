@@ -51,9 +51,9 @@ impl Runtime {
     /// `timeout`. `None` waits without a limit, and a timeout of zero not at all. A turn may end early without having
     /// done anything.
     ///
-    /// Turns and calls of `block_on` may alternate. A turn reports neither deadlocks nor stalls: what the foreign
-    /// loop waits for is not known. Everything else is as in `block_on`: metrics, dumps (without a line for `main`),
-    /// watchdogs, and the [fairness promise](crate::task#fairness) within a turn.
+    /// Turns and calls of `block_on` may alternate. A turn reports neither deadlocks nor stalls, nor a virtual clock
+    /// that stands still: what the foreign loop waits for is not known. Everything else is as in `block_on`: metrics,
+    /// dumps (without a line for `main`), watchdogs, and the [fairness promise](crate::task#fairness) within a turn.
     ///
     /// Under a [virtual clock](super::Builder::virtual_clock), a turn that finds no task ready moves the clock to the
     /// next deadline instead of waiting, as `block_on` does. As long as there is a deadline to move to,
