@@ -64,7 +64,7 @@ pub(crate) enum Answer {
     Tasks,
     /// The runtime has ended.
     Ended,
-    /// The loop did not answer, because no thread is inside `block_on`.
+    /// The loop did not answer, because no thread is inside `block_on` or a turn.
     Asleep,
     /// The loop did not answer, because it was polling a task.
     Busy {
@@ -294,7 +294,9 @@ impl fmt::Display for Dump {
             Answer::Tasks => {}
             Answer::Ended => return f.write_str("the runtime has ended\n"),
             Answer::Asleep => {
-                return f.write_str("the loop is not running: no thread is inside `block_on`\n");
+                return f.write_str(
+                    "the loop is not running: no thread is inside `block_on` or a turn\n",
+                );
             }
             Answer::Busy {
                 polling, at_least, ..

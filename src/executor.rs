@@ -47,7 +47,6 @@ pub use self::join_error::JoinError;
 
 use self::budget::{begin_budget, end_budget};
 use self::children::ChildEntry;
-use self::current::Entered;
 use self::ended::Writer;
 use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
@@ -65,10 +64,10 @@ use crate::waiter::Tag;
 use futures_task::waker_ref;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -118,10 +117,32 @@ pub(crate) struct Executor {
     children: RefCell<HashMap<u32, ChildEntry>>,
     /// The waker of a task that has ended, for the next new task. Nothing else holds it.
     spare: Cell<Option<Arc<TaskWaker>>>,
-    /// Whether the shutdown has begun, after which no task can be spawned.
-    closed: Cell<bool>,
+    /// Whether the loop runs, rests or has ended.
+    activity: Cell<Activity>,
+    /// Whether a `block_on` runs, whose future is the root future.
+    has_root: Cell<bool>,
     /// The empty vector that messages are read into, kept for its capacity.
     messages: Cell<Vec<Message>>,
+}
+
+/// Whether the loop of an executor runs.
+///
+/// ```text
+///                begin
+///    +-------+ ----------> +------+  shut_down  +--------+
+///    | Rests |             | Runs | ----------> | Closed |
+///    +-------+ <---------- +------+             +--------+
+///        |        rest                               ^
+///        +-------------------------------------------+
+/// ```
+#[derive(Clone, Copy, PartialEq)]
+enum Activity {
+    /// Between two runs of the loop. A task that is spawned meanwhile is a call to the loop.
+    Rests,
+    /// Tasks are polled, or will be before the loop parks.
+    Runs,
+    /// The shutdown has begun, and no task is taken any more.
+    Closed,
 }
 
 /// The result of [`Executor::poll_next`].
@@ -182,14 +203,10 @@ impl Executor {
             remote,
             status,
             spare: Cell::new(None),
-            closed: Cell::new(false),
+            activity: Cell::new(Activity::Rests),
+            has_root: Cell::new(false),
             messages: Cell::default(),
         }
-    }
-
-    /// Makes this the executor of the current thread, until the guard is dropped.
-    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        current::enter(self)
     }
 
     /// Returns whether `remote` is the inbox of this executor.
@@ -268,7 +285,21 @@ impl Executor {
 
     /// Returns whether the shutdown has begun.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.activity.get() == Activity::Closed
+    }
+
+    /// Notes that the loop begins to run, with a root future or without.
+    pub(crate) fn begin(&self, has_root: bool) {
+        self.activity.set(Activity::Runs);
+        self.has_root.set(has_root);
+    }
+
+    /// Notes that the loop ceases to run, unless it has ended.
+    pub(crate) fn rest(&self) {
+        if !self.is_closed() {
+            self.activity.set(Activity::Rests);
+        }
+        self.has_root.set(false);
     }
 
     /// Returns the number of tasks, including those whose outcome waits for a handle.
@@ -282,6 +313,12 @@ impl Executor {
         if self.root.flags.wake_local() {
             self.push(Key::NONE);
         }
+    }
+
+    /// Drops a wake of the last root future, where there is none to poll.
+    pub(crate) fn skip_root(&self) -> Poll<Infallible> {
+        self.root.flags.begin_poll();
+        Poll::Pending
     }
 
     /// Polls the root future. A panic unwinds into the caller.
@@ -304,8 +341,11 @@ impl Executor {
         run: Pin<Box<dyn Run>>,
         info: SpawnInfo,
     ) -> (Key, Option<Pin<Box<dyn Run>>>) {
-        if self.closed.get() {
-            return (Key::NONE, Some(run));
+        match self.activity.get() {
+            Activity::Runs => {}
+            // A foreign loop may wait for something to do.
+            Activity::Rests => self.remote.nudge(),
+            Activity::Closed => return (Key::NONE, Some(run)),
         }
         let SpawnInfo { id, name, location } = info;
         let mut marks = 0;
@@ -482,7 +522,7 @@ impl Executor {
     /// Drops all tasks, even if a destructor panics. The caller has closed the inbox, which held `messages`, and
     /// has entered the context. A spawn in a destructor returns the handle of a cancelled task.
     pub(crate) fn shut_down(&self, messages: Vec<Message>) {
-        self.closed.set(true);
+        self.activity.set(Activity::Closed);
         for message in messages {
             log_panics("dropping a task that was never polled", || drop(message));
         }

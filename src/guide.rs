@@ -14,6 +14,8 @@
 //! | `runtime::LocalRuntime` | `LocalExecutor` | `asyncio.Runner` | [`Runtime`](crate::Runtime) |
 //! | `runtime::Builder` | | | [`Builder`](crate::Builder) |
 //! | `runtime::Handle` | | the event loop | [`Handle`](crate::Handle) |
+//! | `Handle::enter`, `Handle::block_on` | | | [`Handle::enter`](crate::Handle::enter), [`Handle::block_on`](crate::Handle::block_on) |
+//! | | `LocalExecutor::try_tick` | | [`Runtime::turn`](crate::Runtime::turn), inside a foreign loop |
 //! | the multi-thread runtime | `smol::spawn` | | [`Workers`](crate::Workers): one runtime per thread |
 //!
 //! ## Tasks
@@ -102,7 +104,8 @@
 //!   the task.
 //! - A panic in a task does not propagate to the task that awaits it. Awaiting the handle returns a
 //!   [`JoinError`](crate::task::JoinError).
-//! - Sockets and timers need a runtime: create them inside [`block_on`](crate::block_on).
+//! - Sockets and timers need a runtime: create them inside [`block_on`](crate::block_on), or on any thread that has
+//!   [entered](crate::Handle::enter) a runtime.
 //!
 //! From **asyncio**:
 //!

@@ -2,7 +2,9 @@
 //!
 //! A handle posts messages to the loop of its runtime. It does not run the loop, and keeps no task alive.
 
-use crate::context;
+mod block_on;
+
+use crate::context::{self, Enter};
 use crate::dump::{Answer, Dump, label};
 use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
@@ -22,9 +24,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A handle to a runtime, which spawns tasks onto it from any thread.
 ///
-/// Tasks run only while the runtime's thread is inside `block_on`. A task that is spawned at another time runs when
-/// `block_on` is called next. A handle keeps neither the runtime nor its tasks alive. If the runtime has ended, a
-/// spawned future is dropped at once, and its [`JoinHandle`] returns a
+/// Tasks run only while the runtime's thread is inside `block_on` or a [`turn`](crate::Runtime::turn). A task that is
+/// spawned at another time runs when either is called next. A handle keeps neither the runtime nor its tasks alive.
+/// If the runtime has ended, a spawned future is dropped at once, and its [`JoinHandle`] returns a
 /// [cancelled](crate::task::JoinError::is_cancelled) error.
 ///
 /// # Examples
@@ -75,7 +77,7 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::new(Arc::clone(&context::current().shared))
+        Handle::new(context::shared())
     }
 
     /// Returns a handle to the runtime that this thread is in, or `None` if it is not in one.
@@ -89,7 +91,93 @@ impl Handle {
     /// assert!(glassfrog::block_on(async { Handle::try_current().is_some() }));
     /// ```
     pub fn try_current() -> Option<Handle> {
-        Some(Handle::new(Arc::clone(&context::try_current()?.shared)))
+        Some(Handle::new(context::try_shared()?))
+    }
+
+    /// Enters the runtime on this thread, until the guard is dropped.
+    ///
+    /// While the guard lives, everything that needs no local task can be created for this runtime: the sockets and name
+    /// lookups of [`net`](crate::net), [sleeps](crate::time::sleep), and
+    /// [blocking jobs](crate::task::spawn_blocking). They may then be polled by any executor, on any thread. The runtime serves them while its own thread is inside
+    /// `block_on` or a turn.
+    ///
+    /// Tasks stay on the runtime's thread: [`Handle::current`] returns a handle to this runtime, whose
+    /// [`spawn`](Handle::spawn) works, and [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own
+    /// thread calls it inside `block_on`, a turn, or [`Runtime::enter`](crate::Runtime::enter).
+    ///
+    /// The guard does not borrow the handle. See [`Enter`] for several guards. To run a whole future on this
+    /// thread, use [`Handle::block_on`].
+    ///
+    /// # Examples
+    ///
+    /// A thread with an executor of its own connects through a runtime:
+    ///
+    /// ```
+    /// use futures_channel::oneshot;
+    /// use glassfrog::Handle;
+    /// use glassfrog::net::TcpStream;
+    ///
+    /// let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let addr = server.local_addr()?;
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let (send, stream) = oneshot::channel();
+    ///     std::thread::spawn(move || {
+    ///         let _guard = handle.enter();
+    ///         let stream = std::net::TcpStream::connect(addr).and_then(TcpStream::try_from);
+    ///         send.send(stream).ok();
+    ///     });
+    ///     let stream = stream.await.unwrap()?;
+    ///     assert_eq!(stream.peer_addr()?, addr);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn enter(&self) -> Enter<'static> {
+        Enter::new(context::enter_as_guest(&self.shared))
+    }
+
+    /// Runs a future to completion on this thread, as a guest of the runtime.
+    ///
+    /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. Meanwhile
+    /// the thread has [entered](Handle::enter) the runtime, which serves the sockets and sleeps that the future
+    /// creates. It does so while its own thread is inside `block_on` or a turn. If nobody runs the loop for a second while the
+    /// future waits, a warning is logged.
+    ///
+    /// If the runtime ends meanwhile, operations on its sockets return an error and its sleeps panic. The future
+    /// itself goes on, for it may wait for something else.
+    ///
+    /// Under a [virtual clock](crate::Builder::virtual_clock), the future does not hold the clock.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this is the thread that created the runtime, if this thread is inside the `block_on` of another
+    /// runtime, or if the future panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::Handle;
+    /// use glassfrog::time::sleep;
+    /// use std::rc::Rc;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let job = glassfrog::task::spawn_blocking(move || {
+    ///         // On a thread of the pool.
+    ///         let local = Rc::new(7);
+    ///         handle.block_on(async {
+    ///             sleep(Duration::from_millis(2)).await;
+    ///             *local
+    ///         })
+    ///     });
+    ///     assert_eq!(job.await.unwrap(), 7);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on::block_on(&self.shared, future, Location::caller())
     }
 
     /// Spawns a future as a task on the runtime.
@@ -167,7 +255,7 @@ impl Handle {
     ///
     /// This method may be called on any thread. On a thread other than the runtime's, it blocks until the loop
     /// answers, for at most one second. If the loop does not answer, the dump names the poll that blocks it, or
-    /// says that no thread is inside `block_on`.
+    /// says that no thread is inside `block_on` or a turn.
     ///
     /// # Examples
     ///
@@ -227,14 +315,12 @@ impl Handle {
 
 /// Requests a dump from the loop of a runtime; see [`Handle::dump`].
 pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
-    if let Some(event_loop) = context::try_current()
-        && Arc::ptr_eq(&event_loop.shared, shared)
-    {
+    if let Some(event_loop) = context::here(shared) {
         return event_loop.dump();
     }
     let (send, answer) = mpsc::channel();
     let take_dump = move || {
-        if let Some(event_loop) = context::try_current() {
+        if let Some(event_loop) = context::running() {
             // The caller may no longer be waiting.
             let _gone = send.send(event_loop.dump());
         }

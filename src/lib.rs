@@ -50,6 +50,8 @@
 //! - [`task::scope`] runs child futures that may borrow from their parent. [`task::JoinSet`] holds a
 //!   group of tasks.
 //! - [`task::spawn_blocking`] runs blocking code on other threads.
+//! - [`Handle::enter`] and [`Handle::block_on`] use a runtime on other threads. [`Runtime::turn`] runs one
+//!   inside a foreign loop, such as that of a GUI.
 //! - [`Workers`] runs one runtime per thread, to use all cores.
 //!
 //! To wait for the outside world:
@@ -161,7 +163,9 @@ mod slab;
 mod primitives;
 pub mod guide;
 
+pub use self::context::Enter;
 pub use self::dump::Dump;
+pub use self::event_loop::Turned;
 pub use self::event_loop::deadlock::OnDeadlock;
 pub use self::executor::OnTaskPanic;
 pub use self::handle::Handle;

@@ -42,7 +42,7 @@ pub struct Metrics {
     pub parks: u64,
     /// The total time that the loop was parked, up to the beginning of the current turn.
     pub time_parked: Duration,
-    /// The total time that the loop was not parked while a thread was inside `block_on`.
+    /// The total time that the loop was not parked while a thread was inside `block_on` or a turn.
     pub time_busy: Duration,
     /// Events that the operating system reported, including wake-ups by other threads.
     pub io_events: u64,

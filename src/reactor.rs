@@ -76,6 +76,8 @@ pub(crate) struct Reactor {
     sources: Arc<Sources>,
     /// Ends the park of the loop that turns this reactor.
     unparker: Arc<Unparker>,
+    /// The other reference to the way into the queue. Its descriptor is pollable like that of a socket.
+    registry: Arc<mio::Registry>,
 }
 
 /// The event queue.
@@ -102,7 +104,7 @@ pub(crate) struct Sources {
 /// Registers descriptors.
 struct Registrar {
     /// The queue of the operating system.
-    registry: mio::Registry,
+    registry: Arc<mio::Registry>,
     /// The key of the next source. Kept here so that a registration locks the slab only once.
     next: Key,
 }
@@ -123,7 +125,7 @@ impl Registered {
 
 /// Ends the park of a loop. The inbox holds it as a `Waker`.
 struct Unparker {
-    /// `None` once the runtime has ended, so that a handle keeps no descriptor open.
+    /// `None` before it is set, and once the runtime has ended, so that a handle keeps no descriptor open.
     waker: Mutex<Option<mio::Waker>>,
 }
 
@@ -149,11 +151,10 @@ impl Reactor {
     /// Returns an error if the operating system has no descriptor or memory left for its queue.
     pub(crate) fn new(rounds: Arc<AtomicU32>) -> io::Result<Reactor> {
         let poll = Poll::new()?;
-        let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
-        let registry = poll.registry().try_clone()?;
+        let registry = Arc::new(poll.registry().try_clone()?);
         let slab = Slab::new();
         let next = slab.next_key();
-        Ok(Reactor {
+        let reactor = Reactor {
             queue: RefCell::new(Queue {
                 poll,
                 events: Events::with_capacity(EVENTS),
@@ -161,13 +162,20 @@ impl Reactor {
             taken: RefCell::default(),
             sources: Arc::new(Sources {
                 counters: WaitCounters::new(rounds),
-                registrar: Mutex::new(Some(Registrar { registry, next })),
+                registrar: Mutex::new(Some(Registrar {
+                    registry: Arc::clone(&registry),
+                    next,
+                })),
                 registered: Mutex::new(Registered { slab }),
             }),
             unparker: Arc::new(Unparker {
-                waker: Mutex::new(Some(unparker)),
+                waker: Mutex::new(None),
             }),
-        })
+            registry,
+        };
+        let waker = mio::Waker::new(&reactor.registry, UNPARK)?;
+        lock(&reactor.unparker.waker).replace(waker);
+        Ok(reactor)
     }
 
     /// Returns the part that sockets use.
@@ -183,11 +191,11 @@ impl Reactor {
     /// Waits for events, at most for `timeout` (`None`: without limit), and wakes their waiters. Returns
     /// the number of events.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Panics if the queue has become unusable because other code of the process has closed its
+    /// Returns an error if the queue has become unusable because other code of the process has closed its
     /// descriptor.
-    pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
+    pub(crate) fn turn(&self, timeout: Option<Duration>) -> io::Result<usize> {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
@@ -198,7 +206,7 @@ impl Reactor {
                 }
                 // A signal interrupted the wait. The loop waits again in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => panic!("the event queue of the operating system failed: {error}"),
+                Err(error) => return Err(error),
             }
         };
         if log::max_level() == log::LevelFilter::Trace {
@@ -206,7 +214,7 @@ impl Reactor {
             swallow_panics(|| self.log_events());
         }
         Taken::wake(&self.taken);
-        count
+        Ok(count)
     }
 
     /// Logs the events of the last turn, if the logger wants them.

@@ -3,6 +3,10 @@
 //! A [`Runtime`] owns an [`EventLoop`], which does the work. The handle that other threads use is in
 //! `handle.rs`.
 
+#[cfg(unix)]
+mod descriptor;
+mod turn;
+
 use crate::context;
 use crate::event_loop::deadlock::OnDeadlock;
 use crate::event_loop::{EventLoop, Settings};

@@ -5,7 +5,6 @@ use crate::handle;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::thread;
 
 /// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
@@ -36,7 +35,7 @@ use std::thread;
 #[track_caller]
 pub fn dump_on_sigusr1() -> io::Result<()> {
     // Not a `Handle`: while there is a handle, the deadlock detector assumes that it may still wake a task.
-    let shared = Arc::clone(&context::current().shared);
+    let shared = context::shared();
     let mut signals = Signals::new([SIGUSR1])?;
     let name = String::from("glassfrog-dump");
     thread::Builder::new().name(name).spawn(move || {

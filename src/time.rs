@@ -61,5 +61,5 @@ use std::time::Instant;
 /// ```
 #[track_caller]
 pub fn now() -> Instant {
-    context::current().shared.clock.now()
+    context::shared().clock.now()
 }

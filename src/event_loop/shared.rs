@@ -13,6 +13,7 @@ use crate::timers::Timers;
 use crate::waiter::Tag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// The shared part of a runtime.
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The threads for blocking jobs.
     pub(crate) pool: Arc<Pool>,
+    /// The thread that created the runtime, and runs its loop.
+    pub(crate) owner: ThreadId,
     /// The task that the loop is polling, and the counters of the loop.
     pub(crate) status: Arc<LoopStatus>,
     /// How long a dump waits for the loop, if a test has set this.

@@ -1,6 +1,6 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on`, and while a runtime shuts down. Wakers and handles that find
+//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that find
 //! their executor here call it directly. On any other thread, they post to its inbox.
 
 use super::Executor;
@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 thread_local! {
-    /// The executor that this thread runs. [`Entered`] puts it in and takes it out again, so the variable needs
-    /// no destructor. Without one, it can still be read in the destructors of other thread-locals.
+    /// The executor that this thread runs. The guards of `context.rs` put it in and take it out again, so the
+    /// variable needs no destructor. Without one, it can still be read in the destructors of other thread-locals.
     static EXECUTOR: RefCell<ManuallyDrop<Option<Rc<Executor>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 
@@ -20,33 +20,12 @@ thread_local! {
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Makes `executor` the one that this thread runs, until the guard is dropped.
-pub(super) fn enter(executor: &Rc<Executor>) -> Entered {
-    let previous = replace(Some(Rc::clone(executor)));
-    Entered { previous }
-}
-
-/// Replaces the executor of this thread.
-fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
-    INBOX.set(
-        executor
-            .as_ref()
-            .map_or(0, |executor| address(&executor.remote)),
-    );
+/// Sets the executor that this thread runs.
+pub(crate) fn set(executor: Option<&Rc<Executor>>) {
+    INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
+    let executor = executor.map(Rc::clone);
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
-    ManuallyDrop::into_inner(previous)
-}
-
-/// A guard that restores the previous executor of this thread when dropped.
-pub(crate) struct Entered {
-    /// The previous executor. There is one if this runtime is dropped inside another one.
-    previous: Option<Rc<Executor>>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        drop(replace(self.previous.take()));
-    }
+    drop(ManuallyDrop::into_inner(previous));
 }
 
 /// Returns the address of an inbox, which identifies it.

@@ -24,6 +24,10 @@
 //! Why no call is lost: calls and the announcement of a park are read-modify-writes of this word. If a call comes
 //! before the announcement, the announcement fails, and the loop reads messages again. If a call comes after the
 //! announcement, it finds the word at `PARKED`, and wakes the loop.
+//!
+//! A foreign loop waits for the descriptor of the event queue between two turns. To the inbox that is a park: the
+//! loop announces it when it has left the runtime, and is awake at the beginning of the next turn. If the
+//! announcement fails, the loop makes its descriptor readable itself.
 
 use super::ended::Ended;
 use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
@@ -140,6 +144,11 @@ impl<M> Inbox<M> {
         if self.reader.swap(CALLED, Ordering::Release) == PARKED {
             self.unpark.wake_by_ref();
         }
+    }
+
+    /// Ends the park of the loop, or the wait of a foreign loop for its descriptor, without a call.
+    pub(crate) fn unpark(&self) {
+        self.unpark.wake_by_ref();
     }
 
     /// Announces that the loop is about to park. Returns false if the loop was called and must not park.

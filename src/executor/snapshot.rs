@@ -50,10 +50,13 @@ pub(crate) enum TaskState {
 }
 
 impl Executor {
-    /// Returns snapshots of the root future, all tasks and all children of scopes, ordered by id.
+    /// Returns snapshots of the root future, if there is one, all tasks and all children of scopes, ordered by id.
     pub(crate) fn snapshot(&self) -> Vec<TaskSnapshot> {
         let running = self.running();
-        let mut snapshots = vec![self.root_snapshot(&running)];
+        let mut snapshots = Vec::new();
+        if self.has_root.get() {
+            snapshots.push(self.root_snapshot(&running));
+        }
         let names = self.names.borrow();
         for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
             let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());

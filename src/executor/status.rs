@@ -10,7 +10,7 @@ use crate::waiter::Tag;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The status of a loop. Only the loop's own thread writes it.
 ///
@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct LoopStatus {
     /// The tag of the task that is being polled, as a number.
     polling: AtomicU64,
+    /// Whether the loop runs.
+    is_running: AtomicBool,
     /// Tasks that were spawned.
     pub(crate) spawned: Counter,
     /// Tasks that have ended.
@@ -169,6 +171,16 @@ impl LoopStatus {
     /// Returns the record of the last poll that began, if polls are watched.
     pub(crate) fn last_poll(&self) -> Option<Polling> {
         lock(self.last_poll.as_ref()?).clone()
+    }
+
+    /// Notes whether the loop runs.
+    pub(crate) fn set_running(&self, is_running: bool) {
+        self.is_running.store(is_running, Ordering::Relaxed);
+    }
+
+    /// Returns whether the loop runs.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Relaxed)
     }
 
     /// Notes that a poll begins.

@@ -25,7 +25,6 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An asynchronous descriptor: anything that the operating system can poll, such as a pipe, a terminal, the output
@@ -125,7 +124,7 @@ impl<T: AsFd> Async<T> {
     /// ```
     #[track_caller]
     pub fn new(io: T) -> io::Result<Async<T>> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let duplicate = Duplicate::new(io.as_fd())?;
         let kind = duplicate.kind;
         let socket = Socket::new(shared, Watched::new(duplicate), InitialState::Adopted);

@@ -35,7 +35,7 @@ impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
     /// `local_addr`.
     #[track_caller]
     pub(super) fn adopt<A>(io: S, addr: &io::Result<A>) -> Socket<S> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let source = match register(&shared, io, addr) {
             Ok(source) => source,
             Err((io, refusal)) => {
@@ -52,7 +52,7 @@ impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
     /// Adopts a socket into the runtime of this thread. If it cannot be registered, it is closed.
     #[track_caller]
     pub(super) fn try_adopt<A>(io: S, addr: &io::Result<A>) -> io::Result<Socket<S>> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         match register(&shared, io, addr) {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, refusal)) => Err(refusal.error()),

@@ -45,7 +45,7 @@ use std::sync::Arc;
 pub async fn lookup_host<A: ToSocketAddrs>(
     host: A,
 ) -> io::Result<impl Iterator<Item = SocketAddr> + Send + 'static> {
-    let shared = Arc::clone(&context::current().shared);
+    let shared = context::shared();
     resolve(host.target()?, &shared).await
 }
 

@@ -46,7 +46,7 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
         initial: InitialState,
         bind: impl Fn(SocketAddr) -> io::Result<S>,
     ) -> io::Result<Socket<S>> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let mut failed = None;
         for addr in resolve(target, &shared).await? {
             match bind(addr).and_then(|io| Socket::new(Arc::clone(&shared), io, initial)) {

@@ -152,6 +152,14 @@ pub(crate) use std::os::fd::AsRawFd as AsRaw;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::AsRawSocket as AsRaw;
 
+/// The descriptor of the queue is readable while the queue has events (`epoll(7)`, `kqueue(2)`).
+#[cfg(unix)]
+impl std::os::fd::AsFd for super::Reactor {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.registry.as_fd()
+    }
+}
+
 /// Removes a descriptor from the event queue. Closing the descriptor would not remove it if other code
 /// holds a duplicate.
 #[cfg(unix)]

@@ -54,8 +54,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let shared = &context::current().shared;
-    submit(shared, Lane::Jobs, None, Location::caller(), work)
+    let shared = context::shared();
+    submit(&shared, Lane::Jobs, None, Location::caller(), work)
 }
 
 /// Submits a closure to the pool of a runtime.

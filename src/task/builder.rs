@@ -107,7 +107,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let shared = &context::current().shared;
-        blocking::submit(shared, Lane::Jobs, self.name, Location::caller(), work)
+        let shared = context::shared();
+        blocking::submit(&shared, Lane::Jobs, self.name, Location::caller(), work)
     }
 }

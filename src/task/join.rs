@@ -35,7 +35,7 @@ use std::thread;
 ///
 /// # Panics
 ///
-/// Polling a handle of [`spawn`](crate::spawn) panics outside the `block_on` of its runtime, whether on the
+/// Polling a handle of [`spawn`](crate::spawn) panics outside the `block_on` and the turns of its runtime, whether on the
 /// same thread or on another. Polling any handle panics after it has returned the output.
 ///
 /// # Cancel safety

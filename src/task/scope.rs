@@ -500,7 +500,7 @@ impl<'env, E> Nursery<'env, E> {
                 waker,
                 round: 0,
                 location,
-                registered: context::try_current().map(|core| {
+                registered: context::running().map(|core| {
                     let (id, parent) = (core.shared.new_id(), self.parent.get());
                     Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
                 }),
@@ -600,7 +600,7 @@ where
     F: Future<Output = Result<R, E>>,
 {
     let _close = CloseOnDrop(&nursery);
-    if let Some(core) = context::try_current() {
+    if let Some(core) = context::running() {
         let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
         nursery.parent.set(parent);
     }

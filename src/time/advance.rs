@@ -4,7 +4,6 @@ use crate::context;
 use crate::event_loop::Shared;
 use crate::executor::{Executor, current};
 use crate::task::yield_now;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The number of consecutive rounds in which the clock waits for deadlines that have already passed before it
@@ -56,7 +55,7 @@ const MAX_YIELDS: u32 = 1000;
 /// ```
 #[track_caller]
 pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + 'static {
-    let shared = Arc::clone(&context::current().shared);
+    let shared = context::shared();
     assert!(
         shared.clock.is_virtual(),
         "only a virtual clock can be advanced: build the runtime with `Builder::virtual_clock`"

@@ -53,9 +53,9 @@ pub(super) fn saturating_add(start: Instant, duration: Duration) -> Instant {
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let core = context::current();
-    let deadline = saturating_add(core.shared.clock.now(), duration);
-    Sleep::new(Arc::clone(&core.shared), deadline)
+    let shared = context::shared();
+    let deadline = saturating_add(shared.clock.now(), duration);
+    Sleep::new(shared, deadline)
 }
 
 /// Waits until `deadline` is reached.
@@ -87,7 +87,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let mut sleep = Sleep::new(Arc::clone(&context::current().shared), deadline);
+    let mut sleep = Sleep::new(context::shared(), deadline);
     sleep.is_absolute = true;
     sleep
 }

@@ -13,6 +13,10 @@ mod time_budget;
 mod time_virtual;
 mod time_standstill;
 mod runtime_block_on;
+mod runtime_enter;
+mod runtime_turn;
+#[cfg(unix)]
+mod runtime_descriptor;
 mod runtime_misuse;
 mod runtime_drop;
 mod runtime_panic_policy;

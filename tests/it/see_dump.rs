@@ -1439,7 +1439,7 @@ fn a_dump_of_a_runtime_outside_block_on_says_so() {
         let text = dump.to_string();
         assert_eq!(
             text,
-            "the loop is not running: no thread is inside `block_on`\n"
+            "the loop is not running: no thread is inside `block_on` or a turn\n"
         );
         let json = json(&dump);
         assert_eq!(json.get("state").text(), "asleep");

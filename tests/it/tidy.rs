@@ -34,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "pool",
             "dump",
             "metrics",
+            "foreign",
         ],
     ),
     ("io", &["net", "context", "reactor", "foreign"]),

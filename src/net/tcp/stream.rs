@@ -109,7 +109,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         match addr.target()? {
             Target::Addrs(Addrs::One(Some(addr))) => {
                 let connected = TcpStream::connect_to(addr, &shared).await;

@@ -19,7 +19,6 @@ use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The async counterpart of [`std::os::unix::net::UnixDatagram`]: a Unix datagram socket.
@@ -173,7 +172,7 @@ impl UnixDatagram {
 
     /// Registers a socket that this crate has created.
     fn created(io: io::Result<net::UnixDatagram>) -> io::Result<UnixDatagram> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let io = io?;
         io.set_nonblocking(true)?;
         let socket = Socket::new(shared, Watched::new(io), InitialState::Open)?;

@@ -17,7 +17,6 @@ use std::io;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 
@@ -121,7 +120,7 @@ impl UnixListener {
 
     /// Registers a listener that this crate has created.
     fn bound(io: io::Result<mio::net::UnixListener>) -> io::Result<UnixListener> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let socket = Socket::new(shared, io?, InitialState::Created)?;
         Ok(UnixListener::new(socket))
     }

@@ -94,7 +94,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let path = path.as_ref();
         let connected = match SocketAddr::from_pathname(path) {
             Ok(addr) => UnixStream::connect_to(&addr, &shared).await,
@@ -138,7 +138,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn connect_addr(addr: &SocketAddr) -> io::Result<UnixStream> {
-        let shared = Arc::clone(&context::current().shared);
+        let shared = context::shared();
         let connected = UnixStream::connect_to(addr, &shared).await;
         connected.map_err(|error| cannot_connect(name(addr), error))
     }
@@ -200,7 +200,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
-        let shared = &context::current().shared;
+        let shared = &context::shared();
         let register = |io| {
             let socket = Socket::new(Arc::clone(shared), io, InitialState::Open)?;
             io::Result::Ok(UnixStream::new(socket))

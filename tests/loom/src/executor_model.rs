@@ -86,6 +86,36 @@ fn every_message_arrives_and_ends_a_park_at_most_once() {
 }
 
 #[test]
+fn a_foreign_loop_that_waits_between_two_turns_misses_no_message() {
+    loom::model(|| {
+        let (park, inbox) = parked_inbox();
+        let senders: Vec<_> = (0..2)
+            .map(|message| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || inbox.post(message).unwrap())
+            })
+            .collect();
+        let mut taken = 0;
+        loop {
+            // A turn.
+            taken += read(&inbox).len();
+            if taken == 2 {
+                break;
+            }
+            // The loop rests, and the foreign loop waits until the descriptor is readable. If a message could be
+            // lost, loom would find it here for ever.
+            if !inbox.announce_park() {
+                inbox.unpark();
+            }
+            park.notify.wait();
+        }
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_nudge_ends_or_prevents_the_park() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
