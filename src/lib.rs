@@ -58,8 +58,8 @@
 //!   traits of `futures-io`, and convert to and from those of [`std::net`].
 //! - [`time`] contains [`sleep`](time::sleep), [`timeout`](time::timeout) and
 //!   [`interval`](time::interval).
-//! - `prelude` and `io` contain the extension traits (`read_to_end`, `write_all`, `next`, ...) and the
-//!   buffers of `futures-lite`.
+//! - [`io`] copies between two streams. With the feature `prelude`, it contains the buffers of `futures-lite`, and
+//!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //!
 //! To see what happens:
 //!
@@ -82,7 +82,7 @@
 //!
 //! | feature | default | what it adds | more crates |
 //! | --- | --- | --- | --- |
-//! | `prelude` | yes | the modules `prelude` and `io`, from `futures-lite` | 3 |
+//! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
 //!
@@ -119,7 +119,7 @@
 //!
 //! ```text
 //!    test_runs  signal  workers  runtime        what a user calls
-//!    handle  net  time  task
+//!    handle  net  io  time  task
 //!         context                               which runtime this thread is in
 //!         event_loop                            the loop; owns one of each below
 //!    executor  reactor  timers  pool            four engines that do not know one another
@@ -142,6 +142,7 @@ mod timers;
 mod pool;
 mod context;
 pub mod net;
+pub mod io;
 pub mod time;
 pub mod task;
 mod handle;
@@ -203,31 +204,6 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use futures_lite::{
         AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, FutureExt, StreamExt,
-    };
-}
-
-/// Buffers and helpers for readers and writers, from `futures-lite`.
-///
-/// # Examples
-///
-/// ```
-/// use glassfrog::io::BufReader;
-/// use glassfrog::prelude::*;
-///
-/// glassfrog::block_on(async {
-///     let mut lines = BufReader::new(&b"any\nreader"[..]).lines();
-///     assert_eq!(lines.next().await.unwrap()?, "any");
-///     assert_eq!(lines.next().await.unwrap()?, "reader");
-///     assert!(lines.next().await.is_none());
-///     std::io::Result::Ok(())
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-#[cfg(feature = "prelude")]
-pub mod io {
-    #[doc(no_inline)]
-    pub use futures_lite::io::{
-        AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, copy,
     };
 }
 

@@ -51,6 +51,7 @@ mod net_convert;
 mod net_descriptors;
 #[cfg(target_os = "linux")]
 mod net_scale;
+mod io_copy;
 mod see_stall;
 mod see_watchdog;
 mod see_metrics;
