@@ -3,8 +3,6 @@
 //! The buffers, the helpers and the traits are those of `futures-lite`, and require the feature `prelude`. The
 //! sockets are in [`net`](crate::net).
 //!
-//! # Examples
-//!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
 //! use glassfrog::io::BufReader;
@@ -19,6 +17,42 @@
 //! })?;
 //! # std::io::Result::Ok(())
 //! ```
+//!
+//! # Splitting
+//!
+//! `split` divides any stream into a reader and a writer. They share the stream under a lock, which each holds
+//! while it polls the stream. The sockets of this crate need neither the lock nor the function: `&stream` reads and
+//! writes too, and [`into_split`](crate::net::TcpStream::into_split) returns owned halves, the writer of which
+//! also shuts down its direction when it is dropped. `split` is for streams without a method of their own, such
+//! as those of a TLS library:
+//!
+#![cfg_attr(feature = "prelude", doc = "```")]
+#![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+//! use glassfrog::io::{AsyncRead, AsyncWrite, copy, sink, split};
+//! use glassfrog::prelude::*;
+//! use glassfrog::task::try_scope;
+//!
+//! /// Sends a request, and meanwhile counts the bytes of the response.
+//! async fn exchange<S>(stream: S, request: &[u8]) -> std::io::Result<u64>
+//! where
+//!     S: AsyncRead + AsyncWrite + Unpin,
+//! {
+//!     let (reader, mut writer) = split(stream);
+//!     let send = async {
+//!         writer.write_all(request).await?;
+//!         writer.close().await
+//!     };
+//!     let receive = copy(reader, sink());
+//!     try_scope(async |s| {
+//!         s.spawn(send);
+//!         receive.await
+//!     })
+//!     .await
+//! }
+//! # let stream = glassfrog::io::Cursor::new(Vec::new());
+//! # assert_eq!(glassfrog::block_on(exchange(stream, b"hello"))?, 0);
+//! # std::io::Result::Ok(())
+//! ```
 
 mod copy_bidirectional;
 
@@ -26,5 +60,6 @@ pub use self::copy_bidirectional::{CopyBidirectional, copy_bidirectional};
 #[doc(no_inline)]
 #[cfg(feature = "prelude")]
 pub use futures_lite::io::{
-    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, copy,
+    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, Empty, ReadHalf,
+    Sink, WriteHalf, copy, empty, sink, split,
 };
