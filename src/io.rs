@@ -1,4 +1,4 @@
-//! Readers and writers of every kind: copying between them, buffers and helpers.
+//! Readers and writers of every kind: the standard streams, copying between two streams, buffers and helpers.
 //!
 //! The buffers, the helpers and the traits are those of `futures-lite`, and require the feature `prelude`. The
 //! sockets are in [`net`](crate::net).
@@ -55,8 +55,10 @@
 //! ```
 
 mod copy_bidirectional;
+mod stdio;
 
 pub use self::copy_bidirectional::{CopyBidirectional, copy_bidirectional};
+pub use self::stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 #[doc(no_inline)]
 #[cfg(feature = "prelude")]
 pub use futures_lite::io::{

@@ -109,7 +109,7 @@
 
 mod addrs;
 mod adopt;
-mod bytes;
+pub(crate) mod bytes;
 #[cfg(unix)]
 mod descriptor;
 mod error;

@@ -1,4 +1,4 @@
-//! The pool: threads for blocking jobs and for name lookups.
+//! The pool: threads for blocking jobs, for name lookups and for the standard streams.
 //!
 //! A job waits under its id in the [`Queue`] of its lane until it may begin. The pool starts a
 //! thread whenever a job may begin and no thread is free. Two parties may take a job out of its queue: a
@@ -14,16 +14,21 @@
 //!         dropped unrun                                    abandoned ------------+
 //! ```
 //!
-//! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows
-//! neither tasks nor the loop, which it only wakes.
+//! [`spawn_blocking`](crate::task::spawn_blocking), [`net`](crate::net) and the standard streams
+//! submit jobs. The pool knows neither tasks nor the loop, which it only wakes.
 
+pub(crate) mod input;
 mod job;
+pub(crate) mod output;
 mod queue;
+mod stream;
 
-pub(crate) use self::job::{About, Job};
+use self::input::INPUT;
+pub(crate) use self::job::{About, Job, copy_error};
+use self::output::{STDERR, STDOUT};
 use self::queue::{Queue, Queued};
 use crate::foreign::{log_panics, swallow_panics};
-use crate::primitives::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
@@ -63,15 +68,33 @@ pub(crate) enum Lane {
     Jobs = 0,
     /// Name lookups.
     LookUps = 1,
+    /// Writes to the standard streams: at most one job for each of the two.
+    Output = 2,
+    /// Reads of standard input: at most one job. It may never end, so neither a virtual clock nor a shutdown waits
+    /// for it.
+    Input = 3,
 }
+
+impl Lane {
+    /// All lanes, in the order in which their jobs begin.
+    const ALL: [Lane; 4] = [Lane::Jobs, Lane::LookUps, Lane::Output, Lane::Input];
+}
+
+/// How many jobs write to standard streams: each stream has one.
+const OUTPUTS: usize = 2;
+
+/// How many jobs read standard input.
+const INPUTS: usize = 1;
 
 /// The pool of one runtime.
 pub(crate) struct Pool {
     /// The jobs and the threads, under one lock.
     state: Mutex<State>,
-    /// Whether a job waits or runs, except for lookups that were given up. The loop asks before each park.
-    /// Written under the lock.
+    /// Whether a job waits or runs, except for lookups that were given up and reads of standard input. The loop
+    /// asks before each park. Written under the lock.
     busy: AtomicBool,
+    /// The number of waiters of this runtime for standard streams.
+    stream_waiters: AtomicUsize,
     /// Wakes an idle thread: a job may begin, or none will any more.
     work: Condvar,
     /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch): a thread has exited, or the pool was shut down.
@@ -87,7 +110,7 @@ pub(crate) struct Pool {
 /// What is under the lock of the pool.
 struct State {
     /// The jobs of each lane.
-    queues: [Queue; 2],
+    queues: [Queue; Lane::ALL.len()],
     /// The number of threads: in a job, idle, or about to start.
     threads: usize,
     /// The number of threads that were ever started, for their names.
@@ -101,7 +124,7 @@ struct State {
 impl State {
     /// Begins the oldest job that may begin.
     fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
-        [Lane::Jobs, Lane::LookUps].into_iter().find_map(|lane| {
+        Lane::ALL.into_iter().find_map(|lane| {
             let (id, job) = self.queues[lane as usize].begin()?;
             Some((lane, id, job))
         })
@@ -132,6 +155,8 @@ impl Pool {
                 queues: [
                     Queue::new(most_jobs, most_jobs),
                     Queue::new(LOOK_UPS, LOOK_UP_THREADS),
+                    Queue::new(OUTPUTS, OUTPUTS),
+                    Queue::new(INPUTS, INPUTS),
                 ],
                 threads: 0,
                 started: 0,
@@ -139,6 +164,7 @@ impl Pool {
                 closed: false,
             }),
             busy: AtomicBool::new(false),
+            stream_waiters: AtomicUsize::new(0),
             work: Condvar::new(),
             gone: Condvar::new(),
             ended,
@@ -151,7 +177,10 @@ impl Pool {
     fn note_busy(&self, state: &State) {
         // Release: pairs with the Acquire in `is_busy`, so that a loop that finds no job finds what the
         // last one did.
-        let busy = state.queues.iter().any(Queue::is_busy);
+        let mut held = Lane::ALL
+            .into_iter()
+            .filter(|lane| !matches!(lane, Lane::Input));
+        let busy = held.any(|lane| state.queues[lane as usize].is_busy());
         self.busy.store(busy, Ordering::Release);
     }
 
@@ -223,7 +252,7 @@ impl Pool {
                 return match lane {
                     // Many jobs at a time are normal.
                     Lane::Jobs => self.start_watch(),
-                    Lane::LookUps => report_hanging(waiting, abandoned),
+                    _ => report_hanging(waiting, abandoned),
                 };
             }
         }
@@ -335,16 +364,24 @@ impl Pool {
         state.queues[jobs].watched = false;
     }
 
-    /// Returns descriptions of the jobs that wait or run, and what awaits each.
+    /// Returns descriptions of the jobs that wait or run, and what awaits each. For standard streams, these are
+    /// the waiters, whichever runtime reads or writes for them.
     pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
         let state = lock(&self.state);
-        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::jobs).collect();
+        let lanes = [Lane::Jobs, Lane::LookUps].map(|lane| &state.queues[lane as usize]);
+        let jobs: Vec<_> = lanes.into_iter().flat_map(Queue::jobs).collect();
         drop(state);
         let described = jobs.iter().map(|(about, has_begun)| {
             let state = if *has_begun { "" } else { ", queued" };
             (about.awaited_by(), about.describe() + state)
         });
-        described.collect()
+        let mut described: Vec<_> = described.collect();
+        if self.awaits_streams() {
+            let streams = [&STDOUT, &STDERR].map(|stream| stream.waiters_of(self));
+            let streams = streams.into_iter().flatten().chain(INPUT.waiters_of(self));
+            described.extend(streams.map(|(waiter, text)| (Some(waiter), text)));
+        }
+        described
     }
 
     /// Returns the number of threads, and of jobs that wait for one.
@@ -353,9 +390,20 @@ impl Pool {
         (state.threads, state.queues.iter().map(Queue::len).sum())
     }
 
-    /// Returns whether a job waits or runs, except for lookups that were given up.
+    /// Returns whether a job waits or runs, except for lookups that were given up and reads of standard input.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Returns whether something in this runtime waits for a standard stream.
+    pub(crate) fn awaits_streams(&self) -> bool {
+        // Relaxed is enough, since this guards nothing.
+        self.stream_waiters.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns whether the runtime has ended.
+    fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Shuts the pool down: drops the jobs that wait, and lets those that run end by themselves.
@@ -368,15 +416,21 @@ impl Pool {
         self.work.notify_all();
         self.gone.notify_all();
         dropped.into_iter().for_each(discard);
+        if self.awaits_streams() {
+            INPUT.wake_waiters_of(self);
+            STDOUT.wake_waiters_of(self);
+            STDERR.wake_waiters_of(self);
+        }
     }
 
     /// Waits until all threads have exited, at most for `timeout`. Does not wait for threads whose lookups were
-    /// given up before the shutdown.
+    /// given up before the shutdown, and not for a read of standard input.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         drop(self.gone.wait_timeout_while(state, timeout, |state| {
             let abandoned = state.queues.iter().map(|queue| queue.abandoned);
-            state.threads > abandoned.sum()
+            let reading = state.queues[Lane::Input as usize].threads();
+            state.threads > abandoned.sum::<usize>() + reading
         }));
     }
 }

@@ -172,7 +172,7 @@ impl Runtime {
     /// Drops the runtime, and then waits for the blocking jobs that still run, at most for `timeout`.
     ///
     /// Dropping a runtime without this call waits for no job. Jobs that wait for a thread are cancelled. Name
-    /// lookups whose caller has given up are not waited for.
+    /// lookups whose caller has given up and reads of standard input are not waited for.
     ///
     /// # Examples
     ///
@@ -254,9 +254,9 @@ impl Builder {
     /// [`time::advance`](crate::time::advance) moves the clock by hand.
     ///
     /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs, and so does a name
-    /// lookup until its caller gives up. What this process sends to itself over loopback arrives before
-    /// the clock moves. Nothing else holds the clock. A task that waits for another process, or for a thread
-    /// that runs no blocking job, sees deadlines pass before the answer comes: use the real clock there. A
+    /// lookup until its caller gives up, and a write to [`stdout`](crate::io::stdout) or `stderr`. What this process
+    /// sends to itself over loopback arrives before the clock moves. Nothing else holds the clock. A task that waits
+    /// for another process, or for a thread that runs no blocking job, sees deadlines pass before the answer comes: use the real clock there. A
     /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
     ///
     /// # Standstill
@@ -469,7 +469,7 @@ impl Builder {
     ///
     /// It is certain if all of this is true:
     ///
-    /// - no task waits for a deadline or a socket, and no blocking job waits or runs;
+    /// - no task waits for a deadline, a socket or a standard stream, and no blocking job waits or runs;
     /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
     /// - only the runtime itself holds the wakers of tasks;
     /// - nothing outside the runtime has ever waited for one of its sockets or sleeps.

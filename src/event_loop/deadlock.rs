@@ -158,7 +158,8 @@ impl DeadlockDetector {
     }
 }
 
-/// Returns whether there is nothing to wait for but wakes: no deadline, no socket, no blocking job.
+/// Returns whether there is nothing to wait for but wakes: no deadline, no socket, no blocking job, no standard
+/// stream.
 ///
 /// The caller has found no deadline that will come. The real clock still waits for one that is as good as
 /// never, but a virtual one cannot get there.
@@ -166,7 +167,10 @@ fn waits_only_for_wakes(event_loop: &EventLoop) -> bool {
     let shared = &event_loop.shared;
     let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
     // Sockets first: most programs wait for one.
-    !shared.sources.has_waiters() && !has_deadline && !shared.pool.is_busy()
+    !shared.sources.has_waiters()
+        && !has_deadline
+        && !shared.pool.is_busy()
+        && !shared.pool.awaits_streams()
 }
 
 /// Returns whether anything can wake a task, where there is nothing else to wait for.

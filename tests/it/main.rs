@@ -52,6 +52,7 @@ mod net_descriptors;
 #[cfg(target_os = "linux")]
 mod net_scale;
 mod io_copy;
+mod io_stdio;
 mod see_stall;
 mod see_watchdog;
 mod see_metrics;

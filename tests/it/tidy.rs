@@ -38,6 +38,10 @@ const LAYERS: [(&str, &[&str]); 23] = [
         ],
     ),
     (
+        "io",
+        &["net", "time", "context", "event_loop", "executor", "pool"],
+    ),
+    (
         "net",
         &[
             "time",
@@ -50,7 +54,6 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "foreign",
         ],
     ),
-    ("io", &["time", "executor"]),
     (
         "time",
         &[
