@@ -5,10 +5,11 @@ use std::time::Duration;
 use criterion::Criterion;
 use glassfrog::Runtime;
 
-/// Short enough for all benchmarks to finish within a minute; pass `--measurement-time` to change it.
+/// The measurement time of a benchmark: short enough for all benchmarks to finish within a minute. To change it,
+/// pass `--measurement-time`.
 const MEASUREMENT_TIME: Duration = Duration::from_secs(2);
 
-/// Long enough to warm the caches and the branch predictor; nothing else needs it.
+/// The warm-up time: long enough to warm the caches and the branch predictor.
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
 
 /// Returns criterion with the settings of all benchmarks.
@@ -21,8 +22,8 @@ pub(crate) fn criterion() -> Criterion {
 
 /// Benchmarks `body`, which performs a number of operations and returns how long they took.
 ///
-/// The time that `body` takes to prepare is not counted, but must be short compared with the operations:
-/// criterion chooses their number by the total time.
+/// The preparation in `body` is not measured, but it must be short compared with the operations, because criterion
+/// chooses their number by the total time.
 pub(crate) fn bench(
     criterion: &mut Criterion,
     runtime: &Runtime,

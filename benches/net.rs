@@ -16,10 +16,10 @@ use glassfrog::prelude::*;
 use glassfrog::spawn;
 use glassfrog_benches::shares;
 
-/// What is sent to and fro, and what a fetch sends.
+/// The message of an echo, and the request of a fetch.
 const MESSAGE: [u8; 64] = [b'.'; 64];
 
-/// What a fetch is answered with: a small page.
+/// The response to a fetch: a small page.
 const PAGE: [u8; 2048] = [b'.'; 2048];
 
 /// Room for every message and the page, with some left over.
@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Round trips with both ends on this runtime.
+/// Benchmarks round trips with both ends on this runtime.
 fn echo(criterion: &mut Criterion, runtime: &Runtime, name: &str, count: u64) -> io::Result<()> {
     let connections = runtime.block_on(connect_echoes(count))?;
     common::bench(criterion, runtime, name, async |round_trips| {
@@ -70,7 +70,7 @@ fn echo(criterion: &mut Criterion, runtime: &Runtime, name: &str, count: u64) ->
     Ok(())
 }
 
-/// Opens connections to tasks that send back what comes.
+/// Opens connections to tasks that send back what they receive.
 async fn connect_echoes(count: u64) -> io::Result<Vec<Rc<TcpStream>>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut connections = Vec::new();
@@ -91,7 +91,7 @@ async fn connect_echoes(count: u64) -> io::Result<Vec<Rc<TcpStream>>> {
     Ok(connections)
 }
 
-/// Starts a server on a thread of its own, which answers every connection with a page and closes.
+/// Starts a server on a thread of its own. It responds to every connection with a page, and closes.
 fn start_page_server() -> SocketAddr {
     let (send_address, address) = mpsc::channel();
     thread::spawn(move || {
@@ -112,7 +112,7 @@ fn start_page_server() -> SocketAddr {
     address.recv().expect("the server listens")
 }
 
-/// Fetches from a server on another thread.
+/// Benchmarks fetches from a server on another thread.
 fn fetch(
     criterion: &mut Criterion,
     runtime: &Runtime,

@@ -11,7 +11,7 @@ use glassfrog::Runtime;
 use glassfrog::task::{spawn, yield_now};
 use glassfrog_benches::shares;
 
-/// How many tasks share a benchmark of many tasks.
+/// The number of tasks in a benchmark of many tasks.
 const TASKS: u64 = 1000;
 
 fn main() {

@@ -12,11 +12,12 @@ use futures::poll;
 use glassfrog::Runtime;
 use glassfrog::time::{sleep, sleep_until};
 
-/// How many timers fire at once.
+/// The number of timers that fire at once.
 const FIRING: u64 = 1000;
 
-/// How far away those are made: long enough that none is due before the last is made.
-const AWAY: Duration = Duration::from_millis(2);
+/// The time from the creation of these timers to their deadline: long enough that none is due before the last has been
+/// created.
+const DELAY: Duration = Duration::from_millis(2);
 
 fn main() {
     let mut criterion = common::criterion();
@@ -37,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A time until a deadline as timeouts have it: one to two minutes.
+/// Returns a duration that is typical of timeouts: one to two minutes.
 fn duration(i: u64) -> Duration {
     Duration::from_millis(60_000 + i * 7_919 % 60_000)
 }
@@ -64,10 +65,10 @@ fn fire(criterion: &mut Criterion, runtime: &Runtime) {
     common::bench(criterion, runtime, "fire 1000 at once", async |times| {
         let mut elapsed = Duration::ZERO;
         for _ in 0..times {
-            let deadline = Instant::now() + AWAY;
+            let deadline = Instant::now() + DELAY;
             let mut sleeps = join_all((0..FIRING).map(|_| sleep_until(deadline)));
             assert!(poll!(&mut sleeps).is_pending());
-            // Waiting in the reactor instead would add the grain of the operating system.
+            // Waiting in the reactor would add the delay of the operating system's timers.
             while Instant::now() < deadline {
                 hint::spin_loop();
             }

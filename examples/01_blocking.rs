@@ -1,13 +1,13 @@
 //! Step 1 of 4: a blocking socket.
 //!
-//! `fetch_data` says what it does: it connects, sends, receives until the peer closes, and returns the
-//! text. Each of these calls *blocks*: the kernel puts the thread to sleep, and nothing else can happen
-//! on that thread until the peer responds.
+//! `fetch_data` reads like a recipe: it connects, sends, receives until the peer closes, and returns the
+//! text. Each of these calls *blocks*: the kernel puts the thread to sleep, and the thread can do nothing
+//! else until the peer responds.
 //!
-//! **What it costs.** Hardly any CPU time, and six lines of code. But a thread performs one fetch at a
-//! time: five fetches take five times as long, although the CPU is idle throughout. One thread per
-//! fetch would take less time, but each connection would need a stack and a place in the scheduler.
-//! And a sleeping thread cannot watch the clock: see `in_time`.
+//! **What it costs.** It takes hardly any CPU time, and six lines of code. But a thread performs one fetch
+//! at a time: five fetches take five times as long, although the CPU is idle throughout. One thread per
+//! fetch would take less time, but each connection would need a stack and a place in the scheduler. A
+//! sleeping thread also cannot watch the clock: see `in_time`.
 //!
 //! ```text
 //! cargo run --example 01_blocking                      # against a small embedded server
@@ -42,7 +42,7 @@ fn fetch_data(address: SocketAddr) -> io::Result<String> {
     common::text(response)
 }
 
-/// Fetches, and exits the process if the fetch takes too long.
+/// Performs a fetch, and exits the process if the fetch takes too long.
 ///
 /// The thread that fetches sleeps in the kernel, so a second thread has to watch the clock. The second
 /// thread cannot wake the first; it can only exit the process. (The read timeout of a socket does not

@@ -1,18 +1,18 @@
 //! Step 2 of 4: a non-blocking socket, by hand.
 //!
 //! A non-blocking socket never puts the thread to sleep. A call that cannot proceed returns
-//! `WouldBlock` at once, which is not an error but means "not yet". The thread stays in control and
-//! could do something else meanwhile. But nothing says *when* to try again, so this step tries again
-//! and again.
+//! `WouldBlock` at once, which is not a failure but means "not yet". The thread stays in control and
+//! could do something else in the meantime. But it does not learn *when* to try again, so this step tries
+//! continuously.
 //!
 //! **What changed since step 1.** Every call is wrapped in `Retry::until_ready`. A `write` may accept
 //! only a part and a `read` may return only a part, so both need a loop. The program has to ask
 //! repeatedly whether the connection is established. In return, the deadline is simple: a thread that
 //! never sleeps can watch the clock.
 //!
-//! **What it costs.** A whole CPU, for a single fetch that does nothing but wait. The program prints
-//! the number of wasted polls, which reaches hundreds of thousands. (A short sleep between two polls
-//! would save CPU time and add delay. The goal is to sleep *exactly until* the socket is ready: step 3.)
+//! **What it costs.** It takes a whole CPU, for a single fetch that does nothing but wait. The program prints
+//! the number of wasted polls, which reaches hundreds of thousands. (A short sleep between two polls would
+//! save CPU time and add delay. The goal is to sleep *exactly until* the socket is ready: step 3.)
 //!
 //! ```text
 //! cargo run --example 02_nonblocking
@@ -68,7 +68,7 @@ fn fetch_data(address: SocketAddr, retry: &mut Retry) -> io::Result<String> {
 
 /// A busy loop.
 struct Retry {
-    /// When to give up.
+    /// The time at which to give up.
     deadline: Instant,
     /// The number of attempts that came too early.
     wasted_polls: u64,

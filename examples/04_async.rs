@@ -1,9 +1,9 @@
 //! Step 4 of 4: `async`, on glassfrog.
 //!
-//! `fetch_data` is that of step 1, line by line, with `.await` where step 1 blocks. Yet it behaves like
-//! step 3. From the `async fn`, the compiler builds the state machine that step 3 writes by hand:
-//! `.await` corresponds to `Yield`, and `Future::poll` to `resume`. glassfrog is the scheduler:
-//! `block_on` corresponds to `run`, and several calls of `spawn` to `run_all`.
+//! `fetch_data` is the same as in step 1, line by line, with `.await` where step 1 blocks. Yet it behaves
+//! like step 3. From the `async fn`, the compiler builds the state machine that step 3 writes by hand:
+//! `.await` corresponds to `Yield`, and `Future::poll` to `resume`. glassfrog is the scheduler: `block_on`
+//! corresponds to `run`, and several calls of `spawn` correspond to `run_all`.
 //!
 //! **What changed since step 3.** The struct, the states and the scheduler are gone. The runtime
 //! registers a socket once, for both directions. A read or write that would block leaves a waker with
@@ -11,8 +11,8 @@
 //! the task that it belongs to. Any future can be given a deadline from outside:
 //! `timeout(limit, fetch_data(..))`.
 //!
-//! **What it costs.** A runtime in the program. The time, the CPU time and the single thread are those
-//! of step 3; the number of lines is that of step 1.
+//! **What it costs.** The program contains a runtime. The time, the CPU time and the single thread are
+//! those of step 3; the number of lines is that of step 1.
 //!
 //! ```text
 //! cargo run --example 04_async

@@ -1,4 +1,4 @@
-//! A server on all cores: one worker per core, all of which listen on the same port.
+//! A server on all cores, with one worker per core. All workers listen on the same port.
 //!
 //! ```text
 //! cargo run --release --example all_cores
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 /// Serves at an address forever, or at any address for the time of the demo.
 fn run(address: Option<SocketAddr>) -> io::Result<()> {
     let cores = thread::available_parallelism()?.get();
-    // At least two, so that there is something to see.
+    // At least two, so that there is something to distribute.
     let count = if cfg!(unix) { cores.max(2) } else { 1 };
 
     // All sockets listen before the first connection: their number determines which of them gets it.
@@ -215,7 +215,7 @@ async fn demo(address: SocketAddr, workers: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Connects, and returns the number of the worker that responds.
+/// Opens a connection, and returns the number of the worker that responds.
 async fn visit(address: SocketAddr) -> io::Result<usize> {
     let stream = TcpStream::connect(address).await?;
     let mut text = String::new();

@@ -51,14 +51,14 @@ fn main() -> io::Result<()> {
             s.spawn(sleep(Duration::from_secs(24 * 3600)));
         }));
 
-        // 6. One task waits for a channel, and another has lost its waker.
+        // 6 and 7. One task waits for a channel, and another has lost its waker.
         let (_sender, receiver) = oneshot::channel::<()>();
         Builder::new().name("channel").spawn(receiver);
         Builder::new()
             .name("lost")
             .spawn(std::future::pending::<()>());
 
-        // Give all tasks the time to get stuck.
+        // Give all tasks time to get stuck.
         sleep(Duration::from_millis(300)).await;
         let handle = Handle::current();
         let dump = task::spawn_blocking(move || handle.dump()).await?;

@@ -34,7 +34,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
 /// the usual limit on the file descriptors of a process.
 const MAX_CONNECTIONS: usize = 1000;
 
-/// How long a client may be silent: long enough for a person who types.
+/// The time that a client may be silent: long enough for a person who types.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.

@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The number of clients served at a time; others wait in the backlog of the listening socket.
 const MAX_CLIENTS: usize = 500;
 
-/// How long a client may be silent.
+/// The time that a client may be silent.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest line that the server reads.
@@ -96,9 +96,9 @@ async fn listen(address: &str) -> io::Result<()> {
 enum Event {
     /// The signal to stop.
     Stop,
-    /// The task of a client ended.
+    /// The task of a client has ended.
     Left(Result<Outcome, JoinError>),
-    /// A client connected.
+    /// A client has connected, or the accept has failed.
     Came(io::Result<(TcpStream, SocketAddr)>),
 }
 
@@ -149,11 +149,11 @@ type Outcome = (SocketAddr, io::Result<u32>);
 /// The number of clients by the way in which their connection ended.
 #[derive(Debug, Default, PartialEq)]
 struct Tally {
-    /// Left, or were between two requests when the server stopped.
+    /// Clients that left, or were between two requests when the server stopped.
     finished: u32,
-    /// Failed, or were silent for too long.
+    /// Clients whose connection failed, or that were silent for too long.
     failed: u32,
-    /// Did not finish within the grace period.
+    /// Clients that did not finish within the grace period.
     cut_off: u32,
 }
 
@@ -302,7 +302,7 @@ async fn demo() -> io::Result<()> {
     }
 }
 
-/// Connects, requests some work, and waits until the work begins.
+/// Opens a connection, requests some work, and waits until the work begins.
 async fn ask(address: SocketAddr, millis: u32) -> io::Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(address).await?;
     stream

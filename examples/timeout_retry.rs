@@ -11,9 +11,9 @@
 //!
 //! A retry needs:
 //!
-//! - a timeout per attempt, or a server that hangs uses up all the time: `Policy::retry`
+//! - a timeout per attempt, because otherwise a server that hangs would use up all the time: `Policy::retry`
 //! - a deadline for the whole, because the caller waits. The program starts no pause that would outlast
-//!   it, and returns the last error: `Policy::retry`
+//!   the deadline, and returns the last error: `Policy::retry`
 //! - a check of the error, because most errors occur again on each attempt: `may_pass`
 //! - pauses that grow, so that an overloaded server gets fewer requests, and that are random, so that
 //!   clients that failed together do not return together: `Policy::pause`
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// How often and for how long to try.
+/// The limits on the attempts and on the pauses between them.
 struct Policy {
     /// The time limit for all attempts, including the pauses.
     deadline: Duration,
@@ -204,7 +204,7 @@ fn first_line(answer: &[u8]) -> String {
 
 /// What the embedded server does with a connection.
 #[derive(Clone, Copy, PartialEq)]
-enum Mood {
+enum Behavior {
     /// Refuses the connection.
     Refuse,
     /// Resets the connection.
@@ -220,12 +220,12 @@ enum Mood {
 }
 
 /// What the server does with the attempts, in order. It responds to all later ones.
-const SCRIPT: [Mood; 5] = [
-    Mood::Refuse,
-    Mood::Reset,
-    Mood::Hang,
-    Mood::Busy,
-    Mood::Dawdle,
+const SCRIPT: [Behavior; 5] = [
+    Behavior::Refuse,
+    Behavior::Reset,
+    Behavior::Hang,
+    Behavior::Busy,
+    Behavior::Dawdle,
 ];
 
 /// Fetches from the embedded server.
@@ -236,54 +236,54 @@ async fn fetch_from_flaky_server() -> io::Result<Vec<u8>> {
     let listener = std::net::TcpListener::from(socket);
     let address = listener.local_addr()?;
     let mut closed = Some(listener);
-    let mood = Rc::new(Cell::new(Mood::Refuse));
+    let behavior = Rc::new(Cell::new(Behavior::Refuse));
 
     let what = format!("fetch from {address}");
     let fetched = POLICY.retry(&what, async |number| {
-        // The server does not see a refused connection, so tell it which attempt comes next.
-        let next = SCRIPT.get(number as usize - 1).unwrap_or(&Mood::Answer);
-        mood.set(*next);
-        if *next != Mood::Refuse
+        // The server does not see a refused connection, so set its behavior before each attempt.
+        let next = SCRIPT.get(number as usize - 1).unwrap_or(&Behavior::Answer);
+        behavior.set(*next);
+        if *next != Behavior::Refuse
             && let Some(listener) = closed.take()
         {
             SockRef::from(&listener).listen(16)?;
             let listener = TcpListener::try_from(listener)?;
-            glassfrog::spawn(serve(listener, Rc::clone(&mood)));
+            glassfrog::spawn(serve(listener, Rc::clone(&behavior)));
         }
         fetch(address).await
     });
     fetched.await
 }
 
-/// Accepts connections forever, and treats each according to the current mood.
-async fn serve(listener: TcpListener, mood: Rc<Cell<Mood>>) {
+/// Accepts connections forever, and treats each according to the current behavior.
+async fn serve(listener: TcpListener, behavior: Rc<Cell<Behavior>>) {
     let mut incoming = listener.incoming();
     while let Some(connection) = incoming.next().await {
-        let mood = mood.get();
+        let behavior = behavior.get();
         glassfrog::spawn(async move {
-            // The client may have given up meanwhile, as the script intends.
-            let _played = play(connection?, mood).await;
+            // The client may have given up in the meantime, as the script intends.
+            let _played = play(connection?, behavior).await;
             io::Result::Ok(())
         });
     }
 }
 
-/// Does with a connection what the script says.
-async fn play(mut stream: TcpStream, mood: Mood) -> io::Result<()> {
-    if mood == Mood::Reset {
+/// Handles a connection with the given behavior.
+async fn play(mut stream: TcpStream, behavior: Behavior) -> io::Result<()> {
+    if behavior == Behavior::Reset {
         // Closing a socket with a linger time of zero resets the connection.
         return SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
     // `fetch` sends its request in one piece, and the contents do not matter here.
     stream.read(&mut [0; 1024]).await?;
-    let answer: &[u8] = match mood {
-        Mood::Busy => b"HTTP/1.0 503 Service Unavailable\r\n\r\n",
+    let answer: &[u8] = match behavior {
+        Behavior::Busy => b"HTTP/1.0 503 Service Unavailable\r\n\r\n",
         _ => b"HTTP/1.0 200 OK\r\n\r\nHello at last.\n",
     };
-    match mood {
+    match behavior {
         // Wait until the client gives up.
-        Mood::Hang => stream.read(&mut [0]).await.map(|_| ()),
-        Mood::Dawdle => {
+        Behavior::Hang => stream.read(&mut [0]).await.map(|_| ()),
+        Behavior::Dawdle => {
             for byte in answer {
                 stream.write_all(&[*byte]).await?;
                 sleep(Duration::from_millis(20)).await;

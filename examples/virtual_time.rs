@@ -13,7 +13,7 @@
 //!   test under the real clock could only approximate it, and would take a day.
 //! - `the_backup_begins_neither_early_nor_late` moves the clock by hand, with `time::advance`.
 //! - `the_jobs_work_in_every_order` runs two jobs in many orders, each determined by a `Builder::seed`,
-//!   and finds an order in which they fail. In the order of their spawns, they work.
+//!   and finds an order in which they fail. In the order in which they are spawned, they succeed.
 //!
 //! The program under test needs no change, except that it must ask `time::now` for the time:
 //! `Instant::now` returns the real time.
@@ -133,7 +133,8 @@ impl Journal {
 
 // Its tests.
 
-/// The first attempt hangs, the second fails, and the third succeeds. Meanwhile the hourly job runs.
+/// Checks a night in which the first attempt hangs, the second fails, and the third succeeds. The hourly job runs at
+/// the same time.
 fn a_night_in_which_the_backup_fails() -> io::Result<()> {
     let copy = async |attempt| match attempt {
         1 => pending().await,
@@ -178,7 +179,7 @@ fn a_night_in_which_the_backup_fails() -> io::Result<()> {
     Ok(())
 }
 
-/// A nanosecond before half past two the backup has not begun; at half past two it has.
+/// Checks that the backup has not begun a nanosecond before half past two, and has begun at half past two.
 fn the_backup_begins_neither_early_nor_late() -> io::Result<()> {
     let runtime = Runtime::builder().virtual_clock().build()?;
     runtime.block_on(async {
@@ -195,9 +196,9 @@ fn the_backup_begins_neither_early_nor_late() -> io::Result<()> {
     Ok(())
 }
 
-/// Two jobs are due at midnight: one archives the log of the day, the other sends the archive. Version
-/// `Hasty` runs both at their time, and works only if the first job happens to run first. In version
-/// `Patient`, the second job waits for the first.
+/// Checks two jobs that are due at midnight: one archives the log of the day, the other sends the archive. Version
+/// `Hasty` runs both at midnight, and succeeds only if the first job happens to run first. In version `Patient`,
+/// the second job waits for the first.
 fn the_jobs_work_in_every_order() -> io::Result<()> {
     assert!(sends_the_log(Runtime::builder(), Version::Hasty)?);
     println!("No seed: the two jobs work in the order of their spawns.");
@@ -225,12 +226,12 @@ fn the_jobs_work_in_every_order() -> io::Result<()> {
 /// The number of orders to try.
 const SEEDS: u64 = 100;
 
-/// How the second job makes sure that it runs second.
+/// A version of the jobs, which determines whether the second job runs second.
 #[derive(PartialEq)]
 enum Version {
-    /// It does not.
+    /// The second job does not wait.
     Hasty,
-    /// It waits for the first.
+    /// The second job waits for the first.
     Patient,
 }
 

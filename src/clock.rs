@@ -1,32 +1,33 @@
-//! [`Clock`]: where a runtime reads the time, from the operating system or from a virtual clock.
+//! [`Clock`]: the clock of a runtime, which is real or virtual.
 //!
-//! All deadlines are measured by it. [`Stopwatch`] measures real time, whatever the clock of the runtime.
+//! The event loop and the timers read all times from it. [`Stopwatch`] measures real time, even if the clock of the
+//! runtime is virtual.
 
 use crate::primitives::{Mutex, lock};
 use std::time::{Duration, Instant};
 
-/// How far a virtual clock can be moved from the moment at which it was made: 200 years.
+/// How far a virtual clock can be advanced after it was created: 200 years.
 ///
-/// The timers count 584 years from then on, and treat a later deadline as one that never comes. A sleep
-/// that begins when the clock ends may still last 384 years. So the loop can distinguish a program that
-/// has used up its time from one that waits for ever.
+/// The timers count 584 years from that moment, and treat a later deadline as never reached. So they still count the
+/// deadline of a sleep that begins at the end of the clock and lasts up to 384 years. The loop can therefore
+/// distinguish a clock that has reached its end from a sleep that never ends.
 const SPAN: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 
 /// The clock of a runtime.
 pub(crate) enum Clock {
     /// The operating system's monotonic clock (`clock_gettime(2)`).
     Real,
-    /// A clock that stands still until it is advanced.
+    /// A clock that shows the same time until it is advanced.
     Virtual {
-        /// The time that it shows.
+        /// The time that the clock shows.
         shown: Mutex<Instant>,
-        /// The last moment that it can show.
+        /// The latest time that the clock can show.
         end: Instant,
     },
 }
 
 impl Clock {
-    /// Makes a virtual clock that shows the present.
+    /// Creates a virtual clock that shows the current time.
     pub(crate) fn stopped() -> Clock {
         let now = Instant::now();
         Clock::Virtual {
@@ -35,7 +36,7 @@ impl Clock {
         }
     }
 
-    /// Returns the time.
+    /// Returns the current time of this clock.
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Real => Instant::now(),
@@ -48,7 +49,7 @@ impl Clock {
         matches!(self, Clock::Virtual { .. })
     }
 
-    /// Returns whether the clock can be advanced to this time, or whether that is past its end.
+    /// Returns whether the clock can be advanced to this time, which must not be past its end.
     pub(crate) fn can_show(&self, time: Instant) -> bool {
         match self {
             Clock::Real => true,
@@ -56,7 +57,7 @@ impl Clock {
         }
     }
 
-    /// Advances a virtual clock, which never goes back. Does nothing to the real one.
+    /// Advances a virtual clock, which never goes back. Does nothing to a real clock.
     pub(crate) fn advance_to(&self, time: Instant) {
         debug_assert!(self.can_show(time), "the clock was moved past its end");
         if let Clock::Virtual { shown, .. } = self {
@@ -66,16 +67,16 @@ impl Clock {
     }
 }
 
-/// A coarse time, of which tasks keep two. The loop takes one at the beginning of each turn.
+/// A coarse time, of which each task keeps two. The loop creates a stamp at the beginning of each turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamp(u32);
 
 impl Stamp {
-    /// How many low bits of the nanoseconds are dropped. The grain is 17 ms, and the number wraps around after two
-    /// years.
+    /// The number of low bits that are dropped from the nanoseconds. The resolution is 17 ms, and the stamp wraps
+    /// around after two years.
     const COARSE: u32 = 24;
 
-    /// Makes a stamp from the nanoseconds since the runtime was made.
+    /// Creates a stamp from the nanoseconds since the runtime was created.
     pub(crate) fn new(nanos: u64) -> Stamp {
         Stamp((nanos >> Stamp::COARSE) as u32)
     }
@@ -87,7 +88,7 @@ impl Stamp {
     }
 }
 
-/// Measures how long something takes by the real clock, even if the clock of the runtime is virtual.
+/// A measurement of real time, even if the clock of the runtime is virtual.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 

@@ -1,6 +1,6 @@
 //! The context: the runtime that the current thread is in.
 //!
-//! [`Runtime`](crate::Runtime) enters and leaves it. `spawn`, sockets and sleeps ask for it.
+//! [`Runtime`](crate::Runtime) enters and leaves the context. `spawn`, sockets and sleeps find their runtime here.
 
 use crate::event_loop::EventLoop;
 use crate::executor::current::Entered;
@@ -9,18 +9,18 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 thread_local! {
-    /// The runtime whose `block_on` runs on this thread, or that is dropped on it. [`Context`] puts it in
-    /// and takes it out again, so the variable needs no destructor. Without one, it can still be read in the
-    /// destructors of other thread-locals.
+    /// The runtime whose `block_on` or destructor runs on this thread. [`Context`] puts it in and takes it out
+    /// again, so the variable needs no destructor. Without one, it can still be read in the destructors of other
+    /// thread-locals.
     static CONTEXT: RefCell<ManuallyDrop<Option<Rc<EventLoop>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// The panic message of a call that needs a runtime, where there is none.
+/// The panic message of a call that needs a runtime, on a thread that is not in one.
 const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`, in \
      the `async` block that they run (the argument itself is evaluated before they enter the runtime)";
 
-/// Restores the previous context of this thread when dropped.
+/// A guard that restores the previous context of this thread when dropped.
 pub(crate) struct Context {
     /// The previous context.
     previous: Option<Rc<EventLoop>>,
@@ -41,12 +41,12 @@ pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
 ///
 /// # Panics
 ///
-/// If this thread is inside a runtime, whose loop would stop until the inner one ends.
+/// Panics if this thread is inside a runtime, whose loop would stop until the inner loop ends.
 #[track_caller]
 pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
     assert!(
         try_current().is_none(),
-        "`block_on` inside a runtime would stop all its tasks: `.await` the future, or `spawn` it"
+        "`block_on` inside a runtime would block its tasks: `.await` the future, or `spawn` it"
     );
     enter(event_loop)
 }
@@ -62,7 +62,7 @@ fn replace(event_loop: Option<Rc<EventLoop>>) -> Option<Rc<EventLoop>> {
 ///
 /// # Panics
 ///
-/// If this thread is not inside a runtime.
+/// Panics if this thread is not inside a runtime.
 #[inline]
 #[track_caller]
 pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
@@ -81,7 +81,7 @@ pub(crate) fn try_current() -> Option<Rc<EventLoop>> {
 ///
 /// # Panics
 ///
-/// If this thread is not inside a runtime.
+/// Panics if this thread is not inside a runtime.
 #[track_caller]
 pub(crate) fn current() -> Rc<EventLoop> {
     match try_current() {

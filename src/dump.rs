@@ -1,4 +1,4 @@
-//! [`Dump`]: what every task waits for, as text for a person and as JSON for a machine.
+//! [`Dump`]: what every task waits for, as text and as JSON.
 //!
 //! This file has only the data and its two formats. `event_loop/dump.rs` collects the data, and `handle.rs`
 //! requests it from other threads.
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// A list of all tasks of a runtime and what each was waiting for, at one moment.
 ///
-/// The text ([`Display`](fmt::Display)) is a table for a terminal. A task that another task awaits is listed under
-/// that task, and so are the children of a [`scope`](crate::task::scope()):
+/// The [`Display`](fmt::Display) implementation prints a table for a terminal. A task that another task awaits is
+/// listed under that task, and so are the children of a [`scope`](crate::task::scope()):
 ///
 /// ```text
 /// task           spawned at             age  polls  state    waits for
@@ -23,16 +23,16 @@ use std::time::Duration;
 /// A task that awaits several tasks listed under it, such as those of a [`JoinSet`](crate::task::JoinSet), has
 /// one line for all of them: "join the 5 tasks below".
 ///
-/// Taking a dump polls nothing. A task waits for whatever it has left its waker with in its last
-/// poll. If it left the waker in an earlier poll, the dump says so ("since poll 12 of 15"): the wait may
-/// belong to one of several futures that the task polls in turn, or to one that was
-/// dropped. A wait that the task has certainly given up, but whose socket still keeps the waker, is shown as
-/// over ("until poll 12 of 15").
+/// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks and jobs that hold the waker of a task.
+/// If the task left its waker there in an earlier poll than its last, the dump shows that poll ("since poll 12 of
+/// 15"): the wait may belong to one of several futures that the task polls in turn, or to a future that was dropped.
+/// If a wait is certainly over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of
+/// 15").
 ///
-/// A task waits for something outside glassfrog, such as a channel or a lock, if it has left its waker with
-/// nothing in glassfrog, or if something else holds its waker too. The text says how many hold it. If nothing
-/// does, the task will never be woken. If something does, that may still be the task itself, or a task that
-/// waits for it.
+/// A task waits for something outside glassfrog, such as a channel or a lock, if nothing in glassfrog holds its
+/// waker, or if something else holds it too. The dump shows the number of these holders. Without a holder, the task
+/// will never be woken. A holder may be the task itself, or a task that waits for it, so a task with holders may
+/// never be woken either.
 ///
 /// # Examples
 ///
@@ -51,103 +51,103 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Dump {
-    /// How the loop answered.
+    /// The answer of the loop.
     pub(crate) answer: Answer,
-    /// The tasks, each after the one that it stands under.
+    /// The tasks, each after the task under which it is listed.
     pub(crate) tasks: Vec<TaskDump>,
 }
 
-/// How the loop answered when it was asked.
+/// The answer of a loop to the request for a dump.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// With its tasks.
+    /// The loop listed its tasks.
     Tasks,
     /// The runtime has ended.
     Ended,
-    /// Not at all: nobody is inside `block_on`.
+    /// The loop did not answer, because no thread is inside `block_on`.
     Asleep,
-    /// Not at all: it was polling a task.
+    /// The loop did not answer, because it was polling a task.
     Busy {
-        /// The number of the task; 0 is the root future's.
+        /// The low half of the task's id; 0 for the root future.
         task: u32,
-        /// Which of its polls it was.
+        /// The number of the poll, counted from 1.
         poll: u32,
-        /// Both in words; more of them if polls are watched.
-        who: String,
-        /// For how long, at least.
+        /// A description of the poll and the task, which is more detailed if polls are watched.
+        polling: String,
+        /// The time for which the poll has lasted, at least.
         at_least: Duration,
     },
 }
 
-/// One task, or what takes its turns like one.
+/// A task, the root future, or the child of a scope.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskDump {
-    /// Its number; 0 is the root future's.
+    /// The id of the task; 0 for the root future.
     pub(crate) id: u64,
-    /// What its spawner calls it.
+    /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where it was spawned.
+    /// Where the task was spawned. The root future was not spawned.
     pub(crate) location: Option<&'static Location<'static>>,
-    /// The task that it stands under, and why.
+    /// The task under which this one is listed, and the reason.
     pub(crate) under: Option<(u64, Under)>,
-    /// How deep it stands in the tree.
+    /// The depth of the task in the tree.
     pub(crate) depth: usize,
-    /// How long ago it was spawned.
+    /// The time since the task was spawned. The root future was not spawned.
     pub(crate) age: Option<Duration>,
-    /// How long ago it was polled last.
+    /// The time since the last poll of the task.
     pub(crate) idle: Duration,
-    /// How many times it was polled.
+    /// The number of polls of the task.
     pub(crate) polls: u32,
-    /// What it does: `running`, `ready`, `waiting` or `finished`.
+    /// The state of the task: `running`, `ready`, `waiting` or `finished`.
     pub(crate) state: &'static str,
-    /// What it waits for.
+    /// The waits of the task, oldest first.
     pub(crate) waits: Vec<Wait>,
 }
 
-/// Why a task stands under another.
+/// The reason why a task is listed under another task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Under {
-    /// That one awaits it.
+    /// The other task awaits this one.
     Joined,
-    /// It is a child of a scope of that one's.
+    /// This is a child in a scope of the other task.
     Scope,
 }
 
 /// Something that a task waits for.
 #[derive(Clone, Debug)]
 pub(crate) struct Wait {
-    /// What it is.
+    /// What the task waits for.
     pub(crate) what: What,
-    /// Since when: the poll in which the waker was left.
+    /// The poll in which the task left its waker.
     pub(crate) poll: u32,
 }
 
-/// What can be waited for.
+/// The things that a task can wait for.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    /// A socket, in words.
+    /// A socket, with its description.
     Io(String),
-    /// A socket, in words, which is no longer waited for but still keeps the waker.
+    /// A socket, with its description. The wait is over, but the socket still keeps the waker.
     Kept(String),
-    /// A deadline, and how far away it is; `None` if it is as good as never.
+    /// A deadline, with the time until then; `None` if it is never reached.
     Timer(Option<Duration>),
     /// The end of a task.
     Join {
-        /// Its number.
+        /// The id of the task.
         id: u64,
-        /// How it is called.
+        /// The label of the task.
         task: String,
     },
-    /// A blocking job, in words, and whether it is queued.
+    /// A blocking job, with its description.
     Job(String),
-    /// The children of its scope, which say themselves what they wait for.
+    /// The children of a scope, which are listed under the task with their own waits.
     Children,
-    /// Nothing of glassfrog's; so many others hold the task's waker, if that is known.
+    /// Something outside glassfrog, with the number of other references to the task's waker, if it is known.
     Outside(Option<usize>),
 }
 
 impl What {
-    /// The word that stands for it in JSON.
+    /// Returns the `kind` in JSON.
     fn kind(&self) -> &'static str {
         match self {
             What::Io(_) => "io",
@@ -166,7 +166,7 @@ impl fmt::Display for What {
         match self {
             What::Io(text) | What::Kept(text) | What::Job(text) => f.write_str(text),
             What::Join { task, .. } => write!(f, "join task {task}"),
-            What::Timer(None) => f.write_str("sleep, for ever"),
+            What::Timer(None) => f.write_str("sleep, forever"),
             What::Timer(Some(Duration::ZERO)) => f.write_str("sleep, due now"),
             What::Timer(Some(left)) => write!(f, "sleep, {} to go", Time(*left)),
             What::Children => f.write_str("the children of its scope"),
@@ -176,20 +176,20 @@ impl fmt::Display for What {
 }
 
 impl What {
-    /// What else there is to say of it.
+    /// Returns a remark about the holders of the task's waker, or an empty string.
     fn note(&self) -> String {
         match self {
             What::Outside(Some(0)) => {
-                String::from(": nobody holds its waker, nothing will wake it")
+                String::from(": nothing holds its waker, so nothing will wake it")
             }
-            What::Outside(Some(1)) => String::from(" (somebody holds its waker)"),
-            What::Outside(Some(held)) => format!(" ({held} hold its waker)"),
+            What::Outside(Some(1)) => String::from(" (its waker has 1 holder)"),
+            What::Outside(Some(held)) => format!(" (its waker has {held} holders)"),
             _ => String::new(),
         }
     }
 }
 
-/// A duration in words.
+/// A duration that is displayed with one or two units.
 pub(crate) struct Time(pub(crate) Duration);
 
 impl fmt::Display for Time {
@@ -205,8 +205,8 @@ impl fmt::Display for Time {
     }
 }
 
-/// How a task is called: by its number and, if it has one, its name.
-pub(crate) fn called(id: u64, name: Option<&str>) -> String {
+/// Returns the label of a task in a dump: its id and, if it has one, its name.
+pub(crate) fn label(id: u64, name: Option<&str>) -> String {
     match (id, name) {
         (0, _) => String::from("main"),
         (_, Some(name)) => format!("{id} {name:?}"),
@@ -215,19 +215,19 @@ pub(crate) fn called(id: u64, name: Option<&str>) -> String {
 }
 
 impl TaskDump {
-    /// The first columns of its line.
+    /// Returns the cells of the task's line, except for the last.
     fn columns(&self) -> [String; 5] {
-        let called = called(self.id, self.name.as_deref());
+        let label = label(self.id, self.name.as_deref());
         let branch = match self.depth {
             0 => String::new(),
-            depth => format!("{}└ ", "  ".repeat(depth.min(DEEPEST) - 1)),
+            depth => format!("{}└ ", "  ".repeat(depth.min(MAX_DEPTH) - 1)),
         };
         let location = self
             .location
             .map(|at| format!("{}:{}", at.file(), at.line()));
         let age = self.age.map(|age| Time(age).to_string());
         [
-            branch + &called,
+            branch + &label,
             location.unwrap_or_else(|| String::from("-")),
             age.unwrap_or_else(|| String::from("-")),
             self.polls.to_string(),
@@ -235,7 +235,8 @@ impl TaskDump {
         ]
     }
 
-    /// What it waits for, a line each; but one for all that it awaits of those who stand `below` another.
+    /// Returns what the task waits for, one line for each wait. Tasks in `below`, which are listed under another
+    /// task, share one line if there are several.
     fn lines(&self, below: &HashSet<u64>) -> Vec<String> {
         let line = |wait: &Wait| {
             let (what, note) = (&wait.what, wait.what.note());
@@ -278,14 +279,14 @@ impl TaskDump {
     }
 }
 
-/// How deep the tree is drawn at most: a chain of a thousand tasks is to stay a table.
-const DEEPEST: usize = 32;
+/// The maximum indentation of the tree, so that a chain of a thousand tasks remains a table.
+const MAX_DEPTH: usize = 32;
 
-/// The headings of the columns, but for the last.
+/// The headings of the columns, except for the last.
 const HEADINGS: [&str; 5] = ["task", "spawned at", "age", "polls", "state"];
 
-/// Which columns are set to the right.
-const TO_THE_RIGHT: [bool; 5] = [false, false, true, true, false];
+/// Whether each column is right-aligned.
+const RIGHT_ALIGNED: [bool; 5] = [false, false, true, true, false];
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -293,12 +294,14 @@ impl fmt::Display for Dump {
             Answer::Tasks => {}
             Answer::Ended => return f.write_str("the runtime has ended\n"),
             Answer::Asleep => {
-                return f.write_str("the loop does not run: nobody is inside `block_on`\n");
+                return f.write_str("the loop is not running: no thread is inside `block_on`\n");
             }
-            Answer::Busy { who, at_least, .. } => {
+            Answer::Busy {
+                polling, at_least, ..
+            } => {
                 return writeln!(
                     f,
-                    "the loop does not answer: it has been in {who} for at least {}",
+                    "the loop does not answer: it has been in {polling} for at least {}",
                     Time(*at_least)
                 );
             }
@@ -313,7 +316,7 @@ impl fmt::Display for Dump {
             let mut line = String::new();
             for column in 0..cells.len() {
                 let (cell, width) = (cells[column], widths[column]);
-                match TO_THE_RIGHT[column] {
+                match RIGHT_ALIGNED[column] {
                     true => write!(line, "{cell:>width$}  ")?,
                     false => write!(line, "{cell:width$}  ")?,
                 }
@@ -321,7 +324,7 @@ impl fmt::Display for Dump {
             line.push_str(last);
             writeln!(f, "{}", line.trim_end())
         };
-        // Whoever stands below another one stands below the one that awaits it.
+        // A task is listed under the task that awaits it, if it is listed under any.
         let below = self.tasks.iter().filter(|task| task.depth > 0);
         let below: HashSet<u64> = below.map(|task| task.id).collect();
         line(f, HEADINGS, "waits for")?;
@@ -338,30 +341,38 @@ impl fmt::Display for Dump {
 }
 
 impl Dump {
-    /// The dump for machines, as one line of JSON (RFC 8259).
+    /// Returns the dump as one line of JSON (RFC 8259).
     ///
-    /// An object with `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an array in
-    /// the order of the text. If the loop is busy there are `what`, `task`, `poll` and `seconds` too:
-    /// what it does, and for how long at least. A task is an object:
+    /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an
+    /// array in the order of the text. If the loop is busy, the object also has the keys `what`, `task` and `poll`,
+    /// which describe the poll that blocks the loop, and `seconds`, the time that the poll has taken at least. A
+    /// task is an object:
     ///
     /// | key | value |
     /// | --- | --- |
-    /// | `id` | its number; 0 is `main`, the future of `block_on` |
-    /// | `name` | its name, or `null` |
-    /// | `file`, `line` | where it was spawned; `null` for `main` |
-    /// | `joined_by` | the number of the task that awaits it, or `null` |
-    /// | `child_of` | the number of the task in whose scope it is, or `null` |
-    /// | `age` | seconds since it was spawned; `null` for `main` |
-    /// | `idle` | seconds since its last poll |
-    /// | `polls` | how many times it was polled |
+    /// | `id` | the id of the task; 0 for `main`, the future of `block_on` |
+    /// | `name` | the name of the task, or `null` |
+    /// | `file`, `line` | where the task was spawned; `null` for `main` |
+    /// | `joined_by` | the id of the task that awaits it, or `null` |
+    /// | `child_of` | the id of the task in whose scope it is a child, or `null` |
+    /// | `age` | the number of seconds since it was spawned; `null` for `main` |
+    /// | `idle` | the number of seconds since its last poll |
+    /// | `polls` | the number of its polls |
     /// | `state` | `"running"`, `"ready"`, `"waiting"` or `"finished"` |
-    /// | `waits` | an array of what it waits for |
+    /// | `waits` | an array of the things it waits for |
     ///
-    /// and what it waits for is an object with `kind` (`"io"`, `"timer"`, `"join"`, `"job"`,
-    /// `"children"`, `"outside"`), `what` (the words of the text), `poll` (in which of the task's polls it was left),
-    /// `seconds_left` for a timer, and `holders` for something outside: how many others hold the
-    /// task's waker. (Both may be `null`.) The kind `"kept"` is a wait for a socket that the task has given
-    /// up, although the socket still keeps its waker. Keys may be added; those that are here stay.
+    /// A wait is an object:
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"` or `"outside"` |
+    /// | `what` | a description, as in the text |
+    /// | `poll` | the number of the poll in which the task left its waker |
+    /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
+    /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
+    ///
+    /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. Later
+    /// versions may add keys and kinds, but keep these.
     ///
     /// # Examples
     ///
@@ -384,11 +395,11 @@ impl Dump {
             if let Answer::Busy {
                 task,
                 poll,
-                who,
+                polling,
                 at_least,
             } = &self.answer
             {
-                json.key("what").text(who);
+                json.key("what").text(polling);
                 json.key("task").number(task);
                 json.key("poll").number(poll);
                 json.key("seconds").number(at_least.as_secs_f64());
@@ -408,17 +419,17 @@ impl TaskDump {
         };
         json.object(|json| {
             json.key("id").number(self.id);
-            json.key("name").maybe(self.name.as_deref(), Json::text);
+            json.key("name").or_null(self.name.as_deref(), Json::text);
             json.key("file")
-                .maybe(self.location.map(Location::file), Json::text);
+                .or_null(self.location.map(Location::file), Json::text);
             json.key("line")
-                .maybe(self.location.map(Location::line), Json::number);
+                .or_null(self.location.map(Location::line), Json::number);
             json.key("joined_by")
-                .maybe(under(Under::Joined), Json::number);
+                .or_null(under(Under::Joined), Json::number);
             json.key("child_of")
-                .maybe(under(Under::Scope), Json::number);
+                .or_null(under(Under::Scope), Json::number);
             let age = self.age.as_ref().map(Duration::as_secs_f64);
-            json.key("age").maybe(age, Json::number);
+            json.key("age").or_null(age, Json::number);
             json.key("idle").number(self.idle.as_secs_f64());
             json.key("polls").number(self.polls);
             json.key("state").text(self.state);
@@ -428,7 +439,7 @@ impl TaskDump {
 }
 
 impl Wait {
-    /// Writes what is waited for as an object.
+    /// Writes the wait as an object.
     fn to_json(&self, json: &mut Json) {
         json.object(|json| {
             json.key("kind").text(self.what.kind());
@@ -437,9 +448,9 @@ impl Wait {
             match &self.what {
                 What::Timer(left) => {
                     let left = left.as_ref().map(Duration::as_secs_f64);
-                    json.key("seconds_left").maybe(left, Json::number);
+                    json.key("seconds_left").or_null(left, Json::number);
                 }
-                What::Outside(held) => json.key("holders").maybe(*held, Json::number),
+                What::Outside(held) => json.key("holders").or_null(*held, Json::number),
                 What::Io(_) | What::Kept(_) | What::Join { .. } | What::Job(_) | What::Children => {
                 }
             }
@@ -447,22 +458,22 @@ impl Wait {
     }
 }
 
-/// JSON that is being written, on one line.
+/// A writer of JSON on one line.
 #[derive(Default)]
 struct Json {
-    /// What has been written.
+    /// The text written so far.
     text: String,
 }
 
 impl Json {
-    /// Writes what separates one element from the one before it, if there is one.
+    /// Writes a comma, unless the next element is the first.
     fn separate(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with(['{', '[', ':']) {
             self.text.push(',');
         }
     }
 
-    /// Writes a key; its value is to follow.
+    /// Writes a key. The caller writes the value next.
     fn key(&mut self, key: &str) -> &mut Json {
         self.separate();
         self.text(key);
@@ -488,7 +499,7 @@ impl Json {
     }
 
     /// Writes a value, or `null`.
-    fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
+    fn or_null<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
         match value {
             Some(value) => write(self, value),
             None => self.text.push_str("null"),
@@ -507,7 +518,7 @@ impl Json {
             match c {
                 '"' | '\\' => self.text.extend(['\\', c]),
                 c if c.is_control() => {
-                    // What is a control character has no more than four digits.
+                    // The number of a control character has at most four hexadecimal digits.
                     self.text.push_str(&format!("\\u{:04x}", u32::from(c)));
                 }
                 c => self.text.push(c),

@@ -1,9 +1,9 @@
-//! The event loop: it polls the ready tasks, turns the reactor and fires the timers, until the future of
-//! `block_on` ends.
+//! The event loop: polls the ready tasks, turns the reactor and fires the timers, until the future of
+//! `block_on` completes.
 //!
-//! A [`Runtime`](crate::Runtime) makes an [`EventLoop`] and runs it. The loop owns an executor, a reactor,
-//! timers and a pool, which do not know one another: they meet here. The steps of a turn are numbered in
-//! [`EventLoop::run`]. What can end the park is listed at [`EventLoop::turn_reactor`].
+//! A [`Runtime`](crate::Runtime) creates an [`EventLoop`] and runs it. The loop owns an executor, a reactor,
+//! timers and a pool, which do not know one another and meet only here. [`EventLoop::run`] numbers the steps of
+//! a turn. [`EventLoop::turn_reactor`] lists the events that can end the park.
 
 pub(crate) mod deadlock;
 mod dump;
@@ -38,10 +38,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// How many polls the loop makes at most before it turns the reactor, fires timers and reads messages.
+/// The number of polls after which the loop turns the reactor, fires timers and reads messages.
 ///
-/// Turning the reactor costs a syscall. One in 128 polls is below a hundredth of a call for each, and at a
-/// microsecond a poll an event waits an eighth of a millisecond for it.
+/// Turning the reactor costs a syscall, and each of 128 polls bears less than a hundredth of it. If a poll takes a
+/// microsecond, an event waits for at most an eighth of a millisecond.
 const BATCH: u32 = 128;
 
 /// The loop of one runtime, and the engines that it turns.
@@ -52,27 +52,27 @@ pub(crate) struct EventLoop {
     reactor: Reactor,
     /// The part that any thread may use.
     pub(crate) shared: Arc<Shared>,
-    /// When the clock was read last, in nanoseconds since the runtime was made.
+    /// When the clock was read last, in nanoseconds since the runtime was created.
     read_at: Cell<u64>,
     /// How many polls had begun when the clock was read last.
     polls: Cell<u64>,
     /// Chooses how many polls to make before the clock is read again.
     pace: Pace,
-    /// Finds out whether the loop waits for something that cannot come.
+    /// Finds out whether anything can still wake a task.
     deadlock: DeadlockDetector,
-    /// Finds out whether the tasks hold a virtual clock. A real clock has none.
+    /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
     standstill: Option<Standstill>,
     /// The watchdog's thread, if there is one.
     _watchdog: Option<Watchdog>,
 }
 
 impl EventLoop {
-    /// Makes a loop without tasks.
+    /// Creates a loop without tasks.
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptors or memory left for the event queue, or no thread for the
-    /// watchdog.
+    /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
+    /// start the thread of the watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
         let rounds = Arc::default();
         let reactor = Reactor::new(Arc::clone(&rounds))?;
@@ -109,7 +109,7 @@ impl EventLoop {
             status,
             test_patience: settings.test_patience,
             last_id: AtomicU64::new(0),
-            is_visited: AtomicBool::new(false),
+            had_outside_waiter: AtomicBool::new(false),
         });
         Ok(EventLoop {
             executor,
@@ -128,27 +128,27 @@ impl EventLoop {
         })
     }
 
-    /// Runs the loop until the root future ends.
+    /// Runs the loop until the root future completes.
     ///
     /// # Panics
     ///
-    /// With the panic of the root future, with that of a task if it ends the runtime, and at the end of a
-    /// virtual clock.
+    /// Panics if the root future panics, if the panic of a task ends or has ended the runtime, if a virtual clock
+    /// reaches its end, and in a deadlock under [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
     pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
         assert!(
             !self.executor.is_closed(),
             "this runtime has ended: one of its tasks panicked under `OnTaskPanic::EndRuntime`"
         );
-        // The time between two calls of `block_on` counts as neither busy nor parked.
+        // The time between calls of `block_on` counts as neither busy nor parked.
         self.read_at.set(self.nanos());
         self.begin_turn(false);
         let _running = Running(self);
         self.executor.take_messages();
         self.executor.queue_root();
         loop {
-            // 1. Poll the ready tasks, until about `BATCH` polls are made or `LONGEST_BATCH` has passed. The
-            //    clock is read between two strides of polls.
-            self.deadlock.awake_if(!self.executor.is_idle());
+            // 1. Poll the ready tasks, for about `BATCH` polls or until `LONGEST_BATCH` has passed. The clock is
+            //    read after each stride of polls.
+            self.deadlock.reset_if(!self.executor.is_idle());
             let begun = self.read_at.get();
             let (mut polls, mut stride) = (0, self.pace.stride());
             let mut left = stride;
@@ -176,9 +176,9 @@ impl EventLoop {
             let left = self.executor.end_polls();
 
             // 2. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready,
-            //    this is the park. Whether a virtual clock may advance is asked before the reactor is turned
-            //    and again before messages are read: what a blocking job does comes before its end, and both
-            //    come before any deadline.
+            //    this is the park. The loop checks whether a virtual clock may advance both before it turns the
+            //    reactor and before it reads messages. So the effects of a blocking job, and its end, are seen
+            //    before any deadline passes.
             let might_advance = self.may_advance_clock();
             let parked = self.turn_reactor();
             let may_advance = might_advance && self.may_advance_clock();
@@ -186,7 +186,7 @@ impl EventLoop {
             // 3. Read the messages of other threads.
             self.executor.take_messages();
 
-            // 4. Advance a virtual clock to the next deadline, if still no task is ready.
+            // 4. If still no task is ready, advance a virtual clock to the next deadline.
             if may_advance
                 && self.executor.is_idle()
                 && let Some(deadline) = self.shared.timers.next()
@@ -199,11 +199,11 @@ impl EventLoop {
             let now = self.begin_turn(parked);
             self.shared.timers.fire(now);
 
-            // 6. Let the tasks that steps 2 to 5 have woken go first, if a new round of the run queue begins.
-            //    A task that computes and yields then delays them by one poll, not by two.
+            // 6. If a new round of the run queue begins, let the tasks that steps 2 to 5 have woken go first. A
+            //    task that computes and yields then delays them by one poll, not two.
             self.executor.postpone(left);
 
-            // 7. Find out whether a virtual clock stands still although a deadline waits.
+            // 7. Check whether a virtual clock stands still although a deadline is pending.
             if let Some(standstill) = &self.standstill {
                 standstill.check(self, now);
             }
@@ -212,25 +212,25 @@ impl EventLoop {
 
     /// Turns the reactor, and parks in it if no task is ready. Returns whether it parked.
     ///
-    /// What can end the park:
+    /// These events end the park:
     ///
     /// 1. an event of a registered descriptor;
     /// 2. the earliest deadline of the timers;
-    /// 3. a message of another thread ([`Inbox::post`]): a wake, a spawn, an abort, a dropped handle, a
+    /// 3. a message from another thread ([`Inbox::post`]): a wake, a spawn, an abort, a dropped handle, or a
     ///    request for a dump;
-    /// 4. a nudge of another thread ([`Inbox::nudge`]), which has set an earlier deadline or dropped the last
+    /// 4. a nudge from another thread ([`Inbox::nudge`]), which has set an earlier deadline or dropped the last
     ///    handle;
-    /// 5. the end of a blocking job, even if nobody awaits it: it may have held a virtual clock;
+    /// 5. the end of a blocking job, even if no task awaits it: it may have stopped a virtual clock;
     /// 6. a signal that the process handles (`EINTR`), after which the loop parks again;
-    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits for nothing but wakes.
+    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits only for wakes.
     ///
     /// [`Inbox::post`]: crate::executor::inbox::Inbox::post
     /// [`Inbox::nudge`]: crate::executor::inbox::Inbox::nudge
     fn turn_reactor(&self) -> bool {
         let mut timeout = Some(Duration::ZERO);
         let mut parked = false;
-        // The park is announced before the deadlines are read. A thread that begins a sleep in between
-        // sees the announcement and nudges.
+        // The park is announced before the deadlines are read. A thread that sets a deadline in between sees the
+        // announcement and nudges the loop.
         if self.announce_park() {
             timeout = self.park_timeout(self.read_clock());
             parked = timeout != Some(Duration::ZERO);
@@ -244,7 +244,7 @@ impl EventLoop {
                     }
                 );
             }
-            // The logger and the report of a deadlock are foreign code, and may have woken a task.
+            // The logger and the handler of a deadlock are foreign code, which may have woken a task.
             if !self.executor.is_idle() {
                 timeout = Some(Duration::ZERO);
             }
@@ -255,7 +255,7 @@ impl EventLoop {
         parked
     }
 
-    /// Announces a park, if no task is ready and no message has come.
+    /// Announces a park. Returns false if a task is ready instead.
     fn announce_park(&self) -> bool {
         while self.executor.is_idle() {
             if self.shared.inbox.announce_park() {
@@ -266,8 +266,8 @@ impl EventLoop {
         false
     }
 
-    /// Returns how long a park that begins now may last: until the next deadline, or without a limit. If a
-    /// virtual clock can be advanced to that deadline, the loop does not park.
+    /// Returns the timeout of a park that begins now, which ends at the next deadline. If a virtual clock can be
+    /// advanced to that deadline, the timeout is zero, and the loop does not park.
     fn park_timeout(&self, now: u64) -> Option<Duration> {
         match self.shared.timers.next() {
             None => self.deadlock.park_timeout(self),
@@ -278,7 +278,7 @@ impl EventLoop {
         }
     }
 
-    /// Returns the time in nanoseconds since the runtime was made.
+    /// Returns the time in nanoseconds since the runtime was created.
     fn nanos(&self) -> u64 {
         self.shared.timers.nanos(self.shared.clock.now())
     }
@@ -288,7 +288,7 @@ impl EventLoop {
     fn read_clock(&self) -> u64 {
         let now = self.nanos();
         let mut spent = now.saturating_sub(self.read_at.replace(now));
-        // A virtual clock is advanced; the time that it shows is not spent.
+        // A virtual clock jumps: no time was spent.
         if self.shared.clock.is_virtual() {
             spent = 0;
         }
@@ -301,7 +301,7 @@ impl EventLoop {
         now
     }
 
-    /// Reads the clock and begins a turn. Before it, the loop may have parked.
+    /// Reads the clock and begins a turn. `parked` says whether the loop parked just before.
     fn begin_turn(&self, parked: bool) -> u64 {
         let now = match parked {
             false => self.read_clock(),
@@ -320,7 +320,7 @@ impl EventLoop {
     }
 
     /// Returns whether the clock may be advanced when no task is ready: it is virtual, and no blocking job
-    /// holds it.
+    /// stops it.
     fn may_advance_clock(&self) -> bool {
         self.shared.clock.is_virtual() && !self.shared.pool.is_busy()
     }
@@ -329,12 +329,12 @@ impl EventLoop {
     ///
     /// # Panics
     ///
-    /// If the deadline is past the end of the clock.
+    /// Panics if the deadline is past the end of the clock.
     fn advance_clock(&self, deadline: Instant) {
         let clock = &self.shared.clock;
         if !clock.can_show(deadline) {
             panic!(
-                "the virtual clock has come to its end, 200 years after its runtime was made: no task is \
+                "the virtual clock has reached its end, 200 years after its runtime was created: no task is \
                  ready, and the next deadline is {:?} away; sleep for less, or use `Duration::MAX` for a \
                  sleep that never ends:\n{}",
                 deadline.saturating_duration_since(clock.now()),
@@ -355,7 +355,7 @@ impl EventLoop {
     /// Cancels all tasks, jobs, waits and sleeps. The caller has entered the context.
     pub(crate) fn shut_down(&self) {
         let messages = self.shared.inbox.close();
-        // Before the tasks, so that the pool takes no job that their drops submit.
+        // The pool comes before the tasks, so that it refuses jobs that the destructors of tasks submit.
         self.shared.pool.shut_down();
         self.executor.shut_down(messages);
         self.reactor.shut_down();
@@ -363,7 +363,7 @@ impl EventLoop {
     }
 }
 
-/// Ends the last turn when dropped, also when a panic unwinds.
+/// A guard that ends the last turn when dropped, even if a panic unwinds.
 struct Running<'a>(&'a EventLoop);
 
 impl Drop for Running<'_> {

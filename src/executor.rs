@@ -1,9 +1,9 @@
 //! The executor: the tasks, and the run queue of those that are ready.
 //!
-//! The [event loop](crate::event_loop) calls [`poll_next`](Executor::poll_next) until no task is ready, and
-//! passes on the messages of other threads. The executor knows nothing of sockets and deadlines. Tasks live
-//! in a slab of the thread that owns the runtime. A poll takes the task out of the slab, so that no borrow
-//! is held while the future runs, and puts it back afterwards.
+//! The [event loop](crate::event_loop) calls [`poll_next`](Executor::poll_next) to poll the next ready task, and
+//! [`take_messages`](Executor::take_messages) to read the messages of other threads. The executor knows neither
+//! sockets nor deadlines. Tasks live in a slab, which belongs to the thread of the runtime. A poll takes the
+//! future out of the slab, so that no borrow is held while the future runs, and puts it back afterwards.
 //!
 //! ```text
 //!            spawn               poll: Pending
@@ -73,12 +73,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How many entries a map keeps room for after a burst.
+/// The capacity that a map keeps after a burst, in entries.
 const KEPT_ENTRIES: usize = 1024;
 
-/// The tasks and the run queue, under one borrow, since a poll needs both.
+/// The tasks and the run queue, behind one `RefCell`, because a poll needs both.
 struct Tasks {
-    /// The tasks that run, and those whose outcome waits for a handle.
+    /// The tasks that have not ended, and those whose outcome waits for a handle.
     slab: Slab<TaskEntry>,
     /// The run queue. Spawns, wakes on this thread and messages push to it.
     ready: RunQueue,
@@ -90,60 +90,60 @@ struct Tasks {
 pub(crate) struct Executor {
     /// The tasks and the run queue.
     tasks: RefCell<Tasks>,
-    /// The names of those tasks that have one, by the low halves of their ids.
+    /// The names of tasks, by the low halves of their ids. Most tasks have none.
     names: RefCell<HashMap<u32, Box<str>>>,
-    /// What the panic of a task does.
+    /// What happens when a task panics.
     on_panic: OnTaskPanic,
-    /// How long a poll may take before a warning is logged, if polls are watched.
+    /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
-    /// Whether every poll is observed: by the watchdog, by its thread, or by the report of a seed.
+    /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
     is_watched: bool,
     /// Whether polls are observed in this turn, because they are watched or logged. Set once a turn.
     is_observed: Cell<bool>,
-    /// The inbox, by which wakers and handles know their executor.
+    /// The inbox, which identifies this executor to wakers and handles.
     remote: Arc<Remote>,
     /// The waker of the root future, which is in the run queue as `Key::NONE`.
     root: Arc<TaskWaker>,
-    /// How many times root futures were polled.
+    /// How many times root futures were polled (modulo 2³²).
     root_polls: Cell<u32>,
     /// When a root future was polled last.
     root_polled: Cell<Stamp>,
     /// When this turn of the loop began.
     turn: Cell<Stamp>,
-    /// Shows other threads which task is being polled, and what has been counted.
+    /// Shows other threads which task is being polled, and the counts.
     status: Arc<LoopStatus>,
     /// Counts what tasks do.
     counters: Counters,
     /// The children of scopes, which live in the futures of tasks, by the low halves of their ids.
     children: RefCell<HashMap<u32, ChildEntry>>,
-    /// The waker of a task that has ended, for the next new task. Nobody else holds it.
+    /// The waker of a task that has ended, for the next new task. Nothing else holds it.
     spare: Cell<Option<Arc<TaskWaker>>>,
-    /// Set at the beginning of the shutdown, after which no task is taken.
+    /// Whether the shutdown has begun, after which no task can be spawned.
     closed: Cell<bool>,
-    /// The empty vector that messages are read into, kept for its room.
+    /// The empty vector that messages are read into, kept for its capacity.
     messages: Cell<Vec<Message>>,
 }
 
-/// What [`Executor::poll_next`] did.
+/// The result of [`Executor::poll_next`].
 pub(crate) enum Polled {
-    /// Nothing: no task is ready.
+    /// No task is ready.
     Nothing,
-    /// Nothing yet: the root future is next, and the caller has to poll it.
+    /// The root future is next, and the caller has to poll it.
     Root,
-    /// Polled a task.
+    /// A task was polled or skipped.
     Task,
-    /// Polled a task that panicked, and the panic ends the runtime.
+    /// A task was polled and panicked, and the panic ends the runtime.
     Panicked(Payload),
 }
 
-/// Shrinks a map after a burst of entries, at a cost that their removals have paid for.
+/// Shrinks a map after a burst of entries. The cost is constant for each entry that was removed.
 fn shrink<V>(map: &mut HashMap<u32, V>) {
     if map.capacity() > KEPT_ENTRIES && map.len() < map.capacity() / 4 {
         map.shrink_to(KEPT_ENTRIES.max(2 * map.len()));
     }
 }
 
-/// Fills an empty option. An assignment would look for a value to drop there, in every poll.
+/// Fills an empty option. An assignment would check for a value to drop, in every poll.
 #[inline]
 fn fill<T>(option: &mut Option<T>, value: T) {
     let former = option.replace(value);
@@ -152,7 +152,7 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 }
 
 impl Executor {
-    /// Makes an executor without tasks, which other threads reach through `remote`. Its run queue counts its
+    /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
     pub(crate) fn new(
         remote: Arc<Remote>,
@@ -214,7 +214,7 @@ impl Executor {
         self.remote.ended.shrink(ended, slab.slots());
     }
 
-    /// Returns the task that is being polled, and its poll.
+    /// Returns the tag of the task that is being polled.
     pub(crate) fn current_tag(&self) -> Tag {
         self.status.polling()
     }
@@ -224,21 +224,21 @@ impl Executor {
         self.counters.polls.get()
     }
 
-    /// Publishes what has been counted.
+    /// Publishes the counts.
     pub(crate) fn publish(&self) {
         self.status.publish(&self.counters);
     }
 
-    /// Ends the polls of this turn. If they have ended a round of the run queue, returns how many tasks they
-    /// leave for the new one, for [`postpone`](Executor::postpone).
+    /// Ends the polls of this turn. If they have ended a round of the run queue, returns the number of tasks that
+    /// are already ready for the new round, for [`postpone`](Executor::postpone). Otherwise returns 0.
     pub(crate) fn end_polls(&self) -> usize {
         self.status.end_polls();
         end_budget();
         self.tasks.borrow().ready.ready_for_new_round()
     }
 
-    /// Lets the tasks that were woken since the end of the polls go before the `count` tasks that the polls have
-    /// left.
+    /// Lets the tasks that were woken since the end of the polls go before the `count` tasks that were ready
+    /// then.
     #[inline]
     pub(crate) fn postpone(&self, count: usize) {
         if count > 0 {
@@ -251,12 +251,12 @@ impl Executor {
         self.tasks.borrow().ready.is_empty()
     }
 
-    /// With a seed, returns the number of tasks that were ever pushed to the run queue.
+    /// With a seed, returns how many times a task was pushed to the run queue.
     pub(crate) fn queued(&self) -> Option<u64> {
         self.tasks.borrow().ready.pushed()
     }
 
-    /// Returns whether the first `queued` tasks that were pushed to the run queue have left it.
+    /// Returns whether the first `queued` entries that were pushed to the run queue have left it.
     pub(crate) fn has_taken(&self, queued: u64) -> bool {
         self.tasks.borrow().ready.has_taken(queued)
     }
@@ -266,7 +266,7 @@ impl Executor {
         self.tasks.borrow().ready.last_polls()
     }
 
-    /// Returns whether the runtime has ended.
+    /// Returns whether the shutdown has begun.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -276,10 +276,10 @@ impl Executor {
         self.tasks.borrow().slab.len()
     }
 
-    /// Makes the root future ready, when a `block_on` begins.
+    /// Pushes the root future to the run queue, when a `block_on` begins.
     pub(crate) fn queue_root(&self) {
-        // A wake of the last root future that is still in the queue serves this one too.
-        if self.root.flags.wake_here() {
+        // If the previous root future is still in the queue, its entry serves for this one.
+        if self.root.flags.wake_local() {
             self.push(Key::NONE);
         }
     }
@@ -296,8 +296,8 @@ impl Executor {
         polled
     }
 
-    /// Spawns a task: puts it into the slab and the run queue. Once the shutdown has begun, returns the task, for
-    /// the caller to drop, and a key that no task has.
+    /// Spawns a task: puts it into the slab and the run queue. Once the shutdown has begun, returns a key that no
+    /// task has, and the task, which the caller drops.
     #[inline]
     pub(crate) fn spawn(
         &self,
@@ -333,8 +333,7 @@ impl Executor {
         (key, None)
     }
 
-    /// Polls the next ready task, or drops its future if it was aborted. A task that is gone or finished is
-    /// skipped.
+    /// Polls the next ready task, or drops its future if it was aborted. Skips a task that is gone or finished.
     #[inline(always)]
     pub(crate) fn poll_next(&self) -> Polled {
         let mut tasks = self.tasks.borrow_mut();
@@ -396,7 +395,7 @@ impl Executor {
         }
     }
 
-    /// Begins a poll, with a full budget. Returns what is noted of the poll if polls are observed.
+    /// Begins a poll, with a full budget. If polls are observed, returns the record of this one.
     #[inline]
     fn begin_poll(&self, key: Key, tag: Tag) -> Option<Box<Polling>> {
         self.status.begin_poll(tag);
@@ -438,16 +437,16 @@ impl Executor {
             if !task.has(REMOTE) {
                 self.remote.ended.note(ended, key.index(), number);
             }
-            let (_taken, location) = self.leave(key, task);
+            let (_taken, location) = self.take_apart(key, task);
             drop(tasks);
             self.discard(run, location);
         }
     }
 
-    /// Takes apart a finished task that was removed from the slab. Returns the outcome, if the task still had
-    /// it, and where the task was spawned.
+    /// Takes apart a finished task that was removed from the slab. Returns its outcome, if it is still there, and
+    /// where the task was spawned.
     #[inline]
-    fn leave(
+    fn take_apart(
         &self,
         key: Key,
         mut task: TaskEntry,
@@ -457,31 +456,31 @@ impl Executor {
         }
         let run = task.body.take().map(|body| body.run);
         let location = task.location;
-        // There is neither a waker nor a joiner left to drop, but the compiler can't know that.
+        // Neither a waker nor a joiner is left to drop, but the compiler cannot know that.
         mem::forget(task);
         (run, location)
     }
 
-    /// Delivers or drops a task, or its outcome, which nobody will take from the slab. A panic is logged.
+    /// Delivers or drops a task or its outcome, which no handle will take from the slab. Logs a panic.
     fn discard(&self, mut run: Pin<Box<dyn Run>>, location: &Location<'_>) {
         run.as_mut().deliver();
         if let Some(error) = run.as_mut().error() {
             error.log_panic(location);
         }
-        log_panics("dropping what a task left", || drop(run));
+        log_panics("dropping a task or its outcome", || drop(run));
     }
 
-    /// Wakes a task on this thread: pushes it to the run queue, unless it is there.
+    /// Wakes a task on this thread: pushes it to the run queue, unless it is already there.
     #[inline]
     fn wake(&self, waker: &TaskWaker) {
-        if waker.flags.wake_here() {
+        if waker.flags.wake_local() {
             increment(&self.counters.local_wakes);
             self.push(waker.key());
         }
     }
 
-    /// Drops all tasks, even if the drop of one panics. The caller has closed the inbox, which held `messages`,
-    /// and has entered the context. A spawn in one of the drops returns a handle that is cancelled.
+    /// Drops all tasks, even if a destructor panics. The caller has closed the inbox, which held `messages`, and
+    /// has entered the context. A spawn in a destructor returns the handle of a cancelled task.
     pub(crate) fn shut_down(&self, messages: Vec<Message>) {
         self.closed.set(true);
         for message in messages {
@@ -503,25 +502,5 @@ impl Executor {
         self.spare.take();
         self.names.take();
         self.publish();
-    }
-
-    /// Makes the waker of a task, for its first poll. Its flags are down.
-    #[inline]
-    fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
-        match self.spare.take() {
-            Some(waker) => {
-                waker.reuse(key);
-                waker
-            }
-            None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
-        }
-    }
-
-    /// Keeps the waker of a finished task for a new task, if nobody else holds it.
-    #[inline]
-    fn recycle(&self, waker: Arc<TaskWaker>) {
-        if Arc::strong_count(&waker) == 1 {
-            self.spare.set(Some(waker));
-        }
     }
 }

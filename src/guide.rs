@@ -25,7 +25,7 @@
 //! | `task::JoinHandle` | `Task` | `asyncio.Task` | [`JoinHandle`](crate::task::JoinHandle) |
 //! | `JoinHandle::abort` | `Task::cancel` | `Task.cancel` | [`JoinHandle::abort`](crate::task::JoinHandle::abort) |
 //! | `task::AbortHandle` | | | [`AbortHandle`](crate::task::AbortHandle) |
-//! | drop of the `JoinHandle` | `Task::detach` | | drop of the [`JoinHandle`](crate::task::JoinHandle) |
+//! | dropping the `JoinHandle` | `Task::detach` | | dropping the [`JoinHandle`](crate::task::JoinHandle) |
 //! | `task::JoinSet` | | `asyncio.as_completed` | [`JoinSet`](crate::task::JoinSet) |
 //! | | | `asyncio.TaskGroup` | [`scope`](crate::task::scope), [`try_scope`](crate::task::try_scope) |
 //! | `task::spawn_blocking` | `smol::unblock` | `asyncio.to_thread` | [`spawn_blocking`](crate::task::spawn_blocking) |
@@ -89,13 +89,13 @@
 //!   adapter, such as the module `compat` of `tokio-util`.
 //! - `read` and `write` of [`TcpStream`](crate::net::TcpStream) take `&self`, so two futures of one
 //!   task can read and write without a split.
-//! - A panic in a task without a handle is logged to the `log` crate, not printed. To end the runtime
-//!   instead, set [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+//! - If a task without a handle panics, the runtime also logs the panic through the `log` crate. To end the
+//!   runtime instead, set [`Builder::on_task_panic`](crate::Builder::on_task_panic).
 //!
 //! From **smol**:
 //!
-//! - Dropping a [`JoinHandle`](crate::task::JoinHandle) detaches the task. Dropping a `Task` of smol
-//!   cancels it.
+//! - Dropping a [`JoinHandle`](crate::task::JoinHandle) detaches its task. Dropping a smol `Task` cancels
+//!   the task.
 //! - A panic in a task does not propagate to the task that awaits it. Awaiting the handle returns a
 //!   [`JoinError`](crate::task::JoinError).
 //! - Sockets and timers need a runtime: create them inside [`block_on`](crate::block_on).
@@ -109,8 +109,8 @@
 //!
 //! # How to select
 //!
-//! To wait for the first of two futures with the same output, use `or`. It polls its first future
-//! first, and drops the other when one is ready:
+//! To wait for the first of two futures with the same output type, use `or`. It polls the left future
+//! first. When one future is ready, it drops the other:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -131,10 +131,10 @@
 //! });
 //! ```
 //!
-//! To select between futures with different outputs, map each output to a variant of an enum. In a loop,
+//! To select between futures with different output types, map each output to a variant of an enum. In a loop,
 //! the future that loses is dropped and created again in the next iteration, so it must be *cancel safe*:
-//! dropping it must lose nothing. The methods of [`net`](crate::net) and [`time`](crate::time) document
-//! whether they are.
+//! dropping it must lose nothing. The methods in [`net`](crate::net) and [`time`](crate::time) document
+//! whether they are cancel safe.
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -240,8 +240,8 @@
 //! });
 //! ```
 //!
-//! **A task** is cancelled by [`abort`](crate::task::JoinHandle::abort). The runtime drops its future in
-//! place of the next poll, which runs the destructors of its locals. Awaiting the handle waits for that:
+//! **A task** is cancelled by [`abort`](crate::task::JoinHandle::abort). Instead of polling the task again, the
+//! runtime drops its future, which runs the destructors of its locals. Awaiting the handle waits for that:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -292,8 +292,8 @@
 //! **A running blocking job** cannot be cancelled. Give the closure a flag to check, such as an
 //! `Arc<AtomicBool>`.
 //!
-//! **Gracefully**: to let a task finish its current step first, send it a message. The task looks for
-//! the message only where it may stop:
+//! **Gracefully**: to let a task finish its current step first, send it a message. The task checks for
+//! the message only at the points where it can stop:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -307,7 +307,7 @@
 //!     let task = glassfrog::spawn(async move {
 //!         let mut steps = 0;
 //!         loop {
-//!             // This part always runs to its end.
+//!             // This part always runs to completion.
 //!             steps += 1;
 //!
 //!             let pause = async {
@@ -381,7 +381,7 @@
 //! });
 //! ```
 //!
-//! **Across an `.await`**, hold an async lock, such as that of `async-lock`:
+//! **Across an `.await`**, hold an async lock, such as `async_lock::Mutex`:
 //!
 //! ```
 //! use async_lock::Mutex;
@@ -406,8 +406,8 @@
 //! });
 //! ```
 //!
-//! **By a task that owns the state**: other tasks send it messages, with a channel for the answer. The
-//! owner needs no lock:
+//! **Through a task that owns the state**: other tasks send it messages, which carry a channel for the answer.
+//! The owner needs no lock:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -439,8 +439,8 @@
 //! });
 //! ```
 //!
-//! **Between threads**, use `Arc` with `std::sync::Mutex` or atomics. Hold the guard of a
-//! `std::sync::Mutex` only between two `.await`s: a task that waits for it blocks its thread.
+//! **Between threads**, use `Arc` with `std::sync::Mutex` or atomics. Never hold the guard of a
+//! `std::sync::Mutex` across an `.await`: another task that locks the mutex blocks its thread.
 //!
 //! ```
 //! use glassfrog::Workers;

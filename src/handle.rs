@@ -1,7 +1,9 @@
-//! [`Handle`]: spawns onto a runtime, and inspects it, from any thread.
+//! [`Handle`]: spawning onto a runtime and inspecting it, from any thread.
+//!
+//! A handle posts messages to the loop of its runtime. It does not run the loop, and keeps no task alive.
 
 use crate::context;
-use crate::dump::{Answer, Dump, called};
+use crate::dump::{Answer, Dump, label};
 use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
@@ -15,14 +17,14 @@ use std::panic::Location;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How long a dump waits for the answer of the loop.
+/// How long a dump waits for the loop to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A handle to a runtime, which spawns tasks onto it from any thread.
 ///
-/// Tasks run only while the runtime's thread is inside `block_on`; a task that is spawned at another time
-/// waits for that. A handle keeps neither the runtime nor its tasks alive. A future that is spawned onto a
-/// runtime that has ended is dropped at once, and its [`JoinHandle`] returns a
+/// Tasks run only while the runtime's thread is inside `block_on`. A task that is spawned at another time runs when
+/// `block_on` is called next. A handle keeps neither the runtime nor its tasks alive. If the runtime has ended, a
+/// spawned future is dropped at once, and its [`JoinHandle`] returns a
 /// [cancelled](crate::task::JoinError::is_cancelled) error.
 ///
 /// # Examples
@@ -44,12 +46,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Handle {
     /// The part of the runtime that any thread may use.
     shared: Arc<Shared>,
-    /// Counts this handle: its owner may spawn at any time, so the runtime is not in a deadlock.
+    /// Counts this handle. While there is a handle, its owner may spawn, so the runtime is not in a deadlock.
     _inbox: InboxHandle,
 }
 
 impl Handle {
-    /// Makes a handle to a runtime.
+    /// Creates a handle to a runtime.
     pub(crate) fn new(shared: Arc<Shared>) -> Handle {
         let _inbox = InboxHandle::new(&shared.inbox);
         Handle { shared, _inbox }
@@ -59,7 +61,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If this thread is not inside [`block_on`](crate::block_on); see [`try_current`](Handle::try_current).
+    /// Panics if this thread is not inside [`block_on`](crate::block_on); see [`try_current`](Handle::try_current).
     ///
     /// # Examples
     ///
@@ -76,7 +78,7 @@ impl Handle {
         Handle::new(Arc::clone(&context::current().shared))
     }
 
-    /// Returns a handle to the runtime that this thread is in, if it is in one.
+    /// Returns a handle to the runtime that this thread is in, or `None` if it is not in one.
     ///
     /// # Examples
     ///
@@ -92,9 +94,9 @@ impl Handle {
 
     /// Spawns a future as a task on the runtime.
     ///
-    /// The future is sent to the runtime's thread, and polled and dropped there. There is no limit on the
-    /// number of tasks: a thread that spawns faster than the runtime polls fills the memory. The [`JoinHandle`]
-    /// works on any thread and under any executor; dropping it detaches the task.
+    /// The future is sent to the runtime's thread, and is polled and dropped there. The number of tasks is
+    /// unlimited: a thread that spawns tasks faster than the runtime finishes them may exhaust the memory. The
+    /// [`JoinHandle`] works on any thread and under any executor. Dropping it detaches the task.
     ///
     /// # Examples
     ///
@@ -113,8 +115,9 @@ impl Handle {
         self.spawn_made(None, Location::caller(), move || future)
     }
 
-    /// Spawns a future that is not `Send`. The closure is sent to the runtime's thread instead, and builds
-    /// the future in the first poll of the task.
+    /// Spawns a future that need not be `Send`.
+    ///
+    /// The closure is sent to the runtime's thread, and creates the future in the first poll of the task.
     ///
     /// # Examples
     ///
@@ -160,10 +163,10 @@ impl Handle {
         blocking::submit(&self.shared, Lane::Jobs, None, Location::caller(), work)
     }
 
-    /// Returns a dump, which shows what every task of the runtime waits for.
+    /// Returns a dump, which shows what every task of the runtime is waiting for.
     ///
-    /// It may be called on any thread. On a thread other than the runtime's, it blocks until the loop
-    /// answers, at most for a second. If the loop does not answer, the dump names the poll that blocks it, or
+    /// This method may be called on any thread. On a thread other than the runtime's, it blocks until the loop
+    /// answers, for at most one second. If the loop does not answer, the dump names the poll that blocks it, or
     /// says that no thread is inside `block_on`.
     ///
     /// # Examples
@@ -174,7 +177,7 @@ impl Handle {
     /// glassfrog::block_on(async {
     ///     let handle = Handle::current();
     ///     let dump = glassfrog::task::spawn_blocking(move || handle.dump()).await.unwrap();
-    ///     // The other thread took it while `main` waited.
+    ///     // The other thread took the dump while `main` was waiting.
     ///     assert!(dump.to_string().contains("main"));
     ///     assert!(dump.to_string().contains("blocking job"));
     /// });
@@ -183,13 +186,15 @@ impl Handle {
         dump(&self.shared)
     }
 
-    /// Returns how much the runtime has done. It may be called on any thread.
+    /// Returns the metrics of the runtime: counters and times.
+    ///
+    /// This method may be called on any thread, and never blocks on the loop.
     ///
     /// # Examples
     ///
     /// See [`Metrics`].
     pub fn metrics(&self) -> Metrics {
-        // On the runtime's own thread, the metrics include everything up to now.
+        // On the runtime's own thread, the counts are published first, so the metrics are up to date.
         if let Some(executor) = current::here(&self.shared.inbox) {
             executor.publish();
         }
@@ -214,13 +219,13 @@ impl Handle {
         let (promise, output) = promise(info(name.clone()), inbox, None);
         let info = info(name);
         let make = Box::new(move |key| Promised::boxed(make(), promise, key));
-        // A runtime that has ended refuses the task. Dropping it cancels it.
+        // A runtime that has ended returns the task. Dropping the task cancels it.
         drop(self.shared.inbox.post(Message::Spawn { make, info }));
         JoinHandle::remote(id, output)
     }
 }
 
-/// Asks the loop of a runtime for a dump; see [`Handle::dump`].
+/// Requests a dump from the loop of a runtime; see [`Handle::dump`].
 pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
     if let Some(event_loop) = context::try_current()
         && Arc::ptr_eq(&event_loop.shared, shared)
@@ -230,7 +235,7 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
     let (send, answer) = mpsc::channel();
     let take_dump = move || {
         if let Some(event_loop) = context::try_current() {
-            // The caller may have given up.
+            // The caller may no longer be waiting.
             let _gone = send.send(event_loop.dump());
         }
     };
@@ -260,9 +265,9 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
                     None if busy == busy_before => timeout,
                     None => Duration::ZERO,
                 },
-                who: match polling {
+                polling: match polling {
                     Some(polling) => polling.to_string(),
-                    None => format!("poll {poll} of task {}", called(u64::from(task), None)),
+                    None => format!("poll {poll} of task {}", label(u64::from(task), None)),
                 },
             }
         }

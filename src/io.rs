@@ -1,7 +1,9 @@
-//! Readers and writers of every kind: the standard streams, copying between two streams, buffers and helpers.
+//! Readers and writers of every kind: the standard streams, any pollable descriptor, copying between two streams,
+//! buffers and helpers.
 //!
-//! The buffers, the helpers and the traits are those of `futures-lite`, and require the feature `prelude`. The
-//! sockets are in [`net`](crate::net).
+//! On Unix, `Async` waits for whatever the operating system can poll: pipes, terminals, the output of a child
+//! process, sockets of other crates. The buffers, the helpers and the traits are those of `futures-lite`, and require
+//! the feature `prelude`. The sockets are in [`net`](crate::net).
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -54,9 +56,13 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+#[cfg(unix)]
+mod async_fd;
 mod copy_bidirectional;
 mod stdio;
 
+#[cfg(unix)]
+pub use self::async_fd::Async;
 pub use self::copy_bidirectional::{CopyBidirectional, copy_bidirectional};
 pub use self::stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 #[doc(no_inline)]

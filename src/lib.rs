@@ -39,14 +39,14 @@
 //! # io::Result::Ok(())
 //! ```
 //!
-//! # What is where
+//! # Overview
 //!
 //! To run futures:
 //!
 //! - [`block_on`] runs a future to completion. A [`Runtime`] does so more than once, and keeps its tasks
 //!   and sockets between the calls. A [`Builder`] configures one.
-//! - [`spawn`] and the module [`task`] run futures concurrently. They need not be `Send`. A [`Handle`]
-//!   spawns from other threads.
+//! - [`spawn`] and the module [`task`] run futures concurrently. The futures need not be `Send`. A
+//!   [`Handle`] spawns from other threads.
 //! - [`task::scope`] runs child futures that may borrow from their parent. [`task::JoinSet`] holds a
 //!   group of tasks.
 //! - [`task::spawn_blocking`] runs blocking code on other threads.
@@ -54,58 +54,59 @@
 //!
 //! To wait for the outside world:
 //!
-//! - [`net`] contains TCP and UDP sockets, and name resolution. The sockets are `Send` and `Sync`, implement the
+//! - [`net`] contains TCP, UDP and Unix sockets, and name resolution. The sockets are `Send` and `Sync`, implement the
 //!   traits of `futures-io`, and convert to and from those of [`std::net`].
 //! - [`time`] contains [`sleep`](time::sleep), [`timeout`](time::timeout) and
 //!   [`interval`](time::interval).
-//! - [`io`] copies between two streams. With the feature `prelude`, it contains the buffers of `futures-lite`, and
+//! - [`io`] copies between two streams, and contains the standard streams and `Async`, which makes any pollable
+//!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //!
 //! To see what happens:
 //!
-//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. With the module
-//!   `signal`, the process prints the list when it receives `SIGUSR1`.
+//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. With the feature
+//!   `signal`, a process can print the list when it receives `SIGUSR1`.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
-//!   [`Builder::stall_report`] report a runtime that waits for something that cannot happen.
+//!   [`Builder::stall_report`] report certain and possible deadlocks.
 //!
 //! To test:
 //!
 //! - [`Builder::virtual_clock`] stops time while any task can run, so tests of long waits finish at once.
 //! - [`Builder::seed`] polls the ready tasks in a random order, which the seed reproduces.
-//! - `#[glassfrog::test]` combines the two.
+//! - `#[glassfrog::test]` offers both as settings of a test.
 //!
 //! The module [`guide`] lists the names of tokio, smol and asyncio beside those of glassfrog, and shows how
 //! to select, how to cancel, and how to share state.
 //!
 //! # Feature flags
 //!
-//! | feature | default | what it adds | more crates |
+//! | feature | default | what it adds | additional crates |
 //! | --- | --- | --- | --- |
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
-//! items; they never change the behavior of others.
+//! items; they never change how other items behave.
 //!
-//! # What is absent
+//! # Limitations
 //!
 //! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels, no locks
-//! and no HTTP. `async-channel`, `async-lock` and `futures` work as they are.
+//! and no HTTP. The crates `async-channel`, `async-lock` and `futures` work without an adapter.
 //!
 //! # From a blocking socket to an event-driven coroutine
 //!
-//! Written with blocking sockets, `fetch_data` leaves both the CPU idle and the thread unusable until the
-//! peer answers. This crate grew from an article that solves the problem in Python, step by step: with
+//! Written with blocking sockets, `fetch_data` leaves the CPU idle and the thread blocked until the peer
+//! answers. This crate grew from an article that solves the problem in Python, step by step: with
 //! non-blocking sockets, with a generator that yields what it waits for, and with a scheduler that resumes
 //! the generator when the kernel reports an event. Each step has its counterpart here:
 //!
 //! | the article | glassfrog |
 //! | --- | --- |
 //! | a blocking `fetch_data` | `examples/01_blocking.rs` |
-//! | a non-blocking one, with `except BlockingIOError` | `examples/02_nonblocking.rs` |
-//! | `yield sock, EVENT_READ` to a scheduler on `selectors` | `examples/03_selector.rs`, by hand on bare mio |
+//! | a non-blocking `fetch_data`, with `except BlockingIOError` | `examples/02_nonblocking.rs` |
+//! | `yield sock, EVENT_READ` to a scheduler on `selectors` | `examples/03_selector.rs`, a scheduler on mio alone |
 //! | the generator | an `async fn`: when a [`TcpStream`](net::TcpStream) gets `WouldBlock`, it leaves its waker with the reactor and returns `Poll::Pending` |
 //! | `sel.register`, `sel.select`, `sel.unregister` | the reactor: it registers a socket once, edge-triggered, and never unregisters it between waits |
 //! | `next(gen)`, `StopIteration` | [`Future::poll`], [`Poll::Ready`](std::task::Poll::Ready) |
@@ -119,12 +120,12 @@
 //!
 //! ```text
 //!    test_runs  signal  workers  runtime        what a user calls
-//!    handle  net  io  time  task
+//!    handle  io  net  time  task
 //!         context                               which runtime this thread is in
 //!         event_loop                            the loop; owns one of each below
 //!    executor  reactor  timers  pool            four engines that do not know one another
 //!    dump  metrics                              what the runtime reports about itself
-//!    clock  waiter  foreign  slab  primitives   what the others are made of
+//!    clock  waiter  foreign  slab  primitives   what all other modules are made of
 //! ```
 //!
 //! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`
@@ -171,7 +172,7 @@ pub use self::runtime::{Builder, Runtime, block_on};
 pub use self::task::spawn;
 pub use self::workers::{WorkerError, Workers};
 
-/// What the attributes expand to. It is public for that alone, and may change in any version.
+/// The items that the attributes expand to. They are public only for that purpose, and may change in any version.
 #[doc(hidden)]
 #[cfg(feature = "macros")]
 pub mod __private {

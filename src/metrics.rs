@@ -1,11 +1,11 @@
-//! [`Metrics`]: how much a runtime has done. `event_loop/shared.rs` collects the numbers.
+//! [`Metrics`]: the counters and times of a runtime. `event_loop/shared.rs` collects the values.
 
 use std::time::Duration;
 
-/// How much a runtime has done since it was made, and what it has at this moment.
+/// The counters and times of a runtime since it was created, and its current numbers of tasks, sockets and threads.
 ///
-/// The runtime always counts; each count costs a few instructions. The values are read one by one while the
-/// loop runs on, so they may be slightly inconsistent with each other.
+/// The runtime always counts, and each count costs a few instructions. The values are read one after another while
+/// the loop runs, so they may be slightly inconsistent with each other.
 ///
 /// # Examples
 ///
@@ -38,17 +38,17 @@ pub struct Metrics {
     pub wakes_remote: u64,
     /// Turns of the loop.
     pub turns: u64,
-    /// How many times the loop had nothing to do and parked.
+    /// Parks of the loop: how many times it had nothing to do and waited for an event.
     pub parks: u64,
-    /// How long the loop was parked in total, up to the beginning of this turn.
+    /// The total time that the loop was parked, up to the beginning of the current turn.
     pub time_parked: Duration,
-    /// How long the loop was not parked, while a thread was inside `block_on`.
+    /// The total time that the loop was not parked while a thread was inside `block_on`.
     pub time_busy: Duration,
     /// Events that the operating system reported, including wake-ups by other threads.
     pub io_events: u64,
     /// Open sockets.
     pub sockets: usize,
-    /// Deadlines that were set by sleeps that had to wait.
+    /// Deadlines that sleeps have set. A sleep that does not have to wait sets none.
     pub timers_set: u64,
     /// Deadlines that were reached.
     pub timers_fired: u64,

@@ -1,4 +1,4 @@
-//! TCP and UDP sockets, and the resolution of host names.
+//! TCP, UDP and Unix sockets, and the resolution of host names.
 //!
 //! ```
 //! use glassfrog::net::{TcpListener, TcpStream};
@@ -21,7 +21,8 @@
 //! ```
 //!
 //! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] mirror the types of [`std::net`], with `async` methods in
-//! place of those that block. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
+//! place of those that block. On Unix, `UnixStream`, `UnixListener` and `UnixDatagram` do the same for
+//! `std::os::unix::net`. A socket belongs to the runtime in which it was created. It is `Send` and `Sync`: while the
 //! runtime runs, the socket works on any thread and under any executor. Between two calls of
 //! `Runtime::block_on` the runtime delivers no events, so operations that wait make no progress. Once the
 //! runtime has ended, operations return an error that says so.
@@ -29,8 +30,8 @@
 //! # Cancel safety
 //!
 //! The future of every `async` method here may be dropped before it is ready. The operation then has not
-//! taken place, and no byte, no datagram and no connection is lost. This does not hold for methods of the extension
-//! traits that perform several operations, such as `read_exact` and `write_all`: if their futures are
+//! taken place, and no byte, datagram or connection is lost. Methods that perform several operations are an
+//! exception: if the future of `read_exact`, `write_all` or [`read_to_end`](TcpStream::read_to_end) is
 //! dropped, a part may have been read or written.
 //!
 //! # Socket options
@@ -107,22 +108,25 @@
 //!
 //! [`socket2`]: https://docs.rs/socket2
 
+mod accept;
 mod addrs;
 mod adopt;
 pub(crate) mod bytes;
 #[cfg(unix)]
-mod descriptor;
+pub(crate) mod descriptor;
 mod error;
 #[cfg(windows)]
 mod handle_windows;
 mod happy_eyeballs;
 mod read_to_end;
 mod resolve;
-mod socket;
+pub(crate) mod socket;
 mod split;
 mod tcp;
 mod udp;
-mod with;
+#[cfg(unix)]
+mod unix;
+pub(crate) mod with;
 
 pub use self::addrs::ToSocketAddrs;
 pub use self::resolve::lookup_host;
@@ -130,3 +134,5 @@ pub use self::split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use self::tcp::listener::{Incoming, TcpListener};
 pub use self::tcp::stream::TcpStream;
 pub use self::udp::UdpSocket;
+#[cfg(unix)]
+pub use self::unix::{UnixDatagram, UnixIncoming, UnixListener, UnixStream};

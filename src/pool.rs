@@ -1,9 +1,8 @@
 //! The pool: threads for blocking jobs, for name lookups and for the standard streams.
 //!
-//! A job waits under its id in the [`Queue`] of its lane until it may begin. The pool starts a
-//! thread whenever a job may begin and no thread is free. Two parties may take a job out of its queue: a
-//! thread, to run it, and a caller, to cancel it. The one that does owns the job, and no other state
-//! says whether the job has begun.
+//! A job waits in the [`Queue`] of its lane until it may begin. If a job may begin and no thread is free, the pool
+//! starts a thread. Either a thread takes the job out of its queue, to run it, or a caller does, to cancel it.
+//! Whichever takes the job owns it, and no other state says whether the job has begun.
 //!
 //! ```text
 //!     submit            a thread is free, the lane has room            returns
@@ -11,11 +10,11 @@
 //!                |                                             |                 ^
 //!                | cancel, give_up, shut_down                  | give_up         |
 //!                v                                             v       returns   |
-//!         dropped unrun                                    abandoned ------------+
+//!             dropped                                      abandoned ------------+
 //! ```
 //!
-//! [`spawn_blocking`](crate::task::spawn_blocking), [`net`](crate::net) and the standard streams
-//! submit jobs. The pool knows neither tasks nor the loop, which it only wakes.
+//! [`spawn_blocking`](crate::task::spawn_blocking), [`net`](crate::net) and the standard streams submit jobs. The pool
+//! knows neither tasks nor the loop; it only wakes the loop when a job ends.
 
 pub(crate) mod input;
 mod job;
@@ -37,37 +36,36 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-/// How many threads run blocking jobs at most, unless `Builder::blocking_threads` sets another limit.
-/// Enough for jobs that wait for the network or for one another, and few enough for the limits of
-/// every system.
+/// The maximum number of threads that run blocking jobs, unless `Builder::blocking_threads` sets another. It is large
+/// enough for jobs that wait for the network or for one another, and small enough for the limits of most systems.
 pub(crate) const DEFAULT_THREADS: usize = 512;
 
-/// How long a thread without a job stays for the next one: jobs tend to come in bursts, and starting a
-/// thread takes a few dozen microseconds.
+/// How long an idle thread waits for a job before it exits. Jobs tend to come in bursts, and starting a thread takes
+/// a few dozen microseconds.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 
-/// How long all threads for jobs may go without beginning one, while others wait, before the pool
-/// reports it: a job that waits for one of those would otherwise hang in silence.
+/// How long no job may begin, while jobs wait for a thread, before the pool reports a stall. If the running jobs wait
+/// for the queued ones, they would otherwise hang silently.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How many lookups run at a time, not counting those that were given up. Few enough not to flood a name
-/// server, and enough that a few silent names, each of which takes ten seconds or more, do not delay the others.
-const LOOK_UPS: usize = 32;
+/// The maximum number of lookups that run at a time, not counting abandoned ones. It is small enough not to flood a
+/// name server. It is large enough that a few names whose servers do not answer, which take ten seconds or more, do
+/// not delay other lookups.
+const LOOKUPS: usize = 32;
 
-/// How many threads look up names at most. `getaddrinfo(3)` cannot be interrupted, so a lookup that
-/// was given up occupies its thread until the resolver returns. There is room for four rounds of
-/// [`LOOK_UPS`], three of them given up. So a program that gives up after three seconds never waits for a
-/// thread, even if every name takes the ten seconds of a silent name server.
-const LOOK_UP_THREADS: usize = 4 * LOOK_UPS;
+/// The maximum number of threads that run lookups. `getaddrinfo(3)` cannot be interrupted, so an abandoned lookup
+/// occupies its thread until the resolver returns. There is room for four rounds of [`LOOKUPS`], three of them
+/// abandoned. So a program that abandons each lookup after three seconds never waits for a thread, even if the
+/// resolver takes ten seconds for each because the name server does not answer.
+const LOOKUP_THREADS: usize = 4 * LOOKUPS;
 
-/// The kind of a job. The jobs of one lane do not wait for those of the other, but the lanes share their
-/// idle threads.
+/// The kind of a job. The jobs of one lane do not wait for those of the other. The lanes share idle threads.
 #[derive(Clone, Copy)]
 pub(crate) enum Lane {
     /// The blocking jobs of users.
     Jobs = 0,
     /// Name lookups.
-    LookUps = 1,
+    Lookups = 1,
     /// Writes to the standard streams: at most one job for each of the two.
     Output = 2,
     /// Reads of standard input: at most one job. It may never end, so neither a virtual clock nor a shutdown waits
@@ -77,7 +75,7 @@ pub(crate) enum Lane {
 
 impl Lane {
     /// All lanes, in the order in which their jobs begin.
-    const ALL: [Lane; 4] = [Lane::Jobs, Lane::LookUps, Lane::Output, Lane::Input];
+    const ALL: [Lane; 4] = [Lane::Jobs, Lane::Lookups, Lane::Output, Lane::Input];
 }
 
 /// How many jobs write to standard streams: each stream has one.
@@ -90,34 +88,34 @@ const INPUTS: usize = 1;
 pub(crate) struct Pool {
     /// The jobs and the threads, under one lock.
     state: Mutex<State>,
-    /// Whether a job waits or runs, except for lookups that were given up and reads of standard input. The loop
-    /// asks before each park. Written under the lock.
+    /// Whether a job is queued or running, not counting abandoned lookups and reads of standard input. The loop
+    /// reads this before each park. Written under the lock.
     busy: AtomicBool,
     /// The number of waiters of this runtime for standard streams.
     stream_waiters: AtomicUsize,
-    /// Wakes an idle thread: a job may begin, or none will any more.
+    /// Wakes an idle thread, because a job may begin or the pool was shut down.
     work: Condvar,
-    /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch): a thread has exited, or the pool was shut down.
+    /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch), because a thread has exited or the pool was shut down.
     gone: Condvar,
-    /// Wakes the loop when a job ends, even if nobody awaits it: it may have held a virtual clock.
+    /// Wakes the loop when a job ends, even if no task awaits the job: it may have stopped a virtual clock.
     ended: Waker,
-    /// How long a thread without a job stays: [`KEEP_IDLE`], unless a test has chosen otherwise.
+    /// How long an idle thread waits for a job: [`KEEP_IDLE`], unless a test has set another duration.
     keep_idle: Duration,
-    /// How long no job begins before the pool reports that: [`STALLED`], unless a test has chosen otherwise.
+    /// How long no job begins before the pool reports a stall: [`STALLED`], unless a test has set another duration.
     stalled: Duration,
 }
 
-/// What is under the lock of the pool.
+/// The part of the pool that the lock protects.
 struct State {
     /// The jobs of each lane.
     queues: [Queue; Lane::ALL.len()],
-    /// The number of threads: in a job, idle, or about to start.
+    /// The number of threads that run a job, are idle, or are about to start.
     threads: usize,
-    /// The number of threads that were ever started, for their names.
+    /// The number of threads that the pool has started, for their names.
     started: usize,
-    /// Whether the last attempt to start a thread failed, which is reported once.
+    /// Whether the last attempt to start a thread failed, so that repeated failures are reported once.
     start_failed: bool,
-    /// Whether the runtime has ended, after which the pool takes no job.
+    /// Whether the runtime has ended, after which the pool accepts no jobs.
     closed: bool,
 }
 
@@ -135,7 +133,7 @@ impl State {
         self.queues.iter().any(Queue::may_begin)
     }
 
-    /// Returns the number of threads that are not in a job: each will begin one if it may.
+    /// Returns the number of threads that run no job. Each of them begins a job that may begin.
     fn free(&self) -> usize {
         self.threads - self.queues.iter().map(Queue::threads).sum::<usize>()
     }
@@ -147,14 +145,14 @@ impl State {
 }
 
 impl Pool {
-    /// Makes a pool without threads, which runs at most `most_jobs` blocking jobs at a time. A test may replace its
-    /// timeouts.
-    pub(crate) fn new(most_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
+    /// Creates a pool without threads, which runs at most `max_jobs` blocking jobs at a time. A test may replace the
+    /// timeouts with `test_patience`.
+    pub(crate) fn new(max_jobs: usize, test_patience: Option<Duration>, ended: Waker) -> Pool {
         Pool {
             state: Mutex::new(State {
                 queues: [
-                    Queue::new(most_jobs, most_jobs),
-                    Queue::new(LOOK_UPS, LOOK_UP_THREADS),
+                    Queue::new(max_jobs, max_jobs),
+                    Queue::new(LOOKUPS, LOOKUP_THREADS),
                     Queue::new(OUTPUTS, OUTPUTS),
                     Queue::new(INPUTS, INPUTS),
                 ],
@@ -173,10 +171,10 @@ impl Pool {
         }
     }
 
-    /// Notes whether the pool is busy, after jobs have come or gone.
+    /// Notes whether the pool is busy, after a queue has changed.
     fn note_busy(&self, state: &State) {
-        // Release: pairs with the Acquire in `is_busy`, so that a loop that finds no job finds what the
-        // last one did.
+        // Release: pairs with the Acquire in `is_busy`, so that a loop that finds no job sees the effects of the
+        // last job.
         let mut held = Lane::ALL
             .into_iter()
             .filter(|lane| !matches!(lane, Lane::Input));
@@ -184,7 +182,7 @@ impl Pool {
         self.busy.store(busy, Ordering::Release);
     }
 
-    /// Submits a job, or drops it if the runtime has ended. Each id is greater than those before it.
+    /// Submits a job, or drops it if the runtime has ended. `id` must be greater than the ids of earlier jobs.
     pub(crate) fn submit(
         self: &Arc<Self>,
         lane: Lane,
@@ -200,10 +198,10 @@ impl Pool {
         }
         state.queues[lane as usize].submit(id, queued);
         self.note_busy(&state);
-        self.staff(state);
+        self.find_thread(state);
     }
 
-    /// Cancels a job that has not begun: drops it. Returns whether there was such a job.
+    /// Cancels a job that has not begun, and drops it. Returns whether there was such a job.
     pub(crate) fn cancel(&self, id: u64) -> bool {
         let mut state = lock(&self.state);
         let cancelled = state.queues.iter_mut().find_map(|queue| queue.cancel(id));
@@ -217,8 +215,8 @@ impl Pool {
         true
     }
 
-    /// Gives up a lookup: cancels it, or abandons it to its thread if it has begun. An abandoned lookup delays
-    /// neither a virtual clock nor other lookups, and no shutdown that begins later waits for it.
+    /// Gives up a lookup: cancels it if it has not begun, and abandons it otherwise. An abandoned lookup does not stop
+    /// a virtual clock or delay other lookups, and a later shutdown does not wait for it.
     pub(crate) fn give_up(self: &Arc<Self>, id: u64) {
         if self.cancel(id) {
             return;
@@ -227,30 +225,31 @@ impl Pool {
         if state.closed {
             return;
         }
-        let abandoned = state.queues[Lane::LookUps as usize].abandon(id);
+        let abandoned = state.queues[Lane::Lookups as usize].abandon(id);
         if abandoned.is_some() {
             self.note_busy(&state);
-            self.staff(state);
+            self.find_thread(state);
             self.ended.wake_by_ref();
         }
     }
 
-    /// Finds a thread for the next job that may begin, or reports why it waits. It is called when a job may
-    /// newly begin: after a submission, after a lookup was given up, and by a thread that begins another job.
-    fn staff(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    /// Finds a thread for the next job that may begin, or watches or reports the lanes whose jobs must wait. It is
+    /// called whenever another job may begin: after a submission, after a lookup was abandoned, and by a thread that
+    /// has begun a job.
+    fn find_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.may_begin() {
             return match state.free() {
                 0 => self.start_thread(state),
                 _ => self.work.notify_one(),
             };
         }
-        for lane in [Lane::Jobs, Lane::LookUps] {
+        for lane in [Lane::Jobs, Lane::Lookups] {
             let queue = &mut state.queues[lane as usize];
             if queue.is_stuck() && !mem::replace(&mut queue.watched, true) {
                 let (waiting, abandoned) = (queue.len(), queue.abandoned);
                 drop(state);
                 return match lane {
-                    // Many jobs at a time are normal.
+                    // Many concurrent jobs are normal, so only a stall is reported.
                     Lane::Jobs => self.start_watch(),
                     _ => report_hanging(waiting, abandoned),
                 };
@@ -258,7 +257,7 @@ impl Pool {
         }
     }
 
-    /// Starts a thread. If that fails, the jobs wait for another thread, or are refused if there is none.
+    /// Starts a thread. If that fails, the jobs wait for another thread, or fail if there is none.
     fn start_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.threads += 1;
         state.started += 1;
@@ -279,38 +278,38 @@ impl Pool {
         };
         self.note_busy(&state);
         drop(state);
-        // `wait` has counted this thread too.
+        // `wait` may have counted this thread.
         self.gone.notify_all();
         if threads > 0 && is_news {
             swallow_panics(|| {
                 log::warn!(
                     target: "glassfrog::blocking",
                     "no thread could be started for a blocking job, which now waits for one of the \
-                     {threads} that run: {error}"
+                     {threads} running threads: {error}"
                 );
             });
         }
         for Queued { job, about } in refused {
-            log_panics("refusing a job", || job.refuse(&error));
+            log_panics("refusing a blocking job", || job.refuse(&error));
             drop(about);
         }
         self.ended.wake_by_ref();
     }
 
-    /// Runs jobs, on one of the threads.
+    /// Runs jobs until there are none. This is the body of each thread.
     fn work(self: Arc<Self>) {
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
             if let Some((lane, id, job)) = state.begin() {
-                self.staff(state);
+                self.find_thread(state);
                 log_panics("a blocking job", || job.run());
                 state = lock(&self.state);
                 let about = state.queues[lane as usize].end(id);
                 self.note_busy(&state);
                 drop(state);
                 drop(about);
-                // After the job was counted out: the loop looks at that when it is woken.
+                // The loop is woken after `note_busy`, because it checks `is_busy` next.
                 self.ended.wake_by_ref();
                 state = lock(&self.state);
                 continue;
@@ -331,7 +330,7 @@ impl Pool {
         self.gone.notify_all();
     }
 
-    /// Starts a thread that watches for a stall. If that fails, the next job that waits tries again.
+    /// Starts a thread that watches for a stall. If that fails, the next job that has to wait tries again.
     fn start_watch(self: &Arc<Self>) {
         let pool = Arc::clone(self);
         let name = String::from("glassfrog-pool");
@@ -355,7 +354,7 @@ impl Pool {
                 .unwrap_or_else(PoisonError::into_inner);
             state = locked;
             let queue = &state.queues[jobs];
-            let (waiting, threads) = (queue.len(), queue.most_threads);
+            let (waiting, threads) = (queue.len(), queue.max_threads);
             if wait.timed_out() && waiting > 0 && queue.begun == begun {
                 drop(state);
                 return report_stall(waiting, threads, self.stalled);
@@ -364,11 +363,11 @@ impl Pool {
         state.queues[jobs].watched = false;
     }
 
-    /// Returns descriptions of the jobs that wait or run, and what awaits each. For standard streams, these are
-    /// the waiters, whichever runtime reads or writes for them.
+    /// Returns the waiter and a description of each job that is queued or running. For the standard streams, these
+    /// are the waiters of this runtime, whichever runtime reads or writes for them.
     pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
         let state = lock(&self.state);
-        let lanes = [Lane::Jobs, Lane::LookUps].map(|lane| &state.queues[lane as usize]);
+        let lanes = [Lane::Jobs, Lane::Lookups].map(|lane| &state.queues[lane as usize]);
         let jobs: Vec<_> = lanes.into_iter().flat_map(Queue::jobs).collect();
         drop(state);
         let described = jobs.iter().map(|(about, has_begun)| {
@@ -384,13 +383,13 @@ impl Pool {
         described
     }
 
-    /// Returns the number of threads, and of jobs that wait for one.
+    /// Returns the number of threads, and the number of queued jobs.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
         (state.threads, state.queues.iter().map(Queue::len).sum())
     }
 
-    /// Returns whether a job waits or runs, except for lookups that were given up and reads of standard input.
+    /// Returns whether a job is queued or running, not counting abandoned lookups and reads of standard input.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
@@ -406,7 +405,7 @@ impl Pool {
         lock(&self.state).closed
     }
 
-    /// Shuts the pool down: drops the jobs that wait, and lets those that run end by themselves.
+    /// Shuts the pool down: drops the queued jobs. The running jobs continue until they return.
     pub(crate) fn shut_down(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -423,8 +422,8 @@ impl Pool {
         }
     }
 
-    /// Waits until all threads have exited, at most for `timeout`. Does not wait for threads whose lookups were
-    /// given up before the shutdown, and not for a read of standard input.
+    /// Waits until all threads have exited, for at most `timeout`. Does not wait for threads whose lookups were
+    /// abandoned before the shutdown, nor for a read of standard input.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         drop(self.gone.wait_timeout_while(state, timeout, |state| {
@@ -435,33 +434,33 @@ impl Pool {
     }
 }
 
-/// Drops a job unrun.
+/// Drops a job without running it.
 fn discard(queued: Queued) {
     log_panics("dropping a job that was never run", || drop(queued));
 }
 
-/// Reports that no job has begun for a while.
+/// Logs a warning that no job has begun for a while.
 fn report_stall(waiting: usize, threads: usize, stalled: Duration) {
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
-            "all {threads} blocking threads have been busy for {} s while jobs wait for one (waiting: \
-             {waiting}): a job that waits for another one may never end; keep such jobs fewer, or allow \
+            "all {threads} blocking threads have been busy for {} s while jobs wait for a thread (waiting: \
+             {waiting}): a job that waits for a queued job may never end; submit fewer such jobs, or allow \
              more threads with `Builder::blocking_threads`",
             stalled.as_secs(),
         );
     });
 }
 
-/// Reports that every thread for look-ups is busy.
+/// Logs a warning that all threads for lookups are busy.
 fn report_hanging(waiting: usize, abandoned: usize) {
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::blocking",
-            "all {LOOK_UP_THREADS} threads for name look-ups are busy, {abandoned} of them with \
-             look-ups that were given up and have not returned; others wait (waiting: {waiting}) \
-             until one returns: check that the name servers of this machine answer, or give the \
-             resolver a shorter timeout (`resolv.conf(5)`, `options timeout`)",
+            "all {LOOKUP_THREADS} threads for name lookups are busy, {abandoned} of them with abandoned \
+             lookups that have not returned, so other lookups wait (waiting: {waiting}): check that the name \
+             servers of this machine answer, or give the resolver a shorter timeout (`resolv.conf(5)`, \
+             `options timeout`)",
         );
     });
 }
@@ -474,13 +473,13 @@ mod tests {
 
     /// A job that runs until its test lets it return.
     struct Hanging {
-        /// Its id.
+        /// The id of the job.
         id: u64,
-        /// Where it sends its id when it begins.
+        /// The job sends its id here when it begins.
         begun: Sender<u64>,
-        /// Closed when it may return.
+        /// The job returns when this is closed.
         held: Receiver<()>,
-        /// Closed when it has returned, or was dropped unrun.
+        /// Closed when the job has returned, or was dropped without running.
         _over: Sender<()>,
     }
 
@@ -505,13 +504,13 @@ mod tests {
         }
     }
 
-    /// What a test keeps of a job.
+    /// The test's end of a job.
     struct Held {
-        /// Its id.
+        /// The id of the job.
         id: u64,
-        /// Dropped to let it return.
+        /// Dropped to let the job return.
         _hold: Sender<()>,
-        /// Closed when it is over.
+        /// Closed when the job has returned or was dropped.
         over: Receiver<()>,
     }
 
@@ -521,14 +520,14 @@ mod tests {
         pool: Arc<Pool>,
         /// The ids of the jobs that have begun.
         begun: Receiver<u64>,
-        /// Where jobs send them.
+        /// The jobs send their ids here.
         begin: Sender<u64>,
         /// The id of the next job.
         next: u64,
     }
 
     impl Fixture {
-        /// Makes the pool.
+        /// Creates the pool.
         fn new() -> Fixture {
             let (begin, begun) = channel();
             let pool = Arc::new(Pool::new(1, None, Waker::noop().clone()));
@@ -557,27 +556,27 @@ mod tests {
             Held { id, _hold, over }
         }
 
-        /// Submits so many look-ups, and waits until all have begun.
-        fn look_ups(&mut self, count: usize) -> Vec<Held> {
-            let look_ups: Vec<Held> = (0..count).map(|_| self.submit(Lane::LookUps)).collect();
+        /// Submits `count` lookups, and waits until all have begun.
+        fn lookups(&mut self, count: usize) -> Vec<Held> {
+            let lookups: Vec<Held> = (0..count).map(|_| self.submit(Lane::Lookups)).collect();
             let mut begun: Vec<u64> = self.begun.iter().take(count).collect();
             begun.sort_unstable();
-            assert!(look_ups.iter().map(|it| it.id).eq(begun));
-            look_ups
+            assert!(lookups.iter().map(|it| it.id).eq(begun));
+            lookups
         }
 
-        /// Submits so many look-ups, and gives up each when it has begun.
+        /// Submits `count` lookups, and gives up each when it has begun.
         fn given_up(&mut self, count: usize) -> Vec<Held> {
             let mut all = Vec::new();
             while all.len() < count {
-                let look_ups = self.look_ups(1);
-                self.pool.give_up(look_ups[0].id);
-                all.extend(look_ups);
+                let lookups = self.lookups(1);
+                self.pool.give_up(lookups[0].id);
+                all.extend(lookups);
             }
             all
         }
 
-        /// The jobs as the dump shows them.
+        /// Returns the descriptions of the jobs, as a dump shows them.
         fn seen(&self) -> Vec<String> {
             let seen = self.pool.jobs().into_iter();
             seen.map(|(_, description)| description).collect()
@@ -591,44 +590,44 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_makes_room_for_the_next() {
+    fn a_lookup_that_is_given_up_makes_room_for_the_next() {
         let mut fixture = Fixture::new();
-        let running = fixture.look_ups(LOOK_UPS);
-        let next = fixture.submit(Lane::LookUps);
-        assert_eq!(fixture.pool.counts(), (LOOK_UPS, 1));
+        let running = fixture.lookups(LOOKUPS);
+        let next = fixture.submit(Lane::Lookups);
+        assert_eq!(fixture.pool.counts(), (LOOKUPS, 1));
         assert_eq!(fixture.begun.try_recv(), Err(TryRecvError::Empty));
-        assert_eq!(fixture.seen()[LOOK_UPS], format!("{}, queued", next.id));
+        assert_eq!(fixture.seen()[LOOKUPS], format!("{}, queued", next.id));
         fixture.pool.give_up(running[7].id);
         assert_eq!(fixture.begun.recv(), Ok(next.id));
-        assert_eq!(fixture.pool.counts(), (LOOK_UPS + 1, 0));
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
-        // Once more, as a handle that is dropped late does.
+        assert_eq!(fixture.pool.counts(), (LOOKUPS + 1, 0));
+        assert_eq!(fixture.seen().len(), LOOKUPS);
+        // A second time, like a handle that is dropped late.
         fixture.pool.give_up(running[7].id);
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        assert_eq!(fixture.seen().len(), LOOKUPS);
     }
 
     #[test]
-    fn a_look_up_that_is_given_up_in_the_queue_is_dropped_at_once() {
+    fn a_lookup_that_is_given_up_in_the_queue_is_dropped_at_once() {
         let mut fixture = Fixture::new();
-        let _running = fixture.look_ups(LOOK_UPS);
-        let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::LookUps)).collect();
-        for (left, look_up) in waiting.iter().enumerate().rev() {
-            fixture.pool.give_up(look_up.id);
-            assert_eq!(look_up.over.try_recv(), Err(TryRecvError::Disconnected));
-            assert_eq!(fixture.pool.counts(), (LOOK_UPS, left));
+        let _running = fixture.lookups(LOOKUPS);
+        let waiting: Vec<Held> = (0..100).map(|_| fixture.submit(Lane::Lookups)).collect();
+        for (left, lookup) in waiting.iter().enumerate().rev() {
+            fixture.pool.give_up(lookup.id);
+            assert_eq!(lookup.over.try_recv(), Err(TryRecvError::Disconnected));
+            assert_eq!(fixture.pool.counts(), (LOOKUPS, left));
         }
-        assert_eq!(fixture.seen().len(), LOOK_UPS);
+        assert_eq!(fixture.seen().len(), LOOKUPS);
     }
 
     #[test]
-    fn look_ups_that_were_given_up_hold_up_others_only_when_they_occupy_all_threads() {
+    fn abandoned_lookups_delay_others_only_when_they_occupy_all_threads() {
         let mut fixture = Fixture::new();
-        let mut hanging = fixture.given_up(LOOK_UP_THREADS);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 0));
+        let mut hanging = fixture.given_up(LOOKUP_THREADS);
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 0));
         assert!(!fixture.pool.is_busy());
         assert!(fixture.seen().is_empty());
-        let waiting = fixture.submit(Lane::LookUps);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        let waiting = fixture.submit(Lane::Lookups);
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         assert!(fixture.pool.is_busy());
         assert_eq!(fixture.seen(), [format!("{}, queued", waiting.id)]);
         // Jobs have a thread of their own.
@@ -636,28 +635,28 @@ mod tests {
         assert_eq!(fixture.begun.recv(), Ok(job.id));
         hanging.remove(9);
         assert_eq!(fixture.begun.recv(), Ok(waiting.id));
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS + 1, 0));
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS + 1, 0));
     }
 
     #[test]
-    fn look_ups_run_on_all_threads_that_those_given_up_have_left() {
+    fn lookups_run_on_all_threads_that_abandoned_lookups_leave() {
         let mut fixture = Fixture::new();
-        let _hanging = fixture.given_up(LOOK_UP_THREADS - LOOK_UPS);
-        let running = fixture.look_ups(LOOK_UPS);
-        let waiting = fixture.submit(Lane::LookUps);
+        let _hanging = fixture.given_up(LOOKUP_THREADS - LOOKUPS);
+        let running = fixture.lookups(LOOKUPS);
+        let waiting = fixture.submit(Lane::Lookups);
         fixture.pool.give_up(running[0].id);
-        assert_eq!(fixture.pool.counts(), (LOOK_UP_THREADS, 1));
+        assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         drop(running);
         assert_eq!(fixture.begun.recv(), Ok(waiting.id));
     }
 
     #[test]
-    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+    fn a_shutdown_does_not_wait_for_a_lookup_that_was_abandoned_before() {
         let mut fixture = Fixture::new();
         let _hanging = fixture.given_up(2);
-        let running = fixture.look_ups(2);
+        let running = fixture.lookups(2);
         fixture.pool.shut_down();
-        // Those that the end of the runtime gives up have still been waited for.
+        // A lookup that is given up after the shutdown still counts.
         fixture.pool.give_up(running[0].id);
         thread::spawn(move || drop(running));
         fixture.pool.wait(Duration::MAX);

@@ -1,16 +1,17 @@
-//! Mutexes, condition variables and atomics, under one name.
+//! Mutexes, condition variables and atomics.
 //!
-//! Everything that crosses threads takes these types from here. The model checker in `tests/loom` compiles
-//! the files that hold a protocol between threads (`executor/inbox.rs`, `executor/flag.rs`,
-//! `executor/ended.rs`, `reactor/readiness.rs`, `reactor/waiters.rs`) once more, against a module of this name
-//! that has loom's types. So the code that is proved there is the code that runs here.
+//! Every file that implements a protocol between threads takes these types from here. `tests/loom` compiles some of
+//! these files again (`executor/inbox.rs`, `executor/flag.rs`, `executor/ended.rs`, `reactor/readiness.rs`,
+//! `reactor/waiters.rs`), with a module of the same name that exports the types of the model checker loom. So the
+//! model checker checks the code that runs here.
 
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Locks a mutex, whether it is poisoned or not. No holder runs foreign code, so none leaves the value inconsistent.
+/// Locks a mutex, whether it is poisoned or not. No foreign code runs under a lock, so no panic leaves the value
+/// inconsistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -1,11 +1,11 @@
 //! The reactor: file descriptors, their readiness, and the wakers to call when it changes.
 //!
-//! The loop in [`event_loop`](crate::event_loop) turns the reactor, and sockets register with it. It knows
-//! wakers, not tasks. Each descriptor is registered once, edge-triggered and for both directions, and
-//! stays registered until it is closed, so waiting costs no syscall.
+//! The loop in [`event_loop`](crate::event_loop) turns the reactor, and sockets register with it. The
+//! reactor knows wakers, not tasks. Each descriptor is registered once, edge-triggered and for both
+//! directions, and stays registered until it is closed, so waiting costs no syscall.
 //!
-//! An event carries a token made of the index and the generation of the source's slot. A late event,
-//! for a socket that has been closed, finds no source.
+//! An event carries a token made of the index and the generation of the source's slot. A late event for a
+//! socket that has been closed therefore finds no source.
 
 pub(crate) mod readiness;
 pub(crate) mod platform;
@@ -13,12 +13,15 @@ pub(crate) mod proc_net;
 pub(crate) mod refusal;
 pub(crate) mod source;
 pub(crate) mod waiters;
+#[cfg(unix)]
+pub(crate) mod watched;
 
 use self::platform::AsRaw;
 use self::proc_net::Connecting;
 use self::readiness::Direction;
-use self::source::{InitialState, Source, runtime_ended};
-use self::waiters::{Common, Taken};
+use self::refusal::runtime_ended;
+use self::source::{InitialState, Source};
+use self::waiters::{Taken, WaitCounters};
 use crate::foreign::{swallow_panics, trace};
 use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
@@ -32,8 +35,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// The number of events that one turn takes from the operating system. The rest comes with the next
-/// turn. With this many, a thousand connections cost one call and 12 KiB.
+/// The maximum number of events that one turn takes from the operating system. The next turn takes the
+/// rest. With this many, a thousand connections cost one call and 12 KiB.
 const EVENTS: usize = 1024;
 
 /// The longest wait in one call. A later deadline takes several calls: kqueue of macOS refuses to
@@ -43,8 +46,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The token of the `mio::Waker` that ends a park from another thread.
 const UNPARK: Token = Token(usize::MAX);
 
-/// The number of the bit at which the generation begins in a token: half way up in a word of 64 bits.
-/// In a shorter word it leaves room for the 2²⁰ descriptors that such a machine may have.
+/// The bit of a token at which the generation begins: the middle of a word of 64 bits. In a shorter
+/// word, it leaves room for the 2²⁰ descriptors that such a machine may have.
 const GENERATION_SHIFT: u32 = if usize::BITS >= 64 { 32 } else { 20 };
 
 /// Returns the token of a source.
@@ -57,7 +60,7 @@ fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
 }
 
-/// A registered descriptor whose type is not known.
+/// A descriptor of any type, as the reactor sees it.
 pub(crate) trait Io: Debug + Send + Sync {
     /// Describes the operation of a task that waits in this direction.
     fn describe(&self, direction: Direction, connecting: &Connecting) -> String;
@@ -67,7 +70,7 @@ pub(crate) trait Io: Debug + Send + Sync {
 pub(crate) struct Reactor {
     /// The queue of the operating system, and the events of this turn.
     queue: RefCell<Queue>,
-    /// The waiters to wake in this turn. Empty between turns, and kept for its room.
+    /// The waiters to wake in this turn. Empty between turns, and kept for its capacity.
     taken: RefCell<Taken>,
     /// The part that sockets use, from any thread.
     sources: Arc<Sources>,
@@ -85,26 +88,26 @@ struct Queue {
 
 /// The registered descriptors, which sockets reach from any thread.
 pub(crate) struct Sources {
-    /// What all waiters have in common: their number, and the round of the run queue.
-    common: Common,
-    /// The way into the queue; `None` once the runtime has ended. Its lock is held from the choice of a
-    /// key to the insertion into the slab, and whenever the slab changes. mio may log while it is held,
-    /// if another crate turns on mio's feature `log`.
-    entrance: Mutex<Option<Entrance>>,
+    /// The counters that all wait queues share.
+    counters: WaitCounters,
+    /// The registrar; `None` once the runtime has ended. Its lock is held from the choice of a key to
+    /// the insertion into the slab, and whenever the slab changes. mio may log while it is held, if
+    /// another crate enables mio's feature `log`.
+    registrar: Mutex<Option<Registrar>>,
     /// The sources, by their keys. A thread that takes both locks takes this one second, and logs
-    /// nothing while it holds it, so a logger may ask for metrics.
+    /// nothing while it holds it, so a logger may request metrics.
     registered: Mutex<Registered>,
 }
 
-/// The parts that registering a descriptor takes.
-struct Entrance {
+/// Registers descriptors.
+struct Registrar {
     /// The queue of the operating system.
     registry: mio::Registry,
-    /// The key of the next source. With it here, a registration locks the slab only once.
+    /// The key of the next source. Kept here so that a registration locks the slab only once.
     next: Key,
 }
 
-/// The sources under their lock.
+/// The sources, under their lock.
 struct Registered {
     /// The sources, by their keys.
     slab: Slab<Arc<Source<dyn Io>>>,
@@ -143,7 +146,7 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptor or memory left for its queue.
+    /// Returns an error if the operating system has no descriptor or memory left for its queue.
     pub(crate) fn new(rounds: Arc<AtomicU32>) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let unparker = mio::Waker::new(poll.registry(), UNPARK)?;
@@ -157,8 +160,8 @@ impl Reactor {
             }),
             taken: RefCell::default(),
             sources: Arc::new(Sources {
-                common: Common::new(rounds),
-                entrance: Mutex::new(Some(Entrance { registry, next })),
+                counters: WaitCounters::new(rounds),
+                registrar: Mutex::new(Some(Registrar { registry, next })),
                 registered: Mutex::new(Registered { slab }),
             }),
             unparker: Arc::new(Unparker {
@@ -182,7 +185,8 @@ impl Reactor {
     ///
     /// # Panics
     ///
-    /// If the queue has become unusable: other code of the process has closed its descriptor.
+    /// Panics if the queue has become unusable because other code of the process has closed its
+    /// descriptor.
     pub(crate) fn turn(&self, timeout: Option<Duration>) -> usize {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
@@ -192,13 +196,13 @@ impl Reactor {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
                 }
-                // A signal ended the wait. The loop comes back in its next turn.
+                // A signal interrupted the wait. The loop waits again in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
                 Err(error) => panic!("the event queue of the operating system failed: {error}"),
             }
         };
         if log::max_level() == log::LevelFilter::Trace {
-            // The events have left the queue: a panic of the logger must not lose the wakes.
+            // The events have left the queue, so a panic of the logger must not lose the wakes.
             swallow_panics(|| self.log_events());
         }
         Taken::wake(&self.taken);
@@ -236,7 +240,7 @@ impl Reactor {
     /// Ends the reactor and wakes all waiters. Every operation on a socket that survives returns an error
     /// from now on.
     pub(crate) fn shut_down(&self) {
-        let entrance = lock(&self.sources.entrance).take();
+        let registrar = lock(&self.sources.registrar).take();
         {
             let mut registered = lock(&self.sources.registered);
             let taken = &mut self.taken.borrow_mut();
@@ -244,21 +248,21 @@ impl Reactor {
             for source in registered.slab.drain() {
                 source.kill(taken);
             }
-            self.sources.common.subtract(taken.len());
+            self.sources.counters.subtract(taken.len());
         }
         Taken::wake(&self.taken);
-        drop(entrance);
+        drop(registrar);
         drop(lock(&self.unparker.waker).take());
     }
 }
 
 impl Sources {
-    /// Registers a descriptor. An error returns the descriptor too.
+    /// Registers a descriptor.
     ///
     /// # Errors
     ///
-    /// If the operating system has no room for another registration (`epoll_ctl(2)`), or if the runtime
-    /// has ended.
+    /// Returns the descriptor with an error if the operating system has no room for another registration
+    /// (`epoll_ctl(2)`), or if the runtime has ended.
     pub(crate) fn register<S>(
         &self,
         mut io: S,
@@ -267,8 +271,8 @@ impl Sources {
     where
         S: mio::event::Source + Io + 'static,
     {
-        let mut entrance = lock(&self.entrance);
-        let Some(Entrance { registry, next }) = &mut *entrance else {
+        let mut registrar = lock(&self.registrar);
+        let Some(Registrar { registry, next }) = &mut *registrar else {
             return Err((io, runtime_ended()));
         };
         if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
@@ -281,30 +285,30 @@ impl Sources {
         Ok(source)
     }
 
-    /// Deregisters a descriptor that is about to be closed or handed over.
+    /// Deregisters a descriptor that is about to be closed or handed out.
     pub(crate) fn deregister<S: AsRaw>(&self, source: &Source<S>) {
         // The operating system has refused the descriptor, or knows it through another source.
         if source.key() == Key::NONE {
             return;
         }
-        let mut entrance = lock(&self.entrance);
+        let mut registrar = lock(&self.registrar);
         let mut registered = lock(&self.registered);
         let removed = registered.slab.remove(source.key());
         registered.slab.shrink();
-        if let Some(Entrance { next, .. }) = &mut *entrance {
+        if let Some(Registrar { next, .. }) = &mut *registrar {
             *next = registered.slab.next_key();
         }
         drop(registered);
         if source.is_shared()
-            && let Some(Entrance { registry, .. }) = &*entrance
+            && let Some(Registrar { registry, .. }) = &*registrar
         {
-            // mio may log, and what follows has to happen.
+            // mio may log, and a panic of the logger must not prevent the rest.
             swallow_panics(|| platform::deregister(registry, source.io()));
         }
-        drop(entrance);
+        drop(registrar);
         drop(removed);
-        // The wakers of poll methods may still be in it. They are dropped with the socket.
-        self.common.subtract(source.waited_for());
+        // The source may still hold the wakers of poll methods. They are dropped with the socket.
+        self.counters.subtract(source.nonempty_queues());
     }
 
     /// Returns the number of sockets.
@@ -317,21 +321,21 @@ impl Sources {
         self.describe_waiters(Source::waiting)
     }
 
-    /// Returns the wakers that are kept from a sweep although they do not wait, with the operations that
-    /// they have waited for.
+    /// Returns the wakers that a sweep has kept although they no longer wait, with the operations that
+    /// they waited for.
     pub(crate) fn kept_waiters(&self) -> Vec<(WaiterInfo, String)> {
         self.describe_waiters(Source::kept)
     }
 
-    /// Returns what can be seen of some of the wakers of each source.
+    /// Describes the wakers that `some` selects from each source.
     fn describe_waiters(
         &self,
         some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, WaiterInfo)>,
     ) -> Vec<(WaiterInfo, String)> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
-        // Under the lock, and not with clones of the sources: a thread that takes a socket out of the
-        // runtime needs the only reference.
+        // This holds the lock instead of cloning the sources, because a thread that removes a socket from
+        // the runtime needs the only reference.
         let registered = lock(&self.registered);
         for (_, source) in registered.slab.iter() {
             for (direction, waiter) in some(source) {
@@ -341,15 +345,15 @@ impl Sources {
         seen
     }
 
-    /// Returns whether anything waits for a descriptor. This is one load, however many descriptors there
-    /// are.
+    /// Returns whether anything waits for a descriptor. This is a single load, however many descriptors
+    /// there are.
     pub(crate) fn has_waiters(&self) -> bool {
-        self.common.is_waited_for()
+        self.counters.has_waiters()
     }
 
-    /// Returns what all waiters have in common.
-    fn common(&self) -> &Common {
-        &self.common
+    /// Returns the counters that all wait queues share.
+    fn counters(&self) -> &WaitCounters {
+        &self.counters
     }
 
     /// Passes events on to their sources. Returns the number of events.
@@ -370,16 +374,16 @@ impl Sources {
         if !unknown.is_empty() {
             self.publish_late(unknown, taken);
         }
-        self.common.subtract(taken.len());
+        self.counters.subtract(taken.len());
         count
     }
 
-    /// Passes on events whose sources were not found. Either another thread is just registering the
-    /// source, or the source is gone.
+    /// Passes on events whose sources were not found: either another thread is registering the source at
+    /// this moment, or the source is gone.
     #[cold]
     fn publish_late(&self, unknown: Vec<(Token, usize)>, taken: &mut Taken) {
         // A thread that registers a source holds this lock until the source is in the slab.
-        let _entrance = lock(&self.entrance);
+        let _registrar = lock(&self.registrar);
         let registered = lock(&self.registered);
         for (token, bits) in unknown {
             if let Some(source) = registered.source(token) {

@@ -1,4 +1,4 @@
-//! [`block_on`], [`Runtime`] and [`Builder`]: the ways into a runtime.
+//! [`block_on`], [`Runtime`] and [`Builder`]: the entry points of a program into a runtime.
 //!
 //! A [`Runtime`] owns an [`EventLoop`], which does the work. The handle that other threads use is in
 //! `handle.rs`.
@@ -17,13 +17,13 @@ use std::time::Duration;
 
 /// Runs a future to completion on a new runtime, and returns its output.
 ///
-/// When the future ends, the runtime ends too, and cancels all tasks that were [`spawn`](crate::spawn)ed and
-/// still run. To keep such tasks for another call, use a [`Runtime`].
+/// When the future completes, the runtime ends too, and cancels all [`spawn`](crate::spawn)ed tasks that have
+/// not finished. To keep such tasks for another call, use a [`Runtime`].
 ///
 /// # Panics
 ///
-/// If this thread is inside a runtime, if the operating system has no descriptors left for
-/// a new one (with [`Runtime::new`] that is an error), or if the future panics.
+/// Panics if this thread is inside a runtime, if the operating system has no descriptors left for a new
+/// runtime ([`Runtime::new`] returns an error instead), or if the future panics.
 ///
 /// # Examples
 ///
@@ -35,15 +35,15 @@ use std::time::Duration;
 pub fn block_on<F: Future>(future: F) -> F::Output {
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(future),
-        Err(error) => panic!("cannot make a runtime: {error}"),
+        Err(error) => panic!("cannot create a runtime: {error}"),
     }
 }
 
 /// A runtime: an event loop with its tasks, sockets and timers.
 ///
-/// A runtime belongs to the thread that made it. Its tasks run only inside
-/// [`block_on`](Runtime::block_on); between two calls they are suspended. Dropping the runtime drops the futures
-/// of all tasks. Sockets, handles and sleeps may outlive the runtime, and then return an error or panic.
+/// A runtime belongs to the thread that created it. Its tasks run only inside
+/// [`block_on`](Runtime::block_on), and are suspended between calls. Dropping the runtime drops the futures of
+/// all tasks. Sockets, handles and sleeps may outlive the runtime; using them then returns an error or panics.
 ///
 /// # Examples
 ///
@@ -54,8 +54,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// A runtime is not `Send`. To run one in the background, make it on a thread of its own, and run a future
-/// that ends when the runtime is to stop:
+/// A runtime is not `Send`. To run one in the background, create it on its own thread, and run a future that
+/// completes when the runtime should stop:
 ///
 /// ```
 /// use futures_channel::oneshot;
@@ -68,14 +68,14 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// let background = thread::spawn(move || {
 ///     let runtime = Runtime::new()?;
 ///     send_handle.send(runtime.handle()).ok();
-///     // Ends when `stop` is dropped, which cancels the tasks that still run.
+///     // Completes when `stop` is dropped. The runtime then cancels the remaining tasks.
 ///     runtime.block_on(stopped).ok();
 ///     std::io::Result::Ok(())
 /// });
 ///
 /// let handle: Handle = handle.recv().unwrap();
 /// let task = handle.spawn(async { 6 * 7 });
-/// // Here, under any executor.
+/// // The handle of the task works under any executor.
 /// # let task = async { task.await };
 /// assert_eq!(glassfrog::block_on(task).unwrap(), 42);
 ///
@@ -84,16 +84,16 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # std::io::Result::Ok(())
 /// ```
 pub struct Runtime {
-    /// The loop, shared with the context of the thread while it runs.
+    /// The event loop. While it runs, the context of the thread shares it.
     event_loop: Rc<EventLoop>,
 }
 
 impl Runtime {
-    /// Makes a runtime with the settings of [`Builder::new`].
+    /// Creates a runtime with the settings of [`Builder::new`].
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptors or memory left for the event queue.
+    /// Returns an error if the operating system has no descriptors or memory left for the event queue.
     ///
     /// # Examples
     ///
@@ -106,7 +106,7 @@ impl Runtime {
         Runtime::builder().build()
     }
 
-    /// Returns a builder, to choose the settings of a runtime.
+    /// Returns a builder, which configures a runtime.
     ///
     /// # Examples
     ///
@@ -118,17 +118,19 @@ impl Runtime {
         Builder::new()
     }
 
-    /// Runs a future to completion, and the tasks of the runtime meanwhile.
+    /// Runs a future to completion, along with the tasks of the runtime.
     ///
-    /// The future need be neither `Send` nor `'static`. It is scheduled like a task. When it ends, the tasks
-    /// that still run are suspended until the next call.
+    /// The future need be neither `Send` nor `'static`. It is scheduled like a task. When it completes, the
+    /// remaining tasks are suspended until the next call.
     ///
     /// # Panics
     ///
-    /// If this thread is inside a runtime, if the future panics, or at the end of a
-    /// [virtual clock](Builder::virtual_clock). The runtime can be used again after such a panic.
+    /// Panics if this thread is inside a runtime, if the future panics, or if a
+    /// [virtual clock](Builder::virtual_clock) reaches its end. The runtime can be used again after such a panic.
     ///
-    /// If a task panics and that [ends the runtime](Builder::on_task_panic). Every later call panics too.
+    /// Panics if the panic of a task [ends the runtime](Builder::on_task_panic). Every later call panics too.
+    ///
+    /// Panics in a deadlock under [`OnDeadlock::Panic`].
     ///
     /// # Examples
     ///
@@ -163,16 +165,16 @@ impl Runtime {
         Handle::new(Arc::clone(&self.event_loop.shared))
     }
 
-    /// Returns the last polls as text, a line for each task, if the runtime has a seed. For the attribute `test`.
+    /// If the runtime has a seed, returns the last polls as text, a line for each task. For the attribute `test`.
     #[doc(hidden)]
     pub fn last_polls(&self) -> Option<String> {
         self.event_loop.executor.last_polls()
     }
 
-    /// Drops the runtime, and then waits for the blocking jobs that still run, at most for `timeout`.
+    /// Drops the runtime, then waits for running blocking jobs to return, but no longer than `timeout`.
     ///
-    /// Dropping a runtime without this call waits for no job. Jobs that wait for a thread are cancelled. Name
-    /// lookups whose caller has given up and reads of standard input are not waited for.
+    /// This method cancels jobs that wait for a thread, and does not wait for name lookups that were abandoned, nor
+    /// for a read of standard input. Dropping a runtime without calling it does not wait for any job.
     ///
     /// # Examples
     ///
@@ -218,7 +220,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Chooses the settings of a [`Runtime`].
+/// A builder that configures a [`Runtime`].
 ///
 /// # Examples
 ///
@@ -235,7 +237,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Makes a builder with the default settings.
+    /// Creates a builder with the default settings.
     ///
     /// # Examples
     ///
@@ -253,27 +255,28 @@ impl Builder {
     /// test that sleeps for a year takes a millisecond, and always runs in the same order.
     /// [`time::advance`](crate::time::advance) moves the clock by hand.
     ///
-    /// A [blocking job](crate::task::spawn_blocking) holds the clock while it waits or runs, and so does a name
-    /// lookup until its caller gives up, and a write to [`stdout`](crate::io::stdout) or `stderr`. What this process
-    /// sends to itself over loopback arrives before the clock moves. Nothing else holds the clock. A task that waits
-    /// for another process, or for a thread that runs no blocking job, sees deadlines pass before the answer comes: use the real clock there. A
-    /// blocking job that waits for a deadline of this runtime waits for ever, since it holds the clock.
+    /// A [blocking job](crate::task::spawn_blocking) stops the clock while it is queued or running, and so do
+    /// a name lookup until it is abandoned, and a write to [`stdout`](crate::io::stdout()) or `stderr`. Data that this
+    /// process sends to itself over loopback arrives before the clock moves. Nothing else stops the clock. If a task
+    /// waits for standard input, for another process, or for a thread outside the blocking pool, deadlines pass
+    /// before the answer arrives: use the real clock there. A blocking job that waits for a deadline of this runtime
+    /// waits forever, because it stops the clock.
     ///
     /// # Standstill
     ///
     /// A task that calls [`yield_now`](crate::task::yield_now) or `sleep(Duration::ZERO)` until something
-    /// happens is always ready. If it waits for something that takes a later deadline, the clock never gets
-    /// there. The runtime logs a warning when a deadline has waited for 1,000,000 polls while the clock stood
-    /// still and no blocking job held it. The warning names the busiest tasks and the deadline, and is logged
-    /// once until the clock moves. `#[glassfrog::test]` prints it to the standard error stream too. To avoid
-    /// the standstill, await the event, or sleep for some time between two tries.
+    /// happens is always ready. If the event depends on a deadline, the clock never reaches that deadline. The
+    /// runtime logs a warning after 1,000,000 polls in which a deadline was pending, the clock did not move, and
+    /// no blocking job stopped it. The warning names the busiest tasks and the deadline, and is not repeated
+    /// until the clock has moved. `#[glassfrog::test]` also prints it to the standard error stream. To avoid the
+    /// standstill, await the event, or sleep for a nonzero duration between attempts.
     ///
     /// # Panics
     ///
-    /// The clock ends 200 years after this runtime is made. `block_on` panics when no task is ready
-    /// and the next deadline is later than that, and `advance` panics if it would move the clock as far. A
-    /// sleep with a deadline more than 584 years after that moment never ends. If no other wait is left,
-    /// that is a [deadlock](Builder::on_deadlock).
+    /// The clock ends 200 years after the runtime is created. `block_on` panics when no task is ready and the
+    /// next deadline is later than that, and `advance` panics if it would move the clock past its end. A sleep
+    /// whose deadline is more than 584 years after the runtime is created never ends. If the runtime waits for
+    /// nothing else, that is a [deadlock](Builder::on_deadlock).
     ///
     /// # Examples
     ///
@@ -295,27 +298,26 @@ impl Builder {
         self
     }
 
-    /// Polls ready tasks in a random order, which is the same for the same seed. Tests can search for an order in
-    /// which they fail.
+    /// Polls ready tasks in a random order that the seed determines, so tests can search for an order in which
+    /// they fail.
     ///
-    /// # Which orders come up
+    /// # Possible orders
     ///
-    /// At each poll the runtime chooses among all ready tasks, each with the same probability. The
-    /// future of [`block_on`](Runtime::block_on) is one of them. A task that
-    /// [yields](crate::task::yield_now) stays ready and may be polled again at once, so one task may take many steps
-    /// while another takes none. There is one limit: a ready task is *passed over* when a task that became
-    /// ready later is polled instead, and no task is passed over more than 64 times in a row. Every order
-    /// within this limit can come up. If far more than 64 tasks are ready, the limit leaves little choice, so
-    /// search with few tasks.
+    /// For each poll, the runtime chooses among all ready tasks, each with the same probability. The future of
+    /// [`block_on`](Runtime::block_on) is one of them. A task that [yields](crate::task::yield_now) stays ready and
+    /// may be polled again at once, so one task may take many steps while another takes none. There is one
+    /// limit: a ready task is *passed over* when a task that became ready later is polled instead, and no task
+    /// is passed over more than 64 times in a row. Every order within this limit is possible. If far more than
+    /// 64 tasks are ready, the limit leaves little choice, so search with few tasks.
     ///
     /// The [fairness promise](crate::task#fairness) holds only without a seed. With a seed, this limit replaces
     /// its bounds on polls and time.
     ///
-    /// # Which orders do not come up
+    /// # Impossible orders
     ///
-    /// - Tasks alternate only at their `.await`s: a poll is never interrupted.
-    /// - What a task polls itself is not shuffled: the futures of a `join!`, or the
-    ///   children of a [`scope`](crate::task::scope).
+    /// - Tasks switch only at `.await`: a poll is never interrupted.
+    /// - The futures that a task itself polls are not shuffled, such as the futures of a `join!` or the children
+    ///   of a [`scope`](crate::task::scope).
     /// - A seed controls neither the events of the operating system, nor a real clock, nor other threads. A
     ///   test that depends on none of these runs in the same order on every platform. Another version of
     ///   glassfrog may choose other orders for the same seeds.
@@ -323,10 +325,10 @@ impl Builder {
     /// # How to search
     ///
     /// Run the test with many seeds. `#[glassfrog::test(iterations = 1000)]` does this, and prints the first
-    /// seed that fails and the last polls of its run. (If you make the runtime yourself, print the
-    /// seed yourself.) A bug that needs `n` particular choices in a row
-    /// among `k` ready tasks shows with about one of `k`ⁿ seeds. For example, if it needs five steps of one
-    /// of three tasks before the others take any, a thousand seeds find it.
+    /// seed that fails and the last polls of its run. (If you create the runtime yourself, print the seed
+    /// yourself.) A bug that needs `n` particular choices in a row among `k` ready tasks shows up with about one
+    /// in `k`ⁿ seeds. For example, if the bug needs five steps of one of three tasks before the others take any,
+    /// about one in 243 seeds shows it.
     ///
     /// # Examples
     ///
@@ -366,12 +368,15 @@ impl Builder {
         self
     }
 
-    /// Limits the number of threads that run [blocking jobs](crate::task::spawn_blocking). The default is 512.
-    /// Name lookups do not count: up to 32 run at a time, on threads of their own.
+    /// Sets the maximum number of threads that run [blocking jobs](crate::task::spawn_blocking). The default is
+    /// 512.
+    ///
+    /// Threads that run name lookups do not count towards this limit. See
+    /// [`ToSocketAddrs`](crate::net::ToSocketAddrs#name-resolution) for their number.
     ///
     /// # Panics
     ///
-    /// If `threads` is zero.
+    /// Panics if `threads` is zero.
     ///
     /// # Examples
     ///
@@ -381,17 +386,17 @@ impl Builder {
     /// ```
     #[track_caller]
     pub fn blocking_threads(mut self, threads: usize) -> Builder {
-        assert!(threads > 0, "blocking jobs need at least one thread");
+        assert!(threads > 0, "`threads` must be at least 1");
         self.settings.blocking_threads = threads;
         self
     }
 
-    /// Chooses what the panic of a task does. The default is [`OnTaskPanic::Log`].
+    /// Sets what happens when a task panics. The default is [`OnTaskPanic::Log`].
     ///
-    /// With [`OnTaskPanic::EndRuntime`], every panic of a task ends the runtime, even if the task has a
-    /// handle: all tasks are cancelled, and `block_on` resumes the panic of the
-    /// task. Every later `block_on` panics too. A panic of a
-    /// [blocking job](crate::task::spawn_blocking) always goes to its handle, and to nothing else.
+    /// With [`OnTaskPanic::EndRuntime`], every panic of a task ends the runtime, even if the task has a handle:
+    /// the runtime cancels all tasks, and `block_on` resumes the panic. Every later call of `block_on` panics
+    /// too. The panic of a [blocking job](crate::task::spawn_blocking) never ends the runtime; only its handle
+    /// returns it.
     ///
     /// # Examples
     ///
@@ -412,12 +417,12 @@ impl Builder {
         self
     }
 
-    /// Logs a warning after each poll that takes longer than `limit`. The warning names the task, the place where
-    /// it was spawned, and the time that the poll took.
+    /// Logs a warning after each poll that takes longer than `limit`.
     ///
-    /// While a task is being polled, no other task on its thread runs. Move blocking calls to
-    /// [`spawn_blocking`](crate::task::spawn_blocking). In debug builds, the default is 100 ms, and
-    /// [`Duration::MAX`] turns the warning off. In release builds, it is off by default.
+    /// The warning names the task, where it was spawned, and how long the poll took. While a task is being polled,
+    /// no other task on its thread runs, so move blocking calls to
+    /// [`spawn_blocking`](crate::task::spawn_blocking). In debug builds, the default limit is 100 ms, and
+    /// [`Duration::MAX`] turns the warning off. In release builds, the warning is off by default.
     ///
     /// # Costs
     ///
@@ -430,7 +435,7 @@ impl Builder {
     ///
     /// let runtime = glassfrog::Builder::new().watchdog(Duration::from_millis(10)).build()?;
     /// runtime.block_on(async {
-    ///     // What no task should do.
+    ///     // No task should do this.
     ///     std::thread::sleep(Duration::from_millis(20));
     ///     glassfrog::task::yield_now().await;
     ///     assert_eq!(glassfrog::Handle::current().metrics().slow_polls, 1);
@@ -442,13 +447,13 @@ impl Builder {
         self
     }
 
-    /// Starts a thread that logs a warning *during* a poll that takes longer than `limit`. So a poll that never
-    /// ends is reported too.
+    /// Starts a thread that logs a warning *during* each poll that takes longer than `limit`, so even a poll that
+    /// never returns is reported.
     ///
     /// # Costs
     ///
-    /// The thread wakes up four times within `limit`. Each poll reads the clock twice, takes
-    /// a lock, and copies the name of the task, which takes about 100 ns.
+    /// The thread wakes up four times within `limit`, but at most once per millisecond. Each poll reads the clock
+    /// twice, takes a lock and copies the name of the task, which takes about 100 ns in total.
     ///
     /// # Examples
     ///
@@ -464,24 +469,24 @@ impl Builder {
         self
     }
 
-    /// Chooses what happens when it is certain that no task will ever be woken. The default is
+    /// Sets what happens in a deadlock: when it is certain that no task will ever be woken. The default is
     /// [`OnDeadlock::Log`].
     ///
-    /// It is certain if all of this is true:
+    /// A deadlock is certain if all of the following hold:
     ///
     /// - no task waits for a deadline, a socket or a standard stream, and no blocking job waits or runs;
     /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
     /// - only the runtime itself holds the wakers of tasks;
-    /// - nothing outside the runtime has ever waited for one of its sockets or sleeps.
+    /// - only tasks of this runtime have ever waited for its sockets and sleeps.
     ///
-    /// If something else holds a waker, for example a channel, a deadlock is only possible: the
-    /// sender may be on another thread. See [`stall_report`](Builder::stall_report) for that.
+    /// If something else holds a waker, such as a channel, a deadlock is possible but not certain: the sender may
+    /// be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
     ///
     /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
     /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
     ///
-    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread does not count either: all it can still
-    /// do is abort its task.
+    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread is not taken into account, although it can abort
+    /// its task.
     ///
     /// # Examples
     ///
@@ -499,16 +504,16 @@ impl Builder {
         self
     }
 
-    /// Logs a warning with a dump when a deadlock has been possible for this long: no task waits for a deadline, a
-    /// socket or a blocking job, and none has run.
+    /// Logs a warning with a dump when a deadlock has been possible for the duration `after`.
     ///
-    /// Then only another thread can wake a task, or a task that itself waits. A lock that is
-    /// locked twice and a channel without a sender look like this. The warning is logged once until a task runs.
+    /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. Then only
+    /// something outside the runtime can wake a task. A mutex that a task locks twice, or a channel whose sender
+    /// is never used, causes such a wait. The warning is not repeated until a task has run.
     ///
-    /// It is off by default. Leave it off in a runtime that works for other threads, where such a wait is
-    /// normal. In a server, where some task always listens or sleeps, the warning never comes: take a
-    /// [dump](Handle::dump) instead. `#[glassfrog::test]` sets five seconds, and prints the warning to the
-    /// standard error stream too.
+    /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
+    /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a
+    /// [dump](Handle::dump) instead. `#[glassfrog::test]` sets five seconds, and also prints the warning to the
+    /// standard error stream.
     ///
     /// # Examples
     ///
@@ -524,29 +529,28 @@ impl Builder {
         self
     }
 
-    /// Prints the reports of possible deadlocks and of standstills to the standard error stream too. For the attribute
-    /// `test`.
+    /// Also prints the reports of possible deadlocks and of standstills to the standard error stream. For the
+    /// attribute `test`.
     #[doc(hidden)]
     pub fn stall_to_stderr(mut self) -> Builder {
         self.settings.stall_to_stderr = true;
         self
     }
 
-    /// Sets how long the runtime waits where it otherwise waits for seconds of real time: for the answer to a dump,
-    /// for the next job of an idle thread, and before it reports that no blocking job begins. For the crate's
-    /// own tests.
+    /// Replaces the timeouts of several seconds: how long a dump waits for the loop, how long an idle thread waits
+    /// for a job, and how long no blocking job begins before the pool reports it. For the crate's own tests.
     #[doc(hidden)]
     pub fn test_patience(mut self, patience: Duration) -> Builder {
         self.settings.test_patience = Some(patience);
         self
     }
 
-    /// Makes the runtime.
+    /// Creates the runtime.
     ///
     /// # Errors
     ///
-    /// If the operating system has no descriptors or memory left for the event queue, or no thread
-    /// for the watchdog. On Linux a runtime takes three descriptors.
+    /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
+    /// start the thread of the watchdog. On Linux, a runtime uses three descriptors.
     ///
     /// # Examples
     ///

@@ -8,12 +8,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-/// Prints what every task of this thread's runtime waits for whenever the process receives `SIGUSR1`.
+/// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
 ///
-/// The [`Dump`](crate::Dump) goes to the standard error stream; send the signal with `kill -USR1 PID`. A thread
-/// of its own waits for the signal, so the dump also works while a task blocks the loop, and then names that
-/// task. The thread exits at the first signal after the end of the runtime. If this function is called
-/// repeatedly, each signal prints as many dumps.
+/// The [`Dump`](crate::Dump) goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
+/// thread waits for the signal. If a task blocks the loop, the dump names that task. The thread exits at the first
+/// signal after the end of the runtime. If this function is called several times, each signal prints one dump for
+/// each call.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ use std::thread;
 /// ```
 #[track_caller]
 pub fn dump_on_sigusr1() -> io::Result<()> {
-    // Not a `Handle`: the deadlock detection counts handles as something that may still wake a task.
+    // Not a `Handle`: while there is a handle, the deadlock detector assumes that it may still wake a task.
     let shared = Arc::clone(&context::current().shared);
     let mut signals = Signals::new([SIGUSR1])?;
     let name = String::from("glassfrog-dump");

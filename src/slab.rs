@@ -1,10 +1,10 @@
 //! [`Slab`]: a vector with vacant slots, and keys that are never reused.
 //!
-//! It holds tasks, sources, deadlines, and the members of sets and scopes. A key consists of an index and a
-//! generation. The slab counts its insertions, and that count is the generation of the inserted value, unless
-//! the caller has a number of its own that never repeats. So a stale key finds nothing instead of another
-//! value, even in a slot that was freed and allocated again. Generations have 32 bits: a stale key could match
-//! only after a multiple of 2³² insertions, the last of them into the same slot.
+//! Slabs hold tasks, sources, deadlines, and the members of sets and scopes. A key consists of an index and a
+//! generation. The slab counts its insertions, and that count is the generation of the inserted value, unless the
+//! caller supplies a number that never repeats. So a stale key finds nothing instead of another value, even in a
+//! slot that was freed and allocated again. Generations have 32 bits: a stale key could match only after a multiple
+//! of 2³² insertions, the last of them into the same slot.
 //!
 //! ```text
 //!     slots   | A | - | B | - | - | C | - | - | - | - |
@@ -13,15 +13,15 @@
 //! ```
 //!
 //! A slab frees its memory after a burst. The owner calls [`shrink`](Slab::shrink) once a turn or after a
-//! removal. It lowers the end past vacant slots, and frees the slots behind the end if they are more than half
-//! of all. It looks at one slot for each value that was removed, so a turn without a removal costs nothing.
+//! removal, which lowers the end past vacant slots, and frees the slots behind the end if they are more than half
+//! of all slots. It examines at most one slot for each removed value, so a turn without a removal costs nothing.
 
 use std::mem;
 
-/// The key of a value in a [`Slab`]. It finds nothing once the value is removed.
+/// The key of a value in a [`Slab`]. Once the value is removed, the key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// The position of the slot.
+    /// The index of the slot.
     index: u32,
     /// The generation of the value.
     generation: u32,
@@ -34,7 +34,7 @@ impl Key {
         generation: u32::MAX,
     };
 
-    /// Makes the key of a slot and a generation.
+    /// Creates the key of a slot and a generation.
     pub(crate) fn new(index: u32, generation: u32) -> Key {
         Key { index, generation }
     }
@@ -44,7 +44,7 @@ impl Key {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// Makes the key with this number.
+    /// Creates the key with this number.
     pub(crate) fn from_number(number: u64) -> Key {
         Key {
             index: number as u32,
@@ -52,54 +52,54 @@ impl Key {
         }
     }
 
-    /// Returns the position of the slot, which is small, and the same for all generations.
+    /// Returns the index of the slot. Indices are small, and later values use them again.
     pub(crate) fn index(self) -> usize {
         self.index as usize
     }
 
-    /// Returns the generation, which distinguishes the value from others that had the slot.
+    /// Returns the generation, which distinguishes the value from earlier values in the slot.
     pub(crate) fn generation(self) -> u32 {
         self.generation
     }
 }
 
-/// How many vacant slots a slab keeps, so that a small program never pays for shrinking.
+/// The number of slots up to which a slab never shrinks, so that a small program does not pay for shrinking.
 pub(crate) const KEPT_SLOTS: usize = 1024;
 
 /// A vector with vacant slots, and keys that are never reused.
 pub(crate) struct Slab<T> {
-    /// All slots, occupied or not.
+    /// All slots, occupied or vacant.
     slots: Vec<Slot<T>>,
-    /// The position of the first vacant slot, or `slots.len()` if there is none.
+    /// The index of the first vacant slot in the list, or `slots.len()` if there is none.
     vacant: u32,
-    /// All slots from this position on are vacant.
+    /// All slots from this index on are vacant.
     end: u32,
-    /// How many values were ever inserted; the low half is the generation of the next one.
+    /// The number of insertions. The low half is the generation of the next value.
     inserted: u64,
-    /// How many values were ever removed.
+    /// The number of removals.
     removed: u64,
-    /// How many slots [`shrink`](Slab::shrink) has ever looked at.
-    looked_at: u64,
+    /// The number of slots that [`shrink`](Slab::shrink) has examined.
+    examined: u64,
 }
 
 /// A slot of a slab.
 struct Slot<T> {
-    /// The generation of the value in it, or of the last one.
+    /// The generation of the value in the slot, or of the last value if the slot is vacant.
     generation: u32,
-    /// The value, or the position of the next vacant slot.
+    /// The value, or the index of the next vacant slot.
     state: State<T>,
 }
 
-/// What a slot holds.
+/// The state of a slot.
 enum State<T> {
-    /// A value.
+    /// The slot holds a value.
     Occupied(T),
-    /// The position of the next vacant slot.
+    /// The slot is vacant. This is the index of the next vacant slot.
     Vacant(u32),
 }
 
 impl<T> Slab<T> {
-    /// Makes an empty slab, without an allocation.
+    /// Creates an empty slab, without allocating.
     pub(crate) const fn new() -> Slab<T> {
         Slab {
             slots: Vec::new(),
@@ -107,7 +107,7 @@ impl<T> Slab<T> {
             end: 0,
             inserted: 0,
             removed: 0,
-            looked_at: 0,
+            examined: 0,
         }
     }
 
@@ -116,7 +116,7 @@ impl<T> Slab<T> {
         (self.inserted - self.removed) as usize
     }
 
-    /// Returns the number of slots, occupied or not.
+    /// Returns the number of slots, occupied or vacant.
     #[inline]
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
@@ -136,16 +136,16 @@ impl<T> Slab<T> {
     ///
     /// # Panics
     ///
-    /// If the slab holds 2³² − 1 values, which exceeds the memory of every machine.
+    /// Panics if the slab holds 2³² − 1 values.
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.insert_as(self.inserted as u32, value)
     }
 
-    /// Inserts a value with a generation that this slab has never had.
+    /// Inserts a value with a generation that no other value of this slab has had.
     ///
     /// # Panics
     ///
-    /// As [`insert`](Slab::insert).
+    /// Panics if the slab holds 2³² − 1 values.
     #[inline]
     pub(crate) fn insert_as(&mut self, generation: u32, value: T) -> Key {
         let index = self.vacant;
@@ -158,7 +158,7 @@ impl<T> Slab<T> {
                 if let State::Vacant(next) = slot.state {
                     self.vacant = next;
                 }
-                // There is nothing to drop in a vacant slot, but the compiler can't know that.
+                // A vacant slot has nothing to drop, but the compiler cannot know that.
                 mem::forget(mem::replace(slot, occupied));
             }
             None => {
@@ -184,7 +184,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns the value at a position and its key, whatever its generation.
+    /// Returns the value at an index and its key, whatever its generation.
     pub(crate) fn at(&self, index: usize) -> Option<(Key, &T)> {
         let slot = self.slots.get(index)?;
         match &slot.state {
@@ -193,28 +193,28 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns the value at a position that another value of the slab refers to.
+    /// Returns the value at a position to which another value of the slab refers.
     ///
     /// # Panics
     ///
-    /// If the slot is vacant, which is a bug of the caller.
+    /// Panics if the slot is vacant, which is a bug in the caller.
     pub(crate) fn occupied(&mut self, position: u32) -> &mut T {
         match self.slots.get_mut(position as usize) {
             Some(Slot {
                 state: State::Occupied(value),
                 ..
             }) => value,
-            _ => panic!("position {position} of the slab is referred to but vacant"),
+            _ => panic!("slot {position} of the slab is vacant, but another value refers to it"),
         }
     }
 
-    /// Removes a value, unless it was removed before.
+    /// Removes and returns a value, unless it was removed before.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.remove_if(key, |_| true)
     }
 
-    /// Removes a value if `wanted` returns true, unless it was removed before.
+    /// Removes and returns a value if `wanted` returns true, unless it was removed before.
     #[inline]
     pub(crate) fn remove_if(&mut self, key: Key, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
         let slot = self.slots.get_mut(key.index())?;
@@ -241,7 +241,8 @@ impl<T> Slab<T> {
         })
     }
 
-    /// Frees the slots behind the last occupied one, if they are many and more than half of all.
+    /// Frees the slots from the end on, if they are more than half of all slots and the slab has more than
+    /// [`KEPT_SLOTS`].
     #[inline]
     pub(crate) fn shrink(&mut self) {
         if self.slots.len() > KEPT_SLOTS {
@@ -253,22 +254,22 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Lowers the end past vacant slots: at most one for each value that was removed.
+    /// Lowers the end past vacant slots, at most one for each removed value.
     fn lower_end(&mut self) {
         if self.len() == 0 {
             self.end = 0;
         }
-        while self.looked_at < self.removed
+        while self.examined < self.removed
             && let Some(last) = self.end.checked_sub(1)
             && self.at(last as usize).is_none()
         {
-            self.looked_at += 1;
+            self.examined += 1;
             self.end = last;
         }
     }
 
-    /// Frees the slots from `end` on, which are vacant, and rebuilds the list of the vacant slots before it, the
-    /// lowest first.
+    /// Frees the slots from `end` on, which are vacant, and rebuilds the list of the remaining vacant slots, lowest
+    /// index first.
     #[cold]
     fn cut_off(&mut self, end: usize) {
         self.slots.truncate(end);
@@ -281,12 +282,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns all values with their keys, in the order of their positions.
+    /// Returns an iterator over all values and their keys, in the order of their indices.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         (0..self.end as usize).filter_map(|index| self.at(index))
     }
 
-    /// Returns all values with their keys, in the order of their positions.
+    /// Returns an iterator that allows modifying each value, in the order of their indices.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
         let slots = self.slots[..self.end as usize].iter_mut().enumerate();
         slots.filter_map(|(index, slot)| match &mut slot.state {
@@ -301,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_outlived_by_its_slot_finds_nothing() {
+    fn a_stale_key_finds_nothing() {
         let mut slab = Slab::new();
         let old = slab.insert("old");
         assert_eq!(slab.remove(old), Some("old"));
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(slab.get_mut(new), Some(&mut "new"));
     }
 
-    /// A slab after a burst: `count` values of which those stay that `stays` names.
+    /// Returns a slab after a burst of `count` values, without those for which `stays` returns false.
     fn after_a_burst(count: u32, stays: impl Fn(u32) -> bool) -> Slab<u32> {
         let mut slab = Slab::new();
         let keys: Vec<Key> = (0..count).map(|value| slab.insert(value)).collect();
@@ -325,17 +326,17 @@ mod tests {
     }
 
     #[test]
-    fn the_room_of_a_burst_is_given_back() {
+    fn the_memory_of_a_burst_is_freed() {
         let mut slab = after_a_burst(1_000_000, |_| false);
         slab.shrink();
         assert!(slab.slots.capacity() <= KEPT_SLOTS);
     }
 
     #[test]
-    fn the_room_before_the_last_survivor_stays_and_no_more() {
+    fn only_the_slots_up_to_the_last_value_are_kept() {
         let mut slab = after_a_burst(1_000_000, |value| value == 100_000 || value == 700_000);
         slab.shrink();
-        // What is behind the last one is less than half.
+        // Fewer than half of the slots are behind the last value.
         assert_eq!(slab.slots.len(), 1_000_000);
         let (last, _) = slab.iter().last().expect("two are left");
         slab.remove(last);
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_comes_again_has_a_generation_of_its_own() {
+    fn a_slot_that_is_allocated_again_has_a_new_generation() {
         let mut slab = Slab::new();
         let burst: Vec<Key> = (0..10_000).map(|value| slab.insert(value)).collect();
         for key in &burst {
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_load_never_moves() {
+    fn a_steady_load_never_reallocates() {
         let mut slab = Slab::new();
         let mut keys = std::collections::VecDeque::new();
         keys.extend((0..10_000).map(|value| slab.insert(value)));
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn shrinking_looks_at_one_slot_for_each_value_removed() {
+    fn shrinking_examines_at_most_one_slot_for_each_removed_value() {
         for count in [100_000, 200_000] {
             let mut slab = after_a_burst(count, |value| value % 10 == 0);
             for value in 0..count {
@@ -389,7 +390,7 @@ mod tests {
                 slab.remove(key);
                 slab.shrink();
             }
-            assert!(slab.looked_at <= slab.removed);
+            assert!(slab.examined <= slab.removed);
         }
     }
 }

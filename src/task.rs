@@ -20,18 +20,19 @@
 //!   or another thread has woken in between.
 //! - The loop checks for ready sockets, due timers and wakes from other threads after at most 128 polls.
 //! - If polls are slow, it checks after a millisecond or after one poll, whichever is longer. When polls
-//!   become slow after a series of fast ones, the first check may come up to 16 polls late, once. The task
-//!   that is woken then waits for at most one poll of each ready task. If a single task computes and yields, it
-//!   delays others by one of its polls at a time. If several do, a deadline that its task sets anew at each wake
-//!   may be late by two such delays.
+//!   become slow after a series of fast ones, the first check may come up to 16 polls late, once. A task that
+//!   the check wakes waits for at most one poll of each ready task. If a single task computes and yields, it
+//!   delays others by one of its polls at a time. If several tasks do, a deadline that a task renews at each
+//!   wake may be late by two such delays.
 //! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins. After that,
 //!   each operation wakes its task and returns `Pending` even if it could complete, so that other tasks run.
 //!   Operations that never wait, such as `try_read`, do not count.
 //! - After these 128 operations, a [`sleep_until`](crate::time::sleep_until) whose deadline has passed completes
-//!   in its first poll. So a deadline takes effect even beside operations that always complete at once. This
-//!   holds for 128 sleeps per poll, so that a task which continues after its deadline lets other tasks run.
+//!   in its first poll. A deadline therefore takes effect even beside operations that always complete at once.
+//!   This applies to 128 sleeps per poll, so that a task that continues after its deadline still lets other tasks
+//!   run.
 //!
-//! With a [seed](crate::Builder::seed), which is meant for tests, the order is random. A ready task is then
+//! With a [seed](crate::Builder::seed), which is intended for tests, the order is random. A ready task is then
 //! passed over at most 64 times in a row.
 //!
 //! A future that blocks, or computes for a long time without an `.await`, delays everything else on its thread.
@@ -150,7 +151,7 @@ pub fn dump() -> Dump {
     context::current().dump()
 }
 
-/// Spawns a future on the runtime of this thread, with a name if there is one.
+/// Spawns a future on the runtime of this thread, with an optional name.
 #[inline]
 #[track_caller]
 fn spawn_named<F>(
@@ -176,8 +177,8 @@ where
         "task {} spawned at {location}",
         handle.id()
     );
-    // A runtime that is ending refuses the future. No task has this key then, and the handle reports it as
-    // cancelled.
+    // A runtime that is ending refuses the future. No task then has this key, and the handle reports the task
+    // as cancelled.
     drop(refused);
     handle
 }

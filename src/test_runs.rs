@@ -1,8 +1,8 @@
-//! [`Test`]: the runs of a test. `#[glassfrog::test]` expands to a call of it, through `__private`.
+//! [`Test`]: the runs of a test. `#[glassfrog::test]` expands to a call of [`Test::run`], through `__private`.
 //!
-//! It makes a runtime for each run, and reports the seed of a run that fails. The package `glassfrog-macros`
-//! parses the attribute. `#[glassfrog::main]` expands to a call of [`block_on`](crate::block_on), and needs
-//! nothing from here.
+//! A test creates a runtime for each run, and reports the seed of a run that fails. The package `glassfrog-macros`
+//! parses the attribute. `#[glassfrog::main]` expands to a call of [`block_on`](crate::block_on), and uses nothing
+//! from here.
 
 use crate::event_loop::deadlock::OnDeadlock;
 use crate::runtime::{Builder, Runtime};
@@ -11,14 +11,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
-/// The environment variable that makes every test with seeds run once, with the seed in it.
+/// The environment variable with a seed. If it is set, every test with seeds runs once, with that seed.
 const SEED: &str = "GLASSFROG_SEED";
 
 /// How long a test may wait for something outside its runtime before a possible deadlock is reported. The wait may be
-/// normal, so the test goes on.
+/// normal, so the test continues.
 const STALL: Duration = Duration::from_secs(5);
 
-/// A test, and how to run it.
+/// A test with its settings.
 #[derive(Debug, Default)]
 #[must_use = "a test does nothing until `run` is called"]
 pub struct Test {
@@ -31,12 +31,12 @@ pub struct Test {
 }
 
 impl Test {
-    /// Makes a test without settings.
+    /// Creates a test without settings.
     pub fn new() -> Test {
         Test::default()
     }
 
-    /// Makes the clock virtual.
+    /// Uses a virtual clock.
     pub fn virtual_clock(mut self) -> Test {
         self.virtual_clock = true;
         self
@@ -48,7 +48,7 @@ impl Test {
         self
     }
 
-    /// Sets the number of runs. The seed of each is one higher than that of the run before.
+    /// Sets the number of runs. The seed of each run is one higher than the seed of the run before.
     pub fn iterations(mut self, iterations: u64) -> Test {
         self.iterations = Some(iterations);
         self
@@ -58,7 +58,7 @@ impl Test {
     ///
     /// # Panics
     ///
-    /// If the body panics, if a runtime cannot be made, or if the seed in the environment is not a number.
+    /// Panics if the body panics, if no runtime can be created, or if the seed in the environment is not a number.
     pub fn run<F: Future<Output: Termination>>(self, body: fn() -> F) -> ExitCode {
         let Some((first, runs)) = self.seeds() else {
             return self.runtime(None).block_on(body()).report();
@@ -66,7 +66,7 @@ impl Test {
         for run in 0..runs {
             let seed = first.wrapping_add(run);
             let runtime = self.runtime(Some(seed));
-            // After a panic, the runtime is only asked for the polls that it has noted.
+            // After a panic, the runtime is used only to read the polls that it has noted.
             let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 let clock = match self.virtual_clock {
@@ -80,7 +80,7 @@ impl Test {
                     run + 1,
                     runtime.last_polls().unwrap_or_default()
                 );
-                // Before the panic resumes, so that no task is dropped while a panic unwinds.
+                // The runtime is dropped before the panic resumes, so that no task is dropped while a panic unwinds.
                 drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
             }
@@ -99,14 +99,14 @@ impl Test {
         match value.to_str().and_then(|seed| seed.parse().ok()) {
             Some(seed) => Some((seed, 1)),
             None => panic!(
-                "{SEED} in the environment is no number from 0 to {}: {}",
+                "{SEED} in the environment is not a number from 0 to {}: {}",
                 u64::MAX,
                 value.display()
             ),
         }
     }
 
-    /// Makes the runtime of one run.
+    /// Creates the runtime of one run.
     fn runtime(&self, seed: Option<u64>) -> Runtime {
         let mut builder = Builder::new()
             .on_deadlock(OnDeadlock::Panic)
@@ -120,6 +120,6 @@ impl Test {
         }
         builder
             .build()
-            .unwrap_or_else(|error| panic!("cannot make a runtime: {error}"))
+            .unwrap_or_else(|error| panic!("cannot create a runtime: {error}"))
     }
 }

@@ -26,9 +26,9 @@
 //!
 //! A runtime counts 584 years from its creation. A sleep with a later deadline, such as
 //! `sleep(Duration::MAX)`, never ends. Tests reach far deadlines under a [virtual
-//! clock](crate::Builder::virtual_clock), which ends 200 years after the creation of its runtime. Instead of
-//! moving it further, [`advance`] panics, and so does [`block_on`](crate::Runtime::block_on) if nothing is left
-//! to wait for but a later deadline.
+//! clock](crate::Builder::virtual_clock), which ends 200 years after the creation of its runtime. [`advance`]
+//! panics instead of moving the clock further, and so does [`block_on`](crate::Runtime::block_on) if only later
+//! deadlines are left to wait for.
 
 mod advance;
 mod interval;

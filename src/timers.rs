@@ -1,7 +1,7 @@
 //! The timers of a runtime: deadlines, and the wakers to call when they are reached.
 //!
 //! Sleeps register here from any thread. The [event loop](crate::event_loop) asks for the next deadline before
-//! it parks, and fires due deadlines afterwards. The timers know wakers, never tasks.
+//! it parks, and fires due deadlines afterwards. The timers know wakers, not tasks.
 
 mod wheel;
 
@@ -24,10 +24,11 @@ pub(crate) struct Timers {
     epoch: Instant,
     /// The deadlines; `None` once the runtime has ended.
     wheel: Mutex<Option<Wheel>>,
-    /// Whether the wheel may hold deadlines. Spares the loop the lock if it does not. Written under the lock.
+    /// Whether the wheel may hold deadlines. If it does not, the loop need not take the lock. Written under the
+    /// lock.
     ///
-    /// Relaxed is enough: a thread that registers the earliest deadline calls the loop afterwards, and that call
-    /// makes the loop look again.
+    /// Relaxed is enough: a thread that registers the earliest deadline then wakes the loop, and the wake makes
+    /// the loop check again.
     is_in_use: AtomicBool,
     /// The counts of the wheel when the runtime ended.
     last_counts: OnceLock<(u64, u64, u64)>,
@@ -135,8 +136,8 @@ impl Timers {
         drop(removed);
     }
 
-    /// Returns when the loop has to wake up at the latest, in nanoseconds since the epoch. Returns `None` if no
-    /// deadline is left that can be reached.
+    /// Returns the time at which the loop has to wake up at the latest, in nanoseconds since the epoch. Returns
+    /// `None` if no deadline is left that can be reached.
     pub(crate) fn next(&self) -> Option<u64> {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return None;
@@ -145,12 +146,12 @@ impl Timers {
         (next != NEVER).then_some(next)
     }
 
-    /// Whether the runtime has ended.
+    /// Returns whether the runtime has ended.
     pub(crate) fn have_ended(&self) -> bool {
         lock(&self.wheel).is_none()
     }
 
-    /// Whether there are no deadlines.
+    /// Returns whether there are no deadlines.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_in_use.load(Ordering::Relaxed)
             || lock(&self.wheel).as_ref().is_none_or(Wheel::is_empty)
@@ -180,7 +181,7 @@ impl Timers {
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }
 
-    /// Returns how many timers have ever been registered, how many have fired, and how many have been removed.
+    /// Returns the numbers of timers that have ever been registered, that have fired, and that have been removed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counts = lock(&self.wheel).as_ref().map(Wheel::counts);
         counts
@@ -202,7 +203,7 @@ impl Timers {
         let wheel = lock(&self.wheel).take();
         if let Some(mut wheel) = wheel {
             let waiters = wheel.drain();
-            // Nobody else sets it.
+            // Nothing else sets the counts, so this succeeds.
             let _first = self.last_counts.set(wheel.counts());
             wake_all(waiters.into_iter().map(|waiter| waiter.waker));
         }

@@ -1,23 +1,23 @@
 //! [`Waiter`]: a waker, and a tag that names the task that left it.
 //!
-//! The reactor, the timers and join handles keep waiters. They only wake them; the tags are for dumps, which
+//! The reactor, the timers and the executor keep waiters, and call only the wakers. The tags are for dumps, which
 //! show what each task waits for.
 
 use std::fmt;
 use std::task::Waker;
 
-/// The task that left a waker, and the poll in which it did.
+/// The task that left a waker, and the poll in which the task left it.
 ///
 /// The tag comes from the thread that polls the task, not from the waker, because combinators wrap wakers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// The low half of the task's id; [`OUTSIDE`] outside a task.
     task: u32,
-    /// Which of the task's polls it was (modulo 2³²).
+    /// The number of the poll, counted from 1 (modulo 2³²).
     poll: u32,
 }
 
-/// The `task` of a waiter that no task of this runtime has left.
+/// The `task` of a waiter that was not left by a task of this runtime.
 const OUTSIDE: u32 = u32::MAX;
 
 impl Tag {
@@ -27,10 +27,10 @@ impl Tag {
         poll: 0,
     };
 
-    /// Makes the tag of a task in one of its polls.
+    /// Creates the tag of a task in one of its polls.
     pub(crate) fn new(task: u64, poll: u32) -> Tag {
         Tag {
-            // Two tasks whose ids differ by a multiple of 2³² share their tags, and a dump may confuse them. That
+            // Two tasks whose ids differ by a multiple of 2³² have the same tags, and a dump may confuse them. This
             // saves eight bytes in every waiter.
             task: task as u32,
             poll,
@@ -42,7 +42,7 @@ impl Tag {
         u64::from(self.task) << 32 | u64::from(self.poll)
     }
 
-    /// Makes the tag with this number.
+    /// Creates the tag with this number.
     pub(crate) fn from_number(number: u64) -> Tag {
         Tag {
             task: (number >> 32) as u32,
@@ -50,7 +50,7 @@ impl Tag {
         }
     }
 
-    /// Returns the low half of the task's id, and which of its polls it was. `None` outside a task.
+    /// Returns the low half of the task's id and the number of the poll, or `None` outside a task.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
         (self != Tag::NONE).then_some((self.task, self.poll))
     }
@@ -70,21 +70,21 @@ impl fmt::Debug for Tag {
 pub(crate) struct Waiter {
     /// The waker.
     pub(crate) waker: Waker,
-    /// The task that left it.
+    /// The task that left the waker.
     pub(crate) tag: Tag,
 }
 
-/// What a dump shows of a waiter.
+/// The parts of a waiter that a dump needs.
 #[derive(Clone, Copy)]
 pub(crate) struct WaiterInfo {
-    /// The task that left it.
+    /// The task that left the waker.
     pub(crate) tag: Tag,
-    /// The identity of its waker, which the clones of a waker share.
+    /// The identity of the waker, which all clones of a waker share.
     pub(crate) waker: usize,
 }
 
 impl Waiter {
-    /// Returns what a dump shows of the waiter.
+    /// Returns the parts of the waiter that a dump needs.
     pub(crate) fn info(&self) -> WaiterInfo {
         WaiterInfo {
             tag: self.tag,

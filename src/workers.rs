@@ -1,4 +1,4 @@
-//! [`Workers`]: several runtimes, each on a thread of its own.
+//! [`Workers`]: several runtimes, each on its own thread.
 
 use crate::foreign::{panic_message, swallow_panics};
 use crate::handle::Handle;
@@ -16,10 +16,10 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 
-/// Several runtimes, each on a thread of its own.
+/// Several runtimes, each on its own thread.
 ///
-/// glassfrog does not move tasks between threads. To use several cores, a program runs a runtime on each and
-/// divides the work between them: each runtime has its own listener on a shared port (`SO_REUSEPORT` in
+/// glassfrog does not move tasks between threads. To use several cores, a program runs one runtime per core and
+/// divides the work between them. Either each runtime has its own listener on a shared port (`SO_REUSEPORT` in
 /// `socket(7)`), or the program spawns tasks through the [`Handle`]s.
 ///
 /// Dropping the workers stops them and waits for their threads.
@@ -37,9 +37,9 @@ use std::thread;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct Workers {
-    /// The handles of the runtimes, by the workers' numbers.
+    /// The handles of the runtimes, in the order of the workers' numbers.
     handles: Vec<Handle>,
-    /// The threads.
+    /// The threads of the runtimes, in the same order.
     threads: Vec<Worker>,
 }
 
@@ -47,7 +47,7 @@ pub struct Workers {
 struct Worker {
     /// The number of the worker.
     index: usize,
-    /// Ends the `block_on` of the runtime, and so the thread.
+    /// Ends the `block_on` of the runtime, and thereby the thread.
     stop: Arc<Oneshot<()>>,
     /// The thread.
     thread: thread::JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Workers {
     /// # Errors
     ///
     /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
-    /// runtimes. Those that have started are stopped.
+    /// runtimes. The runtimes that have started are stopped.
     ///
     /// # Panics
     ///
@@ -86,7 +86,7 @@ impl Workers {
     /// # Errors
     ///
     /// Returns an error if the operating system has no threads, descriptors or memory left for one of the
-    /// runtimes. Those that have started are stopped.
+    /// runtimes. The runtimes that have started are stopped.
     ///
     /// # Panics
     ///
@@ -109,7 +109,7 @@ impl Workers {
             threads: Vec::new(),
         };
         for index in 0..count {
-            // If this fails, the drop of `workers` stops those that have been started.
+            // If this fails, the destructor of `workers` stops the runtimes that have started.
             let (handle, worker) = Worker::start(builder.clone(), index)?;
             workers.handles.push(handle);
             workers.threads.push(worker);
@@ -132,7 +132,7 @@ impl Workers {
         &self.handles
     }
 
-    /// Spawns a task on each worker. Each calls the closure on its own thread, with its number.
+    /// Spawns a task on each worker. Each worker calls the closure on its own thread, with its number.
     ///
     /// # Examples
     ///
@@ -161,7 +161,7 @@ impl Workers {
         tasks
     }
 
-    /// Runs a future on each worker until all have finished, then stops the workers.
+    /// Runs a future on each worker until all futures have completed, then stops the workers.
     ///
     /// This blocks the current thread. The outputs are in the order of the workers' numbers. If a future
     /// panics, or a panic [ends its runtime](Builder::on_task_panic), the other futures are cancelled. One of
@@ -170,9 +170,9 @@ impl Workers {
     ///
     /// # Panics
     ///
-    /// Panics inside a runtime, whose thread it would block. Panics if the operating system has no descriptors
+    /// Panics inside a runtime, whose thread this would block. Panics if the operating system has no descriptors
     /// left for one more runtime, in which this function waits. If the panic of another task has ended a runtime,
-    /// that panic continues in the caller.
+    /// this function resumes that panic.
     ///
     /// # Examples
     ///
@@ -241,10 +241,10 @@ impl Workers {
         self.end()
     }
 
-    /// Stops all workers and waits for their threads to exit. Does nothing the second time.
+    /// Stops all workers and waits for their threads to exit. A second call does nothing.
     fn end(&mut self) -> Result<(), WorkerError> {
         for worker in &self.threads {
-            // A worker that has ended does not receive it.
+            // A worker that has ended does not receive the signal.
             let _ended = worker.stop.send(());
         }
         let this = thread::current().id();
@@ -281,7 +281,7 @@ impl Workers {
 pub struct WorkerError {
     /// The number of the worker.
     worker: usize,
-    /// The payload of the panic. The lock makes it `Sync`, and is held only to read the message.
+    /// The payload of the panic. The mutex makes it `Sync`, and is locked only to read the message.
     panic: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -346,7 +346,7 @@ impl From<WorkerError> for io::Error {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // `stop` reports panics; a drop cannot.
+        // `stop` returns the panic of a worker; a destructor cannot.
         swallow_panics(|| drop(self.end()));
     }
 }
@@ -394,7 +394,7 @@ impl Worker {
         Err(error)
     }
 
-    /// Waits for the thread, which has been told to stop.
+    /// Waits for the thread to exit. The caller has sent the signal to stop.
     fn join(self) -> Result<(), WorkerError> {
         self.thread.join().map_err(|panic| WorkerError {
             worker: self.index,

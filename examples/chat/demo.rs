@@ -32,7 +32,7 @@ pub(crate) async fn run() -> io::Result<()> {
     timeout(TIMEOUT, talk_among_us()).await?
 }
 
-/// Does the same without a time limit.
+/// Runs the demo without a time limit.
 async fn talk_among_us() -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

@@ -11,9 +11,9 @@
 //! text, the first of which is the name of the client.
 //!
 //! `Room` connects the clients. It has a bounded queue of lines for each member, which the task of the
-//! member sends. A client that says something puts the line into all queues and never waits. If a queue
-//! is full, the server removes its member. (Dropping lines instead would go unnoticed. A member that is
-//! removed notices, and can come back.)
+//! member sends. The task of a client puts each line that the client says into all queues, and never waits.
+//! If a queue is full, the server removes its member. (Dropping lines instead would go unnoticed. A member
+//! that is removed notices, and can come back.)
 //!
 //! The rate at which clients may talk is limited, so that the server removes only slow members: see
 //! `QUEUE`.
@@ -55,8 +55,8 @@ const NAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// listen for hours, but one whose machine is gone must not keep its place forever.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// The size of the send buffer in the kernel. The default may be megabytes, and the server would notice a
-/// client that does not read that much later.
+/// The size of the send buffer in the kernel. The default may be megabytes, and it would take the server that
+/// much longer to notice a client that does not read.
 const SEND_BUFFER: usize = 16 * 1024;
 
 /// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.

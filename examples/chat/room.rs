@@ -27,11 +27,11 @@ pub(crate) struct Room {
 
 /// A member, as the room sees it.
 struct Entry {
-    /// Its name.
+    /// The name of the member.
     name: String,
-    /// The sender of its queue.
+    /// The sender of the member's queue.
     lines: mpsc::Sender<Rc<str>>,
-    /// Sends nothing; its drop notifies the member of the removal.
+    /// A sender that sends nothing. Its drop notifies the member of the removal.
     _removal: oneshot::Sender<Infallible>,
 }
 
@@ -39,9 +39,9 @@ struct Entry {
 pub(crate) struct Member {
     /// The room of the member.
     room: Rc<RefCell<Room>>,
-    /// Its id.
+    /// The id of the member.
     pub(crate) id: u64,
-    /// The receiver of its queue.
+    /// The receiver of the member's queue.
     pub(crate) lines: mpsc::Receiver<Rc<str>>,
     /// Resolves when the room has removed the member.
     pub(crate) removal: oneshot::Receiver<Infallible>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::fetch::Wishes;
+use crate::fetch::FetchOptions;
 
 /// The text of `--help`.
 pub(crate) const HELP: &str = "\
@@ -56,10 +56,10 @@ Other options:
       --serve ADDRESS   do not fetch, but run the server at IP:PORT until killed
   -h, --help            print this help
 
-A fetch fails if the response is malformed, ends early, or leaves any doubt about
-where it ends. Each failure is reported with what was attempted, and does not
-affect the other fetches. SIGINT (Ctrl-C) and SIGTERM end the run early: the report
-then covers the fetches that are done, and incomplete files are removed.
+A fetch fails if the response is malformed, ends early, or is ambiguous about where
+it ends. The report of each failure names the operation that failed. A failure does
+not affect the other fetches. SIGINT (Ctrl-C) and SIGTERM end the run early: the
+report then covers the fetches that are done, and incomplete files are removed.
 
 Exit codes: 0, all fetches succeeded; 1, something failed; 2, the command line is
 invalid; 130 and 143, SIGINT or SIGTERM ended the run.
@@ -85,24 +85,24 @@ pub(crate) enum Command {
     Fetch(Options),
 }
 
-/// What to fetch, and how.
+/// The options of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Options {
-    /// The URLs, valid or not. Empty: the URLs of the embedded server.
+    /// The URLs, valid or not. If there are none, the run fetches from the embedded server.
     pub(crate) urls: Vec<String>,
     /// The number of fetches of each URL.
     pub(crate) times: usize,
     /// The number of fetches at a time.
     pub(crate) at_once: usize,
-    /// Where to save the bodies, if anywhere.
+    /// The path for the bodies, if they are saved.
     pub(crate) output: Option<PathBuf>,
     /// The options of each fetch.
-    pub(crate) wishes: Wishes,
-    /// What to print.
+    pub(crate) fetch_options: FetchOptions,
+    /// The output of the run.
     pub(crate) show: Show,
 }
 
-/// What a run prints.
+/// The output of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Show {
     /// The report: a table and a picture.
@@ -127,7 +127,7 @@ pub(crate) fn parse(
         times: 1,
         at_once: 100,
         output: None,
-        wishes: Wishes {
+        fetch_options: FetchOptions {
             deadline: Duration::from_secs(30),
             max_size: 1024 * 1024 * 1024,
             follow: false,
@@ -148,10 +148,14 @@ pub(crate) fn parse(
                 options.at_once =
                     value(&mut parser, "--at-once", |text| count(text, MOST_AT_ONCE))?;
             }
-            Short('L') | Long("follow") => options.wishes.follow = true,
-            Long("timeout") => options.wishes.deadline = value(&mut parser, "--timeout", seconds)?,
-            Long("max-size") => options.wishes.max_size = value(&mut parser, "--max-size", size)?,
-            Long("fail") => options.wishes.fail = true,
+            Short('L') | Long("follow") => options.fetch_options.follow = true,
+            Long("timeout") => {
+                options.fetch_options.deadline = value(&mut parser, "--timeout", seconds)?
+            }
+            Long("max-size") => {
+                options.fetch_options.max_size = value(&mut parser, "--max-size", size)?
+            }
+            Long("fail") => options.fetch_options.fail = true,
             Short('o') | Long("output") => options.output = Some(parser.value()?.into()),
             Short('v') | Long("verbose") => verbose = true,
             Short('q') | Long("quiet") => quiet = true,
@@ -269,17 +273,17 @@ mod tests {
             ("--times=7", &|o| o.times = 7),
             ("-c7", &|o| o.at_once = 7),
             ("--at-once 7", &|o| o.at_once = 7),
-            ("-L", &|o| o.wishes.follow = true),
-            ("--follow", &|o| o.wishes.follow = true),
-            ("--fail", &|o| o.wishes.fail = true),
+            ("-L", &|o| o.fetch_options.follow = true),
+            ("--follow", &|o| o.fetch_options.follow = true),
+            ("--fail", &|o| o.fetch_options.fail = true),
             ("--timeout 0.3", &|o| {
-                o.wishes.deadline = Duration::from_millis(300);
+                o.fetch_options.deadline = Duration::from_millis(300);
             }),
-            ("--max-size 12", &|o| o.wishes.max_size = 12),
-            ("--max-size 0", &|o| o.wishes.max_size = 0),
-            ("--max-size 3k", &|o| o.wishes.max_size = 3072),
-            ("--max-size 3M", &|o| o.wishes.max_size = 3 << 20),
-            ("--max-size 3G", &|o| o.wishes.max_size = 3 << 30),
+            ("--max-size 12", &|o| o.fetch_options.max_size = 12),
+            ("--max-size 0", &|o| o.fetch_options.max_size = 0),
+            ("--max-size 3k", &|o| o.fetch_options.max_size = 3072),
+            ("--max-size 3M", &|o| o.fetch_options.max_size = 3 << 20),
+            ("--max-size 3G", &|o| o.fetch_options.max_size = 3 << 30),
             ("-o x", &|o| o.output = Some("x".into())),
             ("--output x", &|o| o.output = Some("x".into())),
             ("-v", &|o| o.show = Show::Verbose),
@@ -289,7 +293,7 @@ mod tests {
             ("a b", &|o| o.urls = vec!["a".into(), "b".into()]),
             ("-vL -- -q", &|o| {
                 o.show = Show::Verbose;
-                o.wishes.follow = true;
+                o.fetch_options.follow = true;
                 o.urls = vec!["-q".into()];
             }),
         ] {

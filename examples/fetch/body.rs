@@ -2,8 +2,8 @@
 //!
 //! Like the parser of the head, it receives bytes in any pieces. It does not store the body, and allocates
 //! nothing for a length that the peer announces. It ignores bytes after the end, as RFC 9112, section 6.3,
-//! allows and as curl does. Whether such bytes arrive in time is a matter of chance, and a response must
-//! not fail by chance.
+//! allows and as curl does. Such bytes arrive in time only by chance, and a response must not fail by
+//! chance.
 //!
 //! ```text
 //!    Length ----------------- complete ----------------+
@@ -38,7 +38,7 @@ const TOO_LONG_CHUNK: &str = "a chunk is longer than its size says";
 /// A body being received.
 #[derive(Debug)]
 pub(crate) struct Body {
-    /// What comes next.
+    /// The state of the body.
     state: State,
     /// The number of bytes received, without the framing of chunks.
     pub(crate) received: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Body {
     line: Vec<u8>,
 }
 
-/// What comes next.
+/// The part of the body that comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     /// The rest of a body of known length.
@@ -117,7 +117,7 @@ impl Body {
                     continue;
                 }
             };
-            // A limit beyond the address space has no effect.
+            // A limit larger than the address space has no effect.
             let count = usize::try_from(limit)
                 .unwrap_or(usize::MAX)
                 .min(bytes.len());
@@ -237,7 +237,7 @@ fn is_whole_trailer(lines: &[u8]) -> io::Result<bool> {
         .strip_suffix(b"\r\n")
         .or(lines.strip_suffix(b"\n"))
         .unwrap_or(lines);
-    // Parse only then, or every line would be parsed again for each line that follows.
+    // Parse only a whole trailer. Otherwise, every line would be parsed again for each line that follows.
     if !(without_last.is_empty() || without_last.ends_with(b"\n")) {
         return Ok(false);
     }

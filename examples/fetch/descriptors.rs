@@ -1,7 +1,7 @@
 //! Finds out how many more files and sockets this process may open.
 //!
-//! The standard library cannot query the limit, and the limit does not say how many are in use. So this
-//! module tries.
+//! The standard library cannot query the limit, and the limit does not say how many descriptors are in use.
+//! This module therefore opens files until that fails.
 
 use std::env;
 use std::fs::File;
@@ -10,8 +10,8 @@ use std::iter;
 /// The descriptors reserved for other purposes, such as name lookups and a second connection attempt.
 const RESERVE: usize = 32;
 
-/// Returns how many fetches may run at a time if each needs `each` descriptors: at most `at_once`, and at
-/// least one.
+/// Returns the number of fetches that may run at a time if each needs `each` descriptors: at most `at_once`,
+/// and at least one.
 pub(crate) fn affordable(at_once: usize, each: usize) -> usize {
     let wanted = at_once.saturating_mul(each).saturating_add(RESERVE);
     match free(wanted) {
@@ -20,7 +20,7 @@ pub(crate) fn affordable(at_once: usize, each: usize) -> usize {
     }
 }
 
-/// Returns the number of free descriptors, up to `most`, or `None` if it cannot be found out.
+/// Returns the number of free descriptors, up to `most`, or `None` if it cannot be determined.
 fn free(most: usize) -> Option<usize> {
     // Any file will do, and this one exists.
     let file = File::open(env::current_exe().ok()?).ok()?;

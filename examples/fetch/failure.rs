@@ -1,4 +1,4 @@
-//! Errors that say what was attempted.
+//! Errors that name the operation that failed.
 
 use std::error::Error;
 use std::fmt;
@@ -13,15 +13,17 @@ pub(crate) fn broken(complaint: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, complaint.into())
 }
 
-/// Adds to an error what was attempted. The result has the same kind, and the error as its source.
-pub(crate) fn tried(what: impl Into<String>, error: io::Error) -> io::Error {
+/// Adds the operation that failed to an error. The result has the same kind, and the error as its source.
+pub(crate) fn with_context(what: impl Into<String>, error: io::Error) -> io::Error {
     let what = what.into();
-    io::Error::new(error.kind(), Tried { what, error })
+    io::Error::new(error.kind(), ContextError { what, error })
 }
 
-/// Returns whether an error already says what was attempted.
-pub(crate) fn says_what_was_tried(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<Tried>())
+/// Returns whether an error already names the operation that failed.
+pub(crate) fn has_context(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|error| error.is::<ContextError>())
 }
 
 /// Returns whether an error was caused by a lack of file descriptors.
@@ -39,22 +41,22 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     false
 }
 
-/// An error together with what was attempted.
+/// An error with the operation that failed.
 #[derive(Debug)]
-struct Tried {
-    /// What was attempted.
+struct ContextError {
+    /// The operation, such as "connect to 127.0.0.1:80".
     what: String,
     /// The error.
     error: io::Error,
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for ContextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.error)
     }
 }
 
-impl Error for Tried {
+impl Error for ContextError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
     }
@@ -68,12 +70,18 @@ mod tests {
     fn a_lack_of_descriptors_is_found_in_the_sources_of_an_error() {
         let starved = || io::Error::from_raw_os_error(24);
         assert!(is_out_of_descriptors(&starved()));
-        assert!(is_out_of_descriptors(&tried("a", tried("b", starved()))));
-        assert_eq!(tried("a", tried("b", broken("c"))).to_string(), "a: b: c");
-        assert!(says_what_was_tried(&tried("a", broken("c"))));
-        assert!(!says_what_was_tried(&broken("c")));
-        assert!(!is_out_of_descriptors(&tried("a", broken("c"))));
+        assert!(is_out_of_descriptors(&with_context(
+            "a",
+            with_context("b", starved())
+        )));
+        assert_eq!(
+            with_context("a", with_context("b", broken("c"))).to_string(),
+            "a: b: c"
+        );
+        assert!(has_context(&with_context("a", broken("c"))));
+        assert!(!has_context(&broken("c")));
+        assert!(!is_out_of_descriptors(&with_context("a", broken("c"))));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(!is_out_of_descriptors(&tried("a", refused)));
+        assert!(!is_out_of_descriptors(&with_context("a", refused)));
     }
 }

@@ -15,7 +15,7 @@ use glassfrog::prelude::*;
 use glassfrog::time::{self, timeout};
 
 use crate::body::Body;
-use crate::failure::{broken, is_out_of_descriptors, says_what_was_tried};
+use crate::failure::{broken, has_context, is_out_of_descriptors};
 use crate::head::{Framing, Head, HeadReader};
 use crate::names::Names;
 use crate::printable::printable;
@@ -37,8 +37,8 @@ pub(crate) struct Client {
     /// The start of the run.
     origin: Instant,
     /// The options of each fetch.
-    wishes: Wishes,
-    /// Where the bodies are saved.
+    fetch_options: FetchOptions,
+    /// The destination of the bodies.
     saving: Saving,
     /// The resolved names.
     names: Names,
@@ -48,7 +48,7 @@ pub(crate) struct Client {
 
 /// The options of each fetch.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wishes {
+pub(crate) struct FetchOptions {
     /// The time limit.
     pub(crate) deadline: Duration,
     /// The largest body in bytes.
@@ -62,7 +62,7 @@ pub(crate) struct Wishes {
 /// A fetch to perform.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    /// Its number in the run, from 1.
+    /// The number of the job in the run, from 1.
     pub(crate) number: usize,
     /// The URL to fetch.
     pub(crate) target: Rc<Target>,
@@ -75,7 +75,7 @@ pub(crate) struct Target {
     pub(crate) given: String,
     /// The URL as printed. An invalid URL may contain anything.
     pub(crate) text: String,
-    /// The parsed URL, or why it is invalid.
+    /// The parsed URL, or the reason why it is invalid.
     pub(crate) url: Result<Url, String>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Fetch {
     pub(crate) timing: Timing,
     /// The requests with a response: the followed redirects and the last request.
     pub(crate) exchanges: Vec<Exchange>,
-    /// The last body, or what was attempted and why it failed.
+    /// The last body, or the text of the error.
     pub(crate) outcome: Result<Received, String>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct Exchange {
 /// A body that was received.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(crate) bytes: u64,
     /// The file in which it was saved, if any.
     pub(crate) saved: Option<PathBuf>,
@@ -128,18 +128,18 @@ pub(crate) struct Received {
 /// The end of a fetch.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// It is over, successfully or not.
+    /// The fetch is over, successfully or not.
     Over(Fetch),
-    /// It lacked descriptors, and can be retried when others have closed theirs.
+    /// The fetch lacked descriptors, and can be retried when others have closed theirs.
     Starved(Fetch),
 }
 
 impl Client {
     /// Creates a client for a run that starts now.
-    pub(crate) fn new(wishes: Wishes, saving: Saving) -> Self {
+    pub(crate) fn new(fetch_options: FetchOptions, saving: Saving) -> Self {
         Self {
             origin: time::now(),
-            wishes,
+            fetch_options,
             saving,
             names: Names::default(),
             buffer: RefCell::new(vec![0; READ_SIZE]),
@@ -155,7 +155,7 @@ impl Client {
             Err(reason) => Err(broken(format!("invalid URL: {reason}"))),
             Ok(url) => {
                 let hops = self.follow(job.number, url, &mut exchanges, &mut timing);
-                let deadline = self.wishes.deadline;
+                let deadline = self.fetch_options.deadline;
                 let too_late = |_| Err(broken(format!("timed out after {deadline:?}")));
                 timeout(deadline, hops).await.unwrap_or_else(too_late)
             }
@@ -197,8 +197,8 @@ impl Client {
             let mut connection = self.ask(url, timing).await?;
             let head = connection.head(timing).await?;
             let framing = head.framing();
-            let redirect = head.redirect().filter(|_| self.wishes.follow);
-            let is_refusal = self.wishes.fail && head.status >= 400;
+            let redirect = head.redirect().filter(|_| self.fetch_options.follow);
+            let is_refusal = self.fetch_options.fail && head.status >= 400;
             let status_line = head.status_line.clone();
             let sent_to = url.clone();
             exchanges.push(Exchange { url: sent_to, head });
@@ -255,7 +255,7 @@ impl Client {
         url: &Url,
         timing: &mut Timing,
     ) -> io::Result<Received> {
-        let mut body = Body::new(framing, self.wishes.max_size)?;
+        let mut body = Body::new(framing, self.fetch_options.max_size)?;
         timing.is_saving = true;
         let mut sink = self.saving.open(number, url).await?;
         timing.is_saving = false;
@@ -268,10 +268,10 @@ impl Client {
     }
 }
 
-/// Returns whether an error already says what was attempted with which peer. The errors of the runtime do
-/// for resolving and connecting.
+/// Returns whether an error already names the operation and the peer. For resolving and connecting, the errors of the
+/// runtime do.
 fn is_complete(phase: Phase, error: &io::Error) -> bool {
-    says_what_was_tried(error) || error.to_string().starts_with(phase.attempt())
+    has_context(error) || error.to_string().starts_with(phase.attempt())
 }
 
 /// A connection on which a response is expected.
@@ -303,8 +303,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Receives a body to its end. Ignores bytes after the end, or the outcome would depend on whether they
-    /// have arrived yet.
+    /// Receives a body to its end. Ignores bytes after the end, because otherwise the outcome would depend on
+    /// whether they have arrived yet.
     async fn body(
         &mut self,
         body: &mut Body,

@@ -9,7 +9,7 @@ use std::io;
 use crate::failure::broken;
 use crate::printable::printable;
 
-/// The longest head, without interim responses: about eight times what servers are known to send.
+/// The longest head, without interim responses: about eight times the longest that servers are known to send.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// The largest number of fields.
@@ -35,7 +35,7 @@ pub(crate) struct Head {
     is_1_0: bool,
 }
 
-/// Where the body ends.
+/// The way in which the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Framing {
     /// After this many bytes.
@@ -150,7 +150,7 @@ impl Head {
             .parse_response(&mut response, bytes);
         match parsed {
             Ok(httparse::Status::Complete(_)) => {}
-            // The end was found, so the parser disagrees about the lines.
+            // The empty line was found, so the parser disagrees about the lines.
             Ok(httparse::Status::Partial) => return Err(broken("malformed header")),
             Err(httparse::Error::Version | httparse::Error::Status) => {
                 return Err(not_a_response(bytes));

@@ -24,9 +24,9 @@ use std::{env, iter};
 use glassfrog::Runtime;
 
 use crate::args::{Command, HELP, Options, Show};
-use crate::failure::tried;
+use crate::failure::with_context;
 use crate::fetch::{Client, Fetch, Job, Target};
-use crate::many::News;
+use crate::many::Progress;
 use crate::save::Saving;
 use crate::screen::{Screen, complain};
 use crate::stats::Stats;
@@ -54,7 +54,7 @@ mod stats;
 mod screen;
 mod report;
 mod picture;
-mod crowd;
+mod columns;
 mod style;
 mod json;
 
@@ -121,7 +121,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
         let unfinished = Arc::clone(&unfinished);
         move || unfinished.remove_all()
     })
-    .map_err(|error| tried("watch for signals", error))?;
+    .map_err(|error| with_context("watch for signals", error))?;
     let server = match options.urls.is_empty() {
         true => {
             let (address, urls) = server::start().await?;
@@ -132,7 +132,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
     };
     let total = options.urls.len().saturating_mul(options.times);
     let saving = Saving::new(options.output.as_deref(), total, Arc::clone(&unfinished))?;
-    // The other ends of the connections to the embedded server are in this process too.
+    // For the embedded server, both ends of each connection are in this process.
     let each = 1 + saving.descriptors() + usize::from(server.is_some());
     let wanted = options.at_once.min(total);
     let at_once = descriptors::affordable(wanted, each);
@@ -161,14 +161,14 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
 
     let mut stats = Stats::new(total);
     let jobs = jobs(&options);
-    let client = Rc::new(Client::new(options.wishes, saving));
+    let client = Rc::new(Client::new(options.fetch_options, saving));
     let start = |job| Rc::clone(&client).fetch(job);
     let tell = |news, under_way| {
         match news {
-            News::Tick => {}
-            News::Starved => screen
+            Progress::Tick => {}
+            Progress::Starved => screen
                 .complain("too many open files: retrying the fetches concerned, fewer at a time"),
-            News::Over(fetch) => {
+            Progress::Over(fetch) => {
                 show(&fetch, options.show, &mut screen)?;
                 stats.add(fetch);
             }
@@ -176,9 +176,9 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
         screen.progress(&stats, under_way);
         Ok(())
     };
-    let signal = many::do_all(jobs, at_once, start, tell, signal).await?;
+    let signal = many::run_all(jobs, at_once, start, tell, signal).await?;
     if let Some(signal) = signal {
-        // Before the report, whose output may block.
+        // This comes before the report, because its output may block.
         unfinished.remove_all();
         let [done, total] = [stats.over(), total as u64].map(grouped);
         let name = signal.name;
@@ -218,7 +218,7 @@ fn jobs(options: &Options) -> impl Iterator<Item = Job> + use<> {
         .map(|(target, number)| Job { number, target })
 }
 
-/// Returns a sentence that says what is going to be fetched.
+/// Returns a sentence that announces the fetches.
 fn announcement(options: &Options, total: usize, at_once: usize) -> String {
     let urls = options.urls.len();
     let what = match urls {
@@ -237,11 +237,11 @@ fn announcement(options: &Options, total: usize, at_once: usize) -> String {
         _ => " at once".to_string(),
     };
     let each = if total == 1 { "" } else { " each" };
-    let deadline = options.wishes.deadline;
+    let deadline = options.fetch_options.deadline;
     format!("Fetching {what}{times}{at_once}, with a timeout of {deadline:?}{each} ...\n\n")
 }
 
-/// Prints what the options ask for when a fetch is over.
+/// Prints the output of a fetch that is over, according to the options.
 fn show(fetch: &Fetch, show: Show, screen: &mut Screen) -> io::Result<()> {
     match (show, &fetch.outcome) {
         (Show::Verbose, _) => screen.print(&report::verbose(fetch)),

@@ -14,27 +14,27 @@ use crate::fetch::{Ended, Fetch, Job};
 /// The longest time between two events.
 const TICK: Duration = Duration::from_millis(100);
 
-/// An event of a run.
+/// The progress of a run, of which the caller is notified.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum Progress {
     /// A fetch is over.
     Over(Fetch),
-    /// A fetch lacked descriptors and waits for those of others. Occurs once per run.
+    /// A fetch lacked descriptors and waits until others have closed theirs. Occurs once per run.
     Starved,
     /// Some time has passed.
     Tick,
 }
 
-/// Runs all jobs, each in a task of its own, and calls `tell` with each event and the number of running
+/// Runs all jobs, each in a task of its own, and calls `on_progress` with each event and the number of running
 /// fetches. When `stop` resolves, cancels the running fetches and returns the output of `stop`.
 ///
-/// A fetch that lacks descriptors is retried. From then on, no more fetches run at a time than there were
-/// descriptors for.
-pub(crate) async fn do_all<F, S>(
+/// A fetch that lacks descriptors is retried. From then on, the number of fetches at a time is limited to the number
+/// for which there were descriptors.
+pub(crate) async fn run_all<F, S>(
     jobs: impl IntoIterator<Item = Job>,
     mut at_once: usize,
     start: impl Fn(Job) -> F,
-    mut tell: impl FnMut(News, usize) -> io::Result<()>,
+    mut on_progress: impl FnMut(Progress, usize) -> io::Result<()>,
     stop: impl Future<Output = S>,
 ) -> io::Result<Option<S>>
 where
@@ -66,7 +66,7 @@ where
             Ok(Event::Ended(None)) => return Ok(None),
             Ok(Event::Stop(reason)) => return Ok(Some(reason)),
             Err(_) => {
-                tell(News::Tick, running.len())?;
+                on_progress(Progress::Tick, running.len())?;
                 continue;
             }
         };
@@ -76,12 +76,12 @@ where
                 at_once = at_once.min(running.len());
                 if !starved {
                     starved = true;
-                    tell(News::Starved, running.len())?;
+                    on_progress(Progress::Starved, running.len())?;
                 }
             }
             // No other fetch of this run holds descriptors.
             Ended::Starved(fetch) | Ended::Over(fetch) => {
-                tell(News::Over(fetch), running.len())?;
+                on_progress(Progress::Over(fetch), running.len())?;
             }
         }
     }
@@ -125,7 +125,7 @@ mod tests {
         let used = Rc::new(Cell::new(0));
         let most = Rc::new(Cell::new(0));
         let (mut numbers, mut starvings) = (Vec::new(), 0);
-        glassfrog::block_on(do_all(
+        glassfrog::block_on(run_all(
             jobs(count),
             at_once,
             |job| {
@@ -145,9 +145,9 @@ mod tests {
             },
             |news, _| {
                 match news {
-                    News::Over(fetch) => numbers.push(fetch.job.number),
-                    News::Starved => starvings += 1,
-                    News::Tick => {}
+                    Progress::Over(fetch) => numbers.push(fetch.job.number),
+                    Progress::Starved => starvings += 1,
+                    Progress::Tick => {}
                 }
                 Ok(())
             },
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_listener_ends_the_run() {
-        let outcome = glassfrog::block_on(do_all(
+        let outcome = glassfrog::block_on(run_all(
             jobs(10),
             3,
             |job| async { Ended::Over(over(job)) },
@@ -210,7 +210,7 @@ mod tests {
             }
         };
         glassfrog::block_on(async {
-            let stopped = do_all(
+            let stopped = run_all(
                 jobs(10),
                 2,
                 |job| {
@@ -227,7 +227,7 @@ mod tests {
             );
             assert_eq!(stopped.await.unwrap(), Some("enough"));
             assert_eq!(started.get(), 2);
-            // Aborted tasks are dropped in place of their next poll.
+            // Aborted tasks are dropped instead of being polled again.
             while Rc::strong_count(&alive) > 1 {
                 yield_now().await;
             }

@@ -18,7 +18,7 @@ const MAX_NAMES: usize = 1000;
 /// The names resolved so far.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// The answer for each name. The first fetch that needs a name asks; the others wait for the answer.
+    /// The answer for each name. The first fetch that needs a name resolves it; the others wait for the answer.
     asked: RefCell<HashMap<(String, u16), Cell>>,
 }
 
@@ -40,14 +40,14 @@ impl Names {
             Host::Name(name) => name.to_ascii_lowercase(),
         };
         let cell = self.cell(name.clone(), url.port());
-        // If the fetch that asks times out, the next one asks.
+        // If the fetch that resolves the name times out, the next one resolves it.
         let answer = cell.get_or_try_init(|| ask(&name, url.port())).await?;
         answer
             .clone()
             .map_err(|(kind, reason)| io::Error::new(kind, reason))
     }
 
-    /// The cell for the answer to a name.
+    /// Returns the cell for the answer to a name.
     fn cell(&self, name: String, port: u16) -> Cell {
         let mut asked = self.asked.borrow_mut();
         if asked.len() >= MAX_NAMES {
@@ -57,8 +57,8 @@ impl Names {
     }
 }
 
-/// Asks the operating system. An error is part of the answer, except for a lack of descriptors, which says
-/// nothing about the name. The error already says what was attempted.
+/// Resolves a name through the operating system. An error is part of the answer, except for a lack of descriptors,
+/// which says nothing about the name. The text of the error already names the operation.
 async fn ask(name: &str, port: u16) -> io::Result<Answer> {
     match lookup_host((name, port)).await {
         Ok(addrs) => Ok(Ok(addrs.collect())),

@@ -1,7 +1,7 @@
 //! The report of a run as text: a table and a picture for a few fetches; a picture, percentiles and totals
-//! for a crowd.
+//! for a large run.
 
-use crate::crowd::columns;
+use crate::columns::columns;
 use crate::fetch::{Exchange, Fetch, Received};
 use crate::picture::{LENGTH_WIDTH, Scale, bars, label, legend};
 use crate::printable::printable;
@@ -15,7 +15,7 @@ const DURATION_WIDTH: usize = 9;
 /// The width of a number of bytes in the table, with the spaces after it.
 const BYTES_WIDTH: usize = 12;
 
-/// The percentiles shown for a crowd.
+/// The percentiles shown for a large run.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 /// Returns the whole report.
@@ -24,7 +24,7 @@ pub(crate) fn report(stats: &Stats, style: Style) -> String {
         // A signal ended the run before the first fetch was done.
         return "No fetch is done.\n".to_string();
     }
-    let report = match stats.is_crowd() {
+    let report = match stats.is_sampled() {
         false => format!(
             "{}\n{}\n{}",
             table(stats, style),
@@ -53,7 +53,7 @@ fn phases(stats: &Stats) -> Vec<Phase> {
 
 /// Returns the width of the column with the numbers of the fetches.
 fn gutter(stats: &Stats) -> usize {
-    let number = match stats.is_crowd() {
+    let number = match stats.is_sampled() {
         // The column also has numbers of running fetches, with commas.
         true => grouped(stats.total as u64),
         false => stats.total.to_string(),
@@ -118,7 +118,7 @@ fn answer(fetch: &Fetch) -> &str {
     last.map_or("", |last| &last.head.status_line)
 }
 
-/// Returns where the last response redirects to, if the redirect was not followed.
+/// Returns the target of the last response's redirect, if the redirect was not followed.
 fn leads_to(fetch: &Fetch) -> Option<String> {
     let to = fetch.exchanges.last()?.head.redirect()?;
     Some(match to.as_str() {
@@ -127,13 +127,13 @@ fn leads_to(fetch: &Fetch) -> Option<String> {
     })
 }
 
-/// Returns the time axis, the bars and the legend; for a crowd, also the columns.
+/// Returns the time axis, the bars and the legend; for a large run, also the columns.
 fn picture(stats: &Stats, style: Style) -> String {
     let gutter = gutter(stats);
     let scale = Scale::new(stats.took, style.width - gutter - LENGTH_WIDTH, style);
     let (labels, axis) = scale.axis();
     let mut picture = format!("{:gutter$}{labels}\n{:gutter$}{axis}\n", "", "");
-    if stats.is_crowd() {
+    if stats.is_sampled() {
         picture += &columns(&stats.timeline, &scale, style, gutter);
         picture += &format!(
             "{:gutter$}Above: fetches in progress. Below: one fetch in {}.\n",
@@ -194,7 +194,7 @@ fn summary(stats: &Stats, style: Style) -> String {
                 rate(stats.per_second(stats.well))
             ),
         };
-        summary += &match stats.well > 1 && !stats.is_crowd() {
+        summary += &match stats.well > 1 && !stats.is_sampled() {
             true => {
                 let median = style.duration(stats.wholes.percentile(50.0));
                 let longest = style.duration(stats.wholes.longest);

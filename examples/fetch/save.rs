@@ -4,8 +4,8 @@
 //! `unfinished.rs`). In a directory, a URL determines only the last part of a file name, after the number
 //! of the fetch, and only with harmless characters.
 //!
-//! Every operation on a file may block, such as on a sleeping disk or on a pipe without a reader. So it
-//! runs in `spawn_blocking`, and a fetch that waits for it can time out as usual.
+//! Every operation on a file may block, for example on a sleeping disk or on a pipe without a reader. It
+//! therefore runs in `spawn_blocking`, and a fetch that waits for it can time out as usual.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use glassfrog::Handle;
 use glassfrog::task::{JoinHandle, spawn_blocking};
 
-use crate::failure::tried;
+use crate::failure::with_context;
 use crate::unfinished::Unfinished;
 use crate::url::Url;
 
@@ -32,15 +32,15 @@ const MAX_LINKS: usize = 40;
 /// Saves the bodies of a run.
 #[derive(Debug)]
 pub(crate) struct Saving {
-    /// Where they are saved.
-    place: Place,
+    /// The destination of the bodies.
+    destination: Destination,
     /// The incomplete files.
     unfinished: Arc<Unfinished>,
 }
 
-/// Where the bodies of a run are saved.
+/// The destination of the bodies of a run.
 #[derive(Debug)]
-enum Place {
+enum Destination {
     /// Nowhere; they are only counted.
     Nowhere,
     /// Standard output, for a single body.
@@ -63,26 +63,29 @@ impl Saving {
         total: usize,
         unfinished: Arc<Unfinished>,
     ) -> io::Result<Self> {
-        let place = Place::new(output, total)?;
-        Ok(Self { place, unfinished })
+        let destination = Destination::new(output, total)?;
+        Ok(Self {
+            destination,
+            unfinished,
+        })
     }
 
     /// Returns whether the body is written to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
-        matches!(self.place, Place::Stdout)
+        matches!(self.destination, Destination::Stdout)
     }
 
     /// Returns the number of descriptors that each fetch needs to save its body.
     pub(crate) fn descriptors(&self) -> usize {
-        match self.place {
-            Place::Nowhere | Place::Stdout => 0,
-            Place::File(_) | Place::Directory { .. } => 1,
+        match self.destination {
+            Destination::Nowhere | Destination::Stdout => 0,
+            Destination::File(_) | Destination::Directory { .. } => 1,
         }
     }
 
     /// Returns the beginning of a message about saving the body of a fetch.
     pub(crate) fn attempt(&self, number: usize, url: &Url) -> String {
-        match self.place.path(number, url) {
+        match self.destination.path(number, url) {
             Some(path) => save_as(&path),
             None => WRITE_STDOUT.to_string(),
         }
@@ -90,10 +93,10 @@ impl Saving {
 
     /// Opens the sink for the body of a fetch.
     pub(crate) async fn open(&self, number: usize, url: &Url) -> io::Result<Sink> {
-        let target = match self.place.path(number, url) {
+        let target = match self.destination.path(number, url) {
             Some(path) => {
                 let unfinished = Arc::clone(&self.unfinished);
-                let opened = off_the_loop(move || Target::open(path, unfinished));
+                let opened = run_blocking(move || Target::open(path, unfinished));
                 Some(opened.await??)
             }
             None if self.is_stdout() => Some(Target::Stdout),
@@ -106,23 +109,25 @@ impl Saving {
     }
 }
 
-impl Place {
-    /// Returns the place for the bodies of `total` fetches according to the option `output`.
+impl Destination {
+    /// Returns the destination of the bodies of `total` fetches according to the option `output`.
     fn new(output: Option<&Path>, total: usize) -> io::Result<Self> {
         let Some(output) = output else {
-            return Ok(Place::Nowhere);
+            return Ok(Destination::Nowhere);
         };
         if total == 1 && output.as_os_str() == "-" {
-            return Ok(Place::Stdout);
+            return Ok(Destination::Stdout);
         }
         let text = output.as_os_str().to_string_lossy();
         if total == 1 && !text.ends_with(path::is_separator) && !output.is_dir() {
-            let file = behind_links(output).map_err(|error| tried(save_as(output), error))?;
-            return Ok(Place::File(file));
+            let file =
+                resolve_links(output).map_err(|error| with_context(save_as(output), error))?;
+            return Ok(Destination::File(file));
         }
-        fs::create_dir_all(output)
-            .map_err(|error| tried(format!("create the directory {}", output.display()), error))?;
-        Ok(Place::Directory {
+        fs::create_dir_all(output).map_err(|error| {
+            with_context(format!("create the directory {}", output.display()), error)
+        })?;
+        Ok(Destination::Directory {
             path: output.into(),
             digits: total.to_string().len(),
         })
@@ -131,10 +136,10 @@ impl Place {
     /// Returns the file for the body of a fetch, if there is one.
     fn path(&self, number: usize, url: &Url) -> Option<PathBuf> {
         match self {
-            Place::Nowhere | Place::Stdout => None,
-            Place::File(path) => Some(path.clone()),
-            Place::Directory { path, digits } => {
-                let name = harmless(url.file_name());
+            Destination::Nowhere | Destination::Stdout => None,
+            Destination::File(path) => Some(path.clone()),
+            Destination::Directory { path, digits } => {
+                let name = sanitize(url.file_name());
                 Some(path.join(format!("{number:0digits$}-{name}")))
             }
         }
@@ -150,9 +155,9 @@ fn save_as(path: &Path) -> String {
 const WRITE_STDOUT: &str = "write to standard output";
 
 /// Resolves symbolic links, so that saving replaces the target, which may not exist, and not the link.
-fn behind_links(path: &Path) -> io::Result<PathBuf> {
+fn resolve_links(path: &Path) -> io::Result<PathBuf> {
     if fs::metadata(path).is_ok() {
-        // A file without a name, such as the pipe behind `/dev/stdout`, is reachable only by the link.
+        // A file without a name, such as the pipe behind `/dev/stdout`, is reachable only through the link.
         return Ok(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
     }
     let mut path = path.to_path_buf();
@@ -168,7 +173,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Runs a closure as a blocking job. Dropping the future cancels the job if it has not started.
-async fn off_the_loop<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     struct Job<T>(JoinHandle<T>);
@@ -185,7 +190,7 @@ async fn off_the_loop<T: Send + 'static>(
 
 /// Returns a file name without separators, leading dots, and characters that are special to a shell or a
 /// file system.
-fn harmless(name: &str) -> String {
+fn sanitize(name: &str) -> String {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let name: String = name
         .chars()
@@ -227,8 +232,8 @@ impl Sink {
         };
         let gathered = std::mem::take(&mut self.gathered);
         let work = move || target.write(&gathered).map(|()| (target, gathered));
-        let (target, mut written) = off_the_loop(work).await??;
-        // Reuse its memory.
+        let (target, mut written) = run_blocking(work).await??;
+        // Reuse the memory of the buffer.
         written.clear();
         self.target = Some(target);
         self.gathered = written;
@@ -240,7 +245,7 @@ impl Sink {
         let Some(mut target) = self.target else {
             return Ok(None);
         };
-        let finished = off_the_loop(move || {
+        let finished = run_blocking(move || {
             target.write(&self.gathered)?;
             target.finish()
         });
@@ -270,7 +275,7 @@ impl Target {
                 .map(|device| Target::Device(device, path.clone())),
             _ => Part::create(path.clone(), unfinished).map(Target::File),
         };
-        opened.map_err(|error| tried(save_as(&path), error))
+        opened.map_err(|error| with_context(save_as(&path), error))
     }
 
     /// Writes a part of the body.
@@ -278,14 +283,14 @@ impl Target {
         match self {
             Target::Stdout => io::stdout()
                 .write_all(bytes)
-                .map_err(|error| tried(WRITE_STDOUT, error)),
+                .map_err(|error| with_context(WRITE_STDOUT, error)),
             Target::Device(device, path) => device
                 .write_all(bytes)
-                .map_err(|error| tried(save_as(path), error)),
+                .map_err(|error| with_context(save_as(path), error)),
             Target::File(part) => part
                 .file
                 .write_all(bytes)
-                .map_err(|error| tried(save_as(&part.path), error)),
+                .map_err(|error| with_context(save_as(&part.path), error)),
         }
     }
 
@@ -294,7 +299,7 @@ impl Target {
         match self {
             Target::Stdout => {
                 let flushed = io::stdout().flush();
-                flushed.map_err(|error| tried(WRITE_STDOUT, error))?;
+                flushed.map_err(|error| with_context(WRITE_STDOUT, error))?;
                 Ok(None)
             }
             Target::Device(_, path) => Ok(Some(path)),
@@ -345,7 +350,7 @@ impl Part {
         if let Some(temporary) = &self.temporary {
             self.unfinished
                 .finish(temporary, &self.path)
-                .map_err(|error| tried(save_as(&self.path), error))?;
+                .map_err(|error| with_context(save_as(&self.path), error))?;
         }
         self.temporary = None;
         Ok(std::mem::take(&mut self.path))
@@ -389,7 +394,7 @@ mod tests {
             (&format!("/{long}"), &long[..64]),
         ] {
             let url = Url::parse(&format!("http://a{path}")).unwrap();
-            assert_eq!(harmless(url.file_name()), name, "{path}");
+            assert_eq!(sanitize(url.file_name()), name, "{path}");
         }
     }
 }

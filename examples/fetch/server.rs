@@ -1,11 +1,11 @@
 //! The server that `fetch` starts without URLs, on the same runtime as the fetches.
 //!
-//! Each path has a pace of its own, so that there is something to see: a delay, and then a body that is sent
-//! in pieces, with a pause before each.
+//! Each path has a pace of its own, so that the picture shows differences: a delay, and then a body that is
+//! sent in pieces, with a pause before each.
 //!
 //! The server does not trust its clients. It has time limits for requests, for silence and for the close,
-//! and a limit on the number of connections. So a client that only holds a connection open loses it, and
-//! the clients in the backlog are served.
+//! and a limit on the number of connections. A client that only holds a connection open is therefore
+//! disconnected, and the clients in the backlog are served.
 //!
 //! The server reads the body of a request and ignores it: closing a connection with unread bytes resets it,
 //! and the client could lose the end of the response.
@@ -21,12 +21,12 @@ use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
 use socket2::{Domain, Socket, Type};
 
-use crate::failure::{broken, tried};
+use crate::failure::{broken, with_context};
 use crate::screen::complain;
 
 /// A page of the server.
 struct Page {
-    /// Its path.
+    /// The path.
     path: &'static str,
     /// The delay before the first byte.
     thinking: Duration,
@@ -73,7 +73,7 @@ const MAX_HEAD: usize = 8 * 1024;
 /// The time limit for a client to send the head of its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may read nothing.
+/// The time that a client may read nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit for a client to send the rest of its request and to close, after the response. Most
@@ -87,8 +87,8 @@ const MAX_CONNECTIONS: usize = 1000;
 /// The pause after a failed `accept`, so that a lasting error does not cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The backlog of the listening socket. The usual 128 is too small for a crowd: a client that finds the
-/// backlog full tries again after a second.
+/// The backlog of the listening socket. The usual 128 is too small for many clients at once: a client that finds
+/// the backlog full tries again after a second.
 const BACKLOG: i32 = 1024;
 
 /// Starts the server on a free port, and returns the URLs of its pages.
@@ -111,7 +111,7 @@ pub(crate) async fn run(address: SocketAddr, announce: impl FnOnce(SocketAddr)) 
     Ok(())
 }
 
-/// Listens, with a longer backlog than that of [`TcpListener::bind`].
+/// Creates a listener with a longer backlog than that of [`TcpListener::bind`].
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listen = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -123,7 +123,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.listen(BACKLOG)?;
         TcpListener::try_from(std::net::TcpListener::from(socket))
     };
-    listen().map_err(|error| tried(format!("listen on {address}"), error))
+    listen().map_err(|error| with_context(format!("listen on {address}"), error))
 }
 
 /// Accepts connections forever, and responds to each in a task of its own.

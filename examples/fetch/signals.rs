@@ -6,9 +6,9 @@
 /// A signal that asks the program to exit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signal {
-    /// Its name.
+    /// The name of the signal.
     pub(crate) name: &'static str,
-    /// The exit code of a program that it has ended: 128 plus its number, by the convention of shells.
+    /// The exit code of a program that the signal has ended: 128 plus its number, by the convention of shells.
     pub(crate) code: u8,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn first(
     })
 }
 
-/// On other systems, the default action of such a signal ends the program.
+/// Returns a future that never completes: on other systems, the default action of such a signal ends the program.
 #[cfg(not(unix))]
 pub(crate) fn first(
     _last: impl FnOnce() + Send + 'static,

@@ -11,10 +11,10 @@ use crate::histogram::Histogram;
 use crate::timeline::Timeline;
 use crate::timing::Phase;
 
-/// The largest run of which all fetches are kept.
+/// The size of the largest run of which all fetches are kept.
 const MOST_ROWS: usize = 20;
 
-/// The number of fetches kept of a larger run, at regular distances.
+/// The number of fetches kept of a larger run, at regular intervals.
 const SAMPLES: usize = 12;
 
 /// The number of different failures that are kept.
@@ -77,8 +77,8 @@ impl Stats {
         }
     }
 
-    /// Returns whether there are too many fetches to show each of them.
-    pub(crate) fn is_crowd(&self) -> bool {
+    /// Returns whether the run is large, so that only a sample of the fetches is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
         self.every > 1
     }
 
@@ -200,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_leaves_statistics_and_some_rows() {
+    fn a_large_run_keeps_statistics_and_some_fetches() {
         let mut stats = Stats::new(10_000);
         for number in (1..=10_000).rev() {
             stats.add(fetch(number, number as u64 / 10, number > 9_000));
         }
-        assert!(stats.is_crowd());
+        assert!(stats.is_sampled());
         assert_eq!(
             (stats.well, stats.failed, stats.bytes),
             (9_000, 1_000, 90_000)
@@ -237,12 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn a_few_fetches_are_all_kept() {
+    fn a_small_run_keeps_all_fetches() {
         let mut stats = Stats::new(MOST_ROWS);
         for number in 1..=MOST_ROWS {
             stats.add(fetch(number, 1, false));
         }
-        assert!(!stats.is_crowd());
+        assert!(!stats.is_sampled());
         assert_eq!(stats.rows.len(), MOST_ROWS);
         assert_eq!(stats.per_second(stats.over()), 20_000.0);
     }

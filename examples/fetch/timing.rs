@@ -21,7 +21,7 @@ impl Phase {
     /// All phases, in order.
     pub(crate) const ALL: [Phase; 4] = [Phase::Resolve, Phase::Connect, Phase::Wait, Phase::Read];
 
-    /// Returns the heading of its column.
+    /// Returns the heading of the phase's column.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",
@@ -31,7 +31,7 @@ impl Phase {
         }
     }
 
-    /// Returns the beginning of a message that says what was attempted.
+    /// Returns the beginning of a message that names the operation.
     pub(crate) fn attempt(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",

@@ -1,7 +1,7 @@
 //! The files of incomplete bodies: their temporary names, and their removal.
 //!
-//! Threads create and remove these files while the loop runs, so a run can end in the middle of that. A
-//! list of the whole run contains their names, and the exit of the program removes the files in it.
+//! Threads create and remove these files while the loop runs, so a run can end in the middle of that. A list
+//! for the whole run contains their names, and the program removes the files in the list when it exits.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ const SHORT_NAME: usize = 64;
 /// if one is active in another container.
 const ATTEMPTS: u32 = 100;
 
-/// The time that the exit of the program waits for files being created. Only a file system that does not
+/// The time that the program waits for files being created before it exits. Only a file system that does not
 /// respond takes that long.
 const SETTLING_TIME: Duration = Duration::from_secs(1);
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_names_of_short_names_begin_with_them_and_differ() {
+    fn temporary_names_begin_with_a_short_name_and_differ_between_attempts() {
         let id = process::id();
         let names = [0, 1].map(|attempt| temporary(Path::new("a/b.html"), attempt));
         assert_eq!(names[0], Path::new(&format!("a/b.html.{id}.part")));
@@ -175,7 +175,7 @@ mod tests {
     fn no_file_is_created_after_the_end() {
         let unfinished = Unfinished::default();
         unfinished.remove_all();
-        // The error is not that of the path, so the file was not even tried.
+        // The error is not that of the path, so the creation of the file was not even attempted.
         let error = unfinished.create(Path::new("\0/x")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }

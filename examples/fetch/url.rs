@@ -271,7 +271,7 @@ fn parse_ipv6(text: &str) -> Result<Host, String> {
     Ok(Host::Zoned(ip, zone.to_string()))
 }
 
-/// Parses a name that a resolver may be asked for.
+/// Parses a name that may be passed to a resolver.
 fn parse_name(name: &str) -> Result<String, String> {
     if name.is_empty() {
         return Err("it has no host".to_string());
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_cannot_be_fetched_is_refused_with_the_reason() {
+    fn an_unsupported_url_is_rejected_with_the_reason() {
         let long_label = format!("http://{}.com/", "a".repeat(64));
         let long_name = format!("http://{}com/", "a.".repeat(126));
         for (text, reason) in [
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_passes_the_same_gate() {
+    fn the_target_of_a_redirect_is_checked_in_the_same_way() {
         let base = Url::parse("http://a/b").unwrap();
         for (reference, reason) in [
             ("https://a/", "only http is supported"),

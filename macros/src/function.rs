@@ -1,28 +1,27 @@
-//! The function below an attribute, split into the parts that the expansions need.
+//! [`Function`]: the function that an attribute is applied to, split into the parts that the expansions need.
 
 use crate::tokens::{Error, Tokens};
 use proc_macro::{Ident, TokenStream, TokenTree};
 
 /// A parsed function.
 pub(crate) struct Function {
-    /// Its attributes, documentation among them.
+    /// The attributes of the function, including its documentation.
     pub(crate) attributes: TokenStream,
-    /// Its visibility, possibly empty.
+    /// The visibility of the function, possibly empty.
     pub(crate) visibility: TokenStream,
-    /// Its name.
+    /// The name of the function.
     pub(crate) name: TokenTree,
     /// The tokens between the parameters and the body: an arrow and a type, or nothing.
     pub(crate) output: TokenStream,
-    /// The function as written, without attributes and visibility, and with `async` added if it was
-    /// missing.
+    /// The function without its attributes and visibility, and with `async` added if it was missing.
     pub(crate) item: TokenStream,
     /// The first reason why the function cannot be run.
     pub(crate) mistake: Option<Error>,
 }
 
 impl Function {
-    /// Parses the item below the attribute `under`. Returns `None` if the item is not a function with a
-    /// body.
+    /// Parses the item that the attribute `under` is applied to. Returns `None` if the item is not a function with
+    /// a body.
     pub(crate) fn parse(item: TokenStream, under: &str) -> Option<Function> {
         let mut mistake = None;
         let mut wrong = |span, requires: &str| {
@@ -47,7 +46,7 @@ impl Function {
                 "const" | "unsafe" | "extern" => {
                     wrong(word.span(), &format!("does not support `{word}` functions"));
                 }
-                // The name of an ABI.
+                // The name of the ABI after `extern`.
                 text if text.ends_with('"') => {}
                 _ => return None,
             }

@@ -2,9 +2,9 @@
 //!
 //! Do not depend on this crate. Use the attributes through the feature `macros` of glassfrog.
 //!
-//! An attribute leaves its function as it is and wraps it in another function, which runs it. The crate
-//! therefore needs no parser for Rust, and the compiler reports errors in the function where they are.
-//! The expansions call a hidden module of glassfrog, which knows how to run a test.
+//! An attribute keeps its function unchanged and wraps it in another function, which runs it. The crate
+//! therefore needs no parser for Rust, and the compiler reports errors where they are in the function.
+//! The expansion of `test` calls a hidden module of glassfrog, which runs the test.
 
 #![forbid(unsafe_code)]
 
@@ -27,11 +27,11 @@ use tokens::{Error, fill};
 /// | --- | --- |
 /// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
 ///
-/// To configure the runtime, use [`Builder`] instead of this attribute.
+/// To configure the runtime, use a [`Builder`] instead of this attribute.
 ///
 /// # Panics
 ///
-/// Panics if [`block_on`] does.
+/// The function panics if [`block_on`] panics.
 ///
 /// # Examples
 ///
@@ -83,7 +83,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | setting | meaning |
 /// | --- | --- |
-/// | `virtual_clock` | stops time while any task can run, and moves it to the next deadline when none can; see [`Builder::virtual_clock`] |
+/// | `virtual_clock` | stops time while any task can run, and advances it to the next deadline when none can; see [`Builder::virtual_clock`] |
 /// | `seed = N` | polls the ready tasks in a random order that `N` determines; see [`Builder::seed`] |
 /// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, ... (from 0 without `seed`) |
 /// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
@@ -102,8 +102,8 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///   the future of `block_on`
 /// ```
 ///
-/// Each line names the task that was polled, and `x3` means three times in a row. The list has at most 32
-/// lines.
+/// Each line names the task that was polled, and `x3` means three times in a row. At most 32 such lines are
+/// printed.
 ///
 /// A test with `#[should_panic]` passes with the first run that panics, and skips the remaining runs.
 ///
@@ -116,9 +116,9 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// If no task can ever be woken again, the test panics and the message lists what every task is waiting
 /// for. The test prints the same list and continues:
 ///
-/// - if for five seconds only something outside the runtime could wake a task;
+/// - if, for five seconds, only something outside the runtime could wake a task;
 /// - if the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks
-///   yield until something happens.
+///   yield until something happens (the report then lists only the busiest tasks).
 ///
 /// # Panics
 ///
@@ -127,7 +127,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// A test of a year finishes at once:
+/// A test that sleeps for a year finishes at once:
 ///
 /// ```
 /// use glassfrog::time::{now, sleep};
@@ -142,7 +142,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// A test under a hundred schedules of two tasks:
+/// A test of two tasks under a hundred schedules:
 ///
 /// ```
 /// use std::cell::Cell;
@@ -196,7 +196,7 @@ const TEST_WITH_OUTPUT: &str = "
         CRATE::__private::Test::new() SETTINGS.run(NAME)
     }";
 
-/// The expansion of a function that cannot be run, beside the error: a function that does nothing. Its
+/// The expansion of a function that cannot be run, in addition to the error: a function that does nothing. Its
 /// callers still compile, and the compiler still reports the errors in the original function.
 const MISTAKE: &str = "
     ATTRIBUTES

@@ -1,4 +1,4 @@
-//! The settings in the parentheses of an attribute.
+//! [`Settings`]: the settings in the parentheses of an attribute.
 
 use crate::tokens::{Error, Tokens, fill};
 use proc_macro::{Literal, Span, TokenStream, TokenTree};
@@ -7,7 +7,7 @@ use proc_macro::{Literal, Span, TokenStream, TokenTree};
 pub(crate) struct Settings {
     /// The path of glassfrog in the crate that uses the attribute.
     pub(crate) krate: TokenStream,
-    /// The other settings, as calls of the methods with their names.
+    /// The other settings, as calls of the methods of the same names.
     pub(crate) calls: TokenStream,
 }
 

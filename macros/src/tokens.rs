@@ -1,4 +1,5 @@
-//! Reads and writes tokens.
+//! Reading and writing tokens: [`Tokens`] is a cursor, [`fill`] expands a template, and [`Error`] is a mistake that the
+//! compiler reports.
 
 use proc_macro::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 
@@ -6,7 +7,7 @@ use proc_macro::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 pub(crate) struct Error {
     /// Where the mistake is.
     span: Span,
-    /// What the mistake is, and how to mend it.
+    /// What the mistake is, and how to fix it.
     message: String,
 }
 
@@ -91,7 +92,7 @@ impl Tokens {
         self.left.pop()
     }
 
-    /// Reads the next token if `may` accepts it.
+    /// Reads the next token if `may` returns true for it.
     pub(crate) fn next_if(&mut self, may: impl FnOnce(&TokenTree) -> bool) -> Option<TokenTree> {
         self.peek().filter(|token| may(token))?;
         self.left.pop()

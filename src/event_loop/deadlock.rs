@@ -1,8 +1,8 @@
-//! [`DeadlockDetector`]: finds out whether the loop waits for something that cannot come.
+//! [`DeadlockDetector`]: finds out whether anything can still wake a task.
 //!
-//! The event loop asks before it parks. The detector acts only if the loop has nothing to wait for but wakes:
-//! no deadline, no socket, no blocking job. If then nothing outside the runtime can wake a task either, the
-//! deadlock is certain; otherwise it is possible.
+//! The event loop calls the detector before it parks. The detector acts only if the loop waits only for wakes:
+//! no task waits for a deadline, a socket or a blocking job. If nothing outside the runtime can wake a task
+//! either, the deadlock is certain; otherwise it is possible.
 //!
 //! ```text
 //!               parks              after the grace: nothing can wake a task
@@ -12,8 +12,8 @@
 //!       a task is ready            after `stall_report`: something might
 //! ```
 //!
-//! If something else ends the park (a dump, a signal, an event that wakes no task), the loop asks again, and
-//! the rest of the time still counts.
+//! If something else ends the park (a dump, a signal, an event that wakes no task), the loop calls the detector
+//! again, and parks for the time that is left.
 
 use super::EventLoop;
 use crate::dump::{Dump, Time};
@@ -24,16 +24,15 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long the loop is quiet before the detector looks for a deadlock. A program that is woken from outside now
-/// and then does not pay for the search.
+/// How long the loop is quiet before the detector searches for a deadlock. A program that other threads wake
+/// often does not pay for the search.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The longest grace. The search takes snapshots of all tasks, so the grace is doubled whenever it finds that a
-/// task can be woken: a program in which that is so mostly stays like that.
+/// The longest grace. The search takes snapshots of all tasks, so the grace doubles whenever the search finds
+/// that a task can be woken: the next search would probably find the same.
 const LONGEST_GRACE: Duration = Duration::from_secs(2);
 
-/// What happens when it is certain that no task will ever be woken; see
-/// [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// The policy of a runtime for deadlocks; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///
@@ -41,38 +40,38 @@ const LONGEST_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum OnDeadlock {
-    /// Does nothing. `block_on` waits for ever.
+    /// Does nothing. `block_on` keeps waiting.
     Ignore,
-    /// Logs an error with the dump. `block_on` waits for ever.
+    /// Logs an error with a dump. `block_on` keeps waiting.
     #[default]
     Log,
-    /// Makes `block_on` panic with the dump.
+    /// Panics in `block_on`, with a dump as the message.
     Panic,
-    /// Calls this function with the dump, on the thread of the runtime. `block_on` waits for ever.
+    /// Calls this function with a dump, on the thread of the runtime. `block_on` keeps waiting.
     Call(fn(&Dump)),
 }
 
-/// The search for deadlocks of one loop.
+/// The deadlock detector of one loop.
 #[derive(Debug)]
 pub(super) struct DeadlockDetector {
     /// What happens when a deadlock is certain.
     policy: OnDeadlock,
-    /// After how long a possible deadlock is reported, if it is.
+    /// How long the loop is quiet before a possible deadlock is reported; `None` for no report.
     report_after: Option<Duration>,
-    /// Whether warnings go to the standard error stream too.
+    /// Whether warnings also go to the standard error stream.
     to_stderr: bool,
     /// Since when the loop has had nothing to do.
     quiet_since: Cell<Option<Instant>>,
-    /// How long the loop is quiet before the search.
+    /// How long the loop is quiet before the next search.
     grace: Cell<Duration>,
-    /// Whether the search has found a deadlock possible since a task ran.
+    /// Whether the search has found, since a task ran, that a deadlock is possible but not certain.
     is_possible: Cell<bool>,
-    /// Whether everything is reported until a task runs.
+    /// Whether the detector has nothing left to report until a task runs.
     is_reported: Cell<bool>,
 }
 
 impl DeadlockDetector {
-    /// Makes the detector of a loop that has not parked.
+    /// Creates the detector of a loop that has not parked.
     pub(super) fn new(
         policy: OnDeadlock,
         report_after: Option<Duration>,
@@ -89,19 +88,20 @@ impl DeadlockDetector {
         }
     }
 
-    /// Ends the quiet if a task is ready.
-    pub(super) fn awake_if(&self, is_ready: bool) {
+    /// Resets the detector if a task is ready.
+    pub(super) fn reset_if(&self, is_ready: bool) {
         if is_ready && self.quiet_since.take().is_some() {
             self.is_possible.set(false);
             self.is_reported.set(false);
         }
     }
 
-    /// Looks for a deadlock when it is time. Returns how long to park where there is no deadline.
+    /// Searches for a deadlock if the loop has been quiet for long enough. Returns the timeout of the park, in
+    /// which no deadline is pending.
     ///
     /// # Panics
     ///
-    /// If a deadlock is certain and the policy is to panic.
+    /// Panics if a deadlock is certain and the policy is to panic.
     pub(super) fn park_timeout(&self, event_loop: &EventLoop) -> Option<Duration> {
         let is_off = matches!(self.policy, OnDeadlock::Ignore) && self.report_after.is_none();
         if is_off || self.is_reported.get() || !waits_only_for_wakes(event_loop) {
@@ -136,11 +136,11 @@ impl DeadlockDetector {
         left(report_after)
     }
 
-    /// Logs a warning, and prints it to the standard error stream if that was asked for.
+    /// Logs a warning. If the settings request it, also prints the warning to the standard error stream.
     pub(super) fn warn(&self, text: &str) {
         swallow_panics(|| log::warn!(target: "glassfrog::task", "{text}"));
         if self.to_stderr {
-            // Not `eprint!`: a harness keeps that back until the test ends, which may never happen.
+            // Not `eprint!`: the test harness captures its output until the test ends, which may never happen.
             let _unread = writeln!(io::stderr(), "\n{text}");
         }
     }
@@ -158,25 +158,25 @@ impl DeadlockDetector {
     }
 }
 
-/// Returns whether there is nothing to wait for but wakes: no deadline, no socket, no blocking job, no standard
-/// stream.
+/// Returns whether the loop waits only for wakes: no task waits for a deadline, a socket, a standard stream or a
+/// blocking job.
 ///
-/// The caller has found no deadline that will come. The real clock still waits for one that is as good as
-/// never, but a virtual one cannot get there.
+/// The caller has found no deadline that the timers can count. A later deadline is still a wait under the real
+/// clock, but a virtual clock cannot reach it.
 fn waits_only_for_wakes(event_loop: &EventLoop) -> bool {
     let shared = &event_loop.shared;
     let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
-    // Sockets first: most programs wait for one.
+    // Sockets come first, because most programs wait for one.
     !shared.sources.has_waiters()
         && !has_deadline
         && !shared.pool.is_busy()
         && !shared.pool.awaits_streams()
 }
 
-/// Returns whether anything can wake a task, where there is nothing else to wait for.
+/// Returns whether anything can wake a task of a loop that waits only for wakes.
 fn can_be_woken(event_loop: &EventLoop) -> bool {
     let shared = &event_loop.shared;
-    // The deadlines that are left never come, so the timers hold their wakers for nothing.
+    // The remaining deadlines are never reached, so the timers never wake these waiters.
     let deadlines = || {
         shared
             .timers
@@ -184,14 +184,14 @@ fn can_be_woken(event_loop: &EventLoop) -> bool {
             .into_iter()
             .map(|(waiter, _)| waiter)
     };
-    shared.is_visited.load(Ordering::Relaxed)
+    shared.had_outside_waiter.load(Ordering::Relaxed)
         || shared.inbox.has_handles()
         || event_loop.executor.is_held(deadlines())
-        // Last: a handle that was dropped meanwhile has posted its messages before.
+        // This comes last: a handle that was dropped in the meantime has posted its messages before.
         || !shared.inbox.is_quiet()
 }
 
-/// Displays a deadlock.
+/// The message of a deadlock.
 struct Deadlock<'a>(&'a Dump);
 
 impl fmt::Display for Deadlock<'_> {

@@ -1,19 +1,19 @@
-//! Takes a [`Dump`]: asks the executor, the reactor, the timers and the pool who waits for what, and puts the
-//! answers together.
+//! Taking a [`Dump`]: collects what each task waits for from the executor, the reactor, the timers and the pool.
 //!
-//! It runs on the thread of the loop, and polls nothing. How a dump looks is in `dump.rs`.
+//! A dump is taken on the thread of the loop, and polls nothing. `dump.rs` formats it.
 
 use super::EventLoop;
 use crate::clock::Stamp;
-use crate::dump::{Answer, Dump, TaskDump, Under, Wait, What, called};
+use crate::dump::{Answer, Dump, TaskDump, Under, Wait, What, label};
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
 use crate::waiter::WaiterInfo;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What each task waits for, by the low half of its id, with the identity of the waker that it left.
+/// The waits of each task, by the low half of its id. With each wait is the identity of the waker that the task
+/// left.
 type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 
-/// Notes what the task that left a waiter waits for.
+/// Adds a wait to those of the task that left this waiter.
 fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
     if let Some((task, poll)) = waiter.tag.parts() {
         let wait = Wait { what, poll };
@@ -22,7 +22,7 @@ fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
 }
 
 impl EventLoop {
-    /// Returns what each task waits for at this moment. It is called on the thread of the loop.
+    /// Takes a dump. It is called on the thread of the loop.
     pub(crate) fn dump(&self) -> Dump {
         let now = self.shared.clock.now();
         let stamp = Stamp::new(self.shared.timers.nanos(now));
@@ -43,12 +43,12 @@ impl EventLoop {
                 note(&mut waits, waiter, What::Job(text));
             }
         }
-        // Which task each task stands under.
+        // The task under which each task is listed.
         let mut under = HashMap::new();
         for task in &snapshots {
             if let Some(waiter) = task.awaited_by {
                 let id = task.id.0;
-                let name = called(id, task.name.as_deref());
+                let name = label(id, task.name.as_deref());
                 note(&mut waits, waiter, What::Join { id, task: name });
                 if let Some((joiner, _)) = waiter.tag.parts() {
                     under.insert(task.id.low(), (joiner, Under::Joined));
@@ -71,7 +71,7 @@ impl EventLoop {
     }
 }
 
-/// Makes the dump of one task.
+/// Creates the dump of one task.
 fn task_dump(
     task: TaskSnapshot,
     now: Stamp,
@@ -80,14 +80,15 @@ fn task_dump(
 ) -> TaskDump {
     waits.sort_by_key(|(wait, _)| wait.poll);
     let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
-    // A task that was just woken may still come back.
+    // A task that was just woken may wait for the same socket again.
     waits.retain(|(wait, _)| task.state == TaskState::Waiting || !is_over(wait));
     let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
     let current = open.any(|(wait, _)| wait.poll == task.polls);
     if task.state == TaskState::Waiting {
         let is_ours = |waker: usize| task.waker.is_some_and(|(address, _)| address == waker);
         let ours = waits.iter().filter(|(_, waker)| is_ours(*waker)).count();
-        // What wrapped the waker for the others (a `JoinSet`, a combinator) holds the waker too.
+        // The other waits hold a waker that wraps this one (from a `JoinSet` or a combinator), and the wrapper
+        // holds this one.
         let wrapped = usize::from(ours < waits.len());
         let held = task
             .waker
@@ -96,9 +97,9 @@ fn task_dump(
         let is_explained = current || open.any(|(_, waker)| !is_ours(*waker));
         let what = match held {
             _ if has_children && !current => Some(What::Children),
-            // The children hold its waker.
+            // The children hold the waker of the task.
             _ if has_children => None,
-            // As far as can be seen, the task waits for nothing but what it has registered.
+            // The registered waits account for every holder of the waker.
             None | Some(0) if is_explained => None,
             _ => Some(What::Outside(held)),
         };
@@ -124,31 +125,31 @@ fn task_dump(
     }
 }
 
-/// Puts each task after the one that it stands under. Tasks that stand under one another in a circle begin with
-/// the lowest id.
+/// Orders the tasks so that each follows the task under which it is listed. A cycle of tasks begins with the
+/// lowest id.
 fn tree(mut tasks: BTreeMap<u32, TaskDump>, under: &HashMap<u32, (u32, Under)>) -> Vec<TaskDump> {
     let mut below: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut tops = Vec::new();
+    let mut roots = Vec::new();
     for id in tasks.keys() {
         match under.get(id) {
             Some((parent, _)) if tasks.contains_key(parent) => {
                 below.entry(*parent).or_default().push(*id);
             }
-            _ => tops.push(*id),
+            _ => roots.push(*id),
         }
     }
     let mut tree = Vec::with_capacity(tasks.len());
-    tops.reverse();
+    roots.reverse();
     loop {
-        let mut open: Vec<(u32, usize)> = match tops.pop() {
-            Some(top) => vec![(top, 0)],
-            // Only circles are left.
+        let mut stack: Vec<(u32, usize)> = match roots.pop() {
+            Some(root) => vec![(root, 0)],
+            // Only cycles are left.
             None => match tasks.keys().next() {
                 Some(first) => vec![(*first, 0)],
                 None => return tree,
             },
         };
-        while let Some((id, depth)) = open.pop() {
+        while let Some((id, depth)) = stack.pop() {
             let Some(mut task) = tasks.remove(&id) else {
                 continue;
             };
@@ -158,7 +159,7 @@ fn tree(mut tasks: BTreeMap<u32, TaskDump>, under: &HashMap<u32, (u32, Under)>) 
                 .map(|(parent, why)| (u64::from(*parent), *why));
             tree.push(task);
             let below = below.get(&id).into_iter().flatten().rev();
-            open.extend(below.map(|id| (*id, depth + 1)));
+            stack.extend(below.map(|id| (*id, depth + 1)));
         }
     }
 }

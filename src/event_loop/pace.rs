@@ -1,48 +1,49 @@
 //! [`Pace`]: how many polls the event loop makes before it reads the clock.
 //!
-//! Reading the clock after each poll would make a short poll two fifths more expensive. So the loop reads it
-//! after a *stride* of polls: as many as would have fitted into [`LONGEST_BATCH`] at the last reading. The
-//! loop decides whether the batch goes on.
+//! Reading the clock after each poll would make a short poll 40% more expensive. So the loop reads it after a
+//! *stride* of polls: at most as many as fit into [`LONGEST_BATCH`], judged by the polls before the last reading.
+//! After each reading, the loop decides whether to continue the batch.
 //!
 //! ```text
-//!                twice as many, after 64 polls during which they would have fitted
+//!                twice as many, after 64 polls during which twice as many would have fit
 //!          -------------------------------------------------------------------->
 //!        1           2            4             8            16
 //!          <--------------------------------------------------------------------
-//!                at once, if fewer fit
+//!                at once, when fewer fit
 //! ```
 //!
-//! A new loop begins with a stride of one poll, so a first poll that is long is noticed at once.
-//! The stride grows slowly, because one short poll between long ones says little. If it grew with
-//! every reading, each short poll between two long ones would double it.
+//! A new loop begins with a stride of one poll, so it notices at once if the first poll is long. The stride grows
+//! slowly, because one short poll does not show that the next is short. If the stride grew at every reading,
+//! each short poll between two long ones would double it.
 
 use std::cell::Cell;
 
 /// How long a batch of polls may take before the loop turns the reactor and fires timers, in nanoseconds.
 ///
-/// Turning the reactor costs a syscall, 0.3 µs, which is little in a millisecond. A millisecond is also the grain of
-/// `epoll_wait(2)`, so shorter batches would not make sleeps more precise.
+/// Turning the reactor costs a syscall of 0.3 µs, a small part of a millisecond. A millisecond is also the
+/// granularity of `epoll_wait(2)`, so shorter batches would not make sleeps more precise.
 pub(super) const LONGEST_BATCH: u64 = 1_000_000;
 
-/// The longest stride. The loop may notice this many polls late that polls have become long.
+/// The longest stride. When polls become long, the loop may notice it this many polls late.
 ///
-/// A reading takes 20 ns, and a poll that does nothing takes 10. A reading every 16 polls is an eighth of that.
+/// Reading the clock takes 20 ns, and a poll that does nothing takes 10 ns. Reading it every 16 polls adds an
+/// eighth to such polls.
 const LONGEST_STRIDE: u32 = 16;
 
-/// After how many short polls the stride is doubled.
+/// The number of short polls after which the stride doubles.
 const QUICK_POLLS: u32 = 64;
 
 /// The stride of one loop, which adapts to the length of the polls.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// How many polls the loop makes between two readings of the clock.
+    /// The number of polls between two readings of the clock.
     stride: Cell<u32>,
-    /// How many polls in a row were short enough for a longer stride.
+    /// The number of consecutive polls that were short enough for a longer stride.
     quick: Cell<u32>,
 }
 
 impl Pace {
-    /// Makes the pace of a loop that has made no poll yet, with the shortest stride.
+    /// Creates the pace of a new loop, with the shortest stride.
     pub(super) fn new() -> Pace {
         Pace {
             stride: Cell::new(1),
@@ -50,7 +51,7 @@ impl Pace {
         }
     }
 
-    /// Returns how many polls to make before the next reading.
+    /// Returns the number of polls to make before the next reading of the clock.
     #[inline]
     pub(super) fn stride(&self) -> u32 {
         self.stride.get()
@@ -69,7 +70,7 @@ impl Pace {
     #[cold]
     fn adapt(&self, polls: u64, nanos: u64) {
         let stride = self.stride.get();
-        // How many polls like these fit into a batch.
+        // The number of polls of this length that fit into a batch.
         let fitting = polls * LONGEST_BATCH / nanos.max(1);
         let fitting = fitting.clamp(1, u64::from(2 * LONGEST_STRIDE)) as u32;
         if fitting < stride {
@@ -94,11 +95,11 @@ mod tests {
     /// A millisecond, in nanoseconds.
     const MILLI: u64 = 1_000_000;
 
-    /// Makes batches of polls of which the `n`th takes `length(n)`, until `count` were made, as the loop does.
-    /// Returns the numbers of the polls after which it looked for events.
-    fn looks(count: u64, length: impl Fn(u64) -> u64) -> Vec<u64> {
+    /// Simulates the loop for `count` polls, of which the `n`th takes `length(n)`. Returns the numbers of the
+    /// polls after which it turns the reactor.
+    fn turns(count: u64, length: impl Fn(u64) -> u64) -> Vec<u64> {
         let pace = Pace::new();
-        let (mut polls, mut looks) = (0, Vec::new());
+        let (mut polls, mut turns) = (0, Vec::new());
         while polls < count {
             let (mut batch, mut batch_time) = (0, 0);
             while batch < 128 && batch_time < LONGEST_BATCH {
@@ -109,29 +110,29 @@ mod tests {
                 batch += stride;
                 batch_time += time;
             }
-            looks.push(polls);
+            turns.push(polls);
         }
-        looks
+        turns
     }
 
     #[test]
-    fn quick_polls_are_looked_after_every_128() {
-        assert_eq!(looks(512, |_| 1_000), [128, 256, 384, 512]);
-        assert_eq!(looks(512, |_| 0), [128, 256, 384, 512]);
+    fn the_reactor_turns_after_128_quick_polls() {
+        assert_eq!(turns(512, |_| 1_000), [128, 256, 384, 512]);
+        assert_eq!(turns(512, |_| 0), [128, 256, 384, 512]);
     }
 
     #[test]
-    fn long_polls_are_looked_after_each_time_from_the_first_on() {
+    fn the_reactor_turns_after_each_long_poll_even_the_first() {
         for millis in [1, 5, 20, 1_000] {
-            let looks = looks(50, |_| millis * MILLI);
-            assert_eq!(looks, (1..=50).collect::<Vec<_>>());
+            let turns = turns(50, |_| millis * MILLI);
+            assert_eq!(turns, (1..=50).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn polls_that_become_long_are_noticed_16_polls_late_once() {
-        let looks = looks(2_050, |poll| if poll < 2_000 { 100 } else { 5 * MILLI });
-        let late: Vec<u64> = looks.into_iter().filter(|&look| look > 2_000).collect();
+    fn polls_that_become_long_delay_the_reactor_once_by_16_polls_at_most() {
+        let turns = turns(2_050, |poll| if poll < 2_000 { 100 } else { 5 * MILLI });
+        let late: Vec<u64> = turns.into_iter().filter(|&turn| turn > 2_000).collect();
         assert!(late[0] <= 2_016, "{late:?}");
         assert!(late.windows(2).all(|pair| pair[1] - pair[0] == 1));
     }
@@ -140,10 +141,10 @@ mod tests {
     fn a_batch_takes_a_millisecond_or_one_poll() {
         for micros in [7, 30, 63, 100, 400, 700, 999] {
             let length = micros * 1_000;
-            let looks = looks(10_000, |_| length);
-            for pair in looks.windows(2).skip(1) {
+            let turns = turns(10_000, |_| length);
+            for pair in turns.windows(2).skip(1) {
                 let took = (pair[1] - pair[0]) * length;
-                // The batch ends with the stride in which its time is up.
+                // The batch ends with the stride in which its time runs out.
                 assert!(took <= 2 * MILLI, "{micros} µs: {took} ns");
             }
         }
@@ -151,17 +152,17 @@ mod tests {
 
     #[test]
     fn a_short_poll_between_long_ones_does_not_lengthen_the_stride() {
-        let looks = looks(10_000, |poll| if poll % 2 == 0 { 5 * MILLI } else { 100 });
-        assert!(looks.windows(2).all(|pair| pair[1] - pair[0] <= 2));
+        let turns = turns(10_000, |poll| if poll % 2 == 0 { 5 * MILLI } else { 100 });
+        assert!(turns.windows(2).all(|pair| pair[1] - pair[0] <= 2));
     }
 
     #[test]
     fn quick_polls_lengthen_the_stride_again() {
         // One long poll, and then none.
-        let looks = looks(4_000, |poll| if poll == 1_000 { 50 * MILLI } else { 100 });
-        let last = looks.windows(2).next_back().expect("many");
+        let turns = turns(4_000, |poll| if poll == 1_000 { 50 * MILLI } else { 100 });
+        let last = turns.windows(2).next_back().expect("many");
         assert_eq!(last[1] - last[0], 128);
         // It took 64 polls at a stride of one, two, four and eight each.
-        assert!(looks.len() < 40, "{looks:?}");
+        assert!(turns.len() < 40, "{turns:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! [`Settings`]: what a [`Builder`](crate::Builder) chooses about a runtime.
+//! [`Settings`]: the settings of a runtime, which a [`Builder`](crate::Builder) collects.
 
 use super::deadlock::OnDeadlock;
 use crate::executor::OnTaskPanic;
@@ -8,31 +8,31 @@ use std::time::Duration;
 /// The settings of a runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Whether the clock is virtual: it stands still until it is advanced.
+    /// Whether the clock is virtual: it shows the same time until it is advanced.
     pub(crate) virtual_clock: bool,
     /// The seed that shuffles the order of the tasks, if there is one.
     pub(crate) seed: Option<u64>,
-    /// How many threads run blocking jobs at most.
+    /// The maximum number of threads that run blocking jobs.
     pub(crate) blocking_threads: usize,
-    /// What the panic of a task does.
+    /// What happens when a task panics.
     pub(crate) on_task_panic: OnTaskPanic,
-    /// How long a poll may take before the loop logs a warning afterwards.
+    /// How long a poll may take before the loop logs a warning after it.
     pub(crate) watchdog: Option<Duration>,
-    /// How long a poll may take before a thread logs a warning meanwhile.
+    /// How long a poll may take before a thread logs a warning during it.
     pub(crate) watchdog_thread: Option<Duration>,
-    /// What a deadlock does.
+    /// What happens in a deadlock.
     pub(crate) on_deadlock: OnDeadlock,
-    /// After how long a possible deadlock is reported.
+    /// How long a deadlock must be possible before it is reported.
     pub(crate) stall_report: Option<Duration>,
-    /// Whether the reports of possible deadlocks and of standstills go to the standard error stream too: most
+    /// Whether the reports of possible deadlocks and of standstills also go to the standard error stream: most
     /// tests have no logger.
     pub(crate) stall_to_stderr: bool,
-    /// How long the runtime waits where it otherwise waits for seconds; see `Builder::test_patience`.
+    /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
     pub(crate) test_patience: Option<Duration>,
 }
 
-/// How long a poll may take in a debug build before a warning is logged. Only polls that block take as long, even on
-/// a machine under load.
+/// How long a poll may take in a debug build before a warning is logged. Even on a machine under load, only a poll
+/// that blocks takes this long.
 const WATCHDOG: Duration = Duration::from_millis(100);
 
 impl Default for Settings {

@@ -1,7 +1,7 @@
 //! [`Shared`]: the part of a runtime that any thread may use.
 //!
-//! Handles, sockets and sleeps hold it. It keeps no future alive and, once the runtime has ended, no
-//! descriptor.
+//! Handles, sockets and sleeps hold it. Once the runtime has ended, it keeps neither futures nor descriptors
+//! alive.
 
 use crate::clock::Clock;
 use crate::executor::status::LoopStatus;
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) struct Shared {
     /// The messages to the executor.
     pub(crate) inbox: Arc<Remote>,
-    /// The deadlines, and whom to wake at them.
+    /// The deadlines, and the waiters to wake when they are reached.
     pub(crate) timers: Timers,
     /// The registered sockets.
     pub(crate) sources: Arc<Sources>,
@@ -27,21 +27,21 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The threads for blocking jobs.
     pub(crate) pool: Arc<Pool>,
-    /// What the loop is doing, and what it has done.
+    /// The task that the loop is polling, and its counts.
     pub(crate) status: Arc<LoopStatus>,
-    /// How long a dump waits for the loop, if a test has chosen that.
+    /// How long a dump waits for the loop, if a test has set this.
     pub(crate) test_patience: Option<Duration>,
     /// The id of the last task that was spawned. The root future has 0.
     pub(super) last_id: AtomicU64,
-    /// Whether anything but a task of this runtime has ever waited for one of its sockets or sleeps. Then
-    /// a wake may come from there. Relaxed is enough, since this guards nothing.
-    pub(super) is_visited: AtomicBool,
+    /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
+    /// waiter may wake a task later. Relaxed is enough, because this guards no memory.
+    pub(super) had_outside_waiter: AtomicBool,
 }
 
 impl Shared {
-    /// Returns the id of a new task.
+    /// Returns an id for a new task.
     pub(crate) fn new_id(&self) -> Id {
-        // Relaxed is enough: nothing but the number depends on it.
+        // Relaxed is enough: the id has to be unique, and guards no memory.
         Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
@@ -51,7 +51,7 @@ impl Shared {
         match current::is_here(&self.inbox) {
             true => self.status.polling(),
             false => {
-                self.is_visited.store(true, Ordering::Relaxed);
+                self.had_outside_waiter.store(true, Ordering::Relaxed);
                 Tag::NONE
             }
         }
@@ -62,7 +62,7 @@ impl Shared {
         let status = &self.status;
         let (timers_set, timers_fired, timers_cancelled) = self.timers.counts();
         let (blocking_threads, blocking_queue) = self.pool.counts();
-        // In this order, so that never more tasks seem to have finished than were spawned.
+        // Read in this order, so that the number of finished tasks never exceeds the number of spawned tasks.
         let tasks_finished = status.finished.get_acquired();
         let tasks_spawned = status.spawned.get();
         Metrics {

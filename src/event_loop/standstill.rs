@@ -1,15 +1,15 @@
-//! [`Standstill`]: finds out whether a virtual clock stands still although a deadline waits.
+//! [`Standstill`]: finds out whether a virtual clock stands still although a deadline is pending.
 //!
-//! A virtual clock advances only when no task is ready. A task that yields until something happens for which
-//! time has to pass holds the clock, and waits for ever. The event loop asks once a turn. After a million polls
-//! a warning names the tasks that were polled meanwhile.
+//! A virtual clock advances only when no task is ready. A task that yields until a deadline has passed is always
+//! ready, so it stops the clock and waits forever. The event loop calls [`Standstill::check`] once a turn. After a
+//! million polls, a warning names the tasks that were polled.
 //!
 //! ```text
 //!              half of the polls                  all of them
 //!    +-------+ ----------------> +-----------+ ----------------> +----------+
 //!    | moves |                   | suspected |                   | reported |
 //!    +-------+ <---------------- +-----------+                   +----------+
-//!        ^    the clock advances, or no deadline waits                |
+//!        ^    the clock advances, or no deadline is pending           |
 //!        +------------------------------------------------------------+
 //! ```
 
@@ -22,41 +22,41 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// After how many polls a standstill is reported.
+/// The number of polls after which a standstill is reported.
 ///
-/// A test that works between two deadlines makes fewer, and the report still comes within seconds. In a debug
-/// build, on a busy VM with two cores, a million polls take one second if the tasks yield, and five
-/// if they sleep for no time, since each turn of the loop then has few polls.
+/// A test rarely makes as many polls between two deadlines, and the report still comes within seconds. In a debug
+/// build, on a busy VM with two cores, a million polls take one second if the tasks yield. They take five seconds
+/// if the tasks call `sleep(Duration::ZERO)`, because each turn of the loop then has few polls.
 const REPORT_AFTER: u64 = 1_000_000;
 
-/// After how many polls the polls of each task are noted. The report counts from there.
+/// The number of polls after which a standstill is suspected. The report counts the polls of each task from then on.
 const SUSPECT_AFTER: u64 = REPORT_AFTER / 2;
 
-/// How many tasks a report lists at most.
+/// The maximum number of tasks that a report lists.
 const LISTED: usize = 5;
 
-/// The search for standstills of one loop.
+/// The standstill detector of one loop.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
-    /// What the clock showed in the last turn, in nanoseconds since the runtime was made.
+    /// The time of the clock in the last turn, in nanoseconds since the runtime was created.
     time: Cell<u64>,
-    /// How many polls there had been when the clock last advanced or no deadline waited.
+    /// The number of polls when the clock last advanced or no deadline was pending.
     polls: Cell<u64>,
     /// The phase of the standstill.
     phase: Cell<Phase>,
-    /// How many times each task had been polled when the standstill was suspected, by the ids of the tasks.
+    /// The number of polls of each task when the standstill was suspected, by the id of the task.
     noted: RefCell<HashMap<u64, u32>>,
 }
 
 /// The phase of a standstill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// The clock advances, as far as is known.
+    /// The clock advances, no deadline is pending, or there have been few polls.
     #[default]
     Moves,
-    /// The polls of each task have been noted.
+    /// The number of polls of each task has been noted.
     Suspected,
-    /// The report has been made.
+    /// The standstill has been reported.
     Reported,
 }
 
@@ -64,7 +64,7 @@ impl Standstill {
     /// Checks the clock in the turn that began at `now`, after the timers have fired.
     pub(super) fn check(&self, event_loop: &EventLoop, now: u64) {
         let polls = event_loop.executor.polls();
-        // A blocking job that holds the clock is no standstill of the tasks.
+        // If a blocking job stops the clock, the tasks are not the cause.
         let waits = event_loop.may_advance_clock() && event_loop.shared.timers.next().is_some();
         match self.step(now, polls, waits) {
             None => {}
@@ -81,15 +81,15 @@ impl Standstill {
         }
     }
 
-    /// Begins to count again, when the root future ends.
+    /// Begins again, when the root future completes.
     pub(super) fn reset(&self) {
-        // No turn of the loop begins at this time.
+        // No turn of the loop begins at this time, so the next turn begins to count.
         self.time.set(u64::MAX);
         self.phase.set(Phase::Moves);
         self.noted.take();
     }
 
-    /// Takes a turn into account. Returns the phase if it has changed.
+    /// Updates the phase after a turn. Returns the phase if it has changed.
     fn step(&self, now: u64, polls: u64, waits: bool) -> Option<Phase> {
         let next = if self.time.replace(now) != now || !waits {
             self.polls.set(polls);
@@ -109,14 +109,14 @@ impl Standstill {
 struct Report {
     /// How far away the next deadline is.
     left: Duration,
-    /// The task that waits for it, if it is a task.
+    /// The task that waits for the next deadline, if a task does.
     sleeper: Option<String>,
-    /// The tasks that were polled since the standstill was suspected, busiest first, and how often.
+    /// The tasks that were polled since the standstill was suspected, busiest first, with their number of polls.
     busy: Vec<(String, u32)>,
 }
 
 impl Report {
-    /// Compares the polls of each task with those that were noted.
+    /// Creates the report. `noted` is the number of polls of each task when the standstill was suspected.
     fn new(event_loop: &EventLoop, noted: &HashMap<u64, u32>) -> Report {
         let now = event_loop.shared.clock.now();
         let deadlines = event_loop.shared.timers.waiters();
@@ -172,8 +172,8 @@ impl fmt::Display for Report {
             writeln!(f, "  and those of {more} more")?;
         }
         f.write_str(
-            "A task that calls `yield_now` or `sleep(Duration::ZERO)` until something happens holds the \
-             clock: await the event, or sleep for some time between two tries",
+            "A task that calls `yield_now` or `sleep(Duration::ZERO)` until something happens stops the \
+             clock: await the event, or sleep for a nonzero duration between attempts",
         )
     }
 }
@@ -182,10 +182,10 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
-    /// How many polls a turn has.
+    /// The number of polls in a turn.
     const TURN: u64 = 128;
 
-    /// Makes polls, turn by turn, while the clock shows `now`. Returns the phases that began.
+    /// Simulates `polls` polls, turn by turn, at the time `now`. Returns the phases that began.
     fn poll(
         standstill: &Standstill,
         all: &mut u64,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_the_clock_or_waits_for_nothing_is_no_standstill() {
+    fn a_clock_that_advances_or_has_no_deadline_does_not_stand_still() {
         let (standstill, mut all) = (Standstill::default(), 0);
         for now in 0..10 {
             let phases = poll(&standstill, &mut all, REPORT_AFTER - TURN, now, true);

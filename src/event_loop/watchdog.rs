@@ -1,8 +1,7 @@
-//! [`Watchdog`]: a thread that reports a poll that takes too long, while it does.
+//! [`Watchdog`]: a thread that reports a slow poll during that poll.
 //!
-//! The event loop starts it if [`Builder::watchdog_thread`](crate::Builder::watchdog_thread) asks for it. The
-//! thread reads the [`LoopStatus`] and changes nothing. The warning after a slow poll comes from
-//! `executor/observe.rs`.
+//! The event loop starts the thread if [`Builder::watchdog_thread`](crate::Builder::watchdog_thread) was called.
+//! The thread only reads the [`LoopStatus`]. The warning after a slow poll is in `executor/observe.rs`.
 
 use crate::dump::Time;
 use crate::executor::status::{LoopStatus, Polling};
@@ -14,10 +13,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often the thread looks within the time that a poll may take. So a report is late by a quarter at most.
-const LOOKS: u32 = 4;
+/// The number of times that the thread checks the loop within the limit, so a report is late by at most a quarter of
+/// the limit. Very short limits are checked once per millisecond.
+const CHECKS: u32 = 4;
 
-/// The thread. Dropping this ends it.
+/// The watchdog of one loop. Dropping it ends the thread.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     /// Ends the thread when it is dropped.
@@ -27,17 +27,17 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a thread that watches a loop by its status, and reports every poll that takes longer than `limit`.
+    /// Starts a thread that watches the status of a loop, and reports every poll that takes longer than `limit`.
     ///
     /// # Errors
     ///
-    /// If no thread can be started.
+    /// Returns an error if no thread can be started.
     pub(super) fn new(status: Arc<LoopStatus>, limit: Duration) -> io::Result<Watchdog> {
         let (end, ended) = mpsc::channel();
-        let interval = (limit / LOOKS).max(Duration::from_millis(1));
+        let interval = (limit / CHECKS).max(Duration::from_millis(1));
         let name = String::from("glassfrog-watch");
         let thread = thread::Builder::new().name(name).spawn(move || {
-            // The last poll that was seen, when it was first seen, and whether it is reported.
+            // The last poll that was seen, when it was first seen, and whether it has been reported.
             let (mut last, mut since, mut is_reported) = (Tag::NONE, Instant::now(), false);
             while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 let polling = status.polling();
@@ -47,7 +47,7 @@ impl Watchdog {
                 if last != Tag::NONE && !is_reported && since.elapsed() >= limit {
                     is_reported = true;
                     let polling = status.last_poll();
-                    // Unless the next poll has begun meanwhile.
+                    // The next poll may have begun in the meantime.
                     if let Some(polling) = polling
                         && Some((polling.id, polling.poll)) == last.parts()
                     {
@@ -67,7 +67,7 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // The thread has no reason to panic. If it does, the panic hook has reported that.
+            // The thread should not panic. If it does, the panic hook has reported it.
             let _panic = thread.join();
         }
     }

@@ -1,45 +1,44 @@
-//! The budget of a poll: how many operations a task may finish before it has to let others run.
+//! The budget of a poll: how many operations a task may finish before it has to let other tasks run.
 //!
-//! The executor gives each poll a full budget. Sockets, join handles and other operations of this crate ask
-//! [`poll_budget`] before they try anything, and take one from the budget with [`spend_budget`] when they
-//! succeed. Outside a poll there is no budget.
+//! The executor gives each poll a full budget. Sockets, join handles and other futures of this crate call
+//! [`poll_budget`] before they try an operation, and [`spend_budget`] when it succeeds. Outside a poll, the budget
+//! is unlimited.
 
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-/// How many operations that bring something (a read, a write, an accept, a joined task) one poll may
-/// finish.
+/// The number of operations (a read, a write, an accept, a joined task) that one poll may finish.
 ///
-/// A task whose sockets are always ready would otherwise never return. At a microsecond an
-/// operation it holds the loop for an eighth of a millisecond; with fewer, a bulk transfer would
-/// spend a noticeable part of its time on the way through the run queue.
+/// Without a limit, a task whose sockets are always ready would never return from its poll. If an operation takes
+/// a microsecond, the limit keeps the poll below an eighth of a millisecond. With a lower limit, a bulk transfer
+/// would spend a noticeable part of its time in the run queue.
 const BUDGET: u32 = 128;
 
-/// How many operations are postponed in one poll before it gets a new budget.
+/// The number of operations that are postponed in one poll before the poll gets a new budget.
 ///
-/// A join may poll each of its children once in a poll, and has fewer children than this. Another executor
-/// within the poll, which is woken and tries again at once, gets on after a fraction of a millisecond.
-const MOST_POSTPONED: u16 = 10_000;
+/// A join polls each of its children once, and rarely has as many children. An executor that runs within the poll
+/// is woken and tries again at once, so it gets a new budget after a fraction of a millisecond.
+const MAX_POSTPONED: u16 = 10_000;
 
-/// How many overdue sleeps may end in one poll after its budget is spent, without a turn of the loop.
+/// The number of overdue sleeps that may end in one poll after its budget is spent.
 ///
-/// As many as there are operations in a budget. Without a limit, a loop that goes on after its deadline
-/// would never return from the poll.
-const MOST_OVERDRAWN: u16 = 128;
+/// It is as large as the budget. Without a limit, a task that awaits overdue sleeps in a loop would never return
+/// from its poll.
+const MAX_OVERDRAWN: u16 = 128;
 
 thread_local! {
     /// The budget of the task that this thread polls.
     static BUDGET_LEFT: Cell<Budget> = const { Cell::new(Budget::UNLIMITED) };
 }
 
-/// What is left of the budget of a poll.
+/// The remaining budget of a poll.
 #[derive(Clone, Copy)]
 struct Budget {
-    /// How many operations the poll may still finish.
+    /// The number of operations that the poll may still finish.
     left: u32,
-    /// How many operations have been postponed since none was left.
+    /// The number of operations that were postponed since the budget was spent.
     postponed: u16,
-    /// How many overdue sleeps have ended since then.
+    /// The number of overdue sleeps that ended since the budget was spent.
     overdrawn: u16,
 }
 
@@ -59,13 +58,13 @@ impl Budget {
     };
 }
 
-/// Gives the poll that begins a full budget.
+/// Gives a full budget to the poll that begins.
 #[inline]
 pub(super) fn begin_budget() {
     BUDGET_LEFT.set(Budget::FULL);
 }
 
-/// Ends the budget: no task is being polled.
+/// Removes the limit, when no task is being polled.
 pub(super) fn end_budget() {
     BUDGET_LEFT.set(Budget::UNLIMITED);
 }
@@ -73,15 +72,15 @@ pub(super) fn end_budget() {
 /// Returns `Ready` if the poll may finish another operation. Otherwise wakes the task and returns `Pending`,
 /// which the caller has to return.
 ///
-/// A caller that asks again and again without returning is another executor, which runs within the poll. It
-/// gets a new budget after [`MOST_POSTPONED`] calls.
+/// An executor that runs within the poll may call this repeatedly without returning from the poll. It gets a new
+/// budget after [`MAX_POSTPONED`] calls.
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     let budget = BUDGET_LEFT.get();
     if budget.left > 0 {
         return Poll::Ready(());
     }
     let postponed = budget.postponed + 1;
-    BUDGET_LEFT.set(match postponed < MOST_POSTPONED {
+    BUDGET_LEFT.set(match postponed < MAX_POSTPONED {
         true => Budget {
             postponed,
             ..budget
@@ -105,7 +104,7 @@ pub(crate) fn spend_budget() {
 #[inline]
 pub(crate) fn may_overdraw() -> bool {
     let budget = BUDGET_LEFT.get();
-    budget.left == 0 && budget.overdrawn < MOST_OVERDRAWN
+    budget.left == 0 && budget.overdrawn < MAX_OVERDRAWN
 }
 
 /// Counts an overdue sleep that ends in a poll that has spent its budget.

@@ -1,7 +1,7 @@
-//! The children of scopes, as the executor knows them.
+//! [`RegisteredChild`]: the child of a scope, as a dump shows it.
 //!
-//! A child lives inside the future of its parent and is no task. A [`RegisteredChild`] is visible in a dump all
-//! the same: it has an id, and what it waits for is tagged with that id. `task/scope.rs` registers children.
+//! A child lives inside the future of its parent and is not a task. A registered child appears in dumps all the
+//! same: it has an id, and its waits are tagged with that id. `task/scope.rs` registers children.
 
 use super::id::Id;
 use super::status::Polling;
@@ -11,32 +11,32 @@ use crate::waiter::Tag;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
-/// What the executor knows of a child.
+/// A child in the table of the executor.
 pub(crate) struct ChildEntry {
-    /// Its id.
+    /// The id of the child.
     pub(super) id: Id,
-    /// The low half of the id of the task that it lives in.
+    /// The low half of the id of the task or child whose future contains this child.
     pub(super) parent: u32,
-    /// Where it was spawned.
+    /// Where the child was spawned.
     pub(super) location: &'static Location<'static>,
-    /// When it was spawned.
+    /// When the child was spawned.
     pub(super) spawned: Stamp,
-    /// When it was polled last.
+    /// When the child was polled last.
     pub(super) polled: Stamp,
-    /// How many times it was polled.
+    /// How many times the child was polled (modulo 2³²).
     pub(super) polls: u32,
 }
 
 /// A child that is registered with its executor. Dropping this removes the entry.
 pub(crate) struct RegisteredChild {
-    /// The executor. It may own the child, so this is weak.
+    /// The executor. This is weak, because the executor may own the child.
     executor: Weak<Executor>,
     /// The id of the child.
     id: Id,
 }
 
 impl RegisteredChild {
-    /// Registers a child that lives in the future of the task `parent`.
+    /// Registers a child that lives in the future of `parent`.
     pub(crate) fn new(
         executor: &Rc<Executor>,
         id: Id,
@@ -59,15 +59,15 @@ impl RegisteredChild {
         }
     }
 
-    /// Runs a poll of the child. What the child waits for is tagged with its id.
+    /// Runs a poll of the child. The waits of this poll are tagged with the id of the child.
     pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> R) -> R {
-        /// Restores the tag of the parent, also when a panic unwinds.
+        /// Restores the tag of the parent, even if a panic unwinds.
         struct Restore {
             /// The executor of the parent.
             executor: Rc<Executor>,
             /// The tag of the parent.
             parent: Tag,
-            /// The poll of the parent in full, if polls are watched.
+            /// The record of the parent's poll, if polls are watched.
             watched: Option<Polling>,
         }
         impl Drop for Restore {

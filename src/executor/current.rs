@@ -1,7 +1,7 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on`, and while a runtime shuts down. Wakers and handles ask for it
-//! to reach their executor without a message; on any other thread they post to its inbox.
+//! It is set while a runtime is inside `block_on`, and while a runtime shuts down. Wakers and handles that find
+//! their executor here call it directly. On any other thread, they post to its inbox.
 
 use super::Executor;
 use super::message::Remote;
@@ -16,7 +16,7 @@ thread_local! {
     static EXECUTOR: RefCell<ManuallyDrop<Option<Rc<Executor>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 
-    /// The address of the inbox of that executor, or 0. Most callers only ask whether it is theirs.
+    /// The address of the inbox of that executor, or 0. Most callers only compare it with their own.
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -37,7 +37,7 @@ fn replace(executor: Option<Rc<Executor>>) -> Option<Rc<Executor>> {
     ManuallyDrop::into_inner(previous)
 }
 
-/// Restores the previous executor of this thread when dropped.
+/// A guard that restores the previous executor of this thread when dropped.
 pub(crate) struct Entered {
     /// The previous executor. There is one if this runtime is dropped inside another one.
     previous: Option<Rc<Executor>>,
@@ -49,7 +49,7 @@ impl Drop for Entered {
     }
 }
 
-/// Returns the address by which an inbox is told from others.
+/// Returns the address of an inbox, which identifies it.
 fn address(remote: &Arc<Remote>) -> usize {
     Arc::as_ptr(remote) as usize
 }

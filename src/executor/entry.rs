@@ -1,4 +1,6 @@
-//! [`TaskEntry`]: a task as it is in the slab of the executor.
+//! [`TaskEntry`]: a task in the slab of the executor.
+//!
+//! The executor, the join handles and the snapshots read and write entries. An entry has no behavior of its own.
 
 use super::id::Id;
 use super::task::Run;
@@ -10,12 +12,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A task in the slab. The low half of its id is its generation there. There may be a million tasks, so this
-/// has no byte to spare.
+/// A task in the slab. The low half of its id is the generation of its key. There may be a million tasks, so the
+/// entry is kept small.
 pub(super) struct TaskEntry {
     /// The future, or the outcome. Taken out while the task is being polled.
     pub(super) body: Option<Body>,
-    /// The waiter that awaits the join handle.
+    /// The waiter of the join handle.
     pub(super) joiner: Option<Waiter>,
     /// Where the task was spawned.
     pub(super) location: &'static Location<'static>,
@@ -25,29 +27,30 @@ pub(super) struct TaskEntry {
     pub(super) polled: Stamp,
     /// How many times the task was polled (modulo 2³²).
     pub(super) polls: u32,
-    /// The high part of the id.
+    /// The high half of the id.
     pub(super) id_high: u16,
     /// Whether the task is alive, aborted or finished.
     pub(super) phase: Phase,
-    /// [`DETACHED`], [`NAMED`] and [`REMOTE`].
+    /// A set of [`DETACHED`], [`NAMED`] and [`REMOTE`].
     pub(super) marks: u8,
 }
 
-/// The join handle was dropped, so nobody will take the outcome.
+/// The mark of a task whose outcome no handle will take from the slab: when the task ends, the executor removes it.
 pub(super) const DETACHED: u8 = 1;
-/// The task has a name, which is in the table of names: most tasks have none.
+/// The mark of a task with a name, which is in the table of names: most tasks have none.
 pub(super) const NAMED: u8 = 1 << 1;
-/// Another thread spawned the task: its handle takes the outcome from a [`RemoteTask`](super::RemoteTask), not from the slab.
+/// The mark of a task that a [`Handle`](crate::Handle) spawned: the outcome is sent to the join handle, and does not
+/// wait in the slab.
 pub(super) const REMOTE: u8 = 1 << 2;
 
 /// The phase of a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The task is polled whenever it is woken.
+    /// The task has not ended: it is polled when it is woken.
     Alive,
-    /// The next poll drops the future.
+    /// The task was aborted: instead of the next poll, its future is dropped.
     Aborted,
-    /// The body is the outcome.
+    /// The task has ended: its body is the outcome.
     Finished,
 }
 
@@ -55,12 +58,12 @@ pub(super) enum Phase {
 pub(super) struct Body {
     /// The future, or the outcome.
     pub(super) run: Pin<Box<dyn Run>>,
-    /// The waker of the task, between its first poll and its last.
+    /// The waker of the task, from its first poll until its end.
     pub(super) waker: Option<Arc<TaskWaker>>,
 }
 
 impl TaskEntry {
-    /// Returns the id of the task, which has this key.
+    /// Returns the id of the task, whose key is `key`.
     pub(super) fn id(&self, key: Key) -> Id {
         Id::from_halves(self.id_high, key.generation())
     }

@@ -1,7 +1,7 @@
-//! How a task ends without an output: it was aborted, or it panicked.
+//! The end of a task without an output: the task was aborted, or it panicked.
 //!
-//! The executor catches the panic and hands it over. [`OnTaskPanic`] is the policy that users choose, and
-//! [`JoinError`] is what they see.
+//! The executor calls this when it has caught the panic of a task, or finds that a task was aborted. The outcome
+//! of the task is then a [`JoinError`]. [`OnTaskPanic`] is the policy that users choose.
 
 use super::Executor;
 use super::id::Id;
@@ -12,8 +12,9 @@ use crate::slab::Key;
 use std::mem;
 use std::pin::Pin;
 
-/// What the panic of a task does, besides going to its [`JoinHandle`](crate::task::JoinHandle); see
-/// [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+/// The policy of a runtime for panics in tasks; see [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+///
+/// In every case, the [`JoinHandle`](crate::task::JoinHandle) of the task returns an error.
 ///
 /// # Examples
 ///
@@ -21,10 +22,10 @@ use std::pin::Pin;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnTaskPanic {
-    /// Does nothing else. If the task has no handle, the panic is logged.
+    /// Logs the panic if the task has no handle.
     #[default]
     Log,
-    /// Ends the runtime: all tasks are cancelled, and `block_on` panics with the panic of the task.
+    /// Ends the runtime: cancels all tasks, and resumes the panic in `block_on`.
     EndRuntime,
 }
 
@@ -39,11 +40,11 @@ impl Executor {
     ) -> Option<Payload> {
         let mut fatal = None;
         if self.on_panic == OnTaskPanic::EndRuntime {
-            // The loop gets the panic itself, and the handle its message.
+            // The loop gets the payload itself, and the handle gets the message.
             let message: Payload = Box::new(String::from(panic_message(&*payload)));
             fatal = Some(mem::replace(&mut payload, message));
         }
-        // This drops what is left of the future, which may panic once more.
+        // This drops the future, whose destructor may panic too.
         log_panics("dropping a task that had panicked", || {
             run.fail(self.error_of(key, |id| JoinError::panicked(id, payload)));
         });
@@ -57,7 +58,7 @@ impl Executor {
         true
     }
 
-    /// Makes the error of the task with this key, which has the name of the task.
+    /// Creates the error of the task with this key, and adds the name of the task.
     fn error_of(&self, key: Key, error: impl FnOnce(Id) -> JoinError) -> JoinError {
         let mut tasks = self.tasks.borrow_mut();
         let id = tasks.slab.get_mut(key).map(|task| task.id(key));

@@ -1,7 +1,7 @@
-//! The flags that tell whether a task is in the run queue, or on its way there.
+//! [`QueuedFlag`] and [`TaskFlags`]: the flags of a task that is in the run queue, or about to be.
 //!
-//! Wakers raise them, and the executor lowers them before a poll. A group of tasks (`task/group.rs`) has such a flag for
-//! each member.
+//! Wakers raise the flags, and the executor lowers them before a poll. A group of tasks (`task/group.rs`) has such
+//! a flag for each member.
 //!
 //! ```text
 //!              raise: true                    raise: false
@@ -11,7 +11,7 @@
 //!                 lower
 //! ```
 //!
-//! Many wakes become one entry in the queue: only a wake that finds the flag down queues the task.
+//! Many wakes cause one entry in the queue: only the wake that finds the flag down queues the task.
 
 use crate::primitives::{AtomicBool, Ordering};
 
@@ -37,55 +37,53 @@ impl QueuedFlag {
 
     /// Lowers the flag. The caller polls the task next.
     pub(crate) fn lower(&self) {
-        // A swap and not a store: only a read-modify-write reads, and so acquires, what the last `raise`
-        // released.
+        // A swap, not a store: only a read-modify-write acquires what the last `raise` released.
         self.raised.swap(false, Ordering::Acquire);
     }
 }
 
 /// The flags of a task: one for wakes on its own thread, and one for wakes on other threads.
 ///
-/// The run queue belongs to the task's own thread, so its flag needs no locked instruction. A
-/// wake on another thread raises the other flag and posts a message; the flag is lowered when the message is
-/// read. Both are down before the poll: a wake during the poll queues the task once
-/// more, and the poll covers a wake that came before. A task that is woken from both sides may be
-/// polled twice.
+/// The run queue belongs to the task's own thread, so the first flag needs no locked instruction. A wake on
+/// another thread raises the other flag and posts a message; the flag is lowered when the message is read. The
+/// first flag is lowered before the poll: a wake during the poll queues the task again, and the poll covers every
+/// earlier wake. A task that is woken on both threads may be polled twice.
 ///
 /// ```text
-///    own thread       wake_here -----------------------------+
-///                                                            v        begin_poll
-///    another thread   wake_from_afar --> message --> receive --> run queue --> poll
+///    own thread       wake_local --------------------------+
+///                                                          v      begin_poll
+///    another thread   wake_remote --> message --> receive --> run queue --> poll
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct TaskFlags {
-    /// Whether the task is in the run queue. Written by its own thread alone, so Relaxed is enough.
+    /// Whether the task is in the run queue. Relaxed is enough, because only its own thread writes it.
     queued: AtomicBool,
-    /// Whether a message with a wake is on its way.
+    /// Whether a wake was posted as a message that has not been read.
     posted: QueuedFlag,
 }
 
 impl TaskFlags {
     /// Notes a wake on the task's own thread. Returns true if the caller has to push the task to the run queue.
     #[inline]
-    pub(crate) fn wake_here(&self) -> bool {
+    pub(crate) fn wake_local(&self) -> bool {
         let was_down = !self.queued.load(Ordering::Relaxed);
         self.queued.store(true, Ordering::Relaxed);
         was_down
     }
 
     /// Notes a wake on another thread. Returns true if the caller has to post a message.
-    pub(crate) fn wake_from_afar(&self) -> bool {
+    pub(crate) fn wake_remote(&self) -> bool {
         self.posted.raise()
     }
 
-    /// Notes that the message was read. Returns true if the caller has to push the task to the run queue. No message
-    /// is read during a poll.
+    /// Notes that the message was read. Returns true if the caller has to push the task to the run queue. It is never
+    /// called during a poll.
     pub(crate) fn receive(&self) -> bool {
         self.posted.lower();
-        self.wake_here()
+        self.wake_local()
     }
 
-    /// Notes that the task was taken out of the run queue and is polled next.
+    /// Notes that the task was popped from the run queue and is polled next.
     #[inline]
     pub(crate) fn begin_poll(&self) {
         self.queued.store(false, Ordering::Relaxed);
@@ -96,7 +94,7 @@ impl TaskFlags {
         self.queued.load(Ordering::Relaxed) || self.posted.is_raised()
     }
 
-    /// Lowers both flags for another task. No other thread holds the waker.
+    /// Lowers both flags, to reuse them for another task. Nothing else holds the waker.
     pub(crate) fn reset(&self) {
         self.queued.store(false, Ordering::Relaxed);
         self.posted.raised.store(false, Ordering::Relaxed);

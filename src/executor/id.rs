@@ -1,8 +1,8 @@
-//! [`Id`]: the number of a task. Users see it under [`task`](crate::task).
+//! [`Id`]: the id of a task. The module [`task`](crate::task) exports it.
 
 use std::fmt;
 
-/// The number of a task: unique within its runtime, and counted from 1 in the order of the spawns.
+/// The id of a task: a number that is unique within its runtime, counted from 1 in spawn order.
 ///
 /// # Examples
 ///
@@ -21,12 +21,12 @@ impl Id {
         Id(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// Returns the half by which keys and waiters name the task.
+    /// Returns the low half of the id, which keys and waiters contain.
     pub(crate) fn low(self) -> u32 {
         self.0 as u32
     }
 
-    /// Returns the rest of the id. Its 16 bits last for nine years of a million spawns a second.
+    /// Returns the high half of the id. Its 16 bits last for nine years at a million spawns per second.
     pub(crate) fn high(self) -> u16 {
         (self.0 >> 32) as u16
     }

@@ -1,7 +1,7 @@
 //! [`Inbox`]: the messages of other threads to a loop, which may be parked.
 //!
 //! Wakers, handles and sleeps post and nudge from any thread. The executor takes the messages, and the event
-//! loop announces its parks. What the messages mean is in [`message`](super::message).
+//! loop announces its parks. The inbox does not interpret the messages, which [`message`](super::message) defines.
 //!
 //! ```text
 //!                       announce_park
@@ -15,15 +15,15 @@
 //!          |               CALLED                |
 //!          +-------------------------------------+
 //!
-//!   at the end of the runtime, for ever: closed, which hands every message back
+//!   from the end of the runtime on: closed, and returns every message to its sender
 //! ```
 //!
-//! One word says whether the loop is parked and whether it was called since it looked last. A call is a
-//! [`post`](Inbox::post), whose message is in the queue by then, or a [`nudge`](Inbox::nudge).
+//! One word says whether the loop is parked, and whether it was called since it last read messages. A call is a
+//! [`post`](Inbox::post), which has queued its message before, or a [`nudge`](Inbox::nudge).
 //!
-//! Why no call is lost: calls and the announcement of a park are read-modify-writes of this word. A call
-//! that comes before the announcement makes it fail, and the loop looks again; a call that comes after it
-//! finds the word at `PARKED`, and wakes the loop.
+//! Why no call is lost: calls and the announcement of a park are read-modify-writes of this word. If a call comes
+//! before the announcement, the announcement fails, and the loop reads messages again. If a call comes after the
+//! announcement, it finds the word at `PARKED`, and wakes the loop.
 
 use super::ended::Ended;
 use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
@@ -32,41 +32,42 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// The loop runs, and has not been called since it looked.
+/// The loop runs, and has not been called since it last read messages.
 const AWAKE: u8 = 0;
 /// The loop is parked, or about to park, and has not been called.
 const PARKED: u8 = 1;
-/// The loop has been called, and has not looked yet.
+/// The loop has been called, and has not read messages since.
 const CALLED: u8 = 2;
 
 /// A queue of messages, and whether its reader is parked.
 pub(crate) struct Inbox<M> {
-    /// See the head of this file. Written by the loop and by those who call it.
+    /// The state of the reader, which is the loop: [`AWAKE`], [`PARKED`] or [`CALLED`]. The loop and its callers
+    /// write it.
     reader: AtomicU8,
-    /// Whether the runtime has ended, after which no message is taken. Written under the lock.
+    /// Whether the runtime has ended, after which no message is accepted. Written under the lock.
     closed: AtomicBool,
     /// The messages since the last [`drain`](Inbox::drain), oldest first.
     messages: Mutex<Vec<M>>,
     /// Ends the park of the loop. Called without the lock.
     unpark: Waker,
-    /// How many [handles](InboxHandle) there are.
+    /// The number of [handles](InboxHandle).
     handles: AtomicUsize,
-    /// Which tasks have ended, for those who ask without a message. Written by the loop.
+    /// The record of which tasks have ended, for handles on other threads. Written by the loop.
     pub(crate) ended: Ended,
 }
 
-/// A counted reference to an inbox, whose owner may post a message at any time. While there is one, a loop that
-/// waits for a message is not in a deadlock.
+/// A counted reference to an inbox, whose owner may post a message at any time. While there is one, the loop is not
+/// in a deadlock.
 pub(crate) struct InboxHandle<M> {
     /// The inbox.
     inbox: Arc<Inbox<M>>,
 }
 
 impl<M> InboxHandle<M> {
-    /// Makes a handle.
+    /// Creates a handle.
     pub(crate) fn new(inbox: &Arc<Inbox<M>>) -> InboxHandle<M> {
         let inbox = Arc::clone(inbox);
-        // Relaxed is enough: a new handle is made from another one, or on the loop's own thread.
+        // Relaxed is enough: a new handle is created from another one, or on the loop's own thread.
         inbox.handles.fetch_add(1, Ordering::Relaxed);
         InboxHandle { inbox }
     }
@@ -80,10 +81,10 @@ impl<M> Clone for InboxHandle<M> {
 
 impl<M> Drop for InboxHandle<M> {
     fn drop(&mut self) {
-        // Relaxed is enough: a loop that finds no handle left goes on to take the lock, after the handles
-        // have held it for the last time.
+        // Relaxed is enough: a loop that finds no handle takes the lock next, and the handles have held the lock
+        // for the last time by then.
         if self.inbox.handles.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // The loop may want to know that no handle is left.
+            // Without handles, the loop may be in a deadlock.
             self.inbox.nudge();
         }
     }
@@ -98,7 +99,7 @@ impl<M> Deref for InboxHandle<M> {
 }
 
 impl<M> Inbox<M> {
-    /// Makes an open, empty inbox. `unpark` ends the park of the loop that reads it.
+    /// Creates an open, empty inbox. `unpark` ends the park of the loop that reads it.
     pub(crate) fn new(unpark: Waker) -> Inbox<M> {
         Inbox {
             reader: AtomicU8::new(AWAKE),
@@ -120,7 +121,7 @@ impl<M> Inbox<M> {
         self.reader.load(Ordering::Acquire) == PARKED && lock(&self.messages).is_empty()
     }
 
-    /// Posts a message, and wakes the loop if it is parked. A closed inbox returns the message.
+    /// Posts a message, and wakes the loop if it is parked. If the inbox is closed, returns the message.
     pub(crate) fn post(&self, message: M) -> Result<(), M> {
         let mut messages = lock(&self.messages);
         if self.is_closed() {
@@ -132,8 +133,8 @@ impl<M> Inbox<M> {
         Ok(())
     }
 
-    /// Calls the loop, and wakes it if it is parked. Without a message, the call says that something else has
-    /// changed: there is an earlier deadline, or the last handle was dropped.
+    /// Calls the loop, and wakes it if it is parked. A call without a message says that something else has
+    /// changed, such as the earliest deadline or the number of handles.
     pub(crate) fn nudge(&self) {
         // Release: pairs with the Acquire in `awake`.
         if self.reader.swap(CALLED, Ordering::Release) == PARKED {
@@ -141,20 +142,20 @@ impl<M> Inbox<M> {
         }
     }
 
-    /// Announces that the loop is about to park. Returns false if it must not, because it was called.
+    /// Announces that the loop is about to park. Returns false if the loop was called and must not park.
     pub(crate) fn announce_park(&self) -> bool {
-        // Relaxed is enough: a loop that was called goes on to `awake`.
+        // Relaxed is enough: a loop that was called calls `awake` next.
         let parked = Ordering::Relaxed;
         let announced = self.reader.compare_exchange(AWAKE, PARKED, parked, parked);
         announced.is_ok()
     }
 
-    /// Notes that the loop is awake. Returns true if it was called, and so has to [take](Inbox::drain) the
+    /// Notes that the loop is awake. Returns true if the loop was called and has to [take](Inbox::drain) the
     /// messages.
     #[inline]
     pub(crate) fn awake(&self) -> bool {
         // A stale AWAKE does no harm: the announcement of the next park fails. Acquire: pairs with the
-        // Release in `nudge`, so that what the caller did before is seen.
+        // Release in `nudge`, so that the loop sees what the caller did before.
         self.reader.load(Ordering::Relaxed) != AWAKE
             && self.reader.swap(AWAKE, Ordering::Acquire) == CALLED
     }

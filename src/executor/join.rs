@@ -1,7 +1,7 @@
-//! Joining, aborting and detaching: what the handles of tasks ask of the executor on their own thread.
+//! Joining, aborting and detaching tasks.
 //!
-//! From other threads, handles post messages instead. The handles themselves are in `task/join.rs` and
-//! `task/abort.rs`.
+//! The handles in `task/join.rs` and `task/abort.rs` call this on the executor's own thread. On other threads,
+//! they post messages instead.
 
 use super::entry::{DETACHED, Phase};
 use super::id::Id;
@@ -15,15 +15,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// What [`Executor::join`] finds.
+/// The result of [`Executor::join`].
 pub(crate) enum Joined {
     /// The task is gone.
     Gone,
-    /// The task has ended; this holds its outcome.
+    /// The task has ended. This is its outcome.
     Ended(Pin<Box<dyn Run>>),
-    /// The task runs, and the waker is registered.
+    /// The task has not ended, and the waker is registered.
     Waiting,
-    /// The task runs, and the caller has to [register](Executor::register_joiner) a clone of the waker.
+    /// The task has not ended, and the caller has to [register](Executor::register_joiner) a clone of the waker.
     Unregistered,
 }
 
@@ -34,13 +34,14 @@ pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
 }
 
 impl Executor {
-    /// Takes the outcome of a task that has ended, or finds out whether its end will wake `waker`.
+    /// Takes the outcome of a task that has ended. Otherwise returns whether `waker` is registered.
     #[inline]
     pub(crate) fn join(&self, key: Key, waker: &Waker) -> Joined {
         let mut tasks = self.tasks.borrow_mut();
         let slab = &mut tasks.slab;
         if let Some(task) = slab.remove_if(key, |task| task.phase == Phase::Finished) {
-            return self.leave(key, task).0.map_or(Joined::Gone, Joined::Ended);
+            let (outcome, _) = self.take_apart(key, task);
+            return outcome.map_or(Joined::Gone, Joined::Ended);
         }
         let Some(task) = slab.get_mut(key) else {
             return Joined::Gone;
@@ -54,7 +55,7 @@ impl Executor {
         }
     }
 
-    /// Registers a waker to be woken at the end of a task. Returns the previous one, for the caller to drop.
+    /// Registers a waker, which the end of the task wakes. Returns the previous waiter, which the caller drops.
     #[inline]
     pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Option<Waiter> {
         let tag = self.current_tag();
@@ -65,15 +66,15 @@ impl Executor {
         }
     }
 
-    /// Aborts a task: instead of its next poll, its future is dropped. A poll that is going on may still
-    /// finish the task.
+    /// Aborts a task: instead of its next poll, its future is dropped. The current poll may still finish the
+    /// task.
     pub(crate) fn abort(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
         if let Some(task) = tasks.slab.get_mut(key)
             && task.phase == Phase::Alive
         {
             task.phase = Phase::Aborted;
-            // The task may be in the queue twice now; the second time it is finished.
+            // The task may be in the queue twice now. The second time, it has finished.
             tasks.ready.push(key);
         }
     }
@@ -85,12 +86,12 @@ impl Executor {
         task.is_none_or(|task| task.phase == Phase::Finished)
     }
 
-    /// Detaches a task: it runs on without a handle, or its outcome is dropped.
+    /// Detaches a task: it keeps running without a handle. If it has ended, drops its outcome.
     pub(crate) fn detach(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
         let slab = &mut tasks.slab;
         if let Some(task) = slab.remove_if(key, |task| task.phase == Phase::Finished) {
-            let (run, location) = self.leave(key, task);
+            let (run, location) = self.take_apart(key, task);
             drop(tasks);
             if let Some(run) = run {
                 self.discard(run, location);

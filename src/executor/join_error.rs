@@ -1,4 +1,4 @@
-//! [`JoinError`]: why a task ended without an output. Users see it under [`task`](crate::task).
+//! [`JoinError`]: why a task ended without an output. The module [`task`](crate::task) exports it.
 
 use super::id::Id;
 use crate::foreign::{panic_message, swallow_panics};
@@ -27,7 +27,7 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// ```
 pub struct JoinError(Box<Cause>);
 
-/// What a [`JoinError`] says. It is boxed, so that the `Result` of a task that succeeds stays small.
+/// The contents of a [`JoinError`]. They are boxed, so that the `Result` of a task that succeeds stays small.
 struct Cause {
     /// The id of the task.
     id: Id,
@@ -37,7 +37,7 @@ struct Cause {
     end: End,
 }
 
-/// How a task can end without an output.
+/// The ways in which a task can end without an output.
 enum End {
     /// The task was dropped before its end.
     Cancelled,
@@ -48,22 +48,22 @@ enum End {
 }
 
 impl JoinError {
-    /// Makes the error of a task that was dropped before its end.
+    /// Creates the error of a task that was dropped before its end.
     pub(crate) fn cancelled(id: Id) -> JoinError {
         JoinError::new(id, End::Cancelled)
     }
 
-    /// Makes the error of a blocking job for which no thread could be started.
+    /// Creates the error of a blocking job for which no thread could be started.
     pub(crate) fn no_thread(id: Id, error: io::Error) -> JoinError {
         JoinError::new(id, End::NoThread(error))
     }
 
-    /// Makes the error of a task that panicked.
+    /// Creates the error of a task that panicked.
     pub(crate) fn panicked(id: Id, payload: Payload) -> JoinError {
         JoinError::new(id, End::Panicked(Mutex::new(payload)))
     }
 
-    /// Makes the error of a task without a name.
+    /// Creates the error of a task without a name.
     fn new(id: Id, end: End) -> JoinError {
         let name = None;
         JoinError(Box::new(Cause { id, name, end }))
@@ -75,7 +75,7 @@ impl JoinError {
         self
     }
 
-    /// Logs the panic, if the task panicked. The caller drops an error that nobody awaits.
+    /// Logs the panic, if the task panicked and no handle returns the error.
     pub(crate) fn log_panic(&self, spawned_at: &Location<'_>) {
         if self.is_panic() {
             swallow_panics(|| {
@@ -84,8 +84,8 @@ impl JoinError {
         }
     }
 
-    /// Returns whether the task was cancelled: it was aborted, its runtime ended, or it was
-    /// a blocking job for which no thread could be started.
+    /// Returns whether the task was cancelled: it was aborted, its runtime ended, or it was a blocking job for
+    /// which no thread could be started.
     ///
     /// If the runtime ends before the handle of a local [`spawn`](crate::spawn) has returned the output, the
     /// output is dropped, and the handle returns this error.
@@ -118,11 +118,12 @@ impl JoinError {
         matches!(self.0.end, End::Panicked(_))
     }
 
-    /// Returns the payload of the panic, for [`resume_unwind`](std::panic::resume_unwind).
+    /// Returns the payload of the panic. To continue the panic, pass it to
+    /// [`resume_unwind`](std::panic::resume_unwind).
     ///
     /// # Panics
     ///
-    /// If the task did not panic; see [`is_panic`](JoinError::is_panic).
+    /// Panics if the task did not panic; see [`is_panic`](JoinError::is_panic).
     ///
     /// # Examples
     ///
@@ -141,7 +142,7 @@ impl JoinError {
                 .into_inner()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
             End::Cancelled | End::NoThread(_) => panic!(
-                "{} was cancelled and did not panic: ask `is_panic` first",
+                "{} was cancelled and did not panic: check `is_panic` first",
                 Described(&self.0.name, self.0.id)
             ),
         }
@@ -182,7 +183,7 @@ impl JoinError {
     }
 }
 
-/// Displays a task by its id and its name.
+/// The label of a task in a message: its id and, if it has one, its name.
 struct Described<'a>(&'a Option<Box<str>>, Id);
 
 impl fmt::Display for Described<'_> {
@@ -197,17 +198,17 @@ impl fmt::Display for Described<'_> {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = Described(&self.0.name, self.0.id);
+        let task = Described(&self.0.name, self.0.id);
         match &self.0.end {
-            End::Cancelled => write!(f, "{who} was cancelled"),
+            End::Cancelled => write!(f, "{task} was cancelled"),
             End::NoThread(error) => write!(
                 f,
-                "{who} was cancelled: no thread could be started for it: {error}"
+                "{task} was cancelled: no thread could be started for it: {error}"
             ),
             End::Panicked(payload) => {
-                // Copied: the formatter is foreign code, which must not run under the lock.
+                // Copied, because the formatter is foreign code and must not run under the lock.
                 let message = panic_message(&**lock(payload)).to_owned();
-                write!(f, "{who} panicked: {message}")
+                write!(f, "{task} panicked: {message}")
             }
         }
     }
@@ -228,7 +229,7 @@ impl Error for JoinError {
     }
 }
 
-/// Makes `task.await??` work where the output of the task is an [`io::Result`].
+/// Lets `task.await??` work where the output of the task is an [`io::Result`].
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> io::Error {
         io::Error::other(error)

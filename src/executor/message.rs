@@ -1,7 +1,7 @@
-//! [`Message`]: what other threads ask of an executor.
+//! [`Message`]: a request of another thread to an executor.
 //!
 //! Handles and wakers post messages to the [`Inbox`] of a runtime, from any thread. The executor reads them
-//! between two polls, on its own thread.
+//! between polls, on its own thread; see `executor/receive.rs`.
 
 use super::id::Id;
 use super::inbox::{self, Inbox};
@@ -18,56 +18,55 @@ pub(crate) type Remote = Inbox<Message>;
 /// A counted reference to the inbox of an executor.
 pub(crate) type InboxHandle = inbox::InboxHandle<Message>;
 
-/// Ends the park of the loop, if there is one, without a message: something has changed that the loop has to
-/// look at.
+/// Nudges the loop: ends its park without a message.
 impl ArcWake for Remote {
     fn wake_by_ref(this: &Arc<Self>) {
         this.nudge();
     }
 }
 
-/// Builds a task on the thread of its runtime. The argument is the key that the task will have.
+/// A closure that builds a task on the thread of its runtime. The argument is the key of the task.
 pub(crate) type MakeTask = Box<dyn FnOnce(Key) -> Pin<Box<dyn Run>> + Send>;
 
 /// A request to an executor.
 pub(crate) enum Message {
-    /// Polls this task.
+    /// Wakes this task.
     Wake(Key),
     /// Detaches this task: its handle was dropped.
     Detach(Key),
-    /// Cancels this task.
+    /// Aborts this task.
     Abort(Key),
-    /// Cancels this task, which an earlier message spawns.
+    /// Aborts this task, which an earlier message spawns.
     AbortRemote(Arc<dyn RemoteTask>),
     /// Spawns a task.
     Spawn {
         /// Builds the task.
         make: MakeTask,
-        /// Describes it.
+        /// The id, the name and the location of the task.
         info: SpawnInfo,
     },
     /// Runs a closure on the thread of the loop, for example to take a dump.
     Run(Box<dyn FnOnce() + Send>),
 }
 
-/// A task that another thread spawned. Its handle may know it before it has a key.
+/// A task that another thread spawned. Its handle exists before the task has a key.
 pub(crate) trait RemoteTask: Send + Sync {
     /// Returns the key of the task, or `None` if it has none yet.
     fn key(&self) -> Option<Key>;
 
-    /// Cancels the task if it is a blocking job that waits for a thread. Returns whether it is a blocking job.
+    /// If the task is a blocking job that has not begun, cancels it. Returns whether the task is a blocking job.
     fn cancel_job(&self) -> bool;
 
     /// Returns whether the task has ended.
     fn is_finished(&self) -> bool;
 }
 
-/// What is known of a task when it is spawned.
+/// The description of a task that is spawned.
 pub(crate) struct SpawnInfo {
-    /// Its id.
+    /// The id of the task.
     pub(crate) id: Id,
-    /// The name that its spawner gave it.
+    /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where it was spawned.
+    /// Where the task was spawned.
     pub(crate) location: &'static Location<'static>,
 }

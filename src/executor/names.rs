@@ -1,4 +1,4 @@
-//! The names of tasks. Most tasks have none, so names are kept in a table beside the slab.
+//! The names of tasks. Most tasks have no name, so the names are in a table beside the slab.
 
 use super::id::Id;
 use super::{Executor, shrink};

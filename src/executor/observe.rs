@@ -1,8 +1,8 @@
 //! The observation of polls: for the watchdog, the log at `trace`, and the report of a seed.
 //!
-//! The executor calls this at the beginning and at the end of a poll, but only if somebody observes polls, so
-//! that all others pay one comparison. The thread of the watchdog is in `event_loop/watchdog.rs`; it reads
-//! what is [shown](super::status::LoopStatus::show) here.
+//! The executor calls this at the beginning and at the end of each poll, but only if polls are observed. All other
+//! runtimes pay one comparison for each poll. The thread in `event_loop/watchdog.rs` reads the polls that are
+//! [shown](super::status::LoopStatus::show) here.
 
 use super::Executor;
 use super::status::{Polling, increment};
@@ -32,7 +32,7 @@ impl Executor {
         Box::new(polling)
     }
 
-    /// Notes that a poll has ended, and warns if it has taken too long.
+    /// Notes that a poll has ended, and logs a warning if it was slow.
     #[cold]
     pub(super) fn observe_end(&self, polling: &Polling, is_ready: bool) {
         let time = polling.since.elapsed();
@@ -48,7 +48,7 @@ impl Executor {
         }
         let outcome = match is_ready {
             true => "ends the task",
-            false => "leaves it waiting",
+            false => "leaves the task waiting",
         };
         trace!("glassfrog::task", "{polling} {outcome}");
     }

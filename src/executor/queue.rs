@@ -1,10 +1,10 @@
 //! [`RunQueue`]: the tasks that are ready, in the order in which they became ready.
 //!
-//! The executor pushes and pops. Without a seed, the queue is first in, first out. It consists of two
-//! vectors: the tasks that were ready when this round began, and those that have become ready since. When a
-//! round ends, the two are swapped. With a seed, each pop moves all ready tasks into one vector and
-//! lets the [shuffle](super::shuffle) choose among them. A round then ends when all tasks that were ready at
-//! its beginning have been taken.
+//! The executor pushes and pops the keys of tasks. Without a seed, the queue is first in, first out. It consists
+//! of two vectors: the tasks that were ready when the current round began, and those that have become ready since.
+//! When a round ends, the two are swapped. With a seed, each pop moves all ready tasks into one vector, and the
+//! [shuffle](super::shuffle) chooses among them. A round then ends when all tasks that were ready at its beginning
+//! have been popped.
 
 use super::shuffle::Shuffle;
 use super::status::Polling;
@@ -13,31 +13,30 @@ use crate::slab::Key;
 use std::mem;
 use std::sync::Arc;
 
-/// How many keys a vector of the queue keeps room for after a burst.
+/// The capacity that a vector of the queue keeps after a burst, in keys.
 const KEPT_KEYS: usize = 1024;
 
 /// The tasks that are ready, in the order in which they became ready.
 pub(super) struct RunQueue {
     /// The tasks of this round; with a seed, all tasks that were ready at the last pop.
     round: Vec<Key>,
-    /// How many tasks of this round have been taken.
+    /// The number of tasks of this round that have been popped.
     taken: usize,
-    /// The tasks that have become ready since.
+    /// The tasks that have become ready since the round began; with a seed, since the last pop.
     next: Vec<Key>,
     /// The number of rounds that have begun (modulo 2³²). This queue writes it, on the thread of the loop;
     /// the lists of the reactor read it, on any thread.
     ///
     /// Relaxed is enough: the number measures time and guards no memory.
     rounds: Arc<AtomicU32>,
-    /// With a seed, the number of tasks that had ever been pushed when the last round began.
+    /// With a seed, the number of pushes before the last round began.
     pushed_before: u64,
     /// Chooses the task that is polled next, if there is a seed.
     shuffle: Option<Box<Shuffle>>,
 }
 
 impl RunQueue {
-    /// Creates an empty queue, first in, first out unless there is a shuffle. It counts its rounds in
-    /// `rounds`.
+    /// Creates an empty queue, which counts its rounds in `rounds`. Without a shuffle, it is first in, first out.
     pub(super) fn new(shuffle: Option<Box<Shuffle>>, rounds: Arc<AtomicU32>) -> RunQueue {
         RunQueue {
             round: Vec::new(),
@@ -69,7 +68,7 @@ impl RunQueue {
         Some(key)
     }
 
-    /// Makes the tasks that have become ready the round. Drops the room of a round that was far larger.
+    /// Begins a round with the tasks that have become ready. Frees the memory of a far larger round.
     #[inline]
     fn begin_round(&mut self) {
         self.round.clear();
@@ -80,13 +79,13 @@ impl RunQueue {
         }
     }
 
-    /// Lets the shuffle choose the task that is polled next.
+    /// Lets the shuffle choose the task to poll next.
     #[cold]
     fn choose(&mut self) {
         if self.taken == self.round.len() {
             self.begin_round();
         }
-        // More tasks have been taken than are moved here, so each pop pays for one move at most.
+        // Fewer tasks are moved here than have been popped, so each pop pays for at most one move.
         if self.taken > self.round.len() / 2 {
             self.round.drain(..self.taken);
             self.taken = 0;
@@ -101,15 +100,15 @@ impl RunQueue {
         }
     }
 
-    /// Notes that a round has begun. No locked instruction: only this queue writes the number.
+    /// Notes that a round has begun. This needs no locked instruction, because only this queue writes the number.
     #[inline]
     fn count_round(&self) {
         let rounds = self.rounds.load(Ordering::Relaxed);
         self.rounds.store(rounds.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Returns how many tasks have become ready during a round that is over. While a round goes on, and with a
-    /// seed, returns 0.
+    /// Returns the number of tasks that are ready for the next round, if a round is over. During a round, and with
+    /// a seed, returns 0.
     #[inline]
     pub(super) fn ready_for_new_round(&self) -> usize {
         match self.taken == self.round.len() && self.shuffle.is_none() {
@@ -118,8 +117,8 @@ impl RunQueue {
         }
     }
 
-    /// Moves the first `count` tasks of the new round to its end. That costs a move per task of the round, at
-    /// most once a round.
+    /// Moves the first `count` tasks of the next round to its end. This costs one move for each task of the round,
+    /// at most once a round.
     pub(super) fn postpone(&mut self, count: usize) {
         if count < self.next.len() {
             self.next.rotate_left(count);
@@ -132,20 +131,20 @@ impl RunQueue {
         self.next.is_empty() && self.taken == self.round.len()
     }
 
-    /// With a seed, returns the number of tasks that were ever pushed.
+    /// With a seed, returns the number of pushes.
     pub(super) fn pushed(&self) -> Option<u64> {
         let ready = self.round.len() - self.taken + self.next.len();
         Some(self.shuffle.as_ref()?.taken() + ready as u64)
     }
 
-    /// Returns whether the first `pushed` tasks that were pushed have been taken. Without a seed, tasks are not
-    /// counted, and the answer is yes.
+    /// Returns whether the first `pushed` entries that were pushed have been popped. Without a seed, pushes are not
+    /// counted, and it returns true.
     pub(super) fn has_taken(&self, pushed: u64) -> bool {
         let first = self.shuffle.as_ref().map(|shuffle| shuffle.first());
         first.is_none_or(|first| first >= pushed)
     }
 
-    /// With a seed, notes that the task that was popped last is polled.
+    /// With a seed, notes a poll for the report.
     pub(super) fn note(&mut self, polling: &Polling) {
         if let Some(shuffle) = &mut self.shuffle {
             shuffle.note(polling);

@@ -1,4 +1,5 @@
-//! Receiving the messages of other threads: the executor does what each [`Message`] asks for.
+//! Receiving the messages of other threads. The event loop calls this between polls, and the executor carries out
+//! each [`Message`].
 
 use super::entry::{DETACHED, REMOTE};
 use super::message::Message;
@@ -7,11 +8,11 @@ use super::{Executor, Tasks};
 use crate::foreign::{log_panics, trace};
 use crate::slab::Key;
 
-/// How many messages the executor keeps room for after a burst.
+/// The capacity that the vector of messages keeps after a burst.
 const KEPT_MESSAGES: usize = 1024;
 
 impl Executor {
-    /// Reads the messages of other threads, if there are any. The loop is awake from here on.
+    /// Notes that the loop is awake, and carries out the messages of other threads, if there are any.
     #[inline]
     pub(crate) fn take_messages(&self) {
         if self.remote.awake() {
@@ -19,7 +20,7 @@ impl Executor {
         }
     }
 
-    /// Does what the messages of other threads ask for. No task is being polled.
+    /// Carries out the messages of other threads. No task is being polled.
     fn read_messages(&self) {
         let mut messages = self.messages.take();
         self.remote.drain(&mut messages);
@@ -36,25 +37,25 @@ impl Executor {
                     let (key, refused) = self.spawn(run, info);
                     trace!("glassfrog::task", "task {id} is spawned at {location}");
                     drop(refused);
-                    // Its handle, if there still is one, does not look for the outcome in the slab.
+                    // The handle of this task does not take the outcome from the slab.
                     if let Some(task) = self.tasks.borrow_mut().slab.get_mut(key) {
                         task.marks |= DETACHED | REMOTE;
                     }
                 }
-                Message::Run(run) => log_panics("a closure that another thread sent", run),
+                Message::Run(run) => log_panics("a closure from another thread", run),
             }
         }
         messages.shrink_to(KEPT_MESSAGES);
         self.messages.set(messages);
     }
 
-    /// Pushes a task that another thread has woken to the run queue, unless it is there or gone.
+    /// Wakes a task on behalf of another thread: pushes it to the run queue, unless it is already there or gone.
     fn take_wake(&self, key: Key) {
         let mut tasks = self.tasks.borrow_mut();
         let Tasks { slab, ready, .. } = &mut *tasks;
         let waker = match key {
             Key::NONE => Some(&self.root),
-            // A task that can be woken was polled, and so it has a waker.
+            // A task that can be woken has been polled, so it has a waker.
             _ => slab
                 .get_mut(key)
                 .and_then(|task| task.body.as_ref()?.waker.as_ref()),

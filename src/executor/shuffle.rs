@@ -1,8 +1,8 @@
 //! [`Shuffle`]: the random choice among the ready tasks, with a seed.
 //!
-//! At each pop, the [run queue](super::queue) asks it to choose among all ready tasks, each with the same
-//! probability. A limit keeps a task from waiting for ever: a task is *passed over* when a task that became
-//! ready later is chosen, and a task that was passed over [`MOST_PASSES`] times is chosen next.
+//! At each pop, the [run queue](super::queue) calls [`Shuffle::choose`], which chooses among all ready tasks, each
+//! with the same probability. A limit keeps a task from waiting forever: a task is *passed over* when a task that
+//! became ready later is chosen, and a task that was passed over [`MAX_PASSES`] times is chosen next.
 //!
 //! ```text
 //!     ready, in the order of arrival      A   B   C   D   E      C is chosen: it overtakes 2 tasks
@@ -11,11 +11,11 @@
 //!                                         B   E                  C and D are still ahead of 1 ready task
 //! ```
 //!
-//! A chosen task overtakes all tasks that stand before it. Those of them that are still ready are
-//! always the first tasks of the queue, because tasks never change places. So the shuffle remembers an
-//! overtaking as one number: how many of the overtaken tasks are still ready. Each number counts the first
-//! task in, so the first task was passed over as many times as there are numbers, and no task was passed
-//! over more often. The limit therefore applies to the first task alone.
+//! A chosen task overtakes all tasks in front of it. Those of them that are still ready are always at the front of
+//! the queue, because tasks never change places. So the shuffle stores an overtaking as one number: how many of
+//! the overtaken tasks are still ready. Each number includes the first task, so the first task was passed over as
+//! many times as there are numbers, and no task was passed over more often. The shuffle therefore has to check
+//! the limit only for the first task.
 //!
 //! The shuffle also notes the last polls, for the report of a test that fails.
 
@@ -24,28 +24,28 @@ use crate::slab::Key;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// How many times in a row a ready task is passed over at most.
+/// The maximum number of times in a row that a ready task is passed over.
 ///
-/// A search misses little by this limit: an order in which one task takes more than some twenty steps while
-/// another takes none is too improbable to come up. After 65 yields of a task, all tasks that were
-/// ready when it began have been polled, so a test can wait for them by yielding.
-const MOST_PASSES: usize = 64;
+/// The limit excludes few orders: an order in which one task takes more than about twenty steps while another
+/// takes none is too improbable to occur. After 65 yields of a task, all tasks that were ready at the first yield
+/// have been polled, so a test can wait for them by yielding.
+const MAX_PASSES: usize = 64;
 
-/// How many changes from one task to another are kept: one screen of lines.
+/// The number of `Turn`s in the report of the last polls. Each takes a line, and all of them fit on one screen.
 const KEPT_TURNS: usize = 32;
 
-/// Chooses tasks by a seed; the same seed makes the same choices.
+/// The random choice of tasks from a seed. The same seed leads to the same choices.
 pub(super) struct Shuffle {
     /// The state of the random number generator.
     state: u64,
-    /// How many tasks have been chosen.
+    /// The number of choices that were made.
     taken: u64,
-    /// For each chosen task that overtook tasks which are still ready, the number of those tasks. At most
-    /// [`MOST_PASSES`] numbers, none of them zero.
+    /// For each chosen task that overtook tasks which are still ready, the number of those tasks. There are at
+    /// most [`MAX_PASSES`] numbers, none of them zero.
     overtakings: Vec<usize>,
     /// The last polls, the newest at the end.
     turns: VecDeque<Turn>,
-    /// The number of polls before those.
+    /// The number of polls before `turns`.
     forgotten: u64,
 }
 
@@ -58,7 +58,7 @@ struct Turn {
 }
 
 impl Shuffle {
-    /// Makes a shuffle with this seed. It is boxed, since most queues have none.
+    /// Creates a shuffle with this seed. It is boxed, because most queues have none.
     pub(super) fn boxed(seed: u64) -> Box<Shuffle> {
         Box::new(Shuffle {
             state: seed,
@@ -69,20 +69,20 @@ impl Shuffle {
         })
     }
 
-    /// Chooses one of the ready tasks, which stand in the order of arrival, and moves it to the front.
+    /// Chooses one of the ready tasks, which are in order of arrival, and moves it to the front.
     ///
-    /// It moves the tasks that are passed over, on average at most [`MOST_PASSES`] tasks per call.
+    /// This also moves the tasks that are passed over, on average at most [`MAX_PASSES`] tasks per call.
     pub(super) fn choose(&mut self, ready: &mut [Key]) {
         if ready.is_empty() {
             return;
         }
-        let place = match self.overtakings.len() < MOST_PASSES {
+        let place = match self.overtakings.len() < MAX_PASSES {
             true => self.below(ready.len()),
             false => 0,
         };
         ready[..=place].rotate_right(1);
         self.taken += 1;
-        // Of the tasks that earlier ones have overtaken, the chosen task is no longer ready.
+        // The chosen task is no longer ready, so it no longer counts among the overtaken tasks.
         for overtaken in &mut self.overtakings {
             *overtaken -= usize::from(*overtaken > place);
         }
@@ -90,18 +90,18 @@ impl Shuffle {
         self.overtakings.retain(|overtaken| *overtaken > 0);
     }
 
-    /// Returns the number of tasks that have been chosen.
+    /// Returns the number of choices that were made.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Returns how many tasks were pushed before the first one that is still ready. All of those were chosen, and so
-    /// were the tasks that have overtaken it.
+    /// Returns how many tasks were pushed before the first task that is still ready. All of them were chosen. The
+    /// other chosen tasks have overtaken the first task.
     pub(super) fn first(&self) -> u64 {
         self.taken - self.overtakings.len() as u64
     }
 
-    /// Clears the overtakings, when no task is ready any more.
+    /// Clears the overtakings, when no task is ready.
     pub(super) fn clear(&mut self) {
         self.overtakings.clear();
     }
@@ -125,9 +125,9 @@ impl Shuffle {
         });
     }
 
-    /// Returns a random number below `end`, by the generator SplitMix64 (Steele, Lea and Flood, "Fast
-    /// Splittable Pseudorandom Number Generators", 2014) and, since `end` is small against 2⁶⁴, a
-    /// plain remainder.
+    /// Returns a random number below `end`: the remainder of a number from the generator SplitMix64 (Steele, Lea
+    /// and Flood, "Fast Splittable Pseudorandom Number Generators", 2014). The bias of the remainder is negligible,
+    /// because `end` is far smaller than 2⁶⁴.
     fn below(&mut self, end: usize) -> usize {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -136,7 +136,7 @@ impl Shuffle {
     }
 }
 
-/// Displays the last polls, oldest first, a line for each task.
+/// Displays the last polls, oldest first, one line for consecutive polls of a task.
 impl fmt::Display for Shuffle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.forgotten > 0 {

@@ -1,7 +1,7 @@
 //! [`TaskSnapshot`]: the state of a task at one moment.
 //!
-//! The event loop asks for snapshots of all tasks, to make a dump or to find a deadlock. Taking them polls,
-//! wakes and moves nothing. It is called on the thread of the loop.
+//! The event loop takes snapshots of all tasks, for a dump or to detect a deadlock or a standstill. Taking a
+//! snapshot polls, wakes and moves no task. It is done on the thread of the loop.
 
 use super::Executor;
 use super::entry::Phase;
@@ -14,38 +14,38 @@ use std::sync::Arc;
 
 /// The state of a task, of the root future, or of the child of a scope.
 pub(crate) struct TaskSnapshot {
-    /// Its id; 0 for the root future.
+    /// The id of the task; 0 for the root future.
     pub(crate) id: Id,
-    /// The name that its spawner gave it.
+    /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where it was spawned.
+    /// Where the task was spawned. The root future was not spawned.
     pub(crate) location: Option<&'static Location<'static>>,
-    /// How many times it was polled.
+    /// How many times the task was polled (modulo 2³²).
     pub(crate) polls: u32,
-    /// When it was spawned, if that is known.
+    /// When the task was spawned. The root future was not spawned.
     pub(crate) spawned: Option<Stamp>,
-    /// When it was polled last.
+    /// When the task was polled last.
     pub(crate) polled: Stamp,
-    /// What it does.
+    /// The state of the task.
     pub(crate) state: TaskState,
-    /// The waiter that awaits its handle.
+    /// The waiter of the task's handle.
     pub(crate) awaited_by: Option<WaiterInfo>,
-    /// For the child of a scope, the low half of the id of the task that it lives in.
+    /// For the child of a scope, the low half of the id of the task or child whose future contains it.
     pub(crate) parent: Option<u32>,
-    /// The identity of its waker, and how many others hold that. The children of scopes have none here.
+    /// The identity of the task's waker, and the number of other references to it. The children of scopes have none.
     pub(crate) waker: Option<(usize, usize)>,
 }
 
-/// What a task does.
+/// The state of a task, as a dump shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskState {
-    /// It is being polled.
+    /// The task is being polled.
     Running,
-    /// It is in the run queue.
+    /// The task is in the run queue, or about to be.
     Ready,
-    /// It waits to be woken.
+    /// The task waits to be woken.
     Waiting,
-    /// It has ended, and nobody has taken its output.
+    /// The task has ended, and its handle has not taken the output.
     Finished,
 }
 
@@ -58,7 +58,7 @@ impl Executor {
         for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
             let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());
             let (queued, waker) = match waker {
-                // Between two polls a task has a waker.
+                // A task that has been polled has a waker.
                 Some(waker) => {
                     let address = Arc::as_ptr(waker) as usize;
                     let others = Arc::strong_count(waker) - 1;
@@ -108,13 +108,13 @@ impl Executor {
         snapshots
     }
 
-    /// Returns whether anything besides the executor, the join handles and these waiters holds the waker of a task
-    /// that waits. No task is being polled.
-    pub(crate) fn is_held(&self, but_for: impl Iterator<Item = WaiterInfo>) -> bool {
+    /// Returns whether a task is ready, or anything besides the executor, the join handles and the waiters `except`
+    /// holds the waker of a task. No task is being polled.
+    pub(crate) fn is_held(&self, except: impl Iterator<Item = WaiterInfo>) -> bool {
         let snapshots = self.snapshot();
         let mut ours: HashMap<usize, usize> = HashMap::new();
         let joiners = snapshots.iter().filter_map(|task| task.awaited_by);
-        for waiter in joiners.chain(but_for) {
+        for waiter in joiners.chain(except) {
             *ours.entry(waiter.waker).or_default() += 1;
         }
         let waits = |task: &&TaskSnapshot| task.state != TaskState::Finished;
@@ -126,7 +126,8 @@ impl Executor {
         })
     }
 
-    /// Returns what is being polled: a task, or a child of a scope and everything that it lives in.
+    /// Returns the id of the task that is being polled; during the poll of a child, the ids of the child and of each of
+    /// its parents.
     fn running(&self) -> Vec<u32> {
         let children = self.children.borrow();
         let polling = self.status.polling().parts();

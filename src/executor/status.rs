@@ -1,4 +1,4 @@
-//! [`LoopStatus`]: what other threads see of a loop without asking it.
+//! [`LoopStatus`]: the state of a loop that other threads can read while it runs.
 //!
 //! The status says which task is being polled and how much the loop has done. The executor and the event loop
 //! write it; metrics, dumps and the watchdog's thread read it. The hot paths count in [`Counters`], which
@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The status of a loop. Only the loop's own thread writes it.
 ///
-/// Relaxed is enough for nearly all of it: it guards no memory, and a reader may see the values of a moment
-/// ago.
+/// Relaxed is enough for nearly all fields: they guard no memory, and a reader may see slightly older values.
 #[derive(Debug, Default)]
 pub(crate) struct LoopStatus {
-    /// The task that is being polled and its poll, as the number of a tag.
+    /// The tag of the task that is being polled, as a number.
     polling: AtomicU64,
     /// Tasks that were spawned.
     pub(crate) spawned: Counter,
@@ -40,13 +39,13 @@ pub(crate) struct LoopStatus {
     pub(crate) busy: Counter,
     /// Events of the operating system.
     pub(crate) events: Counter,
-    /// Polls that took longer than the watchdog allows.
+    /// Polls that took longer than the limit of the watchdog.
     pub(crate) slow_polls: Counter,
-    /// The last poll that began, in full, if polls are watched.
+    /// The record of the last poll that began, if polls are watched.
     last_poll: Option<Mutex<Option<Polling>>>,
 }
 
-/// One poll of a task.
+/// The record of one poll of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Polling {
     /// The low half of the task's id; 0 for the root future.
@@ -55,7 +54,7 @@ pub(crate) struct Polling {
     pub(crate) name: Option<Box<str>>,
     /// Where the task was spawned.
     pub(crate) location: Option<&'static Location<'static>>,
-    /// Which of the task's polls this is, counted from 1.
+    /// The number of the poll, counted from 1.
     pub(crate) poll: u32,
     /// When the poll began.
     pub(crate) since: Stopwatch,
@@ -68,8 +67,8 @@ impl Polling {
     }
 }
 
-/// Describes a task for a report: by its number, its name if it has one, and where it was spawned. The root
-/// future was not spawned.
+/// Describes a task for a report: by its id, its name if it has one, and where it was spawned. The root future
+/// was not spawned.
 pub(crate) fn describe_task(
     id: u32,
     name: Option<&str>,
@@ -93,7 +92,8 @@ impl fmt::Display for Polling {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to the counter. There is only one writer, so this needs no read-modify-write, which would cost more.
+    /// Adds to the counter. There is only one writer, so this needs no atomic read-modify-write, which would cost
+    /// more.
     pub(crate) fn add(&self, more: u64) {
         self.set(self.get().wrapping_add(more));
     }
@@ -108,7 +108,7 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets the counter, after those that were set before.
+    /// Sets the counter, and orders it after the counters that were set before.
     fn set_released(&self, count: u64) {
         // Release: pairs with the Acquire in `get_acquired`.
         self.0.store(count, Ordering::Release);
@@ -120,7 +120,7 @@ impl Counter {
     }
 }
 
-/// What the loop's own thread counts.
+/// The counts of the loop's own thread.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Tasks that were spawned.
@@ -133,7 +133,7 @@ pub(crate) struct Counters {
     pub(super) local_wakes: Cell<u64>,
     /// Wakes by other threads that put a task into the run queue.
     pub(super) remote_wakes: Cell<u64>,
-    /// Polls that took longer than the watchdog allows.
+    /// Polls that took longer than the limit of the watchdog.
     pub(super) slow_polls: Cell<u64>,
 }
 
@@ -144,7 +144,7 @@ pub(super) fn increment(count: &Cell<u64>) {
 }
 
 impl LoopStatus {
-    /// Makes the status of a loop that polls nothing. If its polls are watched, each is shown in full.
+    /// Creates the status of a loop that polls no task. If its polls are watched, each is shown with its record.
     pub(crate) fn new(is_watched: bool) -> LoopStatus {
         let status = LoopStatus {
             last_poll: is_watched.then(Mutex::default),
@@ -159,14 +159,14 @@ impl LoopStatus {
         self.last_poll.is_some()
     }
 
-    /// Shows in full which poll begins, if polls are watched.
+    /// Shows the record of a poll that begins, if polls are watched.
     pub(super) fn show(&self, polling: Polling) {
         if let Some(last_poll) = &self.last_poll {
             lock(last_poll).replace(polling);
         }
     }
 
-    /// Returns the last poll that began, if polls are watched.
+    /// Returns the record of the last poll that began, if polls are watched.
     pub(crate) fn last_poll(&self) -> Option<Polling> {
         lock(self.last_poll.as_ref()?).clone()
     }
@@ -177,7 +177,7 @@ impl LoopStatus {
         self.polling.store(tag.number(), Ordering::Relaxed);
     }
 
-    /// Notes that no task is being polled any more.
+    /// Notes that no task is being polled.
     pub(super) fn end_polls(&self) {
         self.begin_poll(Tag::NONE);
     }
@@ -187,7 +187,7 @@ impl LoopStatus {
         self.turns.add(1);
     }
 
-    /// Publishes what the loop's own thread has counted.
+    /// Publishes the counts of the loop's own thread.
     pub(super) fn publish(&self, counters: &Counters) {
         self.spawned.set(counters.spawned.get());
         self.finished.set_released(counters.finished.get());
@@ -197,7 +197,7 @@ impl LoopStatus {
         self.slow_polls.set(counters.slow_polls.get());
     }
 
-    /// Returns the task that is being polled, and its poll.
+    /// Returns the tag of the task that is being polled.
     pub(crate) fn polling(&self) -> Tag {
         Tag::from_number(self.polling.load(Ordering::Relaxed))
     }

@@ -1,7 +1,7 @@
-//! [`Run`] and [`Stage`]: a task, its future and then its outcome in one allocation.
+//! [`Run`] and [`Stage`]: the future of a task, and later its outcome, in one allocation.
 //!
-//! The executor keeps tasks of any type as `dyn Run`. [`Stage`] is the plain task; `task/remote.rs` has
-//! another kind, which delivers its outcome to another thread.
+//! The executor stores tasks of any type as `dyn Run`. [`Stage`] is a task that was spawned on the executor's own
+//! thread. `task/remote.rs` has another kind, which delivers its outcome to another thread.
 //!
 //! ```text
 //!              poll: Ready, or fail            take
@@ -22,35 +22,36 @@ pub(crate) trait Run {
     /// Polls the future. When it is ready, the task drops it and keeps its output.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Drops the future, or the output, and keeps the error instead.
+    /// Drops the future or the output, and keeps the error instead.
     fn fail(self: Pin<&mut Self>, error: JoinError);
 
-    /// Moves the outcome, if there is one, into `out`, an `Option<Result<T, JoinError>>` for the
-    /// task's `T`.
+    /// Moves the outcome, if there is one, into `out`, an `Option<Result<T, JoinError>>` for the output type `T` of
+    /// the task.
     fn take(self: Pin<&mut Self>, out: &mut dyn Any);
 
-    /// Returns the error, if the task has ended with one that nobody has taken.
+    /// Returns the error, if the task has ended with one that has not been taken.
     fn error(self: Pin<&mut Self>) -> Option<&JoinError>;
 
-    /// Returns who awaits the outcome, if the waiter is not in the slab.
+    /// Returns the waiter of the handle, if it is not in the slab.
     fn awaited_by(self: Pin<&mut Self>) -> Option<WaiterInfo> {
         None
     }
 
-    /// Sends the outcome to a handle that does not look for it in the slab. Otherwise the task keeps it.
+    /// Sends the outcome to the handle, if the handle does not take it from the slab. Otherwise the task keeps the
+    /// outcome.
     fn deliver(self: Pin<&mut Self>) {}
 }
 
 pin_project! {
-    /// A future that becomes its outcome; the head of this file draws its stages.
+    /// A future that becomes its outcome. A diagram of the stages is at the head of this file.
     #[project = StageRef]
     #[project_replace = StageOwned]
     pub(crate) enum Stage<F, T> {
         // The task has not ended.
         Running { #[pin] future: F },
-        // The task has ended, and nobody has taken the outcome.
+        // The task has ended, and its outcome has not been taken.
         Finished { outcome: Result<T, JoinError> },
-        // Nothing is left.
+        // The outcome has been taken.
         Taken,
     }
 }
@@ -59,7 +60,7 @@ impl<F> Stage<F, F::Output>
 where
     F: Future + 'static,
 {
-    /// Makes a task that has not been polled yet.
+    /// Creates a task that has not been polled yet.
     pub(crate) fn boxed(future: F) -> Pin<Box<dyn Run>> {
         Box::pin(Stage::Running { future })
     }

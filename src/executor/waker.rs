@@ -1,12 +1,12 @@
-//! [`TaskWaker`]: what is behind the [`Waker`](std::task::Waker) of a task.
+//! [`TaskWaker`]: the implementation of the [`Waker`](std::task::Waker) of a task.
 //!
 //! The waker does not own the future. It consists of the key of the task, two flags, and the inbox of the
-//! executor. So no future is dropped on a foreign thread, a waker that is kept for ever keeps nothing
-//! alive, and a task that holds its own waker is no cycle.
+//! executor. So no future is dropped on another thread, a leaked waker keeps no future alive, and a task that
+//! holds its own waker is not a reference cycle.
 
-use super::current;
 use super::flag::TaskFlags;
 use super::message::{Message, Remote};
+use super::{Executor, current};
 use crate::slab::Key;
 use futures_task::ArcWake;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The waker of a task.
 pub(crate) struct TaskWaker {
-    /// The inbox of the executor that has the task.
+    /// The inbox of the task's executor.
     pub(super) remote: Arc<Remote>,
-    /// The key of the task, as a number. Written only while nobody else holds the waker.
+    /// The key of the task, as a number. Written only while nothing else holds the waker.
     key: AtomicU64,
-    /// Whether the task is in the run queue, or on its way there.
+    /// Whether the task is in the run queue, or about to be.
     pub(super) flags: TaskFlags,
 }
 
 impl TaskWaker {
-    /// Makes the waker of a task that is not in the run queue.
+    /// Creates the waker of a task that is not in the run queue.
     pub(super) fn new(remote: Arc<Remote>, key: Key) -> TaskWaker {
         TaskWaker {
             remote,
@@ -32,11 +32,11 @@ impl TaskWaker {
         }
     }
 
-    /// Makes this the waker of another task. Nobody else holds it.
+    /// Reuses this waker for another task. Nothing else holds it.
     #[inline]
     pub(super) fn reuse(&self, key: Key) {
-        // Pairs with the Release of the `Arc`s that others dropped: what they did with the waker comes
-        // before this.
+        // Acquire: pairs with the Release in the drop of each other `Arc`, so that every earlier use of the waker
+        // happens before this.
         fence(Ordering::Acquire);
         self.key.store(key.number(), Ordering::Relaxed);
         self.flags.reset();
@@ -51,10 +51,32 @@ impl TaskWaker {
 
     /// Wakes the task from a thread that does not run its executor.
     #[cold]
-    fn wake_from_afar(&self) {
-        if self.flags.wake_from_afar() {
+    fn wake_remote(&self) {
+        if self.flags.wake_remote() {
             // A closed inbox refuses the wake: there is nothing left to poll.
             let _refused = self.remote.post(Message::Wake(self.key()));
+        }
+    }
+}
+
+impl Executor {
+    /// Returns the waker for the first poll of a task. Its flags are lowered.
+    #[inline]
+    pub(super) fn new_waker(&self, key: Key) -> Arc<TaskWaker> {
+        match self.spare.take() {
+            Some(waker) => {
+                waker.reuse(key);
+                waker
+            }
+            None => Arc::new(TaskWaker::new(Arc::clone(&self.remote), key)),
+        }
+    }
+
+    /// Keeps the waker of a finished task for a new task, if nothing else holds it.
+    #[inline]
+    pub(super) fn recycle(&self, waker: Arc<TaskWaker>) {
+        if Arc::strong_count(&waker) == 1 {
+            self.spare.set(Some(waker));
         }
     }
 }
@@ -64,7 +86,7 @@ impl ArcWake for TaskWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         let woken_here = current::with(&this.remote, |executor| executor.wake(this));
         if woken_here.is_none() {
-            this.wake_from_afar();
+            this.wake_remote();
         }
     }
 }

@@ -12,14 +12,14 @@ use std::vec;
 ///
 /// # Name resolution
 ///
-/// IP addresses are parsed at once. The operating system resolves host names by `getaddrinfo(3)`, which
+/// IP addresses are parsed at once. The operating system resolves host names with `getaddrinfo(3)`, which
 /// blocks, so the call runs on a thread of the runtime's [pool](crate::task::spawn_blocking). At most 32
-/// lookups that a future waits for run at a time.
+/// awaited lookups run at a time.
 ///
-/// Dropping the future that waits for a lookup abandons it. An abandoned lookup that has not started never
-/// starts. One that runs keeps its thread until the operating system answers, but no longer counts among
-/// the 32. At most 128 threads run lookups, abandoned ones included. If all of them are busy, the next lookup
-/// waits for one, and a warning is logged the first time.
+/// Dropping the future that awaits a lookup abandons the lookup. An abandoned lookup that has not started
+/// never starts. One that is running keeps its thread until the operating system answers, but no longer
+/// counts toward the 32. At most 128 threads run lookups, abandoned ones included. If all of them are busy,
+/// the next lookup waits for one, and a warning is logged the first time.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ pub trait ToSocketAddrs: Sealed {}
 
 impl<T: Sealed + ?Sized> ToSocketAddrs for T {}
 
-/// The method of [`ToSocketAddrs`], which other crates cannot name.
+/// The supertrait that seals [`ToSocketAddrs`]: other crates cannot name it.
 pub trait Sealed {
     /// Returns the addresses, or the host name to resolve.
     fn target(&self) -> io::Result<Target>;
@@ -177,14 +177,14 @@ impl<T: Sealed + ?Sized> Sealed for &T {
     }
 }
 
-/// Whether the text may be a host name. This rejects characters that no name contains and leaves the rest to
-/// the resolver, which also understands addresses with a zone (`fe80::1%eth0`).
+/// Returns whether the text may be a host name. This rejects characters that no name contains and leaves the
+/// rest to the resolver, which also understands addresses with a zone (`fe80::1%eth0`).
 fn is_name(host: &str) -> bool {
     let is_invalid = |c: char| c.is_whitespace() || c.is_control() || "[]/\\@?#\"'".contains(c);
     !host.is_empty() && !host.contains(is_invalid) && (!host.contains(':') || host.contains('%'))
 }
 
-/// The error for a text that is neither an address nor a host name.
+/// Creates the error for a text that is neither an address nor a host name.
 fn invalid(text: &str, expected: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,

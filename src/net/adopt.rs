@@ -1,11 +1,11 @@
-//! Adopting sockets that were created elsewhere, and handing out those that were created here.
+//! Conversions of sockets from and to the types of `std`, file descriptors and handles.
 //!
-//! A descriptor from elsewhere may be something other than its type says, so it is inspected before it is
-//! registered. A descriptor that someone else can reach no longer qualifies for the shortcuts of
-//! `reactor/rules.rs`.
+//! A descriptor from elsewhere may not be what its type says, so it is inspected before it is registered. A
+//! descriptor to which other code has access no longer qualifies for the shortcuts of
+//! `reactor/platform.rs`.
 //!
-//! Each type of socket gets its conversions by a line of [`std_conversions`] in its own file, and a line of
-//! [`os_conversions`] in `descriptor.rs` and `handle_windows.rs`.
+//! Each type of socket gets its conversions from a line of [`std_conversions`] in its own file, and a line
+//! of [`os_conversions`] in `descriptor.rs` and `handle_windows.rs`.
 
 use super::socket::Socket;
 use crate::context;
@@ -20,8 +20,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A descriptor that can be asked what it really is.
-pub(super) trait Inspect {
+/// A descriptor that can be inspected.
+pub(crate) trait Inspect {
     /// Returns the kind of file behind the descriptor.
     fn kind(&self) -> FileKind;
 
@@ -30,8 +30,9 @@ pub(super) trait Inspect {
 }
 
 impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
-    /// Adopts a socket into the runtime of this thread, where no error can be returned: if it cannot be
-    /// registered, every operation fails with the reason. `addr` is the socket's answer to `local_addr`.
+    /// Adopts a socket into the runtime of this thread, where no error can be returned: if the socket cannot
+    /// be registered, every operation on it fails with the reason. `addr` is the result of the socket's
+    /// `local_addr`.
     #[track_caller]
     pub(super) fn adopt<A>(io: S, addr: &io::Result<A>) -> Socket<S> {
         let shared = Arc::clone(&context::current().shared);
@@ -59,7 +60,7 @@ impl<S: AsRaw + mio::event::Source + Io + Inspect + 'static> Socket<S> {
     }
 }
 
-/// Registers a descriptor from elsewhere. If that fails, the descriptor comes back with the reason.
+/// Registers a descriptor from elsewhere. If that fails, returns the descriptor with the reason.
 fn register<S, A>(
     shared: &Shared,
     io: S,
@@ -68,19 +69,19 @@ fn register<S, A>(
 where
     S: AsRaw + mio::event::Source + Io + Inspect + 'static,
 {
-    // A descriptor with a socket address is a socket, which spares the other questions.
+    // A descriptor with a socket address is a socket and needs no further inspection.
     if addr.is_err() {
         let kind = io.kind();
         if kind.is_not_a_socket() {
-            return Err((io, Refusal::NotASocket(kind)));
+            return Err((io, Refusal::of_kind(kind)));
         }
     }
     let registered = shared.sources.register(io, InitialState::Adopted);
     registered.map_err(|(io, error)| (io, Refusal::new(&error)))
 }
 
-/// Describes a descriptor that does not know `TCP_NODELAY`. Returns `None` if it is TCP, as far as can be
-/// known.
+/// Describes a descriptor that does not support `TCP_NODELAY`. Returns `None` if it is a TCP socket, or may
+/// be one.
 pub(super) fn describe_non_tcp(
     io: &impl Inspect,
     nodelay: &io::Result<bool>,
@@ -103,8 +104,8 @@ pub(super) fn describe_non_tcp(
     }
 }
 
-/// Logs that a socket could not be made non-blocking, where no error can be returned. Such a socket cannot
-/// be registered either, so every operation on it fails.
+/// Logs the error of `set_nonblocking` where it cannot be returned. Such a socket cannot be registered
+/// either, so every operation on it fails.
 pub(super) fn log_if_blocking(io: &impl fmt::Debug, set_nonblocking: io::Result<()>) {
     if let Err(error) = set_nonblocking {
         swallow_panics(|| {
@@ -135,7 +136,7 @@ macro_rules! std_conversions {
         /// # Errors
         ///
         /// Returns an error if the reactor cannot register the descriptor. The kind is `InvalidInput` if it
-        /// is not a socket. To read and write a file or a pipe, use
+        /// is not a socket. To read and write a pipe or a terminal, use `io::Async`, and for a file
         /// [`spawn_blocking`](crate::task::spawn_blocking).
         ///
         /// # Panics
@@ -169,8 +170,8 @@ macro_rules! std_conversions {
 
 /// Implements the conversions of sockets from and to the operating system's descriptors or handles.
 ///
-/// First come the names that the operating system gives to them, then the types of sockets, each with a field
-/// `socket` of the type [`Socket`], and then the generic types of halves, each with a field `stream`.
+/// The first line has the traits, methods and types of the operating system. The types of sockets follow, each
+/// with a field `socket` of the type [`Socket`], and then the generic types of halves, each with a field `stream`.
 macro_rules! os_conversions {
     (
         $As:ident::$as:ident -> $Borrowed:ident, $AsRaw:ident::$as_raw:ident -> $Raw:ident, $Owned:ident;

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A stream of bytes. `&S` reads and writes.
-pub(super) trait Bytes: AsRaw + Io {
+pub(crate) trait Bytes: AsRaw + Io {
     /// Returns what a read into `room` bytes, which returned `count`, says about the next one.
     fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion;
 
@@ -25,7 +25,7 @@ pub(super) trait Bytes: AsRaw + Io {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
-/// Wraps a read as an operation of the reactor, which returns how many bytes were read, and what that says about
+/// Wraps a read as an operation of the reactor, which returns the number of bytes read and the conclusion about
 /// the next read.
 #[inline]
 fn read_op<'a, S: Bytes>(
@@ -55,7 +55,7 @@ where
     read_op(room, move |io: &mut &S| io.read_vectored(bufs))
 }
 
-/// Wraps a write as an operation of the reactor, which returns how many bytes were written, and what that says
+/// Wraps a write as an operation of the reactor, which returns the number of bytes written and the conclusion
 /// about the next write.
 #[inline]
 fn write_op<'a, S: Bytes>(
@@ -150,8 +150,8 @@ impl<S: Bytes> Socket<S> {
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let io = match how {
             Shutdown::Write => self.io(),
-            // The hang-up event that follows says nothing about the peer, so the socket loses the shortcuts
-            // that rely on such events.
+            // The hang-up event that follows says nothing about the peer, so the socket must no longer use the
+            // shortcuts that rely on such events.
             Shutdown::Read | Shutdown::Both => self.hand_out(),
         };
         match io.shutdown(how) {

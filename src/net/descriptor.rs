@@ -1,43 +1,23 @@
-//! Sockets as file descriptors, on Unix.
+//! The conversions of sockets from and to file descriptors, on Unix.
 
 use super::adopt::{Inspect, os_conversions};
-use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
+use super::{
+    OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener,
+    UnixStream,
+};
 use crate::reactor::platform::FileKind;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net;
 
-/// `std` inspects only descriptors that it owns, so each question goes to a duplicate.
+/// `std` inspects only descriptors that it owns, so each method inspects a duplicate.
 impl<T: AsFd> Inspect for T {
     fn kind(&self) -> FileKind {
         let duplicate = self.as_fd().try_clone_to_owned().map(File::from);
-        let Ok((file, metadata)) = duplicate.and_then(|file| {
-            let metadata = file.metadata()?;
-            Ok((file, metadata))
-        }) else {
-            return FileKind::Other;
-        };
-        let kind = metadata.file_type();
-        if kind.is_socket() {
-            match UnixDatagram::from(OwnedFd::from(file)).local_addr() {
-                Ok(_) => FileKind::UnixSocket,
-                Err(_) => FileKind::Socket,
-            }
-        } else if kind.is_fifo() {
-            FileKind::Pipe
-        } else if kind.is_file() {
-            FileKind::RegularFile
-        } else if kind.is_dir() {
-            FileKind::Directory
-        } else if kind.is_block_device() {
-            FileKind::BlockDevice
-        } else if kind.is_char_device() {
-            FileKind::CharacterDevice
-        } else {
-            FileKind::Other
-        }
+        let kind = duplicate.and_then(|file| kind_of(&file));
+        kind.unwrap_or(FileKind::Other)
     }
 
     fn nodelay(&self) -> io::Result<bool> {
@@ -46,11 +26,37 @@ impl<T: AsFd> Inspect for T {
     }
 }
 
+/// Returns the kind of an open file.
+pub(crate) fn kind_of(file: &File) -> io::Result<FileKind> {
+    let kind = file.metadata()?.file_type();
+    Ok(if kind.is_socket() {
+        // Only this question tells the sockets apart.
+        let socket = net::UnixDatagram::from(file.as_fd().try_clone_to_owned()?);
+        match socket.local_addr() {
+            Ok(_) => FileKind::UnixSocket,
+            Err(_) => FileKind::Socket,
+        }
+    } else if kind.is_fifo() {
+        FileKind::Pipe
+    } else if kind.is_file() {
+        FileKind::RegularFile
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else if kind.is_block_device() {
+        FileKind::BlockDevice
+    } else if kind.is_char_device() {
+        FileKind::CharacterDevice
+    } else {
+        FileKind::Other
+    })
+}
+
 os_conversions! {
     AsFd::as_fd -> BorrowedFd, AsRawFd::as_raw_fd -> RawFd, OwnedFd;
     ///
-    /// A descriptor that is not a socket cannot be registered: read and write files, pipes and terminals
-    /// with [`spawn_blocking`](crate::task::spawn_blocking). A socket of another kind supports whatever
+    /// A descriptor that is not a socket cannot be registered: read and write pipes and terminals with
+    /// [`io::Async`](crate::io::Async), and files with [`spawn_blocking`](crate::task::spawn_blocking). A
+    /// socket of another kind supports whatever
     /// `recv(2)` and `send(2)` do with it, and a [dump](crate::Dump) shows its real kind.
     ///
     /// # Examples
@@ -70,7 +76,10 @@ os_conversions! {
     /// ```
     TcpStream,
     TcpListener,
-    UdpSocket;
+    UdpSocket,
+    UnixStream,
+    UnixListener,
+    UnixDatagram;
     OwnedReadHalf,
     OwnedWriteHalf
 }

@@ -12,6 +12,8 @@ struct ContextError {
     subject: Box<str>,
     /// The error of the operation.
     error: io::Error,
+    /// What the error means for this operation, or what to do about it; may be empty.
+    hint: &'static str,
 }
 
 /// Prefixes the text of an error with the operation that failed and what it was given. The kind of the
@@ -21,17 +23,32 @@ pub(super) fn with_context(
     subject: impl ToString,
     error: io::Error,
 ) -> io::Error {
+    with_hint(operation, subject, error, "")
+}
+
+/// Does the same, and appends what the error means for this operation, or what to do about it.
+pub(super) fn with_hint(
+    operation: &'static str,
+    subject: impl ToString,
+    error: io::Error,
+    hint: &'static str,
+) -> io::Error {
     let context = ContextError {
         operation,
         subject: subject.to_string().into_boxed_str(),
         error,
+        hint,
     };
     io::Error::new(context.error.kind(), context)
 }
 
 impl fmt::Display for ContextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.operation, self.subject, self.error)
+        write!(f, "{} {}: {}", self.operation, self.subject, self.error)?;
+        match self.hint {
+            "" => Ok(()),
+            hint => write!(f, ": {hint}"),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sockets as handles, on Windows.
+//! The conversions of sockets from and to handles, on Windows.
 
 use super::adopt::{Inspect, os_conversions};
 use super::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
@@ -7,7 +7,7 @@ use std::io;
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket};
 
 impl<T: AsSocket> Inspect for T {
-    /// An `OwnedSocket` is always a socket.
+    /// Returns [`FileKind::Socket`], because an `OwnedSocket` is always a socket.
     fn kind(&self) -> FileKind {
         FileKind::Socket
     }

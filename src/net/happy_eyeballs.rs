@@ -1,5 +1,5 @@
-//! Connecting to several addresses with staggered attempts, as specified by RFC 8305, "Happy Eyeballs
-//! Version 2".
+//! [`connect_any`]: connects to the first of several addresses that accepts, with staggered attempts as
+//! specified by RFC 8305, "Happy Eyeballs Version 2".
 //!
 //! ```text
 //!    attempt 1   |=========================  no answer
@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long after the start of one attempt the next one starts, unless one fails earlier: the value that
-/// section 8 of the RFC recommends.
+/// The delay from the start of one attempt to the start of the next, unless one fails earlier: the value
+/// that section 8 of the RFC recommends.
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first of several addresses that accepts.
@@ -63,7 +63,7 @@ where
 struct Attempts<F> {
     /// The running attempts, with their addresses.
     running: Vec<(SocketAddr, Pin<Box<F>>)>,
-    /// The errors of the others, in the order in which they failed.
+    /// The errors of the failed attempts, in the order in which they failed.
     failed: Vec<io::Error>,
 }
 
@@ -110,7 +110,7 @@ fn interleave_families(addrs: impl Iterator<Item = SocketAddr>) -> VecDeque<Sock
     interleaved
 }
 
-/// The error if all attempts have failed.
+/// The error of a connect of which all attempts have failed.
 struct AllFailed {
     /// The error of each attempt, in the order in which they failed.
     errors: Vec<io::Error>,

@@ -1,21 +1,21 @@
 //! [`read_to_end`]: reads a stream to its end, into a vector.
 //!
 //! Safe code can only read into initialized bytes, so the spare capacity of the vector has to be zeroed
-//! first. [`read_to_end`] zeroes each byte at most once, and only as far ahead as the stream has lately
-//! delivered at a time. It zeroes nothing again when it has waited.
+//! first. [`read_to_end`] zeroes each byte at most once, even if it waits, and zeroes no further ahead than
+//! recent reads have filled.
 
 use std::io;
 
-/// How many bytes the first read asks for, at most: what the standard library begins with.
+/// The maximum size of the first read: the standard library starts with the same size.
 const FIRST_READ: usize = 8 * 1024;
 
-/// How many bytes are read beside a vector that is exactly full. If the stream ends there, as it does when
-/// the caller knew its length, the vector does not grow for nothing.
+/// The size of the separate buffer for a read while the vector is exactly full. If the stream ends there, as
+/// it does if the caller knew its length, the vector does not grow needlessly.
 const PROBE: usize = 32;
 
-/// Calls `read` until it returns 0, and appends what it reads to `buf`. Returns how many bytes that was.
+/// Calls `read` until it returns 0, and appends the bytes to `buf`. Returns their number.
 ///
-/// What has been read is in `buf` whenever this returns or is dropped.
+/// When the future completes, fails or is dropped, `buf` holds all bytes that have been read.
 pub(crate) async fn read_to_end(
     buf: &mut Vec<u8>,
     mut read: impl AsyncFnMut(&mut [u8]) -> io::Result<usize>,
@@ -45,20 +45,21 @@ pub(crate) async fn read_to_end(
     Ok(filled.len - start)
 }
 
-/// A vector with initialized room behind the bytes that count. Its drop cuts the room off.
+/// A vector whose filled bytes are followed by initialized room. Dropping it truncates the vector to the
+/// filled bytes.
 struct Filled<'a> {
-    /// How many bytes count.
+    /// The number of filled bytes.
     len: usize,
-    /// Those bytes, and the room.
+    /// The filled bytes and the room.
     buf: &'a mut Vec<u8>,
 }
 
 impl Filled<'_> {
-    /// Returns the room, after making it up to `most` bytes long: at least one, and no more than the
-    /// vector has capacity for.
+    /// Returns the room, after extending it to up to `most` bytes: at least one byte, and no more than the
+    /// vector has capacity for. Grows the vector if it is full.
     fn room(&mut self, most: usize) -> &mut [u8] {
         if self.len == self.buf.capacity() {
-            // At least doubles the capacity.
+            // `reserve` at least doubles the capacity.
             self.buf.truncate(self.len);
             self.buf.reserve(FIRST_READ);
         }
@@ -69,7 +70,7 @@ impl Filled<'_> {
         &mut self.buf[self.len..]
     }
 
-    /// Appends `bytes`.
+    /// Appends `bytes` to the filled bytes.
     fn append(&mut self, bytes: &[u8]) {
         self.buf.truncate(self.len);
         self.buf.extend_from_slice(bytes);

@@ -1,4 +1,6 @@
-//! [`lookup_host`]: resolving host names on the threads of the blocking pool.
+//! [`lookup_host`]: resolves host names on threads of the pool.
+//!
+//! `connect` and `bind` resolve their targets here, too. Nothing is cached.
 
 use super::ToSocketAddrs;
 use super::addrs::{Addrs, Target};
@@ -6,7 +8,7 @@ use super::error::with_context;
 use crate::context;
 use crate::event_loop::Shared;
 use crate::pool::{Lane, Pool};
-use crate::reactor::source::runtime_ended;
+use crate::reactor::refusal::runtime_ended;
 use crate::task::{JoinHandle, blocking};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -56,7 +58,7 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
     let name = format!("resolve {host}").into_boxed_str();
     let host_of_job = host.clone();
     let work = move || (&*host_of_job, port).to_socket_addrs();
-    let job = blocking::submit(shared, Lane::LookUps, Some(name), Location::caller(), work);
+    let job = blocking::submit(shared, Lane::Lookups, Some(name), Location::caller(), work);
     let pool = Arc::clone(&shared.pool);
     let mut lookup = Lookup { job, pool };
     let answer = match (&mut lookup.job).await {
@@ -64,7 +66,7 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
         Err(_cancelled) if shared.inbox.is_closed() => Err(runtime_ended()),
         Err(error) => Err(error.into()),
     };
-    // The error shows invisible characters escaped.
+    // The text of an error escapes invisible characters.
     let host = host.escape_debug();
     match answer {
         Ok(addrs) if addrs.len() > 0 => Ok(Addrs::Several(addrs)),
@@ -87,8 +89,8 @@ struct Lookup<T> {
 
 impl<T> Drop for Lookup<T> {
     fn drop(&mut self) {
-        // A job that has finished keeps its place: its thread is about to take the next lookup, which would
-        // otherwise start on another thread.
+        // A finished job keeps its place within the limit: its thread is about to take the next lookup,
+        // which would otherwise start on another thread.
         if !self.job.is_finished() {
             self.pool.give_up(self.job.id().0);
         }

@@ -1,5 +1,7 @@
-//! [`Socket`]: what all types of sockets share. Every operation checks the budget of the poll, tries the
-//! system call by way of the reactor, and leaves its waker there if the call would block.
+//! [`Socket`]: the part that all types of sockets share.
+//!
+//! Every operation checks the budget of the poll, tries the system call through the reactor, and leaves its
+//! waker there if the call would block. The types of sockets choose the system calls.
 
 use super::addrs::Target;
 use super::error::with_context;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A registered socket. Dropping it closes it.
-pub(super) struct Socket<S: AsRaw> {
+pub(crate) struct Socket<S: AsRaw> {
     /// The descriptor and its readiness. The reactor holds the other reference.
     pub(super) source: Arc<Source<S>>,
     /// The runtime with which the socket is registered.
@@ -31,7 +33,7 @@ pub(super) struct Socket<S: AsRaw> {
 
 impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     /// Registers a socket with a runtime. If that fails, the socket is closed.
-    pub(super) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
+    pub(crate) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
         match shared.sources.register(io, initial) {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
@@ -59,8 +61,8 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
 }
 
 impl<S: AsRaw + Io> Socket<S> {
-    /// Returns the socket itself, for calls that need no readiness.
-    pub(super) fn io(&self) -> &S {
+    /// Returns the underlying socket, for calls that need no readiness.
+    pub(crate) fn io(&self) -> &S {
         self.source.io()
     }
 
@@ -69,15 +71,15 @@ impl<S: AsRaw + Io> Socket<S> {
         &self.shared
     }
 
-    /// Returns the socket itself, for a caller that may read, write or configure it behind the reactor's
-    /// back.
-    pub(super) fn hand_out(&self) -> &S {
+    /// Returns the underlying socket, for a caller that may read, write or configure it without the
+    /// reactor's knowledge.
+    pub(crate) fn hand_out(&self) -> &S {
         self.source.share();
         self.source.io()
     }
 
     /// Removes the socket from its runtime.
-    pub(super) fn into_io(self) -> io::Result<S> {
+    pub(crate) fn into_io(self) -> io::Result<S> {
         self.source.share();
         let source = Arc::clone(&self.source);
         drop(self);
@@ -97,7 +99,7 @@ impl<S: AsRaw + Io> Socket<S> {
         self.source.try_op(direction, op)
     }
 
-    /// Tries an operation. If it would block, leaves the waker in the list that all poll methods share.
+    /// Tries an operation. If it would block, leaves the waker on the list that all poll methods share.
     pub(super) fn poll_op<R>(
         &self,
         direction: Direction,
@@ -107,8 +109,8 @@ impl<S: AsRaw + Io> Socket<S> {
         self.poll_with(direction, None, cx, op)
     }
 
-    /// Tries an operation. If it would block, leaves the waker under a key of its own, which the caller
-    /// [gives up](Socket::leave) when it is dropped.
+    /// Tries an operation. If it would block, leaves the waker under a key of its own. A caller that is
+    /// dropped [removes](Socket::remove_waiter) the waiter.
     pub(super) fn poll_keyed<R>(
         &self,
         direction: Direction,
@@ -120,8 +122,9 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Removes the waiter of an operation that no longer waits.
-    pub(super) fn leave(&self, direction: Direction, key: &mut WaiterKey) {
-        self.source.leave(&self.shared.sources, direction, key);
+    pub(super) fn remove_waiter(&self, direction: Direction, key: &mut WaiterKey) {
+        self.source
+            .remove_waiter(&self.shared.sources, direction, key);
     }
 
     /// Performs an operation as soon as the socket is ready for it.
@@ -138,7 +141,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Performs an operation as soon as the socket is ready for it. Its result says nothing about the next one.
-    pub(super) async fn op_with<R>(
+    pub(crate) async fn op_with<R>(
         &self,
         direction: Direction,
         op: impl FnMut(&S) -> io::Result<R>,
@@ -147,7 +150,7 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Tries an operation if the socket is marked as ready. Its result says nothing about the next one.
-    pub(super) fn try_with<R>(
+    pub(crate) fn try_with<R>(
         &self,
         direction: Direction,
         op: impl FnMut(&S) -> io::Result<R>,
@@ -157,7 +160,7 @@ impl<S: AsRaw + Io> Socket<S> {
 
     /// Tries an operation whose result says nothing about the next one. If it would block, leaves the waker
     /// in the list that all poll methods share.
-    pub(super) fn poll_op_with<R>(
+    pub(crate) fn poll_op_with<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
@@ -167,13 +170,13 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Waits until the socket is ready.
-    pub(super) async fn ready(&self, direction: Direction) -> io::Result<()> {
+    pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
         self.op(direction, |_, _| Ok(((), Conclusion::Nothing)))
             .await
     }
 
-    /// Tries an operation within the budget of the running poll. If it would block, leaves the waker: in
-    /// the key, or without one in the list that all poll methods share.
+    /// Tries an operation within the budget of the running poll. If it would block, leaves the waker under
+    /// the key, or, without a key, on the list that all poll methods share.
     fn poll_with<R>(
         &self,
         direction: Direction,
@@ -231,12 +234,12 @@ fn inconclusive<S, R>(
 }
 
 /// The future of an operation. Dropping it removes its waiter.
-pub(super) struct Operation<'a, S: AsRaw + Io, F> {
+pub(crate) struct Operation<'a, S: AsRaw + Io, F> {
     /// The socket.
     socket: &'a Socket<S>,
     /// The direction for which the socket has to be ready.
     direction: Direction,
-    /// The key of its waiter, if the operation waits.
+    /// The key of the operation's waiter.
     key: WaiterKey,
     /// The operation.
     op: F,
@@ -265,6 +268,6 @@ where
 
 impl<S: AsRaw + Io, F> Drop for Operation<'_, S, F> {
     fn drop(&mut self) {
-        self.socket.leave(self.direction, &mut self.key);
+        self.socket.remove_waiter(self.direction, &mut self.key);
     }
 }

@@ -40,7 +40,17 @@ pub struct OwnedReadHalf<S = TcpStream> {
 ///
 /// # Examples
 ///
-/// See [`OwnedReadHalf`].
+/// ```
+/// # use glassfrog::net::{TcpListener, TcpStream};
+/// # glassfrog::block_on(async {
+/// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let stream = TcpStream::connect(listener.local_addr()?).await?;
+/// let (_reader, writer) = stream.into_split();
+/// writer.as_ref().set_nodelay(true)?;
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct OwnedWriteHalf<S = TcpStream> {
     /// The stream, shared with the other half.
@@ -132,13 +142,24 @@ impl<S> OwnedWriteHalf<S> {
     ///
     /// # Examples
     ///
-    /// See [`OwnedReadHalf::reunite`].
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (reader, writer) = stream.into_split();
+    /// let stream = writer.reunite(reader).unwrap();
+    /// # drop(stream);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reunite(self, reader: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
         reunite(reader, self)
     }
 
     /// Drops the half without shutting down the write direction. The peer does not see the end of the data
-    /// before the other half has been dropped as well.
+    /// until the other half has been dropped as well.
     ///
     /// # Examples
     ///
@@ -169,7 +190,7 @@ fn reunite<S>(
     }
     writer.shutdown_on_drop = None;
     drop(writer);
-    // Now the read half holds the only reference.
+    // The read half now holds the only reference.
     Arc::into_inner(reader.stream).ok_or_else(|| unreachable!("a stream has two halves"))
 }
 

@@ -3,21 +3,21 @@
 use crate::waiter::WaiterInfo;
 use std::io;
 
-/// A job for a thread of the pool. Dropping it without running it cancels it.
+/// A job for a thread of the pool. Dropping a job without running it cancels it.
 pub(crate) trait Job: Send {
     /// Runs the job.
     fn run(self: Box<Self>);
 
-    /// Fails the job, because no thread could be started.
+    /// Fails the job with the error that prevented a thread from starting.
     fn refuse(self: Box<Self>, error: &io::Error);
 }
 
-/// A job as a dump sees it.
+/// The description of a job for dumps.
 pub(crate) trait About: Send + Sync {
-    /// Describes the job.
+    /// Returns the description of the job.
     fn describe(&self) -> String;
 
-    /// Returns what awaits the job.
+    /// Returns the waiter of the job's handle.
     fn awaited_by(&self) -> Option<WaiterInfo>;
 }
 

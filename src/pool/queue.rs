@@ -1,7 +1,7 @@
 //! [`Queue`]: the jobs of one lane, from their submission to their end.
 //!
-//! The [pool](super) calls it under its lock. It starts no thread and runs no job, and it returns whatever has
-//! to be dropped.
+//! The [pool](super) calls the queue under its lock. The queue starts no threads and runs no jobs. It returns every
+//! value that has to be dropped, so that no destructor runs under the lock.
 
 use super::job::{About, Job};
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 pub(crate) struct Queue<Id = u64> {
     /// The jobs that wait for a thread.
     queued: BTreeMap<Id, Queued>,
-    /// The jobs that run and were not given up, as a dump sees them.
+    /// The descriptions of the running jobs that were not abandoned.
     running: BTreeMap<Id, Arc<dyn About>>,
-    /// The number of jobs that were given up and still run.
+    /// The number of running jobs that were abandoned.
     pub(crate) abandoned: usize,
-    /// How many jobs may be `running` at a time.
-    most_running: usize,
-    /// How many threads the lane may occupy with jobs that are `running` or `abandoned`.
-    pub(crate) most_threads: usize,
+    /// The maximum number of jobs in `running`.
+    max_running: usize,
+    /// The maximum number of threads that run jobs of this lane, abandoned ones included.
+    pub(crate) max_threads: usize,
     /// The number of jobs that have begun (modulo 2⁶⁴).
     pub(crate) begun: u64,
     /// Whether a thread watches for a stall of the lane, or a stall was reported.
@@ -30,19 +30,19 @@ pub(crate) struct Queue<Id = u64> {
 pub(crate) struct Queued {
     /// The job.
     pub(crate) job: Box<dyn Job>,
-    /// The job as a dump sees it.
+    /// The description of the job for dumps.
     pub(crate) about: Arc<dyn About>,
 }
 
 impl<Id: Ord> Queue<Id> {
-    /// Makes a queue without jobs.
-    pub(crate) fn new(most_running: usize, most_threads: usize) -> Queue<Id> {
+    /// Creates a queue without jobs.
+    pub(crate) fn new(max_running: usize, max_threads: usize) -> Queue<Id> {
         Queue {
             queued: BTreeMap::new(),
             running: BTreeMap::new(),
             abandoned: 0,
-            most_running,
-            most_threads,
+            max_running,
+            max_threads,
             begun: 0,
             watched: false,
         }
@@ -53,16 +53,16 @@ impl<Id: Ord> Queue<Id> {
         self.queued.insert(id, job);
     }
 
-    /// Returns whether a job waits and may begin.
+    /// Returns whether a job is queued and may begin.
     pub(crate) fn may_begin(&self) -> bool {
         !self.queued.is_empty()
-            && self.running.len() < self.most_running
-            && self.threads() < self.most_threads
+            && self.running.len() < self.max_running
+            && self.threads() < self.max_threads
     }
 
-    /// Returns whether a job waits while the lane occupies all its threads.
+    /// Returns whether a job is queued while the lane occupies all its threads.
     pub(crate) fn is_stuck(&self) -> bool {
-        !self.queued.is_empty() && self.threads() == self.most_threads
+        !self.queued.is_empty() && self.threads() == self.max_threads
     }
 
     /// Begins the oldest job, if it may begin.
@@ -79,7 +79,7 @@ impl<Id: Ord> Queue<Id> {
         Some((id, job))
     }
 
-    /// Ends a job that has begun.
+    /// Removes a job that has returned. Returns its description, unless it was abandoned.
     pub(crate) fn end(&mut self, id: Id) -> Option<Arc<dyn About>> {
         let about = self.running.remove(&id);
         if about.is_none() {
@@ -88,19 +88,19 @@ impl<Id: Ord> Queue<Id> {
         about
     }
 
-    /// Takes out a job that has not begun.
+    /// Removes and returns a job that has not begun.
     pub(crate) fn cancel(&mut self, id: Id) -> Option<Queued> {
         self.queued.remove(&id)
     }
 
-    /// Gives up a job that runs: another job may begin, but its thread is still occupied.
+    /// Abandons a running job: another job may begin, but the thread is still occupied.
     pub(crate) fn abandon(&mut self, id: Id) -> Option<Arc<dyn About>> {
         let about = self.running.remove(&id)?;
         self.abandoned += 1;
         Some(about)
     }
 
-    /// Takes out all jobs that have not begun, oldest first.
+    /// Removes and returns all jobs that have not begun, oldest first.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Queued> + use<Id> {
         mem::take(&mut self.queued).into_values()
     }
@@ -110,17 +110,17 @@ impl<Id: Ord> Queue<Id> {
         self.queued.len()
     }
 
-    /// Returns the number of threads that run its jobs.
+    /// Returns the number of threads that run jobs of this lane, abandoned ones included.
     pub(crate) fn threads(&self) -> usize {
         self.running.len() + self.abandoned
     }
 
-    /// Returns whether a job waits, or runs and was not given up.
+    /// Returns whether a job is queued or running, not counting abandoned jobs.
     pub(crate) fn is_busy(&self) -> bool {
         !self.queued.is_empty() || !self.running.is_empty()
     }
 
-    /// Returns the jobs that were not given up, and whether each has begun.
+    /// Returns the descriptions of the jobs that were not abandoned, and whether each has begun.
     pub(crate) fn jobs(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
         let running = self.running.values().map(|about| (Arc::clone(about), true));
         let queued = self.queued.values();

@@ -1,17 +1,18 @@
-//! The rules of the platform: the syscalls that can be spared, and when.
+//! The rules of the platform: which syscalls can be spared, and when.
 //!
 //! On Linux, the result of an operation on a TCP socket and the event before it often determine the
 //! result of the next operation. The rules hold for a socket that this crate has created, to whose
-//! descriptor no other code has had access (so no other code has changed its options or exchanged the
-//! file behind it), and to which no urgent data has come (a read ends short at the urgent mark). On
+//! descriptor no other code has had access (so no other code has changed its options or replaced the
+//! file behind it), and which has received no urgent data (a read stops short at the urgent mark). On
 //! every other descriptor, and on every other platform, operations are tried until they return
-//! `WouldBlock`.
+//! `WouldBlock`. Sockets and sources call this module, which makes only one syscall itself, the
+//! deregistration.
 //!
 //! | spared | when |
 //! | --- | --- |
-//! | a read that would return `WouldBlock` | the last read was short: it emptied the queue, and later data makes an event (`epoll(7)`, edge-triggered) |
+//! | a read that would return `WouldBlock` | the last read was short: it emptied the receive buffer, and later data causes an event (`epoll(7)`, edge-triggered) |
 //! | a read that would return 0 | the last read was short, and the event before it reported that the peer had closed, without an error and with the other direction open |
-//! | a write that would return `WouldBlock` | the last write was short: it filled the buffer, and new room makes an event |
+//! | a write that would return `WouldBlock` | the last write was short: it filled the send buffer, and new room causes an event |
 //! | `getsockopt(SO_ERROR)` after a connect | the event reports neither an error nor a hang-up |
 //! | the deregistration before a close | no other code can have a duplicate of the descriptor, so closing it removes it from the queue |
 //!
@@ -28,12 +29,12 @@ use std::ops::{Deref, Range};
 /// Whether the rules hold on this platform.
 const KNOWN: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The number of bytes that Linux moves at most in one call, whatever length was requested
-/// (`MAX_RW_COUNT`, `read(2)`). A transfer of this size says nothing about the queue.
+/// The maximum number of bytes that Linux transfers in one call, whatever length was requested
+/// (`MAX_RW_COUNT`, `read(2)`). A transfer of this size says nothing about the buffer.
 const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
 
-/// The number of buffers that Linux fills or empties at most in one call (`UIO_MAXIOV`, `readv(2)`).
-/// It leaves the others untouched.
+/// The maximum number of buffers that Linux fills or drains in one call (`UIO_MAXIOV`, `readv(2)`). The
+/// crate passes no more than that.
 const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
 /// What the result of an operation says about the next one.
@@ -88,11 +89,12 @@ fn conclusive(seen: Snapshot) -> bool {
 /// The longest read that may exhaust a socket. A longer one, or one that asks for more than
 /// [`MOST_CONCLUSIVE_ROOM`], belongs to a bulk transfer: while the kernel copies the bytes, the peer sends
 /// more or closes. Trying again costs a syscall. Waiting for the next event costs a turn of the loop, during
-/// which the reader keeps its half-filled buffer while other readers fill theirs: with 50 bodies of 1 MiB in
-/// flight, that took 18,000 page faults instead of 700, and more than twice the time.
+/// which the reader keeps its half-filled buffer while other readers fill theirs. With 50 bodies of 1 MiB in
+/// flight, that caused 18,000 page faults instead of 700, and took more than twice the time.
 const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
 
-/// See [`MOST_CONCLUSIVE_READ`]. Readers of short messages rarely use a larger buffer.
+/// The largest room for a read that may exhaust a socket; see [`MOST_CONCLUSIVE_READ`]. Readers of short
+/// messages rarely use a larger buffer.
 const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
 
 /// Returns what can be concluded from a read into `room` bytes that was tried under `seen` and returned `count`.
@@ -148,14 +150,15 @@ pub(crate) use std::os::fd::AsRawFd as AsRaw;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::AsRawSocket as AsRaw;
 
-/// Removes a descriptor from the queue. Closing it would not, if other code holds a duplicate.
+/// Removes a descriptor from the event queue. Closing the descriptor would not remove it if other code
+/// holds a duplicate.
 #[cfg(unix)]
 pub(super) fn deregister(registry: &mio::Registry, io: &impl AsRaw) {
-    // This fails if the descriptor has left the queue already.
+    // This fails if the descriptor is no longer in the queue.
     let _gone = registry.deregister(&mut mio::unix::SourceFd(&io.as_raw_fd()));
 }
 
-/// Does nothing: on Windows mio's sockets leave the queue when they are dropped.
+/// Does nothing: on Windows, mio's sockets leave the queue when they are dropped.
 #[cfg(windows)]
 pub(super) fn deregister(_registry: &mio::Registry, _io: &impl AsRaw) {}
 
@@ -194,7 +197,7 @@ impl FileKind {
     }
 
     /// Returns whether the file is always ready, so that the operating system does not watch it.
-    pub(super) fn is_on_disk(self) -> bool {
+    pub(crate) fn is_on_disk(self) -> bool {
         matches!(
             self,
             FileKind::RegularFile | FileKind::Directory | FileKind::BlockDevice

@@ -1,17 +1,17 @@
 //! The targets of connections that are not established yet, for the descriptions of a dump.
 //!
-//! A socket does not know its target (`getpeername(2)` fails with `ENOTCONN`), but Linux's table of
-//! connections does (`proc_net_tcp(5)`). Other platforms have no such table.
+//! `getpeername(2)` fails with `ENOTCONN` on such a socket, but Linux lists its target in the table of
+//! connections (`proc_net_tcp(5)`). Other platforms have no such table.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The state of a connection whose SYN has not been answered, as the table writes it.
+/// The state of a connection whose SYN has not been answered, as it appears in the table.
 const SYN_SENT: &str = "02";
 
-/// The table of connections. The first look-up reads it, and only once, since it may be long.
+/// The table of connections. The first lookup reads it, and later ones reuse it, because it may be long.
 #[derive(Default)]
 pub(crate) struct Connecting {
     /// The connections that are not established yet: their targets, by their local addresses.
@@ -19,7 +19,7 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    /// Creates an empty table, which no look-up reads.
+    /// Creates a table without connections. Lookups do not read the system's table.
     pub(crate) fn unknown() -> Connecting {
         Connecting {
             table: OnceCell::from(HashMap::new()),

@@ -1,34 +1,35 @@
 //! The readiness of one descriptor, and its waiters.
 //!
-//! A [`Source`](super::source::Source) owns one. Every operation reads the word of readiness, without
-//! a lock. The bits of the word:
+//! Each [`Source`](super::source::Source) owns a [`Readiness`]. Every operation reads its word, without a
+//! lock. The bits of the word:
 //!
 //! ```text
-//!    READABLE, WRITABLE                      an event sets it; an operation that hits `WouldBlock`
-//!                                            clears it
-//!    READ_CLOSED, WRITE_CLOSED, ERROR,       an event sets it, for good
+//!    READABLE, WRITABLE                      set by an event; cleared by an operation that would block
+//!    READ_CLOSED, WRITE_CLOSED, ERROR,       set by an event, for good
 //!    URGENT
-//!    HANDED_OUT, ENDED, DEAD                 the crate sets it, for good
-//!    tick: the rest of the word              every event adds one
+//!    HANDED_OUT, ENDED, DEAD                 set by this crate, for good
+//!    tick: the rest of the word              incremented by every event
 //! ```
 //!
 //! # Why no wake-up is lost
 //!
-//! An operation that finds its direction not ready locks the waiters, *looks at the word again*, and
-//! joins the line only if the direction is still not ready. The reactor *first* sets the bits of an
-//! event, *then* locks the waiters and takes the line.
+//! An operation that finds its direction not ready locks the waiters, *loads the word again*, and joins
+//! the wait queue only if the direction is still not ready. The reactor *first* sets the bits of an
+//! event, *then* locks the waiters and takes the queue.
 //!
-//! - If the operation gets the lock first, its waker is in the line when the reactor takes the line.
-//! - If the reactor gets the lock first, the lock orders the two, so the operation sees the bit when it
-//!   looks again. If the bit is gone by then, another operation has cleared it.
-//! - An operation clears a bit only after it has tried and hit `WouldBlock`, or after a short read or
-//!   write has shown that it would. It names the tick that it read before it tried, and clears nothing
-//!   if an event has raised the tick since. So no operation clears the bit of an event that it has not
-//!   seen, and after a bit was cleared, the next change of the descriptor makes another event.
+//! - If the operation gets the lock first, its waker is in the queue when the reactor takes the queue.
+//! - If the reactor gets the lock first, the lock orders the two, so the second load of the operation
+//!   sees the bit. If the bit is gone by then, another operation has cleared it.
+//! - An operation clears a bit only after the call has returned `WouldBlock`, or after a short read or
+//!   write has shown that the next call would. It compares the tick with the one that it loaded before
+//!   the call, and clears nothing if an event has incremented the tick since. So no operation clears the
+//!   bit of an event that it has not seen, and after a bit has been cleared, the next change of the
+//!   descriptor causes another event.
 //!
-//! The shutdown sets `DEAD` and takes both lines by the same two steps.
+//! The shutdown sets `DEAD` and takes both queues by the same two steps.
 
-use super::waiters::{Common, Left, Swept, Taken, Wait, WaiterKey, Waiters};
+pub(crate) use super::waiters::Direction;
+use super::waiters::{Removed, Swept, Taken, Wait, WaitCounters, WaiterKey, Waiters};
 use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Waiter, WaiterInfo};
 use std::num::NonZeroU32;
@@ -51,18 +52,10 @@ pub(crate) const HANDED_OUT: usize = 1 << 6;
 pub(crate) const ENDED: usize = 1 << 7;
 /// The runtime has ended, or the descriptor could not be registered. No operation waits any more.
 pub(crate) const DEAD: usize = 1 << 8;
-/// One event. The tick has the rest of the word, at least 23 bits. An operation mistakes a newer event
-/// for the one that it has seen only if exactly a multiple of 2²³ events come while it tries.
+/// One tick. The tick counter occupies the rest of the word, at least 23 bits. An operation mistakes a
+/// newer event for the one that it has seen only if an exact multiple of 2²³ events arrive during its
+/// call.
 const TICK: usize = 1 << 9;
-
-/// The direction of an operation, and the index of its line among the waiters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// Receiving or accepting.
-    Read,
-    /// Sending or connecting.
-    Write,
-}
 
 impl Direction {
     /// Returns the bit that is set while the direction is ready.
@@ -93,14 +86,15 @@ impl Snapshot {
 /// The readiness and the waiters of one descriptor.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// The word that the head of this file draws. The reactor sets its bits, and operations clear them.
+    /// The word that the module documentation describes. The reactor sets its bits, and operations clear
+    /// them.
     word: AtomicUsize,
     /// The waiters. An operation that succeeds at once does not lock them.
     waiters: Mutex<Waiters>,
 }
 
 impl Readiness {
-    /// Creates a readiness that begins with these bits and without waiters.
+    /// Creates the readiness of a descriptor, with these bits and no waiters.
     pub(crate) fn new(bits: usize) -> Readiness {
         Readiness {
             word: AtomicUsize::new(bits),
@@ -108,7 +102,7 @@ impl Readiness {
         }
     }
 
-    /// Returns the word as it is now.
+    /// Loads the word.
     pub(crate) fn load(&self) -> Snapshot {
         // Acquire: pairs with the Release in `publish` and `mark`. An operation that sees `DEAD` also
         // sees everything that happened before the shutdown.
@@ -120,7 +114,7 @@ impl Readiness {
     pub(crate) fn clear(&self, direction: Direction, seen: Snapshot) {
         let mut word = seen.0;
         while word / TICK == seen.0 / TICK {
-            // Relaxed is enough: the bits guard no memory, and a caller that goes on to wait looks at the
+            // Relaxed is enough: the bits guard no memory, and a caller that goes on to wait loads the
             // word again under the lock.
             match self.word.compare_exchange_weak(
                 word,
@@ -140,8 +134,8 @@ impl Readiness {
         self.word.fetch_or(bits, Ordering::Release);
     }
 
-    /// Sets the bits of an event and moves the lines that wait for it to `taken`. The caller
-    /// [subtracts](Common::subtract) them.
+    /// Sets the bits of an event and moves the queues that wait for it to `taken`. The caller
+    /// [subtracts](WaitCounters::subtract) them.
     #[inline(always)]
     pub(crate) fn publish(&self, bits: usize, taken: &mut Taken) {
         // Release: pairs with the Acquire in `load`.
@@ -153,36 +147,41 @@ impl Readiness {
         self.take(bits, taken);
     }
 
-    /// Joins the line of a direction, under a key or on the list of the poll methods, unless the direction
-    /// is ready.
+    /// Joins the wait queue of a direction, under a key or on the list of the poll methods, unless the
+    /// direction is ready.
     ///
-    /// The caller clones the waker before the call, and drops the returned waiter after it. So neither
-    /// runs under the lock.
+    /// The caller clones the waker before the call, and drops the returned waiter after it, so neither
+    /// happens under the lock.
     #[inline(always)]
     pub(crate) fn wait(
         &self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
         waiter: Waiter,
-        common: &Common,
+        counters: &WaitCounters,
     ) -> Wait {
         let mut waiters = lock(&self.waiters);
         if self.load().has(direction.bit() | DEAD) {
             return Wait::Ready(waiter);
         }
         if waiters.is_empty(direction) {
-            // Nearly all waiters come this way. It returns here, since a common exit would have to tell
-            // the outcomes apart.
-            waiters.begin(direction, key, waiter, common);
+            // Nearly all waiters take this path. It returns here, because a shared exit would have to
+            // distinguish the outcomes.
+            waiters.begin(direction, key, waiter, counters);
             drop(waiters);
             return Wait::Waiting(None);
         }
-        waiters.join(direction, key, waiter, common)
+        waiters.join(direction, key, waiter, counters)
     }
 
     /// Removes the waiter with this key.
-    pub(crate) fn leave(&self, direction: Direction, key: NonZeroU32, common: &Common) -> Left {
-        lock(&self.waiters).leave(direction, key, common)
+    pub(crate) fn remove(
+        &self,
+        direction: Direction,
+        key: NonZeroU32,
+        counters: &WaitCounters,
+    ) -> Removed {
+        lock(&self.waiters).remove(direction, key, counters)
     }
 
     /// Keeps the wakers of a sweep after it has woken them, as [`Waiters::keep`] does.
@@ -192,8 +191,8 @@ impl Readiness {
 
     /// Returns the number of directions that have waiters.
     #[inline(always)]
-    pub(crate) fn waited_for(&self) -> usize {
-        lock(&self.waiters).waited_for()
+    pub(crate) fn nonempty_queues(&self) -> usize {
+        lock(&self.waiters).nonempty_queues()
     }
 
     /// Returns the waiters with their directions.
@@ -206,14 +205,14 @@ impl Readiness {
         lock(&self.waiters).kept()
     }
 
-    /// Ends all waits for the descriptor for good and moves all lines to `taken`. The caller
-    /// [subtracts](Common::subtract) them.
+    /// Ends all waits for the descriptor for good and moves all queues to `taken`. The caller
+    /// [subtracts](WaitCounters::subtract) them.
     pub(crate) fn kill(&self, taken: &mut Taken) {
         self.mark(DEAD);
         self.take(READABLE | WRITABLE, taken);
     }
 
-    /// Moves the lines that wait for one of these bits to `taken`.
+    /// Moves the queues that wait for one of these bits to `taken`.
     #[inline(always)]
     fn take(&self, bits: usize, taken: &mut Taken) {
         let mut waiters = lock(&self.waiters);

@@ -1,24 +1,33 @@
-//! The reason why the reactor does not watch a descriptor that other code has created.
+//! [`Refusal`]: the reason why the reactor does not watch a descriptor that other code has created.
 //!
-//! A source keeps the reason, and every operation on the source fails with it. So it takes few bytes,
-//! and becomes an `io::Error` only when an operation needs one.
+//! A source keeps the reason, and every operation on the source fails with it. The reason is therefore
+//! small, and becomes an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
-use super::source::runtime_ended;
 use std::io;
 
-/// Why a descriptor is not registered.
+/// The reason why a descriptor is not registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The descriptor is not a socket.
+    /// The descriptor is not a socket, but can be polled.
     NotASocket(FileKind),
-    /// The operating system has refused it with this error number.
+    /// The operating system cannot poll it.
+    NotPollable(FileKind),
+    /// The operating system has refused the descriptor with this error number.
     Os(i32),
     /// The runtime has ended.
     RuntimeEnded,
 }
 
 impl Refusal {
+    /// Returns the reason for a file of this kind, which is not a socket.
+    pub(crate) fn of_kind(kind: FileKind) -> Refusal {
+        match kind.is_on_disk() {
+            true => Refusal::NotPollable(kind),
+            false => Refusal::NotASocket(kind),
+        }
+    }
+
     /// Returns the reason for a registration that failed with this error.
     pub(crate) fn new(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
@@ -32,16 +41,9 @@ impl Refusal {
     pub(crate) fn error(self) -> io::Error {
         match self {
             Refusal::NotASocket(kind) => {
-                let reason = match kind.is_on_disk() {
-                    true => "it cannot be polled",
-                    false => "it is not a socket",
-                };
-                let text = format!(
-                    "{kind} could not be registered with the reactor, since {reason}: read and write \
-                     it with `spawn_blocking`"
-                );
-                io::Error::new(io::ErrorKind::InvalidInput, text)
+                unusable(kind, "is not a socket", "`io::Async` or `spawn_blocking`")
             }
+            Refusal::NotPollable(kind) => unusable(kind, "cannot be polled", "`spawn_blocking`"),
             Refusal::Os(number) => {
                 let error = io::Error::from_raw_os_error(number);
                 let text = format!("this socket could not be registered with the reactor: {error}");
@@ -50,4 +52,17 @@ impl Refusal {
             Refusal::RuntimeEnded => runtime_ended(),
         }
     }
+}
+
+/// Returns the error of a file of the wrong kind, with what to use instead.
+fn unusable(kind: FileKind, reason: &str, instead: &str) -> io::Error {
+    let text = format!(
+        "{kind} could not be registered with the reactor, since it {reason}: read and write it with {instead}"
+    );
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// Returns the error of every operation on a socket that has outlived its runtime.
+pub(crate) fn runtime_ended() -> io::Error {
+    io::Error::other("the runtime that this socket was made in has ended")
 }

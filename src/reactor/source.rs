@@ -1,26 +1,27 @@
-//! A registered descriptor: the shape that every operation has.
+//! A registered descriptor, and the steps that every operation on it takes.
 //!
 //! ```text
-//!    ready? --yes--> try --done--> clear what a short read or write has shown --> Ready
+//!    ready? --yes--> try --done--> record the conclusion of a short read or write --> Ready
 //!    ^ |              |
 //!    | no             +--WouldBlock--> clear this direction, unless a newer event has come
 //!    | |                                |
 //!    | |                                +--> back to "ready?"
 //!    | v
-//!    | leave the waker, look again --not ready--> Pending
+//!    | leave the waker, check again --not ready--> Pending
 //!    |                         |
 //!    +----------ready----------+
 //! ```
 //!
-//! Sockets call this module. Why an operation that returns `Pending` is always woken is shown at the
-//! head of [`readiness`](super::readiness).
+//! Sockets call this module. It chooses no syscalls: the caller passes the operation as a closure. The
+//! documentation of [`readiness`](super::readiness) proves that a task whose operation returned `Pending`
+//! is always woken.
 
 use super::Sources;
 use super::platform::Conclusion;
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
-use super::refusal::Refusal;
+use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
@@ -30,21 +31,21 @@ use std::io;
 use std::task::Poll;
 use std::task::Waker;
 
-/// The state in which a socket is registered, which decides its first readiness.
+/// The state in which a socket is registered, which determines its initial readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InitialState {
     /// This crate has just begun to connect it. No operation is worth trying before the first event.
     Connecting,
     /// This crate has just accepted or connected it, or created it for datagrams. There is room to write.
     Open,
-    /// This crate has created it to listen.
+    /// This crate has created it to listen. No operation is worth trying before the first event.
     Created,
     /// Other code has created it. Its state is unknown.
     Adopted,
 }
 
 impl InitialState {
-    /// Returns the bits of the first readiness.
+    /// Returns the bits of the initial readiness.
     fn bits(self) -> usize {
         match self {
             InitialState::Connecting | InitialState::Created => 0,
@@ -58,9 +59,9 @@ impl InitialState {
 pub(crate) struct Source<S: ?Sized> {
     /// The readiness of the descriptor, and its waiters.
     readiness: Readiness,
-    /// The place among the sources of the reactor, if there is one.
-    place: Registration,
-    /// The descriptor. It stands last, so that a source can be shared as `Source<dyn Io>`.
+    /// The registration with the reactor, or the reason why there is none.
+    registration: Registration,
+    /// The descriptor. The last field, so that a source can be shared as `Source<dyn Io>`.
     io: S,
 }
 
@@ -72,17 +73,12 @@ enum Registration {
     Refused(Refusal),
 }
 
-/// Returns the error of every operation on a socket that has outlived its runtime.
-pub(crate) fn runtime_ended() -> io::Error {
-    io::Error::other("the runtime that this socket was made in has ended")
-}
-
 impl<S> Source<S> {
-    /// Creates a source that has a key but has had no event.
+    /// Creates a source that is registered under this key.
     pub(super) fn new(io: S, initial: InitialState, key: Key) -> Source<S> {
         Source {
             readiness: Readiness::new(initial.bits()),
-            place: Registration::Done(key),
+            registration: Registration::Done(key),
             io,
         }
     }
@@ -93,25 +89,25 @@ impl<S> Source<S> {
         readiness.mark(DEAD);
         Source {
             readiness,
-            place: Registration::Refused(refusal),
+            registration: Registration::Refused(refusal),
             io,
         }
     }
 
-    /// Returns the descriptor. The source has left the reactor.
+    /// Returns the descriptor. The source has been removed from the reactor.
     pub(crate) fn into_io(self) -> S {
         self.io
     }
 
     /// Returns the key among the sources of the reactor, or `Key::NONE` if the source is not registered.
     pub(super) fn key(&self) -> Key {
-        match self.place {
+        match self.registration {
             Registration::Done(key) => key,
             Registration::Refused(_) => Key::NONE,
         }
     }
 
-    /// Notes that other code has access to the descriptor. From now on no syscall is spared.
+    /// Records that other code has access to the descriptor. From now on no syscall is spared.
     pub(crate) fn share(&self) {
         self.readiness.mark(HANDED_OUT);
     }
@@ -125,11 +121,11 @@ impl<S> Source<S> {
     ///
     /// # Errors
     ///
-    /// If the runtime has ended, or if the source is not registered.
+    /// Returns an error if the runtime has ended, or if the source is not registered.
     fn snapshot(&self) -> io::Result<Snapshot> {
         let seen = self.readiness.load();
         if seen.has(DEAD) {
-            return Err(match self.place {
+            return Err(match self.registration {
                 Registration::Refused(refusal) => refusal.error(),
                 Registration::Done(_) => runtime_ended(),
             });
@@ -137,8 +133,8 @@ impl<S> Source<S> {
         Ok(seen)
     }
 
-    /// Tries an operation if the direction is ready, and notes its conclusion. Returns `None` if the operation
-    /// would block.
+    /// Tries an operation if the direction is ready, and applies its conclusion. Returns `None` if the
+    /// operation would block.
     fn attempt<R>(
         &self,
         direction: Direction,
@@ -164,7 +160,7 @@ impl<S> Source<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.clear(direction, seen);
                 }
-                // A signal came first (`signal(7)`): try again.
+                // A signal interrupted the call (`signal(7)`): try again.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Some(Err(error)),
             }
@@ -192,12 +188,12 @@ impl<S> Source<S> {
         tag: impl Fn() -> Tag,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
-        let common = sources.common();
+        let counters = sources.counters();
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(key) = key {
                     // If the method has waited, the event that ended the wait has taken the waiter, or is
-                    // about to.
+                    // about to take it.
                     *key = None;
                 }
                 return Poll::Ready(result);
@@ -207,7 +203,7 @@ impl<S> Source<S> {
                 waker: waker.clone(),
                 tag: tag(),
             };
-            match self.readiness.wait(direction, key, waiter, common) {
+            match self.readiness.wait(direction, key, waiter, counters) {
                 Wait::Ready(unused) => drop(unused),
                 Wait::Waiting(former) => {
                     drop(former);
@@ -225,9 +221,14 @@ impl<S> Source<S> {
 
     /// Removes the waiter of an async method that no longer waits, and drops its waker.
     #[inline]
-    pub(crate) fn leave(&self, sources: &Sources, direction: Direction, key: &mut WaiterKey) {
+    pub(crate) fn remove_waiter(
+        &self,
+        sources: &Sources,
+        direction: Direction,
+        key: &mut WaiterKey,
+    ) {
         if let Some(key) = key.take() {
-            drop(self.readiness.leave(direction, key, sources.common()));
+            drop(self.readiness.remove(direction, key, sources.counters()));
         }
     }
 }
@@ -249,17 +250,17 @@ impl<S: ?Sized> Source<S> {
     }
 
     /// Returns the number of directions that have waiters.
-    pub(super) fn waited_for(&self) -> usize {
-        self.readiness.waited_for()
+    pub(super) fn nonempty_queues(&self) -> usize {
+        self.readiness.nonempty_queues()
     }
 
-    /// Notes an event, as [`Readiness::publish`] does.
+    /// Publishes an event; see [`Readiness::publish`].
     #[inline(always)]
     pub(super) fn publish(&self, bits: usize, taken: &mut Taken) {
         self.readiness.publish(bits, taken);
     }
 
-    /// Ends all waits, as [`Readiness::kill`] does.
+    /// Ends all waits; see [`Readiness::kill`].
     pub(super) fn kill(&self, taken: &mut Taken) {
         self.readiness.kill(taken);
     }
@@ -269,7 +270,9 @@ impl<S: fmt::Debug + ?Sized> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.readiness.load();
         let waiting = self.waiting().into_iter();
-        let waiting: Vec<_> = waiting.map(|(what, who)| (what, who.tag)).collect();
+        let waiting: Vec<_> = waiting
+            .map(|(direction, waiter)| (direction, waiter.tag))
+            .collect();
         f.debug_struct("Source")
             .field("io", &&self.io)
             .field("readable", &seen.has(READABLE))

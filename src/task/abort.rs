@@ -1,4 +1,4 @@
-//! [`AbortHandle`]: aborting a task from anywhere.
+//! [`AbortHandle`]: aborts a task from any thread.
 
 use super::Id;
 use crate::executor::join::has_ended;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
 ///
-/// It keeps neither the task nor its runtime alive. The deadlock detection counts it as something that may
-/// still wake a task; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// The handle keeps neither the task nor its runtime alive. While it exists, the runtime reports no deadlock,
+/// because an abort would wake the task; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ pub struct AbortHandle {
     task: TaskRef,
 }
 
-/// Refers to a task. It counts as an outsider of the inbox, because it may send a message at any time.
+/// A reference to a task. It holds an [`InboxHandle`], because it may send a message at any time.
 #[derive(Clone)]
 pub(super) enum TaskRef {
     /// A task in the slab of the runtime with this inbox.
@@ -61,7 +61,13 @@ impl AbortHandle {
     ///
     /// # Examples
     ///
-    /// See [`AbortHandle`].
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(std::future::pending::<()>());
+    ///     task.abort_handle().abort();
+    ///     assert!(task.await.unwrap_err().is_cancelled());
+    /// });
+    /// ```
     pub fn abort(&self) {
         match &self.task {
             TaskRef::Local { key, inbox } => abort_local(inbox, *key),

@@ -1,4 +1,4 @@
-//! [`spawn_blocking`]: running closures that block on the threads of the pool.
+//! [`spawn_blocking`]: runs blocking closures on the threads of the pool.
 
 use super::JoinHandle;
 use super::promise::{Promise, promise};
@@ -15,14 +15,14 @@ use std::sync::Arc;
 ///
 /// Use it for blocking calls and for long computations. The runtime starts threads when jobs need them, at
 /// most [`blocking_threads`](crate::Builder::blocking_threads). The threads are named, and exit after ten
-/// seconds without a job. If all of them are busy, or no other can be started, the job is queued; queued jobs
+/// seconds without a job. If all of them are busy and no other can be started, the job is queued; queued jobs
 /// start in the order of their submission. If there is no thread and none can be started (`EAGAIN` of
 /// `pthread_create(3)`), the handle returns a [`JoinError`](super::JoinError) that says so.
 ///
-/// The [`JoinHandle`] works on any thread. If the closure panics, it returns the panic as a
+/// The [`JoinHandle`] works on any thread. If the closure panics, the handle returns the panic as a
 /// [`JoinError`](super::JoinError). Aborting a queued job cancels it at once: the closure is dropped on the
-/// thread that aborts it. The end of the runtime cancels queued jobs too. A running job cannot be stopped, and
-/// only [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) waits for it.
+/// thread that aborts the job. The end of the runtime cancels queued jobs too. A running job cannot be stopped,
+/// and only [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) waits for it.
 ///
 /// # Jobs that wait for jobs
 ///
@@ -81,9 +81,9 @@ where
 
 /// A closure with the promise of its outcome.
 struct BlockingJob<F, T> {
-    /// The closure. Declared before the promise, so that it is dropped before the promise reports that.
+    /// The closure. Declared before the promise, so that it is dropped before the promise reports the end.
     work: F,
-    /// Delivers the outcome.
+    /// The promise of the outcome.
     promise: Promise<T>,
 }
 

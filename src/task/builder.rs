@@ -1,4 +1,4 @@
-//! [`Builder`]: spawning tasks with a name.
+//! [`Builder`]: spawns tasks and blocking jobs with a name.
 
 use super::{JoinHandle, blocking, spawn_named};
 use crate::context;
@@ -34,7 +34,12 @@ impl Builder {
     ///
     /// # Examples
     ///
-    /// See [`Builder`].
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::task::Builder::new().spawn(async { 6 * 7 });
+    ///     assert_eq!(task.await.unwrap(), 42);
+    /// });
+    /// ```
     pub fn new() -> Builder {
         Builder::default()
     }
@@ -43,7 +48,14 @@ impl Builder {
     ///
     /// # Examples
     ///
-    /// See [`Builder`].
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let builder = glassfrog::task::Builder::new().name("server");
+    ///     let server = builder.spawn(std::future::pending::<()>());
+    ///     server.abort();
+    ///     assert_eq!(server.await.unwrap_err().name(), Some("server"));
+    /// });
+    /// ```
     pub fn name(self, name: impl Into<String>) -> Builder {
         let name = Some(name.into().into_boxed_str());
         Builder { name }
@@ -57,7 +69,12 @@ impl Builder {
     ///
     /// # Examples
     ///
-    /// See [`Builder`].
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::task::Builder::new().name("answer").spawn(async { 42 });
+    ///     assert_eq!(task.await.unwrap(), 42);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
     where

@@ -1,8 +1,9 @@
-//! Which members of a group have been woken: the tasks of a set, or the children of a scope.
+//! [`WakeQueue`]: the members of a group that have been woken. A group is the tasks of a
+//! [`JoinSet`](super::JoinSet), or the children of a [`scope`](super::scope).
 //!
 //! One future polls the whole group. Each member has a waker of its own, which pushes the member to the queue
 //! of the group and wakes the task that polls the group. The cost of a wake is therefore independent of the
-//! number of members.
+//! number of members. The set or the scope stores the members themselves.
 
 use crate::executor::flag::QueuedFlag;
 use crate::primitives::{Mutex, lock};
@@ -12,8 +13,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// How many members one poll of the group polls at most, so that other tasks get their turn: as many as the
-/// loop polls tasks before it turns the reactor.
+/// The maximum number of members that one poll of the group polls, so that other tasks get their turn. The
+/// loop polls as many tasks before it turns the reactor.
 pub(super) const BATCH: usize = 128;
 
 /// The capacity that an empty queue keeps, so that a group of ordinary size does not reallocate.
@@ -44,7 +45,7 @@ impl WakeQueue {
         }
     }
 
-    /// Takes the next member out of the queue.
+    /// Removes the next member from the queue and returns it.
     pub(super) fn pop(&self) -> Option<Key> {
         let keys = &mut lock(&self.state).keys;
         let key = keys.pop_front();
@@ -55,8 +56,8 @@ impl WakeQueue {
         key
     }
 
-    /// Returns how many members one poll of the group should take: those that are in the queue now, up to
-    /// [`BATCH`]. Members that are woken meanwhile wait for the next poll of the group, after the other tasks.
+    /// Returns the number of members that one poll of the group should poll: those in the queue now, up to
+    /// [`BATCH`]. Members that are woken during that poll wait for the next one, after the other tasks.
     pub(super) fn batch_len(&self) -> usize {
         lock(&self.state).keys.len().min(BATCH)
     }
@@ -68,8 +69,8 @@ impl WakeQueue {
         }
     }
 
-    /// Registers the waker of the group, to be woken when a member is pushed. If the queue is not empty, wakes
-    /// it at once.
+    /// Registers the waker of the group, which the next push of a member wakes. If the queue is not empty,
+    /// wakes it at once.
     pub(super) fn register(&self, waker: &Waker) {
         let waker = waker.clone();
         let mut state = lock(&self.state);
@@ -115,7 +116,7 @@ impl MemberWaker {
         })
     }
 
-    /// Notes that the member has been taken out of the queue, before it is polled.
+    /// Records that the member has been removed from the queue, before it is polled.
     pub(super) fn set_dequeued(&self) {
         self.queued.lower();
     }

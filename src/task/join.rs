@@ -1,4 +1,7 @@
-//! [`JoinHandle`]: awaiting, detaching and aborting a task.
+//! [`JoinHandle`]: awaits, detaches and aborts a task.
+//!
+//! The outcome of a task comes from the slab of the executor or from a [`Promise`](super::promise::Promise);
+//! the handle stores none.
 
 use super::abort::{AbortHandle, TaskRef, abort_local, abort_remote};
 use super::promise::RemoteJoin;
@@ -21,8 +24,8 @@ use std::thread;
 /// Awaiting the handle returns the task's output, or a [`JoinError`] if the task panicked or was cancelled.
 /// Dropping the handle *detaches* the task, which keeps running. The panic of a detached task is logged.
 ///
-/// The handle is always `Send` and `Sync`, so it can be stored in futures that must be. Where it may be
-/// *awaited* depends on how the task was spawned:
+/// The handle is always `Send` and `Sync`, so it can be stored in futures that must be. The way in which the
+/// task was spawned determines where the handle may be *awaited*:
 ///
 /// | spawned by | may be awaited |
 /// | --- | --- |
@@ -37,8 +40,8 @@ use std::thread;
 ///
 /// # Cancel safety
 ///
-/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing. It does not end the task
-/// either, and neither does a [`timeout`](crate::time::timeout): only [`abort`](JoinHandle::abort) does.
+/// A `&mut handle` may be awaited repeatedly; dropping that future loses nothing, and does not end the task.
+/// Neither does a [`timeout`](crate::time::timeout); only [`abort`](JoinHandle::abort) does.
 ///
 /// # Examples
 ///
@@ -51,15 +54,15 @@ use std::thread;
 pub struct JoinHandle<T> {
     /// The number of the task.
     id: Id,
-    /// Where the outcome comes from.
+    /// The origin of the outcome.
     origin: Origin,
     /// The handle returns a `T` but does not own one, so it is `Send` whatever `T` is.
     output: PhantomData<fn() -> T>,
 }
 
-/// Where the outcome of a task comes from.
+/// The origin of the outcome of a task.
 enum Origin {
-    /// From the slab of the runtime with this inbox.
+    /// The slab of the runtime with this inbox.
     Local {
         /// The position in the slab. Together with the number of the task it makes the key.
         index: u32,
@@ -69,9 +72,9 @@ enum Origin {
         /// few tasks have a name.
         name: Option<Box<Box<str>>>,
     },
-    /// From a [`Promise`](super::promise::Promise), of which this is the other side.
+    /// A [`Promise`](super::promise::Promise), of which this is the receiving side.
     Remote(Arc<dyn RemoteJoin>),
-    /// From nowhere: it has been taken.
+    /// None: the outcome has been taken.
     Taken,
 }
 
@@ -93,7 +96,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Creates the handle of a task that delivers its outcome by a promise.
+    /// Creates the handle of a task that delivers its outcome through a promise.
     pub(crate) fn remote(id: Id, task: Arc<dyn RemoteJoin>) -> JoinHandle<T> {
         JoinHandle {
             id,
@@ -141,7 +144,7 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn abort(&self) {
-        // Without an `AbortHandle`, whose drop may call the loop.
+        // This creates no `AbortHandle`, because its drop may wake the loop.
         match &self.origin {
             Origin::Local { index, inbox, .. } => {
                 abort_local(inbox, Key::new(*index, self.id.low()));
@@ -157,7 +160,14 @@ impl<T> JoinHandle<T> {
     ///
     /// # Examples
     ///
-    /// See [`AbortHandle`].
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async {});
+    ///     let abort = task.abort_handle();
+    ///     task.await.unwrap();
+    ///     assert!(abort.is_finished());
+    /// });
+    /// ```
     pub fn abort_handle(&self) -> AbortHandle {
         let task = match &self.origin {
             Origin::Local { index, inbox, .. } => TaskRef::Local {
@@ -177,8 +187,8 @@ impl<T> JoinHandle<T> {
     ///
     /// This function may be called on any thread, inside a runtime or not, and never waits for the loop.
     /// Inside the task's runtime the answer is exact. Other threads see the end of a task, and the effects of
-    /// what it did, a moment later. An aborted task is finished once its future has been dropped. The end of
-    /// the runtime finishes all tasks.
+    /// what it did, a moment later. An aborted task is finished once its future has been dropped. When the
+    /// runtime ends, all its tasks are finished.
     ///
     /// # Examples
     ///
@@ -218,7 +228,7 @@ impl<T: 'static> JoinHandle<T> {
         Poll::Ready(outcome)
     }
 
-    /// The error of a task that was cancelled and left no outcome.
+    /// Returns the error of a task that was cancelled and left no outcome.
     #[cold]
     fn cancelled(&mut self) -> JoinError {
         let name = match &mut self.origin {
@@ -241,9 +251,9 @@ impl<T: 'static> Future for JoinHandle<T> {
     }
 }
 
-/// Registers a clone of the waker to be woken at the end of a task.
+/// Registers a clone of the waker, which the end of the task wakes.
 fn register_waker(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
-    // The clone and the drop of a waker are foreign code: they run outside the borrow of the executor.
+    // The clone and the drop of a waker are foreign code, so they run outside the borrow of the executor.
     let waker = waker.clone();
     drop(current::with(inbox, |executor| {
         executor.register_joiner(key, waker)

@@ -37,7 +37,7 @@ use std::task::{Context, Poll, ready};
 pub struct JoinSet<T> {
     /// The tasks that have not been joined.
     members: Slab<Member<T>>,
-    /// Which of them should be polled.
+    /// The queue of the tasks that should be polled.
     queue: Arc<WakeQueue>,
 }
 
@@ -189,14 +189,23 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Examples
     ///
-    /// See [`JoinSet`].
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async { 5 });
+    ///     assert_eq!(set.join_next().await.unwrap().unwrap(), 5);
+    ///     assert!(set.join_next().await.is_none());
+    /// });
+    /// ```
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
     /// Waits until one of the tasks finishes, and returns its number along with the output.
     ///
-    /// An error contains the number already: [`JoinError::id`]. For the rest see
+    /// For a task that has no output, [`JoinError::id`] returns the number. Otherwise this works like
     /// [`join_next`](JoinSet::join_next).
     ///
     /// # Cancel safety
@@ -284,7 +293,9 @@ impl<T: 'static> JoinSet<T> {
         Poll::Ready(outcome)
     }
 
-    /// Removes a task that has finished from the set, and returns its outcome. Does not wait.
+    /// Removes a task that has finished from the set, and returns its outcome, without waiting.
+    ///
+    /// Returns `None` if no task has finished.
     ///
     /// # Examples
     ///
@@ -303,8 +314,10 @@ impl<T: 'static> JoinSet<T> {
         self.try_join_next_with_id().map(without_id)
     }
 
-    /// Removes a task that has finished from the set, and returns its number along with the output. Does not
-    /// wait.
+    /// Removes a task that has finished from the set, and returns its number along with the output, without
+    /// waiting.
+    ///
+    /// Returns `None` if no task has finished.
     ///
     /// # Examples
     ///
@@ -355,7 +368,7 @@ impl<T: 'static> JoinSet<T> {
     fn poll_member(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
         let member = self.members.get_mut(key)?;
         member.waker.set_dequeued();
-        // The poll panics outside the runtime of the task, and the caller may catch that.
+        // The poll panics outside the runtime of the task, and the caller may catch the panic.
         let requeue = RequeueOnDrop(&member.waker);
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
@@ -373,7 +386,7 @@ impl<T: 'static> JoinSet<T> {
     }
 }
 
-/// Puts a member back into the queue when it is dropped, during the panic of the member's poll.
+/// Puts a member back into the queue when it is dropped by a panic of the member's poll.
 struct RequeueOnDrop<'a>(&'a Arc<MemberWaker>);
 
 impl Drop for RequeueOnDrop<'_> {
@@ -390,7 +403,7 @@ fn without_id<T>(outcome: Result<(Id, T), JoinError>) -> Result<T, JoinError> {
 /// A task factory, which configures a task before it is spawned into a [`JoinSet`]. Created by
 /// [`JoinSet::build_task`].
 ///
-/// For tasks outside of sets see [`task::Builder`](Builder).
+/// For tasks outside of sets, see [`task::Builder`](Builder).
 ///
 /// # Examples
 ///
@@ -419,7 +432,14 @@ impl<T: 'static> JoinSetBuilder<'_, T> {
     ///
     /// # Examples
     ///
-    /// See [`JoinSetBuilder`].
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::<()>::new();
+    ///     set.build_task().name("reader").spawn(async {});
+    /// });
+    /// ```
     pub fn name(self, name: impl Into<String>) -> Self {
         let builder = self.builder.name(name);
         JoinSetBuilder { builder, ..self }
@@ -433,7 +453,15 @@ impl<T: 'static> JoinSetBuilder<'_, T> {
     ///
     /// # Examples
     ///
-    /// See [`JoinSetBuilder`].
+    /// ```
+    /// use glassfrog::task::JoinSet;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.build_task().name("answer").spawn(async { 42 });
+    ///     assert_eq!(set.join_next().await.unwrap().unwrap(), 42);
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> AbortHandle
     where

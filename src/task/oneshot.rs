@@ -1,4 +1,7 @@
-//! [`Oneshot`]: a channel for a single value, which may cross threads. Wakers run outside its lock.
+//! [`Oneshot`]: a channel for a single value, which may cross threads.
+//!
+//! It carries the outcomes of jobs and of tasks that were spawned from other threads. Wakers run outside its
+//! lock.
 
 use crate::foreign::{log_panics, wake_all};
 use crate::primitives::{Mutex, lock};
@@ -10,8 +13,10 @@ use std::task::{Context, Poll};
 /// ```text
 ///    empty ----- send -----> sent ----- poll -----> received
 ///      |                       |
-///      +-------- close --------+--> closed: `close` returns a value that was sent, `send` a later one
+///      +-------- close --------+--> closed
 /// ```
+///
+/// `close` returns a value that was sent and not received. After it, `send` returns its value.
 pub(crate) struct Oneshot<T> {
     /// The state of both sides.
     state: Mutex<State<T>>,
@@ -25,7 +30,7 @@ struct State<T> {
     sent: bool,
     /// Whether the receiver has closed the channel.
     closed: bool,
-    /// The task that waits for the value.
+    /// The waiter of the receiver, until the value is sent.
     waiter: Option<Waiter>,
 }
 
@@ -60,12 +65,12 @@ impl<T> Oneshot<T> {
         Ok(())
     }
 
-    /// Whether a value has been sent.
+    /// Returns whether a value has been sent.
     pub(crate) fn is_sent(&self) -> bool {
         lock(&self.state).sent
     }
 
-    /// Receives the value, or leaves the waker in place of the last one.
+    /// Receives the value, or stores the waker in place of the former one.
     pub(crate) fn poll(&self, cx: &mut Context<'_>, tag: Tag) -> Poll<T> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
@@ -88,7 +93,7 @@ impl<T> Oneshot<T> {
         value
     }
 
-    /// Returns who waits for the value.
+    /// Returns the waiter of the receiver, if there is one.
     pub(crate) fn awaited_by(&self) -> Option<WaiterInfo> {
         lock(&self.state).waiter.as_ref().map(Waiter::info)
     }

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 /// The output of a task, or the reason why there is none.
 type Outcome<T> = Result<T, JoinError>;
 
-/// What a [`JoinHandle`](super::JoinHandle) does with a task whose outcome crosses threads, whatever the type
-/// of the output.
+/// The operations of a [`JoinHandle`](super::JoinHandle) on a task whose outcome crosses threads, whatever the
+/// type of the output.
 pub(crate) trait RemoteJoin: RemoteTask + About {
     /// Returns the inbox of the task's runtime.
     fn inbox(&self) -> &Arc<Remote>;
@@ -29,7 +29,7 @@ pub(crate) trait RemoteJoin: RemoteTask + About {
     fn detach(&self);
 }
 
-/// What the promise and the join handle share.
+/// The state that the promise and the join handle share.
 struct Completion<T> {
     /// The key of the task, once it has arrived in its runtime. Set once, by that runtime.
     key: OnceLock<Key>,
@@ -37,19 +37,19 @@ struct Completion<T> {
     pool: Option<Arc<Pool>>,
     /// The number, name and location of the task or job.
     info: SpawnInfo,
-    /// The inbox of its runtime.
+    /// The inbox of the runtime.
     inbox: Arc<Remote>,
-    /// Carries the outcome.
+    /// The channel for the outcome.
     outcome: Oneshot<Outcome<T>>,
 }
 
-/// The task's side of a completion. Dropping it without an outcome reports the task as cancelled.
+/// The task's side of a [`Completion`]. Dropping it without an outcome reports the task as cancelled.
 pub(crate) struct Promise<T> {
-    /// What it shares with the join handle, until it delivers the outcome.
+    /// The state shared with the join handle, until the promise delivers the outcome.
     completion: Option<Arc<Completion<T>>>,
 }
 
-/// Creates both sides of a completion, of a task or of a job for this pool.
+/// Creates both sides of a [`Completion`], for a task, or for a job of this pool.
 pub(crate) fn promise<T: Send + 'static>(
     info: SpawnInfo,
     inbox: Arc<Remote>,
@@ -90,15 +90,15 @@ impl<T> Promise<T> {
             .map_or(Id(0), |completion| completion.info.id)
     }
 
-    /// Notes that the task has this key.
+    /// Records the key of the task.
     pub(super) fn set_key(&self, key: Key) {
         if let Some(completion) = &self.completion {
-            // Nobody else sets it.
+            // Nothing else sets the key, so this succeeds.
             let _first = completion.key.set(key);
         }
     }
 
-    /// Returns who waits for the outcome.
+    /// Returns the waiter for the outcome, if there is one.
     pub(super) fn awaited_by(&self) -> Option<WaiterInfo> {
         self.completion.as_ref()?.outcome.awaited_by()
     }
@@ -120,7 +120,7 @@ impl<T> Promise<T> {
     pub(super) fn refuse(mut self, error: &io::Error) {
         if let Some(completion) = &self.completion {
             let error = completion.error(|id| JoinError::no_thread(id, copy_error(error)));
-            // Dropped if the job is detached.
+            // If the job is detached, this drops the error.
             drop(self.deliver(Err(error)));
         }
     }
@@ -142,7 +142,7 @@ impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         if let Some(completion) = &self.completion {
             let error = completion.error(JoinError::cancelled);
-            // Dropped if the task is detached.
+            // If the task is detached, this drops the error.
             drop(self.deliver(Err(error)));
         }
     }

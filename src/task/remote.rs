@@ -12,13 +12,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// A task that delivers its outcome by a [`Promise`]. To the executor it is a detached task, and it
-    /// delivers the outcome when the executor discards it.
+    /// A task that delivers its outcome through a [`Promise`]. To the executor it is a detached task, which
+    /// delivers its outcome when the executor discards it.
     pub(crate) struct Promised<F: Future> {
-        // The task. Declared before the promise, so that it is dropped before the promise reports that.
+        // The task. Declared before the promise, so that it is dropped before the promise reports the end.
         #[pin]
         stage: Stage<F, F::Output>,
-        // Delivers the outcome.
+        // The promise of the outcome.
         promise: Promise<F::Output>,
     }
 }
@@ -73,7 +73,7 @@ where
 }
 
 pin_project! {
-    /// A future that a closure builds in the first poll.
+    /// A future that a closure builds during the first poll.
     #[project = LazyRef]
     pub(crate) enum Lazy<C, F> {
         // The closure, until the first poll calls it.

@@ -1,8 +1,9 @@
 //! [`scope`] and [`try_scope`]: child futures that may borrow from their parent.
 //!
-//! The children are stored in the parent's future. So they may borrow anything that outlives the scope,
+//! The children are stored in the parent's future, so they may borrow anything that outlives the scope,
 //! without `'static` and without `unsafe`. Each child has a waker of its own, and the parent polls only the
-//! children that have been woken. The body is polled in the same way, as a member of its own scope.
+//! children that have been woken. The body is polled in the same way, as a member of its own scope. Children
+//! are not tasks: the executor knows them only for dumps.
 //!
 //! ```text
 //!    parent's future
@@ -12,8 +13,8 @@
 //!            +-- queue   the children that have been woken
 //! ```
 //!
-//! A child that holds a [`Scope`] forms a reference cycle with the nursery. The end of the scope's future, however
-//! it comes about, drops all children and so breaks the cycle.
+//! A child that holds a [`Scope`] forms a reference cycle with the nursery. When the scope's future completes or
+//! is dropped, it drops all children, which breaks the cycle.
 
 use super::group::{BATCH, MemberWaker, WakeQueue};
 use crate::context;
@@ -70,8 +71,8 @@ use std::task::{Context, Poll, Waker, ready};
 /// });
 /// ```
 ///
-/// A child that spawns another child moves in a clone of the scope. A child that mutates what it borrows moves
-/// in the reference:
+/// To spawn from a child, move a clone of the scope into it. To mutate a borrowed value in a child, move the
+/// reference into it:
 ///
 /// ```
 /// use glassfrog::task::scope;
@@ -153,11 +154,16 @@ where
     }
 }
 
-/// A scope to spawn child futures in. Passed to the closure of [`scope`].
+/// A scope to spawn child futures in. [`scope`] passes it to its closure.
 ///
 /// # Examples
 ///
-/// See [`scope`].
+/// ```
+/// glassfrog::block_on(glassfrog::task::scope(async |s| {
+///     s.spawn(async { println!("from the child") });
+///     println!("from the body");
+/// }));
+/// ```
 pub struct Scope<'env> {
     /// The scope of children that never fail.
     scope: TryScope<'env, Infallible>,
@@ -166,11 +172,16 @@ pub struct Scope<'env> {
 impl<'env> Scope<'env> {
     /// Spawns a child into the scope. The child is not polled before this function returns.
     ///
-    /// After the end of the scope the future is dropped at once, and awaiting the handle panics.
+    /// After the end of the scope, the future is dropped at once, and awaiting the handle panics.
     ///
     /// # Examples
     ///
-    /// See [`scope`].
+    /// ```
+    /// glassfrog::block_on(glassfrog::task::scope(async |s| {
+    ///     let child = s.spawn(async { 6 * 7 });
+    ///     assert_eq!(child.await, 42);
+    /// }));
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> ScopedJoinHandle<F::Output>
     where
@@ -184,7 +195,7 @@ impl<'env> Scope<'env> {
 pin_project! {
     /// A future that wraps the output of another in `Ok`.
     struct AlwaysOk<F> {
-        // The other future. In an `async` block, a panic would drop it during the unwinding.
+        // The other future. An `async` block would drop it while a panic of its poll unwinds.
         #[pin]
         future: F,
     }
@@ -211,25 +222,41 @@ impl fmt::Debug for Scope<'_> {
     }
 }
 
-/// A scope to spawn child futures in that may fail. Passed to the closure of [`try_scope`].
+/// A scope to spawn child futures in that may fail. [`try_scope`] passes it to its closure.
 ///
 /// # Examples
 ///
-/// See [`try_scope`].
+/// ```
+/// use glassfrog::task::try_scope;
+///
+/// let outcome = glassfrog::block_on(try_scope(async |s| {
+///     s.spawn(async { Err::<(), _>("disk full") });
+///     std::future::pending().await
+/// }));
+/// assert_eq!(outcome, Err::<(), _>("disk full"));
+/// ```
 pub struct TryScope<'env, E> {
     /// The children, shared with the scope's future and with other clones.
     nursery: Rc<Nursery<'env, E>>,
 }
 
 impl<'env, E: 'env> TryScope<'env, E> {
-    /// Spawns a child into the scope, whose error ends the scope. The child is not polled before this function
-    /// returns.
+    /// Spawns a child into the scope. The child is not polled before this function returns.
     ///
-    /// After the end of the scope the future is dropped at once, and awaiting the handle panics.
+    /// An error of the child ends the scope. After the end of the scope, the future is dropped at once, and
+    /// awaiting the handle panics.
     ///
     /// # Examples
     ///
-    /// See [`try_scope`].
+    /// ```
+    /// use glassfrog::task::try_scope;
+    ///
+    /// let outcome = glassfrog::block_on(try_scope(async |s| {
+    ///     let child = s.spawn(async { "42".parse::<i32>() });
+    ///     Ok(child.await)
+    /// }));
+    /// assert_eq!(outcome, Ok(42));
+    /// ```
     #[track_caller]
     pub fn spawn<F, T>(&self, future: F) -> ScopedJoinHandle<T>
     where
@@ -253,7 +280,7 @@ impl<E> fmt::Debug for TryScope<'_, E> {
     }
 }
 
-/// An owned permission to await a child of a scope, within the scope. Dropping it lets the child continue.
+/// An owned permission to await a child of a scope, within the scope. Dropping it does not end the child.
 ///
 /// Awaiting the handle returns the child's output and not a `Result`: a child that panics, or fails in a
 /// [`try_scope`], ends the scope and everything in it. If the handle has been dropped, the child's output is
@@ -261,7 +288,8 @@ impl<E> fmt::Debug for TryScope<'_, E> {
 ///
 /// # Panics
 ///
-/// Polling panics if the scope has ended before the child has finished, and after it has returned the output.
+/// Polling panics if the scope ended before the child finished. It also panics after the handle has returned
+/// the output.
 ///
 /// # Cancel safety
 ///
@@ -269,9 +297,14 @@ impl<E> fmt::Debug for TryScope<'_, E> {
 ///
 /// # Examples
 ///
-/// See [`scope`].
+/// ```
+/// glassfrog::block_on(glassfrog::task::scope(async |s| {
+///     let (first, second) = (s.spawn(async { 6 }), s.spawn(async { 7 }));
+///     assert_eq!(first.await * second.await, 42);
+/// }));
+/// ```
 pub struct ScopedJoinHandle<T> {
-    /// Receives the output of the child.
+    /// The slot for the output of the child.
     slot: Rc<ChildSlot<T>>,
 }
 
@@ -304,7 +337,7 @@ enum ChildState<T> {
 }
 
 impl<T> ChildSlot<T> {
-    /// Records how the child ended, unless that has been recorded, and wakes the handle.
+    /// Records how the child ended and wakes the handle, unless the end has been recorded already.
     fn end(&self, state: ChildState<T>) {
         match self.state.replace(state) {
             ChildState::Running => wake_all(self.waker.take()),
@@ -341,7 +374,7 @@ pin_project! {
         // The future. Declared before the writer, so that it is dropped before the handle is woken.
         #[pin]
         future: F,
-        // Stores the output.
+        // The writer of the slot, which stores the output.
         writer: SlotWriter<T>,
     }
 }
@@ -393,7 +426,7 @@ impl<T> fmt::Debug for ScopedJoinHandle<T> {
     }
 }
 
-/// Why a scope ended without the output of its body.
+/// The reason why a scope ended without the output of its body.
 enum Failure<E> {
     /// The body or a child returned an error.
     Error(E),
@@ -408,9 +441,9 @@ type Child<'env, E> = Pin<Box<dyn Future<Output = Result<(), E>> + 'env>>;
 struct Nursery<'env, E> {
     /// The children that have not finished.
     children: RefCell<Slab<ChildEntry<'env, E>>>,
-    /// Which of them should be polled. `Key::NONE` stands for the body.
+    /// The queue of the members that should be polled. `Key::NONE` stands for the body.
     queue: Arc<WakeQueue>,
-    /// Whether the scope has ended, after which it takes no children.
+    /// Whether the scope has ended. After that, it accepts no children.
     closed: Cell<bool>,
     /// The number of the task, or of the child of another scope, that polls the scope.
     parent: Cell<u32>,
@@ -422,12 +455,12 @@ struct ChildEntry<'env, E> {
     child: Option<Child<'env, E>>,
     /// The waker with which the child is polled.
     waker: Arc<MemberWaker>,
-    /// The poll of the parent in which the child was polled last.
+    /// The round of the scope, which is a poll of its future, in which the child was polled last.
     round: u32,
     /// Where the child was spawned.
     location: &'static Location<'static>,
     /// The child's entry in dumps, if there is a runtime.
-    known: Option<Rc<RegisteredChild>>,
+    registered: Option<Rc<RegisteredChild>>,
 }
 
 impl<'env, E> Nursery<'env, E> {
@@ -467,7 +500,7 @@ impl<'env, E> Nursery<'env, E> {
                 waker,
                 round: 0,
                 location,
-                known: context::try_current().map(|core| {
+                registered: context::try_current().map(|core| {
                     let (id, parent) = (core.shared.new_id(), self.parent.get());
                     Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
                 }),
@@ -479,11 +512,11 @@ impl<'env, E> Nursery<'env, E> {
 
     /// Polls a child, and removes it if it has finished.
     fn poll(&self, key: Key) -> Result<(), Failure<E>> {
-        let (child, waker, known) = match self.children.borrow_mut().get_mut(key) {
+        let (child, waker, registered) = match self.children.borrow_mut().get_mut(key) {
             Some(entry) => (
                 entry.child.take(),
                 Arc::clone(&entry.waker),
-                entry.known.clone(),
+                entry.registered.clone(),
             ),
             None => return Ok(()),
         };
@@ -494,8 +527,8 @@ impl<'env, E> Nursery<'env, E> {
         let waker = waker_ref(&waker);
         let mut cx = Context::from_waker(&waker);
         let mut poll = || child.as_mut().poll(&mut cx);
-        let polled = catch(|| match &known {
-            Some(known) => known.poll(poll),
+        let polled = catch(|| match &registered {
+            Some(registered) => registered.poll(poll),
             None => poll(),
         });
         if let Ok(Poll::Pending) = polled {
@@ -519,7 +552,7 @@ impl<'env, E> Nursery<'env, E> {
         Err(failure)
     }
 
-    /// Whether a child has been polled in this round. Marks it as polled.
+    /// Returns whether a child has been polled in this round, and marks it as polled.
     fn was_polled_in(&self, round: u32, key: Key) -> bool {
         let mut children = self.children.borrow_mut();
         let entry = children.get_mut(key);
@@ -542,7 +575,7 @@ impl<'env, E> Nursery<'env, E> {
     }
 }
 
-/// Closes a scope when it is dropped: drops the children, even if some of them panic.
+/// Closes a scope when it is dropped: drops the children, even if some of their destructors panic.
 struct CloseOnDrop<'a, 'env, E>(&'a Nursery<'env, E>);
 
 impl<E> Drop for CloseOnDrop<'_, '_, E> {
@@ -560,8 +593,8 @@ fn catch<R, E>(foreign: impl FnOnce() -> R) -> Result<R, Failure<E>> {
     catch_unwind(AssertUnwindSafe(foreign)).map_err(Failure::Panic)
 }
 
-/// Polls the body and the children until all have finished, or one has failed. Drops what is left of them
-/// before it returns; panics in these drops do not hide the failure.
+/// Polls the body and the children until all have finished or one has failed. Drops those that have not
+/// finished before it returns; panics in these drops do not hide the failure.
 async fn run<'env, F, R, E>(nursery: Rc<Nursery<'env, E>>, body: F) -> Result<R, Failure<E>>
 where
     F: Future<Output = Result<R, E>>,

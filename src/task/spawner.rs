@@ -1,4 +1,4 @@
-//! [`LocalSpawner`]: spawning by the `LocalSpawn` trait of the `futures` crates.
+//! [`LocalSpawner`]: spawns tasks through the `LocalSpawn` trait of the `futures` crates.
 
 use crate::context;
 use crate::event_loop::EventLoop;
@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 /// A spawner for code that is generic over
 /// [`futures_task::LocalSpawn`](https://docs.rs/futures-task/0.3/futures_task/trait.LocalSpawn.html).
 ///
-/// The futures need not be `Send`. Other code uses [`spawn`](crate::spawn).
+/// The futures need not be `Send`. Code that is not generic should use [`spawn`](crate::spawn).
 ///
 /// # Examples
 ///

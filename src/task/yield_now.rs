@@ -1,4 +1,4 @@
-//! [`yield_now`]: letting other tasks run.
+//! [`yield_now`]: lets other tasks run.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 /// With a [seed](crate::Builder::seed) the order is random, and a single yield does not guarantee that other
 /// tasks run.
 ///
-/// A task that yields in a loop until something happens keeps the thread busy. If that something takes time, the
-/// loop stops a [virtual clock](crate::Builder::virtual_clock) forever. Await the event instead.
+/// A task that yields in a loop until an event occurs keeps the thread busy. If the event depends on the passage
+/// of time, the loop stops a [virtual clock](crate::Builder::virtual_clock) forever. Await the event instead.
 ///
 /// # Examples
 ///
@@ -35,11 +35,16 @@ pub fn yield_now() -> YieldNow {
 ///
 /// # Examples
 ///
-/// See [`yield_now`].
+/// ```
+/// glassfrog::block_on(async {
+///     let yielded: glassfrog::task::YieldNow = glassfrog::task::yield_now();
+///     yielded.await;
+/// });
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct YieldNow {
-    /// Whether it has returned `Pending`.
+    /// Whether the future has returned `Pending`.
     yielded: bool,
 }
 

@@ -1,4 +1,4 @@
-//! [`advance`]: moving a virtual clock.
+//! [`advance`]: moves a virtual clock.
 
 use crate::context;
 use crate::event_loop::Shared;
@@ -7,24 +7,24 @@ use crate::task::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many rounds in a row the clock waits for deadlines that have already passed before it moves on. A task
-/// that repeatedly sleeps for a duration of zero would stop it forever.
+/// The number of consecutive rounds in which the clock waits for deadlines that have already passed before it
+/// moves on. Without a limit, a task that repeatedly sleeps for a duration of zero would stop the clock forever.
 const MAX_ROUNDS_AT_ONE_TIME: u32 = 1000;
 
-/// How many times a call yields at most while it waits for the tasks that it has woken.
+/// The maximum number of times a call yields while it waits for the tasks that it has woken.
 ///
 /// If each yield is one poll of the calling task, 65 are enough, because with a seed a task is passed over at
 /// most 64 times in a row. A combinator may poll the call several times in one poll of its task. An executor
-/// that blocks within a poll never lets the other tasks run; this limit ends the wait there.
+/// that blocks within a poll never lets the other tasks run; there, this limit ends the wait.
 const MAX_YIELDS: u32 = 1000;
 
 /// Advances a [virtual clock](crate::Builder::virtual_clock).
 ///
 /// The duration counts from this call, as in [`sleep`](super::sleep). The clock stops at each deadline on the
 /// way and wakes the tasks that wait for it. Before it moves on, every task of this runtime that has been woken
-/// is polled, so each task observes the time of its own deadline. All of them have been polled when this returns,
-/// with a [seed](crate::Builder::seed) too. Unlike a sleep, this waits neither for blocking jobs nor until no task
-/// is ready.
+/// is polled, so each task observes the time of its own deadline. When the future completes, all of these tasks
+/// have been polled, even with a [seed](crate::Builder::seed). Unlike a sleep, it does not wait for blocking jobs,
+/// or until no task is ready.
 ///
 /// # Panics
 ///
@@ -33,7 +33,7 @@ const MAX_YIELDS: u32 = 1000;
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped before it is ready, the clock has moved part of the way.
+/// If the future is dropped before it is ready, the clock may have moved part of the way.
 ///
 /// # Examples
 ///
@@ -81,7 +81,7 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
                 continue;
             }
             if rounds == MAX_ROUNDS_AT_ONE_TIME {
-                // Deadlines that pass again and again are skipped.
+                // Deadlines that keep passing no longer hold the clock.
                 fire(&shared);
             }
             let next = shared.timers.next();
@@ -103,8 +103,8 @@ pub fn advance(duration: Duration) -> impl Future<Output = ()> + Send + Sync + '
 
 /// Yields until all tasks that are ready now have been polled.
 async fn yield_to_ready_tasks(shared: &Shared) {
-    // Without a seed they precede this task in the queue, and one yield is enough. On the thread of another
-    // runtime nothing better is known.
+    // Without a seed, they precede this task in the queue, and one yield is enough. Another thread cannot read
+    // the queue, so one yield has to be enough there.
     let queued = current::with(&shared.inbox, Executor::queued).flatten();
     let were_polled = |queued| {
         let were_polled = current::with(&shared.inbox, |executor| executor.has_taken(queued));
@@ -118,7 +118,7 @@ async fn yield_to_ready_tasks(shared: &Shared) {
     }
 }
 
-/// Wakes the tasks whose deadline has passed.
+/// Wakes the tasks whose deadlines have passed.
 fn fire(shared: &Shared) {
     let now = shared.clock.now();
     shared.timers.fire(shared.timers.nanos(now));

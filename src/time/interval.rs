@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How late a tick may be without counting as missed: a little more than the delay that the operating system and
-/// one turn of the loop cause. Without this tolerance every tick would be missed.
+/// The maximum lateness of a tick that does not count as missed: a little more than the delay that the operating
+/// system and one turn of the loop cause. Without this tolerance, every tick would count as missed.
 const LATE_TOLERANCE: Duration = Duration::from_millis(5);
 
 /// The number of nanoseconds in a second.
@@ -76,20 +76,31 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 
 /// An endless series of ticks, created by [`interval`] or [`interval_at`]. It is also a [`Stream`] of them.
 ///
-/// A tick that is due completes in the next turn of the loop, even if later ticks have been missed too. So other
-/// tasks run between any two ticks. The exception is that of [`sleep_until`](super::sleep_until): in a poll that
-/// has spent its budget, up to 128 ticks complete at once.
+/// A tick that is due completes in the next turn of the loop, even if later ticks have been missed too, so other
+/// tasks run between any two ticks. There is one exception, the same as for
+/// [`sleep_until`](super::sleep_until): in a poll that has spent its budget, up to 128 ticks complete at once.
 ///
 /// # Examples
 ///
-/// See [`interval`].
+/// ```
+/// use glassfrog::time::{MissedTickBehavior, interval};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let mut interval = interval(Duration::from_millis(2));
+///     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+///     for _ in 0..3 {
+///         interval.tick().await;
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     /// The sleep until the next tick.
     sleep: Sleep,
     /// The time between two ticks.
     period: Duration,
-    /// What happens after a missed tick.
+    /// The behavior after a missed tick.
     behavior: MissedTickBehavior,
 }
 
@@ -180,7 +191,15 @@ impl Interval {
     ///
     /// # Examples
     ///
-    /// See [`set_missed_tick_behavior`](Interval::set_missed_tick_behavior).
+    /// ```
+    /// use glassfrog::time::{MissedTickBehavior, interval};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let interval = interval(Duration::from_millis(1));
+    ///     assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Burst);
+    /// });
+    /// ```
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.behavior
     }
@@ -223,7 +242,15 @@ impl Stream for Interval {
 ///
 /// # Examples
 ///
-/// See [`Interval::set_missed_tick_behavior`].
+/// ```
+/// use glassfrog::time::{MissedTickBehavior, interval};
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     let mut interval = interval(Duration::from_millis(1));
+///     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// Delivers the missed ticks as fast as they are awaited, until the interval is on time again.
@@ -262,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_missed_tick_comes_what_was_chosen() {
+    fn the_behavior_determines_the_next_tick_after_a_missed_one() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let period = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! [`Sleep`]: waiting until a deadline.
+//! [`Sleep`]: waits until a deadline.
 
 use crate::context;
 use crate::event_loop::Shared;
@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// How far in the future "never" is if an `Instant` cannot represent the sum: a thousand years, which is more
-/// than the timers count.
+/// The distance of a time that never comes: a thousand years, which is more than the timers count.
 const FAR_FUTURE: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 /// Returns `start + duration`, or a time that never comes if an `Instant` cannot represent the sum.
@@ -116,10 +115,10 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
-    /// When the sleep ends.
+    /// The time at which the sleep ends.
     deadline: Instant,
-    /// Whether the caller has set the deadline itself and not a duration. Such a deadline may have passed before
-    /// the sleep was created.
+    /// Whether the caller has set a deadline rather than a duration. Such a deadline may have passed before the
+    /// sleep was created.
     is_absolute: bool,
     /// The state of the sleep.
     state: State,
@@ -141,7 +140,7 @@ pub struct Sleep {
 /// ```
 #[derive(Clone, Copy)]
 enum State {
-    /// Not polled since it was created or reset; it has no timer.
+    /// Not polled since it was created or reset, and without a timer.
     New,
     /// Registered with the timers under this key, and not known to have fired.
     Registered(Key),
@@ -233,16 +232,16 @@ impl Sleep {
         self.shared.clock.now()
     }
 
-    /// Whether the sleep ends in its first poll: its deadline has passed, and the poll of the task has spent its
-    /// budget.
+    /// Ends the sleep in its first poll if its deadline has passed and the poll of the task has spent its budget.
+    /// Returns whether the sleep has ended, and counts it if so.
     ///
     /// Consider a task that creates a new sleep for each operation, all of which could complete at once. It polls
     /// the sleep only if the budget has postponed the operation, and drops the sleep in the next poll. If the
     /// sleep registered a timer, the task would never see it fire.
     ///
-    /// A sleep for a duration always registers. The caller of `timeout(Duration::ZERO, ..)` wants the operation
-    /// to be tried, and a postponed operation has not been.
-    fn is_overdue(&self) -> bool {
+    /// A sleep for a duration always registers. The caller of `timeout(Duration::ZERO, ..)` expects the operation
+    /// to be tried, and a postponed operation has not been tried.
+    fn end_if_overdue(&self) -> bool {
         let ends = self.is_absolute
             && may_overdraw()
             && self.is_elapsed()
@@ -253,7 +252,7 @@ impl Sleep {
         ends
     }
 
-    /// Wakes the loop if this sleep has become its next deadline. On the loop's own thread it is awake.
+    /// Wakes the loop if this sleep has become its next deadline. On its own thread, the loop is awake.
     fn wake_loop_if(&self, earliest: bool) {
         if earliest && !current::is_here(&self.shared.inbox) {
             self.shared.inbox.nudge();
@@ -261,7 +260,7 @@ impl Sleep {
     }
 }
 
-/// The runtime of a sleep has ended, so nothing will ever wake the task.
+/// The error of a sleep whose runtime has ended, so that nothing will ever wake the task.
 #[derive(Debug)]
 pub(crate) struct RuntimeEnded;
 
@@ -270,13 +269,13 @@ impl Sleep {
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RuntimeEnded>> {
         let timers = &self.shared.timers;
         let tag = self.shared.current_tag();
-        let look = match self.state {
-            State::New if self.is_overdue() => TimerState::Fired,
+        let timer = match self.state {
+            State::New if self.end_if_overdue() => TimerState::Fired,
             State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
             State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
-        match look {
+        match timer {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
                 self.state = State::Registered(key);

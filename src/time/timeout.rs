@@ -1,4 +1,4 @@
-//! [`timeout`]: limiting how long a future may take.
+//! [`timeout`] and [`timeout_at`]: limit the time that a future may take.
 
 use super::sleep::{Sleep, sleep, sleep_until};
 use pin_project_lite::pin_project;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Requires a future to complete before `duration` has elapsed, counted from this call.
 ///
 /// Each poll polls the future first. If the future is ready, its output is returned even if the deadline has
-/// passed. A future that is ready in the first poll sets no timer.
+/// passed. If it is ready in the first poll, no timer is registered.
 ///
 /// # Loops
 ///
@@ -62,7 +62,7 @@ use std::time::{Duration, Instant};
 ///
 /// # Cancel safety
 ///
-/// The timeout owns the future and drops it with itself, also after the deadline has passed.
+/// The timeout owns the future. Dropping the timeout drops the future, even after the deadline has passed.
 ///
 /// # Examples
 ///
@@ -96,8 +96,8 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// As with [`timeout`], an output that is ready is returned even after the deadline. A loop with a `timeout_at`
 /// around each operation therefore continues after the deadline as long as each operation completes in its first
 /// poll or within one turn of the loop. If each completes in its first poll, the loop ends at most 128 operations
-/// after the deadline, when the task has [spent its budget](crate::task#fairness): then the timeout does not wait
-/// for a turn of the loop. To end any loop at its deadline, put the loop into one `timeout_at`.
+/// after the deadline, when the task has [spent its budget](crate::task#fairness): from then on, the timeout does
+/// not wait for a turn of the loop. To end any loop at its deadline, put the whole loop into one `timeout_at`.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Cancel safety
 ///
-/// The timeout owns the future and drops it with itself, also after the deadline has passed.
+/// The timeout owns the future. Dropping the timeout drops the future, even after the deadline has passed.
 ///
 /// # Examples
 ///
@@ -138,7 +138,16 @@ pin_project! {
     ///
     /// # Examples
     ///
-    /// See [`timeout`].
+    /// ```
+    /// use glassfrog::time::{Timeout, timeout};
+    /// use std::future::{Ready, ready};
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let limited: Timeout<Ready<i32>> = timeout(Duration::from_secs(60), ready(42));
+    ///     assert_eq!(limited.await, Ok(42));
+    /// });
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {

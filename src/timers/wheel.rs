@@ -15,24 +15,27 @@
 //! beginning of that slot, its due deadlines fire and the others move to lower wheels. A deadline moves at most
 //! ten times, and most are cancelled before they move at all.
 //!
+//! The timers hold the wheel under a lock. It knows neither clocks nor threads.
+//!
 //! See Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987).
 
 use crate::slab::{Key, Slab};
 use crate::waiter::Waiter;
 use std::mem;
 
-/// How many bits of a deadline one wheel resolves.
+/// The number of bits of a deadline that one wheel resolves.
 const DIGIT_BITS: u32 = 6;
 
-/// How many slots a wheel has: as many as a word has bits, so that one instruction finds the first used slot.
+/// The number of slots of a wheel: as many as a word has bits, so that one instruction finds the first used
+/// slot.
 const SLOTS: usize = 1 << DIGIT_BITS;
 
-/// How many wheels cover all 64 bits.
+/// The number of wheels that cover all 64 bits.
 const WHEELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 
-/// How many deadlines of one slot are searched for the earliest. For a fuller slot the beginning of the slot
-/// stands in: the loop then wakes up early, and moves more than this many deadlines to lower wheels.
-const LOOK_AT_MOST: usize = 32;
+/// The maximum number of deadlines in a slot that are searched for the earliest. For a fuller slot, the loop
+/// wakes up at the beginning of the slot instead, and moves more than this many deadlines to lower wheels.
+const MOST_SEARCHED: usize = 32;
 
 /// The end of a list.
 const NIL: u32 = u32::MAX;
@@ -43,15 +46,15 @@ pub(crate) struct Wheel {
     entries: Slab<Entry>,
     /// The first entry of each slot's circular list, ordered by wheel.
     slots: Box<[u32; SLOTS * WHEELS]>,
-    /// Which slots of each wheel are not empty.
+    /// A bit for each slot of each wheel, set if the slot is not empty.
     used: [u64; WHEELS],
     /// The time up to which all deadlines have fired.
     time: u64,
     /// The earliest deadline, if it is known.
     earliest: Option<u64>,
-    /// How many deadlines have ever been inserted.
+    /// The number of deadlines that have ever been inserted.
     inserted: u64,
-    /// How many of them have fired.
+    /// The number of deadlines that have fired.
     fired: u64,
 }
 
@@ -92,12 +95,12 @@ impl Wheel {
         }
     }
 
-    /// Whether there are no deadlines.
+    /// Returns whether there are no deadlines.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.len() == 0
     }
 
-    /// Inserts a deadline. Returns its key, and true if it may now be the earliest. A deadline that has passed
+    /// Inserts a deadline. Returns its key, and whether it may now be the earliest. A deadline that has passed
     /// fires at the next [`advance`](Wheel::advance).
     pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
         let key = self.entries.insert(Entry {
@@ -112,7 +115,8 @@ impl Wheel {
         (key, self.note(deadline))
     }
 
-    /// Changes a deadline that has not fired. Returns true if it may now be the earliest.
+    /// Changes a deadline that has not fired. Returns whether it may now be the earliest, or `None` if it has
+    /// fired.
     pub(crate) fn reset(&mut self, key: Key, deadline: u64) -> Option<bool> {
         self.unlink(key);
         let entry = self.entries.get_mut(key)?;
@@ -122,7 +126,7 @@ impl Wheel {
         Some(self.note(deadline))
     }
 
-    /// Updates the earliest deadline after an insertion. Returns true if the new deadline may be the earliest.
+    /// Updates the earliest deadline after an insertion. Returns whether the new deadline may be the earliest.
     fn note(&mut self, deadline: u64) -> bool {
         let alone = self.entries.len() == 1;
         let earliest = alone || self.earliest.is_none_or(|earliest| deadline < earliest);
@@ -157,8 +161,8 @@ impl Wheel {
         self.entries.shrink();
     }
 
-    /// Returns when to [`advance`](Wheel::advance) next: at the earliest deadline, or somewhat before it if very
-    /// many share its slot.
+    /// Returns the time of the next [`advance`](Wheel::advance): the earliest deadline, or an earlier time if very
+    /// many deadlines share its slot.
     pub(crate) fn next(&mut self) -> Option<u64> {
         if self.earliest.is_none()
             && let Some((slot, begin)) = self.first_slot()
@@ -185,7 +189,7 @@ impl Wheel {
         due.sort_by_key(|due| due.deadline);
     }
 
-    /// Returns how many deadlines have ever been inserted, how many have fired, and how many have been removed.
+    /// Returns the numbers of deadlines that have ever been inserted, that have fired, and that have been removed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let gone = self.inserted - self.entries.len() as u64;
         (self.inserted, self.fired, gone - self.fired)
@@ -246,7 +250,7 @@ impl Wheel {
         let first = self.slots[slot];
         let mut position = first;
         let mut earliest = u64::MAX;
-        for _ in 0..LOOK_AT_MOST {
+        for _ in 0..MOST_SEARCHED {
             let (_, entry) = self.entries.at(position as usize)?;
             earliest = earliest.min(entry.deadline);
             position = entry.next;

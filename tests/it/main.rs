@@ -38,6 +38,8 @@ mod net_stream;
 mod net_faults;
 mod net_with;
 mod net_udp;
+#[cfg(unix)]
+mod net_unix;
 mod net_connect;
 mod net_names;
 #[cfg(target_os = "linux")]
@@ -51,6 +53,8 @@ mod net_convert;
 mod net_descriptors;
 #[cfg(target_os = "linux")]
 mod net_scale;
+#[cfg(unix)]
+mod io_async;
 mod io_copy;
 mod io_stdio;
 mod see_stall;

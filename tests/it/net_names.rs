@@ -898,7 +898,7 @@ mod system {
     #[test]
     fn when_all_threads_for_look_ups_hang_the_next_one_waits_and_is_reported_once() {
         /// What the report says.
-        const HANGING: &str = "threads for name look-ups are busy";
+        const HANGING: &str = "threads for name lookups are busy";
         with_server(|mut server| {
             record_log();
             glassfrog::block_on(async {

@@ -513,7 +513,7 @@ fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
         assert_eq!(by_name(&dump, "long").words(), ["sleep, 3 d 1 h to go"]);
         assert_eq!(by_name(&dump, "brief").words(), ["sleep, 250 ms to go"]);
         let never = by_name(&dump, "never");
-        assert_eq!(never.words(), ["sleep, for ever"]);
+        assert_eq!(never.words(), ["sleep, forever"]);
         assert_eq!(never.waits[0].seconds_left, None);
     });
 }
@@ -1058,10 +1058,10 @@ fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
             (
                 "lost",
                 0,
-                "for 2.0 s: nobody holds its waker, nothing will wake it",
+                "for 2.0 s: nothing holds its waker, so nothing will wake it",
             ),
-            ("channel", 1, "for 2.0 s (somebody holds its waker)"),
-            ("kept", 3, "for 2.0 s (3 hold its waker)"),
+            ("channel", 1, "for 2.0 s (its waker has 1 holder)"),
+            ("kept", 3, "for 2.0 s (its waker has 3 holders)"),
         ] {
             let task = by_name(&dump, name);
             assert_eq!(
@@ -1438,7 +1438,10 @@ fn a_runtime_whose_loop_does_not_run_says_so() {
     let asleep = || {
         let dump = handle.dump();
         let text = dump.to_string();
-        assert_eq!(text, "the loop does not run: nobody is inside `block_on`\n");
+        assert_eq!(
+            text,
+            "the loop is not running: no thread is inside `block_on`\n"
+        );
         let json = json(&dump);
         assert_eq!(json.get("state").text(), "asleep");
         assert!(json.get("tasks").list().is_empty());

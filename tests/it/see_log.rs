@@ -134,7 +134,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
             &[
                 main(1, "begins"),
                 format!("task: task 1 {place}"),
-                main(1, "leaves it waiting"),
+                main(1, "leaves the task waiting"),
                 task(1),
                 format!("→ {addr}: would block, waker left with the reactor"),
                 task(1),
@@ -158,7 +158,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
         let ends = |line: &String, end: &str| line.ends_with(end);
         for (end, count) in [
             ("begins", 5),
-            ("leaves it waiting", 3),
+            ("leaves the task waiting", 3),
             ("ends the task", 2),
         ] {
             let found = polls.iter().filter(|line| ends(line, end)).count();

@@ -100,7 +100,7 @@ fn every_signal_prints_the_dump() {
         process.line_with("waits for");
         process.line_with("main");
         let line = process.line_with("1 \"sleeper\"");
-        assert!(line.contains("nobody holds its waker"), "{line}");
+        assert!(line.contains("nothing holds its waker"), "{line}");
     }
 }
 

@@ -171,7 +171,7 @@ fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
 #[test]
 fn a_future_that_nobody_wakes_is_a_deadlock() {
     let text = verdict("stall: alone", pending::<()>()).certain();
-    assert!(text.contains("nobody holds its waker"), "{text}");
+    assert!(text.contains("nothing holds its waker"), "{text}");
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn a_deadlock_is_found_under_a_virtual_clock() {
         pending::<()>().await;
     })
     .certain();
-    assert!(text.contains("nobody holds its waker"), "{text}");
+    assert!(text.contains("nothing holds its waker"), "{text}");
     let possible = verdict_with(talkative().virtual_clock(), "stall: virtual too", async {
         sleep(year).await;
         let _handle = Handle::current();
@@ -437,7 +437,7 @@ fn a_deadlock_is_logged_once_as_an_error_unless_it_is_to_be_ignored() {
             let lines = logged(&format!("{name:?}"));
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].starts_with("ERROR deadlock: "), "{}", lines[0]);
-            assert!(lines[0].contains("nobody holds its waker"), "{}", lines[0]);
+            assert!(lines[0].contains("nothing holds its waker"), "{}", lines[0]);
         }
         assert_eq!(logged("ignored"), [""; 0]);
     })

@@ -40,10 +40,11 @@ fn a_task_that_was_never_polled_is_dropped_unpolled() {
                 assert!(error.is_cancelled() && !error.is_panic());
                 assert_eq!(error.to_string(), "task 1 was cancelled");
                 assert_eq!(drops.count(), 1);
-                // From another thread it comes with the next turn of the loop, before which a task
-                // that is in the run queue already is polled.
-                let late = way == Way::Local && how == 1;
-                assert_eq!(polls.load(Ordering::SeqCst), usize::from(late), "{way:?}");
+                // The loop reads the message of another thread in its next turn. Before that turn it may
+                // poll a task that is in the run queue already.
+                let may_be_late = way == Way::Local && how == 1;
+                let polls = polls.load(Ordering::SeqCst);
+                assert!(polls <= usize::from(may_be_late), "{way:?}: {polls}");
             });
         }
     }

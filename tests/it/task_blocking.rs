@@ -301,7 +301,7 @@ fn one_thread_runs_jobs_in_the_order_of_their_submission() {
 #[test]
 fn no_threads_at_all_cannot_be_asked_for() {
     let text = panic_text(|| Runtime::builder().blocking_threads(0));
-    assert!(text.contains("at least one thread"), "{text}");
+    assert!(text.contains("`threads` must be at least 1"), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Counts a run: with callgrind, with perf, and from the files of the kernel about this process.
+//! Measures a run with callgrind, with perf, and from the kernel's files about this process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Quantity {
         Quantity::WakeUps,
     ];
 
-    /// Returns its name in tables.
+    /// Returns the name of the quantity in tables.
     pub fn name(self) -> &'static str {
         match self {
             Quantity::Instructions => "instructions",
@@ -63,7 +63,7 @@ impl Quantity {
         }
     }
 
-    /// Returns the tool that counts it, if it needs one.
+    /// Returns the tool that counts the quantity, if it needs one.
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Quantity::Instructions => Some("valgrind"),
@@ -72,7 +72,7 @@ impl Quantity {
         }
     }
 
-    /// Returns whether this machine can count it.
+    /// Returns whether this machine can count the quantity.
     pub fn is_available(self) -> bool {
         let mut command = match self {
             Quantity::Instructions => Command::new("valgrind"),
@@ -104,7 +104,7 @@ pub struct Subject<'a> {
     pub runtime: &'a str,
     /// The server at the other end.
     pub server: SocketAddr,
-    /// The binary with the workloads: this one, or this one built in another way.
+    /// The binary with the workloads: this one, or another build of it.
     pub binary: &'a Path,
 }
 
@@ -137,7 +137,7 @@ impl Subject<'_> {
         Self::printed(&mut self.command(&[], workload, n))
     }
 
-    /// Does the same for a timed run, with [`KEEP_MEMORY`].
+    /// Returns the numbers that a timed run prints, which has [`KEEP_MEMORY`] set.
     pub fn timed_values(self, workload: &str, n: u64) -> io::Result<Vec<u64>> {
         let mut command = self.command(&[], workload, n);
         Self::printed(command.env("GLIBC_TUNABLES", KEEP_MEMORY))
@@ -200,7 +200,8 @@ impl Subject<'_> {
     }
 }
 
-/// Returns the difference between the counts of long and short runs per operation.
+/// Returns the cost of one operation: the difference between the counts of a long and a short run, divided by the
+/// difference of their lengths.
 fn per_operation(short: u64, long: u64, count: impl Fn(u64) -> io::Result<u64>) -> io::Result<f64> {
     let least = |n| {
         let counts: io::Result<Vec<u64>> = (0..RUNS).map(|_| count(n)).collect();
@@ -256,7 +257,7 @@ pub fn hidden_subcommand(
     Ok(true)
 }
 
-/// The wanted limit on open files: both ends of ten thousand connections, and some more.
+/// The desired limit on open files: enough for both ends of ten thousand connections, and some more.
 const OPEN_FILES: u64 = 32_768;
 
 /// Raises the limit on open files as far as the system permits.
@@ -278,8 +279,8 @@ pub fn raise_file_limit() {
 
 /// Returns the bytes of anonymous memory of this process: heap, stacks and other mappings without a file.
 ///
-/// It reads `smaps_rollup`, which walks the page tables. The resident size in `statm` and `status` is summed
-/// lazily and may be off by many pages.
+/// This reads `smaps_rollup`, for which the kernel walks the page tables. The kernel updates the resident size in
+/// `statm` and `status` lazily, so it may be off by many pages.
 pub fn memory() -> u64 {
     let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux with /proc");
     field(&text, "Anonymous:") * 1024

@@ -13,13 +13,13 @@ use glassfrog::prelude::*;
 use crate::server::REQUEST_CLOSE;
 use crate::workloads::BUFFER;
 
-/// The functions of a runtime to start, spawn, wait, and use TCP.
+/// The operations of a runtime: start it, spawn, wait, and use TCP.
 ///
 /// Buffers are `Vec`s and messages are static, because monoio takes both by value.
 pub trait Runtime: 'static {
-    /// Its TCP listener.
+    /// The runtime's TCP listener.
     type Listener;
-    /// Its TCP stream.
+    /// The runtime's TCP stream.
     type Stream: 'static;
 
     /// Creates a runtime and runs `future` on it to completion.
@@ -37,7 +37,7 @@ pub trait Runtime: 'static {
     /// Lets the other tasks run.
     fn yield_now() -> impl Future<Output = ()>;
 
-    /// Waits for `duration`. Registers with the timers at its first poll at the latest.
+    /// Waits for `duration`. The timer is registered at the first poll at the latest.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
 
     /// Listens at `address`.
@@ -152,7 +152,7 @@ impl Runtime for Glassfrog {
         stream.read_to_end(buffer)
     }
 
-    // As in the README.
+    // The same code as in the README.
     async fn fetch_data(addr: SocketAddr) -> io::Result<String> {
         let mut stream = TcpStream::connect(addr).await?;
         stream.write_all(REQUEST_CLOSE).await?;

@@ -138,10 +138,11 @@ struct Connections {
 
 /// One open connection.
 struct Connection {
-    /// Its socket.
+    /// The socket.
     stream: TcpStream,
-    /// The number of bytes of the response sent so far, while the send buffer is full. The server closes the
-    /// connection afterwards: only responses to requests with `Connection: close` can exceed the buffer.
+    /// The number of bytes of the response sent so far, if the send buffer was full. The server closes such a
+    /// connection after the response, because only a response to a request with `Connection: close` can exceed the
+    /// buffer.
     sent: Option<usize>,
 }
 
@@ -156,7 +157,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Reads a request and responds as the module says, or continues to send a response.
+    /// Reads a request and responds as the module documentation says, or continues to send a response.
     fn serve(
         &mut self,
         index: usize,

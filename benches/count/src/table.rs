@@ -87,7 +87,7 @@ mod tests {
     use super::Table;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_printed_table_parses_to_the_same_table() {
         let mut table = Table::new(["workload", "instructions", "syscalls"]);
         table.push(vec!["spawn_join".into(), "560".into(), "0.02".into()]);
         table.push(vec!["idle".into(), "-".into(), "1.00".into()]);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_length_is_refused() {
+    fn a_row_of_the_wrong_length_is_an_error() {
         assert!(Table::parse("a b\n1 2\n3\n").is_none());
     }
 }

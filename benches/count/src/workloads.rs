@@ -1,4 +1,4 @@
-//! The workloads: operations that are repeated `n` times, the same for every runtime.
+//! The workloads: operations that are repeated `n` times, with the same code for every runtime.
 
 use std::cell::Cell;
 use std::fmt;
@@ -94,7 +94,7 @@ impl Workload {
         Workload::IdleConnections,
     ];
 
-    /// Returns its name in tables and arguments.
+    /// Returns the name of the workload in tables and arguments.
     pub fn name(self) -> &'static str {
         match self {
             Workload::SpawnJoin => "spawn_join",
@@ -277,7 +277,7 @@ pub async fn echo<R: Runtime>(n: u64, connections: u64) -> u64 {
                 R::write_all(&mut peer, ECHO_MESSAGE).await.expect("write");
             }
         });
-        // The first round trip is before the start of the clock, so that the peer is running.
+        // The first round trip comes before the measured time, so that the peer is running.
         let mut buffer = vec![0; BUFFER];
         R::write_all(&mut stream, ECHO_MESSAGE)
             .await
@@ -335,8 +335,8 @@ pub async fn fetch<R: Runtime>(n: u64, tasks: u64, server: SocketAddr, length: u
 }
 
 thread_local! {
-    /// The number of polled tasks of an idle workload. It is not a capture of the tasks, because the capture would
-    /// be counted.
+    /// The number of polled tasks of an idle workload. The tasks do not capture it, because the capture would count as
+    /// part of their size.
     static POLLED: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -383,7 +383,7 @@ async fn idle_sockets<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
 
 async fn idle_connections<R: Runtime>(n: u64, server: SocketAddr) -> u64 {
     idle_readers::<R>(n, server).await;
-    // Finish the work that connecting left before the count begins.
+    // Let the work that remains from connecting finish before the count begins.
     R::sleep(Duration::from_millis(100)).await;
     let before = measure::wake_ups();
     R::sleep(IDLE_TIME).await;

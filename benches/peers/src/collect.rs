@@ -1,7 +1,7 @@
-//! Measures rows, and puts the values into the data.
+//! Measures rows, and adds the values to the data.
 //!
-//! For each row, the runtimes take turns round by round, and begin each round with another one. What is
-//! measured runs on one core, the server or client at its other end on another.
+//! For each row, the runtimes take turns, and each round starts with a different one. The measured process runs
+//! on one core, and the server or client at its other end on another.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -19,87 +19,91 @@ use crate::data::Data;
 use crate::hello;
 use crate::rows::{LARGE_BODY, Row, Section};
 
-/// What is measured of the rows.
+/// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Measurement {
     /// Time, CPU time and lateness.
     Time,
     /// Syscalls, by kind where there are sockets.
     Syscalls,
     /// Instructions.
     Instructions,
-    /// Memory and wake-ups of what is idle.
+    /// Memory and wake-ups of idle tasks and connections.
     Memory,
-    /// Small programs.
+    /// Size, crates and build time of small programs.
     Programs,
 }
 
-impl What {
-    /// All of it, in the order in which it is measured.
-    pub(crate) const ALL: [What; 5] = [
-        What::Time,
-        What::Syscalls,
-        What::Instructions,
-        What::Memory,
-        What::Programs,
+impl Measurement {
+    /// All kinds, in the order in which they are measured.
+    pub(crate) const ALL: [Measurement; 5] = [
+        Measurement::Time,
+        Measurement::Syscalls,
+        Measurement::Instructions,
+        Measurement::Memory,
+        Measurement::Programs,
     ];
 
-    /// Its name in arguments.
+    /// Returns the name of the kind in arguments.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            What::Time => "time",
-            What::Syscalls => "syscalls",
-            What::Instructions => "instructions",
-            What::Memory => "memory",
-            What::Programs => "programs",
+            Measurement::Time => "time",
+            Measurement::Syscalls => "syscalls",
+            Measurement::Instructions => "instructions",
+            Measurement::Memory => "memory",
+            Measurement::Programs => "programs",
         }
     }
 
-    /// The tool that it takes, if this machine lacks it.
+    /// Returns the tool that the measurement needs, if it is missing on this machine.
     fn missing_tool(self) -> Option<&'static str> {
         let quantity = match self {
-            What::Syscalls => Quantity::Syscalls,
-            What::Instructions => Quantity::Instructions,
+            Measurement::Syscalls => Quantity::Syscalls,
+            Measurement::Instructions => Quantity::Instructions,
             _ => return None,
         };
         quantity.tool().filter(|_| !quantity.is_available())
     }
 
-    /// Whether it is measured of `row`.
-    fn is_of(self, row: &Row) -> bool {
+    /// Returns whether `row` is measured in this way.
+    fn applies_to(self, row: &Row) -> bool {
         match self {
-            What::Memory => row.section == Section::Memory,
-            What::Programs => row.section == Section::Program,
-            What::Time => row.length > 0 && !What::Memory.is_of(row) && !What::Programs.is_of(row),
-            What::Syscalls | What::Instructions => row.counted.is_some(),
+            Measurement::Memory => row.section == Section::Memory,
+            Measurement::Programs => row.section == Section::Program,
+            Measurement::Time => {
+                row.length > 0
+                    && !Measurement::Memory.applies_to(row)
+                    && !Measurement::Programs.applies_to(row)
+            }
+            Measurement::Syscalls | Measurement::Instructions => row.counted.is_some(),
         }
     }
 
-    /// Whether a quantity of the data belongs to it.
-    fn has(self, quantity: &str) -> bool {
-        let counted = |what: What| match what {
-            What::Syscalls => quantity.starts_with("syscalls"),
-            What::Instructions => quantity == "instructions",
+    /// Returns whether this measurement yields a quantity of the data.
+    fn yields(self, quantity: &str) -> bool {
+        let counted = |measurement: Measurement| match measurement {
+            Measurement::Syscalls => quantity.starts_with("syscalls"),
+            Measurement::Instructions => quantity == "instructions",
             _ => false,
         };
         match self {
-            What::Syscalls | What::Instructions => counted(self),
-            _ => !counted(What::Syscalls) && !counted(What::Instructions),
+            Measurement::Syscalls | Measurement::Instructions => counted(self),
+            _ => !counted(Measurement::Syscalls) && !counted(Measurement::Instructions),
         }
     }
 }
 
-/// How often something is counted at most: what comes by chance, as how many events a wait returns, only
-/// adds, so that the least of few is enough.
+/// The maximum number of rounds of a count. Chance, such as the number of events that a wait returns, only adds
+/// to a count, so the minimum of a few rounds is enough.
 const MOST_COUNTS: usize = 2;
 
-/// How often the small programs are built at most.
+/// The maximum number of rounds of builds of the small programs.
 const MOST_BUILDS: usize = 3;
 
-/// How long `wrk` keeps a server busy, in its own notation; a second is the least that it takes.
+/// The argument of `wrk` for the time that it keeps a server busy: a second, the shortest time that it accepts.
 const WRK_DURATION: &str = "-d1s";
 
-/// The syscalls that are told apart, by the kernel's names.
+/// The syscalls that are counted separately, by the kernel's names.
 const KINDS: &[&str] = &[
     "socket",
     "connect",
@@ -130,23 +134,23 @@ const KINDS: &[&str] = &[
     "madvise",
 ];
 
-/// The kind of those that are not told apart.
+/// The kind of all other syscalls.
 pub(crate) const OTHER_KIND: &str = "other";
 
-/// Measures, and keeps what it finds in a file.
+/// Measures rows, and keeps the values in a file.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// How many rounds there are.
+    /// The number of rounds.
     rounds: usize,
-    /// What has been measured.
+    /// The values measured so far.
     data: Data,
-    /// The file of it.
+    /// The file of the values.
     path: PathBuf,
     /// The machine and the versions.
     conditions: String,
-    /// The server of small answers.
+    /// The server with small responses.
     small: Server,
-    /// The server of large answers.
+    /// The server with large responses.
     large: Server,
     /// This binary.
     this: PathBuf,
@@ -155,14 +159,14 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Starts the servers, and reads what has been measured already.
+    /// Starts the servers, and reads the values that have been measured already.
     pub(crate) fn start(directory: &Path, rounds: usize) -> io::Result<Collector> {
         fs::create_dir_all(directory)?;
         let path = directory.join(crate::DATA);
-        if !cpus::are_two() {
-            eprintln!("there is one core only, which both ends share");
+        if !cpus::can_use_both() {
+            eprintln!("only one core is available: both ends share it");
         }
-        // Asked before this process is pinned, for the number of cores.
+        // Before this process is pinned, because pinning changes the number of available cores.
         let conditions = conditions();
         cpus::pin(Side::Peer);
         let collector = Collector {
@@ -180,11 +184,15 @@ impl Collector {
     }
 
     /// Measures `rows`, and writes the file after each.
-    pub(crate) fn collect(&mut self, rows: &[&'static Row], whats: &[What]) -> io::Result<()> {
-        for &what in whats {
-            let rows = rows.iter().filter(|row| what.is_of(row));
-            if let Some(tool) = what.missing_tool() {
-                eprintln!("{tool} is missing: no {}", what.name());
+    pub(crate) fn collect(
+        &mut self,
+        rows: &[&'static Row],
+        measurements: &[Measurement],
+    ) -> io::Result<()> {
+        for &measurement in measurements {
+            let rows = rows.iter().filter(|row| measurement.applies_to(row));
+            if let Some(tool) = measurement.missing_tool() {
+                eprintln!("{tool} is missing: no {}", measurement.name());
                 continue;
             }
             for row in rows {
@@ -195,28 +203,33 @@ impl Collector {
                 }
                 let start = Instant::now();
                 match row.points {
-                    [] => self.collect_one(row, row.name, row.length, what),
+                    [] => self.collect_one(row, row.name, row.length, measurement),
                     points => {
                         for &point in points {
-                            self.collect_one(row, &row.point(point), row.length.max(point), what);
+                            self.collect_one(
+                                row,
+                                &row.point(point),
+                                row.length.max(point),
+                                measurement,
+                            );
                         }
                     }
                 }
                 self.data.write(&self.path)?;
                 let seconds = start.elapsed().as_secs();
-                eprintln!("{} of {}: {seconds} s", what.name(), row.name);
+                eprintln!("{} of {}: {seconds} s", measurement.name(), row.name);
             }
         }
         Ok(())
     }
 
     /// Measures one row, or one point of a curve.
-    fn collect_one(&mut self, row: &Row, name: &str, n: u64, what: What) {
-        let rounds = match what {
-            What::Time => self.rounds,
-            What::Syscalls | What::Instructions => self.rounds.min(MOST_COUNTS),
-            What::Memory => 1,
-            What::Programs => self.rounds.min(MOST_BUILDS),
+    fn collect_one(&mut self, row: &Row, name: &str, n: u64, measurement: Measurement) {
+        let rounds = match measurement {
+            Measurement::Time => self.rounds,
+            Measurement::Syscalls | Measurement::Instructions => self.rounds.min(MOST_COUNTS),
+            Measurement::Memory => 1,
+            Measurement::Programs => self.rounds.min(MOST_BUILDS),
         };
         let mut found: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
         let mut failed = vec![false; row.runtimes.len()];
@@ -227,7 +240,7 @@ impl Collector {
                     continue;
                 }
                 let runtime = row.runtimes[index];
-                match self.run(row, name, n, what, runtime) {
+                match self.run(row, name, n, measurement, runtime) {
                     Ok(values) => {
                         for (quantity, value) in values {
                             found.entry((index, quantity)).or_default().push(value);
@@ -240,9 +253,10 @@ impl Collector {
                 }
             }
         }
-        self.data.forget(name, |quantity| what.has(quantity));
+        self.data
+            .remove(name, |quantity| measurement.yields(quantity));
         for ((index, quantity), values) in found {
-            // Rounds would no longer stand side by side.
+            // Without the values of the failed round, the others would not be at the indices of their rounds.
             if !failed[index] {
                 let (runtime, conditions) = (row.runtimes[index], &self.conditions);
                 self.data.add(name, &quantity, runtime, conditions, values);
@@ -250,13 +264,13 @@ impl Collector {
         }
     }
 
-    /// Measures one runtime once: quantities and their values.
+    /// Measures one runtime once. Returns quantities and their values.
     fn run(
         &self,
         row: &Row,
         name: &str,
         n: u64,
-        what: What,
+        measurement: Measurement,
         runtime: &str,
     ) -> io::Result<Vec<(String, f64)>> {
         let server = match row.name {
@@ -273,7 +287,7 @@ impl Collector {
         };
         let counted = |count: &dyn Fn(u64) -> io::Result<Vec<u64>>| {
             let (short, long) = row.counted.unwrap_or((0, 1));
-            // The short run is made first, so that both find warm caches of the kernel.
+            // The short run comes first, so that the long one finds the caches of the kernel warm.
             let (fewer, more) = (count(short)?, count(long)?);
             let costs = more.iter().zip(fewer);
             let cost = |(more, fewer): (&u64, u64)| {
@@ -281,9 +295,9 @@ impl Collector {
             };
             io::Result::Ok(costs.map(cost).collect::<Vec<f64>>())
         };
-        match (what, row.section) {
-            (What::Time, Section::Requests) => requests(runtime, n),
-            (What::Time, Section::Lateness) => {
+        match (measurement, row.section) {
+            (Measurement::Time, Section::Requests) => requests(runtime, n),
+            (Measurement::Time, Section::Lateness) => {
                 let values = subject.timed_values(name, n)?;
                 let names = ["p50", "p99.9"].map(String::from);
                 Ok(names
@@ -291,7 +305,7 @@ impl Collector {
                     .zip(values.into_iter().map(|value| value as f64))
                     .collect())
             }
-            (What::Time, section) => {
+            (Measurement::Time, section) => {
                 if section == Section::Cores {
                     cpus::unpin();
                 }
@@ -302,7 +316,7 @@ impl Collector {
                 cpus::pin(Side::Measured);
                 Ok(vec![("time".into(), values?[0] as f64 / n as f64)])
             }
-            (What::Syscalls, Section::Sockets) => {
+            (Measurement::Syscalls, Section::Sockets) => {
                 let events: Vec<String> = kinds()
                     .map(|kind| format!("syscalls:sys_enter_{kind}"))
                     .collect();
@@ -318,23 +332,23 @@ impl Collector {
                 }
                 Ok(values)
             }
-            (What::Syscalls, _) => {
+            (Measurement::Syscalls, _) => {
                 let costs = counted(&|n| Ok(vec![subject.syscalls(name, n)?]))?;
                 Ok(vec![("syscalls".into(), costs[0])])
             }
-            (What::Instructions, _) => {
+            (Measurement::Instructions, _) => {
                 let costs = counted(&|n| Ok(vec![subject.instructions(name, n)?]))?;
                 Ok(vec![("instructions".into(), costs[0])])
             }
-            (What::Memory, _) if row.name == "idle_connections" => {
+            (Measurement::Memory, _) if row.name == "idle_connections" => {
                 let value = subject.values(name, n)?[0];
                 Ok(vec![("wake-ups".into(), value as f64)])
             }
-            (What::Memory, _) => {
+            (Measurement::Memory, _) => {
                 let value = subject.values(name, n)?[0];
                 Ok(vec![("bytes".into(), value as f64 / n as f64)])
             }
-            (What::Programs, _) => {
+            (Measurement::Programs, _) => {
                 cpus::unpin();
                 let build = hello::build(runtime);
                 cpus::pin(Side::Measured);
@@ -348,15 +362,15 @@ impl Collector {
         }
     }
 
-    /// What has been measured.
+    /// Returns the measured values.
     pub(crate) fn data(self) -> Data {
         self.data
     }
 }
 
-/// The syscalls of [`KINDS`] that this kernel has.
+/// Returns the syscalls of [`KINDS`] that this kernel has.
 fn kinds() -> impl Iterator<Item = &'static str> {
-    // Both are mounted where perf can see tracepoints at all.
+    // Where perf can count tracepoints, one of these is mounted.
     let roots = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
     KINDS.iter().copied().filter(move |kind| {
         let event = |root: &&str| Path::new(root).join(format!("events/syscalls/sys_enter_{kind}"));
@@ -364,7 +378,7 @@ fn kinds() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Keeps an HTTP server on `runtime` busy over `connections` connections, and returns what a request took.
+/// Keeps an HTTP server on `runtime` busy over `connections` connections. Returns the cost of a request.
 fn requests(runtime: &str, connections: u64) -> io::Result<Vec<(String, f64)>> {
     let mut child = Command::new(env::current_exe()?)
         .args(["http", runtime])
@@ -384,7 +398,7 @@ fn requests(runtime: &str, connections: u64) -> io::Result<Vec<(String, f64)>> {
         .stdin(Stdio::null())
         .output();
     cpus::pin(Side::Measured);
-    // The end of its input ends the server.
+    // The server exits when its standard input ends.
     drop(child.stdin.take());
     let mut cpu = String::new();
     stdout.read_to_string(&mut cpu)?;
@@ -401,8 +415,8 @@ fn requests(runtime: &str, connections: u64) -> io::Result<Vec<(String, f64)>> {
     ])
 }
 
-/// What `wrk` prints: nanoseconds for each request, the number of requests, and the 99th percentile of the
-/// latency in nanoseconds.
+/// Parses the output of `wrk`: nanoseconds for each request, the number of requests, and the 99th percentile of
+/// the latency in nanoseconds.
 fn wrk_values(text: &str) -> Option<(f64, f64, f64)> {
     let after = |name: &str| {
         let line = text
@@ -421,7 +435,7 @@ fn wrk_values(text: &str) -> Option<(f64, f64, f64)> {
     Some((1e9 / rate, total, number.parse::<f64>().ok()? * unit))
 }
 
-/// The machine, and the versions of what is measured.
+/// Describes the machine and the versions of the measured crates.
 fn conditions() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
@@ -454,7 +468,7 @@ mod tests {
     use super::wrk_values;
 
     #[test]
-    fn the_numbers_of_wrk_are_read() {
+    fn the_output_of_wrk_is_parsed() {
         let text = "\
 Running 1s test @ http://127.0.0.1:1/
   Latency Distribution

@@ -1,7 +1,7 @@
 //! The workloads on two cores: glassfrog's `Workers` and tokio's multi-threaded runtime.
 //!
-//! Both do the same work in two halves. Under `Workers` each half stays on its thread; under tokio each is
-//! a task, whose children any thread may take.
+//! Both do the same work in two halves. Under `Workers`, each half stays on its thread; under tokio, each half is
+//! a task whose child tasks any thread may steal.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -12,13 +12,13 @@ use glassfrog::{Workers, net};
 use glassfrog_count::workloads::{BUFFER, ECHO_MESSAGE, TASKS, nanoseconds};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// How many threads run tasks.
+/// The number of threads that run tasks.
 const THREADS: usize = 2;
 
-/// How many connections each half of `cores_echo` has.
+/// The number of connections of each half of `cores_echo`.
 const CONNECTIONS: u64 = 50;
 
-/// Runs a row of two cores once.
+/// Runs a row of the section on two cores once.
 pub(crate) fn run(runtime: &str, row: &str, n: u64) -> Result<Vec<u64>, String> {
     let half = n / THREADS as u64;
     let time = match (runtime, row) {
@@ -37,7 +37,7 @@ fn tokio_runtime() -> tokio::runtime::Runtime {
     runtime.expect("a tokio runtime")
 }
 
-/// Runs a half as a task for each thread; returns how long both took.
+/// Runs each half as a task. Returns the time that both took.
 async fn in_halves<F>(mut half: impl FnMut() -> F) -> u64
 where
     F: Future<Output = ()> + Send + 'static,
@@ -126,7 +126,8 @@ fn glassfrog_spawn(n: u64) -> u64 {
 
 fn glassfrog_echo(n: u64) -> u64 {
     let workers = workers();
-    // The connections of a half are registered with the worker that made them, and can be sent out and in.
+    // The connections of a half are registered with the worker that created them. They are `Send`, so they can be
+    // returned to this thread and passed back.
     let halves = workers.spawn_on_each(|_| async {
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("bind");

@@ -1,8 +1,8 @@
 //! The measured values, in a file of tab-separated lines beside the report.
 //!
-//! A line is a row, a quantity, a runtime, the number of the conditions it was measured under, and the
+//! A line has a row, a quantity, a runtime, the number of the conditions under which it was measured, and the
 //! values: one for each round, in the order of the rounds, so that values of different runtimes at the same
-//! place come from the same round. The conditions stand at the top of the file, as `# number: text`.
+//! index come from the same round. The conditions are at the top of the file, as `# number: text`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,16 +15,16 @@ const HEAD: &str = "\
 # row, quantity, runtime, conditions, then a value for each round
 ";
 
-/// What was measured of one runtime.
+/// The values of one quantity of a row on one runtime.
 #[derive(Debug)]
 struct Record {
     /// The row, with the point of a curve.
     row: String,
-    /// What was measured.
+    /// The measured quantity.
     quantity: String,
-    /// The runtime that it was measured on.
+    /// The runtime.
     runtime: String,
-    /// The machine and the versions that it was measured with.
+    /// The machine and the versions with which the values were measured.
     conditions: String,
     /// The values, one for each round.
     values: Vec<f64>,
@@ -33,12 +33,12 @@ struct Record {
 /// All measured values.
 #[derive(Debug, Default)]
 pub(crate) struct Data {
-    /// In the order in which they were first measured.
+    /// The records, in the order in which they were first measured.
     records: Vec<Record>,
 }
 
 impl Data {
-    /// Reads the file at `path`. If there is none, nothing has been measured.
+    /// Reads the file at `path`. A missing file stands for no values.
     pub(crate) fn read(path: &Path) -> io::Result<Data> {
         match fs::read_to_string(path) {
             Ok(text) => Data::parse(&text).map_err(|message| {
@@ -50,7 +50,7 @@ impl Data {
         }
     }
 
-    /// Parses what [`write`](Data::write) wrote.
+    /// Parses the text of a file that [`write`](Data::write) has written.
     fn parse(text: &str) -> Result<Data, String> {
         let mut conditions = BTreeMap::new();
         let mut data = Data::default();
@@ -61,7 +61,7 @@ impl Data {
                 }
                 continue;
             }
-            let wrong = || format!("this is no line of values: {line}");
+            let wrong = || format!("not a line of values: {line}");
             let mut words = line.split('\t');
             let mut word = || words.next().ok_or_else(wrong);
             let (row, quantity, runtime, number) = (word()?, word()?, word()?, word()?);
@@ -86,7 +86,7 @@ impl Data {
         fs::write(path, self.text())
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     fn text(&self) -> String {
         let mut text = String::from(HEAD);
         let conditions = self.conditions();
@@ -111,7 +111,7 @@ impl Data {
         text
     }
 
-    /// The different conditions, in the order of the records.
+    /// Returns the different conditions, in the order of the records.
     pub(crate) fn conditions(&self) -> Vec<&str> {
         let mut all = Vec::new();
         for record in &self.records {
@@ -122,8 +122,8 @@ impl Data {
         all
     }
 
-    /// Forgets what was measured of a row in the quantities that `is_old` names.
-    pub(crate) fn forget(&mut self, row: &str, is_old: impl Fn(&str) -> bool) {
+    /// Removes the values of a row for the quantities that `is_old` selects.
+    pub(crate) fn remove(&mut self, row: &str, is_old: impl Fn(&str) -> bool) {
         self.records
             .retain(|record| record.row != row || !is_old(&record.quantity));
     }
@@ -146,7 +146,7 @@ impl Data {
         });
     }
 
-    /// The values of one runtime, unless they were not measured.
+    /// Returns the values of one runtime, if they have been measured.
     pub(crate) fn values(&self, row: &str, quantity: &str, runtime: &str) -> Option<&[f64]> {
         let record = self.records.iter().find(|record| {
             record.row == row && record.quantity == quantity && record.runtime == runtime
@@ -156,7 +156,7 @@ impl Data {
             .map(Vec::as_slice)
     }
 
-    /// The quantities of a row whose names start with `prefix`, without it.
+    /// Returns the quantities of a row whose names start with `prefix`, without the prefix.
     pub(crate) fn quantities(&self, row: &str, prefix: &str) -> Vec<&str> {
         let mut all = Vec::new();
         for record in self.records.iter().filter(|record| record.row == row) {
@@ -169,14 +169,14 @@ impl Data {
         all
     }
 
-    /// The largest number of values that a line has.
+    /// Returns the largest number of values in a line.
     pub(crate) fn rounds(&self) -> usize {
         let lengths = self.records.iter().map(|record| record.values.len());
         lengths.max().unwrap_or(0)
     }
 }
 
-/// A value with the digits that mean something: five.
+/// Formats a value with five significant digits.
 fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -195,7 +195,7 @@ mod tests {
     use super::Data;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn the_written_text_parses_to_the_same_data() {
         let mut data = Data::default();
         data.add("yield", "time", "tokio", "here", vec![41.25, 0.0]);
         data.add(
@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_again_replaces_what_was_there() {
+    fn a_removed_quantity_leaves_the_others() {
         let mut data = Data::default();
         data.add("yield", "time", "tokio", "here", vec![1.0]);
         data.add("yield", "syscalls", "tokio", "here", vec![2.0]);
-        data.forget("yield", |quantity| quantity == "time");
+        data.remove("yield", |quantity| quantity == "time");
         assert_eq!(data.values("yield", "time", "tokio"), None);
         assert_eq!(data.values("yield", "syscalls", "tokio"), Some(&[2.0][..]));
     }

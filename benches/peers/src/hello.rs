@@ -1,8 +1,8 @@
-//! What is built to be measured: this package once more with the feature `threads`, and the smallest program
-//! of each runtime, which spawns a task that sleeps, and awaits it.
+//! Builds the programs to measure: this package once more with the feature `threads`, and the smallest program of
+//! each runtime, which spawns a task that sleeps, and awaits it.
 //!
-//! Each program is a package of its own with a target directory of its own, so that its size, the crates in its tree
-//! and the time of a clean build are its own. The versions are those of this workspace's `Cargo.lock`.
+//! Each program is a package with a target directory of its own, so its size, its crates and the time of its clean
+//! build do not depend on other packages. The versions are those of this workspace's `Cargo.lock`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,24 +12,24 @@ use std::{env, fs, io};
 /// The directory of the workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The versions of everything here.
+/// The lock file of this workspace, which has the versions of all crates.
 pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
 
-/// The profile that a small program is built with: the default one for releases, without symbols.
+/// The profile of a small program: the default release profile, without symbols.
 const PROFILE: &str = "[profile.release]\nstrip = true\n";
 
-/// What one build of a program shows.
+/// The measurements of one build of a program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Build {
-    /// The bytes of the binary.
+    /// The size of the binary in bytes.
     pub(crate) size: u64,
-    /// The crates in the tree, without the program itself.
+    /// The number of crates in the tree, without the program itself.
     pub(crate) crates: u64,
-    /// How long a clean build took, in nanoseconds.
+    /// The time of a clean build in nanoseconds.
     pub(crate) time: u64,
 }
 
-/// The dependency of the program, and its code.
+/// Returns the dependency of the program, and its code.
 fn program(runtime: &str) -> (String, &'static str) {
     match runtime {
         "tokio" => (
@@ -96,21 +96,21 @@ fn main() {
     }
 }
 
-/// The line of `Cargo.toml` for the version that this workspace has of a crate.
+/// Returns the line of `Cargo.toml` for a crate, with the version in this workspace.
 fn dependency(name: &str, more: &str) -> String {
     let version = version(name).unwrap_or("*");
     format!("{name} = {{ version = \"={version}\", {more} }}")
 }
 
-/// The version of a crate in this workspace.
+/// Returns the version of a crate in this workspace.
 pub(crate) fn version(name: &str) -> Option<&'static str> {
     let head = format!("name = \"{name}\"\nversion = \"");
-    // Where there are several, the newest stands last.
+    // If there are several versions, the newest comes last.
     let (_, rest) = LOCK.rsplit_once(&head)?;
     rest.split('"').next()
 }
 
-/// Builds the program of a runtime from nothing.
+/// Builds the program of a runtime from scratch.
 pub(crate) fn build(runtime: &str) -> io::Result<Build> {
     let directory = directory(runtime)?;
     if directory.exists() {
@@ -148,7 +148,7 @@ pub(crate) fn build(runtime: &str) -> io::Result<Build> {
     cargo(&directory, &["build", "--release"])?;
     let time = start.elapsed().as_nanos() as u64;
     let binary = directory.join("target/release").join(&name);
-    // Whether it runs is part of the question.
+    // The program must also run.
     let status = Command::new(&binary).status()?;
     if !status.success() {
         return Err(io::Error::other(format!("{name}: {status}")));
@@ -162,7 +162,8 @@ pub(crate) fn build(runtime: &str) -> io::Result<Build> {
     Ok(build)
 }
 
-/// Builds this package with the feature `threads`, in the profile of this binary, and returns the new one.
+/// Builds this package with the feature `threads`, in the profile of this binary. Returns the path of the new
+/// binary.
 pub(crate) fn with_threads() -> io::Result<PathBuf> {
     let this = env::current_exe()?;
     let profile = this.parent().and_then(Path::file_name);
@@ -172,7 +173,7 @@ pub(crate) fn with_threads() -> io::Result<PathBuf> {
         "build",
         "--package=glassfrog-peers",
         "--features=threads",
-        // The directory of the profile `dev` has another name.
+        // The directory of the profile `dev` is named `debug`.
         &format!("--profile={}", profile.replace("debug", "dev")),
         &format!("--target-dir={}", target.display()),
     ];
@@ -180,19 +181,19 @@ pub(crate) fn with_threads() -> io::Result<PathBuf> {
     Ok(target.join(profile).join("glassfrog-peers"))
 }
 
-/// Where something is built: beside this binary, out of the workspace's own way.
+/// Returns the directory for a build: next to this binary, and separate from the workspace's own builds.
 fn directory(name: &str) -> io::Result<PathBuf> {
     let this = env::current_exe()?;
     let target = this.parent().unwrap_or(Path::new("."));
     Ok(target.join("report").join(name))
 }
 
-/// Runs cargo in `directory` with what has been downloaded, and returns what it printed.
+/// Runs cargo offline in `directory`, and returns its output.
 fn cargo(directory: &Path, arguments: &[&str]) -> io::Result<String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(arguments).arg("--offline").arg("--quiet");
     command.current_dir(directory).stdin(Stdio::null());
-    // Where this is set, cargo builds elsewhere.
+    // If this were set, cargo would build elsewhere.
     command.env_remove("CARGO_TARGET_DIR");
     let output = command.output()?;
     match output.status.success() {

@@ -1,23 +1,22 @@
 //! Compares glassfrog with other runtimes: `cargo run --profile count -p glassfrog-peers -- report`.
 //!
-//! `report` measures all runtimes in alternation. It writes the values to `benches/report/data.tsv`, and the
-//! pictures and the page `benches/report/README.md` beside it. `draw` redraws the pictures and the page from the
-//! values. `--rows` measures some of the rows and keeps the other values.
+//! `report` measures all runtimes alternately. It writes the values to `benches/report/data.tsv`, and the pictures
+//! and the page `README.md` to the same directory. `draw` redraws the pictures and the page from the values.
+//! `--rows` measures some of the rows and keeps the other values.
 //!
 //! All runtimes run the same generic code in one binary, and each run is a process of its own. Every
 //! runtime has one thread and its default settings, unless a row says otherwise:
 //!
-//! - *raw*: a state machine written by hand on mio, without futures; only where there are sockets;
+//! - *raw*: a state machine written by hand on mio, without futures, for the rows with sockets only;
 //! - *tokio*: a `LocalRuntime` (the current-thread scheduler with `spawn_local`; spawning `Send`
 //!   tasks on it counts the same within two per cent), I/O and time enabled;
 //! - *smol*: a `LocalExecutor` under `smol::block_on`, sockets of `smol::net`;
 //! - *monoio*: the legacy driver (epoll), timers enabled, built without io_uring;
 //! - *glassfrog*: `glassfrog::block_on`.
 //!
-//! In reading order: the [`rows`], and their workloads on one core ([`work`]), on two (`cores`) and
-//! without a runtime ([`raw`]); the other [`runtimes`]; how they are measured ([`collect`], [`hello`],
-//! [`cpus`]) and kept ([`data`]); the numbers ([`stats`]), the pictures ([`svg`], [`pictures`]) and the page
-//! ([`page`]).
+//! In reading order: the [`rows`], and their workloads on one core ([`work`]), on two (`cores`) and without a
+//! runtime ([`raw`]); the other [`runtimes`]; the measurements ([`collect`], [`hello`], [`cpus`]) and their file
+//! ([`data`]); the numbers ([`stats`]), the pictures ([`svg`], [`pictures`]) and the page ([`page`]).
 
 mod collect;
 #[cfg(feature = "threads")]
@@ -42,7 +41,7 @@ use std::{env, fs};
 use glassfrog_count::measure::{hidden_subcommand, raise_file_limit};
 use glassfrog_count::runtime::{Glassfrog, Runtime};
 
-use collect::{Collector, What};
+use collect::{Collector, Measurement};
 use data::Data;
 use rows::{ROWS, Row};
 use runtimes::{Monoio, Smol, Tokio};
@@ -102,11 +101,11 @@ fn main_or_error(arguments: &[String]) -> Result<(), String> {
 /// Returns the usage, with the names of rows and quantities.
 fn usage() -> String {
     let rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-    let whats = What::ALL.map(What::name);
+    let measurements = Measurement::ALL.map(Measurement::name);
     format!(
         "{USAGE}\nrows: {}\nwhat: {}",
         rows.join(", "),
-        whats.join(", ")
+        measurements.join(", ")
     )
 }
 
@@ -116,8 +115,8 @@ struct Options {
     rounds: usize,
     /// The rows to measure.
     rows: Vec<&'static Row>,
-    /// The quantities to measure.
-    whats: Vec<What>,
+    /// The kinds of measurement.
+    measurements: Vec<Measurement>,
     /// The directory of the report.
     directory: PathBuf,
 }
@@ -127,7 +126,7 @@ impl Options {
         let mut options = Options {
             rounds: ROUNDS,
             rows: ROWS.iter().collect(),
-            whats: What::ALL.to_vec(),
+            measurements: Measurement::ALL.to_vec(),
             directory: REPORT.into(),
         };
         let mut arguments = arguments.iter();
@@ -141,8 +140,9 @@ impl Options {
                 }
                 "--rows" => options.rows = collected(names(), rows::row)?,
                 "--what" => {
-                    let what = |name: &str| What::ALL.into_iter().find(|it| it.name() == name);
-                    options.whats = collected(names(), what)?;
+                    let what =
+                        |name: &str| Measurement::ALL.into_iter().find(|it| it.name() == name);
+                    options.measurements = collected(names(), what)?;
                 }
                 "--to" => options.directory = value.into(),
                 _ => return Err(usage()),
@@ -151,10 +151,10 @@ impl Options {
         Ok(options)
     }
 
-    /// Measures, and returns all values of the report.
+    /// Measures the selected rows. Returns all values of the report.
     fn measure(&self) -> io::Result<Data> {
         let mut collector = Collector::start(&self.directory, self.rounds)?;
-        collector.collect(&self.rows, &self.whats)?;
+        collector.collect(&self.rows, &self.measurements)?;
         Ok(collector.data())
     }
 
@@ -188,7 +188,7 @@ fn collected<'a, T>(
         .collect()
 }
 
-/// The body of the hidden subcommand `http`: a server on a runtime, until standard input ends.
+/// Executes the hidden subcommand `http`: runs a server on a runtime until standard input ends.
 fn serve_http(runtime: &str) -> io::Result<()> {
     raise_file_limit();
     match runtime {

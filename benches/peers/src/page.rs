@@ -1,4 +1,4 @@
-//! The page of the report, and the table of the front page.
+//! Writes the page of the report, and its table for the front page.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::pictures::curves;
 use crate::rows::{OURS, REFERENCE, ROWS, RUNTIMES, Row, Section, row};
 use crate::stats::{Spread, grouped, least, ratio};
 
-/// The quantities that are times, and compared by ratios in the same round.
+/// The quantities that are times. They are compared by the ratios in the same rounds.
 const TIMES: [&str; 6] = ["time", "cpu", "p99", "p50", "p99.9", "build"];
 
-/// The quantities of which the least value counts.
+/// The quantities that are counts. They are compared by their minimum.
 const COUNTS: [&str; 6] = [
     "syscalls",
     "instructions",
@@ -20,17 +20,17 @@ const COUNTS: [&str; 6] = [
     "crates",
 ];
 
-/// How much greater than the best peer's a median or a count may be and still count as level.
+/// The largest ratio to the best peer at which a median or a count is level with it.
 const MARGIN: f64 = 1.03;
 
-/// How much greater than the best peer's a count may be and still count as level: a wait more in fifty
-/// operations says nothing.
+/// The largest difference from the best peer at which a count is level with it: one more wait in fifty operations
+/// is not significant.
 const COUNT_MARGIN: f64 = 0.02;
 
-/// What stands where nothing was measured.
+/// The text of a cell without a value.
 const NOTHING: &str = "–";
 
-/// The marks between which the front page shows a part of the report.
+/// The markers around the part of the report that the front page shows.
 const FRONT_MARKS: [&str; 2] = ["<!-- from the report -->", "<!-- end of the report -->"];
 
 /// The time rows that the front page shows.
@@ -51,7 +51,7 @@ const FRONT_TIMES: &[&str] = &[
     "fetch_large",
 ];
 
-/// The rows of which the front page shows the syscalls.
+/// The rows whose syscalls the front page shows.
 const FRONT_SYSCALLS: &[&str] = &[
     "spawn_join",
     "spawn_join_task",
@@ -61,25 +61,25 @@ const FRONT_SYSCALLS: &[&str] = &[
     "fetch",
 ];
 
-/// A remark: what is said about rows and quantities.
+/// A remark about rows or quantities.
 #[derive(Debug)]
 struct Remark {
-    /// Each a row and maybe a quantity: `yield_1000 time` or `yield_1000`.
+    /// The keys, each a row with or without a quantity: `yield_1000 time` or `yield_1000`.
     keys: Vec<String>,
     /// The text.
     text: String,
 }
 
 impl Remark {
-    /// Whether it is about this quantity of this row.
+    /// Returns whether the remark is about this quantity of this row.
     fn is_about(&self, row: &str, quantity: &str) -> bool {
         let both = format!("{row} {quantity}");
         self.keys.iter().any(|key| *key == row || *key == both)
     }
 }
 
-/// Reads the remarks: a heading of the second level names rows and quantities, separated by commas, and
-/// the text up to the next is about them. What stands above the first heading is for the writer.
+/// Parses the remarks: a heading of the second level names rows and quantities, separated by commas, and the text
+/// up to the next heading is about them. The text above the first heading is for the authors of remarks.
 fn remarks(text: &str) -> Result<Vec<Remark>, String> {
     let mut remarks: Vec<Remark> = Vec::new();
     for line in text.lines() {
@@ -90,7 +90,9 @@ fn remarks(text: &str) -> Result<Vec<Remark>, String> {
                 let name = words.next().unwrap_or_default();
                 let known = |quantity| TIMES.contains(&quantity) || COUNTS.contains(&quantity);
                 if row(name).is_none() || !words.all(known) {
-                    return Err(format!("a remark is about `{key}`, which the report lacks"));
+                    return Err(format!(
+                        "a remark is about `{key}`, which the report does not have"
+                    ));
                 }
             }
             let text = String::new();
@@ -106,7 +108,7 @@ fn remarks(text: &str) -> Result<Vec<Remark>, String> {
     Ok(remarks)
 }
 
-/// How glassfrog compares with the best of its peers in one quantity of one row.
+/// The comparison of glassfrog with the best of its peers in one quantity of one row.
 struct Comparison {
     /// The row.
     row: &'static Row,
@@ -116,9 +118,9 @@ struct Comparison {
     quantity: &'static str,
     /// The peer with the least median or count.
     best: &'static str,
-    /// How many times as much glassfrog takes.
+    /// The ratio of glassfrog to the best peer.
     ratio: Spread,
-    /// What that means.
+    /// The conclusion.
     verdict: Verdict,
 }
 
@@ -163,7 +165,7 @@ fn compare(
         )
     } else {
         let least_of_ours = least(ours);
-        // Of nothing, no multiple is left.
+        // The count of the best peer may be zero.
         let ratio = Spread::of([least_of_ours / least_of_best.max(1e-9)])?;
         let difference = least_of_ours - least_of_best;
         let is_behind = ratio.median > MARGIN && difference > COUNT_MARGIN;
@@ -187,7 +189,7 @@ fn compare(
     })
 }
 
-/// All comparisons, in the order of the report.
+/// Returns all comparisons, in the order of the report.
 fn comparisons(data: &Data) -> Vec<Comparison> {
     let mut all = Vec::new();
     for row in ROWS {
@@ -201,31 +203,31 @@ fn comparisons(data: &Data) -> Vec<Comparison> {
     all
 }
 
-/// A quantity as a table names it.
+/// Returns the name of a quantity in a table.
 fn quantity_name(quantity: &str) -> &str {
     match quantity {
         "cpu" => "CPU time",
         "p99" => "99th percentile of the latency",
         "p50" => "median lateness",
-        "p99.9" => "lateness of one tick in a thousand",
+        "p99.9" => "99.9th percentile of the lateness",
         "build" => "time of a clean build",
         "size" => "bytes of the binary",
         other => other,
     }
 }
 
-/// A row as a table names it where its section is not near.
+/// Returns the name of a row in a table outside its section.
 fn row_name(row: &Row) -> String {
     match row.section {
         Section::Requests => format!("request under wrk, {}", row.label),
         Section::Lateness => format!("1 ms tick {}", row.label),
-        _ if row.may_trim() => "spawn 1000 tasks of 512 bytes, as glibc trims its heap".into(),
+        _ if row.may_trim() => "spawn 1000 tasks of 512 bytes, glibc may trim its heap".into(),
         Section::Cores => format!("on two cores: {}", row.label),
         _ => row.label.into(),
     }
 }
 
-/// Writes the page of the report, with the text of the remarks woven in.
+/// Writes the page of the report, including the remarks.
 pub(crate) fn page(data: &Data, remarks_text: &str) -> Result<String, String> {
     let mut page = Page {
         data,
@@ -245,13 +247,13 @@ pub(crate) fn page(data: &Data, remarks_text: &str) -> Result<String, String> {
     Ok(page.text)
 }
 
-/// The page as far as it is written.
+/// A page being written.
 struct Page<'a> {
-    /// What was measured.
+    /// The measured values.
     data: &'a Data,
-    /// What is said about it.
+    /// The remarks about them.
     remarks: Vec<Remark>,
-    /// The text.
+    /// The text so far.
     text: String,
 }
 
@@ -284,14 +286,14 @@ impl Page<'_> {
 glassfrog, tokio, smol and monoio run the same generic code, built into one binary with fat LTO. *raw* is a
 state machine written by hand on mio, as a lower bound. Each run is a process of its own. The runtimes take
 turns, and each round starts with a different one. The measured process is pinned to one core, and the server
-or client at its other end to another.
+or client at its other end is pinned to another.
 
 Times are ratios of two runtimes in the same round: the median of up to {rounds} rounds, with the quartiles in
 parentheses. Absolute times are omitted, because they depend more on the machine. The kernel counts syscalls and
 callgrind counts instructions; both are the difference between a long run and a short one, per operation. In
-timed runs, glibc keeps the memory that it has (no trimming, no `mmap` for large blocks): whether freed memory is
-at the top of the heap is an accident of layout, and the page faults would hide the difference between the
-runtimes. One row shows their effect. The values are in [`data.tsv`](data.tsv).
+timed runs, glibc keeps the memory that it has (no trimming, no `mmap` for large blocks). Otherwise, page faults
+would hide the differences between the runtimes, because it depends on chance whether freed memory is at the top
+of the heap. One row shows their effect. The values are in [`data.tsv`](data.tsv).
 
 Every runtime has its default settings and one thread: tokio's `LocalRuntime`, smol's `LocalExecutor` under
 `smol::block_on`, monoio's legacy driver (epoll, without io_uring), and `glassfrog::block_on`.
@@ -302,7 +304,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         ));
     }
 
-    /// Where glassfrog is ahead, and where it is not.
+    /// Writes how often glassfrog is ahead, level and behind, and the rows in which it is behind.
     fn summary(&mut self) {
         let all = comparisons(self.data);
         let count = |verdict, quantities: &[&str]| {
@@ -312,8 +314,8 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.push("## In short\n");
         self.push(
             "Each row compares glassfrog with the *best* of tokio, smol and monoio in that row. Two \
-             runtimes are level if they differ by less than 3 %, or if the quartiles are on both sides of \
-             1.\n",
+             runtimes are level if they differ by at most 3 %, or if one quartile of their ratio is below 1 \
+             and the other above.\n",
         );
         self.push("| glassfrog compared with the best of the three | ahead | level | behind |");
         self.push("| --- | ---: | ---: | ---: |");
@@ -344,7 +346,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             .filter(|it| it.verdict == Verdict::Behind)
             .collect();
         if behind.is_empty() {
-            self.push("In no row.\n");
+            self.push("glassfrog is not behind in any row.\n");
             return;
         }
         self.push("| row | quantity | best | glassfrog, best = 1 | reason |");
@@ -391,12 +393,12 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.text.push('\n');
     }
 
-    /// A picture, if it has been drawn.
+    /// Writes a picture.
     fn picture(&mut self, name: &str, title: &str) {
         self.push(&format!("![{title}]({name})\n"));
     }
 
-    /// A table of the ratios of rows to the reference in the same round.
+    /// Writes a table of the ratios of rows to the reference in the same rounds.
     fn ratios(&mut self, first: &str, rows: &[(String, &str, &str)]) {
         let mut lines = head(first, &RUNTIMES);
         let mut any = false;
@@ -422,7 +424,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         }
     }
 
-    /// A table of counts.
+    /// Writes a table of counts.
     fn count_table(&mut self, rows: &[&Row], quantity: &str, number: impl Fn(f64) -> String) {
         let mut lines = head(quantity, &RUNTIMES);
         let mut any = false;
@@ -443,27 +445,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         }
     }
 
-    /// The remarks about rows of these sections in these quantities.
-    fn remarks(&mut self, sections: &[Section], quantities: &[&str]) {
-        let mut lines = String::new();
-        for remark in &self.remarks {
-            let rows = ROWS.iter().filter(|row| {
-                let named = quantities
-                    .iter()
-                    .any(|quantity| remark.is_about(row.name, quantity));
-                sections.contains(&row.section) && named
-            });
-            let labels: Vec<String> = rows.map(row_name).collect();
-            if !labels.is_empty() {
-                let text = remark.text.replace('\n', "\n  ");
-                let _ = writeln!(lines, "- *{}*: {text}", labels.join("; "));
-            }
-        }
-        if !lines.is_empty() {
-            self.push(&lines);
-        }
-    }
-
     fn times(&mut self) {
         self.push("## Time\n");
         self.picture("time.svg", "Time for one operation, relative to tokio");
@@ -473,13 +454,11 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
                 .collect()
         };
         self.ratios("time, tokio = 1", &of(&[Section::Tasks, Section::Sockets]));
-        self.remarks(&[Section::Tasks, Section::Sockets], &["time"]);
         self.push(
             "On two cores, glassfrog's `Workers` compared with tokio's multi-threaded runtime, whose \
              tasks move between threads:\n",
         );
         self.ratios("time, tokio = 1", &of(&[Section::Cores]));
-        self.remarks(&[Section::Cores], &["time"]);
     }
 
     fn counts(&mut self) {
@@ -487,7 +466,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.push("## Syscalls\n");
         self.picture("syscalls.svg", "Syscalls for one operation, by kind");
         self.count_table(&rows, "syscalls", |value| format!("{value:.2}"));
-        self.remarks(&[Section::Tasks, Section::Sockets], &["syscalls"]);
         self.push("<details><summary>By name</summary>\n");
         for row in &rows {
             self.kinds(row);
@@ -503,12 +481,11 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
              operations, or cache misses, so compare these counts with the times.\n",
         );
         self.count_table(&rows, "instructions", grouped);
-        self.remarks(&[Section::Tasks, Section::Sockets], &["instructions"]);
     }
 
-    /// The syscalls of a row by their names.
+    /// Writes a table with the syscalls of a row by their names.
     fn kinds(&mut self, row: &Row) {
-        /// How many calls an operation makes at least of those that are shown.
+        /// The smallest number of calls per operation that is shown.
         const SHOWN: f64 = 0.005;
         let value = |kind: &str, runtime| {
             let values = self
@@ -546,8 +523,8 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
         self.picture("requests.svg", "A server under wrk, relative to tokio");
         self.push(
             "A server on the streams of the runtime responds to each request with 2 KiB. `wrk` sends \
-             requests from the other core as fast as it gets responses. Where `wrk` is slower than the \
-             server, the time for a request is that of `wrk`, and the CPU time of the server says more.\n",
+             requests from the other core as fast as it receives responses. If `wrk` is slower than the server, \
+             the time for a request is that of `wrk`, and the CPU time of the server is more meaningful.\n",
         );
         let mut rows = Vec::new();
         for quantity in ["time", "cpu", "p99"] {
@@ -557,7 +534,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
         }
         self.ratios("for a request, tokio = 1", &rows);
-        self.remarks(&[Section::Requests], &["time", "cpu", "p99"]);
     }
 
     fn lateness(&mut self) {
@@ -567,8 +543,8 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             "Lateness of a task that ticks, relative to tokio",
         );
         self.push(
-            "A task repeatedly sleeps for a millisecond while other tasks keep the loop busy. Its lateness \
-             is the time from the end of the millisecond to its poll.\n",
+            "A task repeatedly sleeps for a millisecond while other tasks keep the loop busy. The lateness is \
+             the time from the end of the millisecond to the poll of the task.\n",
         );
         let mut rows = Vec::new();
         for row in ROWS.iter().filter(|row| row.section == Section::Lateness) {
@@ -578,7 +554,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
         }
         self.ratios("tokio = 1", &rows);
-        self.remarks(&[Section::Lateness], &["p50", "p99.9"]);
     }
 
     fn scaling(&mut self) {
@@ -606,8 +581,7 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             }
             self.push(&lines);
         }
-        self.push("In each table, 1 is tokio's time for one operation at the smallest N, in the same round.\n");
-        self.remarks(&[Section::Scaling], &["time"]);
+        self.push("In each table, 1 stands for tokio's time for one operation at the smallest N, in the same round.\n");
     }
 
     fn memory(&mut self) {
@@ -622,7 +596,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             .collect();
         self.count_table(&rows, "bytes", grouped);
         self.count_table(&rows, "wake-ups", grouped);
-        self.remarks(&[Section::Memory], &["bytes", "wake-ups"]);
     }
 
     fn program(&mut self) {
@@ -666,7 +639,6 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
             lines += &line("time of a clean build, tokio = 1", &builds);
         }
         self.push(&lines);
-        self.remarks(&[Section::Program], &["size", "crates", "build"]);
     }
 
     fn repeat(&mut self) {
@@ -676,18 +648,18 @@ Every runtime has its default settings and one thread: tokio's `LocalRuntime`, s
 
 ```sh
 cargo run --profile count -p glassfrog-peers -- report                        # everything, in about 25 minutes
-cargo run --profile count -p glassfrog-peers -- report --rows fetch,echo      # these rows; the others stay
+cargo run --profile count -p glassfrog-peers -- report --rows fetch,echo      # these rows; keeps the others
 cargo run --profile count -p glassfrog-peers -- report --what syscalls --rounds 4 --to /tmp/report
 cargo run --profile count -p glassfrog-peers -- draw                          # from data.tsv
 ```
 
-Counting syscalls needs `perf`, counting instructions `valgrind`, and requests `wrk`. If one of them is missing, its
-rows keep their values. The remarks on this page are in [`remarks.md`](remarks.md).",
+Counting syscalls needs `perf`, counting instructions needs `valgrind`, and the requests need `wrk`. If one of them is
+missing, its rows keep their values. The remarks on this page are in [`remarks.md`](remarks.md).",
         );
     }
 }
 
-/// Writes a median with its quartiles, if they differ.
+/// Formats a median with its quartiles, if they differ.
 fn spread(it: Spread) -> String {
     let [low, median, high] = [it.low, it.median, it.high].map(ratio);
     match low == high {
@@ -696,7 +668,7 @@ fn spread(it: Spread) -> String {
     }
 }
 
-/// The head of a table.
+/// Returns the head of a table.
 fn head(first: &str, columns: &[&str]) -> String {
     let mut names = format!("| {first} |");
     let mut rule = String::from("| --- |");
@@ -710,7 +682,7 @@ fn head(first: &str, columns: &[&str]) -> String {
     format!("{names}\n{rule}\n")
 }
 
-/// A line of a table.
+/// Returns a line of a table.
 fn line(label: &str, cells: &[String]) -> String {
     format!("| {label} | {} |\n", cells.join(" | "))
 }
@@ -772,7 +744,7 @@ mod tests {
     use super::{front_page, page, remarks};
     use crate::data::Data;
 
-    /// Two rounds in which monoio is quicker than glassfrog.
+    /// Returns two rounds in which monoio is faster than glassfrog.
     fn data() -> Data {
         let mut data = Data::default();
         for (runtime, values) in [
@@ -786,7 +758,7 @@ mod tests {
     }
 
     #[test]
-    fn where_glassfrog_is_behind_the_page_says_so_and_why() {
+    fn the_page_lists_the_rows_in_which_glassfrog_is_behind_with_their_reasons() {
         let remarks = "For the writer.\n\n## yield_1000 time, spawn_scale\n\nThe reason.\n";
         let page = page(&data(), remarks).expect("a page");
         assert!(page.contains("| yield, 1000 tasks | time | monoio | 1.25 | 1 |"));
@@ -795,20 +767,20 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_explained_is_shown_as_such() {
+    fn a_row_without_a_remark_is_shown_as_not_explained() {
         let page = page(&data(), "").expect("a page");
         assert!(page.contains("| 1.25 | not explained yet |"));
     }
 
     #[test]
-    fn a_remark_about_a_row_that_is_gone_is_an_error() {
+    fn a_remark_about_an_unknown_row_is_an_error() {
         assert!(remarks("## yield_1000 time\n").is_ok());
         assert!(remarks("## yield_of_old\n").is_err());
         assert!(remarks("## yield_1000 colour\n").is_err());
     }
 
     #[test]
-    fn the_front_page_keeps_what_stands_around_the_table() {
+    fn the_front_page_keeps_the_text_around_the_table() {
         let front = "before\n<!-- from the report -->\nold\n<!-- end of the report -->\nafter\n";
         let front = front_page(&data(), front).expect("the marks are there");
         assert!(front.starts_with("before\n") && front.ends_with("\nafter\n"));

@@ -5,13 +5,13 @@ use crate::rows::{OURS, REFERENCE, ROWS, RUNTIMES, Row, Section};
 use crate::stats::{Spread, grouped, least, ratio};
 use crate::svg::{Anchor, Svg};
 
-/// How wide a picture is: what a page of GitHub shows without shrinking it.
+/// The width of a picture: the largest that a page of GitHub shows without shrinking it.
 const WIDTH: f64 = 880.0;
 
-/// The room at the left and right of a picture.
+/// The margin at the left and right of a picture.
 const MARGIN: f64 = 16.0;
 
-/// The groups that syscalls are shown in: what they are for, and the kernel's names.
+/// The groups of syscalls: their purpose, and the kernel's names.
 const SYSCALL_GROUPS: [(&str, &[&str]); 7] = [
     (
         "open and close",
@@ -41,7 +41,7 @@ const SYSCALL_GROUPS: [(&str, &[&str]); 7] = [
     ("memory and others", &[]),
 ];
 
-/// All pictures of which something has been measured: file names and texts.
+/// Returns the names and texts of all pictures that have values.
 pub(crate) fn all(data: &Data) -> Vec<(&'static str, String)> {
     let pictures = [
         ("time.svg", time(data)),
@@ -59,20 +59,20 @@ pub(crate) fn all(data: &Data) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The rows of a section.
+/// Returns the rows of a section.
 fn rows_of(section: Section) -> impl Iterator<Item = &'static Row> {
     ROWS.iter().filter(move |row| row.section == section)
 }
 
 /// A line of a picture of ratios.
 struct Line {
-    /// What stands at its left.
+    /// The label to the left of the line.
     label: String,
-    /// The runtimes that it shows, with their ratios.
+    /// The runtimes, with their ratios.
     ratios: Vec<(&'static str, Spread)>,
 }
 
-/// The ratios of all runtimes to the reference.
+/// Returns a line with the ratios of all runtimes to the reference.
 fn line(data: &Data, label: &str, row: &str, quantity: &str) -> Option<Line> {
     let reference = data.values(row, quantity, REFERENCE)?;
     let ratios = RUNTIMES.into_iter().filter_map(|runtime| {
@@ -149,12 +149,12 @@ fn lateness(data: &Data) -> Option<String> {
         ("the latest tick in a thousand", lines("p99.9")),
     ];
     ratios(
-        "How late a task that sleeps 1 ms is polled, tokio = 1: less is better",
+        "Lateness of a task that sleeps for 1 ms, tokio = 1: less is better",
         groups,
     )
 }
 
-/// The powers of ten, and twice and five times those, that `range` has.
+/// Returns the powers of ten, and their multiples by two and five, in a range.
 fn ticks((from, to): (f64, f64)) -> Vec<f64> {
     let mut ticks = Vec::new();
     for power in -6..12 {
@@ -168,7 +168,7 @@ fn ticks((from, to): (f64, f64)) -> Vec<f64> {
     ticks
 }
 
-/// Draws the mark and name of each of `runtimes`, from `x` on.
+/// Draws the marks and names of `runtimes`, starting at `x`.
 fn legend(svg: &mut Svg, x: f64, y: f64, runtimes: &[&str]) {
     let mut x = x;
     for runtime in runtimes {
@@ -217,7 +217,7 @@ fn ratios(title: &str, groups: Vec<(&str, Vec<Line>)>) -> Option<String> {
         50.0,
         Anchor::End,
         "dim",
-        "marks are medians, bars reach from quartile to quartile",
+        "marks are medians; bars extend from the lower to the upper quartile",
     );
     let count: usize = groups.iter().map(|(_, lines)| lines.len() + 1).sum();
     let bottom = TOP + ROW * count as f64;
@@ -241,9 +241,9 @@ fn ratios(title: &str, groups: Vec<(&str, Vec<Line>)>) -> Option<String> {
                 "",
                 &line.label,
             );
-            // Ours comes last, and so above the others.
+            // glassfrog is drawn last, above the others.
             for (index, (runtime, spread)) in line.ratios.iter().enumerate() {
-                // A step for each, so that those that are level can be told apart.
+                // Each runtime has an offset, so that level ones remain distinguishable.
                 let y = middle + (index as f64 - (line.ratios.len() - 1) as f64 / 2.0) * 3.0;
                 svg.coloured_line((x(spread.low), y), (x(spread.high), y), "spread", runtime);
                 svg.mark(x(spread.median), y, runtime);
@@ -263,7 +263,7 @@ fn tick_label(tick: f64) -> String {
     }
 }
 
-/// How many syscalls of each group an operation makes, and how many in all.
+/// Returns the number of syscalls of an operation in each group, and in total.
 pub(crate) fn syscall_groups(data: &Data, row: &str, runtime: &str) -> Option<(Vec<f64>, f64)> {
     let totals = data.values(row, "syscalls", runtime)?;
     let total = least(totals);
@@ -301,7 +301,7 @@ fn syscalls(data: &Data) -> Option<String> {
     let bars = || rows.iter().flat_map(|(_, bars)| bars);
     let most = bars().map(|(_, (_, total))| *total).reduce(f64::max)?;
     let scale = (WIDTH - 2.0 * MARGIN - LABELS - NUMBERS) / most;
-    let title = "Syscalls for one operation, by what they are for";
+    let title = "Syscalls for one operation, by purpose";
     let mut svg = Svg::new(WIDTH, title);
     svg.text(MARGIN, 26.0, Anchor::Start, "title", title);
     let mut x = MARGIN;
@@ -325,7 +325,7 @@ fn syscalls(data: &Data) -> Option<String> {
             );
             let mut x = MARGIN + LABELS;
             for (index, count) in groups.iter().enumerate() {
-                // What is thinner than a line cannot be seen.
+                // A bar that is thinner than a line is invisible.
                 if count * scale >= 0.5 {
                     svg.bar(
                         x,
@@ -345,11 +345,11 @@ fn syscalls(data: &Data) -> Option<String> {
     Some(svg.finish(y - 12.0))
 }
 
-/// Bars of one quantity, side by side with others.
+/// A panel with the bars of one quantity.
 struct Panel {
-    /// What the bars show.
+    /// The quantity.
     heading: &'static str,
-    /// The runtimes, their values and what is written beside the bars.
+    /// The runtimes, their values, and the text next to their bars.
     bars: Vec<(&'static str, f64, String)>,
 }
 
@@ -389,7 +389,7 @@ fn panels(title: &str, panels: Vec<Panel>) -> Option<String> {
     Some(svg.finish(TOP + BAR * rows as f64 + 14.0))
 }
 
-/// A panel of the least values of a row in one quantity.
+/// Creates a panel with the minimum values of a row in one quantity.
 fn panel(
     data: &Data,
     heading: &'static str,
@@ -421,7 +421,7 @@ fn memory(data: &Data) -> Option<String> {
         };
         panel(data, heading, row, quantity, grouped)
     });
-    panels("What is idle", all.collect())
+    panels("Idle tasks and connections", all.collect())
 }
 
 fn program(data: &Data) -> Option<String> {
@@ -446,7 +446,7 @@ fn program(data: &Data) -> Option<String> {
 /// A curve of a panel: a runtime, and its time at each point.
 type Curve = (&'static str, Vec<(u64, Spread)>);
 
-/// The time at each point of a curve, relative to that of the reference at the first point in the same
+/// Returns the time at each point of a curve, relative to that of the reference at the first point in the same
 /// round.
 pub(crate) fn curves(data: &Data, row: &Row) -> Vec<Curve> {
     let Some(first) = row.points.first() else {
@@ -486,7 +486,7 @@ fn scaling(data: &Data) -> Option<String> {
         50.0,
         Anchor::End,
         "dim",
-        "tokio at the least N = 1: less is better",
+        "tokio at the smallest N = 1: less is better",
     );
     let width = (WIDTH - 2.0 * MARGIN) / panels.len() as f64;
     for (index, (row, curves)) in panels.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! The workloads with sockets as a state machine on mio: what is left when there is no runtime.
+//! The workloads with sockets as a state machine on mio, without a runtime.
 //!
-//! It knows its peers (one event is one message; nobody fails), so it takes every shortcut that a
-//! program of its own can take, and a general runtime cannot.
+//! The state machine knows its peers (each event is one message, and no peer fails), so it takes every shortcut
+//! that a single program can take and a general runtime cannot.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::work::announce_http;
 
-/// How many events a wait can return, as in the peers.
+/// The maximum number of events that a wait returns, as in the runtimes.
 const EVENTS: usize = 1024;
 
-/// Registers `streams` in order, so that a token is an index.
+/// Registers `streams` in order, so that each token is an index.
 fn register(poll: &Poll, streams: &mut [TcpStream]) -> io::Result<()> {
     for (index, stream) in streams.iter_mut().enumerate() {
         poll.registry()
@@ -26,17 +26,17 @@ fn register(poll: &Poll, streams: &mut [TcpStream]) -> io::Result<()> {
     Ok(())
 }
 
-/// Connects and waits for it.
+/// Connects, and waits until the connection is established.
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = std::net::TcpStream::connect(address)?;
     stream.set_nonblocking(true)?;
     Ok(TcpStream::from_std(stream))
 }
 
-/// Makes `n` echo round trips, over `connections` connections; returns nanoseconds.
+/// Makes `n` echo round trips over `connections` connections. Returns the time in nanoseconds.
 pub(crate) fn echo(n: u64, connections: u64) -> io::Result<u64> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    // Clients have even tokens, their peers the odd ones after them.
+    // Each client has an even token, and its peer the next odd one.
     let mut streams = Vec::new();
     for _ in 0..connections {
         streams.push(connect(listener.local_addr()?)?);
@@ -72,7 +72,7 @@ pub(crate) fn echo(n: u64, connections: u64) -> io::Result<u64> {
     Ok(nanoseconds(start))
 }
 
-/// Makes `n` requests on connections that stay open; returns nanoseconds.
+/// Makes `n` requests on connections that stay open. Returns the time in nanoseconds.
 pub(crate) fn keep_alive(n: u64, server: SocketAddr) -> io::Result<u64> {
     let mut streams = (0..KEEP_ALIVE_CONNECTIONS)
         .map(|_| connect(server))
@@ -106,11 +106,11 @@ pub(crate) fn keep_alive(n: u64, server: SocketAddr) -> io::Result<u64> {
 /// One fetch in flight.
 struct Fetch {
     stream: TcpStream,
-    /// Whether the connection stands and the request has been sent.
+    /// Whether the connection is established and the request has been sent.
     sent: bool,
-    /// What has come of the answer.
+    /// The buffer for the response.
     response: Vec<u8>,
-    /// How much of `response` that is.
+    /// The number of bytes of `response` that have been received.
     received: usize,
 }
 
@@ -127,7 +127,7 @@ impl Fetch {
         })
     }
 
-    /// Goes on after an event; returns whether it is done.
+    /// Continues after an event. Returns whether the fetch is done.
     fn advance(&mut self) -> io::Result<bool> {
         if !self.sent {
             self.stream.write_all(REQUEST_CLOSE)?;
@@ -148,7 +148,7 @@ impl Fetch {
     }
 }
 
-/// Makes `n` fetches, `at_once` of them at a time, of bodies of `body_length` bytes; returns nanoseconds.
+/// Makes `n` fetches of bodies of `body_length` bytes, `at_once` of them at a time. Returns the time in nanoseconds.
 pub(crate) fn fetch(
     n: u64,
     at_once: u64,
@@ -184,7 +184,7 @@ pub(crate) fn fetch(
     Ok(nanoseconds(start))
 }
 
-/// Answers HTTP requests, as `work::serve_http` does.
+/// Responds to HTTP requests, as `work::serve_http` does.
 pub(crate) fn serve_http() -> io::Result<()> {
     const LISTENER: Token = Token(usize::MAX);
     let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
@@ -211,7 +211,7 @@ pub(crate) fn serve_http() -> io::Result<()> {
             }
             let stream = &mut streams[event.token().0];
             if let Ok(1..) = stream.read(&mut buffer) {
-                // A client that is gone gets no answer.
+                // A client that is gone gets no response.
                 let _ = stream.write_all(&RESPONSE);
             }
         }

@@ -1,4 +1,4 @@
-//! The rows of the report: what is measured, how much of it, and on which runtimes.
+//! The rows of the report: the operations, the lengths of their runs, and their runtimes.
 
 use std::net::SocketAddr;
 
@@ -18,19 +18,19 @@ pub(crate) const REFERENCE: &str = "tokio";
 /// The runtime that this report is about.
 pub(crate) const OURS: &str = "glassfrog";
 
-/// All but the state machine on mio, which has neither tasks nor timers.
+/// All runtimes except the state machine on mio, which has neither tasks nor timers.
 const WITH_TASKS: &[&str] = &["tokio", "smol", "monoio", "glassfrog"];
 
-/// Those that run on several cores by themselves.
+/// The runtimes that run on several cores by themselves.
 const WITH_CORES: &[&str] = &["tokio", "glassfrog"];
 
 /// The length of the large body: a mebibyte.
 pub(crate) const LARGE_BODY: usize = 1 << 20;
 
-/// How many fetches of a large body are in flight: their buffers fit into memory.
+/// The number of fetches of a large body in flight: few enough for their buffers to fit into memory.
 const LARGE_FETCHES: u64 = 50;
 
-/// How many small fetches are in flight in the row that has the most.
+/// The number of small fetches in flight in the row that has the most.
 const MANY_FETCHES: u64 = 10_000;
 
 /// The numbers of tasks on the scaling curves.
@@ -40,49 +40,49 @@ const TASK_POINTS: &[u64] = &[1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 /// than 20,000 open files in some sandboxes.
 const CONNECTION_POINTS: &[u64] = &[10, 100, 1_000, 9_900];
 
-/// The part of the report that a row stands in; it decides which quantities are measured.
+/// The section of the report that a row belongs to, which determines the measured quantities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
-    /// Tasks and timers: time, and what is counted.
+    /// Tasks and timers: time and counts.
     Tasks,
-    /// Sockets: time, what is counted, and syscalls by kind.
+    /// Sockets: time, counts, and syscalls by kind.
     Sockets,
     /// A server under `wrk`: time, CPU time and latency for each request.
     Requests,
-    /// How late a task that ticks is polled.
+    /// The lateness of the polls of a task that ticks.
     Lateness,
     /// Time against the number of tasks or connections.
     Scaling,
     /// Time on two cores.
     Cores,
-    /// Memory and wake-ups of what is idle.
+    /// Memory and wake-ups of idle tasks and connections.
     Memory,
-    /// What a small program is made of.
+    /// Size, crates and build time of a small program.
     Program,
 }
 
 /// A row.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Its name in arguments and in the data.
+    /// The name of the row in arguments and in the data.
     pub(crate) name: &'static str,
-    /// Its label in tables and pictures.
+    /// The label of the row in tables and pictures.
     pub(crate) label: &'static str,
-    /// The part of the report that it stands in.
+    /// The section of the report that the row belongs to.
     pub(crate) section: Section,
-    /// The number of operations of a timed run, some tenth of a second; zero if it is not timed. Ticks
-    /// are timed for this many milliseconds, and requests over this many connections.
+    /// The number of operations of a timed run, which takes about a tenth of a second; zero if the row is not
+    /// timed. For ticks, the duration in milliseconds; for requests, the number of connections.
     pub(crate) length: u64,
     /// The lengths of the two runs in which instructions and syscalls are counted.
     pub(crate) counted: Option<(u64, u64)>,
     /// The numbers of tasks or connections, if the row is a curve.
     pub(crate) points: &'static [u64],
-    /// The runtimes that have it.
+    /// The runtimes that the row is measured on.
     pub(crate) runtimes: &'static [&'static str],
 }
 
 impl Row {
-    /// A row of tasks or timers.
+    /// Creates a row of tasks or timers.
     const fn tasks(name: &'static str, label: &'static str, length: u64) -> Row {
         Row {
             name,
@@ -95,7 +95,7 @@ impl Row {
         }
     }
 
-    /// A row of sockets.
+    /// Creates a row of sockets.
     const fn sockets(
         name: &'static str,
         label: &'static str,
@@ -110,7 +110,7 @@ impl Row {
         }
     }
 
-    /// A row of another section, in which nothing is counted.
+    /// Creates a row of another section, in which nothing is counted.
     const fn other(
         section: Section,
         name: &'static str,
@@ -126,7 +126,7 @@ impl Row {
         }
     }
 
-    /// A curve. A timed run has `length` operations, or the point if that is more.
+    /// Creates a curve. A timed run has `length` operations, or as many as the point if that is more.
     const fn curve(
         name: &'static str,
         label: &'static str,
@@ -140,17 +140,17 @@ impl Row {
         }
     }
 
-    /// Whether glibc may return memory to the kernel while it is timed.
+    /// Returns whether glibc may return memory to the kernel while the row is timed.
     pub(crate) fn may_trim(&self) -> bool {
         self.name == "spawn_large_trim"
     }
 
-    /// Whether it takes the binary with the feature `threads`.
+    /// Returns whether the row needs the binary with the feature `threads`.
     pub(crate) fn has_threads(&self) -> bool {
         self.section == Section::Cores || self.name == "wake_thread"
     }
 
-    /// The name of a point of a curve, in the data and on the command line of a run.
+    /// Returns the name of a point of a curve, in the data and on the command line of a run.
     pub(crate) fn point(&self, point: u64) -> String {
         format!("{}:{point}", self.name)
     }
@@ -170,7 +170,7 @@ pub(crate) const ROWS: &[Row] = &[
         counted: None,
         ..Row::tasks(
             "spawn_large_trim",
-            "the same, as glibc trims its heap",
+            "the same, glibc may trim its heap",
             200_000,
         )
     },
@@ -179,13 +179,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row::tasks("wake_all", "wake 1000 tasks that wait", 1_000_000),
     Row::tasks("ping_pong", "message to a task and back", 300_000),
     Row {
-        // How the threads take turns changes what is counted.
+        // The counts would depend on how the threads take turns.
         counted: None,
         ..Row::tasks("wake_thread", "message to a thread and back", 5_000)
     },
     Row::tasks("timer", "start and cancel a timer, 1000 live", 300_000),
     Row {
-        // To prepare it takes too long where it is counted.
+        // Its preparation takes too long under a counting tool.
         counted: None,
         ..Row::tasks(
             "timer_million",
@@ -315,12 +315,12 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
-/// The row of this name.
+/// Returns the row with this name.
 pub(crate) fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
 
-/// Runs a row, or a point of one, once: the body of the hidden subcommand `run`.
+/// Executes the hidden subcommand `run`: runs a row, or a point of one, once.
 pub(crate) fn run(
     runtime: &str,
     name: &str,
@@ -334,44 +334,44 @@ pub(crate) fn run(
             (family, point.parse().map_err(error)?)
         }
     };
-    let call = Call {
+    let run = Run {
         row: row(family).ok_or_else(|| format!("no row is named `{family}`"))?,
         point,
         n,
         server,
     };
-    if call.row.section == Section::Cores {
+    if run.row.section == Section::Cores {
         #[cfg(feature = "threads")]
         return crate::cores::run(runtime, family, n);
         #[cfg(not(feature = "threads"))]
-        return Err(format!("`{family}` takes the feature `threads`"));
+        return Err(format!("`{family}` needs the feature `threads`"));
     }
     match runtime {
-        "raw" => call.run_raw(),
-        "tokio" => call.run::<Tokio>(),
-        "smol" => call.run::<Smol>(),
-        "monoio" => call.run::<Monoio>(),
-        "glassfrog" => call.run::<Glassfrog>(),
+        "raw" => run.run_raw(),
+        "tokio" => run.run::<Tokio>(),
+        "smol" => run.run::<Smol>(),
+        "monoio" => run.run::<Monoio>(),
+        "glassfrog" => run.run::<Glassfrog>(),
         _ => Err(format!("no runtime is named `{runtime}`")),
     }
 }
 
 /// One run of a row.
-struct Call {
+struct Run {
     /// The row.
     row: &'static Row,
-    /// The point of the curve, if the row is one.
+    /// The point of the curve, if the row is a curve.
     point: u64,
-    /// How many operations.
+    /// The number of operations.
     n: u64,
-    /// The server at the other end, where there is one.
+    /// The server at the other end.
     server: SocketAddr,
 }
 
-impl Call {
-    /// Runs it on `R`.
+impl Run {
+    /// Runs the row on `R`.
     fn run<R: Runtime>(&self) -> Result<Vec<u64>, String> {
-        let Call {
+        let Run {
             point, n, server, ..
         } = *self;
         if let Ok(workload) = self.row.name.parse::<Workload>() {
@@ -397,15 +397,15 @@ impl Call {
                 "spawn_scale" => R::spawn(spawn_many::<R>(n, point)).await,
                 "yield_scale" => R::spawn(work::yields::<R>(n, point)).await,
                 "echo_scale" => R::spawn(echo::<R>(n, point)).await,
-                name => return Err(format!("the row `{name}` is no run")),
+                name => return Err(format!("the row `{name}` is not measured by runs")),
             };
             Ok(vec![nanoseconds])
         })
     }
 
-    /// Runs it without a runtime.
+    /// Runs the row without a runtime.
     fn run_raw(&self) -> Result<Vec<u64>, String> {
-        let Call {
+        let Run {
             point, n, server, ..
         } = *self;
         let small = glassfrog_count::server::BODY_LENGTH;
@@ -417,7 +417,7 @@ impl Call {
             "fetch" => raw::fetch(n, glassfrog_count::workloads::TASKS, server, small),
             "fetch_10000" => raw::fetch(n, MANY_FETCHES, server, small),
             "fetch_large" => raw::fetch(n, LARGE_FETCHES, server, LARGE_BODY),
-            name => return Err(format!("there is no raw `{name}`")),
+            name => return Err(format!("`raw` does not run `{name}`")),
         };
         Ok(vec![nanoseconds.map_err(|error| error.to_string())?])
     }

@@ -1,4 +1,4 @@
-//! The peers as the workloads see them.
+//! Implementations of [`Runtime`] for tokio, smol and monoio.
 
 use std::io;
 use std::mem;
@@ -88,7 +88,7 @@ thread_local! {
     static EXECUTOR: &'static smol::LocalExecutor<'static> = Box::leak(Box::default());
 }
 
-/// How many connections may wait to be accepted, as in the other runtimes.
+/// The backlog of a listener, as in the other runtimes.
 const BACKLOG: i32 = 1024;
 
 /// Smol with a local executor.
@@ -124,7 +124,7 @@ impl Runtime for Smol {
 
     async fn bind(address: SocketAddr) -> io::Result<Self::Listener> {
         let listener = Self::Listener::bind(address).await?;
-        // `std` asks for 128 waiting connections, from which the kernel drops some of 500 that come at once.
+        // The backlog of `std` is 128. If 500 connections arrive at once, the kernel drops some of them.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     }
@@ -188,8 +188,8 @@ impl Runtime for Monoio {
     }
 
     fn yield_now() -> impl Future<Output = ()> {
-        // Monoio has none of its own; this one wakes its task and is pending once. Monoio puts a task that
-        // was woken in its own poll at the front of its queue.
+        // Monoio has no yield of its own. This future wakes its task and is pending once. Monoio puts a task that
+        // is woken in its own poll at the front of its queue.
         smol::future::yield_now()
     }
 
@@ -228,7 +228,7 @@ impl Runtime for Monoio {
         buffer: &'a mut Vec<u8>,
     ) -> io::Result<usize> {
         loop {
-            // As the others do: room for more only when there is none left.
+            // As in the other runtimes, the buffer grows only when it is full.
             if buffer.len() == buffer.capacity() {
                 buffer.reserve(buffer.len().max(32));
             }

@@ -1,23 +1,23 @@
-//! Medians and quartiles of ratios, and how numbers are written.
+//! Medians and quartiles of ratios, and the format of numbers.
 
-/// The middle of values that were measured in rounds, and their spread.
+/// The median of values that were measured in rounds, and their quartiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// A quarter of the values is less.
+    /// The lower quartile: a quarter of the values is less.
     pub(crate) low: f64,
     /// The median.
     pub(crate) median: f64,
-    /// A quarter of the values is greater.
+    /// The upper quartile: a quarter of the values is greater.
     pub(crate) high: f64,
 }
 
 impl Spread {
-    /// The spread of `values`, unless there are none.
+    /// Returns the spread of `values`, or `None` if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_unstable_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
-        // Between two values, the one in between them.
+        // Interpolates between two values.
         let quantile = |share: f64| {
             let rank = share * last as f64;
             let below = values[rank.floor() as usize];
@@ -31,19 +31,19 @@ impl Spread {
         })
     }
 
-    /// The spread of the ratios of two runtimes in the same rounds.
+    /// Returns the spread of the ratios of two runtimes in the same rounds.
     pub(crate) fn of_ratios(values: &[f64], reference: &[f64]) -> Option<Spread> {
         let rounds = values.iter().zip(reference);
         Spread::of(rounds.map(|(value, reference)| value / reference))
     }
 }
 
-/// The least of `values`.
+/// Returns the minimum of `values`.
 pub(crate) fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-/// Writes a ratio with the digits that mean something.
+/// Formats a ratio with its significant digits.
 pub(crate) fn ratio(value: f64) -> String {
     match value {
         ..9.995 => format!("{value:.2}"),
@@ -52,7 +52,7 @@ pub(crate) fn ratio(value: f64) -> String {
     }
 }
 
-/// Writes a whole number with a comma before each group of three digits.
+/// Formats a whole number with commas between groups of three digits.
 pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_digits_that_mean_something() {
+    fn numbers_have_their_significant_digits() {
         assert_eq!(ratio(0.126), "0.13");
         assert_eq!(ratio(12.34), "12.3");
         assert_eq!(ratio(1234.5), "1,234");

@@ -1,10 +1,10 @@
-//! A picture as text: the few shapes of SVG that the report draws with.
+//! A picture as text, with the few shapes of SVG that the report needs.
 //!
-//! Colours are rules of a style sheet that follows the reader's preference for light or dark.
+//! Colours are rules of a style sheet, which follows the reader's preference for a light or a dark page.
 
 use std::fmt::Write as _;
 
-/// The style of everything but its colours.
+/// The style of all shapes, without the colours.
 const STYLE: &str = "
 text { font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
 .title { font-size: 15px; font-weight: 600; }
@@ -15,7 +15,7 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
 .curve { stroke-width: 2; stroke-linejoin: round; }
 ";
 
-/// The colours that fill the rules of these selectors: on a light page, and on a dark one.
+/// The fill colours of these selectors, on a light page and on a dark one.
 const FILLS: [(&str, &str, &str); 15] = [
     ("text", "#1f2328", "#f0f6fc"),
     (".dim", "#59636e", "#9198a1"),
@@ -45,7 +45,7 @@ const STROKES: [(&str, &str, &str); 7] = [
     (".line-glassfrog", "#2b8a3e", "#51cf66"),
 ];
 
-/// The style sheet: it follows what the reader prefers.
+/// Returns the style sheet, which follows the reader's preference.
 fn style() -> String {
     let mut light = String::from(STYLE);
     let mut dark = String::new();
@@ -58,7 +58,7 @@ fn style() -> String {
     format!("{light}.curve {{ fill: none; }}\n@media (prefers-color-scheme: dark) {{\n{dark}}}\n")
 }
 
-/// Where a text begins: its left end, its middle or its right end is at the given place.
+/// The part of a text that is at the given position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     /// The left end.
@@ -72,16 +72,16 @@ pub(crate) enum Anchor {
 /// A picture.
 #[derive(Debug)]
 pub(crate) struct Svg {
-    /// How wide it is.
+    /// The width.
     width: f64,
-    /// What it shows, for readers that do not see it.
+    /// The title, for readers who do not see the picture.
     title: String,
     /// The shapes.
     body: String,
 }
 
 impl Svg {
-    /// An empty picture.
+    /// Creates an empty picture.
     pub(crate) fn new(width: f64, title: &str) -> Svg {
         Svg {
             width,
@@ -146,7 +146,7 @@ impl Svg {
 
     /// Draws the mark of a runtime: a shape and a colour of its own.
     pub(crate) fn mark(&mut self, x: f64, y: f64, runtime: &str) {
-        // Corners around the middle.
+        // The corners, relative to the center.
         let corners: &[(f64, f64)] = match runtime {
             "tokio" => &[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)],
             "smol" => &[(0.0, -5.0), (5.0, 4.0), (-5.0, 4.0)],
@@ -169,7 +169,7 @@ impl Svg {
         ));
     }
 
-    /// The text of the picture, which is `height` high.
+    /// Returns the text of the picture, with this height.
     pub(crate) fn finish(self, height: f64) -> String {
         let Svg { width, title, body } = self;
         let style = style();
@@ -185,7 +185,7 @@ impl Svg {
     }
 }
 
-/// A text with what means something in SVG replaced.
+/// Replaces the characters that are special in SVG.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }

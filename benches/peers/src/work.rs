@@ -1,5 +1,5 @@
-//! The workloads that only the report has, written once over the `Runtime` trait. Those that it shares
-//! with the counting gate are in `glassfrog_count::workloads`.
+//! The workloads that only the report has, generic over the trait `Runtime`. The workloads that it shares with the
+//! counting gate are in `glassfrog_count::workloads`.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -24,24 +24,24 @@ use crate::cpus;
 /// The period of the task that ticks.
 const TICK: Duration = Duration::from_millis(1);
 
-/// How many connections are busy beside the task that ticks.
+/// The number of busy connections beside the task that ticks.
 const BUSY_CONNECTIONS: u64 = 1000;
 
-/// How long the busy task computes between its yields.
+/// The time that the busy task computes between its yields.
 const COMPUTATION: Duration = Duration::from_millis(5);
 
-/// How many bytes a large future has: what one that handles a connection may well have.
+/// The size of a large future in bytes: a future that handles a connection may well be this large.
 const LARGE_FUTURE: usize = 512;
 
 /// The latest deadline of the timers that fire, in microseconds.
 const LAST_DEADLINE: u64 = 100_000;
 
-/// The CPU time of all threads of this process since `start`, in nanoseconds.
+/// Returns the CPU time of all threads of this process since `start`, in nanoseconds.
 fn cpu_time(start: ProcessTime) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Spawns a thousand tasks whose futures are large, and awaits them all, until it was `n` tasks.
+/// Repeatedly spawns a thousand tasks with large futures and awaits them all, `n` tasks in total.
 pub(crate) async fn spawn_large<R: Runtime>(n: u64) -> u64 {
     let mut handles = Vec::new();
     let start = Instant::now();
@@ -49,7 +49,7 @@ pub(crate) async fn spawn_large<R: Runtime>(n: u64) -> u64 {
         handles.extend((0..TASKS).map(|i| {
             let bytes = [i as u8; LARGE_FUTURE];
             R::spawn(async move {
-                // What lives across an `await` is in the future.
+                // A value that lives across an `await` is stored in the future.
                 R::yield_now().await;
                 hint::black_box(&bytes)[0]
             })
@@ -61,19 +61,19 @@ pub(crate) async fn spawn_large<R: Runtime>(n: u64) -> u64 {
     nanoseconds(start)
 }
 
-/// Tasks that all wait to be woken, and the task that wakes them, round after round.
+/// The rounds of `wake_all`: tasks that wait for the next round, and a starter that wakes all of them.
 #[derive(Default)]
 struct Rounds {
     /// The number of the round.
     round: Cell<u64>,
     /// The wakers of the tasks that wait for the next round.
     waiting: RefCell<Vec<Waker>>,
-    /// The waker of the task that waits until all wait.
+    /// The waker of the starter, while it waits until all tasks wait.
     starter: Cell<Option<Waker>>,
 }
 
 impl Rounds {
-    /// Waits for the round of this number. The last task to wait wakes the starter.
+    /// Polls for the round with this number. The last task that waits wakes the starter.
     fn poll_round(&self, round: u64, cx: &mut Context<'_>) -> Poll<()> {
         if self.round.get() >= round {
             return Poll::Ready(());
@@ -88,7 +88,7 @@ impl Rounds {
         Poll::Pending
     }
 
-    /// Waits until all tasks wait.
+    /// Polls until all tasks wait.
     fn poll_all_wait(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.waiting.borrow().len() as u64 == TASKS {
             return Poll::Ready(());
@@ -98,7 +98,7 @@ impl Rounds {
     }
 }
 
-/// Wakes a thousand tasks that wait and lets them run, `n` wakes in all.
+/// Wakes a thousand waiting tasks and lets them run, `n` wakes in total.
 pub(crate) async fn wake_all<R: Runtime>(n: u64) -> u64 {
     let rounds = Rc::new(Rounds::default());
     for _ in 0..TASKS {
@@ -109,7 +109,7 @@ pub(crate) async fn wake_all<R: Runtime>(n: u64) -> u64 {
             }
         });
     }
-    // The starter is a task too: the peers poll their root futures apart from their queues.
+    // The starter is a task too, because the other runtimes poll the root future outside their queues.
     R::spawn(async move {
         let mut woken = Vec::with_capacity(TASKS as usize);
         poll_fn(|cx| rounds.poll_all_wait(cx)).await;
@@ -125,7 +125,7 @@ pub(crate) async fn wake_all<R: Runtime>(n: u64) -> u64 {
     .await
 }
 
-/// Sends `n` messages to a thread on another core and awaits the answer to each.
+/// Sends `n` messages to another thread, and awaits the answer to each.
 pub(crate) async fn wake_thread<R: Runtime>(n: u64) -> u64 {
     let (ask, questions) = mpsc::channel();
     let (answer, mut answers) = async_mpsc::unbounded();
@@ -148,8 +148,8 @@ pub(crate) async fn wake_thread<R: Runtime>(n: u64) -> u64 {
     time
 }
 
-/// Fires `n` timers, each the sleep of a task, spread over a tenth of a second. Returns CPU time: the
-/// clock measures how long the tasks sleep.
+/// Fires `n` timers, each the sleep of a task, spread over a tenth of a second. Returns CPU time, because the elapsed
+/// time is that of the sleeps.
 pub(crate) async fn timer_fire<R: Runtime>(n: u64) -> u64 {
     let start = ProcessTime::now();
     let sleepers: Vec<_> = (0..n)
@@ -165,7 +165,7 @@ pub(crate) async fn timer_fire<R: Runtime>(n: u64) -> u64 {
     cpu_time(start)
 }
 
-/// Yields `n` times in all, from `tasks` tasks. The clock starts when all have been spawned.
+/// Yields `n` times in total, from `tasks` tasks. The measured time starts when all have been spawned.
 pub(crate) async fn yields<R: Runtime>(n: u64, tasks: u64) -> u64 {
     let yielders: Vec<_> = (0..tasks)
         .map(|_| {
@@ -183,8 +183,8 @@ pub(crate) async fn yields<R: Runtime>(n: u64, tasks: u64) -> u64 {
     nanoseconds(start)
 }
 
-/// Ticks every millisecond until `milliseconds` have passed. Returns how late the median tick was, and how
-/// late one in a thousand was, in nanoseconds.
+/// Ticks every millisecond until `milliseconds` have passed. Returns the median lateness and the 99.9th percentile,
+/// in nanoseconds.
 async fn ticks<R: Runtime>(milliseconds: u64) -> Vec<u64> {
     let end = Instant::now() + Duration::from_millis(milliseconds);
     let mut lateness = Vec::new();
@@ -198,13 +198,13 @@ async fn ticks<R: Runtime>(milliseconds: u64) -> Vec<u64> {
     vec![rank(500), rank(999)]
 }
 
-/// Ticks beside connections whose both ends are busy, as fast as the loop lets them.
+/// Ticks beside connections, both ends of which are as busy as the loop lets them be.
 pub(crate) async fn tick_beside_echo<R: Runtime>(milliseconds: u64) -> Vec<u64> {
     let listener = R::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .expect("bind");
     let address = R::local_addr(&listener).expect("local address");
-    // All connections are made before the first is busy.
+    // All connections are established before the first is busy.
     let mut ends = Vec::new();
     for _ in 0..BUSY_CONNECTIONS {
         let mut stream = R::connect(address).await.expect("connect");
@@ -215,13 +215,13 @@ pub(crate) async fn tick_beside_echo<R: Runtime>(milliseconds: u64) -> Vec<u64> 
         ends.extend([stream, peer]);
     }
     for end in ends {
-        R::spawn_detached(throw_back::<R>(end));
+        R::spawn_detached(echo_forever::<R>(end));
     }
     R::spawn(ticks::<R>(milliseconds)).await
 }
 
-/// Answers each message with one, for ever.
-async fn throw_back<R: Runtime>(mut stream: R::Stream) {
+/// Responds to each message with another, forever.
+async fn echo_forever<R: Runtime>(mut stream: R::Stream) {
     let mut buffer = vec![0; BUFFER];
     while R::read(&mut stream, &mut buffer).await.expect("read") > 0 {
         R::write_all(&mut stream, ECHO_MESSAGE)
@@ -234,9 +234,9 @@ async fn throw_back<R: Runtime>(mut stream: R::Stream) {
 pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<u64> {
     let is_over = Rc::new(Cell::new(false));
     let over = Rc::clone(&is_over);
-    // It ends by itself, so that a runtime under which the sleep does not end before it ends too.
+    // The task ends by itself, so that a runtime under which the sleep ends only after the task ends, too.
     let end = Instant::now() + Duration::from_millis(2 * milliseconds);
-    // Spawned first, so that it sleeps already when the other one begins to compute.
+    // Spawned first, so that it is already asleep when the other task begins to compute.
     let ticking = R::spawn(ticks::<R>(milliseconds));
     R::spawn_detached(async move {
         while !over.get() && Instant::now() < end {
@@ -252,8 +252,8 @@ pub(crate) async fn tick_beside_computing<R: Runtime>(milliseconds: u64) -> Vec<
     lateness
 }
 
-/// Answers HTTP requests until standard input ends, then prints how much CPU time it took: the body of
-/// the hidden subcommand `http`.
+/// Responds to HTTP requests until standard input ends, and then prints the CPU time: the body of the hidden
+/// subcommand `http`.
 pub(crate) async fn serve_http<R: Runtime>() -> io::Result<()> {
     let listener = R::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     announce_http(R::local_addr(&listener)?);
@@ -261,7 +261,7 @@ pub(crate) async fn serve_http<R: Runtime>() -> io::Result<()> {
         let mut stream = R::accept(&listener).await?;
         R::spawn_detached(async move {
             let mut buffer = vec![0; BUFFER];
-            // wrk sends a request in one piece, and the next one after the answer.
+            // wrk sends a request in one piece, and the next one after the response.
             while let Ok(1..) = R::read(&mut stream, &mut buffer).await {
                 if R::write_all(&mut stream, &RESPONSE).await.is_err() {
                     break;

@@ -1,33 +1,22 @@
 //! [`TcpListener`]: a socket that accepts TCP connections.
 
 use super::stream::TcpStream;
-use crate::foreign::swallow_panics;
+use crate::net::accept::Accept;
 use crate::net::addrs::ToSocketAddrs;
 use crate::net::adopt::{Inspect, describe_non_tcp, std_conversions};
 use crate::net::socket::Socket;
 use crate::net::with::read_with;
 use crate::reactor::Io;
-use crate::reactor::platform::Conclusion;
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
-use crate::reactor::source::{InitialState, runtime_ended};
-use crate::reactor::waiters::WaiterKey;
-use crate::time::sleep::{RuntimeEnded, Sleep};
+use crate::reactor::source::InitialState;
 use futures_core::Stream;
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
-/// How long a listener backs off if it cannot accept for lack of descriptors or memory. No event announces
-/// that there are some again, so the listener has to retry: often enough that a person does not notice the
-/// delay, rarely enough to cost next to nothing.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The async counterpart of [`std::net::TcpListener`]: a TCP socket server, listening for connections.
 ///
@@ -50,7 +39,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 pub struct TcpListener {
     /// The registered socket.
     pub(in crate::net) socket: Socket<mio::net::TcpListener>,
-    /// Whether the last attempt to accept failed for lack of resources, which has been logged.
+    /// Whether the last attempt to accept failed for lack of resources, and that has been logged.
     starved: AtomicBool,
 }
 
@@ -107,13 +96,13 @@ impl TcpListener {
 
     /// Accepts a new connection, waiting until there is one.
     ///
-    /// Returns the connection and the address of the peer. Connections that the peer has broken off while
-    /// they waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
-    /// forbids the connection, the listener logs one error and retries every 50 ms. Meanwhile connections
-    /// stay in the backlog.
+    /// Returns the connection and the address of the peer. Connections that the peer has aborted while they
+    /// waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall
+    /// forbids the connection, the listener logs one error and retries every 50 ms. Until it succeeds,
+    /// connections stay in the backlog.
     ///
-    /// Several tasks may wait for a connection. A connection wakes all of them and goes to one, so its
-    /// cost is linear in their number. To avoid that, let one task accept, and spawn a task for each
+    /// Several tasks may wait for a connection. Each connection wakes all of them and goes to one, so its
+    /// cost is linear in their number. To avoid that cost, accept in one task, and spawn a task for each
     /// connection.
     ///
     /// # Errors
@@ -139,8 +128,8 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut accept = Accept::new(self);
-        poll_fn(|cx| accept.poll(cx)).await
+        let (socket, peer) = self.connections().next().await?;
+        Ok((TcpStream::new(socket), peer))
     }
 
     /// Returns a stream of the connections to this listener.
@@ -168,7 +157,7 @@ impl TcpListener {
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
-            accept: Accept::new(self),
+            accept: self.connections(),
         }
     }
 
@@ -190,47 +179,9 @@ impl TcpListener {
         /// ```
     }
 
-    /// Makes a stream of an accepted connection. Returns `None` if the caller should retry, after the
-    /// backoff if there is one.
-    fn finish_accept(
-        &self,
-        accepted: io::Result<(mio::net::TcpStream, SocketAddr)>,
-        backoff: &mut Option<Sleep>,
-    ) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-        let shared = self.socket.shared();
-        let accepted = accepted
-            .and_then(|(io, peer)| Ok((TcpStream::accepted(Arc::clone(shared), io)?, peer)));
-        match accepted {
-            Ok(accepted) => {
-                self.starved.store(false, Ordering::Relaxed);
-                Some(Ok(accepted))
-            }
-            Err(error) if is_peer_error(&error) => None,
-            Err(error) if is_transient(&error) => {
-                // Relaxed is enough: at worst two threads log the same error.
-                if !self.starved.swap(true, Ordering::Relaxed) {
-                    swallow_panics(|| {
-                        log::error!(
-                            target: "glassfrog::net",
-                            "{} cannot accept connections, retrying every {ACCEPT_BACKOFF:?}: {error}",
-                            self.name()
-                        );
-                    });
-                }
-                let deadline = shared.clock.now() + ACCEPT_BACKOFF;
-                *backoff = Some(Sleep::new(Arc::clone(shared), deadline));
-                None
-            }
-            Err(error) => Some(Err(error)),
-        }
-    }
-
-    /// Returns the listener's name in the log.
-    fn name(&self) -> String {
-        match self.local_addr() {
-            Ok(addr) => addr.to_string(),
-            Err(_) => String::from("a TCP listener"),
-        }
+    /// Returns what accepts one connection after another.
+    fn connections(&self) -> Accept<'_, mio::net::TcpListener, mio::net::TcpStream, SocketAddr> {
+        Accept::new(&self.socket, &self.starved, mio::net::TcpListener::accept)
     }
 
     /// Returns the local socket address of this listener.
@@ -287,98 +238,17 @@ impl TcpListener {
     ///
     /// # Examples
     ///
-    /// See [`ttl`](TcpListener::ttl).
+    /// ```
+    /// use glassfrog::net::TcpListener;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     listener.set_ttl(64)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.io().set_ttl(ttl)
-    }
-}
-
-/// Whether an error of `accept` concerns only the connection that would have been accepted. That connection
-/// is gone.
-///
-/// Linux reports network errors of the new connection as errors of `accept(2)`; see "Error handling" there.
-fn is_peer_error(error: &io::Error) -> bool {
-    /// Errors of Linux that have no `ErrorKind`: `ENONET`, `EPROTO`, `ENOPROTOOPT`, `EHOSTDOWN`. On no
-    /// platform do these numbers mean anything else as an error of `accept`.
-    const NETWORK_ERRORS: [i32; 4] = [64, 71, 92, 112];
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::TimedOut
-    ) || has_os_code(error, &NETWORK_ERRORS)
-}
-
-/// Whether an error of `accept`, or of the registration that follows, may go away: the process or the
-/// machine is out of some resource, or a firewall forbids the connection.
-fn is_transient(error: &io::Error) -> bool {
-    /// Errors that have no `ErrorKind`: `ENFILE` and `EMFILE` of every Unix, `ENOBUFS` of Linux and of the
-    /// BSDs, `WSAEMFILE` and `WSAENOBUFS` of Windows. On no platform do these numbers mean anything else as
-    /// an error of `accept`.
-    const OUT_OF_RESOURCES: [i32; 6] = [23, 24, 105, 55, 10024, 10055];
-    matches!(
-        error.kind(),
-        io::ErrorKind::OutOfMemory
-            // `ENOSPC` of `epoll_ctl(2)`: too many registrations.
-            | io::ErrorKind::StorageFull
-            | io::ErrorKind::PermissionDenied
-    ) || has_os_code(error, &OUT_OF_RESOURCES)
-}
-
-/// Whether an error has one of these codes of the operating system.
-fn has_os_code(error: &io::Error, codes: &[i32]) -> bool {
-    error
-        .raw_os_error()
-        .is_some_and(|code| codes.contains(&code))
-}
-
-/// Accepts one connection after another. Dropping it removes its waiter.
-struct Accept<'a> {
-    /// The listener.
-    listener: &'a TcpListener,
-    /// The key of its waiter, if it waits.
-    key: WaiterKey,
-    /// How long to back off before the next attempt, if the last one failed for lack of resources.
-    backoff: Option<Sleep>,
-}
-
-impl<'a> Accept<'a> {
-    /// Creates an accept that is not waiting yet.
-    fn new(listener: &'a TcpListener) -> Accept<'a> {
-        Accept {
-            listener,
-            key: None,
-            backoff: None,
-        }
-    }
-
-    /// Accepts the next connection.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let socket = &self.listener.socket;
-        loop {
-            if let Some(backoff) = &mut self.backoff {
-                ready!(backoff.poll_deadline(cx)).map_err(|RuntimeEnded| runtime_ended())?;
-                self.backoff = None;
-            }
-            let accepted = ready!(socket.poll_keyed(
-                Direction::Read,
-                &mut self.key,
-                cx,
-                |io, _| Ok((io.accept()?, Conclusion::Nothing))
-            ));
-            if let Some(accepted) = self.listener.finish_accept(accepted, &mut self.backoff) {
-                return Poll::Ready(accepted);
-            }
-        }
-    }
-}
-
-impl Drop for Accept<'_> {
-    fn drop(&mut self) {
-        self.listener.socket.leave(Direction::Read, &mut self.key);
     }
 }
 
@@ -390,11 +260,20 @@ impl Drop for Accept<'_> {
 ///
 /// # Examples
 ///
-/// See [`TcpListener::incoming`].
+/// ```
+/// use glassfrog::net::TcpListener;
+///
+/// glassfrog::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     println!("{:?}", listener.incoming());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     /// Accepts the next connection.
-    accept: Accept<'a>,
+    accept: Accept<'a, mio::net::TcpListener, mio::net::TcpStream, SocketAddr>,
 }
 
 impl Stream for Incoming<'_> {
@@ -402,15 +281,13 @@ impl Stream for Incoming<'_> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let accepted = ready!(self.accept.poll(cx));
-        Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
+        Poll::Ready(Some(accepted.map(|(socket, _)| TcpStream::new(socket))))
     }
 }
 
 impl fmt::Debug for Incoming<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Incoming")
-            .field(self.accept.listener)
-            .finish()
+        f.debug_tuple("Incoming").field(&self.accept).finish()
     }
 }
 

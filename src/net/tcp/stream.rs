@@ -15,7 +15,8 @@ use crate::reactor::Io;
 use crate::reactor::platform::{self, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{InitialState, runtime_ended};
+use crate::reactor::refusal::runtime_ended;
+use crate::reactor::source::InitialState;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
@@ -24,12 +25,12 @@ use std::sync::Arc;
 /// The async counterpart of [`std::net::TcpStream`]: a TCP stream between a local and a remote socket.
 ///
 /// The stream implements [`AsyncRead`] and [`AsyncWrite`], and so does a shared reference to it: one task may
-/// read while another writes. `write_all`, `read_to_end` and similar methods come from the crate's `prelude`,
-/// or from any other extension of those traits. [`into_split`](TcpStream::into_split) makes two halves with an
-/// owner each.
+/// read while another writes. `write_all`, `read_exact` and similar methods come from the crate's `prelude`,
+/// or from any other extension of those traits. [`into_split`](TcpStream::into_split) splits the stream into
+/// two owned halves.
 ///
-/// Several tasks may wait for the same direction. An event wakes all of them. If more than eight wait by
-/// `poll_read` or by `poll_write`, they may be woken spuriously now and then.
+/// Several tasks may wait for the same direction. An event wakes all of them. If more than eight tasks wait
+/// through `poll_read` or `poll_write`, they may occasionally be woken spuriously.
 ///
 /// # Examples
 ///
@@ -60,7 +61,7 @@ pub struct TcpStream {
     pub(in crate::net) socket: Socket<mio::net::TcpStream>,
 }
 
-/// Whether an error means only that a socket is not connected yet, or that no data has arrived.
+/// Returns whether an error means only that a socket is not connected yet, or that no data has arrived.
 fn is_not_ready(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -76,8 +77,8 @@ impl TcpStream {
     /// The next attempt starts when one fails, or 250 ms after the previous one started. The first connection
     /// wins, and the other attempts are closed. An address that does not answer thus costs 250 ms.
     ///
-    /// The only time limit is the operating system's, which is a matter of minutes. To set one, use
-    /// [`timeout`](crate::time::timeout), which then includes the name resolution.
+    /// The only time limit is that of the operating system, typically several minutes. To set a shorter one,
+    /// use [`timeout`](crate::time::timeout), which then includes the name resolution.
     ///
     /// # Errors
     ///
@@ -128,7 +129,7 @@ impl TcpStream {
     /// Connects to one address.
     async fn connect_to(addr: SocketAddr, shared: &Arc<Shared>) -> io::Result<TcpStream> {
         if shared.inbox.is_closed() {
-            // The socket could not be registered, and the peer would see a connection that closes at once.
+            // Registering the socket would fail, and the peer would see a connection that closes at once.
             return Err(runtime_ended());
         }
         let io = mio::net::TcpStream::connect(addr)?;
@@ -137,8 +138,8 @@ impl TcpStream {
             if platform::surely_connected(seen) {
                 return Ok(((), Conclusion::Nothing));
             }
-            // If the peer has sent data and then reset the connection, the data comes first and the error
-            // after it.
+            // If the peer has sent data and then reset the connection, a read must return the data before the
+            // error.
             match io.peek(&mut [0]) {
                 Ok(count) if count > 0 => return Ok(((), Conclusion::Nothing)),
                 Ok(_) => {}
@@ -150,7 +151,7 @@ impl TcpStream {
             }
             match io.peer_addr() {
                 Ok(_) => Ok(((), Conclusion::Nothing)),
-                // Connected, and closed already.
+                // The socket was connected, and has been closed already.
                 Err(error) if platform::is_closed(seen) => Err(error),
                 // kqueue and IOCP may report the socket too early.
                 Err(_) => Err(io::ErrorKind::WouldBlock.into()),
@@ -161,19 +162,14 @@ impl TcpStream {
     }
 
     /// Creates a stream from a registered socket.
-    fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
+    pub(super) fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
         TcpStream { socket }
-    }
-
-    /// Registers a connection that a listener has accepted.
-    pub(super) fn accepted(shared: Arc<Shared>, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream::new(Socket::new(shared, io, InitialState::Open)?))
     }
 
     /// Reads data from the stream, waiting until there is some.
     ///
-    /// Returns the number of bytes read. 0 means that the peer has closed its write direction, or that `buf`
-    /// is empty.
+    /// Returns the number of bytes read. A return value of 0 means that the peer has closed its write
+    /// direction, or that `buf` is empty.
     ///
     /// # Errors
     ///
@@ -215,11 +211,11 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The errors of [`read`](TcpStream::read). `buf` holds the bytes that were read before the error.
+    /// Returns the errors of [`read`](TcpStream::read). `buf` holds the bytes that were read before the error.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it resolves, `buf` holds the bytes that were read until then.
+    /// If the future is dropped before it is ready, `buf` holds the bytes that have been read so far.
     ///
     /// # Examples
     ///
@@ -378,12 +374,23 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the stream is not known to be readable. Only waiting finds that out, so
-    /// call [`readable`](TcpStream::readable) first. For other errors see [`read`](TcpStream::read).
+    /// The kind is `WouldBlock` if the stream is not known to be readable. Only events make it known, so await
+    /// [`readable`](TcpStream::readable) first. For other errors, see [`read`](TcpStream::read).
     ///
     /// # Examples
     ///
-    /// See [`readable`](TcpStream::readable).
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let (client, server) = (TcpStream::connect(listener.local_addr()?).await?, listener.accept().await?.0);
+    /// client.write(b"hello").await?;
+    /// server.readable().await?;
+    /// assert_eq!(server.try_read(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buf)
     }
@@ -420,12 +427,22 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the stream is not known to be writable. Only waiting finds that out, so
-    /// call [`writable`](TcpStream::writable) first. For other errors see [`write`](TcpStream::write).
+    /// The kind is `WouldBlock` if the stream is not known to be writable. Only events make it known, so await
+    /// [`writable`](TcpStream::writable) first. For other errors, see [`write`](TcpStream::write).
     ///
     /// # Examples
     ///
-    /// See [`writable`](TcpStream::writable).
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// client.writable().await?;
+    /// assert_eq!(client.try_write(b"hello")?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.socket.try_write(buf)
     }
@@ -494,8 +511,9 @@ impl TcpStream {
 
     /// Shuts down the read direction, the write direction, or both (`shutdown(2)`).
     ///
-    /// After [`Shutdown::Write`] the peer reads to the end of the data, and its answer can still be read. It
-    /// is not an error to call this function repeatedly, or on a connection that has been closed.
+    /// After [`Shutdown::Write`], the peer reads to the end of the data, and this side can still read the
+    /// peer's answer. It is not an error to call this function repeatedly, or on a connection that has been
+    /// closed.
     ///
     /// # Errors
     ///
@@ -596,7 +614,16 @@ impl TcpStream {
     ///
     /// # Examples
     ///
-    /// See [`nodelay`](TcpStream::nodelay).
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// stream.set_nodelay(true)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket.io().set_nodelay(nodelay)
     }
@@ -632,7 +659,16 @@ impl TcpStream {
     ///
     /// # Examples
     ///
-    /// See [`ttl`](TcpStream::ttl).
+    /// ```
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// stream.set_ttl(64)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.io().set_ttl(ttl)
     }
@@ -691,7 +727,7 @@ impl Io for mio::net::TcpStream {
         }
         match (local, self.peer_addr()) {
             (Ok(local), Ok(peer)) => format!("{what} tcp {local} → {peer}"),
-            // Not connected yet, or no longer. A connection in progress waits for the write direction.
+            // Not connected yet, or no longer connected. A connect in progress waits for the write direction.
             (Ok(local), Err(_)) => match (direction, connecting.target(local)) {
                 (Direction::Write, Some(peer)) => format!("connect tcp {local} → {peer}"),
                 _ => format!("{what} tcp {local} (no peer)"),

@@ -71,7 +71,7 @@ fn the_report_keeps_to_the_width_of_the_terminal() {
 }
 
 #[test]
-fn a_crowd_has_a_picture_of_its_own() {
+fn a_large_run_has_a_picture_of_its_own() {
     let peer = good();
     let run = fetch([
         "-n",

@@ -1,4 +1,4 @@
-//! Crowds: thousands of fetches, few descriptors, and clients that only want to be in the way.
+//! Thousands of fetches, a lack of descriptors, and clients that only occupy connections.
 
 use crate::parts::{play, start};
 use crate::support::{PROGRAM, TempDir, fetch};

@@ -1,7 +1,7 @@
 //! The waiters of a descriptor: against a naive oracle, and in a model of a run queue.
 
 use crate::reactor::readiness::{Direction, READABLE, Readiness, WRITABLE};
-use crate::reactor::waiters::{Common, Swept, Taken, Wait, WaiterKey};
+use crate::reactor::waiters::{Swept, Taken, Wait, WaitCounters, WaiterKey};
 use crate::waiter::{Tag, Waiter};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -63,7 +63,7 @@ struct Descriptor {
     /// Its readiness.
     readiness: Readiness,
     /// What it would share with others.
-    common: Common,
+    counters: WaitCounters,
     /// The round of the run queue.
     rounds: Arc<AtomicU32>,
 }
@@ -73,7 +73,7 @@ impl Descriptor {
         let rounds = Arc::default();
         Descriptor {
             readiness: Readiness::new(0),
-            common: Common::new(Arc::clone(&rounds)),
+            counters: WaitCounters::new(Arc::clone(&rounds)),
             rounds,
         }
     }
@@ -88,7 +88,7 @@ impl Descriptor {
         let waiter = waiter(counter, By::Outsider);
         match self
             .readiness
-            .wait(Direction::Read, None, waiter, &self.common)
+            .wait(Direction::Read, None, waiter, &self.counters)
         {
             Wait::Ready(_) => panic!("it is not ready"),
             Wait::Waiting(_) => None,
@@ -116,7 +116,7 @@ impl Descriptor {
         let waiter = waiter(counter, by);
         match self
             .readiness
-            .wait(Direction::Read, None, waiter, &self.common)
+            .wait(Direction::Read, None, waiter, &self.counters)
         {
             Wait::Ready(_) => panic!("it is not ready"),
             Wait::Waiting(_) => Vec::new(),
@@ -146,7 +146,7 @@ impl Descriptor {
     fn wake(&self, take: impl FnOnce(&mut Taken)) {
         let taken = RefCell::default();
         take(&mut taken.borrow_mut());
-        self.common.subtract(taken.borrow().len());
+        self.counters.subtract(taken.borrow().len());
         Taken::wake(&taken);
     }
 }
@@ -287,10 +287,12 @@ impl History {
     fn wait_keyed(&mut self, method: usize, counter: Arc<Counter>) -> Result<(), TestCaseError> {
         let direction = [Direction::Read, Direction::Write][method % 2];
         let Descriptor {
-            readiness, common, ..
+            readiness,
+            counters,
+            ..
         } = &self.descriptor;
         let (key, waiter) = (&mut self.keys[method], waiter(&counter, By::Task));
-        let wait = readiness.wait(direction, Some(key), waiter, common);
+        let wait = readiness.wait(direction, Some(key), waiter, counters);
         let Wait::Waiting(former) = wait else {
             return Err(TestCaseError::fail(format!("{wait:?}")));
         };
@@ -312,11 +314,13 @@ impl History {
     fn leave(&mut self, method: usize) {
         let direction = [Direction::Read, Direction::Write][method % 2];
         let Descriptor {
-            readiness, common, ..
+            readiness,
+            counters,
+            ..
         } = &self.descriptor;
         // As the drop of a method does: whether or not an event has come.
         if let Some(key) = self.keys[method].take() {
-            drop(readiness.leave(direction, key, common));
+            drop(readiness.remove(direction, key, counters));
         }
         let keys = &mut self.expected[direction as usize].keys;
         keys.retain(|(other, _)| *other != method);
@@ -328,8 +332,8 @@ impl History {
         counter: Arc<Counter>,
         by: By,
     ) -> Result<(), TestCaseError> {
-        let (readiness, common) = (&self.descriptor.readiness, &self.descriptor.common);
-        let wait = readiness.wait(direction, None, waiter(&counter, by), common);
+        let (readiness, counters) = (&self.descriptor.readiness, &self.descriptor.counters);
+        let wait = readiness.wait(direction, None, waiter(&counter, by), counters);
         let expected = &mut self.expected[direction as usize];
         let stands = expected
             .list
@@ -385,7 +389,7 @@ impl History {
             let list = &self.expected[direction as usize].list;
             prop_assert!(!list.iter().any(|counter| address(counter) == kept.waker));
         }
-        prop_assert_eq!(self.descriptor.common.is_waited_for(), !expected.is_empty());
+        prop_assert_eq!(self.descriptor.counters.has_waiters(), !expected.is_empty());
         for (counter, owed) in &self.owed {
             prop_assert_eq!(counter.wakes(), *owed);
         }
@@ -406,7 +410,7 @@ proptest! {
             history.run(step)?;
         }
         history.descriptor.kill();
-        prop_assert!(!history.descriptor.common.is_waited_for());
+        prop_assert!(!history.descriptor.counters.has_waiters());
         let (owed, _descriptor) = history.end();
         for (counter, _) in owed {
             prop_assert_eq!(Arc::strong_count(&counter), 1, "nothing keeps a waker after the end");

@@ -217,7 +217,7 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
                     (Arc::clone(&inbox), Arc::clone(&flags), Arc::clone(&done));
                 thread::spawn(move || {
                     done[which].store(1, Ordering::Relaxed);
-                    if flags.wake_from_afar() {
+                    if flags.wake_remote() {
                         inbox.post(()).expect("open");
                     }
                 })
@@ -225,7 +225,7 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
             .into();
         let mut queue = Queue::default();
         // The spawn, which queues the task.
-        assert!(flags.wake_here());
+        assert!(flags.wake_local());
         queue.places += 1;
         'run: loop {
             for () in read(&inbox) {
@@ -240,8 +240,8 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
                 }
                 // The first poll wakes its own task, twice; it comes back once.
                 if queue.polls == 1 {
-                    queue.places += usize::from(flags.wake_here());
-                    queue.places += usize::from(flags.wake_here());
+                    queue.places += usize::from(flags.wake_local());
+                    queue.places += usize::from(flags.wake_local());
                     assert_eq!(queue.places, 1);
                 }
             }

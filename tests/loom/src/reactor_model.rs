@@ -2,7 +2,7 @@
 
 use crate::readiness::{DEAD, Direction, READABLE, Readiness, Snapshot, WRITABLE};
 use crate::waiter::{Tag, Waiter};
-use crate::waiters::{Common, Taken, Wait, WaiterKey};
+use crate::waiters::{Taken, Wait, WaitCounters, WaiterKey};
 use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -56,7 +56,7 @@ struct Descriptor {
     /// The readiness and the waiters.
     readiness: Readiness,
     /// What it would share with other descriptors.
-    common: Common,
+    counters: WaitCounters,
     /// The kernel's side: how much is in it.
     content: AtomicUsize,
 }
@@ -66,7 +66,7 @@ impl Descriptor {
     fn new(bits: usize) -> Arc<Descriptor> {
         Arc::new(Descriptor {
             readiness: Readiness::new(bits),
-            common: Common::default(),
+            counters: WaitCounters::default(),
             content: AtomicUsize::new(0),
         })
     }
@@ -100,7 +100,7 @@ impl Descriptor {
     fn wake(&self, take: impl FnOnce(&mut Taken)) {
         let taken = RefCell::default();
         take(&mut taken.borrow_mut());
-        self.common.subtract(taken.borrow().len());
+        self.counters.subtract(taken.borrow().len());
         Taken::wake(&taken);
     }
 
@@ -114,7 +114,7 @@ impl Descriptor {
     fn wait_for(&self, direction: Direction, key: Option<&mut WaiterKey>, waker: Waker) -> bool {
         let wait = self
             .readiness
-            .wait(direction, key, waiter(waker), &self.common);
+            .wait(direction, key, waiter(waker), &self.counters);
         match wait {
             Wait::Ready(_) => false,
             Wait::Waiting(_) => true,
@@ -129,7 +129,7 @@ impl Descriptor {
     /// Removes the waiter with this key.
     fn leave(&self, key: WaiterKey) {
         let key = key.expect("it has waited");
-        drop(self.readiness.leave(Direction::Read, key, &self.common));
+        drop(self.readiness.remove(Direction::Read, key, &self.counters));
     }
 
     /// Takes one thing out, by the shape that every operation has.
@@ -153,7 +153,7 @@ impl Descriptor {
     /// Asserts that the count says whether anybody waits.
     fn assert_count(&self) {
         let waits = !self.readiness.waiting().is_empty();
-        assert_eq!(self.common.is_waited_for(), waits);
+        assert_eq!(self.counters.has_waiters(), waits);
     }
 }
 
@@ -264,12 +264,12 @@ fn the_count_comes_out_even_whoever_empties_a_line_first() {
         reactor.join().unwrap();
         descriptor.assert_count();
         descriptor.kill();
-        assert!(!descriptor.common.is_waited_for());
+        assert!(!descriptor.counters.has_waiters());
     });
 }
 
 #[test]
-fn a_waker_that_is_swept_is_woken_or_stands_in_the_line() {
+fn a_swept_waker_is_woken_or_is_in_the_queue() {
     // One more than a list holds before an outsider sweeps it.
     const POLLERS: usize = 9;
     loom::model(|| {

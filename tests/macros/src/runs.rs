@@ -207,7 +207,7 @@ fn a_seed_in_the_environment_that_is_no_number_is_a_panic_that_says_so() {
         let end = run("iterations", Some(seed));
         assert_ended(&end, false, String::new());
         let words =
-            "GLASSFROG_SEED in the environment is no number from 0 to 18446744073709551615: ";
+            "GLASSFROG_SEED in the environment is not a number from 0 to 18446744073709551615: ";
         let words = format!("{words}{seed}\n");
         assert!(end.output.contains(&words), "{}", end.output);
     }

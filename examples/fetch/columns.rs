@@ -1,4 +1,4 @@
-//! The picture of a crowd: the number of fetches in each phase, over the time of the run.
+//! The picture of a large run: the number of fetches in each phase, over the time of the run.
 
 use crate::picture::{Scale, label};
 use crate::style::{Style, grouped};
@@ -11,8 +11,8 @@ const HEIGHT: usize = 10;
 /// The phases from the bottom to the top of a column: fetches that make progress are at the bottom.
 const STACK: [Phase; 4] = [Phase::Read, Phase::Wait, Phase::Connect, Phase::Resolve];
 
-/// Returns lines with a column for each cell of the time axis. Its height is the mean number of running
-/// fetches in that time. To the left is the value of the highest column.
+/// Returns lines with a column for each cell of the time axis. The height of a column is the mean number of running
+/// fetches in that time. The value of the highest column is to the left.
 pub(crate) fn columns(timeline: &Timeline, scale: &Scale, style: Style, gutter: usize) -> String {
     let columns: Vec<[f64; STACK.len()]> = (0..scale.cells)
         .map(|cell| column(timeline, scale, cell))

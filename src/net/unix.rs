@@ -1,0 +1,103 @@
+//! Unix sockets: streams, listeners and datagrams between processes of one host.
+
+mod stream;
+mod listener;
+mod datagram;
+
+pub use self::datagram::UnixDatagram;
+pub use self::listener::{UnixIncoming, UnixListener};
+pub use self::stream::UnixStream;
+
+use super::error::{with_context, with_hint};
+use crate::event_loop::Shared;
+use crate::reactor::refusal::runtime_ended;
+use crate::time::sleep::{RuntimeEnded, Sleep};
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The first pause of an operation for which no event comes: about the time that a receiver takes that is awake.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The longest pause of such an operation: short enough that a person does not notice the delay, long enough to
+/// cost next to nothing.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pauses between the attempts of an operation for which no event comes. Each is twice as long as the one
+/// before.
+struct Pauses {
+    /// The next pause.
+    next: Duration,
+}
+
+impl Pauses {
+    /// Creates pauses that begin with the shortest.
+    fn new() -> Pauses {
+        Pauses { next: FIRST_PAUSE }
+    }
+
+    /// Waits for the next pause.
+    async fn pause(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
+        let deadline = shared.clock.now() + self.next;
+        self.next = LONGEST_PAUSE.min(self.next * 2);
+        let mut sleep = Sleep::new(Arc::clone(shared), deadline);
+        let paused = poll_fn(|cx| sleep.poll_deadline(cx)).await;
+        paused.map_err(|RuntimeEnded| runtime_ended())
+    }
+}
+
+/// Returns an address as dumps and errors show it.
+fn name(addr: &SocketAddr) -> String {
+    match addr.as_pathname() {
+        Some(path) => name_of_path(path),
+        None if addr.is_unnamed() => String::from("(unnamed)"),
+        // A name in the abstract namespace of Linux, in quotation marks.
+        None => format!("{addr:?}"),
+    }
+}
+
+/// Returns a path as dumps and errors show it. Control characters are escaped.
+fn name_of_path(path: &Path) -> String {
+    let characters = path.to_string_lossy();
+    let shown = characters.chars().flat_map(|c| {
+        let escaped = c.is_control().then(|| c.escape_default());
+        let plain = (!c.is_control()).then_some(c);
+        escaped.into_iter().flatten().chain(plain)
+    });
+    shown.collect()
+}
+
+/// Describes the two ends of a socket as dumps show them, or a descriptor that is no Unix socket.
+fn ends(
+    local: io::Result<SocketAddr>,
+    peer: io::Result<SocketAddr>,
+    kind: impl FnOnce() -> String,
+) -> String {
+    match (local, peer) {
+        (Ok(local), Ok(peer)) => format!("unix {} → {}", name(&local), name(&peer)),
+        (Ok(local), Err(_)) => format!("unix {}", name(&local)),
+        (Err(_), _) => format!("{} (not a Unix socket)", kind()),
+    }
+}
+
+/// Adds the name to the error of a bind, and what to do if it is taken.
+fn cannot_bind(name: String, error: io::Error) -> io::Error {
+    const TAKEN: &str =
+        "if this is a file that no process uses any more, remove it before the bind";
+    match error.kind() {
+        io::ErrorKind::AddrInUse => with_hint("bind to", name, error, TAKEN),
+        _ => with_context("bind to", name, error),
+    }
+}
+
+/// Adds the name to the error of a connect, and what it means if it is refused.
+fn cannot_connect(name: String, error: io::Error) -> io::Error {
+    const REFUSED: &str = "no process listens there";
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => with_hint("connect to", name, error, REFUSED),
+        _ => with_context("connect to", name, error),
+    }
+}
