@@ -12,7 +12,7 @@ use std::process::Command;
 const LAYERS: [(&str, &[&str]); 23] = [
     // What a user calls.
     ("test_runs", &["runtime", "event_loop"]),
-    ("signal", &["handle", "context"]),
+    ("signal", &["handle", "net", "context", "reactor"]),
     (
         "workers",
         &[
