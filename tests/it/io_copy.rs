@@ -320,8 +320,8 @@ fn an_endless_idle_timeout_never_ends() {
 fn an_idle_timeout_whose_runtime_has_ended_is_an_error() {
     let _watchdog = watchdog();
     let (a, b) = (Scripted::default(), Scripted::default());
-    let mut copy = glassfrog::block_on(async { copy_bidirectional(a, b).idle_timeout(IDLE) });
-    let error = block_on(async { (&mut copy).await.unwrap_err() });
+    let mut copies = glassfrog::block_on(async { [copy_bidirectional(a, b).idle_timeout(IDLE)] });
+    let error = block_on(async { (&mut copies[0]).await.unwrap_err() });
     assert!(error.to_string().contains("has ended"), "{error}");
 }
 
