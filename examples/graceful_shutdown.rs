@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Without arguments, the program connects to itself, stops the server while it serves, checks which
-//! clients could finish, and exits. With `--listen`, it serves until its standard input ends (Ctrl-D in
-//! a terminal); try `nc 127.0.0.1 7777`, and type `work 3000`.
+//! clients could finish, and exits. With `--listen`, it serves until it receives `SIGINT` (Ctrl-C) or
+//! `SIGTERM`; try `nc 127.0.0.1 7777`, and type `work 3000`. On Windows, it serves until its standard input ends.
 //!
 //! The server stops in four steps:
 //!
@@ -17,7 +17,8 @@
 //! 3. A connection ends between two requests: `converse`.
 //! 4. After a grace period, the server aborts the remaining tasks, which closes their sockets: `serve`.
 //!
-//! Any thread may set the cell. To stop on `SIGTERM`, set it from a signal handler.
+//! Any thread may set the cell. With `--listen`, a task does so when the signal of the operating system arrives:
+//! `asked_to_stop`.
 
 use std::collections::HashMap;
 use std::env;
@@ -32,7 +33,7 @@ use async_lock::OnceCell;
 use glassfrog::io::{AsyncBufRead, BufReader};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
-use glassfrog::task::{AbortHandle, JoinError, JoinSet, spawn_blocking};
+use glassfrog::task::{AbortHandle, JoinError, JoinSet};
 use glassfrog::time::{sleep, timeout};
 
 /// The grace period after the signal: short, for a person who watches. A real server needs a period
@@ -77,19 +78,35 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until standard input ends.
+/// Serves until the process is asked to stop.
 async fn listen(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let stop = Stop::default();
     let signal = Arc::clone(&stop);
-    spawn_blocking(move || {
-        // An error counts as the end of the input.
-        let _read = io::copy(&mut io::stdin(), &mut io::sink());
-        let _first = signal.set_blocking(());
+    glassfrog::spawn(async move {
+        if let Err(error) = asked_to_stop().await {
+            eprintln!("waiting for a signal: {error}");
+        }
+        let _first = signal.set(()).await;
     });
     serve(listener, stop).await;
     Ok(())
+}
+
+/// Waits for `SIGINT` or `SIGTERM`.
+#[cfg(unix)]
+async fn asked_to_stop() -> io::Result<()> {
+    use glassfrog::signal::{SignalKind, ctrl_c, signal};
+    let terminate = signal(SignalKind::terminate())?;
+    ctrl_c().or(terminate.recv()).await
+}
+
+/// Waits until standard input ends.
+#[cfg(not(unix))]
+async fn asked_to_stop() -> io::Result<()> {
+    use glassfrog::io::{copy, sink, stdin};
+    copy(stdin(), sink()).await.map(drop)
 }
 
 /// An event that the server waits for.

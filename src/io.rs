@@ -1,9 +1,9 @@
-//! Any pollable descriptor, and the buffers and helpers for readers and writers.
+//! Readers and writers of every kind: the standard streams, any pollable descriptor, copying between two streams,
+//! buffers and helpers.
 //!
 //! On Unix, `Async` waits for whatever the operating system can poll: pipes, terminals, the output of a child
-//! process, sockets of other crates. The buffers come from `futures-lite`, with the feature `prelude`.
-//!
-//! # Examples
+//! process, sockets of other crates. The buffers, the helpers and the traits are those of `futures-lite`, and require
+//! the feature `prelude`. The sockets are in [`net`](crate::net).
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -19,14 +19,55 @@
 //! })?;
 //! # std::io::Result::Ok(())
 //! ```
+//!
+//! # Splitting
+//!
+//! `split` divides any stream into a reader and a writer. They share the stream under a lock, which each holds
+//! while it polls the stream. The sockets of this crate need neither the lock nor the function: `&stream` reads and
+//! writes too, and [`into_split`](crate::net::TcpStream::into_split) returns owned halves, the writer of which
+//! also shuts down its direction when it is dropped. `split` is for streams without a method of their own, such
+//! as those of a TLS library:
+//!
+#![cfg_attr(feature = "prelude", doc = "```")]
+#![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+//! use glassfrog::io::{AsyncRead, AsyncWrite, copy, sink, split};
+//! use glassfrog::prelude::*;
+//! use glassfrog::task::try_scope;
+//!
+//! /// Sends a request, and meanwhile counts the bytes of the response.
+//! async fn exchange<S>(stream: S, request: &[u8]) -> std::io::Result<u64>
+//! where
+//!     S: AsyncRead + AsyncWrite + Unpin,
+//! {
+//!     let (reader, mut writer) = split(stream);
+//!     let send = async {
+//!         writer.write_all(request).await?;
+//!         writer.close().await
+//!     };
+//!     let receive = copy(reader, sink());
+//!     try_scope(async |s| {
+//!         s.spawn(send);
+//!         receive.await
+//!     })
+//!     .await
+//! }
+//! # let stream = glassfrog::io::Cursor::new(Vec::new());
+//! # assert_eq!(glassfrog::block_on(exchange(stream, b"hello"))?, 0);
+//! # std::io::Result::Ok(())
+//! ```
 
 #[cfg(unix)]
 mod async_fd;
+mod copy_bidirectional;
+mod stdio;
 
 #[cfg(unix)]
 pub use self::async_fd::Async;
+pub use self::copy_bidirectional::{CopyBidirectional, copy_bidirectional};
+pub use self::stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 #[doc(no_inline)]
 #[cfg(feature = "prelude")]
 pub use futures_lite::io::{
-    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, copy,
+    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, BufReader, BufWriter, Cursor, Empty, ReadHalf,
+    Sink, WriteHalf, copy, empty, sink, split,
 };

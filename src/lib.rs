@@ -60,8 +60,10 @@
 //!   traits of `futures-io`, and convert to and from those of [`std::net`].
 //! - [`time`] contains [`sleep`](time::sleep), [`timeout`](time::timeout) and
 //!   [`interval`](time::interval).
-//! - [`io`] contains `Async`, which makes any pollable descriptor of Unix asynchronous, and the buffers of
-//!   `futures-lite`. `prelude` contains the extension traits (`read_to_end`, `write_all`, `next`, ...).
+//! - [`io`] copies between two streams, and contains the standard streams and `Async`, which makes any pollable
+//!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
+//!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
+//! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
 //!
 //! To see what happens:
 //!

@@ -1,4 +1,4 @@
-//! The pool: threads for blocking jobs and for name lookups.
+//! The pool: threads for blocking jobs, for name lookups and for the standard streams.
 //!
 //! A job waits in the [`Queue`] of its lane until it may begin. If a job may begin and no thread is free, the pool
 //! starts a thread. Either a thread takes the job out of its queue, to run it, or a caller does, to cancel it.
@@ -13,16 +13,21 @@
 //!             dropped                                      abandoned ------------+
 //! ```
 //!
-//! [`spawn_blocking`](crate::task::spawn_blocking) and [`net`](crate::net) submit jobs. The pool knows neither tasks
-//! nor the loop; it only wakes the loop when a job ends.
+//! [`spawn_blocking`](crate::task::spawn_blocking), [`net`](crate::net) and the standard streams submit jobs. The pool
+//! knows neither tasks nor the loop; it only wakes the loop when a job ends.
 
+pub(crate) mod input;
 mod job;
+pub(crate) mod output;
 mod queue;
+mod stream;
 
-pub(crate) use self::job::{About, Job};
+use self::input::INPUT;
+pub(crate) use self::job::{About, Job, copy_error};
+use self::output::{STDERR, STDOUT};
 use self::queue::{Queue, Queued};
 use crate::foreign::{log_panics, swallow_panics};
-use crate::primitives::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
@@ -61,15 +66,33 @@ pub(crate) enum Lane {
     Jobs = 0,
     /// Name lookups.
     Lookups = 1,
+    /// Writes to the standard streams: at most one job for each of the two.
+    Output = 2,
+    /// Reads of standard input: at most one job. It may never end, so neither a virtual clock nor a shutdown waits
+    /// for it.
+    Input = 3,
 }
+
+impl Lane {
+    /// All lanes, in the order in which their jobs begin.
+    const ALL: [Lane; 4] = [Lane::Jobs, Lane::Lookups, Lane::Output, Lane::Input];
+}
+
+/// How many jobs write to standard streams: each stream has one.
+const OUTPUTS: usize = 2;
+
+/// How many jobs read standard input.
+const INPUTS: usize = 1;
 
 /// The pool of one runtime.
 pub(crate) struct Pool {
     /// The jobs and the threads, under one lock.
     state: Mutex<State>,
-    /// Whether a job is queued or running, not counting abandoned lookups. The loop reads this before each park.
-    /// Written under the lock.
+    /// Whether a job is queued or running, not counting abandoned lookups and reads of standard input. The loop
+    /// reads this before each park. Written under the lock.
     busy: AtomicBool,
+    /// The number of waiters of this runtime for standard streams.
+    stream_waiters: AtomicUsize,
     /// Wakes an idle thread, because a job may begin or the pool was shut down.
     work: Condvar,
     /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch), because a thread has exited or the pool was shut down.
@@ -85,7 +108,7 @@ pub(crate) struct Pool {
 /// The part of the pool that the lock protects.
 struct State {
     /// The jobs of each lane.
-    queues: [Queue; 2],
+    queues: [Queue; Lane::ALL.len()],
     /// The number of threads that run a job, are idle, or are about to start.
     threads: usize,
     /// The number of threads that the pool has started, for their names.
@@ -99,7 +122,7 @@ struct State {
 impl State {
     /// Begins the oldest job that may begin.
     fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
-        [Lane::Jobs, Lane::Lookups].into_iter().find_map(|lane| {
+        Lane::ALL.into_iter().find_map(|lane| {
             let (id, job) = self.queues[lane as usize].begin()?;
             Some((lane, id, job))
         })
@@ -130,6 +153,8 @@ impl Pool {
                 queues: [
                     Queue::new(max_jobs, max_jobs),
                     Queue::new(LOOKUPS, LOOKUP_THREADS),
+                    Queue::new(OUTPUTS, OUTPUTS),
+                    Queue::new(INPUTS, INPUTS),
                 ],
                 threads: 0,
                 started: 0,
@@ -137,6 +162,7 @@ impl Pool {
                 closed: false,
             }),
             busy: AtomicBool::new(false),
+            stream_waiters: AtomicUsize::new(0),
             work: Condvar::new(),
             gone: Condvar::new(),
             ended,
@@ -149,7 +175,10 @@ impl Pool {
     fn note_busy(&self, state: &State) {
         // Release: pairs with the Acquire in `is_busy`, so that a loop that finds no job sees the effects of the
         // last job.
-        let busy = state.queues.iter().any(Queue::is_busy);
+        let mut held = Lane::ALL
+            .into_iter()
+            .filter(|lane| !matches!(lane, Lane::Input));
+        let busy = held.any(|lane| state.queues[lane as usize].is_busy());
         self.busy.store(busy, Ordering::Release);
     }
 
@@ -222,7 +251,7 @@ impl Pool {
                 return match lane {
                     // Many concurrent jobs are normal, so only a stall is reported.
                     Lane::Jobs => self.start_watch(),
-                    Lane::Lookups => report_hanging(waiting, abandoned),
+                    _ => report_hanging(waiting, abandoned),
                 };
             }
         }
@@ -334,16 +363,24 @@ impl Pool {
         state.queues[jobs].watched = false;
     }
 
-    /// Returns the waiter and a description of each job that is queued or running.
+    /// Returns the waiter and a description of each job that is queued or running. For the standard streams, these
+    /// are the waiters of this runtime, whichever runtime reads or writes for them.
     pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
         let state = lock(&self.state);
-        let jobs: Vec<_> = state.queues.iter().flat_map(Queue::jobs).collect();
+        let lanes = [Lane::Jobs, Lane::Lookups].map(|lane| &state.queues[lane as usize]);
+        let jobs: Vec<_> = lanes.into_iter().flat_map(Queue::jobs).collect();
         drop(state);
         let described = jobs.iter().map(|(about, has_begun)| {
             let state = if *has_begun { "" } else { ", queued" };
             (about.awaited_by(), about.describe() + state)
         });
-        described.collect()
+        let mut described: Vec<_> = described.collect();
+        if self.awaits_streams() {
+            let streams = [&STDOUT, &STDERR].map(|stream| stream.waiters_of(self));
+            let streams = streams.into_iter().flatten().chain(INPUT.waiters_of(self));
+            described.extend(streams.map(|(waiter, text)| (Some(waiter), text)));
+        }
+        described
     }
 
     /// Returns the number of threads, and the number of queued jobs.
@@ -352,9 +389,20 @@ impl Pool {
         (state.threads, state.queues.iter().map(Queue::len).sum())
     }
 
-    /// Returns whether a job is queued or running, not counting abandoned lookups.
+    /// Returns whether a job is queued or running, not counting abandoned lookups and reads of standard input.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Returns whether something in this runtime waits for a standard stream.
+    pub(crate) fn awaits_streams(&self) -> bool {
+        // Relaxed is enough, since this guards nothing.
+        self.stream_waiters.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns whether the runtime has ended.
+    fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Shuts the pool down: drops the queued jobs. The running jobs continue until they return.
@@ -367,15 +415,21 @@ impl Pool {
         self.work.notify_all();
         self.gone.notify_all();
         dropped.into_iter().for_each(discard);
+        if self.awaits_streams() {
+            INPUT.wake_waiters_of(self);
+            STDOUT.wake_waiters_of(self);
+            STDERR.wake_waiters_of(self);
+        }
     }
 
     /// Waits until all threads have exited, for at most `timeout`. Does not wait for threads whose lookups were
-    /// abandoned before the shutdown.
+    /// abandoned before the shutdown, nor for a read of standard input.
     pub(crate) fn wait(&self, timeout: Duration) {
         let state = lock(&self.state);
         drop(self.gone.wait_timeout_while(state, timeout, |state| {
             let abandoned = state.queues.iter().map(|queue| queue.abandoned);
-            state.threads > abandoned.sum()
+            let reading = state.queues[Lane::Input as usize].threads();
+            state.threads > abandoned.sum::<usize>() + reading
         }));
     }
 }

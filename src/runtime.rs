@@ -177,8 +177,8 @@ impl Runtime {
 
     /// Drops the runtime, then waits for running blocking jobs to return, but no longer than `timeout`.
     ///
-    /// This method cancels jobs that wait for a thread, and does not wait for name lookups that were abandoned.
-    /// Dropping a runtime without calling it does not wait for any job.
+    /// This method cancels jobs that wait for a thread, and does not wait for name lookups that were abandoned, nor
+    /// for a read of standard input. Dropping a runtime without calling it does not wait for any job.
     ///
     /// # Examples
     ///
@@ -259,11 +259,12 @@ impl Builder {
     /// test that sleeps for a year takes a millisecond, and always runs in the same order.
     /// [`time::advance`](crate::time::advance) moves the clock by hand.
     ///
-    /// A [blocking job](crate::task::spawn_blocking) stops the clock while it is queued or running, and so does
-    /// a name lookup until it is abandoned. Data that this process sends to itself over loopback arrives before
-    /// the clock moves. Nothing else stops the clock. If a task waits for another process, or for a thread
-    /// outside the blocking pool, deadlines pass before the answer arrives: use the real clock there. A
-    /// blocking job that waits for a deadline of this runtime waits forever, because it stops the clock.
+    /// A [blocking job](crate::task::spawn_blocking) stops the clock while it is queued or running, and so do
+    /// a name lookup until it is abandoned, and a write to [`stdout`](crate::io::stdout()) or `stderr`. Data that this
+    /// process sends to itself over loopback arrives before the clock moves. Nothing else stops the clock. If a task
+    /// waits for standard input, for another process, or for a thread outside the blocking pool, deadlines pass
+    /// before the answer arrives: use the real clock there. A blocking job that waits for a deadline of this runtime
+    /// waits forever, because it stops the clock.
     ///
     /// # Standstill
     ///
@@ -477,7 +478,7 @@ impl Builder {
     ///
     /// A deadlock is certain if all of the following hold:
     ///
-    /// - no task waits for a deadline or a socket, and no blocking job waits or runs;
+    /// - no task waits for a deadline, a socket or a standard stream, and no blocking job waits or runs;
     /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
     /// - only the runtime itself holds the wakers of tasks;
     /// - only tasks of this runtime have ever waited for its sockets and sleeps.

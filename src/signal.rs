@@ -1,52 +1,38 @@
-//! Handling Unix signals: a dump on `SIGUSR1`. Requires the feature `signal`.
+//! Unix signals: waiting for Ctrl-C and other signals, and a dump on `SIGUSR1`. Requires the feature `signal`.
+//!
+//! ```
+//! use glassfrog::signal::{SignalKind, ctrl_c, signal};
+//!
+//! glassfrog::block_on(async {
+//!     let interrupted = ctrl_c();
+//!     let terminate = signal(SignalKind::terminate())?;
+//!     // …
+//!     # drop((interrupted, terminate));
+//!     std::io::Result::Ok(())
+//! })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! The handler of a signal writes a byte into a pipe for each listener, and the reactor watches the pipes. So there
+//! are no threads, and listeners work in every runtime of the process, such as each of the
+//! [`Workers`](crate::Workers). Each listener receives the signal.
+//!
+//! # The default action does not come back
+//!
+//! The first listener for a signal replaces its default action, for the rest of the life of the process. Once the
+//! last listener is dropped, the process ignores the signal: Ctrl-C then no longer ends it. Keep a
+//! listener while the program runs, and exit in response to it.
+//!
+//! # Several signals become one
+//!
+//! Signals are no queue: if a signal is sent again before the process has handled it, the kernel delivers it
+//! once (`signal(7)`). Likewise, a listener returns once for all signals since it last returned. A
+//! program must therefore not count signals, and after `SIGCHLD`, for example, has to look for all
+//! children that have ended.
 
-use crate::context;
-use crate::handle;
-use signal_hook::consts::SIGUSR1;
-use signal_hook::iterator::Signals;
-use std::io::{self, Write};
-use std::thread;
+mod dump;
+mod listen;
+mod pipe;
 
-/// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
-///
-/// The [`Dump`](crate::Dump) goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
-/// thread waits for the signal. If a task blocks the loop, the dump names that task. The thread exits at the first
-/// signal after the end of the runtime. If this function is called several times, each signal prints one dump for
-/// each call.
-///
-/// # Errors
-///
-/// Returns an error if the operating system cannot start a thread, or has no descriptors left for a pipe.
-///
-/// # Panics
-///
-/// Panics outside a runtime.
-///
-/// # Examples
-///
-/// ```
-/// glassfrog::block_on(async {
-///     glassfrog::signal::dump_on_sigusr1()?;
-///     // …
-///     std::io::Result::Ok(())
-/// })?;
-/// # std::io::Result::Ok(())
-/// ```
-#[track_caller]
-pub fn dump_on_sigusr1() -> io::Result<()> {
-    // Not a `Handle`: while there is a handle, the deadlock detector assumes that it may still wake a task.
-    let shared = context::shared();
-    let mut signals = Signals::new([SIGUSR1])?;
-    let name = String::from("glassfrog-dump");
-    thread::Builder::new().name(name).spawn(move || {
-        for _signal in signals.forever() {
-            let dump = handle::dump(&shared);
-            // The standard error stream may be closed.
-            let _closed = write!(io::stderr(), "{dump}");
-            if shared.inbox.is_closed() {
-                break;
-            }
-        }
-    })?;
-    Ok(())
-}
+pub use self::dump::dump_on_sigusr1;
+pub use self::listen::{Signal, SignalKind, ctrl_c, signal};

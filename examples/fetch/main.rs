@@ -177,6 +177,7 @@ async fn run(mut options: Options, unfinished: Arc<Unfinished>) -> io::Result<Ex
         Ok(())
     };
     let signal = many::run_all(jobs, at_once, start, tell, signal).await?;
+    let signal = signal.transpose()?;
     if let Some(signal) = signal {
         // This comes before the report, because its output may block.
         unfinished.remove_all();

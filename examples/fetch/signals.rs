@@ -3,6 +3,8 @@
 //! The first signal ends the run, which then prints its report. A second signal exits the process at once,
 //! in case the output blocks.
 
+use std::io;
+
 /// A signal that asks the program to exit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signal {
@@ -12,52 +14,88 @@ pub(crate) struct Signal {
     pub(crate) code: u8,
 }
 
-/// Returns a future that waits for the first signal. At the second signal, a thread calls `last` and exits
-/// the process.
+/// Listens for the first signal. At the second signal, a thread calls `last` and exits the process.
+///
+/// The thread has a runtime of its own: while the output blocks, so does the loop of the first runtime. The
+/// listeners of both receive every signal.
 #[cfg(unix)]
 pub(crate) fn first(
     last: impl FnOnce() + Send + 'static,
-) -> std::io::Result<impl Future<Output = Signal>> {
+) -> io::Result<impl Future<Output = io::Result<Signal>>> {
     use std::{process, thread};
 
-    use futures_channel::oneshot;
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
+    use crate::screen::complain;
 
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (sender, first) = oneshot::channel();
+    let signals = unix::Signals::new()?;
+    let second = async move {
+        let signals = unix::Signals::new()?;
+        signals.next().await?;
+        let signal = signals.next().await?;
+        last();
+        process::exit(signal.code.into())
+    };
     let name = String::from("signals");
     thread::Builder::new().name(name).spawn(move || {
-        let mut signals = signals.forever().map(|signal| match signal {
-            SIGINT => Signal {
-                name: "SIGINT",
-                code: 130,
-            },
-            _ => Signal {
-                name: "SIGTERM",
-                code: 143,
-            },
-        });
-        if let Some(signal) = signals.next() {
-            let _over_already = sender.send(signal);
-        }
-        if let Some(signal) = signals.next() {
-            last();
-            process::exit(signal.code.into());
+        let watched: io::Result<()> = glassfrog::block_on(second);
+        if let Err(error) = watched {
+            complain(&format!("waiting for a second signal: {error}"));
         }
     })?;
-    Ok(async {
-        match first.await {
-            Ok(signal) => signal,
-            Err(_) => std::future::pending().await,
-        }
-    })
+    Ok(async move { signals.next().await })
 }
 
 /// Returns a future that never completes: on other systems, the default action of such a signal ends the program.
 #[cfg(not(unix))]
 pub(crate) fn first(
     _last: impl FnOnce() + Send + 'static,
-) -> std::io::Result<impl Future<Output = Signal>> {
+) -> io::Result<impl Future<Output = io::Result<Signal>>> {
     Ok(std::future::pending())
+}
+
+/// The listeners.
+#[cfg(unix)]
+mod unix {
+    use std::io;
+
+    use glassfrog::prelude::*;
+    use glassfrog::signal::{self, SignalKind};
+
+    use super::Signal;
+
+    /// Listeners for both signals.
+    pub(super) struct Signals {
+        /// The listener for `SIGINT`.
+        interrupt: signal::Signal,
+        /// The listener for `SIGTERM`.
+        terminate: signal::Signal,
+    }
+
+    impl Signals {
+        /// Begins to listen.
+        pub(super) fn new() -> io::Result<Signals> {
+            Ok(Signals {
+                interrupt: signal::signal(SignalKind::interrupt())?,
+                terminate: signal::signal(SignalKind::terminate())?,
+            })
+        }
+
+        /// Waits for the next signal.
+        pub(super) async fn next(&self) -> io::Result<Signal> {
+            let interrupted = async {
+                self.interrupt.recv().await?;
+                Ok(Signal {
+                    name: "SIGINT",
+                    code: 130,
+                })
+            };
+            let terminated = async {
+                self.terminate.recv().await?;
+                Ok(Signal {
+                    name: "SIGTERM",
+                    code: 143,
+                })
+            };
+            interrupted.or(terminated).await
+        }
+    }
 }

@@ -160,7 +160,8 @@ impl DeadlockDetector {
     }
 }
 
-/// Returns whether the loop waits only for wakes: no task waits for a deadline, a socket or a blocking job.
+/// Returns whether the loop waits only for wakes: no task waits for a deadline, a socket, a standard stream or a
+/// blocking job.
 ///
 /// The caller has found no deadline that the timers can count. A later deadline is still a wait under the real
 /// clock, but a virtual clock cannot reach it.
@@ -168,7 +169,10 @@ fn waits_only_for_wakes(event_loop: &EventLoop) -> bool {
     let shared = &event_loop.shared;
     let has_deadline = !shared.clock.is_virtual() && !shared.timers.is_empty();
     // Sockets come first, because most programs wait for one.
-    !shared.sources.has_waiters() && !has_deadline && !shared.pool.is_busy()
+    !shared.sources.has_waiters()
+        && !has_deadline
+        && !shared.pool.is_busy()
+        && !shared.pool.awaits_streams()
 }
 
 /// Returns whether anything can wake a task of a loop that waits only for wakes.

@@ -1,4 +1,4 @@
-//! [`Job`] and [`About`]: how the pool runs a job, and how a dump describes it.
+//! [`Job`] and [`About`]: how the pool runs or refuses a job, and how a dump describes it.
 
 use crate::waiter::WaiterInfo;
 use std::io;
@@ -19,4 +19,12 @@ pub(crate) trait About: Send + Sync {
 
     /// Returns the waiter of the job's handle.
     fn awaited_by(&self) -> Option<WaiterInfo>;
+}
+
+/// Copies the error with which the pool refuses a job. An `io::Error` cannot be cloned.
+pub(crate) fn copy_error(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }

@@ -5,7 +5,7 @@ use super::JoinError;
 use super::oneshot::Oneshot;
 use crate::executor::{Id, Payload, Remote, RemoteTask, SpawnInfo};
 use crate::foreign::log_panics;
-use crate::pool::{About, Pool};
+use crate::pool::{About, Pool, copy_error};
 use crate::slab::Key;
 use crate::waiter::{Tag, WaiterInfo};
 use std::any::Any;
@@ -119,12 +119,7 @@ impl<T> Promise<T> {
     /// Reports that no thread could be started for a job.
     pub(super) fn refuse(mut self, error: &io::Error) {
         if let Some(completion) = &self.completion {
-            // An `io::Error` cannot be cloned.
-            let error = match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(error.kind(), error.to_string()),
-            };
-            let error = completion.error(|id| JoinError::no_thread(id, error));
+            let error = completion.error(|id| JoinError::no_thread(id, copy_error(error)));
             // If the job is detached, this drops the error.
             drop(self.deliver(Err(error)));
         }

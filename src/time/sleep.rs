@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const FAR_FUTURE: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 /// Returns `start + duration`, or a time that never comes if an `Instant` cannot represent the sum.
-pub(super) fn saturating_add(start: Instant, duration: Duration) -> Instant {
+pub(crate) fn saturating_add(start: Instant, duration: Duration) -> Instant {
     start
         .checked_add(duration)
         .unwrap_or_else(|| start + FAR_FUTURE)
@@ -228,7 +228,7 @@ impl Sleep {
     }
 
     /// Returns the current time of the runtime's clock.
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.shared.clock.now()
     }
 

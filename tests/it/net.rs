@@ -14,6 +14,8 @@ mod net_udp;
 mod net_unix;
 #[cfg(unix)]
 mod io_async;
+mod io_copy;
+mod io_stdio;
 mod net_connect;
 mod net_names;
 #[cfg(target_os = "linux")]

@@ -10,5 +10,7 @@ mod see_watchdog;
 mod see_metrics;
 #[cfg(all(unix, feature = "signal"))]
 mod see_signal;
+#[cfg(all(unix, feature = "signal"))]
+mod signal_listen;
 mod see_dump;
 mod see_log;

@@ -11,7 +11,7 @@ use std::process::Command;
 const LAYERS: [(&str, &[&str]); 23] = [
     // What users call.
     ("test_runs", &["runtime", "event_loop"]),
-    ("signal", &["handle", "context"]),
+    ("signal", &["handle", "net", "context", "reactor"]),
     (
         "workers",
         &[
@@ -37,7 +37,19 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "foreign",
         ],
     ),
-    ("io", &["net", "context", "reactor", "foreign"]),
+    (
+        "io",
+        &[
+            "net",
+            "time",
+            "context",
+            "event_loop",
+            "executor",
+            "reactor",
+            "pool",
+            "foreign",
+        ],
+    ),
     (
         "net",
         &[

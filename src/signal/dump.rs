@@ -1,0 +1,53 @@
+//! [`dump_on_sigusr1`]: a dump whenever the process receives `SIGUSR1`.
+
+use super::SignalKind;
+use super::pipe::Pipe;
+use crate::context;
+use crate::handle;
+use std::io::{self, Write};
+use std::thread;
+
+/// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
+///
+/// The [`Dump`](crate::Dump) goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
+/// thread waits for the signal. If a task blocks the loop, the dump names that task. The thread exits at the first
+/// signal after the end of the runtime. If this function is called several times, each signal prints one dump for
+/// each call.
+///
+/// # Errors
+///
+/// Returns an error if the operating system cannot start a thread, or has no descriptors left for a pipe.
+///
+/// # Panics
+///
+/// Panics outside a runtime.
+///
+/// # Examples
+///
+/// ```
+/// glassfrog::block_on(async {
+///     glassfrog::signal::dump_on_sigusr1()?;
+///     // …
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn dump_on_sigusr1() -> io::Result<()> {
+    // Not a `Handle`: while there is a handle, the deadlock detector assumes that it may still wake a task.
+    let shared = context::shared();
+    let pipe = Pipe::open(SignalKind::user_defined1())?;
+    let name = String::from("glassfrog-dump");
+    thread::Builder::new().name(name).spawn(move || {
+        // A read of the pipe fails only if the process is broken.
+        while pipe.take().is_ok() {
+            let dump = handle::dump(&shared);
+            // The standard error stream may be closed.
+            let _closed = write!(io::stderr(), "{dump}");
+            if shared.inbox.is_closed() {
+                break;
+            }
+        }
+    })?;
+    Ok(())
+}

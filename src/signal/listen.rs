@@ -1,0 +1,236 @@
+//! [`Signal`]: a listener for a signal.
+
+use super::pipe::Pipe;
+use crate::context;
+use crate::net::socket::Socket;
+use crate::reactor::Io;
+use crate::reactor::proc_net::Connecting;
+use crate::reactor::readiness::Direction;
+use crate::reactor::source::InitialState;
+use crate::reactor::watched::Watched;
+use futures_core::Stream;
+use signal_hook::consts;
+use signal_hook::low_level::signal_name;
+use std::ffi::c_int;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A signal, by its number.
+///
+/// The number converts into a `SignalKind`, so the constants of `libc` and `signal-hook` work as they are.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::signal::SignalKind;
+///
+/// assert_eq!(SignalKind::terminate(), SignalKind::from(15));
+/// assert_eq!(SignalKind::terminate().to_string(), "SIGTERM");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SignalKind(c_int);
+
+/// Creates the functions that return a kind.
+macro_rules! kinds {
+    ($($name:ident, $NUMBER:ident, $what:literal;)+) => {
+        impl SignalKind {
+            $(
+                #[doc = concat!("Returns `", stringify!($NUMBER), "`: ", $what, ".")]
+                pub const fn $name() -> SignalKind {
+                    SignalKind(consts::$NUMBER)
+                }
+            )+
+        }
+    };
+}
+
+kinds! {
+    alarm, SIGALRM, "a timer of `alarm(2)` has expired";
+    child, SIGCHLD, "a child process has stopped or ended";
+    hangup, SIGHUP, "the terminal was closed; daemons reload their configuration";
+    interrupt, SIGINT, "a person has typed Ctrl-C";
+    pipe, SIGPIPE, "a pipe was written to that nothing reads";
+    quit, SIGQUIT, "a person has typed Ctrl-\\\\";
+    terminate, SIGTERM, "the process has to exit, as `kill` and supervisors demand";
+    user_defined1, SIGUSR1, "what the program defines";
+    user_defined2, SIGUSR2, "what the program defines";
+    window_change, SIGWINCH, "the size of the terminal has changed";
+}
+
+impl SignalKind {
+    /// Returns the number of the signal.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(glassfrog::signal::SignalKind::interrupt().as_raw(), 2);
+    /// ```
+    pub const fn as_raw(self) -> c_int {
+        self.0
+    }
+}
+
+impl From<c_int> for SignalKind {
+    fn from(number: c_int) -> SignalKind {
+        SignalKind(number)
+    }
+}
+
+impl fmt::Display for SignalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match signal_name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "signal {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for SignalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Listens for a signal from now on.
+///
+/// The listener receives the signals that arrive after this call. Any number of listeners may listen for the same
+/// signal; each receives it. See the [module](super) for what happens after the last one is dropped.
+///
+/// # Errors
+///
+/// The kind is `InvalidInput` if the process cannot handle the signal: `SIGKILL`, `SIGSTOP`, the faults `SIGILL`,
+/// `SIGFPE` and `SIGSEGV`, and numbers that are no signals. Also returns an error if there are no descriptors left
+/// for a pipe.
+///
+/// # Panics
+///
+/// Panics outside a runtime.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "prelude", doc = "```no_run")]
+#[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+/// use glassfrog::prelude::*;
+/// use glassfrog::signal::{SignalKind, signal};
+///
+/// glassfrog::block_on(async {
+///     let mut hangups = signal(SignalKind::hangup())?;
+///     while let Some(hangup) = hangups.next().await {
+///         hangup?;
+///         println!("reloading the configuration");
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+pub fn signal(kind: impl Into<SignalKind>) -> io::Result<Signal> {
+    let shared = context::shared();
+    let pipe = Pipe::open(kind.into())?;
+    pipe.set_nonblocking()?;
+    let socket = Socket::new(shared, Watched::new(pipe), InitialState::Adopted)?;
+    Ok(Signal { socket })
+}
+
+/// Waits for `SIGINT`, which a terminal sends for Ctrl-C.
+///
+/// The process listens from this call on, not only from the first poll, so the future receives every Ctrl-C since
+/// the call. Once it is done or dropped, Ctrl-C does *not* end the process; see the [module](super). To
+/// let a second Ctrl-C end a program that does not exit soon after the first one, call the function again and wait
+/// for it beside the clean-up.
+///
+/// # Errors
+///
+/// Returns an error if there are no descriptors left for a pipe, or if the runtime has ended.
+///
+/// # Panics
+///
+/// Panics outside a runtime.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "prelude", doc = "```no_run")]
+#[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+/// use glassfrog::prelude::*;
+/// use glassfrog::signal::ctrl_c;
+/// # async fn serve() -> std::io::Result<()> { std::future::pending().await }
+///
+/// glassfrog::block_on(async {
+///     serve().or(ctrl_c()).await?;
+///     println!("bye");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[track_caller]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + Sync {
+    let interrupts = signal(SignalKind::interrupt());
+    async move { interrupts?.recv().await }
+}
+
+/// A listener for a signal, created by [`signal`]. A stream that never ends.
+///
+/// # Examples
+///
+/// See [`signal`].
+pub struct Signal {
+    /// The pipe from the handler of the signal.
+    socket: Socket<Watched<Pipe>>,
+}
+
+impl Signal {
+    /// Waits until the signal has arrived since this method or the stream last returned, however many times.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if the runtime has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready loses no signal.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::signal::{SignalKind, signal};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let usr2 = signal(SignalKind::user_defined2())?;
+    ///     let id = std::process::id().to_string();
+    ///     std::process::Command::new("kill").args(["-USR2", &id]).status()?;
+    ///     usr2.recv().await
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub async fn recv(&self) -> io::Result<()> {
+        let pipe = self.socket.op_with(Direction::Read, |pipe| pipe.take());
+        pipe.await
+    }
+}
+
+impl Stream for Signal {
+    type Item = io::Result<()>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let taken = self
+            .socket
+            .poll_op_with(Direction::Read, cx, |pipe| pipe.take());
+        taken.map(Some)
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.socket.io().kind();
+        f.debug_tuple("Signal").field(&kind).finish()
+    }
+}
+
+impl Io for Watched<Pipe> {
+    fn describe(&self, _direction: Direction, _connecting: &Connecting) -> String {
+        self.kind().to_string()
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Pipe`]: how a signal reaches a reader.
+
+use super::SignalKind;
+use signal_hook::SigId;
+use signal_hook::consts::FORBIDDEN;
+use signal_hook::low_level::{pipe, unregister};
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+/// How many bytes one read takes. Each stands for a signal, and more than a few rarely wait.
+const AT_ONCE: usize = 64;
+
+/// A pipe into which the handler of a signal writes a byte for each signal. Dropping it ends that.
+pub(super) struct Pipe {
+    /// The end that is read. The handler owns the other one, which never blocks the handler: if the pipe is full,
+    /// the reader has not seen earlier signals either.
+    receiver: UnixStream,
+    /// The signal.
+    kind: SignalKind,
+    /// Names the other end among those of the handler.
+    id: SigId,
+}
+
+impl Pipe {
+    /// Opens a pipe for a signal. A read blocks.
+    pub(super) fn open(kind: SignalKind) -> io::Result<Pipe> {
+        let number = kind.as_raw();
+        if FORBIDDEN.contains(&number) {
+            let reason =
+                format!("{kind} cannot be listened for: it stops the process or reports a fault");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let (receiver, sender) = UnixStream::pair()?;
+        let id = pipe::register(number, sender)?;
+        Ok(Pipe { receiver, kind, id })
+    }
+
+    /// Makes the pipe return `WouldBlock` instead of blocking.
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        self.receiver.set_nonblocking(true)
+    }
+
+    /// Returns the signal.
+    pub(super) fn kind(&self) -> SignalKind {
+        self.kind
+    }
+
+    /// Takes all bytes that are in the pipe. If there are none, blocks or returns `WouldBlock`.
+    pub(super) fn take(&self) -> io::Result<()> {
+        let mut has_taken = false;
+        loop {
+            match (&self.receiver).read(&mut [0; AT_ONCE]) {
+                Ok(AT_ONCE) => has_taken = true,
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && has_taken => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl AsFd for Pipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        unregister(self.id);
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.kind, f)
+    }
+}
