@@ -55,6 +55,10 @@
 //! | `net::lookup_host` | `net::resolve` | `loop.getaddrinfo` | [`lookup_host`](crate::net::lookup_host) |
 //! | `TcpStream::into_split` | `TcpStream::clone` | a reader and a writer | [`TcpStream::into_split`](crate::net::TcpStream::into_split), or `&TcpStream` |
 //! | `TcpStream::try_read` | | | [`TcpStream::try_read`](crate::net::TcpStream::try_read) |
+//! | `TcpStream::async_io`, `try_io` | `Async::read_with` | | [`TcpStream::read_with`](crate::net::TcpStream::read_with), [`try_read_with`](crate::net::TcpStream::try_read_with) |
+//! | `net::UdpSocket` | `net::UdpSocket` | `loop.create_datagram_endpoint` | [`UdpSocket`](crate::net::UdpSocket) |
+//! | `net::{UnixStream, UnixListener}` | `net::unix` | `asyncio.open_unix_connection` | `net::{UnixStream, UnixListener, UnixDatagram}` |
+//! | `io::unix::AsyncFd` | `Async` | `loop.add_reader` | `io::Async` |
 //! | `io::{AsyncRead, AsyncWrite}` | those of `futures-io` | | those of `futures-io` |
 //! | `io::{AsyncReadExt, AsyncWriteExt}` | `smol::prelude` | `StreamReader`, `StreamWriter` | `glassfrog::prelude` |
 //! | `io::BufReader`, `io::copy` | `io::BufReader`, `io::copy` | | `io::BufReader`, `io::copy` |

@@ -518,7 +518,7 @@ mod tests {
     struct Fixture {
         /// The pool.
         pool: Arc<Pool>,
-        /// The ids of the jobs that have begun.
+        /// The ids of the started jobs.
         begun: Receiver<u64>,
         /// The jobs send their ids here.
         begin: Sender<u64>,
@@ -630,7 +630,7 @@ mod tests {
         assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         assert!(fixture.pool.is_busy());
         assert_eq!(fixture.seen(), [format!("{}, queued", waiting.id)]);
-        // Jobs have a thread of their own.
+        // Jobs have a separate thread.
         let job = fixture.submit(Lane::Jobs);
         assert_eq!(fixture.begun.recv(), Ok(job.id));
         hanging.remove(9);
@@ -664,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_cannot_be_given_up() {
+    fn a_job_cannot_be_abandoned() {
         let mut fixture = Fixture::new();
         let job = fixture.submit(Lane::Jobs);
         assert_eq!(fixture.begun.recv(), Ok(job.id));

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_takes_a_millisecond_or_one_poll() {
+    fn a_batch_lasts_one_millisecond_or_one_poll() {
         for micros in [7, 30, 63, 100, 400, 700, 999] {
             let length = micros * 1_000;
             let turns = turns(10_000, |_| length);

@@ -35,6 +35,8 @@ use std::task::{Context, Poll};
 /// does `&Async<T>`. For all else there are [`read_with`](Async::read_with) and
 /// [`write_with`](Async::write_with).
 ///
+/// An `Async` holds a duplicate of the descriptor, so it counts twice towards the limit of open files.
+///
 /// # Non-blocking mode
 ///
 /// [`new`](Async::new) puts the descriptor into non-blocking mode, and [`into_inner`](Async::into_inner) and the

@@ -196,7 +196,20 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`send`](UdpSocket::send).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// alice.send(b"hello").await?;
+    /// let mut buf = [0; 16];
+    /// let count = bob.recv(&mut buf).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         let recv = |io: &mio::net::UdpSocket| io.recv(buf);
         self.socket.op_with(Direction::Read, recv).await
@@ -265,7 +278,18 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`send_to`](UdpSocket::send_to).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// let mut buf = [0; 16];
+    /// let (count, from) = bob.recv_from(&mut buf).await?;
+    /// assert_eq!((count, from), (5, alice.local_addr()?));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let recv = |io: &mio::net::UdpSocket| io.recv_from(buf);
         self.socket.op_with(Direction::Read, recv).await
@@ -408,7 +432,19 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`writable`](UdpSocket::writable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// alice.writable().await?;
+    /// assert_eq!(alice.try_send(b"hello")?, 5);
+    /// assert_eq!(bob.recv(&mut [0; 16]).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         self.socket.try_with(Direction::Write, |io| io.send(buf))
     }
@@ -422,7 +458,17 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`writable`](UdpSocket::writable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.writable().await?;
+    /// assert_eq!(alice.try_send_to(b"hello", bob.local_addr()?)?, 5);
+    /// assert_eq!(bob.recv(&mut [0; 16]).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_send_to(&self, buf: &[u8], addr: SocketAddr) -> io::Result<usize> {
         self.socket
             .try_with(Direction::Write, |io| io.send_to(buf, addr))
@@ -437,7 +483,19 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UdpSocket::readable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// alice.send(b"hello").await?;
+    /// bob.readable().await?;
+    /// assert_eq!(bob.try_recv(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.try_with(Direction::Read, |io| io.recv(buf))
     }
@@ -451,7 +509,17 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UdpSocket::readable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// bob.readable().await?;
+    /// assert_eq!(bob.try_recv_from(&mut [0; 16])?, (5, alice.local_addr()?));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.socket
             .try_with(Direction::Read, |io| io.recv_from(buf))
@@ -466,7 +534,20 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UdpSocket::readable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// # alice.connect(bob.local_addr()?).await?;
+    /// # bob.connect(alice.local_addr()?).await?;
+    /// alice.send(b"hello").await?;
+    /// bob.readable().await?;
+    /// assert_eq!(bob.try_peek(&mut [0; 16])?, 5);
+    /// assert_eq!(bob.try_recv(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.try_with(Direction::Read, |io| io.peek(buf))
     }
@@ -480,7 +561,18 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UdpSocket::readable).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.send_to(b"hello", bob.local_addr()?).await?;
+    /// bob.readable().await?;
+    /// assert_eq!(bob.try_peek_from(&mut [0; 16])?, (5, alice.local_addr()?));
+    /// assert_eq!(bob.try_recv(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.socket
             .try_with(Direction::Read, |io| io.peek_from(buf))
@@ -619,7 +711,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`broadcast`](UdpSocket::broadcast).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_broadcast(true)?;
+    /// assert!(socket.broadcast()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.socket.io().set_broadcast(broadcast)
     }
@@ -654,7 +755,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`ttl`](UdpSocket::ttl).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_ttl(7)?;
+    /// assert_eq!(socket.ttl()?, 7);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.socket.io().set_ttl(ttl)
     }
@@ -690,7 +800,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`multicast_ttl_v4`](UdpSocket::multicast_ttl_v4).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_multicast_ttl_v4(7)?;
+    /// assert_eq!(socket.multicast_ttl_v4()?, 7);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_multicast_ttl_v4(&self, multicast_ttl_v4: u32) -> io::Result<()> {
         self.socket.io().set_multicast_ttl_v4(multicast_ttl_v4)
     }
@@ -726,7 +845,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`multicast_loop_v4`](UdpSocket::multicast_loop_v4).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.set_multicast_loop_v4(false)?;
+    /// assert!(!socket.multicast_loop_v4()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_multicast_loop_v4(&self, multicast_loop_v4: bool) -> io::Result<()> {
         self.socket.io().set_multicast_loop_v4(multicast_loop_v4)
     }
@@ -762,7 +890,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`multicast_loop_v6`](UdpSocket::multicast_loop_v6).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let Ok(socket) = UdpSocket::bind("[::1]:0").await else { return Ok(()) };
+    /// socket.set_multicast_loop_v6(false)?;
+    /// assert!(!socket.multicast_loop_v6()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_multicast_loop_v6(&self, multicast_loop_v6: bool) -> io::Result<()> {
         self.socket.io().set_multicast_loop_v6(multicast_loop_v6)
     }
@@ -831,7 +968,19 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`join_multicast_v4`](UdpSocket::join_multicast_v4).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// use std::net::Ipv4Addr;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let (group, interface) = (Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::LOCALHOST);
+    /// socket.join_multicast_v4(&group, &interface)?;
+    /// socket.leave_multicast_v4(&group, &interface)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn leave_multicast_v4(&self, multiaddr: &Ipv4Addr, interface: &Ipv4Addr) -> io::Result<()> {
         self.socket.io().leave_multicast_v4(multiaddr, interface)
     }
@@ -844,7 +993,19 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`join_multicast_v6`](UdpSocket::join_multicast_v6).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let Ok(socket) = UdpSocket::bind("[::1]:0").await else { return Ok(()) };
+    /// let group = "ff02::123".parse().unwrap();
+    /// // A host without an IPv6 network has no interface for it.
+    /// if socket.join_multicast_v6(&group, 0).is_ok() {
+    ///     socket.leave_multicast_v6(&group, 0)?;
+    /// }
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.socket.io().leave_multicast_v6(multiaddr, interface)
     }
@@ -857,7 +1018,16 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// See [`connect`](UdpSocket::connect).
+    /// ```
+    /// # use glassfrog::net::UdpSocket;
+    /// # glassfrog::block_on(async {
+    /// # let (alice, bob) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+    /// alice.connect(bob.local_addr()?).await?;
+    /// assert_eq!(alice.peer_addr()?, bob.local_addr()?);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.io().peer_addr()
     }

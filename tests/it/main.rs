@@ -1,22 +1,11 @@
-//! The integration tests: one binary, a module a subject.
+//! The tests of whole runtimes, of time, and of the repository itself, a module per subject.
+//!
+//! The tests of the public items are four programs, so that an edit compiles only one of them: this one, `net`,
+//! `see` and `task`.
 
+#[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
 mod task_probes;
-mod task_spawn;
-mod task_drop;
-mod task_panic;
-mod task_abort;
-mod task_finished;
-mod task_set;
-mod task_seed;
-mod task_names;
-mod task_table;
-mod task_scope;
-mod task_blocking;
-mod task_wakers;
-mod task_fairness;
-mod task_reentrancy;
-mod task_ecosystem;
 mod time_sleep;
 mod time_timeout;
 mod time_interval;
@@ -32,38 +21,4 @@ mod runtime_workers;
 mod runtime_process;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod runtime_memory;
-mod net_types;
-mod net_stream;
-#[cfg(target_os = "linux")]
-mod net_faults;
-mod net_with;
-mod net_udp;
-#[cfg(unix)]
-mod net_unix;
-mod net_connect;
-mod net_names;
-#[cfg(target_os = "linux")]
-mod net_race;
-mod net_listener;
-mod net_waiters;
-mod net_threads;
-#[cfg(unix)]
-mod net_convert;
-#[cfg(target_os = "linux")]
-mod net_descriptors;
-#[cfg(target_os = "linux")]
-mod net_scale;
-#[cfg(unix)]
-mod io_async;
-mod io_copy;
-mod io_stdio;
-mod see_stall;
-mod see_watchdog;
-mod see_metrics;
-#[cfg(all(unix, feature = "signal"))]
-mod see_signal;
-#[cfg(all(unix, feature = "signal"))]
-mod signal_listen;
-mod see_dump;
-mod see_log;
 mod tidy;

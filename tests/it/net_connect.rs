@@ -1,4 +1,4 @@
-//! How connections come about, and the errors where they don't.
+//! How connections are made, and the errors when that fails.
 
 use crate::support::{accepted, block_on, park_on, watchdog};
 use crate::task_probes::poll_with;
@@ -12,15 +12,15 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::thread;
 
-/// A connection that is being made.
+/// A pending connect.
 type Connect = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-/// An address at which nobody listens, and nobody else can as long as the socket is there.
+/// Returns an address that refuses connections, and a socket that keeps it from other processes.
 fn refusing() -> (Socket, SocketAddr) {
     refusing_at(Ipv4Addr::LOCALHOST.into())
 }
 
-/// The same on an interface of one's choice.
+/// Like [`refusing`], on a given interface.
 pub(crate) fn refusing_at(ip: IpAddr) -> (Socket, SocketAddr) {
     let any_port = SocketAddr::from((ip, 0));
     let socket = Socket::new(Domain::for_address(any_port), Type::STREAM, None).unwrap();
@@ -40,7 +40,7 @@ fn a_refused_connect_names_the_address() {
 }
 
 #[test]
-fn of_several_addresses_the_first_that_answers_is_connected_to() {
+fn a_connect_uses_the_first_address_that_answers() {
     block_on(async {
         let (_one, refusing_one) = refusing();
         let (_two, refusing_two) = refusing();
@@ -60,7 +60,7 @@ fn of_several_addresses_the_first_that_answers_is_connected_to() {
 }
 
 #[test]
-fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
+fn a_connect_that_moves_to_another_runtime_continues_with_its_other_addresses() {
     let executors: [fn(Connect) -> io::Result<TcpStream>; 2] = [
         |connect| park_on(connect),
         |connect| glassfrog::block_on(connect),
@@ -84,7 +84,7 @@ fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
         runtime.block_on(is_done).unwrap();
         let stream = thread.join().unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addr);
-        // It is still the runtime's in which it was begun.
+        // The stream still belongs to the runtime that started the connect.
         listener.accept().unwrap().0.write_all(b"hello").unwrap();
         let read = runtime.block_on(async { stream.read(&mut [0; 8]).await });
         assert_eq!(read.unwrap(), 5);
@@ -92,7 +92,7 @@ fn a_connect_that_moves_elsewhere_goes_on_with_its_other_addresses() {
 }
 
 #[test]
-fn if_no_address_answers_the_error_says_of_each_why() {
+fn a_failed_connect_reports_the_error_of_each_address() {
     block_on(async {
         let (_one, refusing_one) = refusing();
         let (_two, refusing_two) = refusing();
@@ -106,13 +106,13 @@ fn if_no_address_answers_the_error_says_of_each_why() {
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(error.to_string(), reasons.join("; "));
-        // In one line too, for `main` functions that return it.
+        // The text is one line too, for `main` functions that return the error.
         assert!(format!("{error:?}").contains(&reasons.join("; ")));
     });
 }
 
 #[test]
-fn a_list_without_addresses_is_an_error() {
+fn an_empty_list_of_addresses_is_an_error() {
     block_on(async {
         let none: &[SocketAddr] = &[];
         for error in [
@@ -126,7 +126,7 @@ fn a_list_without_addresses_is_an_error() {
 }
 
 #[test]
-fn every_form_of_an_address_is_understood() {
+fn every_form_of_address_is_accepted() {
     async fn reaches(listener: &TcpListener, addr: impl ToSocketAddrs) {
         let stream = TcpStream::connect(addr).await.unwrap();
         let (_, peer) = listener.accept().await.unwrap();
@@ -153,8 +153,8 @@ fn every_form_of_an_address_is_understood() {
 }
 
 #[test]
-fn version_6_addresses_are_understood() {
-    // Not every machine has such an interface; where the system itself can't, there is no law.
+fn ipv6_addresses_are_accepted() {
+    // Not every machine has such an interface. The law holds only if the system itself can connect.
     if net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         println!("skipped: no IPv6 here");
         return;
@@ -176,14 +176,14 @@ fn version_6_addresses_are_understood() {
 }
 
 #[test]
-fn a_taken_port_is_an_error_that_names_it() {
+fn a_port_in_use_is_an_error_that_names_the_address() {
     block_on(async {
         let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap();
         let error = TcpListener::bind(addr).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&addr.to_string()), "{error}");
-        // With another one to try it is not an error.
+        // A refused address is no error if another one succeeds.
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind([addr, free]).await.unwrap();
         assert_ne!(listener.local_addr().unwrap(), addr);
@@ -191,14 +191,14 @@ fn a_taken_port_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_port_is_free_again_when_its_listener_is_gone() {
-    /// How many ports are tried: the kernel may give one to another process before it is bound again.
+fn dropping_a_listener_frees_its_port() {
+    /// The number of ports to try: the kernel may give one to another process before the test binds it again.
     const PORTS: usize = 100;
     block_on(async {
         for _ in 0..PORTS {
             let (stream, peer) = accepted().await;
             let addr = stream.local_addr().unwrap();
-            // The end that closes first is the one that lingers (TIME_WAIT).
+            // The end that closes first is the one that stays in TIME_WAIT.
             drop(stream);
             drop(peer);
             if TcpListener::bind(addr).await.is_ok() {

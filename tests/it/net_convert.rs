@@ -1,4 +1,4 @@
-//! Sockets that come from elsewhere, that go elsewhere, and that are in two hands.
+//! Sockets that are adopted, converted back, or shared with other descriptors.
 
 use crate::support::{accepted, block_on, close_when_delivered, pairs, plain, settle};
 use futures::{AsyncReadExt, FutureExt};
@@ -11,20 +11,20 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-/// Everything up to the end.
+/// Reads to the end of the stream.
 async fn read_all(stream: &TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.unwrap();
     all
 }
 
-/// A second descriptor of the same connection.
+/// Returns a second descriptor of the same connection.
 fn duplicate(stream: &impl AsFd) -> net::TcpStream {
     stream.as_fd().try_clone_to_owned().unwrap().into()
 }
 
 #[test]
-fn an_adopted_stream_finds_what_was_waiting() {
+fn an_adopted_stream_reads_data_that_arrived_before() {
     let adoptions: [fn(net::TcpStream) -> TcpStream; 2] = [
         |stream| stream.try_into().unwrap(),
         |stream| OwnedFd::from(stream).into(),
@@ -36,7 +36,7 @@ fn an_adopted_stream_finds_what_was_waiting() {
             let stream = adopt(stream);
             let mut buf = [0; 8];
             assert_eq!(stream.read(&mut buf).await.unwrap(), 5);
-            // It does not block here.
+            // The read does not block here.
             assert!(stream.read(&mut buf).now_or_never().is_none());
 
             let (stream, mut peer) = plain();
@@ -50,7 +50,7 @@ fn an_adopted_stream_finds_what_was_waiting() {
 }
 
 #[test]
-fn an_adopted_listener_finds_who_was_waiting() {
+fn an_adopted_listener_accepts_connections_that_arrived_before() {
     let adoptions: [fn(net::TcpListener) -> TcpListener; 2] = [
         |listener| listener.try_into().unwrap(),
         |listener| OwnedFd::from(listener).into(),
@@ -72,7 +72,7 @@ fn an_adopted_listener_finds_who_was_waiting() {
 }
 
 #[test]
-fn a_stream_that_is_converted_back_blocks_and_has_lost_nothing() {
+fn a_stream_converted_back_blocks_and_loses_no_data() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             peer.write_all(b"hello").unwrap();
@@ -96,7 +96,7 @@ fn a_stream_that_is_converted_back_blocks_and_has_lost_nothing() {
 }
 
 #[test]
-fn a_listener_that_is_converted_back_blocks_and_has_lost_nothing() {
+fn a_listener_converted_back_blocks_and_loses_no_connection() {
     block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -107,7 +107,7 @@ fn a_listener_that_is_converted_back_blocks_and_has_lost_nothing() {
 }
 
 #[test]
-fn a_stream_that_is_converted_back_can_come_again() {
+fn a_stream_converted_back_can_be_adopted_again() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             for _ in 0..3 {
@@ -155,7 +155,7 @@ async fn refusals(fd: impl Fn() -> OwnedFd) -> Vec<io::Error> {
 }
 
 #[test]
-fn what_is_not_a_socket_is_refused_with_words_that_say_so_and_what_to_do() {
+fn a_descriptor_that_is_not_a_socket_is_rejected_with_advice() {
     use std::fs::File;
 
     let file = || OwnedFd::from(File::open("Cargo.toml").unwrap());
@@ -184,10 +184,10 @@ fn what_is_not_a_socket_is_refused_with_words_that_say_so_and_what_to_do() {
 }
 
 #[test]
-fn a_dump_does_not_call_a_socket_tcp_that_is_not() {
+fn a_dump_does_not_call_a_unix_socket_tcp() {
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    /// What the task waits for that does something with the descriptor.
+    /// Returns how a dump describes the wait of an operation on the descriptor.
     async fn shown<F: Future>(operation: F) -> String {
         let mut operation = Box::pin(operation);
         assert!((&mut operation).now_or_never().is_none());
@@ -218,7 +218,7 @@ fn a_dump_does_not_call_a_socket_tcp_that_is_not() {
         let what = format!("read a socket {addr} (not TCP) for");
         assert!(row.contains(&what), "{row}");
 
-        // What is TCP is called TCP, also where it is adopted.
+        // TCP sockets are called TCP, adopted ones too.
         let (stream, _peer) = plain();
         let addr = stream.local_addr().unwrap();
         let stream = TcpStream::from(OwnedFd::from(stream));
@@ -233,9 +233,9 @@ fn a_dump_does_not_call_a_socket_tcp_that_is_not() {
 }
 
 #[test]
-fn a_short_read_of_an_adopted_descriptor_is_not_taken_for_the_last() {
+fn a_short_read_of_an_adopted_descriptor_does_not_clear_readiness() {
     block_on(async {
-        // Not a stream, so that each read brings one message, however much room there is.
+        // A datagram socket, so that each read returns one message, however large the buffer is.
         let (ours, peer) = Socket::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
         let adopted = TcpStream::from(OwnedFd::from(ours));
         for message in [&b"one"[..], b"more", b"last"] {
@@ -251,7 +251,7 @@ fn a_short_read_of_an_adopted_descriptor_is_not_taken_for_the_last() {
 }
 
 #[test]
-fn an_adopted_duplicate_and_the_original_do_not_disturb_each_other() {
+fn an_adopted_duplicate_and_its_original_work_independently() {
     block_on(async {
         for (original, mut peer) in pairs().await {
             let adopted = TcpStream::try_from(duplicate(&original)).unwrap();
@@ -277,7 +277,7 @@ fn an_adopted_duplicate_and_the_original_do_not_disturb_each_other() {
 }
 
 #[test]
-fn what_another_descriptor_takes_is_not_waited_for_in_vain() {
+fn a_task_does_not_hang_when_another_descriptor_takes_its_data() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let mut other = duplicate(&stream);
@@ -294,7 +294,7 @@ fn what_another_descriptor_takes_is_not_waited_for_in_vain() {
 }
 
 #[test]
-fn a_stream_whose_descriptor_was_handed_out_still_sees_data_and_the_end() {
+fn a_stream_with_a_borrowed_descriptor_still_sees_data_and_the_end() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             assert_eq!(stream.as_fd().as_raw_fd(), stream.as_raw_fd());
@@ -308,7 +308,7 @@ fn a_stream_whose_descriptor_was_handed_out_still_sees_data_and_the_end() {
 }
 
 #[test]
-fn the_halves_show_the_descriptor_of_their_stream() {
+fn the_halves_expose_the_descriptor_of_their_stream() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let descriptor = stream.as_raw_fd();
@@ -324,7 +324,7 @@ fn the_halves_show_the_descriptor_of_their_stream() {
 }
 
 #[test]
-fn the_end_that_was_known_before_the_descriptor_was_handed_out_stays() {
+fn an_end_seen_before_the_descriptor_was_borrowed_stays() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             peer.write_all(b"hello").unwrap();
@@ -376,7 +376,7 @@ fn keep_alive_is_set_on_a_live_stream() {
     });
 }
 
-/// A socket bound to this address.
+/// Returns a socket bound to an address.
 fn bound(addr: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
@@ -384,7 +384,7 @@ fn bound(addr: SocketAddr) -> Socket {
     socket
 }
 
-/// Port 0 of this machine.
+/// Returns port 0 on the loopback interface.
 fn anywhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
@@ -404,7 +404,7 @@ fn two_listeners_may_share_a_port() {
         assert_eq!(two.local_addr().unwrap(), addr);
         let _peers = [(); CONNECTIONS].map(|()| net::TcpStream::connect(addr).unwrap());
         for _ in 0..CONNECTIONS {
-            // Which of them gets a connection is the kernel's choice.
+            // The kernel chooses which listener gets a connection.
             futures::select! {
                 accepted = Box::pin(one.accept()).fuse() => accepted.unwrap(),
                 accepted = Box::pin(two.accept()).fuse() => accepted.unwrap(),
@@ -432,14 +432,14 @@ fn a_socket_may_be_bound_before_it_is_connected() {
 }
 
 #[test]
-fn the_error_of_a_connect_that_was_begun_elsewhere_can_be_taken() {
+fn take_error_returns_the_error_of_an_adopted_connect() {
     block_on(async {
-        // Bound, but nobody listens.
+        // Bound, but not listening.
         let nobody = bound(anywhere());
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();
         match socket.connect(&nobody.local_addr().unwrap()) {
-            // Some systems know at once.
+            // Some systems report the refusal at once.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
             _in_progress => {}
         }

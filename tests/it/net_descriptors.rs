@@ -1,5 +1,5 @@
-//! What becomes of file descriptors: who still has one, who wakes whom, and when there are none
-//! left. Linux only: it is seen in `/proc`.
+//! The lifetime of file descriptors: who keeps them open, which events still wake a task, and what happens when none
+//! are left. Linux only, because the tests read `/proc`.
 
 use crate::support::{
     Files, block_on, child, child_with, open_files, pairs, reset, settle, status, watchdog,
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A listener that has as many connections waiting as it takes; no more are answered.
+/// Returns a listener with a full backlog; the kernel answers no further connection.
 fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -44,7 +44,7 @@ fn full_listener() -> (Socket, Vec<Socket>, SocketAddr) {
 }
 
 #[test]
-fn a_connect_that_is_dropped_half_way_closes_its_socket() {
+fn a_connect_that_is_dropped_midway_closes_its_socket() {
     child(|| {
         block_on(async {
             let (_listener, _waiting, addr) = full_listener();
@@ -61,7 +61,7 @@ fn a_connect_that_is_dropped_half_way_closes_its_socket() {
 }
 
 #[test]
-fn an_ended_runtime_keeps_no_descriptor_for_those_who_outlive_it() {
+fn a_dropped_runtime_keeps_no_descriptor_open_for_outliving_objects() {
     child(|| {
         let before = open_files();
         let pairs = block_on(pairs());
@@ -72,17 +72,17 @@ fn an_ended_runtime_keeps_no_descriptor_for_those_who_outlive_it() {
     .finish();
 }
 
-/// A second descriptor of the same connection.
+/// Returns a second descriptor of the same connection.
 fn duplicate(stream: &impl AsFd) -> net::TcpStream {
     stream.as_fd().try_clone_to_owned().unwrap().into()
 }
 
-/// Asserts that this thread's loop sleeps on while single bytes go from one end of a connection
-/// to the other, which is no business of its any more.
+/// Asserts that the loop of this thread stays asleep while single bytes travel over a connection that it no longer
+/// owns.
 async fn assert_undisturbed_by(mut from: net::TcpStream, mut to: net::TcpStream) {
-    /// As many times would the loop be woken, for each of the bytes.
+    /// How many bytes are sent. Each of them would wake the loop.
     const BYTES: usize = 1000;
-    // How many times this thread has gone to sleep.
+    // Returns how many times this thread has gone to sleep.
     let sleeps = || status("thread-self", "voluntary_ctxt_switches");
     to.set_nonblocking(false).unwrap();
     let (done, is_done) = oneshot::channel();
@@ -95,8 +95,8 @@ async fn assert_undisturbed_by(mut from: net::TcpStream, mut to: net::TcpStream)
         done.send(()).unwrap();
     });
     is_done.await.unwrap();
-    // Once would do. But who knows what else a thread goes to sleep for, and several bytes that
-    // come while it is being woken wake it once.
+    // One wake would be correct. But a thread may sleep for other reasons, and several bytes that arrive during a
+    // wake cause only one.
     assert!(sleeps() - before < BYTES / 20);
 }
 
@@ -128,7 +128,7 @@ fn a_socket_that_was_converted_back_wakes_nobody() {
     });
 }
 
-/// How long this thread has been running on a processor.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     let nanos = schedstat.split(' ').next().unwrap();
@@ -136,7 +136,7 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn sockets_of_which_nobody_wants_anything_cost_nothing() {
+fn idle_sockets_without_waiters_cost_nothing() {
     block_on(async {
         let mut waiting = Vec::new();
         let mut idle = Vec::new();
@@ -170,19 +170,19 @@ fn sockets_of_which_nobody_wants_anything_cost_nothing() {
         let before = processor_time();
         let waited = Duration::from_millis(200);
         glassfrog::time::sleep(waited).await;
-        // It is in fact less than a thousandth.
+        // The actual share is less than a thousandth.
         assert!(processor_time() - before < waited / 4);
     });
 }
 
-/// A listener, and where it listens.
+/// Returns a listener and its address.
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     (listener, addr)
 }
 
-/// Keeps what is logged.
+/// Records log lines.
 struct Kept(Mutex<Vec<String>>);
 
 static LOG: Kept = Kept(Mutex::new(Vec::new()));
@@ -200,13 +200,13 @@ impl Log for Kept {
 }
 
 impl Kept {
-    /// What has been logged since the last call.
+    /// Returns the lines logged since the last call.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-/// Opens files until there can be no more.
+/// Opens files until the limit is reached.
 fn take_all_descriptors() -> Vec<File> {
     let mut files = Vec::new();
     loop {
@@ -217,15 +217,14 @@ fn take_all_descriptors() -> Vec<File> {
     }
 }
 
-/// Has `accept` take three connections while there are no descriptors for them at first; the
-/// connections come out in their order.
+/// Accepts three connections that first lack descriptors, and checks that they arrive in order.
 async fn starve<F>(addr: SocketAddr, accept: impl FnOnce() -> F)
 where
     F: Future<Output = Vec<TcpStream>>,
 {
-    /// How many attempts are waited for.
+    /// The number of attempts to wait for.
     const ATTEMPTS: u32 = 5;
-    /// The shortest pause that is no spinning.
+    /// The shortest pause that does not count as spinning.
     const PAUSE: Duration = Duration::from_millis(10);
 
     let mut peers = [(); 3].map(|()| net::TcpStream::connect(addr).unwrap());
@@ -236,7 +235,7 @@ where
     let accepted = poll_fn(|cx| {
         polls.set(polls.get() + 1);
         if polls.get() == ATTEMPTS {
-            // It has not spun, and has logged once.
+            // The listener has not spun, and has logged once.
             assert!(began.elapsed() >= PAUSE * (ATTEMPTS - 1));
             let [line] = <[_; 1]>::try_from(LOG.take()).unwrap();
             assert!(line.contains("cannot accept"), "{line}");
@@ -256,16 +255,16 @@ where
 }
 
 #[test]
-fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
+fn a_listener_out_of_descriptors_warns_once_and_recovers() {
     child_with(Files::AtMost(64), || {
         log::set_logger(&LOG).unwrap();
         log::set_max_level(LevelFilter::Info);
         let _watchdog = watchdog();
-        // However slow this machine is, polls are not what it logs.
+        // Disables the slow-poll warning, which a slow machine could trigger.
         let builder = Runtime::builder().watchdog(Duration::MAX);
         builder.build().unwrap().block_on(async {
             let (listener, addr) = listener().await;
-            // It can happen more than once, and is then logged once more.
+            // The shortage can recur, and is then logged again.
             for _ in 0..2 {
                 starve(addr, async || {
                     let mut accepted = Vec::new();
@@ -278,7 +277,7 @@ fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
                 let incoming = listener.incoming().take(3).map(Result::unwrap);
                 starve(addr, || incoming.collect()).await;
             }
-            // Somebody who gives up during the pause takes nothing along.
+            // A task that cancels its accept during the pause takes no connection with it.
             let peer = net::TcpStream::connect(addr).unwrap();
             let files = take_all_descriptors();
             assert!(listener.accept().now_or_never().is_none());
@@ -290,11 +289,11 @@ fn without_descriptors_a_listener_waits_says_so_once_and_goes_on() {
     .finish();
 }
 
-/// That this process may have no more descriptors (`errno(3)`).
+/// The error code of a process without free descriptors (`errno(3)`).
 const EMFILE: i32 = 24;
 
 #[test]
-fn without_descriptors_connecting_and_listening_are_errors() {
+fn connect_and_bind_fail_without_descriptors() {
     child_with(Files::AtMost(64), || {
         block_on(async {
             let (listener, addr) = listener().await;
@@ -316,8 +315,8 @@ fn without_descriptors_connecting_and_listening_are_errors() {
 }
 
 #[test]
-fn an_accept_that_waits_for_descriptors_when_its_runtime_ends_is_told_so() {
-    /// So many that some are in the middle of a poll when the end comes.
+fn an_accept_waiting_for_descriptors_fails_when_its_runtime_ends() {
+    /// Enough tasks that some are in the middle of a poll when the runtime ends.
     const THREADS: usize = 4;
     child_with(Files::AtMost(64), || {
         let _watchdog = watchdog();
@@ -327,7 +326,7 @@ fn an_accept_that_waits_for_descriptors_when_its_runtime_ends_is_told_so() {
             let listener = Arc::new(listener);
             let _peer = net::TcpStream::connect(addr).unwrap();
             let _files = take_all_descriptors();
-            // The event of the connection comes here.
+            // The event of the connection arrives here.
             runtime.block_on(settle());
             let all_wait = Arc::new(Barrier::new(THREADS + 1));
             let threads = [(); THREADS].map(|()| {

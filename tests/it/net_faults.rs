@@ -1,5 +1,5 @@
-//! What a connection does when the peer breaks it off or sends urgent data. Linux only: how much of
-//! what came before a reset can still be read, and where an urgent byte stands, differs elsewhere.
+//! Resets by the peer and urgent data. Linux only: systems differ in how much data can be read after a reset, and
+//! where an urgent byte appears.
 
 use crate::support::{block_on, close_when_delivered, for_each, pairs, reset, settle};
 use futures::future::join;
@@ -12,8 +12,7 @@ use std::net;
 /// Buffers smaller than "hello", of exactly its size, and larger.
 const ROOMS: [usize; 4] = [1, 3, 5, 64];
 
-/// What comes out of a stream, read in pieces of at most `room` bytes: the data, and the error
-/// that ended it if it was one.
+/// Reads a stream in pieces of at most `room` bytes. Returns the data, and the error if one ended it.
 async fn outcome(stream: &TcpStream, room: usize) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut all = Vec::new();
     let mut buf = vec![0; room];
@@ -34,7 +33,7 @@ async fn arrived(stream: &TcpStream, count: usize) {
     }
 }
 
-/// Waits until the reset of the connection has come and the reactor has told of it.
+/// Waits until the reset has arrived and the reactor has reported it.
 async fn reset_arrived(stream: &TcpStream) {
     while stream.peer_addr().is_ok() {
         settle().await;
@@ -43,7 +42,7 @@ async fn reset_arrived(stream: &TcpStream) {
 }
 
 #[test]
-fn a_reset_after_data_is_never_a_truncated_success() {
+fn a_reset_after_unread_data_is_never_a_truncated_success() {
     block_on(async {
         for room in ROOMS {
             for (stream, mut peer) in pairs().await {
@@ -60,7 +59,7 @@ fn a_reset_after_data_is_never_a_truncated_success() {
 }
 
 #[test]
-fn a_reset_after_data_that_was_read_is_never_a_truncated_success() {
+fn a_reset_after_data_was_read_is_never_a_truncated_success() {
     block_on(async {
         for room in ROOMS {
             for (stream, mut peer) in pairs().await {
@@ -83,7 +82,7 @@ fn a_reset_at_any_moment_is_never_a_truncated_success() {
         for round in 0..100 {
             for (stream, mut peer) in pairs().await {
                 peer.write_all(b"hello").unwrap();
-                // What of this the stream sees together, and what one by one, is left to chance.
+                // Chance decides which of these the stream sees together.
                 reset(peer);
                 let (data, error) = outcome(&stream, ROOMS[round % ROOMS.len()]).await;
                 assert!(b"hello".starts_with(&data));
@@ -94,7 +93,7 @@ fn a_reset_at_any_moment_is_never_a_truncated_success() {
 }
 
 #[test]
-fn a_connection_that_answers_and_breaks_off_before_it_is_looked_at_has_been_made() {
+fn a_connection_reset_right_after_the_handshake_counts_as_connected() {
     block_on(async {
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         for room in ROOMS {
@@ -103,7 +102,7 @@ fn a_connection_that_answers_and_breaks_off_before_it_is_looked_at_has_been_made
             let (mut peer, _) = listener.accept().unwrap();
             peer.write_all(b"hello").unwrap();
             reset(peer);
-            // If the reset comes later than this, all the better.
+            // A later reset is fine too.
             let stream = connect.await.unwrap();
             let (data, error) = outcome(&stream, room).await;
             assert_eq!(data, b"hello");
@@ -113,7 +112,7 @@ fn a_connection_that_answers_and_breaks_off_before_it_is_looked_at_has_been_made
 }
 
 #[test]
-fn a_reset_wakes_a_read_that_waits() {
+fn a_reset_wakes_a_waiting_read() {
     block_on(async {
         for (mut stream, peer) in pairs().await {
             let breaking = async {
@@ -128,14 +127,14 @@ fn a_reset_wakes_a_read_that_waits() {
 }
 
 #[test]
-fn a_reset_wakes_a_write_that_waits() {
+fn a_reset_wakes_a_waiting_write() {
     block_on(async {
         for (mut stream, peer) in pairs().await {
             let breaking = async {
                 settle().await;
                 reset(peer);
             };
-            // More than the kernel takes while the peer reads nothing.
+            // More data than the kernel buffers while the peer does not read.
             let bytes = vec![0; 16 << 20];
             let (written, ()) = join(stream.write_all(&bytes), breaking).await;
             let kind = written.unwrap_err().kind();
@@ -151,7 +150,7 @@ fn a_reset_wakes_a_write_that_waits() {
 }
 
 #[test]
-fn a_try_meets_the_reset_as_an_error() {
+fn a_try_read_or_write_reports_a_reset_as_an_error() {
     block_on(async {
         for (stream, peer) in pairs().await {
             reset(peer);
@@ -164,7 +163,7 @@ fn a_try_meets_the_reset_as_an_error() {
     });
 }
 
-/// A thing that a peer sends.
+/// An item that a peer sends.
 #[derive(Clone, Copy, Debug)]
 enum Piece {
     /// Plain data.
@@ -182,7 +181,7 @@ impl Piece {
         }
     }
 
-    /// What of it is to be read: an urgent byte stands outside the stream (`tcp(7)`).
+    /// Returns the readable data: an urgent byte is not part of the stream (`tcp(7)`).
     fn data(self) -> &'static [u8] {
         match self {
             Data(data) => data,
@@ -191,7 +190,7 @@ impl Piece {
     }
 }
 
-/// Urgent bytes in all positions.
+/// Sequences with urgent bytes in all positions.
 const URGENT: [&[Piece]; 6] = [
     &[Data(b"before"), Urgent, Data(b"after")],
     &[Urgent, Data(b"after")],
@@ -207,7 +206,7 @@ const URGENT: [&[Piece]; 6] = [
     ],
 ];
 
-/// The data among these pieces.
+/// Returns the data among these pieces.
 fn data(pieces: &[Piece]) -> Vec<u8> {
     pieces
         .iter()
@@ -217,7 +216,7 @@ fn data(pieces: &[Piece]) -> Vec<u8> {
 }
 
 #[test]
-fn urgent_data_that_came_with_the_rest_wedges_no_reader() {
+fn urgent_data_with_ordinary_data_blocks_no_reader() {
     block_on(async {
         let cases = URGENT
             .into_iter()
@@ -232,7 +231,7 @@ fn urgent_data_that_came_with_the_rest_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_between_reads_wedges_no_reader() {
+fn urgent_data_between_reads_blocks_no_reader() {
     block_on(async {
         for pieces in URGENT {
             for room in ROOMS {
@@ -255,7 +254,7 @@ fn urgent_data_between_reads_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_reaches_a_reader_that_is_waiting_already() {
+fn urgent_data_does_not_confuse_a_waiting_reader() {
     block_on(async {
         for pieces in URGENT {
             for (stream, peer) in pairs().await {
@@ -275,7 +274,7 @@ fn urgent_data_reaches_a_reader_that_is_waiting_already() {
 }
 
 #[test]
-fn urgent_data_again_and_again_wedges_no_reader() {
+fn repeated_urgent_data_blocks_no_reader() {
     block_on(async {
         for (stream, peer) in pairs().await {
             for round in 0..50 {
@@ -295,7 +294,7 @@ fn urgent_data_again_and_again_wedges_no_reader() {
 }
 
 #[test]
-fn urgent_data_from_the_stream_itself_is_the_peers_affair() {
+fn a_stream_may_send_urgent_data() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             assert_eq!(stream.write(b"before").await.unwrap(), 6);

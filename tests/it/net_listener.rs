@@ -1,4 +1,4 @@
-//! What a listener does with the connections that come, also when things go wrong.
+//! How a listener handles incoming connections, including failed ones.
 
 use crate::support::{block_on, reset, settle};
 use futures::future::{abortable, join};
@@ -10,7 +10,7 @@ use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 
-/// A listener, and where it listens.
+/// Returns a listener and its address.
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -18,7 +18,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 }
 
 #[test]
-fn an_accepted_stream_comes_with_the_address_of_its_peer() {
+fn accept_returns_the_address_of_the_peer() {
     block_on(async {
         let (listener, addr) = listener().await;
         let peer = net::TcpStream::connect(addr).unwrap();
@@ -30,10 +30,10 @@ fn an_accepted_stream_comes_with_the_address_of_its_peer() {
 }
 
 #[test]
-fn connections_that_came_together_are_all_accepted() {
+fn connections_that_arrive_together_are_all_accepted() {
     block_on(async {
         let (listener, addr) = listener().await;
-        // They make one event, since nobody looks in between.
+        // They cause one event, because the loop does not turn in between.
         let peers = [(); 50].map(|()| net::TcpStream::connect(addr).unwrap());
         for peer in peers {
             let (_, peer_addr) = listener.accept().await.unwrap();
@@ -44,7 +44,7 @@ fn connections_that_came_together_are_all_accepted() {
 }
 
 #[test]
-fn incoming_yields_connections_in_their_order() {
+fn incoming_yields_connections_in_order() {
     block_on(async {
         let (listener, addr) = listener().await;
         let mut incoming = listener.incoming();
@@ -60,7 +60,7 @@ fn incoming_yields_connections_in_their_order() {
 }
 
 #[test]
-fn incoming_is_woken_by_a_connection() {
+fn a_connection_wakes_incoming() {
     block_on(async {
         let (listener, addr) = listener().await;
         let connect = async {
@@ -77,8 +77,8 @@ fn incoming_is_woken_by_a_connection() {
 }
 
 #[test]
-fn an_accept_that_is_dropped_loses_no_connection() {
-    // As many as fit into the backlog.
+fn a_dropped_accept_loses_no_connection() {
+    // As many as the backlog holds.
     const CONNECTIONS: usize = 100;
     block_on(async {
         let (listener, addr) = listener().await;
@@ -98,7 +98,7 @@ fn an_accept_that_is_dropped_loses_no_connection() {
             if round % 3 == 0 {
                 settle().await;
             }
-            // Here the accept is dropped: not polled at all, or waiting, or woken.
+            // Drops the accept while unpolled, waiting, or woken.
         }
         while accepted.len() < CONNECTIONS {
             assert!(accepted.insert(listener.accept().await.unwrap().1));
@@ -108,7 +108,7 @@ fn an_accept_that_is_dropped_loses_no_connection() {
 }
 
 #[test]
-fn if_one_who_accepts_gives_up_another_gets_the_connection() {
+fn a_cancelled_accept_passes_its_connection_to_another() {
     block_on(async {
         let (listener, addr) = listener().await;
         let listener = Rc::new(listener);
@@ -128,7 +128,7 @@ fn if_one_who_accepts_gives_up_another_gets_the_connection() {
 }
 
 #[test]
-fn a_connection_broken_off_in_the_backlog_does_not_end_the_listener() {
+fn a_connection_reset_in_the_backlog_does_not_stop_the_listener() {
     block_on(async {
         for _ in 0..20 {
             let (listener, addr) = listener().await;
@@ -136,19 +136,19 @@ fn a_connection_broken_off_in_the_backlog_does_not_end_the_listener() {
             reset(net::TcpStream::connect(addr).unwrap());
             let peer = net::TcpStream::connect(addr).unwrap();
             reset(net::TcpStream::connect(addr).unwrap());
-            // Some systems show those that were broken off, Linux among them, others don't.
+            // Some systems, Linux among them, return connections that were reset; others do not.
             while listener.accept().await.unwrap().1 != peer.local_addr().unwrap() {}
         }
     });
 }
 
 #[test]
-fn a_listener_that_is_dropped_turns_away_who_was_waiting() {
+fn dropping_a_listener_resets_the_connections_in_its_backlog() {
     block_on(async {
         let (listener, addr) = listener().await;
         let mut peer = net::TcpStream::connect(addr).unwrap();
         drop(listener);
-        // Some systems say that it was turned away, others that it has ended.
+        // Some systems report a refused connection, others the end of the stream.
         match peer.read(&mut [0; 8]) {
             Ok(count) => assert_eq!(count, 0),
             Err(error) => assert!(
@@ -163,7 +163,7 @@ fn a_listener_that_is_dropped_turns_away_who_was_waiting() {
 }
 
 #[test]
-fn the_ttl_of_a_listener_is_kept() {
+fn a_listener_keeps_its_ttl() {
     block_on(async {
         let (listener, _) = listener().await;
         listener.set_ttl(5).unwrap();

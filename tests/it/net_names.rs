@@ -1,5 +1,4 @@
-//! Names: what counts as one, what it leads to, and that a look-up holds up nobody, however long it
-//! takes.
+//! Name lookups: which names are valid, what they resolve to, and that a slow lookup delays nothing else.
 
 use crate::support::{block_on, few_or_many, watchdog};
 use crate::task_probes::{Meddler, Way, inside, panic_text, poll_with};
@@ -19,37 +18,37 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// What a host leads to.
+/// Looks up a host.
 async fn look_up(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host(host).await?.collect())
 }
 
-/// What it leads to for the standard library, which blocks.
+/// Looks up a host with the standard library, which blocks.
 fn look_up_blocking(host: impl net::ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     Ok(host.to_socket_addrs()?.collect())
 }
 
-/// Names that are none, as only the resolver knows: a part of one, or all of it, is too long
-/// (RFC 1035, section 2.3.4). So it need not ask anybody.
+/// Returns names that only the resolver knows to be invalid, because a label or the whole name is too long (RFC 1035,
+/// section 2.3.4). It sends no query for them.
 fn impossible() -> [String; 3] {
     let label = format!("{}.invalid", "a".repeat(64));
     [label, ["a"; 200].join("."), "a".repeat(100_000)]
 }
 
-/// A runtime whose jobs have so many threads.
+/// Builds a runtime with this many threads for jobs.
 fn with_threads(threads: usize) -> Runtime {
     let builder = Runtime::builder().blocking_threads(threads);
     builder.build().unwrap()
 }
 
-/// Gives a job to the runtime of this thread that lasts until what it returns is dropped.
+/// Submits a job that runs until the returned guard is dropped.
 fn occupy_a_thread() -> Sender<Infallible> {
     let (holds, held) = channel();
     drop(spawn_blocking(move || held.recv()));
     holds
 }
 
-/// What is neither an address nor a name, with or without a port.
+/// Strings that are neither addresses nor names, with or without a port.
 const MALFORMED: [&str; 38] = [
     "",
     ":",
@@ -91,7 +90,7 @@ const MALFORMED: [&str; 38] = [
     "localhost?#:80",
 ];
 
-/// The same for hosts that have their port beside them.
+/// The same for hosts with a separate port.
 const MALFORMED_HOSTS: [&str; 16] = [
     "",
     " ",
@@ -111,8 +110,7 @@ const MALFORMED_HOSTS: [&str; 16] = [
     "'localhost'",
 ];
 
-/// What each of these says to connecting, binding and looking up, all of which has to be ready at
-/// once.
+/// Returns the errors of connecting, binding and looking up, which must be ready at the first poll.
 fn ready_errors(host: impl ToSocketAddrs + Copy) -> [io::Error; 3] {
     fn ready<T>(future: impl Future<Output = io::Result<T>>) -> io::Error {
         match poll_with(&mut Box::pin(future), Waker::noop()) {
@@ -127,7 +125,7 @@ fn ready_errors(host: impl ToSocketAddrs + Copy) -> [io::Error; 3] {
     ]
 }
 
-/// Tries everything that is malformed, in the runtime of this thread.
+/// Tries every malformed address on the runtime of this thread.
 fn for_all_malformed(mut law: impl FnMut(&str, io::Error)) {
     for text in MALFORMED {
         for error in ready_errors(text) {
@@ -148,7 +146,7 @@ fn for_all_malformed(mut law: impl FnMut(&str, io::Error)) {
 }
 
 #[test]
-fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
+fn a_malformed_address_is_an_immediate_error_that_quotes_it() {
     block_on(async {
         for_all_malformed(|text, error| {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text:?}");
@@ -161,7 +159,7 @@ fn what_is_neither_an_address_nor_a_name_is_an_error_at_once_that_shows_it() {
 }
 
 #[test]
-fn every_form_of_a_name_is_understood() {
+fn every_form_of_name_is_accepted() {
     async fn leads_here<A: ToSocketAddrs>(at: impl Fn(u16) -> A) {
         let listener = TcpListener::bind(at(0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -185,13 +183,13 @@ fn every_form_of_a_name_is_understood() {
         leads_here(|port| (String::from("localhost"), port)).await;
         leads_here(|port| kept((String::from("localhost"), port))).await;
         leads_here(|port| (kept(String::from("localhost")).as_str(), port)).await;
-        // The resolver's business, like everything that is in no way foreign to names.
+        // The resolver decides about these, as about anything that could be a name.
         leads_here(|port| ("LOCALHOST", port)).await;
     });
 }
 
 #[test]
-fn addresses_are_found_as_they_were_given() {
+fn an_address_resolves_to_itself() {
     block_on(async {
         let v4 = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80));
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
@@ -212,7 +210,7 @@ fn addresses_are_found_as_they_were_given() {
 }
 
 #[test]
-fn a_name_leads_to_what_it_leads_to_elsewhere_in_the_same_order() {
+fn a_name_resolves_to_the_addresses_that_std_returns() {
     block_on(async {
         for port in [0, 7, 65535] {
             let addrs = look_up(("localhost", port)).await.unwrap();
@@ -223,7 +221,7 @@ fn a_name_leads_to_what_it_leads_to_elsewhere_in_the_same_order() {
 }
 
 #[test]
-fn what_was_found_outlives_the_name_and_crosses_threads() {
+fn resolved_addresses_outlive_the_name_and_cross_threads() {
     block_on(async {
         let addrs = {
             let name = String::from("localhost:7");
@@ -236,10 +234,10 @@ fn what_was_found_outlives_the_name_and_crosses_threads() {
 }
 
 #[test]
-fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
+fn an_unknown_name_is_an_error_that_quotes_it() {
     block_on(async {
         for host in impossible() {
-            // What it is called is the resolver's affair.
+            // The resolver chooses the message.
             let reason = look_up_blocking((&*host, 80)).unwrap_err();
             for error in [
                 TcpStream::connect((&*host, 80)).await.unwrap_err(),
@@ -251,7 +249,7 @@ fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
                 assert_eq!(error.to_string(), format!("resolve {host}: {reason}"));
                 assert_eq!(error.kind(), reason.kind());
                 assert_eq!(error.source().unwrap().to_string(), reason.to_string());
-                // In one line too, for `main` functions that return it.
+                // The text is one line too, for `main` functions that return the error.
                 assert!(format!("{error:?}").contains(&error.to_string()));
             }
         }
@@ -259,7 +257,7 @@ fn a_name_that_leads_nowhere_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_thousand_look_ups_at_once_all_come_back() {
+fn a_thousand_concurrent_lookups_all_complete() {
     block_on(async {
         let expected = look_up_blocking("localhost:7").unwrap();
         let ways = Way::ALL.into_iter().cycle().take(1000);
@@ -271,7 +269,7 @@ fn a_thousand_look_ups_at_once_all_come_back() {
 }
 
 #[test]
-fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
+fn a_name_is_resolved_while_jobs_occupy_the_whole_pool() {
     let _watchdog = watchdog();
     for threads in [1, 2, 5] {
         with_threads(threads).block_on(async {
@@ -291,7 +289,7 @@ fn a_name_is_found_while_all_threads_for_jobs_are_busy_and_jobs_wait() {
 }
 
 #[test]
-fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
+fn concurrent_jobs_and_lookups_all_complete() {
     let _watchdog = watchdog();
     for round in 0..few_or_many(50, 200) {
         let threads = 1 + round % 3;
@@ -315,15 +313,15 @@ fn jobs_and_look_ups_side_by_side_all_come_to_an_end() {
 }
 
 #[test]
-fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
-    /// How many look-ups run at a time, as the documentation says.
+fn a_finished_lookup_leaves_its_thread_to_the_next_one() {
+    /// The number of concurrent lookups, as documented.
     const LOOK_UPS: usize = 32;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (answered, answers) = channel();
     let (release, released) = channel::<Infallible>();
     let released = Mutex::new(released);
-    // Called by the thread of a look-up, which it keeps from going on.
+    // The thread of a lookup calls this and is blocked here.
     let waker = Meddler::waker(
         move || {
             answered.send(()).unwrap();
@@ -356,7 +354,7 @@ fn a_look_up_that_was_answered_leaves_its_thread_to_the_next_one() {
 }
 
 #[test]
-fn a_look_up_takes_no_virtual_time() {
+fn a_lookup_takes_no_virtual_time() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     runtime.block_on(async {
@@ -368,7 +366,7 @@ fn a_look_up_takes_no_virtual_time() {
         assert_eq!(now(), start);
         let hour = Duration::from_secs(60 * 60);
         for look_up in [look_up("localhost:7"), look_up("localhost:8")] {
-            // One that was given up does not hold it.
+            // An abandoned lookup does not hold the clock.
             drop(poll_with(&mut Box::pin(look_up), Waker::noop()));
             sleep(hour).await;
         }
@@ -377,14 +375,14 @@ fn a_look_up_takes_no_virtual_time() {
 }
 
 #[test]
-fn looking_up_outside_a_runtime_panics() {
+fn a_lookup_outside_a_runtime_panics() {
     for host in ["localhost:7", "127.0.0.1:7", "malformed"] {
         let text = panic_text(|| poll_with(&mut Box::pin(look_up(host)), Waker::noop()));
         assert!(text.contains("no runtime on this thread"), "{text}");
     }
 }
 
-/// What the system sees of it. On Linux, which shows it in `/proc`.
+/// Observations through `/proc`, on Linux.
 #[cfg(target_os = "linux")]
 mod system {
     use super::{for_all_malformed, impossible, look_up, look_up_blocking, with_threads};
@@ -415,16 +413,16 @@ mod system {
     use std::thread;
     use std::time::Duration;
 
-    /// How many look-ups that somebody waits for run at a time, as the documentation says.
+    /// The number of concurrent awaited lookups, as documented.
     const LOOK_UPS: usize = 32;
 
-    /// How many threads look up names at most, as the documentation says.
+    /// The maximum number of threads for lookups, as documented.
     const LOOK_UP_THREADS: usize = 128;
 
-    /// How long an attempt to connect has before the next one begins.
+    /// The delay before the next connection attempt begins.
     const DELAY: Duration = Duration::from_millis(250);
 
-    /// How many threads of the pools of all runtimes there are.
+    /// Returns the number of threads in the pools of all runtimes.
     fn pool_threads() -> usize {
         let threads = fs::read_dir("/proc/self/task").unwrap();
         threads
@@ -433,7 +431,7 @@ mod system {
             .count()
     }
 
-    /// Waits, on this thread, until the pools have so many threads.
+    /// Blocks this thread until the pools have this many threads.
     fn wait_for_pool_threads(count: usize) {
         while pool_threads() != count {
             thread::yield_now();
@@ -441,7 +439,7 @@ mod system {
     }
 
     #[test]
-    fn what_is_no_name_starts_no_thread() {
+    fn an_invalid_name_starts_no_thread() {
         child(|| {
             block_on(async {
                 let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -473,14 +471,14 @@ mod system {
     }
 
     #[test]
-    fn many_look_ups_share_few_threads() {
+    fn many_lookups_share_few_threads() {
         child(|| {
             block_on(async {
                 let look_ups: Vec<_> = (0..1000).map(|_| spawn(look_up("localhost:7"))).collect();
                 for look_up in look_ups {
                     look_up.await.unwrap().unwrap();
                 }
-                // Those that have nothing to do stay for a while.
+                // Idle threads stay for a while.
                 assert!(pool_threads() <= LOOK_UPS, "{} threads", pool_threads());
             });
             wait_for_pool_threads(0);
@@ -489,7 +487,7 @@ mod system {
     }
 
     #[test]
-    fn an_address_with_a_zone_is_understood() {
+    fn an_address_with_a_zone_is_accepted() {
         let index = fs::read_to_string("/sys/class/net/lo/ifindex").unwrap();
         let index = index.trim().parse().unwrap();
         block_on(async {
@@ -502,15 +500,15 @@ mod system {
         });
     }
 
-    /// The environment variable that tells a second process that it is one.
+    /// The environment variable that marks a child process.
     const AGAIN: &str = "GLASSFROG_TEST_AGAIN";
 
-    /// Whether this process is such a one.
+    /// Returns whether this is a child process.
     fn is_again() -> bool {
         env::var_os(AGAIN).is_some()
     }
 
-    /// Ends this process with the one that has its input.
+    /// Ends this process when its standard input is closed.
     fn end_with_parent() {
         thread::spawn(|| {
             let _end = io::stdin().read_to_end(&mut Vec::new());
@@ -518,7 +516,7 @@ mod system {
         });
     }
 
-    /// Runs the test once more in which a closure stands.
+    /// Runs the test that contains a closure again, in a child process.
     fn run_again(mut command: Command, closure: &str) {
         let (_crate_name, path) = closure.split_once("::").unwrap();
         let test = path.split("::{{closure}}").next().unwrap();
@@ -531,21 +529,21 @@ mod system {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Taken out, since waiting for a process closes what is left in it.
+        // Taken out of the process, because `wait` closes the streams that are left in it.
         let _stdin = process.stdin.take();
         let output = process.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         let passed = output.status.success() && said.contains("test result: ok. 1 passed");
         assert!(
             passed,
-            "the second process has failed: {}\n{said}\n{}",
+            "the child process has failed: {}\n{said}\n{}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
     }
 
     #[test]
-    fn a_look_up_for_which_there_is_no_thread_fails_with_the_name_and_the_reason() {
+    fn a_lookup_without_a_thread_fails_with_the_name_and_the_reason() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
@@ -556,7 +554,7 @@ mod system {
                 let text = error.to_string();
                 assert!(text.starts_with("resolve localhost: "), "{text}");
                 assert!(text.ends_with(&reason.to_string()), "{text}");
-                // What needs none goes on.
+                // Operations that need no thread continue.
                 runtime.block_on(look_up("127.0.0.1:80")).unwrap();
             }
             drop(full);
@@ -565,8 +563,8 @@ mod system {
         .finish();
     }
 
-    /// Makes a network that has nothing but loopback, and there the one name server that everybody
-    /// asks, and becomes the program that it is given.
+    /// A shell script that creates a network with only a loopback interface, points the resolver at a name server
+    /// there, and executes the given program.
     const OWN_NETWORK: &str = r#"
         set -e
         # A cache that would be asked first.
@@ -580,8 +578,8 @@ mod system {
         exec "$@"
     "#;
 
-    /// Runs a part of a test, in a process of its own, where the test itself answers for all names.
-    /// Skips it where a process cannot have a network of its own.
+    /// Runs a part of a test in a child process in which the test answers every query. Skips it where a process
+    /// cannot have its own network.
     fn with_server<F: FnOnce(Server)>(part: F) {
         let own_network = || {
             let mut command = Command::new("unshare");
@@ -600,26 +598,26 @@ mod system {
         }
     }
 
-    /// A name server (RFC 1035) whose answers the test gives.
+    /// A name server (RFC 1035) that is controlled by the test.
     struct Server {
-        /// What it is asked.
+        /// The queries received.
         questions: UnboundedReceiver<Question>,
     }
 
-    /// A question for all addresses of a name, which waits for an answer.
+    /// A query for all addresses of a name, waiting for an answer.
     struct Question {
         /// The name.
         name: String,
-        /// What was sent: a message for each family.
+        /// The messages: one for each address family.
         messages: [Vec<u8>; 2],
-        /// Where it came from.
+        /// The sender.
         from: SocketAddr,
-        /// Where it came to.
+        /// The receiving socket.
         socket: Arc<UdpSocket>,
     }
 
     impl Server {
-        /// Begins to serve.
+        /// Starts the server.
         fn new() -> Server {
             let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
             let (ask, questions) = unbounded();
@@ -627,7 +625,7 @@ mod system {
             Server { questions }
         }
 
-        /// Receives questions. Those for the two families of a name come in two messages.
+        /// Receives queries. The two address families of a name arrive in separate messages.
         fn serve(socket: Arc<UdpSocket>, ask: UnboundedSender<Question>) {
             let mut halves = HashMap::new();
             loop {
@@ -646,17 +644,17 @@ mod system {
                     from,
                     socket: Arc::clone(&socket),
                 };
-                // Nobody asks any more at the end of the test.
+                // At the end of the test, nobody receives any more.
                 let _closed = ask.unbounded_send(question);
             }
         }
 
-        /// Waits for a question.
+        /// Waits for a query.
         async fn question(&mut self) -> Question {
             self.questions.next().await.unwrap()
         }
 
-        /// Waits for a question about this name.
+        /// Waits for a query about this name.
         async fn question_about(&mut self, name: &str) -> Question {
             let question = self.question().await;
             assert_eq!(question.name, name);
@@ -664,7 +662,7 @@ mod system {
         }
     }
 
-    /// The name that a message asks for.
+    /// Returns the name that a message asks for.
     fn name_in(message: &[u8]) -> String {
         let mut labels = Vec::new();
         let mut rest = &message[12..];
@@ -679,17 +677,17 @@ mod system {
     }
 
     impl Question {
-        /// Says which addresses the name has.
+        /// Answers with these addresses.
         fn answer(self, ips: &[IpAddr]) {
             self.reply(0, ips);
         }
 
-        /// Says that there is no such name (`NXDOMAIN`).
+        /// Answers that the name does not exist (`NXDOMAIN`).
         fn deny(self) {
             self.reply(3, &[]);
         }
 
-        /// Says that it cannot be told (`SERVFAIL`).
+        /// Answers with a server failure (`SERVFAIL`).
         fn fail(self) {
             self.reply(2, &[]);
         }
@@ -697,7 +695,7 @@ mod system {
         /// Replies to both messages.
         fn reply(self, code: u8, ips: &[IpAddr]) {
             for message in &self.messages {
-                // A header, the name with the length of its parts and a zero, type and class.
+                // A header, the name as length-prefixed labels with a final zero, type and class.
                 let name_end = 12 + self.name.len() + 2;
                 let asked = &message[12..name_end + 4];
                 let kind = message[name_end + 1];
@@ -710,12 +708,12 @@ mod system {
                         _ => continue,
                     };
                     count += 1;
-                    // The name above, type, class, no time to live.
+                    // A pointer to the name above, type, class, a time to live of zero.
                     records.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0]);
                     records.extend([0, octets.len() as u8]);
                     records.extend(octets);
                 }
-                // A response, with recursion.
+                // A response, with recursion available.
                 let flags = [0x81, 0x80 | code];
                 let counts = [0, 1, 0, count, 0, 0, 0, 0];
                 let reply = [&message[..2], &flags, &counts, asked, &records].concat();
@@ -724,12 +722,12 @@ mod system {
         }
     }
 
-    /// An address of this host, which has many.
+    /// Returns an address of this host, which has many.
     fn ip(last: u8) -> IpAddr {
         Ipv4Addr::new(127, 0, 0, last).into()
     }
 
-    /// Begins so many look-ups of names of their own, and waits until all are under way.
+    /// Starts this many lookups of distinct names, and waits until all are running.
     async fn slow_look_ups(server: &mut Server, count: usize) -> Vec<Question> {
         for n in 0..count {
             drop(spawn(look_up(format!("slow{n}.test:80"))));
@@ -742,12 +740,12 @@ mod system {
     }
 
     #[test]
-    fn a_slow_look_up_holds_up_nobody() {
+    fn a_slow_lookup_delays_nothing_else() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let slow = spawn(look_up("slow.test:80"));
                 let question = server.question_about("slow.test").await;
-                // Tasks, timers, sockets, jobs, names and other names.
+                // Tasks, timers, sockets, jobs and other names.
                 settle().await;
                 sleep(Duration::from_millis(1)).await;
                 let (stream, mut peer) = accepted().await;
@@ -768,7 +766,7 @@ mod system {
     }
 
     #[test]
-    fn thirty_two_slow_look_ups_hold_up_other_names_but_no_job() {
+    fn many_slow_lookups_delay_other_names_but_no_job() {
         with_server(|mut server| {
             with_threads(1).block_on(async {
                 let name = |n| format!("name{n}.test:80");
@@ -782,9 +780,9 @@ mod system {
                 for n in 0..100 {
                     assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
                 }
-                // One for the jobs.
+                // One thread for the jobs.
                 assert_eq!(pool_threads(), LOOK_UPS + 1);
-                // One ends, and the next begins.
+                // When one ends, the next begins.
                 for _ in 0..10 {
                     assert!(server.question().now_or_never().is_none());
                     questions.remove(0).answer(&[ip(1)]);
@@ -805,7 +803,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_is_dropped_is_given_up_at_once() {
+    fn a_dropped_lookup_is_abandoned_at_once() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let connect = spawn(async { drop(TcpStream::connect("slow.test:80").await) });
@@ -819,7 +817,7 @@ mod system {
                     task.abort();
                     assert!(task.await.unwrap_err().is_cancelled());
                 }
-                // Nobody waits for what the threads are still busy with.
+                // Nobody waits for the results of the busy threads.
                 assert_eq!(pool_threads(), 3);
                 let again = spawn(look_up("slow.test:80"));
                 server.question_about("slow.test").await.answer(&[ip(1)]);
@@ -833,7 +831,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_is_dropped_before_its_turn_asks_nobody() {
+    fn a_lookup_dropped_in_the_queue_sends_no_query() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let mut questions = slow_look_ups(&mut server, LOOK_UPS).await;
@@ -849,7 +847,7 @@ mod system {
         });
     }
 
-    /// Has so many look-ups given up while they are under way, few at a time.
+    /// Abandons this many running lookups, a few at a time.
     async fn given_up(server: &mut Server, count: usize) -> Vec<Question> {
         let mut questions = Vec::new();
         while questions.len() < count {
@@ -862,12 +860,12 @@ mod system {
     }
 
     #[test]
-    fn look_ups_that_were_given_up_hold_up_no_name_though_their_threads_hang() {
+    fn abandoned_lookups_with_hanging_threads_delay_no_name() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let _unanswered = given_up(&mut server, LOOK_UPS).await;
                 look_up("localhost:80").await.unwrap();
-                // Three rounds of them leave room for as many as ever.
+                // After three rounds, there is as much room as ever.
                 let _unanswered = given_up(&mut server, LOOK_UP_THREADS - 2 * LOOK_UPS).await;
                 let _slow = slow_look_ups(&mut server, LOOK_UPS).await;
                 assert_eq!(pool_threads(), LOOK_UP_THREADS);
@@ -876,7 +874,7 @@ mod system {
     }
 
     #[test]
-    fn a_name_that_waits_for_its_turn_is_looked_up_when_another_is_given_up() {
+    fn a_queued_name_is_looked_up_when_another_lookup_is_abandoned() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let name = |n| format!("slow{n}.test:80");
@@ -896,8 +894,8 @@ mod system {
     }
 
     #[test]
-    fn when_all_threads_for_look_ups_hang_the_next_one_waits_and_is_reported_once() {
-        /// What the report says.
+    fn a_lookup_waits_and_is_reported_once_when_all_threads_hang() {
+        /// A phrase of the report.
         const HANGING: &str = "threads for name lookups are busy";
         with_server(|mut server| {
             record_log();
@@ -920,7 +918,7 @@ mod system {
                 let dump = glassfrog::task::dump().to_string();
                 let shown = dump.matches("blocking job (resolve localhost), queued");
                 assert_eq!(shown.count(), 2, "{dump}");
-                // Jobs have threads of their own.
+                // Jobs have separate threads.
                 assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
                 unanswered.remove(17).answer(&[ip(1)]);
                 for look_up in waiting {
@@ -937,7 +935,7 @@ mod system {
     }
 
     #[test]
-    fn thousands_of_look_ups_that_are_dropped_at_once_leave_few_threads_behind() {
+    fn thousands_of_dropped_lookups_leave_few_threads() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let name = |n| format!("slow{n}.test:80");
@@ -963,7 +961,7 @@ mod system {
     }
 
     #[test]
-    fn a_runtime_ends_at_once_whatever_is_being_looked_up() {
+    fn a_pending_lookup_does_not_delay_the_drop_of_the_runtime() {
         with_server(|mut server| {
             let ends: [fn(Runtime); 2] = [drop, |runtime| runtime.shutdown_timeout(Duration::ZERO)];
             for end in ends {
@@ -976,13 +974,13 @@ mod system {
                 });
                 end(runtime);
                 assert_eq!(pool_threads(), LOOK_UPS);
-                // The one that was under way nowhere is over.
+                // The only running lookup is over.
                 let error = park_on(waiting).unwrap_err();
                 assert!(
                     error.to_string().starts_with("resolve waiting.test: "),
                     "{error}"
                 );
-                // The others have had their time, whatever they hear.
+                // The others have had their chance, whatever their answers.
                 for question in questions {
                     question.answer(&[ip(1)]);
                 }
@@ -993,7 +991,7 @@ mod system {
     }
 
     #[test]
-    fn a_look_up_that_moves_elsewhere_needs_no_loop_that_turns() {
+    fn a_lookup_that_moves_to_another_thread_needs_no_running_loop() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let mut look_up = Box::pin(look_up("slow.test:80"));
@@ -1009,7 +1007,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_may_wait_for_a_look_up() {
+    fn a_shutdown_may_wait_for_a_lookup() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let question = runtime.block_on(async {
@@ -1019,7 +1017,7 @@ mod system {
             let answered = Arc::new(AtomicBool::new(false));
             let theirs = answered.clone();
             thread::spawn(move || {
-                // A chance for a shutdown that does not wait.
+                // Gives a shutdown that does not wait a chance to end early.
                 for _ in 0..1000 {
                     thread::yield_now();
                 }
@@ -1032,7 +1030,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_waits_for_no_look_up_that_was_given_up_before() {
+    fn a_shutdown_does_not_wait_for_abandoned_lookups() {
         with_server(|mut server| {
             let runtime = Runtime::new().unwrap();
             let _unanswered = runtime.block_on(given_up(&mut server, 3));
@@ -1042,7 +1040,7 @@ mod system {
     }
 
     #[test]
-    fn what_is_found_after_the_end_of_the_runtime_is_not_connected_to() {
+    fn an_address_found_after_the_end_of_the_runtime_is_not_connected_to() {
         with_server(|mut server| {
             let listener = net::TcpListener::bind((ip(1), 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -1067,12 +1065,12 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_is_held_by_a_look_up_until_the_answer() {
+    fn a_lookup_holds_the_virtual_clock_until_its_answer() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
                 let (start, hour) = (now(), Duration::from_secs(60 * 60));
-                // While somebody waits for it.
+                // While a task waits for it.
                 let look_up_within = spawn(timeout(hour, look_up("slow.test:80")));
                 let question = server.question_about("slow.test").await;
                 let answer = thread::spawn(move || question.answer(&[ip(1)]));
@@ -1084,7 +1082,7 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_is_not_held_by_a_look_up_that_was_given_up() {
+    fn an_abandoned_lookup_does_not_hold_the_virtual_clock() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1099,7 +1097,7 @@ mod system {
     }
 
     #[test]
-    fn a_virtual_clock_goes_on_when_a_look_up_that_holds_it_is_given_up_elsewhere() {
+    fn abandoning_a_lookup_on_another_thread_releases_the_virtual_clock() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1116,10 +1114,10 @@ mod system {
     }
 
     #[test]
-    fn a_deadline_covers_the_look_up() {
+    fn a_connect_deadline_covers_the_lookup() {
         with_server(|_server| {
             glassfrog::block_on(async {
-                // Nobody ever answers.
+                // No answer ever arrives.
                 let little = Duration::from_millis(10);
                 let connect = TcpStream::connect("slow.test:80");
                 assert!(timeout(little, connect).await.is_err());
@@ -1130,7 +1128,7 @@ mod system {
         });
     }
 
-    /// Does something while every question gets the same reply, however often it is asked.
+    /// Runs a closure while every query gets the same reply, however often it is repeated.
     async fn replying<T>(
         server: &mut Server,
         reply: fn(Question),
@@ -1148,7 +1146,7 @@ mod system {
     }
 
     #[test]
-    fn what_the_resolver_says_is_passed_on_with_the_name() {
+    fn a_resolver_error_is_returned_with_the_name() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let replies: [fn(Question); 3] = [Question::deny, Question::fail, |question| {
@@ -1183,7 +1181,7 @@ mod system {
     }
 
     #[test]
-    fn nobody_is_asked_for_what_is_no_name() {
+    fn an_invalid_name_sends_no_query() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 for_all_malformed(|_, _| ());
@@ -1191,7 +1189,7 @@ mod system {
                     look_up((host, 80)).await.unwrap_err();
                 }
                 look_up("localhost:80").await.unwrap();
-                // What is asked comes in order.
+                // Queries arrive in order.
                 let name = spawn(look_up("name.test:80"));
                 server.question_about("name.test").await.answer(&[ip(1)]);
                 name.await.unwrap().unwrap();
@@ -1200,7 +1198,7 @@ mod system {
     }
 
     #[test]
-    fn the_order_is_that_of_the_operating_system() {
+    fn addresses_keep_the_order_of_the_operating_system() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
@@ -1222,7 +1220,7 @@ mod system {
         });
     }
 
-    /// The same addresses in the order of the operating system.
+    /// Returns the addresses in the order of the operating system.
     async fn in_order(server: &mut Server, ips: &[IpAddr]) -> Vec<IpAddr> {
         let found = spawn_blocking(|| look_up_blocking("order.test:7"));
         server.question_about("order.test").await.answer(ips);
@@ -1231,7 +1229,7 @@ mod system {
     }
 
     #[test]
-    fn the_addresses_of_a_name_race() {
+    fn connecting_to_a_name_races_its_addresses() {
         with_server(|mut server| {
             let runtime = Runtime::builder().virtual_clock().build().unwrap();
             runtime.block_on(async {
@@ -1254,7 +1252,7 @@ mod system {
                     assert_eq!(stream.peer_addr().unwrap(), answering);
                     assert_eq!(now() - start, DELAY);
                 }
-                // Nobody else is in this network.
+                // No other process uses this network.
                 let connect = spawn(TcpStream::connect("both.test:9"));
                 server
                     .question_about("both.test")
@@ -1271,7 +1269,7 @@ mod system {
     }
 
     #[test]
-    fn a_name_is_bound_to_at_its_first_address_that_is_free() {
+    fn binding_to_a_name_uses_its_first_free_address() {
         with_server(|mut server| {
             glassfrog::block_on(async {
                 let ips = in_order(&mut server, &[ip(2), ip(3), ip(4)]).await;

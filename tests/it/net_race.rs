@@ -1,6 +1,5 @@
-//! How several addresses race (RFC 8305, "Happy Eyeballs"): what an address costs that does not
-//! answer, who wins, and what becomes of the others. On Linux, where an address that does not answer
-//! can be had on loopback.
+//! Races between several addresses (RFC 8305, "Happy Eyeballs"): the cost of an unresponsive address, the winner, and
+//! the fate of the other attempts. Linux only, where a loopback address can be made unresponsive.
 
 use crate::net_connect::refusing_at;
 use crate::support::{Files, block_on, child, child_with, open_files, park_on, settle, watchdog};
@@ -25,37 +24,36 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an attempt has before the next one begins, as the documentation says.
+/// The delay before the next attempt begins, as documented.
 const DELAY: Duration = Duration::from_millis(250);
 
-/// A connection that is being made.
+/// A pending connect.
 type Connect = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-/// This host, in both families.
+/// The loopback address of both families.
 const LOCALHOSTS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// An address that does not answer, as if its packets were lost: that of a listener which nobody
-/// accepts from and whose backlog is full. The kernel then drops what asks for a connection, and
-/// who asks does so again after a second.
+/// An unresponsive address, as if its packets were lost: nobody accepts from its listener, and the backlog is full.
+/// The kernel then drops connection requests, and the client repeats them after a second.
 pub(crate) struct BlackHole {
-    /// Where it is.
+    /// The address.
     pub(crate) addr: SocketAddr,
     /// The listener.
     listener: Option<net::TcpListener>,
-    /// What keeps others from that address when the listener is gone.
+    /// Keeps the address from other processes after the listener is closed.
     _place: Socket,
 }
 
 impl BlackHole {
-    /// A new one.
+    /// Creates an unresponsive address.
     fn new() -> BlackHole {
         BlackHole::at(Ipv4Addr::LOCALHOST.into())
     }
 
-    /// The same on an interface of one's choice.
+    /// Creates one on a given interface.
     pub(crate) fn at(ip: IpAddr) -> BlackHole {
         let bound = |port| {
             let addr = SocketAddr::from((ip, port));
@@ -67,11 +65,11 @@ impl BlackHole {
         let place = bound(0);
         let addr = place.local_addr().unwrap().as_socket().unwrap();
         let listener = bound(addr.port());
-        // Linux takes one more than it is told.
+        // Linux queues one connection more than the backlog.
         listener.listen(0).unwrap();
         let filler = net::TcpStream::connect(addr).unwrap();
-        // With this option `close` waits for an answer to the end (`socket(7)`), which comes only
-        // from a connection that stands in the backlog.
+        // With this option `close` waits until the end is acknowledged (`socket(7)`), which happens only for a
+        // connection in the backlog.
         let patience = Duration::from_secs(60);
         SockRef::from(&filler).set_linger(Some(patience)).unwrap();
         drop(filler);
@@ -82,43 +80,43 @@ impl BlackHole {
         }
     }
 
-    /// Answers who asks the next time.
+    /// Accepts the next request.
     fn answer(&self) {
         self.listener.as_ref().unwrap().accept().unwrap();
     }
 
-    /// Refuses who asks the next time.
+    /// Refuses the next request.
     fn refuse(&mut self) {
         self.listener = None;
     }
 }
 
-/// A listener, and where it is.
+/// Returns a listener and its address.
 fn listening() -> (net::TcpListener, SocketAddr) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     (listener, addr)
 }
 
-/// Whether a listener has been asked for a connection.
+/// Returns whether a listener has received a request.
 fn is_asked(listener: &net::TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     listener.accept().is_ok()
 }
 
-/// A runtime whose time is moved.
+/// Builds a runtime with a virtual clock.
 fn virtual_clock() -> Runtime {
     Runtime::builder().virtual_clock().build().unwrap()
 }
 
-/// Runs a law in a runtime whose time stands still as long as there is anything to do.
+/// Checks a law on a runtime whose time stands still while any task can run.
 fn in_virtual_time(law: impl AsyncFnOnce(&Runtime)) {
     let _watchdog = watchdog();
     let runtime = virtual_clock();
     runtime.block_on(law(&runtime));
 }
 
-/// How many sockets a runtime has, as it shows itself.
+/// Returns the number of sockets of a runtime, from its `Debug` output.
 fn sockets(runtime: &Runtime) -> usize {
     let shown = format!("{runtime:?}");
     let count = shown.split("sockets: ").nth(1).unwrap();
@@ -126,14 +124,14 @@ fn sockets(runtime: &Runtime) -> usize {
     count[..end].parse().unwrap()
 }
 
-/// Holds a virtual clock, which then moves only by hand, until what it returns is dropped.
+/// Holds the virtual clock until the returned guard is dropped. Only `advance` moves it meanwhile.
 fn hold_the_clock() -> Sender<Infallible> {
     let (holds, held) = channel();
     drop(spawn_blocking(move || held.recv()));
     holds
 }
 
-/// Whether this machine has both families; where the system itself has not, there is no law.
+/// Returns whether this machine has both address families. The law holds only if the system itself has them.
 fn has_both_families() -> bool {
     let has = net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
@@ -142,14 +140,14 @@ fn has_both_families() -> bool {
     has
 }
 
-/// The code of the operating system that is the source of an error.
+/// Returns the operating system's error code at the source of an error.
 fn source_code(error: &io::Error) -> Option<i32> {
     let source: &io::Error = error.source()?.downcast_ref()?;
     source.raw_os_error()
 }
 
 #[test]
-fn an_address_that_does_not_answer_costs_250_ms() {
+fn an_unresponsive_address_costs_250_ms() {
     in_virtual_time(async |_| {
         let (_listener, answering) = listening();
         for count in 0..=4 {
@@ -165,7 +163,7 @@ fn an_address_that_does_not_answer_costs_250_ms() {
 }
 
 #[test]
-fn an_address_that_does_not_answer_costs_250_ms_of_real_time() {
+fn an_unresponsive_address_costs_250_ms_of_real_time() {
     block_on(async {
         let hole = BlackHole::new();
         let (_listener, answering) = listening();
@@ -177,7 +175,7 @@ fn an_address_that_does_not_answer_costs_250_ms_of_real_time() {
 }
 
 #[test]
-fn an_address_that_refuses_costs_nothing_wherever_it_stands() {
+fn a_refusing_address_costs_no_time_at_any_position() {
     in_virtual_time(async |_| {
         let hole = BlackHole::new();
         let (_socket, refusing) = refusing_at(Ipv4Addr::LOCALHOST.into());
@@ -201,7 +199,7 @@ fn an_address_that_refuses_costs_nothing_wherever_it_stands() {
 }
 
 #[test]
-fn nothing_is_tried_before_it_is_its_turn() {
+fn no_attempt_begins_before_its_turn() {
     in_virtual_time(async |runtime| {
         let [hole, later] = [(); 2].map(|()| BlackHole::new());
         let (next, next_addr) = listening();
@@ -240,13 +238,13 @@ fn waiting_does_not_poll() {
         let polls = Rc::default();
         let connect = TcpStream::connect([one, two, three, answering]);
         counted(&polls, connect).await.unwrap();
-        // The beginning, three deadlines, and the connection.
+        // The start, three deadlines, and the connection.
         assert!(polls.get() <= 5, "{} polls", polls.get());
     });
 }
 
 #[test]
-fn polls_without_a_reason_begin_nothing() {
+fn spurious_polls_begin_no_attempt() {
     in_virtual_time(async |runtime| {
         let [hole, later] = [(); 2].map(|()| BlackHole::new());
         let mut connect = Box::pin(TcpStream::connect([hole.addr, later.addr]));
@@ -263,7 +261,7 @@ fn polls_without_a_reason_begin_nothing() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn the_next_attempt_is_due_250_ms_after_the_last_began() {
+fn the_next_attempt_begins_250_ms_after_the_previous_one() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let [mut early, second] = [(); 2].map(|()| BlackHole::new());
@@ -275,7 +273,7 @@ fn the_next_attempt_is_due_250_ms_after_the_last_began() {
         yield_now().await;
         advance(Duration::from_millis(100)).await;
         early.refuse();
-        // Until it has heard of that.
+        // Until it learns of the failure.
         while polls.get() < 2 {
             spawn_blocking(thread::yield_now).await.unwrap();
         }
@@ -293,7 +291,7 @@ fn the_next_attempt_is_due_250_ms_after_the_last_began() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn an_attempt_that_was_overtaken_and_fails_lets_the_next_begin_at_once() {
+fn an_overtaken_attempt_that_fails_starts_the_next_one_at_once() {
     in_virtual_time(async |runtime| {
         let _held = hold_the_clock();
         let [mut overtaken, second] = [(); 2].map(|()| BlackHole::new());
@@ -311,7 +309,7 @@ fn an_attempt_that_was_overtaken_and_fails_lets_the_next_begin_at_once() {
 }
 
 #[test]
-fn an_attempt_that_was_overtaken_may_still_win() {
+fn an_overtaken_attempt_may_still_win() {
     in_virtual_time(async |runtime| {
         let _held = hold_the_clock();
         let [overtaken, second, third] = [(); 3].map(|()| BlackHole::new());
@@ -324,7 +322,7 @@ fn an_attempt_that_was_overtaken_may_still_win() {
         let stream = connect.await.unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), overtaken.addr);
         assert_eq!(sockets(runtime), 1);
-        // It is a connection like any other.
+        // It works like any other connection.
         let listener = overtaken.listener.as_ref().unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(b"hello").unwrap();
@@ -337,7 +335,7 @@ fn an_attempt_that_was_overtaken_may_still_win() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn a_race_goes_on_after_its_last_address_failed() {
+fn a_race_continues_after_its_last_address_fails() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let hole = BlackHole::new();
@@ -357,7 +355,7 @@ fn a_race_goes_on_after_its_last_address_failed() {
     not(feature = "slow"),
     ignore = "the kernel takes a second to ask again"
 )]
-fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
+fn an_attempt_without_a_descriptor_fails_and_the_race_continues() {
     child_with(Files::AtMost(64), || {
         in_virtual_time(async |_| {
             let _held = hold_the_clock();
@@ -369,7 +367,7 @@ fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
             advance(DELAY).await;
             settle().await;
             assert!(!is_asked(&listener));
-            // Nothing is left of those who found none.
+            // The failed attempts leave nothing behind.
             let error = TcpStream::connect([answering, answering])
                 .await
                 .unwrap_err();
@@ -386,7 +384,7 @@ fn an_attempt_for_which_there_is_no_descriptor_fails_and_the_race_goes_on() {
 }
 
 #[test]
-fn when_one_has_won_the_others_are_closed() {
+fn the_winner_closes_the_other_attempts() {
     child(|| {
         in_virtual_time(async |runtime| {
             let holes = [(); 3].map(|()| BlackHole::new());
@@ -397,7 +395,7 @@ fn when_one_has_won_the_others_are_closed() {
             let addrs = [one, refusing, two, refusing, three, answering];
             let mut connect = Box::pin(TcpStream::connect(addrs));
             for running in 1..=3 {
-                // Those in between are refused, and closed.
+                // The attempts in between are refused and closed.
                 for _ in 0..10 {
                     assert!(poll_with(&mut connect, Waker::noop()).is_pending());
                     settle().await;
@@ -406,7 +404,7 @@ fn when_one_has_won_the_others_are_closed() {
                 advance(DELAY).await;
             }
             let stream = (&mut connect).await.unwrap();
-            // Before the future is gone.
+            // Before the future is dropped.
             assert_eq!([sockets(runtime), open_files() - before], [1; 2]);
             assert_eq!(stream.peer_addr().unwrap(), answering);
             drop(stream);
@@ -418,7 +416,7 @@ fn when_one_has_won_the_others_are_closed() {
 }
 
 #[test]
-fn a_connect_that_is_dropped_closes_all_its_attempts() {
+fn dropping_a_connect_closes_all_its_attempts() {
     child(|| {
         in_virtual_time(async |runtime| {
             let holes = [(); 3].map(|()| BlackHole::new());
@@ -436,7 +434,7 @@ fn a_connect_that_is_dropped_closes_all_its_attempts() {
 }
 
 #[test]
-fn a_deadline_ends_the_race_to_the_nanosecond_and_closes_all_attempts() {
+fn a_deadline_ends_the_race_exactly_and_closes_all_attempts() {
     in_virtual_time(async |runtime| {
         let holes = [(); 4].map(|()| BlackHole::new());
         let addrs = holes.each_ref().map(|hole| hole.addr);
@@ -466,11 +464,11 @@ fn a_deadline_ends_the_race_to_the_nanosecond_and_closes_all_attempts() {
 }
 
 #[test]
-fn if_all_fail_the_error_has_the_reason_of_each_in_the_order_in_which_they_failed() {
+fn the_error_of_a_lost_race_lists_each_failure_in_order() {
     in_virtual_time(async |_| {
         let (_one, refusing_one) = refusing_at(Ipv4Addr::LOCALHOST.into());
         let (_two, refusing_two) = refusing_at(Ipv4Addr::LOCALHOST.into());
-        // A connection has one other end: the kernel says so at once.
+        // Both ends share one kernel, which reports the reset at once.
         let group = SocketAddr::from((Ipv4Addr::new(224, 0, 0, 1), 80));
         let lone = async |addr: SocketAddr| TcpStream::connect(addr).await.unwrap_err();
         assert_ne!(lone(group).await.kind(), io::ErrorKind::ConnectionRefused);
@@ -497,7 +495,7 @@ fn if_all_fail_the_error_has_the_reason_of_each_in_the_order_in_which_they_faile
 }
 
 #[test]
-fn the_attempt_that_fails_last_need_not_be_the_last_that_began() {
+fn the_last_attempt_to_fail_need_not_be_the_last_to_begin() {
     in_virtual_time(async |_| {
         let _held = hold_the_clock();
         let mut hole = BlackHole::new();
@@ -516,7 +514,7 @@ fn the_attempt_that_fails_last_need_not_be_the_last_that_began() {
 }
 
 #[test]
-fn a_hundred_addresses_that_refuse_take_no_time() {
+fn a_hundred_refusing_addresses_take_no_time() {
     in_virtual_time(async |_| {
         let sockets: Vec<_> = (0..100)
             .map(|_| refusing_at(Ipv4Addr::LOCALHOST.into()))
@@ -529,7 +527,7 @@ fn a_hundred_addresses_that_refuse_take_no_time() {
     });
 }
 
-/// The addresses in the error of a race in which all failed.
+/// Returns the addresses in the error of a lost race.
 fn tried(error: &io::Error) -> Vec<SocketAddr> {
     let text = error.to_string();
     let addr = |reason: &str| {
@@ -540,7 +538,7 @@ fn tried(error: &io::Error) -> Vec<SocketAddr> {
 }
 
 #[test]
-fn the_families_take_turns_and_within_one_the_order_stays() {
+fn address_families_alternate_and_keep_their_internal_order() {
     const MOST: usize = 7;
     if !has_both_families() {
         return;
@@ -550,7 +548,7 @@ fn the_families_take_turns_and_within_one_the_order_stays() {
         for length in 2..=MOST {
             for pattern in 0..1_u32 << length {
                 let mut counts = [0, 0];
-                // Each address with its number in its family.
+                // Each address with its index within its family.
                 let given: Vec<(usize, SocketAddr)> = (0..length)
                     .map(|at| {
                         let family = (pattern >> at & 1) as usize;
@@ -572,7 +570,7 @@ fn the_families_take_turns_and_within_one_the_order_stays() {
 }
 
 #[test]
-fn a_family_that_does_not_answer_at_all_costs_250_ms() {
+fn an_unresponsive_address_family_costs_250_ms() {
     if !has_both_families() {
         return;
     }
@@ -599,7 +597,7 @@ fn a_family_that_does_not_answer_at_all_costs_250_ms() {
 }
 
 #[test]
-fn one_address_races_with_nobody() {
+fn a_single_address_starts_no_race() {
     in_virtual_time(async |_| {
         let (_socket, refusing) = refusing_at(Ipv4Addr::LOCALHOST.into());
         let (_listener, answering) = listening();
@@ -618,7 +616,7 @@ fn one_address_races_with_nobody() {
             assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
         }
         assert_eq!(now(), start);
-        // No deadline is made: the one that passes is the caller's.
+        // The race sets no deadline: only the caller's passes.
         let hour = Duration::from_secs(60 * 60);
         let connect = TcpStream::connect(hole.addr);
         let polls = Rc::default();
@@ -629,7 +627,7 @@ fn one_address_races_with_nobody() {
 }
 
 #[test]
-fn many_races_do_not_hold_up_one_another() {
+fn concurrent_races_do_not_delay_each_other() {
     in_virtual_time(async |runtime| {
         let holes = [(); 2].map(|()| BlackHole::new());
         let [one, two] = holes.each_ref().map(|hole| hole.addr);
@@ -651,7 +649,7 @@ fn many_races_do_not_hold_up_one_another() {
 }
 
 #[test]
-fn a_race_that_moves_elsewhere_goes_on_there() {
+fn a_race_that_moves_to_another_runtime_continues_there() {
     let _watchdog = watchdog();
     for executor in [park_on, |connect| glassfrog::block_on(connect)] {
         let hole = BlackHole::new();
@@ -670,13 +668,13 @@ fn a_race_that_moves_elsewhere_goes_on_there() {
         runtime.block_on(is_done).unwrap();
         let stream = thread.join().unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), answering);
-        // It is still that of the runtime in which it was begun.
+        // It still belongs to the runtime that started it.
         assert_eq!(sockets(&runtime), 1);
     }
 }
 
 #[test]
-fn a_race_in_a_runtime_that_ends_is_lost() {
+fn a_race_fails_when_its_runtime_ends() {
     child(|| {
         let _watchdog = watchdog();
         let holes = [(); 3].map(|()| BlackHole::new());
@@ -703,7 +701,7 @@ fn a_race_in_a_runtime_that_ends_is_lost() {
                 drop(runtime);
                 let error = waits.join().unwrap().unwrap_err();
                 assert!(error.to_string().contains("has ended"), "{error}");
-                // The runtime ends beside the thread that polls, so the attempts fail in any order.
+                // The runtime ends concurrently with the polling thread, so the attempts fail in any order.
                 let sorted = |mut addrs: Vec<SocketAddr>| {
                     addrs.sort();
                     addrs
@@ -717,7 +715,7 @@ fn a_race_in_a_runtime_that_ends_is_lost() {
 }
 
 #[test]
-fn a_race_whose_runtime_has_ended_is_lost_in_a_poll_without_budget_too() {
+fn a_race_whose_runtime_has_ended_fails_even_without_budget() {
     let _watchdog = watchdog();
     let [one, two] = [(); 2].map(|()| BlackHole::new());
     let mut connect: Connect = Box::pin(TcpStream::connect([one.addr, two.addr]));
@@ -725,7 +723,7 @@ fn a_race_whose_runtime_has_ended_is_lost_in_a_poll_without_budget_too() {
         assert!(poll_with(&mut connect, Waker::noop()).is_pending());
     });
     let error = block_on(async {
-        // As many operations as a poll may await.
+        // As many operations as the budget of a poll allows.
         let tasks = [(); 128].map(|()| spawn(async {}));
         settle().await;
         for task in tasks {

@@ -1,5 +1,4 @@
-//! Many connections at once, and many one after the other. Linux only: what is measured here, it
-//! is measured in `/proc`.
+//! Many simultaneous connections, and many successive ones. Linux only, because the tests measure in `/proc`.
 
 use crate::support::{
     Child, Files, block_on, child, child_with, few_or_many, open_files, say, status, watchdog,
@@ -15,8 +14,8 @@ use std::io;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-/// A listener that many may come to at once: what does not fit into the backlog comes a second
-/// later.
+/// Returns a listener for many simultaneous clients. A connection that does not fit into the backlog is retried a
+/// second later.
 fn roomy_listener(ip: Ipv4Addr) -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
@@ -24,29 +23,29 @@ fn roomy_listener(ip: Ipv4Addr) -> TcpListener {
     TcpListener::try_from(net::TcpListener::from(socket)).unwrap()
 }
 
-/// A listener in a server process, which says where it is.
+/// Starts a listener in a server process and prints its address.
 fn announced_listener() -> TcpListener {
     let listener = roomy_listener(Ipv4Addr::LOCALHOST);
     say(listener.local_addr().unwrap());
     listener
 }
 
-/// Where the listener of a server process is.
+/// Returns the address of the listener of a server process.
 fn announced(server: &mut Child) -> SocketAddr {
     server.line().parse().unwrap()
 }
 
-/// The answer to a question: longer or shorter, and different, for each.
+/// Returns the response to a request: each has its own length and content.
 fn answer(question: u32) -> Vec<u8> {
     let length = 100 + question * 7919 % 20_000;
     (0..length).map(|at| (at * 31 + question) as u8).collect()
 }
 
 #[test]
-fn a_thousand_fetches_at_once_are_complete_and_correct() {
+fn a_thousand_concurrent_fetches_are_complete_and_correct() {
     const FETCHES: u32 = 1000;
 
-    /// Answers when all have asked, so that they are under way together.
+    /// Responds after all requests have arrived, so that all are in flight together.
     async fn serve() {
         let listener = announced_listener();
         let asked = Rc::new(RefCell::new(Vec::new()));
@@ -96,7 +95,7 @@ fn a_thousand_fetches_at_once_are_complete_and_correct() {
     .finish();
 }
 
-/// Sends back what comes, until the end.
+/// Echoes data until the end of the stream.
 async fn echo(stream: TcpStream) -> io::Result<()> {
     let mut buf = [0; 64];
     loop {
@@ -108,7 +107,7 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Sends a number and asserts that it comes back.
+/// Sends a number and asserts that it is echoed.
 async fn round_trip(mut stream: &TcpStream, number: u64) {
     stream.write_all(&number.to_be_bytes()).await.unwrap();
     let mut back = [0; 8];
@@ -116,7 +115,7 @@ async fn round_trip(mut stream: &TcpStream, number: u64) {
     assert_eq!(u64::from_be_bytes(back), number);
 }
 
-/// How many files this process may have open.
+/// Returns the limit of open files of this process.
 fn limit_of_files() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits
@@ -127,11 +126,11 @@ fn limit_of_files() -> usize {
 }
 
 #[test]
-fn many_connections_are_held_while_a_tenth_is_active() {
+fn many_connections_stay_open_while_a_tenth_is_active() {
     const CONNECTIONS: usize = few_or_many(1000, 10_000);
-    /// How many tasks connect.
+    /// The number of tasks that connect.
     const CONNECTING: usize = 100;
-    /// What the processes need besides.
+    /// The number of other files that the processes need.
     const OTHER_FILES: usize = 100;
 
     async fn serve() {
@@ -169,7 +168,7 @@ fn many_connections_are_held_while_a_tenth_is_active() {
             for active in active {
                 active.await.unwrap();
             }
-            // The others have not been forgotten.
+            // The idle connections still work.
             for (stream, number) in streams.iter().zip(0..) {
                 round_trip(stream, number).await;
             }
@@ -179,13 +178,13 @@ fn many_connections_are_held_while_a_tenth_is_active() {
 }
 
 #[test]
-fn connections_that_come_and_go_leave_nothing_behind() {
+fn closed_connections_leave_nothing_behind() {
     const ROUNDS: u8 = few_or_many(6, 20) as u8;
     const CONNECTIONS_A_ROUND: usize = few_or_many(1000, 5000);
-    /// How many tasks connect.
+    /// The number of tasks that connect.
     const CONNECTING: usize = 50;
-    /// The room that allocator and kernel may want to move in, in KiB. A leak of sixteen bytes a
-    /// connection would be more, and of 350 bytes where the connections are few.
+    /// The tolerance for the allocator and the kernel, in KiB. A leak of sixteen bytes per connection would exceed
+    /// it, or of 350 bytes in the run with few connections.
     const SLACK: usize = 1024;
 
     child(|| {
@@ -201,21 +200,20 @@ fn connections_that_come_and_go_leave_nothing_behind() {
         let mut former = None;
         for round in 1..=ROUNDS {
             let _watchdog = watchdog();
-            // Each of the machine's own addresses has ports of its own, and ports are not free
-            // again at once (TIME_WAIT).
+            // Each of the loopback addresses has its own ports, and a port is not free again at once (TIME_WAIT).
             let addr = (Ipv4Addr::new(127, 0, 0, round), port);
             let connecting = (0..CONNECTING).map(async |_| {
                 for number in 0..(CONNECTIONS_A_ROUND / CONNECTING) as u64 {
                     let stream = TcpStream::connect(addr).await.unwrap();
                     round_trip(&stream, number).await;
-                    // Ends the other side's task before the next round begins.
+                    // Ends the task of the other side before the next round begins.
                     stream.shutdown(net::Shutdown::Write).unwrap();
                     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
                 }
             });
             runtime.block_on(join_all(connecting));
             let now = (open_files(), status("self", "RssAnon"));
-            // The first rounds fill what is kept for those to come.
+            // The first rounds fill caches that later rounds reuse.
             if round > 2 {
                 let (files, memory) = *former.get_or_insert(now);
                 assert_eq!(now.0, files);

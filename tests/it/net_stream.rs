@@ -1,4 +1,4 @@
-//! What a connection carries, and how it ends in good order.
+//! What a connection transfers, and how it ends in an orderly way.
 
 use crate::support::{
     accepted, block_on, close_when_delivered, connected, for_each, pairs, settle,
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-/// Everything up to the end, read in pieces of at most `room` bytes.
+/// Reads to the end in pieces of at most `room` bytes.
 async fn read_all(stream: &TcpStream, room: usize) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     let mut buf = vec![0; room];
@@ -27,8 +27,8 @@ async fn read_all(stream: &TcpStream, room: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Bytes that differ from their neighbours near and far, so that none can be lost, doubled or
-/// moved unseen.
+/// Returns bytes that differ from near and distant neighbours, so that a lost, duplicated or misplaced byte is
+/// noticed.
 fn pattern(length: usize, seed: u32) -> Vec<u8> {
     (0..length as u32)
         .map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -39,7 +39,7 @@ fn pattern(length: usize, seed: u32) -> Vec<u8> {
 const ROOMS: [usize; 4] = [1, 3, 5, 64];
 
 #[test]
-fn the_end_follows_data_that_came_with_it() {
+fn the_end_follows_data_that_arrived_with_it() {
     block_on(async {
         for_each(ROOMS, async |room, stream, mut peer| {
             peer.write_all(b"hello").unwrap();
@@ -52,7 +52,7 @@ fn the_end_follows_data_that_came_with_it() {
 }
 
 #[test]
-fn the_end_follows_data_that_was_read_before_it_came() {
+fn the_end_follows_data_that_was_read_before_it_arrived() {
     block_on(async {
         for_each(ROOMS, async |room, stream, mut peer| {
             peer.write_all(b"hello").unwrap();
@@ -81,7 +81,7 @@ fn an_end_without_data_is_seen() {
 }
 
 #[test]
-fn the_end_is_read_again_and_again() {
+fn every_read_after_the_end_returns_zero() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             peer.write_all(b"hello").unwrap();
@@ -100,7 +100,7 @@ fn the_end_is_read_again_and_again() {
 }
 
 #[test]
-fn what_was_peeked_at_is_there_to_be_read() {
+fn peeked_data_can_still_be_read() {
     block_on(async {
         for_each(ROOMS, async |room, stream, mut peer| {
             peer.write_all(b"hello").unwrap();
@@ -133,7 +133,7 @@ fn a_peek_waits_for_data() {
 }
 
 #[test]
-fn an_answer_can_be_read_after_shutting_down_for_writing() {
+fn a_response_can_be_read_after_shutting_down_the_write_side() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let answering = thread::spawn(move || {
@@ -150,7 +150,7 @@ fn an_answer_can_be_read_after_shutting_down_for_writing() {
 }
 
 #[test]
-fn closing_is_shutting_down_for_writing() {
+fn closing_shuts_down_the_write_side() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             stream.write_all(b"question").await.unwrap();
@@ -162,14 +162,14 @@ fn closing_is_shutting_down_for_writing() {
             drop(peer);
             assert_eq!(read_all(&stream, 64).await.unwrap(), b"answer");
             let error = stream.write(b"more").await.unwrap_err();
-            // Windows has an error of its own for it, which has no name in `std`.
+            // Windows has its own error for this, which has no name in `std`.
             assert!(error.kind() == io::ErrorKind::BrokenPipe || cfg!(windows));
         }
     });
 }
 
 #[test]
-fn shutting_down_can_be_repeated_even_when_the_connection_is_gone() {
+fn shutting_down_twice_succeeds_even_on_a_lost_connection() {
     block_on(async {
         for (mut stream, peer) in pairs().await {
             for how in [Shutdown::Write, Shutdown::Write, Shutdown::Both] {
@@ -186,10 +186,10 @@ fn shutting_down_can_be_repeated_even_when_the_connection_is_gone() {
     });
 }
 
-/// Unix only: elsewhere this is no event.
+/// Unix only: elsewhere this causes no event.
 #[cfg(unix)]
 #[test]
-fn shutting_down_for_reading_ends_a_read_that_waits() {
+fn shutting_down_the_read_side_ends_a_waiting_read() {
     block_on(async {
         for (stream, _peer) in pairs().await {
             let mut buf = [0; 8];
@@ -202,10 +202,10 @@ fn shutting_down_for_reading_ends_a_read_that_waits() {
     });
 }
 
-/// Linux only: not every system keeps what comes after that.
+/// Linux only: not every system keeps data that arrives later.
 #[cfg(target_os = "linux")]
 #[test]
-fn shutting_down_for_reading_is_not_taken_for_the_peers_end() {
+fn shutting_down_the_read_side_is_not_mistaken_for_the_end_of_the_peer() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             stream.shutdown(Shutdown::Read).unwrap();
@@ -223,7 +223,7 @@ fn shutting_down_for_reading_is_not_taken_for_the_peers_end() {
 }
 
 #[test]
-fn dropping_the_write_half_ends_what_the_peer_reads() {
+fn dropping_the_write_half_sends_the_end_to_the_peer() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (mut reader, mut writer) = stream.into_split();
@@ -272,13 +272,13 @@ fn dropping_the_read_half_leaves_the_write_half_working() {
 }
 
 #[test]
-fn reunited_halves_are_the_stream_again() {
+fn reuniting_the_halves_restores_the_stream() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (reader, writer) = stream.into_split();
             let (reader, writer) = writer.reunite(reader).unwrap().into_split();
             let mut stream = reader.reunite(writer).unwrap();
-            // Neither of the write halves shut anything down when it went.
+            // Neither dropped write half shut anything down.
             stream.write_all(b"question").await.unwrap();
             let mut question = [0; 8];
             peer.read_exact(&mut question).unwrap();
@@ -291,7 +291,7 @@ fn reunited_halves_are_the_stream_again() {
 }
 
 #[test]
-fn halves_of_two_streams_are_given_back() {
+fn halves_of_two_streams_cannot_be_reunited() {
     block_on(async {
         let (one, mut one_peer) = accepted().await;
         let (two, mut two_peer) = connected().await;
@@ -310,12 +310,12 @@ fn halves_of_two_streams_are_given_back() {
     });
 }
 
-/// How much the tests of bulk transfers send. Several times what the kernel keeps for a connection
-/// (`tcp_wmem` and `tcp_rmem` of `tcp(7)`: 4 and 6 MiB at the most), so that a writer has to wait.
+/// The size of bulk transfers: several times what the kernel buffers for a connection (at most 4 and 6 MiB,
+/// `tcp_wmem` and `tcp_rmem` of `tcp(7)`), so that a writer must wait.
 const BULK: usize = 16 << 20;
 
 #[test]
-fn both_ends_may_be_full_at_once() {
+fn two_full_buffers_do_not_deadlock() {
     block_on(async {
         let (one, peer) = accepted().await;
         let two = TcpStream::try_from(peer).unwrap();
@@ -332,7 +332,7 @@ fn both_ends_may_be_full_at_once() {
                 }
             }
         };
-        // Neither end reads before both are full.
+        // Neither end reads before both buffers are full.
         let sent_there = fill(&one, &there).await;
         let sent_back = fill(&two, &back).await;
         assert!(sent_there < BULK && sent_back < BULK);
@@ -373,7 +373,7 @@ fn halves_work_in_two_tasks() {
 }
 
 #[test]
-fn a_peer_that_sends_single_bytes_is_understood() {
+fn data_that_arrives_in_single_bytes_is_complete() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let bytes = pattern(2000, 4);
@@ -391,7 +391,7 @@ fn a_peer_that_sends_single_bytes_is_understood() {
 }
 
 #[test]
-fn a_peer_that_never_answers_is_left_to_the_timeout() {
+fn a_read_from_a_silent_peer_times_out() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let mut buf = [0; 8];
@@ -401,7 +401,7 @@ fn a_peer_that_never_answers_is_left_to_the_timeout() {
             let mut borrowed = &stream;
             let poll_read = AsyncReadExt::read(&mut borrowed, &mut buf);
             timeout(short, poll_read).await.unwrap_err();
-            // Nothing was lost on the way.
+            // No data was lost in transit.
             peer.write_all(b"at last").unwrap();
             assert_eq!(stream.read(&mut buf).await.unwrap(), 7);
         }
@@ -409,7 +409,7 @@ fn a_peer_that_never_answers_is_left_to_the_timeout() {
 }
 
 #[test]
-fn an_answer_without_end_is_read_up_to_the_bound() {
+fn an_endless_response_is_read_up_to_the_limit() {
     const BOUND: usize = 1 << 20;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -425,9 +425,9 @@ fn an_answer_without_end_is_read_up_to_the_bound() {
 }
 
 #[test]
-fn a_task_with_a_lot_to_read_lets_the_others_run() {
+fn a_task_with_much_to_read_lets_other_tasks_run() {
     const BYTES: usize = 10_000;
-    /// How many reads in a row are too many.
+    /// The number of consecutive reads that is too many.
     const TOO_MANY: usize = 1000;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -450,7 +450,7 @@ fn a_task_with_a_lot_to_read_lets_the_others_run() {
 }
 
 #[test]
-fn vectored_reads_and_writes_move_the_buffers_in_order() {
+fn vectored_reads_and_writes_use_the_buffers_in_order() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let written = [&b"he"[..], b"", b"llo"].map(IoSlice::new);
@@ -478,11 +478,11 @@ fn vectored_reads_and_writes_move_the_buffers_in_order() {
     });
 }
 
-/// More buffers than the kernel takes in one call (`IOV_MAX`, 1024).
+/// More buffers than the kernel accepts in one call (`IOV_MAX`, 1024).
 const MANY_BUFFERS: usize = 3000;
 
 #[test]
-fn a_write_of_more_buffers_than_one_call_takes_does_not_wait_for_room() {
+fn a_write_of_too_many_buffers_for_one_call_does_not_wait() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let bytes = pattern(MANY_BUFFERS, 5);
@@ -499,7 +499,7 @@ fn a_write_of_more_buffers_than_one_call_takes_does_not_wait_for_room() {
 }
 
 #[test]
-fn a_read_into_more_buffers_than_one_call_takes_leaves_nothing_behind() {
+fn a_read_into_too_many_buffers_for_one_call_leaves_no_data_behind() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let bytes = pattern(MANY_BUFFERS, 6);
@@ -517,7 +517,7 @@ fn a_read_into_more_buffers_than_one_call_takes_leaves_nothing_behind() {
 }
 
 #[test]
-fn empty_buffers_in_front_do_not_hide_those_behind() {
+fn leading_empty_buffers_do_not_hide_the_others() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let mut bufs = vec![IoSlice::new(&[]); MANY_BUFFERS];
@@ -537,14 +537,14 @@ fn empty_buffers_in_front_do_not_hide_those_behind() {
     });
 }
 
-/// Asserts that something would have to wait.
+/// Asserts that an operation would block.
 #[track_caller]
 fn assert_would_block<T: std::fmt::Debug>(result: io::Result<T>) {
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
-fn trying_to_read_finds_what_has_been_announced() {
+fn try_read_returns_data_after_readable() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let mut buf = [0; 8];
@@ -564,7 +564,7 @@ fn trying_to_read_finds_what_has_been_announced() {
 }
 
 #[test]
-fn trying_to_write_stops_at_a_full_buffer_and_goes_on_when_there_is_room() {
+fn try_write_stops_at_a_full_buffer_and_resumes_when_there_is_room() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             stream.writable().await.unwrap();
@@ -605,11 +605,11 @@ fn an_accepted_stream_can_be_written_to_at_once() {
 }
 
 #[test]
-fn empty_buffers_neither_wait_nor_take_anything() {
+fn empty_buffers_neither_wait_nor_consume_data() {
     block_on(async {
         for (mut stream, mut peer) in pairs().await {
             let nothing: &mut [IoSliceMut<'_>] = &mut [];
-            // Before anything has come ...
+            // Before any data has arrived ...
             assert_eq!(stream.try_read(&mut []).unwrap(), 0);
             assert_eq!(stream.try_write(&[]).unwrap(), 0);
             assert_eq!(stream.try_read_vectored(nothing).unwrap(), 0);
@@ -621,7 +621,7 @@ fn empty_buffers_neither_wait_nor_take_anything() {
             assert_eq!(AsyncWriteExt::write(&mut stream, &[]).await.unwrap(), 0);
             assert_eq!(stream.read_vectored(nothing).await.unwrap(), 0);
             assert_eq!(stream.write_vectored(&[]).await.unwrap(), 0);
-            // ... and when something is there.
+            // ... and when data is there.
             peer.write_all(b"hello").unwrap();
             stream.readable().await.unwrap();
             assert_eq!(TcpStream::read(&stream, &mut []).await.unwrap(), 0);
@@ -632,7 +632,7 @@ fn empty_buffers_neither_wait_nor_take_anything() {
 }
 
 #[test]
-fn options_are_kept() {
+fn a_stream_keeps_its_options() {
     block_on(async {
         for (stream, peer) in pairs().await {
             for nodelay in [true, false] {

@@ -1,4 +1,4 @@
-//! Sockets away from their runtime's thread, and after its end.
+//! Sockets on other threads than their runtime's, and after its end.
 
 use crate::support::{accepted, block_on, pairs, park_on, plain, watchdog};
 use futures::channel::oneshot;
@@ -11,19 +11,19 @@ use std::net::{self, Shutdown};
 use std::pin::{Pin, pin};
 use std::thread;
 
-/// Bytes of which no two neighbours are the same.
+/// Returns bytes in which neighbours differ.
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
 
-/// Runs something on another thread, and the runtime of this one meanwhile.
+/// Runs a closure on another thread, and the runtime of this one meanwhile.
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = oneshot::channel();
     thread::spawn(move || done.send(work()));
     is_done.await.expect("the other thread has panicked")
 }
 
-/// Runs a future, and says so at the first time that it has to wait.
+/// Runs a future, and sends a message when it first returns `Pending`.
 async fn saying_so<F: Future>(waits: oneshot::Sender<()>, future: F) -> F::Output {
     let mut waits = Some(waits);
     let mut future = pin!(future);
@@ -111,7 +111,7 @@ fn a_stream_works_inside_another_runtime() {
         for (stream, mut peer) in pairs().await {
             let read = elsewhere(move || {
                 glassfrog::block_on(async move {
-                    // A spawned task of the other runtime waits for a socket of this one.
+                    // A task of the other runtime waits for a socket of this one.
                     glassfrog::spawn(async move {
                         stream.write(b"question").await.unwrap();
                         let mut answer = [0; 8];
@@ -144,7 +144,7 @@ fn a_stream_that_is_dropped_on_another_thread_is_closed() {
 }
 
 #[test]
-fn what_comes_while_no_loop_runs_is_read_when_one_does() {
+fn data_that_arrives_while_no_loop_runs_is_read_later() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     for (stream, mut peer) in runtime.block_on(pairs()) {
@@ -160,7 +160,7 @@ fn what_comes_while_no_loop_runs_is_read_when_one_does() {
 }
 
 #[test]
-fn who_waits_on_another_thread_waits_on_while_no_loop_runs() {
+fn a_wait_on_another_thread_continues_while_no_loop_runs() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (stream, mut peer) = runtime.block_on(accepted());
@@ -177,7 +177,7 @@ fn who_waits_on_another_thread_waits_on_while_no_loop_runs() {
     joining.join().unwrap();
 }
 
-/// Asserts that an operation said that its runtime has ended.
+/// Asserts that an operation failed because its runtime has ended.
 #[track_caller]
 fn assert_ended<T: std::fmt::Debug>(result: io::Result<T>) {
     let text = result.unwrap_err().to_string();
@@ -185,7 +185,7 @@ fn assert_ended<T: std::fmt::Debug>(result: io::Result<T>) {
 }
 
 #[test]
-fn a_stream_that_outlives_its_runtime_says_that_it_has_ended() {
+fn a_stream_that_outlives_its_runtime_reports_the_end() {
     let _watchdog = watchdog();
     for (mut stream, mut peer) in block_on(pairs()) {
         peer.write_all(b"hello").unwrap();
@@ -207,7 +207,7 @@ fn a_stream_that_outlives_its_runtime_says_that_it_has_ended() {
         assert_ended(stream.try_write_vectored(&[IoSlice::new(b"x")]));
         // Inside another runtime as well.
         assert_ended(block_on(stream.readable()));
-        // What needs no runtime works as ever.
+        // Operations that need no runtime still work.
         assert_eq!(stream.peer_addr().unwrap(), peer.local_addr().unwrap());
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.read(&mut buf).unwrap(), 0);
@@ -215,7 +215,7 @@ fn a_stream_that_outlives_its_runtime_says_that_it_has_ended() {
 }
 
 #[test]
-fn a_listener_that_outlives_its_runtime_says_that_it_has_ended() {
+fn a_listener_that_outlives_its_runtime_reports_the_end() {
     let _watchdog = watchdog();
     let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let _peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -224,7 +224,7 @@ fn a_listener_that_outlives_its_runtime_says_that_it_has_ended() {
 }
 
 #[test]
-fn who_waits_when_the_runtime_ends_is_woken_and_told() {
+fn the_end_of_the_runtime_wakes_waiting_tasks_with_an_error() {
     let _watchdog = watchdog();
     let (waits, is_waiting) = oneshot::channel();
     let (waits_too, is_waiting_too) = oneshot::channel();
@@ -237,7 +237,7 @@ fn who_waits_when_the_runtime_ends_is_woken_and_told() {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let accepting = thread::spawn(move || park_on(saying_so(waits_too, listener.accept())));
-        // And one that waits inside another runtime, by a poll method.
+        // A task waits inside another runtime with a poll method.
         let (stream, another_peer) = accepted().await;
         let polling = thread::spawn(move || {
             let mut buf = [0; 8];
@@ -255,7 +255,7 @@ fn who_waits_when_the_runtime_ends_is_woken_and_told() {
 }
 
 #[test]
-fn a_task_that_is_cancelled_with_its_runtime_closes_its_socket() {
+fn a_task_cancelled_with_its_runtime_closes_its_socket() {
     let mut peer = block_on(async {
         let (stream, peer) = accepted().await;
         drop(glassfrog::spawn(
@@ -267,7 +267,7 @@ fn a_task_that_is_cancelled_with_its_runtime_closes_its_socket() {
 }
 
 #[test]
-fn a_stream_that_outlives_its_runtime_can_go_on_in_another() {
+fn a_stream_that_outlives_its_runtime_can_continue_in_another() {
     for (stream, mut peer) in block_on(pairs()) {
         let stream = net::TcpStream::try_from(stream).unwrap();
         block_on(async {
@@ -280,18 +280,18 @@ fn a_stream_that_outlives_its_runtime_can_go_on_in_another() {
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_stream_outside_a_runtime_is_a_panic_that_says_so() {
+fn creating_a_stream_outside_a_runtime_panics_with_advice() {
     let _unreachable = TcpStream::try_from(plain().0);
 }
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_connect_outside_a_runtime_is_a_panic_that_says_so() {
+fn connecting_outside_a_runtime_panics_with_advice() {
     let _unreachable = park_on(TcpStream::connect("127.0.0.1:1"));
 }
 
 #[test]
 #[should_panic(expected = "no runtime on this thread")]
-fn a_listener_outside_a_runtime_is_a_panic_that_says_so() {
+fn creating_a_listener_outside_a_runtime_panics_with_advice() {
     let _unreachable = park_on(TcpListener::bind("127.0.0.1:0"));
 }

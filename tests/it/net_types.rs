@@ -1,4 +1,4 @@
-//! What the types of the sockets promise, checked by the compiler.
+//! Properties of the socket types, checked by the compiler.
 
 use futures::{AsyncRead, AsyncWrite, Stream};
 use glassfrog::net::{
@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// What every type of the module is.
+/// Asserts the traits that every type of the module implements.
 const fn common<T: Send + Sync + Unpin + Debug>() {}
 const fn reads<T: AsyncRead>() {}
 const fn writes<T: AsyncWrite>() {}
@@ -43,7 +43,7 @@ const _: () = {
     is_address::<(IpAddr, u16)>();
 };
 
-/// The futures of the sockets cross threads, so that those that await them may.
+/// The futures of the sockets are `Send`, so that tasks that await them may be too.
 #[expect(dead_code, reason = "it is enough that it compiles")]
 fn futures_cross_threads(
     stream: &TcpStream,

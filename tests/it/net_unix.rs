@@ -10,7 +10,8 @@ use glassfrog::net::{
     UnixStream,
 };
 use glassfrog::task::{self, yield_now};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::cell::Cell;
 use std::env;
 use std::error::Error;
@@ -27,6 +28,7 @@ use std::process;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+#[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
 const _: () = {
@@ -363,7 +365,7 @@ fn a_connect_to_a_full_backlog_can_be_dropped_and_ends_with_its_listener() {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
 fn a_read_that_ends_at_a_message_with_descriptors_is_followed_by_the_rest() {
-    use socket2::MsgHdr;
+    use socket2::{MsgHdr, SockRef};
     use std::io::IoSlice;
     use std::os::fd::AsRawFd;
 
@@ -440,6 +442,8 @@ fn datagrams_keep_their_ends_and_their_order() {
     });
 }
 
+// Other systems return an error instead.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_sender_waits_for_a_connected_receiver() {
     block_on(async {
@@ -544,7 +548,7 @@ fn a_poll_reads_no_more_than_its_budget() {
 
 #[test]
 fn a_flooded_reader_lets_others_run() {
-    let reads = few_or_many(50_000, 1_000_000);
+    let reads = few_or_many(20_000, 200_000);
     block_on(async {
         for (stream, mut peer) in pairs("flood").await {
             // It ends with an error when the reader closes.

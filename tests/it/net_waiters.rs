@@ -1,4 +1,4 @@
-//! Who is woken, when several wait for one socket.
+//! Which tasks are woken when several wait for one socket.
 
 use crate::support::{accepted, block_on, pairs, settle, watchdog};
 use futures::future::{abortable, join_all};
@@ -40,12 +40,12 @@ impl ArcWake for Counter {
     }
 }
 
-/// Polls a future once, on behalf of `counter`.
+/// Polls a future once with the waker of `counter`.
 fn poll_for<F: Future>(counter: &Arc<Counter>, future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&waker(Arc::clone(counter))))
 }
 
-/// Reads by the poll method once, on behalf of `counter`.
+/// Reads once with the poll method and the waker of `counter`.
 fn poll_read_for(counter: &Arc<Counter>, mut stream: &TcpStream) -> Poll<io::Result<usize>> {
     let waker = waker(Arc::clone(counter));
     Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut [0; 1])
@@ -61,13 +61,13 @@ async fn counted<F: Future>(polls: &Cell<usize>, future: F) -> F::Output {
     .await
 }
 
-/// Fills a stream until it takes no more.
+/// Writes until the stream is full.
 async fn fill(stream: &TcpStream) {
     stream.writable().await.unwrap();
     while stream.try_write(&[0; 1 << 16]).is_ok() {}
 }
 
-/// Has eight tasks wait, drops the first, lets `happen` what they wait for, and joins the others.
+/// Starts eight waiting tasks, aborts the first, triggers the event with `happen`, and joins the others.
 async fn eight_wait<W, F>(stream: TcpStream, wait: W, happen: impl AsyncFnOnce())
 where
     W: Fn(Rc<TcpStream>) -> F,
@@ -91,12 +91,12 @@ where
     for other in others {
         other.await.unwrap().unwrap();
     }
-    // Each was woken once, and found what it had waited for.
+    // Each was woken once and found its event.
     assert_eq!(waiting.get(), 14);
 }
 
 #[test]
-fn all_who_wait_to_read_are_woken_if_the_first_gives_up() {
+fn a_cancelled_reader_passes_its_wake_to_the_other_readers() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let readable = |stream: Rc<TcpStream>| async move { stream.readable().await };
@@ -106,7 +106,7 @@ fn all_who_wait_to_read_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_peek_are_woken_if_the_first_gives_up() {
+fn a_cancelled_peek_passes_its_wake_to_the_other_peeks() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let peek = |stream: Rc<TcpStream>| async move {
@@ -119,7 +119,7 @@ fn all_who_peek_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
+fn a_cancelled_writer_passes_its_wake_to_the_other_writers() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             fill(&stream).await;
@@ -127,7 +127,7 @@ fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
             eight_wait(stream, writable, async || {
                 let mut buf = vec![0; 1 << 16];
                 peer.set_nonblocking(true).unwrap();
-                // What is under way comes while others run.
+                // Lets pending events arrive while other tasks run.
                 for _ in 0..100 {
                     while peer.read(&mut buf).is_ok() {}
                     settle().await;
@@ -139,7 +139,7 @@ fn all_who_wait_to_write_are_woken_if_the_first_gives_up() {
 }
 
 #[test]
-fn all_who_wait_learn_of_the_end() {
+fn the_end_of_the_stream_wakes_all_readers() {
     block_on(async {
         for (stream, peer) in pairs().await {
             let read = |stream: Rc<TcpStream>| async move {
@@ -152,7 +152,7 @@ fn all_who_wait_learn_of_the_end() {
 }
 
 #[test]
-fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
+fn an_overfull_waiter_list_loses_no_wake() {
     const TASKS: usize = 20;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -187,7 +187,7 @@ fn more_tasks_than_the_poll_methods_list_holds_lose_nothing() {
 }
 
 #[test]
-fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
+fn an_overfull_waiter_list_comes_to_rest() {
     const TASKS: usize = 20;
     block_on(async {
         for (stream, _peer) in pairs().await {
@@ -210,7 +210,7 @@ fn more_tasks_than_the_poll_methods_list_holds_come_to_rest() {
 }
 
 #[test]
-fn any_number_of_tasks_come_to_rest_in_front_of_a_listener() {
+fn any_number_of_tasks_waiting_on_a_listener_come_to_rest() {
     const TASKS: usize = 20;
     block_on(async {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -234,13 +234,12 @@ fn any_number_of_tasks_come_to_rest_in_front_of_a_listener() {
     });
 }
 
-/// How many wait for a stream, as its `Debug` shows.
+/// Returns the number of waiters of a stream, from its `Debug` output.
 fn waiting(stream: &TcpStream) -> usize {
     format!("{stream:?}").matches("(Read, ").count()
 }
 
-/// Begins to read exactly one byte, and gives it up, with a waker that never comes again. Returns in
-/// a later round of the run queue.
+/// Starts and abandons a read with a fresh waker. Returns in a later round of the run queue.
 async fn give_up_reading(stream: &TcpStream) {
     assert!(poll_read_once(stream).await.is_pending());
     // Fires in a later turn of the reactor.
@@ -248,12 +247,12 @@ async fn give_up_reading(stream: &TcpStream) {
 }
 
 #[test]
-fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
+fn cancelled_reads_leave_few_wakers_and_rarely_wake_other_tasks() {
     const GIVEN_UP: usize = 40_000;
-    /// How many are given up, at least, before they are swept: half of the shortest list.
+    /// The number of abandoned wakers that causes a sweep, at least: half of the shortest list.
     const BETWEEN_SWEEPS: usize = 4;
-    /// The longest list: twice as many as live or were given up within two rounds, or the shortest list that
-    /// is swept.
+    /// The longest list: twice the number of wakers that are live or were abandoned within two rounds, or the
+    /// shortest list that is swept.
     const KEPT: usize = 8;
     block_on(async {
         let (stream, mut peer) = accepted().await;
@@ -277,9 +276,9 @@ fn reads_that_are_given_up_leave_few_wakers_and_wake_the_others_seldom() {
 }
 
 #[test]
-fn reads_that_are_given_up_within_one_turn_leave_few_wakers() {
+fn reads_cancelled_within_one_turn_leave_few_wakers() {
     const GIVEN_UP: usize = 1_000;
-    /// The longest list: two rounds count it, however many polls the turn has.
+    /// The longest list, bounded by two rounds, however many polls the turn has.
     const KEPT: usize = 8;
     block_on(async {
         let (stream, _peer) = accepted().await;
@@ -291,7 +290,7 @@ fn reads_that_are_given_up_within_one_turn_leave_few_wakers() {
     });
 }
 
-/// Reads by the poll method once, by a waker that never comes again.
+/// Reads once with the poll method and a fresh waker.
 async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
     let mut byte = [0];
     let mut reads = FuturesUnordered::new();
@@ -300,9 +299,9 @@ async fn poll_read_once(mut stream: &TcpStream) -> Poll<()> {
 }
 
 #[test]
-fn reads_that_are_given_up_leave_few_wakers_in_a_random_order_too() {
+fn reads_cancelled_in_random_order_leave_few_wakers() {
     const GIVEN_UP: usize = 5_000;
-    /// Those that are given up while the shuffle passes tasks over, and those of the last sweep.
+    /// The wakers abandoned while the shuffle passes tasks over, and those of the last sweep.
     const KEPT: usize = 1_000;
     let _watchdog = watchdog();
     let runtime = glassfrog::Builder::new().seed(7).build().unwrap();
@@ -330,8 +329,8 @@ fn reads_that_are_given_up_leave_few_wakers_in_a_random_order_too() {
 }
 
 #[test]
-fn wakers_that_are_given_up_are_woken_once_and_dropped() {
-    /// The wakers that wait, the wakers of the last sweep, and the newest.
+fn abandoned_wakers_are_woken_once_and_dropped() {
+    /// The waiting wakers, those of the last sweep, and the newest one.
     const KEPT: usize = 8 + 8 + 1;
     block_on(async {
         for (stream, mut peer) in pairs().await {
@@ -356,7 +355,7 @@ fn wakers_that_are_given_up_are_woken_once_and_dropped() {
 }
 
 #[test]
-fn tasks_on_a_full_list_are_not_woken_in_circles() {
+fn tasks_on_a_full_waiter_list_do_not_wake_each_other_endlessly() {
     const TASKS: usize = 20;
     const GIVEN_UP: usize = 10 * TASKS;
     block_on(async {
@@ -376,7 +375,7 @@ fn tasks_on_a_full_list_are_not_woken_in_circles() {
                 give_up_reading(&stream).await;
                 assert!((1..=3 * TASKS).contains(&waiting(&stream)));
             }
-            // A sweep wakes all of them, and comes after as many have been given up.
+            // A sweep wakes them all, and happens after as many were abandoned.
             assert!(polls.get() > TASKS);
             assert!(polls.get() <= TASKS + GIVEN_UP);
             let before = polls.get();
@@ -387,7 +386,7 @@ fn tasks_on_a_full_list_are_not_woken_in_circles() {
 }
 
 #[test]
-fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
+fn only_events_wake_two_thousand_tasks_waiting_on_a_listener() {
     const TASKS: usize = 2000;
     const CONNECTIONS: usize = 50;
     block_on(async {
@@ -405,7 +404,7 @@ fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
                 accepted.set(accepted.get() + 1);
             });
         }
-        // Each task has its turn.
+        // Lets each task have a turn.
         yield_now().await;
         assert_eq!(polls.get(), TASKS);
         for connection in 1..=CONNECTIONS {
@@ -414,7 +413,7 @@ fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
                 yield_now().await;
             }
         }
-        // An event wakes all who wait for it. How many accept by it is chance.
+        // An event wakes every waiter. Chance decides how many of them accept.
         assert!(polls.get() <= TASKS * (1 + CONNECTIONS));
         settle().await;
         assert_eq!(accepting(&listener), TASKS - CONNECTIONS);
@@ -426,7 +425,7 @@ fn two_thousand_tasks_in_front_of_a_listener_are_woken_by_events_alone() {
 
 #[test]
 #[should_panic = "deadlock"]
-fn a_socket_that_is_dropped_with_wakers_in_it_is_not_waited_for() {
+fn a_socket_dropped_with_wakers_does_not_hide_a_deadlock() {
     let runtime = Runtime::builder().on_deadlock(OnDeadlock::Panic);
     let _watchdog = watchdog();
     runtime.build().unwrap().block_on(async {
@@ -444,7 +443,7 @@ fn a_socket_that_is_dropped_with_wakers_in_it_is_not_waited_for() {
 }
 
 #[test]
-fn one_task_that_polls_again_and_again_takes_one_place() {
+fn a_task_that_polls_repeatedly_takes_one_waiter_slot() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let one = Counter::new();
@@ -458,7 +457,7 @@ fn one_task_that_polls_again_and_again_takes_one_place() {
                 );
             }
             assert_eq!(one.wakes(), 0);
-            // One is `one`, one is `waker`, one is the socket's.
+            // The clones belong to `one`, `waker` and the socket.
             assert_eq!(Arc::strong_count(&one), 3);
             peer.write_all(b"x").unwrap();
             settle().await;
@@ -468,7 +467,7 @@ fn one_task_that_polls_again_and_again_takes_one_place() {
 }
 
 #[test]
-fn the_two_directions_wake_separately() {
+fn reading_and_writing_wake_separately() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             fill(&stream).await;
@@ -487,7 +486,7 @@ fn the_two_directions_wake_separately() {
 }
 
 #[test]
-fn finding_nothing_in_one_direction_says_nothing_about_the_other() {
+fn clearing_one_direction_does_not_clear_the_other() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             stream.writable().await.unwrap();
@@ -505,7 +504,7 @@ fn finding_nothing_in_one_direction_says_nothing_about_the_other() {
 }
 
 #[test]
-fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
+fn an_event_wakes_the_waker_of_the_last_poll() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (first, last) = (Counter::new(), Counter::new());
@@ -521,7 +520,7 @@ fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
 }
 
 #[test]
-fn a_wait_that_is_dropped_keeps_no_waker() {
+fn a_dropped_wait_keeps_no_waker() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let counters = [(); 10].map(|()| Counter::new());
@@ -533,7 +532,7 @@ fn a_wait_that_is_dropped_keeps_no_waker() {
                     wait
                 })
                 .collect();
-            // The first, one in the middle, the last.
+            // The first, one in the middle, and the last.
             for dropped in [9, 4, 0] {
                 drop(waits.remove(dropped));
             }
@@ -551,7 +550,7 @@ fn a_wait_that_is_dropped_keeps_no_waker() {
     });
 }
 
-/// Calls a closure when it is woken.
+/// Calls a closure when woken.
 struct Calling<F>(F);
 
 impl<F: Fn() + Send + Sync> ArcWake for Calling<F> {
@@ -561,7 +560,7 @@ impl<F: Fn() + Send + Sync> ArcWake for Calling<F> {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_others_asleep() {
+fn a_panicking_waker_does_not_stop_the_other_wakes() {
     block_on(async {
         for (stream, mut peer) in pairs().await {
             let (before, after) = (Counter::new(), Counter::new());
@@ -595,7 +594,7 @@ fn a_waker_may_use_the_socket_that_wakes_it() {
                 waker(Arc::new(Calling(move || {
                     assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
                     stream.try_read(&mut [0; 8]).unwrap_err();
-                    // Waits again, which takes every lock that there is.
+                    // Waits again, which takes every lock of the socket.
                     assert!(poll_for(&calls, pin!(stream.readable())).is_pending());
                     assert!(format!("{stream:?}").contains("TcpStream"));
                     calls.0.fetch_add(1, Ordering::SeqCst);
@@ -622,7 +621,7 @@ fn a_waker_may_hold_the_last_reference_to_the_socket_that_wakes_it() {
             let stream = Arc::new(stream);
             let holding = {
                 let stream = Arc::clone(&stream);
-                // The call does nothing; it is the drop after it that counts.
+                // The call does nothing; the drop after it matters.
                 waker(Arc::new(Calling(move || drop(Arc::clone(&stream)))))
             };
             let mut cx = Context::from_waker(&holding);
@@ -634,13 +633,13 @@ fn a_waker_may_hold_the_last_reference_to_the_socket_that_wakes_it() {
             drop((holding, stream));
             peer.write_all(b"x").unwrap();
             settle().await;
-            // With the byte unread, what comes of the close may be a reset.
+            // With an unread byte, the close may cause a reset.
             assert_ended(&mut peer);
         }
     });
 }
 
-/// Asserts that the other end has been closed.
+/// Asserts that the other end is closed.
 fn assert_ended(peer: &mut net::TcpStream) {
     match peer.read(&mut [0; 8]) {
         Ok(0) => {}
@@ -658,7 +657,7 @@ fn waiting_does_not_poll() {
             let polls = Rc::clone(&polls);
             glassfrog::spawn(async move { counted(&polls, stream.read(&mut [0; 8])).await })
         };
-        // Somebody else is busy.
+        // Keeps the loop busy.
         settle().await;
         assert_eq!(polls.get(), 1);
         peer.write_all(b"x").unwrap();

@@ -1,4 +1,4 @@
-//! `block_on`, the function and the method: what runs when, and what is left afterwards.
+//! `block_on`, the function and the method: what runs when, and what remains afterwards.
 
 use crate::support::{accepted, block_on, settle, watchdog};
 use crate::task_probes::{Drops, OnDrop, Place, counted, inside, poll_with, until};
@@ -61,24 +61,24 @@ fn the_root_future_is_polled_at_once_and_then_only_when_woken() {
 }
 
 #[test]
-fn a_wake_left_over_from_one_call_does_no_harm_in_the_next() {
+fn a_wake_left_over_from_one_call_does_not_affect_the_next() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let mut left = None;
     for _ in 0..3 {
         runtime.block_on(poll_fn(|cx| {
-            // Of this call, and it comes after its end.
+            // A wake that belongs to this call and arrives after its end.
             cx.waker().wake_by_ref();
             left = Some(cx.waker().clone());
             Poll::Ready(())
         }));
-        // On the thread of the runtime but outside of it, and on another.
+        // On the runtime's thread but outside the runtime, and on another thread.
         let waker = left.take().unwrap();
         waker.wake_by_ref();
         thread::spawn(|| waker.wake()).join().unwrap();
         let polls = Rc::new(Cell::new(0));
         runtime.block_on(counted(&polls, async {
-            // Whoever is waiting now is woken at most once too often.
+            // Each waiting task is woken spuriously at most once.
             let (wake, woken) = oneshot::channel::<()>();
             drop(spawn(async move {
                 settle().await;
@@ -91,7 +91,7 @@ fn a_wake_left_over_from_one_call_does_no_harm_in_the_next() {
 }
 
 #[test]
-fn tasks_sleep_between_two_calls_and_go_on_in_the_next() {
+fn tasks_pause_between_two_calls_and_continue_in_the_next() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let steps = Rc::new(Cell::new(0));
@@ -111,7 +111,7 @@ fn tasks_sleep_between_two_calls_and_go_on_in_the_next() {
     runtime.block_on(until(|| steps.get() == 10));
     let reached = steps.get();
     assert!(reached < 100);
-    // The futures of others run on this thread meanwhile.
+    // Another runtime may run on this thread meanwhile.
     glassfrog::block_on(yield_now());
     assert_eq!(steps.get(), reached);
     runtime.block_on(ready(()));
@@ -120,7 +120,7 @@ fn tasks_sleep_between_two_calls_and_go_on_in_the_next() {
 }
 
 #[test]
-fn what_is_spawned_woken_and_sent_between_two_calls_is_there_in_the_next() {
+fn spawns_wakes_and_data_between_two_calls_reach_the_next_call() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -147,7 +147,7 @@ fn what_is_spawned_woken_and_sent_between_two_calls_is_there_in_the_next() {
 }
 
 #[test]
-fn sockets_live_on_from_call_to_call() {
+fn sockets_stay_open_between_two_calls() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (mut client, mut server) = runtime.block_on(async {
@@ -164,7 +164,7 @@ fn sockets_live_on_from_call_to_call() {
 }
 
 #[test]
-fn a_panic_comes_out_of_block_on_and_leaves_the_runtime_usable() {
+fn a_panic_propagates_from_block_on_and_leaves_the_runtime_usable() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let ran = Rc::new(Cell::new(0));
@@ -203,7 +203,7 @@ fn the_root_future_is_dropped_inside_the_runtime() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on({
         let probe = Some(drops.probe());
-        // Dropped with the future, and not by its end.
+        // Dropped with the future, not at its completion.
         poll_fn(move |_| {
             assert!(probe.is_some());
             Poll::Ready(())
@@ -211,13 +211,13 @@ fn the_root_future_is_dropped_inside_the_runtime() {
     });
     assert_eq!(drops.places(), [Place::here_inside()]);
     runtime.block_on(async {
-        // And may still spawn.
+        // The drop may still spawn.
         let _spawns = OnDrop(|| drop(spawn(async {})));
     });
 }
 
 #[test]
-fn block_on_cancels_what_is_left_before_it_returns() {
+fn block_on_cancels_the_remaining_tasks_before_it_returns() {
     let drops = Drops::default();
     let _watchdog = watchdog();
     let mut unpolled = None;
@@ -238,7 +238,7 @@ fn block_on_cancels_what_is_left_before_it_returns() {
 }
 
 #[test]
-fn block_on_cancels_what_is_left_when_its_future_panics() {
+fn block_on_cancels_the_remaining_tasks_when_its_future_panics() {
     let drops = Drops::default();
     let probe = drops.probe();
     let payload = catch_unwind(AssertUnwindSafe(|| {
@@ -258,7 +258,7 @@ fn block_on_cancels_what_is_left_when_its_future_panics() {
 }
 
 #[test]
-fn the_context_is_there_inside_and_nowhere_else() {
+fn the_context_exists_only_inside_block_on() {
     assert!(Handle::try_current().is_none());
     let runtime = Runtime::new().unwrap();
     assert!(Handle::try_current().is_none());
@@ -273,13 +273,13 @@ fn the_context_is_there_inside_and_nowhere_else() {
 }
 
 #[test]
-fn block_on_works_when_its_thread_is_ending() {
-    /// What the thread leaves.
+fn block_on_works_in_a_thread_local_destructor() {
+    /// A thread-local value that runs a runtime in its destructor.
     struct Late(Sender<Option<&'static str>>);
 
     impl Drop for Late {
         fn drop(&mut self) {
-            // A panic here would end the process.
+            // A panic here would abort the process.
             let output = catch_unwind(|| {
                 glassfrog::block_on(async {
                     assert!(Handle::try_current().is_some());
@@ -293,7 +293,7 @@ fn block_on_works_when_its_thread_is_ending() {
     }
 
     thread_local! {
-        /// Dropped before or after the thread-locals of the crate, whichever were used first.
+        /// The destructor runs before or after those of the crate's thread-locals, depending on which was used first.
         static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
     }
 
@@ -313,8 +313,8 @@ fn block_on_works_when_its_thread_is_ending() {
 }
 
 #[test]
-fn what_is_shown_of_a_runtime_and_its_parts_is_short_however_much_there_is() {
-    /// A few lines of a terminal.
+fn debug_output_is_short_however_much_a_runtime_holds() {
+    /// A few lines of a terminal, in bytes.
     const SHORT: usize = 500;
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -348,7 +348,7 @@ fn what_is_shown_of_a_runtime_and_its_parts_is_short_however_much_there_is() {
 }
 
 #[test]
-fn a_builder_makes_runtimes() {
+fn a_builder_builds_several_runtimes() {
     let builder = Builder::new();
     assert_eq!(builder.clone().build().unwrap().block_on(ready(1)), 1);
     assert_eq!(builder.build().unwrap().block_on(ready(2)), 2);
@@ -356,7 +356,7 @@ fn a_builder_makes_runtimes() {
 }
 
 #[test]
-fn two_runtimes_of_one_thread_take_turns() {
+fn two_runtimes_on_one_thread_take_turns() {
     let _watchdog = watchdog();
     let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let (mut send, mut receive) = mpsc::channel(1);
@@ -369,7 +369,7 @@ fn two_runtimes_of_one_thread_take_turns() {
     });
     let mut received = Vec::new();
     while received.len() < 10 {
-        // The first can go on only for as long as there is room, and is woken from the second.
+        // The first task can continue only while there is room, and the second one wakes it.
         first.block_on(settle());
         received.push(second.block_on(receive.next()).unwrap());
     }
@@ -378,7 +378,7 @@ fn two_runtimes_of_one_thread_take_turns() {
 }
 
 #[test]
-fn many_threads_run_runtimes_that_talk_to_one_another() {
+fn runtimes_on_many_threads_communicate() {
     const THREADS: usize = 8;
     let _watchdog = watchdog();
     let started = Barrier::new(THREADS);
@@ -410,7 +410,7 @@ fn many_threads_run_runtimes_that_talk_to_one_another() {
                         stream.write_all(&byte).await.unwrap();
                         stream.read_exact(&mut byte).await.unwrap();
                         assert_eq!(byte, [number as u8]);
-                        // Somebody else's runtime does a piece of the work.
+                        // Another runtime does a part of the work.
                         let (other, its_home) = &others[(number + 1) % THREADS];
                         let there = other.spawn(async { thread::current().id() }).await;
                         assert_eq!(there.unwrap(), *its_home);
@@ -419,7 +419,7 @@ fn many_threads_run_runtimes_that_talk_to_one_another() {
                     drop(stream);
                     echo.await.unwrap();
                     served.fetch_add(1, Ordering::SeqCst);
-                    // The others may still have something for this runtime to do.
+                    // The other threads may still need this runtime.
                     while served.load(Ordering::SeqCst) < THREADS {
                         sleep(Duration::from_millis(1)).await;
                     }

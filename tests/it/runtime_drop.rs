@@ -1,4 +1,4 @@
-//! The end of a runtime: what it cancels, and what becomes of that which outlives it.
+//! Dropping a runtime: what it cancels, and how objects that outlive it behave.
 
 use crate::support::{accepted, block_on, park_on, settle, watchdog};
 use crate::task_probes::{
@@ -21,11 +21,10 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Spawns tasks that wait, for ever, for each kind of thing that can be waited for; each keeps
-/// probes. Returns how many probes there are.
+/// Spawns tasks that wait forever for each kind of event. Each task owns probes. Returns the number of probes.
 async fn spawn_everything_pending(drops: &Drops) -> usize {
     async fn keep(probe: Probe, future: impl Future) {
         future.await;
@@ -59,7 +58,7 @@ async fn spawn_everything_pending(drops: &Drops) -> usize {
     for way in Way::ALL {
         let joined = way.spawn(keep(probe(), pending::<()>()));
         drop(way.spawn(keep(probe(), joined)));
-        // One that has ended, whose output stays.
+        // A finished task whose output is not taken.
         let output = probe();
         let ended = way.spawn(async move { output });
         drop(spawn(async move {
@@ -68,14 +67,14 @@ async fn spawn_everything_pending(drops: &Drops) -> usize {
         }));
     }
     settle().await;
-    // And one that is not polled any more.
+    // A finished task that is not polled again.
     drop(spawn(keep(probe(), pending::<()>())));
     drop(Handle::current().spawn(keep(probe(), pending::<()>())));
     probes
 }
 
 #[test]
-fn dropping_a_runtime_drops_every_task_once_on_its_thread_and_inside_it() {
+fn dropping_a_runtime_drops_each_task_once_on_its_thread_and_in_its_context() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
@@ -87,7 +86,7 @@ fn dropping_a_runtime_drops_every_task_once_on_its_thread_and_inside_it() {
 }
 
 #[test]
-fn a_runtime_may_be_dropped_without_ever_having_run() {
+fn a_runtime_that_never_ran_may_be_dropped() {
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
     let probe = drops.probe();
@@ -98,7 +97,7 @@ fn a_runtime_may_be_dropped_without_ever_having_run() {
 }
 
 #[test]
-fn who_awaits_a_task_of_a_runtime_that_ends_hears_that_it_was_cancelled() {
+fn the_end_of_a_runtime_cancels_its_tasks_and_wakes_their_joiners() {
     let runtime = Runtime::new().unwrap();
     let (wakes, waker) = Wakes::new();
     let mut tasks = runtime.block_on(async {
@@ -119,7 +118,7 @@ fn who_awaits_a_task_of_a_runtime_that_ends_hears_that_it_was_cancelled() {
 }
 
 #[test]
-fn an_output_that_came_before_the_end_can_be_taken_after_it_if_it_may_cross_threads() {
+fn a_send_output_can_be_taken_after_the_end_of_the_runtime() {
     for way in Way::REMOTE {
         let runtime = Runtime::new().unwrap();
         let ended = Arc::new(AtomicBool::new(false));
@@ -137,7 +136,7 @@ fn an_output_that_came_before_the_end_can_be_taken_after_it_if_it_may_cross_thre
 }
 
 #[test]
-fn what_is_spawned_by_a_drop_during_the_end_is_cancelled() {
+fn a_task_spawned_during_the_drop_of_the_runtime_is_cancelled() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let spawned: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
@@ -165,7 +164,7 @@ fn what_is_spawned_by_a_drop_during_the_end_is_cancelled() {
         settle().await;
     });
     drop(runtime);
-    // Refused, and dropped on the spot.
+    // Rejected, and dropped at once.
     assert_eq!(drops.places(), [Place::here_inside(); 12]);
     let spawned = spawned.take();
     assert_eq!(spawned.len(), 9);
@@ -175,7 +174,7 @@ fn what_is_spawned_by_a_drop_during_the_end_is_cancelled() {
 }
 
 #[test]
-fn a_handle_awaited_inside_the_drop_that_got_it_is_cancelled() {
+fn a_handle_awaited_during_the_drop_of_the_runtime_is_cancelled() {
     let result: Rc<Cell<Option<Result<(), JoinError>>>> = Rc::default();
     let theirs = Rc::clone(&result);
     glassfrog::block_on(async {
@@ -196,11 +195,11 @@ fn a_handle_awaited_inside_the_drop_that_got_it_is_cancelled() {
 }
 
 #[test]
-fn a_handle_that_outlives_its_runtime_cancels_what_it_is_given() {
+fn a_handle_that_outlives_its_runtime_cancels_new_tasks() {
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
     drop(runtime);
-    // On the thread of the runtime, on another one, and inside another runtime.
+    // On the runtime's thread, on another one, and inside another runtime.
     let on_this_thread = |handle: Handle| refused_by(&handle);
     on_this_thread(handle.clone());
     let theirs = handle.clone();
@@ -246,7 +245,7 @@ fn a_waker_that_outlives_its_runtime_does_nothing_and_keeps_no_future() {
     runtime.block_on(async {
         drop(spawn(send_waker(Some(drops.probe()))));
         drop(spawn(send_waker(Some(drops.probe()))));
-        // The root future's as well.
+        // The root future's waker too.
         let mut root = send_waker(Some(drops.probe()));
         poll_fn(|cx| {
             assert!(poll_with(&mut root, cx.waker()).is_pending());
@@ -272,7 +271,7 @@ fn a_waker_that_outlives_its_runtime_does_nothing_and_keeps_no_future() {
 }
 
 #[test]
-fn a_waker_of_a_task_that_has_ended_wakes_nobody_else() {
+fn a_waker_of_a_finished_task_wakes_no_other_task() {
     block_on(async {
         let (wakers, waker) = oneshot::channel();
         let mut wakers = Some(wakers);
@@ -283,7 +282,7 @@ fn a_waker_of_a_task_that_has_ended_wakes_nobody_else() {
         .await
         .unwrap();
         let old = waker.await.unwrap();
-        // Whoever has its place now.
+        // The task that reuses the slot.
         let polls = Rc::new(Cell::new(0));
         for _ in 0..10 {
             let polls = Rc::clone(&polls);
@@ -302,7 +301,7 @@ fn a_waker_of_a_task_that_has_ended_wakes_nobody_else() {
 }
 
 #[test]
-fn sockets_that_outlive_their_runtime_say_so() {
+fn sockets_that_outlive_their_runtime_report_the_end() {
     let runtime = Runtime::new().unwrap();
     let (stream, peer, listener) = runtime.block_on(async {
         let (stream, peer) = accepted().await;
@@ -325,21 +324,21 @@ fn sockets_that_outlive_their_runtime_say_so() {
         park_on(stream.read(&mut [0])).unwrap_err(),
         park_on(stream.write(b"!")).unwrap_err(),
         stream.try_read(&mut [0]).unwrap_err(),
-        // Another runtime makes no difference.
+        // Being inside another runtime makes no difference.
         block_on(stream.writable()).unwrap_err(),
     ];
     for error in errors {
         let text = error.to_string();
         assert!(text.contains("runtime") && text.contains("ended"), "{text}");
     }
-    // They are still good for what needs no runtime.
+    // Operations that need no runtime still work.
     assert_eq!(stream.peer_addr().unwrap(), peer.local_addr().unwrap());
     assert!(io::Result::is_ok(&listener.local_addr()));
     drop((stream, listener));
 }
 
 #[test]
-fn a_socket_may_be_taken_out_of_a_runtime_that_is_ending() {
+fn a_socket_may_leave_a_runtime_that_is_being_dropped() {
     let _watchdog = watchdog();
     let (send, receive) = mpsc::channel();
     let convert = |(stream, listener): (TcpStream, TcpListener)| {
@@ -358,7 +357,7 @@ fn a_socket_may_be_taken_out_of_a_runtime_that_is_ending() {
         ((stream, listener), peer)
     };
     let runtime = Runtime::new().unwrap();
-    // By the drop of a task ...
+    // The drop of a task takes the socket ...
     let first_peer = runtime.block_on(async {
         let (sockets, peer) = make().await;
         let converts = OnDrop(convert(sockets));
@@ -368,7 +367,7 @@ fn a_socket_may_be_taken_out_of_a_runtime_that_is_ending() {
         }));
         peer
     });
-    // ... and by the waker of somebody who outlives the runtime.
+    // ... and so does a waker called at the end of the runtime.
     let (sockets, second_peer) = runtime.block_on(make());
     let (survivor, _peer) = runtime.block_on(accepted());
     let waker = Meddler::waker(convert(sockets), || {});
@@ -402,20 +401,20 @@ fn a_runtime_may_be_dropped_inside_another() {
         settle().await;
     });
     glassfrog::block_on(async {
-        // A task of the outer one is woken by what happens to the inner one.
+        // Events of the inner runtime wake a task of the outer one.
         let woken = spawn(receiver);
         settle().await;
         spawn(async move { drop(inner) }).await.unwrap();
         assert_eq!(drops.places(), vec![Place::here_inside(); probes]);
         assert!(woken.await.unwrap().is_err());
-        // What was spawned meanwhile was spawned onto the inner one.
+        // Tasks spawned meanwhile belong to the inner runtime.
         assert!(spawned.take().unwrap().await.unwrap_err().is_cancelled());
-        // The outer one is the context again.
+        // The outer runtime is the context again.
         assert_eq!(spawn(async { 5 }).await.unwrap(), 5);
         let (stream, _peer) = accepted().await;
         drop(stream);
         sleep(Duration::from_millis(1)).await;
-        // Also for the next one.
+        // The next task sees it too.
         drop(Runtime::new().unwrap());
         assert_eq!(spawn(async { 6 }).await.unwrap(), 6);
     });
@@ -441,9 +440,9 @@ fn a_task_may_own_another_runtime() {
 }
 
 #[test]
-fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
+fn a_runtime_dropped_at_thread_exit_cancels_its_tasks() {
     thread_local! {
-        /// Dropped before or after the thread-locals of the crate, whichever were used first.
+        /// The destructor runs before or after those of the crate's thread-locals, depending on which was used first.
         static LATE: RefCell<Option<Runtime>> = const { RefCell::new(None) };
     }
     let _watchdog = watchdog();
@@ -479,7 +478,7 @@ fn a_runtime_dropped_by_the_end_of_its_thread_cancels_its_tasks() {
 }
 
 #[test]
-fn whatever_other_threads_do_while_a_runtime_ends_nothing_is_lost() {
+fn no_task_is_lost_when_threads_race_with_the_drop_of_a_runtime() {
     const ROUNDS: usize = 100;
     const THREADS: usize = 3;
     let _watchdog = watchdog();
@@ -492,9 +491,9 @@ fn whatever_other_threads_do_while_a_runtime_ends_nothing_is_lost() {
                 let (handle, drops, begun) = (runtime.handle(), drops.clone(), Arc::clone(&begun));
                 thread::spawn(move || {
                     let mut tasks = Vec::new();
-                    // Until the end is noticed, and once more.
+                    // Until the thread notices the end, and once more.
                     while handle.status().is_ok() || tasks.is_empty() {
-                        // No more than the loop can keep up with.
+                        // No more than the loop can process.
                         while begun.load(Ordering::SeqCst) > drops.count() + 100 {
                             thread::yield_now();
                         }
@@ -508,7 +507,7 @@ fn whatever_other_threads_do_while_a_runtime_ends_nothing_is_lost() {
                     }
                     let spawned = tasks.len();
                     for task in tasks {
-                        // Each hears of its end, this or that.
+                        // Each handle reports an end of its task, one way or the other.
                         let cancelled = |error: &JoinError| error.is_cancelled();
                         assert!(park_on(task).as_ref().map_or_else(cancelled, |()| true));
                     }
@@ -532,6 +531,6 @@ fn a_stream_may_be_dropped_after_its_runtime_on_another_thread() {
     thread::spawn(move || drop::<TcpStream>(stream))
         .join()
         .unwrap();
-    // It is closed, which the peer sees.
+    // The stream is closed, and the peer sees that.
     assert_eq!((&peer).read(&mut [0]).unwrap(), 0);
 }

@@ -1,4 +1,4 @@
-//! What a burst leaves behind, measured from outside: nothing.
+//! A burst of tasks leaves no memory behind, as measured from outside.
 
 use crate::support::{child, resident};
 use glassfrog::task::{self, JoinSet, scope};
@@ -7,25 +7,24 @@ use glassfrog::{Handle, spawn};
 use std::time::Duration;
 
 unsafe extern "C" {
-    /// Gives all memory that is free back to the system (`malloc_trim(3)`).
+    /// Returns all free memory to the system (`malloc_trim(3)`).
     safe fn malloc_trim(pad: usize) -> i32;
 }
 
-/// So many that what is kept of each of them, even a key, shows.
+/// The size of a burst: so many that even a leaked key per task would show.
 const BURST: u64 = 300_000;
 
-/// How much memory may be in use after a burst that was not before it, in KiB. A burst takes ten times
-/// that and more.
+/// The memory that may remain in use after a burst, in KiB. A burst takes ten times that or more.
 const TOLERANCE: u64 = 4 * 1024;
 
-/// Runs a burst in a process of its own, and asserts that its memory comes back.
+/// Runs a burst in a child process and asserts that its memory is freed.
 macro_rules! assert_given_back {
     ($burst:expr) => {
         child(|| {
             glassfrog::block_on(async {
                 let before = resident();
                 $burst.await;
-                // A turn or two in which nothing happens.
+                // A turn or two without any work.
                 sleep(Duration::from_millis(1)).await;
                 sleep(Duration::from_millis(1)).await;
                 malloc_trim(0);
@@ -41,7 +40,7 @@ macro_rules! assert_given_back {
 }
 
 #[test]
-fn tasks_that_have_ended_leave_no_memory() {
+fn finished_tasks_leave_no_memory() {
     assert_given_back!(async {
         let tasks: Vec<_> = (0..BURST)
             .map(|number| spawn(async move { number }))
@@ -53,7 +52,7 @@ fn tasks_that_have_ended_leave_no_memory() {
 }
 
 #[test]
-fn tasks_from_a_handle_leave_no_memory() {
+fn tasks_spawned_through_a_handle_leave_no_memory() {
     assert_given_back!(async {
         let handle = Handle::current();
         let spawn = |number| handle.spawn(async move { number });
@@ -65,7 +64,7 @@ fn tasks_from_a_handle_leave_no_memory() {
 }
 
 #[test]
-fn sleeps_that_are_over_leave_no_memory() {
+fn finished_sleeps_leave_no_memory() {
     assert_given_back!(async {
         let nap = |number| spawn(sleep(Duration::from_millis(number % 100)));
         let tasks: Vec<_> = (0..BURST).map(nap).collect();
@@ -76,7 +75,7 @@ fn sleeps_that_are_over_leave_no_memory() {
 }
 
 #[test]
-fn names_of_ended_tasks_leave_no_memory() {
+fn names_of_finished_tasks_leave_no_memory() {
     assert_given_back!(async {
         let named = |number: u64| {
             let builder = task::Builder::new().name(number.to_string());
@@ -99,7 +98,7 @@ fn children_of_a_scope_leave_no_memory() {
 }
 
 #[test]
-fn a_set_that_lives_on_keeps_no_memory() {
+fn a_long_lived_set_keeps_no_memory_of_joined_tasks() {
     assert_given_back!(async {
         let mut set = JoinSet::new();
         for number in 0..BURST {
@@ -108,7 +107,7 @@ fn a_set_that_lives_on_keeps_no_memory() {
         while let Some(joined) = set.join_next().await {
             joined.unwrap();
         }
-        // It lives for as long as the process.
+        // The set lives as long as the process.
         std::mem::forget(set);
     });
 }

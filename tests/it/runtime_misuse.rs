@@ -1,4 +1,4 @@
-//! Mistakes: what a panic says names the mistake and the fix.
+//! Misuse: the panic message names the mistake and the fix.
 
 use crate::support::{block_on, park_on};
 use crate::task_probes::{Way, inside, panic_text, poll_with};
@@ -12,7 +12,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Asserts that a text has these words in it.
+/// Asserts that a text contains these phrases.
 fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is not in: {text}");
@@ -20,7 +20,7 @@ fn assert_says(text: &str, words: &[&str]) {
 }
 
 #[test]
-fn what_needs_a_runtime_says_so_outside_of_one() {
+fn calls_that_need_a_runtime_panic_outside_one_with_advice() {
     let plain = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = || crate::support::plain().0;
     let texts = [
@@ -63,7 +63,7 @@ fn what_needs_a_runtime_says_so_outside_of_one() {
 
 #[cfg(unix)]
 #[test]
-fn adopting_a_descriptor_outside_of_a_runtime_says_the_same() {
+fn adopting_a_descriptor_outside_a_runtime_panics_with_advice() {
     use std::os::fd::OwnedFd;
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -77,7 +77,7 @@ fn adopting_a_descriptor_outside_of_a_runtime_says_the_same() {
 }
 
 #[test]
-fn what_needs_a_runtime_says_where_it_was_called() {
+fn a_missing_runtime_panic_names_the_location_of_the_call() {
     let (send, receive) = std::sync::mpsc::channel();
     let previous = std::panic::take_hook();
     let mine = thread::current().id();
@@ -110,13 +110,13 @@ fn what_needs_a_runtime_says_where_it_was_called() {
 }
 
 #[test]
-fn block_on_inside_a_runtime_says_what_to_do_instead() {
+fn block_on_inside_a_runtime_panics_with_advice() {
     let runtime = Runtime::new().unwrap();
     block_on(async {
         let texts = [
             panic_text(|| glassfrog::block_on(ready(()))),
             panic_text(|| runtime.block_on(ready(()))),
-            // In a task, too.
+            // Inside a task too.
             spawn(async { panic_text(|| glassfrog::block_on(ready(()))) })
                 .await
                 .unwrap(),
@@ -127,15 +127,15 @@ fn block_on_inside_a_runtime_says_what_to_do_instead() {
                 &["`block_on` inside a runtime", "`.await`", "`spawn`"],
             );
         }
-        // The outer one is well.
+        // The outer runtime still works.
         assert_eq!(spawn(async { 5 }).await.unwrap(), 5);
     });
-    // And so is the inner one.
+    // So does the inner one.
     assert_eq!(runtime.block_on(ready(5)), 5);
 }
 
 #[test]
-fn a_runtime_inside_itself_says_the_same() {
+fn block_on_inside_the_same_runtime_panics_with_advice() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let text = panic_text(|| runtime.block_on(ready(())));
@@ -145,7 +145,7 @@ fn a_runtime_inside_itself_says_the_same() {
 }
 
 #[test]
-fn a_local_handle_on_another_thread_names_the_thread_and_the_alternative() {
+fn a_local_handle_polled_on_another_thread_panics_with_advice() {
     block_on(async {
         let mut task = spawn(async { 5 });
         let id = task.id();
@@ -165,13 +165,13 @@ fn a_local_handle_on_another_thread_names_the_thread_and_the_alternative() {
             "`Handle::spawn`",
         ];
         assert_says(&text, &words);
-        // Nothing is lost.
+        // No output is lost.
         assert_eq!(task.await.unwrap(), 5);
     });
 }
 
 #[test]
-fn a_local_handle_inside_another_runtime_or_outside_of_any_says_the_same() {
+fn a_local_handle_polled_outside_its_runtime_panics_with_advice() {
     let runtime = Runtime::new().unwrap();
     let mut task = inside(&runtime, || spawn(async { 5 }));
     let outside = panic_text(|| poll_with(&mut task, Waker::noop()));
@@ -188,7 +188,7 @@ fn a_local_handle_inside_another_runtime_or_outside_of_any_says_the_same() {
 }
 
 #[test]
-fn a_local_handle_of_a_runtime_that_has_ended_is_cancelled_wherever_it_is_polled() {
+fn a_local_handle_of_a_dropped_runtime_is_cancelled_everywhere() {
     let poll_there: [fn(_) -> _; 3] = [
         |task| park_on(task),
         |task| block_on(task),
@@ -204,7 +204,7 @@ fn a_local_handle_of_a_runtime_that_has_ended_is_cancelled_wherever_it_is_polled
 }
 
 #[test]
-fn a_handle_polled_after_its_end_says_so() {
+fn a_handle_polled_after_completion_panics() {
     for way in Way::ALL {
         block_on(async {
             let mut task = way.spawn(async {});

@@ -1,4 +1,4 @@
-//! What the panic of a task does to its runtime: nothing, or it ends it.
+//! The effect of a task's panic on its runtime, by policy: none, or it ends the runtime.
 
 use crate::support::{block_on, connected, park_on, settle, watchdog};
 use crate::task_probes::{
@@ -17,16 +17,16 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// A runtime of this policy, with one thread for blocking jobs.
+/// Builds a runtime with this policy and one thread for blocking jobs.
 fn runtime(policy: OnTaskPanic) -> Runtime {
     let builder = Runtime::builder().blocking_threads(1);
     builder.on_task_panic(policy).build().unwrap()
 }
 
-/// What comes out of a runtime that is to end with a panic.
+/// Returns the payload with which `block_on` panics.
 fn end_of<F: Future>(runtime: &Runtime, root: F) -> Box<dyn Any + Send> {
     match catch_unwind(AssertUnwindSafe(|| runtime.block_on(root))) {
         Ok(_) => panic!("the root future has ended"),
@@ -38,10 +38,10 @@ fn end_of<F: Future>(runtime: &Runtime, root: F) -> Box<dyn Any + Send> {
 #[derive(Debug, PartialEq)]
 struct Payload(u32);
 
-/// Spawns a task that panics with `Payload(7)`, and returns its handle unless a set has that.
+/// Spawns a task that panics with `Payload(7)`. Returns its handle unless a set owns it.
 type SpawnToPanic = fn() -> Option<JoinHandle<()>>;
 
-/// How tasks panic.
+/// The ways in which tasks panic.
 const PANICS: [(&str, SpawnToPanic); 9] = [
     ("at once", || Some(spawn(async { panic_any(Payload(7)) }))),
     ("later", || {
@@ -98,7 +98,7 @@ const PANICS: [(&str, SpawnToPanic); 9] = [
 ];
 
 #[test]
-fn a_panic_of_any_task_comes_out_of_block_on_as_it_is() {
+fn a_panic_of_any_task_propagates_unchanged_from_block_on() {
     let _watchdog = watchdog();
     for (how, task) in PANICS {
         for detached in [false, true] {
@@ -124,7 +124,7 @@ fn a_panic_of_any_task_comes_out_of_block_on_as_it_is() {
 }
 
 #[test]
-fn the_same_panics_end_nothing_if_nothing_is_said() {
+fn task_panics_end_nothing_by_default() {
     let _watchdog = watchdog();
     assert_eq!(OnTaskPanic::default(), OnTaskPanic::Log);
     for (how, task) in PANICS {
@@ -147,7 +147,7 @@ fn the_same_panics_end_nothing_if_nothing_is_said() {
 }
 
 #[test]
-fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
+fn all_tasks_are_cancelled_in_context_before_the_panic_propagates() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let (wakes, waker) = Wakes::new();
@@ -162,13 +162,13 @@ fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
     let (mut handles, mut survivors, mut jobs) = (Vec::new(), None, None);
     let (end, ends) = mpsc::channel::<()>();
     let payload = end_of(&runtime, async {
-        // The root.
+        // The root future.
         let _probe = drops.probe();
-        // Tasks, that wait and that were never polled.
+        // Waiting and unpolled tasks.
         handles.extend(Way::ALL.map(|way| way.spawn(keep(&drops))));
         let mut set = JoinSet::new();
         set.spawn(keep(&drops));
-        // One with a socket.
+        // A task with a socket.
         let (stream, peer) = connected().await;
         let probe = drops.probe();
         handles.push(spawn(async move {
@@ -176,7 +176,7 @@ fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
             stream.read(&mut [0]).await.unwrap();
         }));
         settle().await;
-        // A job that runs, and one that waits for its thread.
+        // A running job, and one in the queue.
         let (begun, has_begun) = oneshot::channel();
         let running = spawn_blocking(move || {
             begun.send(()).unwrap();
@@ -202,7 +202,7 @@ fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
     for handle in handles {
         assert!(park_on(handle).unwrap_err().is_cancelled());
     }
-    // What runs on a thread cannot be stopped, and its output is not lost.
+    // A running job cannot be stopped, and its output is not lost.
     let (running, waiting) = jobs.unwrap();
     assert!(park_on(waiting).unwrap_err().is_cancelled());
     drop(end);
@@ -211,7 +211,7 @@ fn all_is_cancelled_inside_the_runtime_before_the_panic_comes_out() {
 }
 
 #[test]
-fn the_handle_of_the_task_hears_what_the_panic_said() {
+fn the_handle_of_a_panicked_task_gets_the_panic_message() {
     /// How the task panics.
     type Panics = fn();
     let table: [(Panics, &str); 3] = [
@@ -239,7 +239,7 @@ fn the_handle_of_the_task_hears_what_the_panic_said() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_takes_nothing_more_and_says_why() {
+fn a_runtime_ended_by_a_panic_rejects_further_use_with_the_reason() {
     let drops = Drops::default();
     let runtime = runtime(OnTaskPanic::EndRuntime);
     drop(end_of(&runtime, async {
@@ -259,7 +259,7 @@ fn a_runtime_that_has_ended_takes_nothing_more_and_says_why() {
             "{text}"
         );
         assert!(!polled.into_inner());
-        // The thread is free for another one.
+        // The thread is free for another runtime.
         assert_eq!(block_on(async { "well" }), "well");
     }
     assert_eq!(drops.count(), 2);
@@ -273,7 +273,7 @@ fn a_runtime_that_has_ended_takes_nothing_more_and_says_why() {
 }
 
 #[test]
-fn a_panic_between_two_calls_comes_out_of_the_next() {
+fn a_panic_between_two_calls_propagates_from_the_next_call() {
     let runtime = runtime(OnTaskPanic::EndRuntime);
     let task = inside(&runtime, || spawn(async { panic_any(Payload(3)) }));
     let payload = end_of(&runtime, pending::<()>());
@@ -282,7 +282,7 @@ fn a_panic_between_two_calls_comes_out_of_the_next() {
 }
 
 #[test]
-fn the_first_of_many_panics_comes_out_and_nobody_is_left_for_them() {
+fn the_first_of_many_panics_propagates_and_every_task_is_dropped() {
     record_log();
     let _watchdog = watchdog();
     let drops = Drops::default();
@@ -314,10 +314,10 @@ fn the_first_of_many_panics_comes_out_and_nobody_is_left_for_them() {
 }
 
 #[test]
-fn a_panic_that_is_no_tasks_ends_nothing() {
+fn a_panic_outside_tasks_does_not_end_the_runtime() {
     let _watchdog = watchdog();
     let runtime = runtime(OnTaskPanic::EndRuntime);
-    // The root's own, as ever.
+    // The root future panics, as always.
     let payload = end_of(&runtime, async { panic_any(Payload(9)) as () });
     assert_eq!(payload.downcast_ref(), Some(&Payload(9)));
     runtime.block_on(async {
@@ -325,22 +325,22 @@ fn a_panic_that_is_no_tasks_ends_nothing() {
             settle().await;
             "well"
         });
-        // Those of jobs.
+        // Jobs panic.
         drop(spawn_blocking(|| panic!("a detached job")));
         let job = spawn_blocking(|| panic_any(Payload(8)));
         let payload = job.await.map(|()| "no output").unwrap_err().into_panic();
         assert_eq!(payload.downcast_ref(), Some(&Payload(8)));
-        // That of an output which nobody takes.
+        // An untaken output panics in its drop.
         drop(spawn(async { OnDrop(|| panic!("an output")) }));
-        // That of a waker which is none of a task.
+        // A waker that belongs to no task panics.
         let waker = Meddler::waker(|| panic!("a waker"), || {});
         let mut nap = sleep(Duration::ZERO);
         assert!(poll_with(&mut nap, &waker).is_pending());
-        // One that the task caught.
+        // The task catches the panic itself.
         let catches = spawn(async { catch_unwind(|| panic!("caught")).is_err() });
         assert!(catches.await.unwrap());
         sleep(Duration::from_millis(1)).await;
-        // And an abort is none.
+        // An abort is no panic.
         let aborted = spawn(pending::<()>());
         aborted.abort();
         assert!(aborted.await.unwrap_err().is_cancelled());

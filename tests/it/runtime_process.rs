@@ -1,5 +1,5 @@
-//! What the system sees of a runtime: its files, its memory, and whether it sleeps. On Linux,
-//! which shows it in `/proc`.
+//! What the operating system sees of a runtime: its files, its memory, and whether it sleeps. Linux only, because the
+//! tests read `/proc`.
 
 use crate::support::{
     Files, accepted, child, child_with, few_or_many, open_files, park_on, resident, settle,
@@ -25,23 +25,23 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// The directory under `/proc` that shows this thread.
+/// Returns the directory of this thread in `/proc`.
 fn this_thread() -> String {
     let link = fs::read_link("/proc/thread-self").unwrap();
     format!("/proc/{}", link.display())
 }
 
-/// Whether a thread sleeps (`proc(5)`, the state in `stat`).
+/// Returns whether a thread sleeps (`proc(5)`, the state in `stat`).
 fn sleeps(thread: &str) -> bool {
     let stat = fs::read_to_string(format!("{thread}/stat")).unwrap();
-    // After the name, which is in brackets and may contain anything.
+    // The state follows the name, which is in parentheses and may contain anything.
     stat.rsplit_once(") ").unwrap().1.starts_with('S')
 }
 
-/// How often a thread has gone to sleep, and how many ticks of the processor it has used.
+/// Returns how many times a thread has gone to sleep, and its processor time in ticks.
 fn activity(thread: &str) -> (u64, u64) {
     let status = fs::read_to_string(format!("{thread}/status")).unwrap();
     let switches = status
@@ -50,13 +50,13 @@ fn activity(thread: &str) -> (u64, u64) {
         .unwrap();
     let stat = fs::read_to_string(format!("{thread}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    // `utime` and `stime`, the 14th and 15th; the state is the 3rd.
+    // `utime` and `stime`, the 14th and 15th field; the state is the 3rd.
     let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
     (switches.trim().parse().unwrap(), ticks(14) + ticks(15))
 }
 
 #[test]
-fn a_loop_with_nothing_to_do_sleeps() {
+fn an_idle_loop_sleeps() {
     let _watchdog = watchdog();
     let (idle, has_idled) = oneshot::channel::<()>();
     let (parked, will_park) = std_mpsc::channel();
@@ -81,11 +81,11 @@ fn a_loop_with_nothing_to_do_sleeps() {
         thread::yield_now();
     }
     let (switches, ticks) = activity(&its);
-    // Orders nothing: it is the time over which the other thread has to stay idle.
+    // This orders nothing: it is the time for which the other thread must stay idle.
     thread::sleep(Duration::from_millis(few_or_many(300, 1000) as u64));
     let (switches_later, ticks_later) = activity(&its);
     assert!(sleeps(&its));
-    // It may have slept on a lock above; a busy loop sleeps never, or a thousand times.
+    // It may have slept on a lock above. A busy loop never sleeps, or sleeps a thousand times.
     assert!(
         switches_later - switches <= 3,
         "it woke up {}",
@@ -101,11 +101,11 @@ fn a_loop_with_nothing_to_do_sleeps() {
 }
 
 #[test]
-fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
+fn any_action_of_another_thread_wakes_a_parked_loop() {
     let _watchdog = watchdog();
-    /// What another thread does.
+    /// An action of another thread.
     type Deed = Box<dyn FnOnce() + Send>;
-    /// Makes one by which the sender is used or dropped.
+    /// A function that creates an action, which uses or drops the sender.
     type MakeDeed = fn(oneshot::Sender<()>) -> Deed;
     let deeds: [(&str, MakeDeed); 6] = [
         ("a wake", |done| Box::new(move || done.send(()).unwrap())),
@@ -120,7 +120,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
             })
         }),
         ("a handle dropped", |done| {
-            // Its output is dropped by the loop, and the sender with it: the other end hears.
+            // The loop drops the output, and the sender with it. The receiver notices.
             let task = spawn(async move { (done, Rc::new(())) });
             Box::new(move || drop(task))
         }),
@@ -140,7 +140,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
             }));
             Box::new(move || {
                 std::io::Write::write_all(&mut peer, b"!").unwrap();
-                // Kept open, or its end would do as well as the byte.
+                // Kept open, because its end would wake the reader as well.
                 thread::park();
             })
         }),
@@ -160,7 +160,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
                 }
                 deed();
             });
-            // Either is the word: what was dropped says so too.
+            // Either result shows the wake: a dropped sender is noticed too.
             let _word = has_been_done.await;
             thread.thread().unpark();
             thread.join().unwrap();
@@ -169,7 +169,7 @@ fn a_loop_that_sleeps_is_woken_by_whatever_another_thread_does() {
 }
 
 #[test]
-fn what_outlives_a_runtime_keeps_no_file_open() {
+fn objects_that_outlive_a_runtime_keep_no_file_open() {
     child(|| {
         let before = open_files();
         let runtime = Runtime::new().unwrap();
@@ -211,7 +211,7 @@ fn what_outlives_a_runtime_keeps_no_file_open() {
         assert_eq!(open_files(), before);
         drop((kept, handle, wakers));
         assert_eq!(open_files(), before);
-        // Neither does a nested or a panicking one.
+        // Neither does a nested or a panicking runtime.
         glassfrog::block_on(async { drop(Runtime::new()) });
         let panics = || glassfrog::block_on(async { panic!("with a runtime around it") });
         assert!(
@@ -225,12 +225,12 @@ fn what_outlives_a_runtime_keeps_no_file_open() {
 }
 
 #[test]
-fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
-    /// Enough for a leak of some hundred bytes a runtime to show.
+fn a_runtime_dropped_with_pending_work_leaves_no_files_and_no_memory() {
+    /// Enough rounds that a leak of some hundred bytes per runtime shows.
     const RUNTIMES: usize = few_or_many(4000, 10_000);
-    /// As many make the allocator and the kernel's tables as large as they will be.
+    /// Enough rounds for the allocator and the tables of the kernel to reach their final size.
     const WARM_UP: usize = 500;
-    /// Far below what one leaked task a runtime makes.
+    /// Far less than a leak of one task per runtime, in KiB.
     const TOLERANCE: u64 = 1024;
 
     async fn everything_pending(addr: net::SocketAddr) {
@@ -258,7 +258,7 @@ fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
         drop(Handle::current().spawn(remote));
         let set: FuturesUnordered<_> = (0..3).map(|_| spawn(pending::<()>())).collect();
         drop(spawn(futures::StreamExt::collect::<Vec<_>>(set)));
-        // A task that holds its own waker, and one with an output that nobody takes.
+        // A task that owns its own waker, and one with an untaken output.
         let own = OnceCell::new();
         drop(spawn(poll_fn(move |cx| {
             own.get_or_init(|| cx.waker().clone());
@@ -283,7 +283,7 @@ fn a_runtime_dropped_with_everything_pending_leaves_neither_files_nor_memory() {
                 before = (open_files(), resident());
             }
             glassfrog::block_on(everything_pending(addr));
-            // Broken off, so that thousands of closed connections do not use up the ports.
+            // Reset, so that thousands of closed connections do not use up the ports.
             let (peer, _) = peers.accept().unwrap();
             SockRef::from(&peer)
                 .set_linger(Some(Duration::ZERO))

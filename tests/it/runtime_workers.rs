@@ -1,4 +1,4 @@
-//! Several runtimes on threads of their own: where things run, how they end, and what is left.
+//! Workers: several runtimes on their own threads, where futures run, and how workers end.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 use crate::task_probes::{Drops, panic_text};
@@ -19,24 +19,24 @@ use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// How many workers most tests have: more than this machine may have cores.
+/// The number of workers in most tests, which may exceed the number of cores.
 const WORKERS: usize = 4;
 
-/// Workers cross threads, and are shared.
+/// Asserts that workers are `Send` and `Sync`.
 const _: fn() = || {
     fn crosses<T: Send + Sync + Unpin>() {}
     crosses::<Workers>();
     crosses::<WorkerError>();
 };
 
-/// Counts threads that have ended.
+/// Counts the threads that have exited.
 #[derive(Clone, Default)]
 struct EndedThreads(Arc<AtomicUsize>);
 
 impl EndedThreads {
-    /// Has the end of this thread counted.
+    /// Counts the exit of this thread.
     fn count_this(&self) {
-        /// Counts when the thread drops what is local to it.
+        /// A thread-local value that counts when the thread destroys it.
         struct AtEnd(EndedThreads);
         impl Drop for AtEnd {
             fn drop(&mut self) {
@@ -49,7 +49,7 @@ impl EndedThreads {
         AT_END.set(Some(AtEnd(self.clone())));
     }
 
-    /// Has the ends of the threads of all workers counted.
+    /// Counts the exits of the threads of all workers.
     fn of(workers: &Workers) -> EndedThreads {
         let ended = EndedThreads::default();
         let theirs = ended.clone();
@@ -60,23 +60,23 @@ impl EndedThreads {
         ended
     }
 
-    /// How many have ended.
+    /// Returns how many threads have exited.
     fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// The threads of all workers, in the order of their numbers.
+/// Returns the thread of each worker, in order.
 fn threads(workers: &Workers) -> Vec<ThreadId> {
     let ids = workers.spawn_on_each(|_| async { thread::current().id() });
     let ids = block_on(join_all(ids));
     ids.into_iter().map(Result::unwrap).collect()
 }
 
-// Where things run.
+// Where futures run.
 
 #[test]
-fn each_worker_is_a_runtime_on_a_thread_of_its_own_with_a_name() {
+fn each_worker_is_a_runtime_on_its_own_named_thread() {
     let workers = Workers::new(WORKERS).unwrap();
     assert_eq!(workers.handles().len(), WORKERS);
     let ids = threads(&workers);
@@ -87,7 +87,7 @@ fn each_worker_is_a_runtime_on_a_thread_of_its_own_with_a_name() {
         for (index, handle) in workers.handles().iter().enumerate() {
             let task = handle.spawn(async {
                 assert!(Handle::try_current().is_some());
-                // What is spawned there stays there.
+                // Tasks spawned on a worker stay there.
                 spawn(async { thread::current() }).await.unwrap()
             });
             let thread = task.await.unwrap();
@@ -99,7 +99,7 @@ fn each_worker_is_a_runtime_on_a_thread_of_its_own_with_a_name() {
 }
 
 #[test]
-fn the_closure_is_called_on_the_thread_of_its_worker_which_the_future_never_leaves() {
+fn the_closure_and_its_future_run_on_the_thread_of_their_worker() {
     let workers = Workers::new(WORKERS).unwrap();
     let ids = threads(&workers);
     let theirs = ids.clone();
@@ -107,7 +107,7 @@ fn the_closure_is_called_on_the_thread_of_its_worker_which_the_future_never_leav
         let here = thread::current();
         assert_eq!(here.id(), theirs[index]);
         assert!(Handle::try_current().is_some());
-        // It could not leave.
+        // The future is not `Send`.
         let own = Rc::new(Cell::new(index));
         async move {
             for _ in 0..10 {
@@ -123,10 +123,10 @@ fn the_closure_is_called_on_the_thread_of_its_worker_which_the_future_never_leav
 }
 
 #[test]
-fn workers_run_at_the_same_time_and_wake_one_another() {
+fn workers_run_in_parallel_and_wake_each_other() {
     const ROUNDS: usize = 200;
     let _watchdog = watchdog();
-    // A ring: each sends to the next.
+    // A ring: each worker sends to the next.
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..WORKERS).map(|_| mpsc::channel(1)).unzip();
     let receivers = receivers.into_iter().map(Some).collect::<Vec<_>>();
     let ends = Arc::new(Mutex::new((senders, receivers)));
@@ -143,7 +143,7 @@ fn workers_run_at_the_same_time_and_wake_one_another() {
             }
             for _ in 0..ROUNDS {
                 last = own.next().await.unwrap();
-                // The last may have gone already.
+                // The last worker may have stopped already.
                 let _sent = next.send(last + 1).await;
             }
             last
@@ -154,17 +154,17 @@ fn workers_run_at_the_same_time_and_wake_one_another() {
     assert_eq!(outputs, [last + 4, last + 1, last + 2, last + 3]);
 }
 
-// How a run ends.
+// How `run` ends.
 
 #[test]
-fn the_outputs_of_a_run_come_in_the_order_of_the_workers() {
+fn run_returns_the_outputs_in_the_order_of_the_workers() {
     let _watchdog = watchdog();
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..WORKERS).map(|_| oneshot::channel::<()>()).unzip();
     let senders: Vec<_> = senders.into_iter().map(Some).collect();
     let receivers: Vec<_> = receivers.into_iter().map(Some).collect();
     let gates = Arc::new(Mutex::new((senders, receivers)));
-    // The last ends first, and each lets the one before it end.
+    // The last worker finishes first, and each lets the previous one finish.
     let outputs = Workers::new(WORKERS).unwrap().run(move |index| {
         let gates = Arc::clone(&gates);
         async move {
@@ -184,7 +184,7 @@ fn the_outputs_of_a_run_come_in_the_order_of_the_workers() {
 }
 
 #[test]
-fn a_run_waits_for_the_last_worker_and_then_stops_them_all() {
+fn run_waits_for_every_worker_and_then_stops_them_all() {
     let _watchdog = watchdog();
     let workers = Workers::new(WORKERS).unwrap();
     let handles = workers.handles().to_vec();
@@ -195,7 +195,7 @@ fn a_run_waits_for_the_last_worker_and_then_stops_them_all() {
         let others = Arc::clone(&others);
         let probe = of_tasks.probe();
         async move {
-            // Runs on beside the run's own, until that ends.
+            // A task that runs beside the future of `run` until that completes.
             drop(spawn(async move {
                 let _probe = probe;
                 pending::<()>().await;
@@ -219,7 +219,7 @@ fn a_run_waits_for_the_last_worker_and_then_stops_them_all() {
 }
 
 #[test]
-fn a_panic_in_a_run_cancels_the_others_and_comes_out_with_its_payload() {
+fn a_panic_in_run_cancels_the_other_workers_and_propagates() {
     let _watchdog = watchdog();
     for (panicking, in_closure) in [(0, false), (2, false), (WORKERS - 1, true)] {
         let drops = Drops::default();
@@ -255,7 +255,7 @@ fn a_panic_in_a_run_cancels_the_others_and_comes_out_with_its_payload() {
             }
         }
         assert_eq!(ended.count(), WORKERS);
-        // Each on the thread of its worker, inside its runtime.
+        // Each on the thread and inside the runtime of its worker.
         let places = drops.places();
         assert!(places.iter().all(|place| place.inside));
         let dropped_on: HashSet<_> = places.iter().map(|place| place.thread).collect();
@@ -267,7 +267,7 @@ fn a_panic_in_a_run_cancels_the_others_and_comes_out_with_its_payload() {
 }
 
 #[test]
-fn what_has_ended_before_a_panic_keeps_its_output() {
+fn an_output_finished_before_a_panic_is_kept() {
     let _watchdog = watchdog();
     let (done, is_done) = oneshot::channel::<()>();
     let ends = Arc::new(Mutex::new((Some(done), Some(is_done))));
@@ -276,7 +276,7 @@ fn what_has_ended_before_a_panic_keeps_its_output() {
         async move {
             if index == 0 {
                 let sender = ends.lock().unwrap().0.take();
-                // Its drop, at the end, is the word.
+                // The drop at its end is the signal.
                 drop(sender);
                 return "output";
             }
@@ -291,7 +291,7 @@ fn what_has_ended_before_a_panic_keeps_its_output() {
 }
 
 #[test]
-fn a_run_hears_of_a_panic_that_ends_a_runtime() {
+fn run_propagates_a_panic_that_ends_a_runtime() {
     let _watchdog = watchdog();
     let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
     let outcomes = Workers::build(builder, 2).unwrap().run(|index| async move {
@@ -310,7 +310,7 @@ fn a_run_hears_of_a_panic_that_ends_a_runtime() {
 }
 
 #[test]
-fn a_run_inside_a_runtime_says_what_is_wrong_and_stops_the_workers() {
+fn run_inside_a_runtime_panics_with_advice_and_stops_the_workers() {
     let _watchdog = watchdog();
     block_on(async {
         let workers = Workers::new(2).unwrap();
@@ -320,18 +320,18 @@ fn a_run_inside_a_runtime_says_what_is_wrong_and_stops_the_workers() {
         for handle in handles {
             assert!(handle.spawn(async {}).await.unwrap_err().is_cancelled());
         }
-        // The outer one is well.
+        // The outer runtime still works.
         assert_eq!(spawn(async { 5 }).await.unwrap(), 5);
     });
 }
 
-// How they are stopped.
+// How workers are stopped.
 
-/// What ends workers, where nobody awaits what they do.
+/// The ways to end workers when nobody awaits their tasks.
 const ENDS: [fn(Workers); 2] = [|workers| workers.stop().unwrap(), drop];
 
 #[test]
-fn workers_that_are_stopped_drop_their_tasks_on_their_own_threads_and_are_waited_for() {
+fn stop_waits_until_workers_have_dropped_their_tasks_on_their_threads() {
     let _watchdog = watchdog();
     for end in ENDS {
         let workers = Workers::new(WORKERS).unwrap();
@@ -350,7 +350,7 @@ fn workers_that_are_stopped_drop_their_tasks_on_their_own_threads_and_are_waited
                 child.await.unwrap();
             }
         });
-        // Every closure has been called when a task behind it has ended.
+        // Once a task queued behind it has run, each closure has been called.
         threads(&workers);
         assert_eq!(drops.count(), 0);
         end(workers);
@@ -368,7 +368,7 @@ fn workers_that_are_stopped_drop_their_tasks_on_their_own_threads_and_are_waited
 }
 
 #[test]
-fn workers_that_are_busy_or_have_just_been_started_can_be_stopped() {
+fn busy_and_newly_started_workers_can_be_stopped() {
     let _watchdog = watchdog();
     for end in ENDS {
         let workers = Workers::new(WORKERS).unwrap();
@@ -387,7 +387,7 @@ fn workers_that_are_busy_or_have_just_been_started_can_be_stopped() {
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_holds_up_the_stop() {
+fn a_task_that_blocks_its_thread_delays_stop() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let (begun, has_begun) = std_mpsc::channel();
@@ -400,7 +400,7 @@ fn a_task_that_blocks_its_thread_holds_up_the_stop() {
         theirs.fetch_add(1, Ordering::SeqCst);
     }));
     has_begun.recv().unwrap();
-    // What stops them waits; the other worker has ended when it lets the first go on.
+    // `stop` waits; the other worker has stopped when it lets the first one continue.
     let other = workers.handles()[1].clone();
     let stopping = thread::spawn(move || workers.stop().unwrap());
     while !park_on(other.spawn(async {})).is_err_and(|error| error.is_cancelled()) {
@@ -413,8 +413,8 @@ fn a_task_that_blocks_its_thread_holds_up_the_stop() {
 }
 
 #[test]
-fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ended() {
-    /// What only this test panics with.
+fn stop_returns_a_panic_that_ended_a_runtime_after_all_threads_exit() {
+    /// A payload that only this test uses.
     struct Payload(usize);
     let _watchdog = watchdog();
     for panicking in [0, WORKERS - 1] {
@@ -427,7 +427,7 @@ fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ende
         while !park_on(handle.spawn(async {})).is_err_and(|error| error.is_cancelled()) {
             thread::yield_now();
         }
-        // The others do not care.
+        // The other workers are not affected.
         for (index, handle) in workers.handles().iter().enumerate() {
             let outcome = park_on(handle.spawn(async {}));
             assert_eq!(outcome.is_ok(), index != panicking);
@@ -441,8 +441,8 @@ fn a_panic_that_ended_a_runtime_comes_out_of_the_stop_when_all_threads_have_ende
 }
 
 #[test]
-fn the_error_of_stop_converts_into_an_io_error_and_keeps_what_it_says() {
-    /// What a `main` might do.
+fn the_error_of_stop_converts_into_an_io_error_with_the_same_message() {
+    /// Stops workers as a typical `main` does.
     fn stop(workers: Workers) -> io::Result<()> {
         workers.stop()?;
         Ok(())
@@ -461,14 +461,14 @@ fn the_error_of_stop_converts_into_an_io_error_and_keeps_what_it_says() {
     }
     let error = stop(workers).unwrap_err();
     assert_eq!(error.to_string(), "a panic ended worker 0: out of luck 0");
-    // What a `main` that returns it prints.
+    // The text that a `main` prints when it returns the error.
     assert!(format!("{error:?}").contains(&error.to_string()));
     let inner = error.into_inner().unwrap();
     assert!(inner.downcast::<WorkerError>().is_ok());
 }
 
 #[test]
-fn a_panic_of_a_task_is_no_concern_of_the_workers_unless_it_is_to_end_its_runtime() {
+fn a_task_panic_reaches_the_workers_only_if_it_ends_its_runtime() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     for task in workers.spawn_on_each(|_| async { panic!("its handle's alone") }) {
@@ -480,7 +480,7 @@ fn a_panic_of_a_task_is_no_concern_of_the_workers_unless_it_is_to_end_its_runtim
 }
 
 #[test]
-fn a_drop_swallows_the_panic_that_ended_a_runtime() {
+fn dropping_workers_swallows_the_panic_that_ended_a_runtime() {
     let _watchdog = watchdog();
     let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
     let workers = Workers::build(builder, 2).unwrap();
@@ -504,7 +504,7 @@ fn workers_can_be_stopped_on_one_of_their_own_threads() {
                 end(workers);
                 send.send(theirs.count()).unwrap();
             };
-            // A blocking job has a thread that is none of the workers'.
+            // A blocking job runs on a thread of the pool.
             let others = match blocking {
                 true => {
                     drop(handles[0].spawn_blocking(end));
@@ -517,7 +517,7 @@ fn workers_can_be_stopped_on_one_of_their_own_threads() {
             };
             let waited_for = has_ended.recv().unwrap();
             assert!((others..=WORKERS).contains(&waited_for), "{waited_for}");
-            // The last one ends by itself.
+            // The last worker ends by itself.
             while ended.count() < WORKERS {
                 thread::yield_now();
             }
@@ -529,9 +529,9 @@ fn workers_can_be_stopped_on_one_of_their_own_threads() {
 }
 
 #[test]
-fn workers_that_one_of_their_own_tasks_holds_are_dropped_with_it() {
+fn workers_owned_by_one_of_their_tasks_are_dropped_with_it() {
     let _watchdog = watchdog();
-    // With the task, by its handle; or with its runtime, by a panic.
+    // With the task when its handle aborts it, or with its runtime after a panic.
     for by_abort in [false, true] {
         let builder = Builder::new().on_task_panic(OnTaskPanic::EndRuntime);
         let workers = Workers::build(builder, WORKERS).unwrap();
@@ -554,7 +554,7 @@ fn workers_that_one_of_their_own_tasks_holds_are_dropped_with_it() {
 }
 
 #[test]
-fn a_blocking_job_that_runs_does_not_hold_up_the_stop() {
+fn a_running_blocking_job_does_not_delay_stop() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let (begun, has_begun) = std_mpsc::channel();
@@ -571,7 +571,7 @@ fn a_blocking_job_that_runs_does_not_hold_up_the_stop() {
 }
 
 #[test]
-fn the_handles_of_stopped_workers_give_cancelled_tasks_and_drop_what_they_are_given() {
+fn handles_of_stopped_workers_drop_new_futures_and_return_cancelled_tasks() {
     let _watchdog = watchdog();
     let workers = Workers::new(2).unwrap();
     let handles = workers.handles().to_vec();
@@ -590,10 +590,10 @@ fn the_handles_of_stopped_workers_give_cancelled_tasks_and_drop_what_they_are_gi
     assert_eq!(drops.count(), 4);
 }
 
-// How they are made.
+// How workers are built.
 
 #[test]
-fn no_workers_at_all_are_a_mistake_that_says_so() {
+fn a_count_of_zero_workers_panics_with_advice() {
     for make in [Workers::new, |count| Workers::build(Builder::new(), count)] {
         let text = panic_text(|| make(0));
         assert!(text.contains("`count` must be at least 1"), "{text}");
@@ -603,7 +603,7 @@ fn no_workers_at_all_are_a_mistake_that_says_so() {
 #[test]
 fn the_settings_reach_every_worker() {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    /// The order in which tasks run.
+    /// Returns the order in which tasks run.
     async fn order() -> Vec<usize> {
         let order = Rc::new(RefCell::new(Vec::new()));
         let tasks = (0..20).map(|number| {
@@ -615,14 +615,14 @@ fn the_settings_reach_every_worker() {
         }
         order.take()
     }
-    /// How many blocking jobs run at once at most.
+    /// Returns the maximum number of concurrent blocking jobs.
     async fn jobs_at_once() -> usize {
         let running = Arc::new(AtomicUsize::new(0));
         let jobs = (0..5).map(|_| {
             let running = Arc::clone(&running);
             spawn_blocking(move || {
                 let mut most = running.fetch_add(1, Ordering::SeqCst) + 1;
-                // Time enough for others to begin, if they may.
+                // Gives further jobs time to begin, if they may.
                 for _ in 0..1000 {
                     thread::yield_now();
                     most = most.max(running.load(Ordering::SeqCst));
@@ -648,7 +648,7 @@ fn the_settings_reach_every_worker() {
     }
 }
 
-/// What of a process one sees in `/proc`.
+/// Observations through `/proc`.
 #[cfg(target_os = "linux")]
 mod process {
     use super::*;
@@ -658,8 +658,7 @@ mod process {
     use std::io::Read;
     use std::net::{self, Ipv4Addr, SocketAddr};
 
-    /// Waits until there are no more threads than there were, since the kernel lists a thread
-    /// that has been joined for a moment longer.
+    /// Waits until there are no more threads than before: the kernel may list a joined thread for a moment.
     fn until_as_many_threads_as(before: usize) {
         while status("self", "Threads") > before {
             thread::yield_now();
@@ -667,20 +666,20 @@ mod process {
     }
 
     #[test]
-    fn workers_that_cannot_all_be_started_are_an_error_and_leave_none() {
+    fn a_worker_that_cannot_start_is_an_error_and_stops_the_others() {
         const FILES: u32 = 32;
         child_with(Files::AtMost(FILES), || {
             let _watchdog = watchdog();
             let before = (status("self", "Threads"), open_files());
             for _ in 0..20 {
-                // There are files for the first of them.
+                // There are enough descriptors for the first worker.
                 let error = Workers::new(FILES as usize).map(drop).unwrap_err();
                 // `EMFILE`
                 assert_eq!(error.raw_os_error(), Some(24), "{error}");
                 assert_eq!(open_files(), before.1);
                 until_as_many_threads_as(before.0);
             }
-            // There is room for some, who were in nobody's way.
+            // The workers that could start have freed their descriptors.
             let outputs = Workers::new(3).unwrap().run(ready);
             assert!(outputs.into_iter().map(Result::unwrap).eq(0..3));
         })
@@ -688,7 +687,7 @@ mod process {
     }
 
     #[test]
-    fn a_hundred_generations_of_workers_leave_neither_threads_nor_files() {
+    fn a_hundred_generations_of_workers_leave_no_threads_and_no_files() {
         child(|| {
             let _watchdog = watchdog();
             let before = (status("self", "Threads"), open_files());
@@ -719,7 +718,7 @@ mod process {
         .finish();
     }
 
-    /// A listener on a port that others may share.
+    /// Returns a listener on a port that several listeners may share.
     fn sharing(addr: SocketAddr) -> net::TcpListener {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
@@ -729,9 +728,9 @@ mod process {
     }
 
     #[test]
-    fn workers_share_a_port_and_each_serves_connections() {
+    fn workers_share_a_port_and_all_serve_connections() {
         let _watchdog = watchdog();
-        // Keeps the port theirs; it does not listen, and so gets no connection.
+        // Reserves the port. It does not listen, so it gets no connection.
         let holder = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         holder.set_reuse_port(true).unwrap();
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -747,7 +746,7 @@ mod process {
                     let (stream, _) = listener.accept().await.unwrap();
                     drop(spawn(async move {
                         stream.writable().await.unwrap();
-                        // A byte always has room in a new connection.
+                        // A byte always fits into the buffer of a new connection.
                         stream.try_write(&[index as u8]).unwrap();
                     }));
                 }
@@ -756,7 +755,7 @@ mod process {
         });
         let listening: Vec<_> = block_on(join_all(listening));
         assert!(listening.into_iter().map(Result::unwrap).eq(ids));
-        // The kernel deals the connections out by their addresses; some day each gets one.
+        // The kernel distributes connections by address; eventually each worker gets one.
         let mut served = [false; WORKERS];
         while served.contains(&false) {
             let mut answer = [0];

@@ -1,5 +1,5 @@
-//! What a dump tells: for every task who it is, what it does and what it waits for. And what making one
-//! does to tasks, sockets and wakers: nothing.
+//! Dumps: what they show of each task, its waits and its state. Making one has no effect on tasks, sockets and
+//! wakers.
 
 use crate::support::{accepted, block_on, connected, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{OnDrop, Wakes, counted, inside, poll_with};
@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, net};
 
-/// A value of JSON.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 enum Json {
     /// `null`.
@@ -38,22 +38,22 @@ enum Json {
     Object(BTreeMap<String, Json>),
 }
 
-/// Reads JSON by the letter of RFC 8259, as far as a dump uses it: there are no truth values, no
-/// exponents, nothing negative, and no room between the tokens.
+/// A strict parser of RFC 8259 for the subset that a dump uses: no booleans, no exponents, no negative numbers, no
+/// whitespace between tokens.
 struct Reader<'a> {
-    /// What is left to be read.
+    /// The unread text.
     rest: &'a str,
 }
 
 impl Reader<'_> {
-    /// Takes one character.
+    /// Reads one character.
     fn take(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
         Some(c)
     }
 
-    /// Takes a text that has to come next.
+    /// Reads an expected text.
     fn expect(&mut self, text: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(text)?;
         Some(())
@@ -70,7 +70,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads an object, in which no key may stand twice.
+    /// Reads an object, whose keys must be unique.
     fn object(&mut self) -> Option<Json> {
         let mut members = BTreeMap::new();
         self.expect("{")?;
@@ -148,14 +148,14 @@ impl Reader<'_> {
 }
 
 impl Json {
-    /// Reads a text that is one value and nothing else.
+    /// Parses a text that consists of exactly one value.
     fn read(text: &str) -> Option<Json> {
         let mut reader = Reader { rest: text };
         let value = reader.value()?;
         reader.rest.is_empty().then_some(value)
     }
 
-    /// What stands under a key that has to be there.
+    /// Returns the value of a key that must exist.
     fn get(&self, key: &str) -> &Json {
         let Json::Object(members) = self else {
             panic!("an object was expected: {self:?}");
@@ -164,7 +164,7 @@ impl Json {
         value.unwrap_or_else(|| panic!("{key:?} is not in {self:?}"))
     }
 
-    /// It as a string.
+    /// Returns the value as a string.
     fn text(&self) -> String {
         match self {
             Json::Text(text) => text.clone(),
@@ -172,7 +172,7 @@ impl Json {
         }
     }
 
-    /// It as a number.
+    /// Returns the value as a number.
     fn number(&self) -> f64 {
         match self {
             Json::Number(number) => *number,
@@ -180,14 +180,14 @@ impl Json {
         }
     }
 
-    /// It as a number that counts something.
+    /// Returns the value as an integer.
     fn count(&self) -> u64 {
         let number = self.number();
         assert_eq!(number.fract(), 0.0, "a whole number was expected");
         number as u64
     }
 
-    /// It as an array.
+    /// Returns the value as an array.
     fn list(&self) -> &[Json] {
         match self {
             Json::List(elements) => elements,
@@ -195,13 +195,13 @@ impl Json {
         }
     }
 
-    /// It as something that may be `null`.
+    /// Returns the value unless it is `null`.
     fn maybe<T>(&self, read: impl FnOnce(&Json) -> T) -> Option<T> {
         (*self != Json::Null).then(|| read(self))
     }
 }
 
-/// A task as the JSON of a dump shows it.
+/// A task, from the JSON of a dump.
 #[derive(Clone, Debug)]
 struct Task {
     id: u64,
@@ -216,7 +216,7 @@ struct Task {
     waits: Vec<Leaf>,
 }
 
-/// What it waits for.
+/// The events that it waits for.
 #[derive(Clone, Debug)]
 struct Leaf {
     kind: String,
@@ -226,14 +226,14 @@ struct Leaf {
     holders: Option<u64>,
 }
 
-/// A dump, read back from its JSON.
+/// Parses the JSON of a dump.
 fn json(dump: &Dump) -> Json {
     let text = dump.to_json();
     assert!(!text.contains('\n'), "{text}");
     Json::read(&text).unwrap_or_else(|| panic!("no JSON: {text}"))
 }
 
-/// All tasks of a dump; what the documentation says of the keys is checked.
+/// Returns all tasks of a dump, and checks the documented properties of the keys.
 fn tasks(dump: &Dump) -> Vec<Task> {
     let json = json(dump);
     assert_eq!(json.get("state").text(), "tasks", "{dump}");
@@ -259,19 +259,19 @@ impl Task {
         }
     }
 
-    /// The words for what it waits for.
+    /// Returns the descriptions of its waits.
     fn words(&self) -> Vec<&str> {
         self.waits.iter().map(|leaf| &*leaf.what).collect()
     }
 
-    /// The same, in order, to be compared with what should be there.
+    /// Returns the descriptions in sorted order, for comparison with the expected ones.
     fn sorted(&self) -> Vec<String> {
         let mut words: Vec<String> = self.words().into_iter().map(String::from).collect();
         words.sort();
         words
     }
 
-    /// The kinds of it.
+    /// Returns the kinds of its waits.
     fn kinds(&self) -> Vec<&str> {
         self.waits.iter().map(|leaf| &*leaf.kind).collect()
     }
@@ -294,7 +294,7 @@ impl Leaf {
     }
 }
 
-/// The task of this name.
+/// Returns the task with this name.
 fn by_name(dump: &Dump, name: &str) -> Task {
     let wanted = |task: &Task| task.name.as_deref() == Some(name);
     let mut found = tasks(dump).into_iter().filter(wanted);
@@ -303,7 +303,7 @@ fn by_name(dump: &Dump, name: &str) -> Task {
     task.unwrap_or_else(|| panic!("{name:?} is missing:\n{dump}"))
 }
 
-/// The task of this number.
+/// Returns the task with this id.
 fn by_id(dump: &Dump, id: u64) -> Task {
     let mut found = tasks(dump).into_iter().filter(|task| task.id == id);
     let task = found.next();
@@ -311,7 +311,7 @@ fn by_id(dump: &Dump, id: u64) -> Task {
     task.unwrap_or_else(|| panic!("{id} is missing:\n{dump}"))
 }
 
-/// The line of the text that begins with this.
+/// Returns the line of the text that begins with a prefix.
 fn line(dump: &Dump, begin: &str) -> String {
     let text = dump.to_string();
     let found = text
@@ -320,34 +320,34 @@ fn line(dump: &Dump, begin: &str) -> String {
     String::from(found.unwrap_or_else(|| panic!("no line begins with {begin}:\n{dump}")))
 }
 
-/// Spawns a task with a name.
+/// Spawns a named task.
 #[track_caller]
 fn named<F: Future<Output: 'static> + 'static>(name: &str, future: F) -> JoinHandle<F::Output> {
     task::Builder::new().name(name).spawn(future)
 }
 
-/// Runs a future under a clock that stands still while anything can run.
+/// Runs a future on a runtime with a virtual clock.
 fn virtually<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     runtime.block_on(future)
 }
 
-/// A dump, once everybody waits.
+/// Takes a dump when every task waits.
 async fn settled() -> Dump {
     settle().await;
     task::dump()
 }
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Some seconds.
+/// Returns a number of seconds as a duration.
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Both addresses of a stream, as a dump writes them.
+/// Returns both addresses of a stream in the format of a dump.
 fn ends(stream: &TcpStream) -> String {
     let (local, peer) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     format!("tcp {local} → {peer}")
@@ -356,7 +356,7 @@ fn ends(stream: &TcpStream) -> String {
 const OUTSIDE: &str = "something outside glassfrog";
 
 #[test]
-fn the_reader_of_these_tests_takes_json_and_nothing_else() {
+fn the_json_parser_of_these_tests_accepts_only_json() {
     for json in [
         r#"{"a":[1,2.5,null,{}],"b":"\u000a\"\\é"}"#,
         "[]",
@@ -387,7 +387,7 @@ fn the_reader_of_these_tests_takes_json_and_nothing_else() {
 }
 
 #[test]
-fn a_task_is_shown_with_number_name_place_age_polls_and_state() {
+fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
     virtually(async {
         let place = (String::from(file!()), u64::from(line!()) + 1);
         let _named = named("sleeper", async { sleep(secs(100)).await });
@@ -398,7 +398,7 @@ fn a_task_is_shown_with_number_name_place_age_polls_and_state() {
         assert_eq!(seen.name.as_deref(), Some("sleeper"));
         assert_eq!(seen.place.as_ref(), Some(&place));
         assert_eq!((seen.polls, &*seen.state), (1, "waiting"));
-        // Tasks keep the time to 17 ms.
+        // Tasks know the time to 17 ms.
         assert!((seen.age.unwrap() - 5.0).abs() < 0.02, "{seen:?}");
         assert!((seen.idle - 5.0).abs() < 0.02, "{seen:?}");
         let line = line(&dump, "1 \"sleeper\"");
@@ -420,7 +420,7 @@ fn a_task_is_shown_with_number_name_place_age_polls_and_state() {
 }
 
 #[test]
-fn a_socket_is_shown_with_what_is_waited_for_and_both_addresses() {
+fn a_dump_shows_direction_and_addresses_of_a_socket() {
     block_on(async {
         let (reader, _peer) = accepted().await;
         let (writer, _peer_that_does_not_read) = connected().await;
@@ -453,10 +453,10 @@ fn a_socket_is_shown_with_what_is_waited_for_and_both_addresses() {
     });
 }
 
-/// Elsewhere nobody tells where a connection goes that is not made yet.
+/// Elsewhere the destination of a pending connect is unknown.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connect_is_shown_with_where_it_goes() {
+fn a_dump_shows_the_destination_of_a_connect() {
     use socket2::{Domain, Socket, Type};
     block_on(async {
         for (domain, any) in [(Domain::IPV4, "127.0.0.1:0"), (Domain::IPV6, "[::1]:0")] {
@@ -465,7 +465,7 @@ fn a_connect_is_shown_with_where_it_goes() {
             deaf.bind(&any.into()).unwrap();
             deaf.listen(0).unwrap();
             let addr = deaf.local_addr().unwrap().as_socket().unwrap();
-            // What does not fit into the backlog gets no answer.
+            // A connection that does not fit into the backlog gets no answer.
             let _fills_it = net::TcpStream::connect(addr).unwrap();
             let connects = [1, 2, 3].map(|_| named("client", TcpStream::connect(addr)));
             let dump = settled().await;
@@ -496,7 +496,7 @@ fn a_connect_is_shown_with_where_it_goes() {
 }
 
 #[test]
-fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
+fn a_dump_shows_the_remaining_time_of_a_deadline_by_the_runtime_clock() {
     virtually(async {
         let _sleeper = named("sleeper", sleep(secs(90)));
         let _long = named("long", sleep(secs(3 * 86400 + 7200)));
@@ -519,7 +519,7 @@ fn a_deadline_is_shown_with_the_time_to_go_by_the_clock_of_the_runtime() {
 }
 
 #[test]
-fn a_timeout_is_shown_beside_what_it_limits() {
+fn a_dump_shows_a_timeout_beside_the_wait_it_limits() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -529,7 +529,7 @@ fn a_timeout_is_shown_beside_what_it_limits() {
         let dump = settled().await;
         let task = by_name(&dump, "limited");
         assert_eq!(task.sorted(), [read, String::from("sleep, 9.0 s to go")]);
-        // A line each, and only the first has the other columns.
+        // One line for each; only the first has the other columns.
         let text = dump.to_string();
         let lines: Vec<&str> = text.lines().collect();
         let first = lines
@@ -543,7 +543,7 @@ fn a_timeout_is_shown_beside_what_it_limits() {
 }
 
 #[test]
-fn a_task_that_is_awaited_stands_under_the_one_that_awaits_it() {
+fn an_awaited_task_is_listed_under_its_joiner() {
     block_on(async {
         let inner = named("inner", pending::<()>());
         let remote = Handle::current().spawn(pending::<()>());
@@ -577,7 +577,7 @@ fn a_task_that_is_awaited_stands_under_the_one_that_awaits_it() {
 }
 
 #[test]
-fn a_set_waits_for_its_tasks() {
+fn a_dump_shows_the_tasks_that_a_set_waits_for() {
     virtually(async {
         let _owner = named("owner", async {
             let mut set = JoinSet::new();
@@ -592,7 +592,7 @@ fn a_set_waits_for_its_tasks() {
         for id in [2, 3, 4] {
             assert_eq!(by_id(&dump, id).joined_by, Some(1));
         }
-        // After the first has ended: what it waits for is the others still.
+        // After the first task has finished, the others remain.
         sleep(secs(2)).await;
         let owner = by_name(&task::dump(), "owner");
         assert_eq!(owner.sorted(), ["join task 3", "join task 4"]);
@@ -600,7 +600,7 @@ fn a_set_waits_for_its_tasks() {
 }
 
 #[test]
-fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one() {
+fn each_member_of_a_group_and_its_joiner_have_one_row() {
     const MEMBERS: usize = 20;
     virtually(async {
         let _set = named("set", async {
@@ -629,15 +629,15 @@ fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one
         let set = format!("join the {MEMBERS} tasks below for ");
         assert!(line(&dump, "1 \"set\"").contains(&set), "{dump}");
         assert!(line(&dump, "2 \"scope\"").contains("the children of its scope"));
-        // What else it waits for has a line of its own.
+        // Its other wait has a separate line.
         assert!(line(&dump, "3 \"both\"").contains("join the 2 tasks below for "));
         // The headings, `main`, three owners with their members, and that line.
         let lines = 1 + 1 + (1 + MEMBERS) + (1 + MEMBERS) + (1 + 2) + 1;
         assert_eq!(dump.to_string().lines().count(), lines, "{dump}");
-        // A machine is told of each.
+        // The JSON lists each wait.
         assert_eq!(by_name(&dump, "set").waits.len(), MEMBERS);
 
-        // Nothing is left of a group that has ended.
+        // A finished group leaves no trace.
         sleep(secs(30)).await;
         let dump = settled().await;
         let lines = 1 + 1 + 3;
@@ -646,7 +646,7 @@ fn the_members_of_a_group_have_one_row_each_and_the_one_that_awaits_them_has_one
 }
 
 #[test]
-fn tasks_that_were_awaited_one_after_another_are_a_group_with_the_polls_since_when() {
+fn tasks_awaited_in_different_polls_form_a_group_with_the_range_of_polls() {
     virtually(async {
         let _owner = named("owner", async {
             let mut set = JoinSet::new();
@@ -664,10 +664,10 @@ fn tasks_that_were_awaited_one_after_another_are_a_group_with_the_polls_since_wh
 }
 
 #[test]
-fn tasks_that_await_one_another_in_a_circle_are_no_group() {
+fn tasks_that_await_each_other_in_a_cycle_form_no_group() {
     let place: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
     block_on(async {
-        // The first awaits two others, of which one awaits the first.
+        // The first task awaits two others, one of which awaits the first.
         let theirs = Rc::clone(&place);
         let first = spawn(async move {
             yield_now().await;
@@ -687,7 +687,7 @@ fn tasks_that_await_one_another_in_a_circle_are_no_group() {
 }
 
 #[test]
-fn a_blocking_job_is_shown_with_its_name_or_place() {
+fn a_dump_shows_the_name_or_location_of_a_blocking_job() {
     block_on(async {
         let (end, ended) = mpsc::channel::<()>();
         let (place, job) = (line!() + 1, async move {
@@ -712,7 +712,7 @@ fn a_blocking_job_is_shown_with_its_name_or_place() {
 }
 
 #[test]
-fn a_blocking_job_that_waits_for_a_thread_is_shown_too() {
+fn a_dump_shows_a_blocking_job_that_waits_for_a_thread() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -733,7 +733,7 @@ fn a_blocking_job_that_waits_for_a_thread_is_shown_too() {
 }
 
 #[test]
-fn the_children_of_a_scope_stand_under_their_parent_with_what_they_wait_for() {
+fn the_children_of_a_scope_are_listed_with_their_waits_under_the_parent() {
     virtually(async {
         let _parent = named("parent", async {
             scope(async |s| {
@@ -775,7 +775,7 @@ fn the_children_of_a_scope_stand_under_their_parent_with_what_they_wait_for() {
 }
 
 #[test]
-fn what_a_parent_waits_for_besides_its_children_is_its_own() {
+fn the_own_waits_of_a_scope_parent_are_listed_as_its_own() {
     virtually(async {
         let _parent = named("parent", async {
             let children = scope(async |s| {
@@ -797,12 +797,12 @@ fn what_a_parent_waits_for_besides_its_children_is_its_own() {
 }
 
 #[test]
-fn a_child_belongs_to_its_scope_also_when_another_child_spawned_it() {
+fn a_child_spawned_by_another_child_belongs_to_the_scope() {
     virtually(async {
         let _parent = named("parent", async {
             scope(async |s| {
                 let same = s.clone();
-                // It ends at once; what it has spawned does not.
+                // The child finishes at once; the child that it has spawned does not.
                 s.spawn(async move {
                     same.spawn(sleep(secs(1)));
                 });
@@ -819,7 +819,7 @@ fn a_child_belongs_to_its_scope_also_when_another_child_spawned_it() {
 }
 
 #[test]
-fn a_child_of_a_scope_is_running_while_it_is_polled() {
+fn a_child_of_a_scope_is_shown_as_running_while_it_is_polled() {
     for in_main in [true, false] {
         block_on(async {
             let dumps = Rc::new(RefCell::new(Vec::new()));
@@ -847,7 +847,7 @@ fn a_child_of_a_scope_is_running_while_it_is_polled() {
 }
 
 #[test]
-fn the_leaves_of_all_branches_are_shown() {
+fn a_dump_shows_the_leaves_of_all_branches() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -871,7 +871,7 @@ fn the_leaves_of_all_branches_are_shown() {
 }
 
 #[test]
-fn what_was_left_in_an_earlier_poll_is_shown_with_that_fact() {
+fn a_wait_registered_in_an_earlier_poll_is_shown_with_that_poll() {
     virtually(async {
         let _task = named("unordered", async {
             let sleeps = [1, 10, 20].map(|n| sleep(secs(n)));
@@ -905,7 +905,7 @@ fn what_was_left_in_an_earlier_poll_is_shown_with_that_fact() {
 }
 
 #[test]
-fn what_is_polled_again_is_no_longer_of_an_earlier_poll() {
+fn a_wait_that_is_polled_again_belongs_to_the_latest_poll() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -934,14 +934,14 @@ fn what_is_polled_again_is_no_longer_of_an_earlier_poll() {
     });
 }
 
-/// Has the task polled twice more.
+/// Polls the task twice more.
 async fn poll_twice() {
     yield_now().await;
     yield_now().await;
 }
 
 #[test]
-fn a_wait_of_an_async_method_that_was_given_up_leaves_nothing() {
+fn a_cancelled_wait_of_an_async_method_is_not_shown() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -969,7 +969,7 @@ fn a_wait_of_an_async_method_that_was_given_up_leaves_nothing() {
 }
 
 #[test]
-fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll() {
+fn an_abandoned_wait_of_a_poll_method_is_shown_with_its_poll() {
     virtually(async {
         let (mut stream, _peer) = accepted().await;
         let read = format!("read {}", ends(&stream));
@@ -988,7 +988,7 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll(
         let task = by_name(&dump, "fickle");
         assert_eq!((task.polls, task.words()), (2, vec![&*read, OUTSIDE]));
         assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
-        // What the reactor holds is no hope: the task does not wait for that.
+        // The waker in the reactor does not count: the task no longer waits for that event.
         assert_eq!(task.waits[1].holders, Some(0), "{dump}");
         assert!(
             dump.to_string()
@@ -998,7 +998,7 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_one_of_an_earlier_poll(
 }
 
 #[test]
-fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
+fn an_abandoned_wait_of_a_poll_method_is_shown_as_over_after_a_sweep() {
     virtually(async {
         let (stream, _peer) = accepted().await;
         let stream = Rc::new(stream);
@@ -1009,7 +1009,7 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
             pending::<()>().await;
         });
         settle().await;
-        // Others give up too, until the list is full and all on it are woken.
+        // Other readers give up too, until the list is full and all its wakers are called.
         while by_name(&task::dump(), "fickle").polls == 1 {
             let (_, waker) = Wakes::new();
             assert!(poll_read(&stream, &mut Context::from_waker(&waker)).is_pending());
@@ -1022,18 +1022,18 @@ fn a_wait_of_a_poll_method_that_was_given_up_is_shown_as_over_after_a_sweep() {
         assert_eq!((task.waits[0].poll, task.waits[1].poll), (1, 2));
         let over = format!("{read}, until poll 1 of 2 (the socket still keeps the waker)\n");
         assert!(dump.to_string().contains(&over), "{dump}");
-        // The socket keeps the waker until the next sweep, but will not wake it.
+        // The socket keeps the waker until the next sweep but will not call it.
         assert_eq!(task.waits[1].holders, Some(0), "{dump}");
     });
 }
 
-/// Reads by the poll method.
+/// Reads with the poll method.
 fn poll_read(mut stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     Pin::new(&mut stream).poll_read(cx, &mut [0; 1])
 }
 
 #[test]
-fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
+fn a_foreign_wait_is_shown_with_the_number_of_held_wakers() {
     virtually(async {
         let (_sender, receiver) = oneshot::channel::<()>();
         let kept = Rc::new(RefCell::new(Vec::<Waker>::new()));
@@ -1051,7 +1051,7 @@ fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
                 }),
             ),
         );
-        // Tasks keep the time to 17 ms.
+        // Tasks know the time to 17 ms.
         sleep(Duration::from_millis(2050)).await;
         let dump = task::dump();
         for (name, holders, end) in [
@@ -1081,7 +1081,7 @@ fn of_what_is_outside_it_is_shown_whether_somebody_holds_the_waker() {
 }
 
 #[test]
-fn tasks_that_await_one_another_in_a_circle_are_shown_once_each() {
+fn tasks_that_await_each_other_in_a_cycle_are_shown_once_each() {
     block_on(async {
         let mut senders = Vec::new();
         let mut handles = Vec::new();
@@ -1092,7 +1092,7 @@ fn tasks_that_await_one_another_in_a_circle_are_shown_once_each() {
                 receiver.await.unwrap().await.unwrap();
             }));
         }
-        // 1 awaits 2, 2 awaits 3, and 3 awaits 1.
+        // Task 1 awaits 2, 2 awaits 3, and 3 awaits 1.
         handles.rotate_left(1);
         for (sender, handle) in senders.into_iter().zip(handles) {
             sender.send(handle).unwrap();
@@ -1154,14 +1154,14 @@ fn the_states_are_running_ready_waiting_and_finished() {
         });
         receiver.await.unwrap();
         assert_eq!(by_id(&wakes.await.unwrap(), 0).state, "ready");
-        // Whoever is joined, or nobody will join, is no more.
+        // A task that was joined, or that nobody can join, is removed.
         let dump = settled().await;
         assert!(tasks(&dump).iter().all(|task| task.id != 6));
     });
 }
 
 #[test]
-fn nobody_is_polled_for_a_dump() {
+fn a_dump_polls_no_task() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         let (stream, _peer) = accepted().await;
@@ -1218,7 +1218,7 @@ fn a_dump_calls_clones_and_keeps_no_waker() {
         let before = Arc::strong_count(&wakes);
         assert_eq!(before, 7);
         let dump = task::dump();
-        // They were left by this task, whatever their waker.
+        // This task registered them, whichever waker it used.
         assert_eq!(by_id(&dump, 0).waits.len(), 5, "{dump}");
         assert_eq!((Arc::strong_count(&wakes), wakes.count()), (before, 0));
         drop((read, nap, local, remote, job, waker));
@@ -1248,9 +1248,9 @@ fn a_dump_keeps_no_future_and_no_output() {
 }
 
 #[test]
-fn sockets_may_be_taken_out_on_other_threads_while_dumps_are_made() {
+fn sockets_may_leave_on_other_threads_during_dumps() {
     let _watchdog = watchdog();
-    // It does not mind that the dumps keep it busy.
+    // The loop still works although dumps keep it busy.
     let runtime = Runtime::builder().watchdog(secs(3600)).build().unwrap();
     runtime.block_on(async {
         let waiting = join_all((0..20).map(|_| accepted())).await;
@@ -1272,7 +1272,7 @@ fn sockets_may_be_taken_out_on_other_threads_while_dumps_are_made() {
                 while made.load(Ordering::SeqCst) == before {
                     thread::yield_now();
                 }
-                // Another dump is being made.
+                // Another dump is in progress.
                 errors.extend(net::TcpStream::try_from(stream).err());
             }
             errors
@@ -1287,7 +1287,7 @@ fn sockets_may_be_taken_out_on_other_threads_while_dumps_are_made() {
 }
 
 #[test]
-fn a_loop_that_is_parked_answers_another_thread() {
+fn a_parked_loop_answers_a_dump_from_another_thread() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().test_patience(FAR).build().unwrap();
     let dump = runtime.block_on(async {
@@ -1304,11 +1304,10 @@ fn a_loop_that_is_parked_answers_another_thread() {
     );
 }
 
-/// How long a dump waits for the loop in tests where it waits in vain: a second, as the documentation says,
-/// where tests may take long.
+/// How long a dump waits in tests for a loop that does not answer: the documented second, where tests may take long.
 const LITTLE: Duration = Duration::from_millis(few_or_many(100, 1000) as u64);
 
-/// A runtime whose loop has so long to answer.
+/// Builds a runtime whose loop has this long to answer.
 fn impatient() -> Runtime {
     let builder = Runtime::builder();
     let builder = match cfg!(feature = "slow") {
@@ -1318,8 +1317,8 @@ fn impatient() -> Runtime {
     builder.build().unwrap()
 }
 
-/// What another thread is told while something blocks the loop of a runtime: it gets the handle, and its
-/// answer ends the block.
+/// Takes a dump from another thread while a closure blocks the loop. The closure sends the handle and blocks until
+/// the dump is done.
 fn told_while(
     runtime: Runtime,
     block: impl FnOnce(Runtime, mpsc::Sender<Handle>, mpsc::Receiver<()>),
@@ -1337,7 +1336,7 @@ fn told_while(
 }
 
 #[test]
-fn of_a_busy_loop_it_is_told_what_keeps_it() {
+fn a_dump_of_a_busy_loop_names_the_task_that_blocks_it() {
     let place = line!() + 3;
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
@@ -1372,7 +1371,7 @@ fn of_a_busy_loop_it_is_told_what_keeps_it() {
 }
 
 #[test]
-fn of_a_loop_that_main_keeps_busy_it_is_told_that_it_is_main() {
+fn a_dump_of_a_loop_blocked_by_the_root_future_says_so() {
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
             yield_now().await;
@@ -1390,7 +1389,7 @@ fn of_a_loop_that_main_keeps_busy_it_is_told_that_it_is_main() {
 }
 
 #[test]
-fn the_number_and_the_words_for_what_keeps_a_loop_busy_agree_in_a_scope_too() {
+fn the_id_and_the_description_of_the_blocking_task_agree_in_a_scope() {
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(scope(async move |s| {
             s.spawn(async move {
@@ -1410,11 +1409,11 @@ fn the_number_and_the_words_for_what_keeps_a_loop_busy_agree_in_a_scope_too() {
 }
 
 #[test]
-fn a_loop_is_not_said_to_have_been_busy_for_longer_than_it_was() {
+fn a_dump_does_not_overstate_how_long_a_loop_was_busy() {
     let (began, begin) = mpsc::channel();
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
-            // In the same turn somebody else takes long too.
+            // Another task of the same turn takes long too.
             drop(glassfrog::spawn(async { thread::sleep(2 * LITTLE) }));
             let task = glassfrog::spawn(async move {
                 began.send(Instant::now()).unwrap();
@@ -1424,14 +1423,14 @@ fn a_loop_is_not_said_to_have_been_busy_for_longer_than_it_was() {
             task.await.unwrap();
         });
     });
-    // Tasks keep the time to 17 ms.
+    // Tasks know the time to 17 ms.
     let truth = begin.recv().unwrap().elapsed() + Duration::from_millis(17);
     let told = json(&dump).get("seconds").number();
     assert!(told <= truth.as_secs_f64(), "{told} s instead of {truth:?}");
 }
 
 #[test]
-fn a_runtime_whose_loop_does_not_run_says_so() {
+fn a_dump_of_a_runtime_outside_block_on_says_so() {
     let _watchdog = watchdog();
     let runtime = impatient();
     let handle = runtime.handle();
@@ -1449,13 +1448,13 @@ fn a_runtime_whose_loop_does_not_run_says_so() {
     asleep();
     runtime.block_on(async { drop(glassfrog::spawn(pending::<()>())) });
     asleep();
-    // What was asked meanwhile is answered to nobody.
+    // The answer to the earlier request has no receiver.
     let dump = runtime.block_on(settled());
     assert_eq!(tasks(&dump).len(), 2);
 }
 
 #[test]
-fn a_runtime_that_has_ended_says_so() {
+fn a_dump_of_a_dropped_runtime_says_so() {
     let _watchdog = watchdog();
     let handle = block_on(async { Handle::current() });
     let dump = handle.dump();
@@ -1465,7 +1464,7 @@ fn a_runtime_that_has_ended_says_so() {
 }
 
 #[test]
-fn a_runtime_that_ends_while_it_is_asked_has_ended() {
+fn a_dump_of_a_runtime_that_ends_meanwhile_says_so() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().test_patience(FAR).build().unwrap();
     let handle = runtime.handle();
@@ -1475,7 +1474,7 @@ fn a_runtime_that_ends_while_it_is_asked_has_ended() {
         handle.dump()
     });
     is_asking.recv().unwrap();
-    // So that it mostly has asked; if not, the answer is the same.
+    // Usually the thread has asked by then; if not, the answer is the same.
     thread::sleep(LITTLE);
     drop(runtime);
     let dump = asks.join().unwrap();
@@ -1483,7 +1482,7 @@ fn a_runtime_that_ends_while_it_is_asked_has_ended() {
 }
 
 #[test]
-fn a_dump_may_be_made_wherever_tasks_are_dropped() {
+fn a_destructor_of_a_task_may_take_a_dump() {
     let dumps = Rc::new(RefCell::new(Vec::new()));
     let on_drop = || {
         let dumps = Rc::clone(&dumps);
@@ -1501,7 +1500,7 @@ fn a_dump_may_be_made_wherever_tasks_are_dropped() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // By an abort, at the end of a task, in an output that nobody takes.
+        // Dropped by an abort, at the end of a task, and in an untaken output.
         let aborted = glassfrog::spawn(forever(on_drop()));
         settle().await;
         aborted.abort();
@@ -1526,11 +1525,11 @@ fn a_dump_may_be_made_wherever_tasks_are_dropped() {
 }
 
 #[test]
-fn what_another_runtime_or_executor_waits_for_is_no_task_of_this_one() {
+fn waits_of_other_runtimes_and_executors_are_not_attributed_to_a_task() {
     let _watchdog = watchdog();
     let home = Runtime::new().unwrap();
     let (one, two, _peers) = home.block_on(async {
-        // Task 1, as the other runtime's.
+        // Task 1, the same id as in the other runtime.
         drop(named("innocent", pending::<()>()));
         let ((one, peer), (two, second_peer)) = (accepted().await, accepted().await);
         (one, two, (peer, second_peer))
@@ -1589,7 +1588,7 @@ fn what_another_runtime_or_executor_waits_for_is_no_task_of_this_one() {
 }
 
 #[test]
-fn ten_thousand_tasks_are_dumped() {
+fn a_dump_lists_ten_thousand_tasks() {
     virtually(async {
         for second in 1..=10_000 {
             drop(glassfrog::spawn(sleep(secs(second))));
@@ -1608,7 +1607,7 @@ fn ten_thousand_tasks_are_dumped() {
 }
 
 #[test]
-fn the_columns_of_the_text_are_aligned() {
+fn the_columns_of_a_dump_are_aligned() {
     virtually(async {
         let wide = named(&"é→🐸".repeat(9), pending::<()>());
         aligned(&task::dump());
@@ -1626,7 +1625,7 @@ fn the_columns_of_the_text_are_aligned() {
     });
 }
 
-/// Says that the columns of a dump stand under their headings.
+/// Asserts that the columns of a dump are aligned with their headings.
 fn aligned(dump: &Dump) {
     let text = dump.to_string();
     let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
@@ -1634,7 +1633,7 @@ fn aligned(dump: &Dump) {
     let place = |head: &str| heads.find(head).unwrap();
     let is_blank = |cells: &[char]| cells.iter().all(|c| *c == ' ');
     let last = place("waits for");
-    // No column is wider than it has to be.
+    // No column is wider than necessary.
     let longest = place("spawned at") - 3;
     assert!(rows.iter().any(|row| row[longest] != ' '), "{text}");
     for row in &rows[1..] {
@@ -1642,7 +1641,7 @@ fn aligned(dump: &Dump) {
         if let Some(first) = row.get(last) {
             assert!(*first != ' ' && is_blank(&row[last - 2..last]), "{text}");
         }
-        // The further lines of a task have nothing but what it waits for.
+        // The further lines of a task contain only its waits.
         if row[0] == ' ' && is_blank(&row[..last]) {
             continue;
         }
@@ -1661,11 +1660,11 @@ fn aligned(dump: &Dump) {
     }
 }
 
-/// A name that tries everything.
+/// A name with every character that needs escaping.
 const WILD: &str = "two\nlines \"quoted\" back\\slash \t\r\u{0}\u{1b}[31m\u{7f}\u{85}é🐸\u{202e}";
 
 #[test]
-fn the_name_of_a_task_cannot_break_the_text_or_the_json() {
+fn a_task_name_is_escaped_in_text_and_json() {
     block_on(async {
         let task = named(WILD, pending::<()>());
         let _joins = named("joins", task);
@@ -1686,7 +1685,7 @@ fn the_name_of_a_task_cannot_break_the_text_or_the_json() {
 }
 
 #[test]
-fn the_name_of_a_job_cannot_break_the_text_or_the_json() {
+fn a_job_name_is_escaped_in_text_and_json() {
     block_on(async {
         let (end, ended) = mpsc::channel::<()>();
         let job = task::Builder::new().name(WILD);

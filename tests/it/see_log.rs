@@ -1,4 +1,4 @@
-//! What the log tells: at `trace` the whole story, at `warn` nothing of a program that is well.
+//! The log: complete at `trace`, and silent at `warn` while a program is healthy.
 
 use crate::support::{accepted, child, reset, settle, watchdog};
 use futures::channel::oneshot;
@@ -32,21 +32,21 @@ impl<F: Fn(&Record<'_>) + Send + Sync> Log for Logger<F> {
     fn flush(&self) {}
 }
 
-/// Makes a closure the logger of this process.
+/// Installs a closure as the logger of this process.
 fn log_to(level: LevelFilter, log: impl Fn(&Record<'_>) + Send + Sync + 'static) {
     log::set_logger(Box::leak(Box::new(Logger(log)))).unwrap();
     log::set_max_level(level);
 }
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// A runtime that does not mind how slow this machine is.
+/// Builds a runtime without warnings that a slow machine could trigger.
 fn patient() -> Runtime {
     Runtime::builder().watchdog(FAR).build().unwrap()
 }
 
-/// Serves one fetch: the answer is sent when it is time.
+/// Serves one fetch, and responds after a message.
 fn server(answer: mpsc::Receiver<()>) -> net::SocketAddr {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ fn server(answer: mpsc::Receiver<()>) -> net::SocketAddr {
     addr
 }
 
-/// What all of this is about.
+/// Fetches a page: the operation that the log describes.
 async fn fetch(addr: net::SocketAddr) -> Vec<u8> {
     let stream = TcpStream::connect(addr).await.unwrap();
     let mut text = [0; 16];
@@ -68,10 +68,10 @@ async fn fetch(addr: net::SocketAddr) -> Vec<u8> {
     text[..count].to_vec()
 }
 
-/// What was logged of this crate: level, target and text.
+/// The records of this crate: level, target and text.
 static LOG: Mutex<Vec<(Level, String, String)>> = Mutex::new(Vec::new());
 
-/// Keeps a record for [`told`], if it is of this crate.
+/// Keeps a record of this crate for [`told`].
 fn keep(record: &Record<'_>) {
     if record.target().starts_with("glassfrog") {
         let (target, text) = (record.target().to_owned(), record.args().to_string());
@@ -79,7 +79,7 @@ fn keep(record: &Record<'_>) {
     }
 }
 
-/// The lines of these targets, without the beginning that they share.
+/// Returns the lines of these targets, without their common prefix.
 fn told(targets: &[&str]) -> Vec<String> {
     let log = LOG.lock().unwrap();
     let lines = log.iter().filter_map(|(level, target, text)| {
@@ -96,7 +96,7 @@ fn told(targets: &[&str]) -> Vec<String> {
     lines.collect()
 }
 
-/// Says that these parts stand in the lines, each in a later one than the part before.
+/// Asserts that the lines contain these texts in this order.
 fn assert_order(lines: &[String], parts: &[String]) {
     let mut rest = lines.iter();
     for part in parts {
@@ -105,10 +105,10 @@ fn assert_order(lines: &[String], parts: &[String]) {
     }
 }
 
-/// Linux only: elsewhere a connection to this machine may be there at once.
+/// Linux only: elsewhere a connection over loopback may complete at once.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_log_tells_the_story_of_a_fetch_in_its_order() {
+fn the_log_records_a_fetch_in_order() {
     let part = || {
         let _watchdog = watchdog();
         let (answer, receiver) = mpsc::channel();
@@ -153,7 +153,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
                 main(2, "ends the task"),
             ],
         );
-        // Of the polls nothing is left out and nothing is told twice.
+        // Each poll is logged exactly once.
         let polls: Vec<String> = told(&["task"]);
         let ends = |line: &String, end: &str| line.ends_with(end);
         for (end, count) in [
@@ -177,7 +177,7 @@ fn the_log_tells_the_story_of_a_fetch_in_its_order() {
 }
 
 #[test]
-fn a_read_of_a_connection_that_was_broken_off_is_told_as_a_read() {
+fn a_failed_read_of_a_reset_connection_is_logged_as_a_read() {
     let part = || {
         let _watchdog = watchdog();
         let runtime = patient();
@@ -196,7 +196,7 @@ fn a_read_of_a_connection_that_was_broken_off_is_told_as_a_read() {
 }
 
 #[test]
-fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
+fn deadlines_and_blocking_jobs_are_logged() {
     let part = || {
         let _watchdog = watchdog();
         log_to(LevelFilter::Trace, keep);
@@ -206,7 +206,7 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
             sleep(Duration::from_secs(5)).await;
             spawn_blocking(|| ()).await.unwrap();
         });
-        // Until the thread has ended, it may have something to tell.
+        // The thread may log until it has exited.
         runtime.shutdown_timeout(Duration::from_secs(60));
         let lines = told(&["time", "blocking"]);
         let wanted = [
@@ -221,7 +221,7 @@ fn the_log_tells_of_deadlines_and_of_blocking_jobs() {
 }
 
 #[test]
-fn of_a_program_that_is_well_nothing_is_logged_at_warn() {
+fn a_healthy_program_logs_no_warning() {
     let part = || {
         let _watchdog = watchdog();
         log_to(LevelFilter::Warn, keep);
@@ -238,7 +238,7 @@ fn of_a_program_that_is_well_nothing_is_logged_at_warn() {
             aborted.abort();
             let (sender, receiver) = oneshot::channel();
             thread::spawn(move || {
-                // Longer than the loop takes to ask whether it is stuck.
+                // Longer than the interval at which the loop looks for deadlocks.
                 thread::sleep(Duration::from_millis(100));
                 sender.send(7).unwrap();
             });
@@ -256,7 +256,7 @@ fn of_a_program_that_is_well_nothing_is_logged_at_warn() {
 }
 
 thread_local! {
-    /// Whether this thread is logging: what a logger does is not logged in turn.
+    /// Whether this thread is logging. A record caused by the logger itself is ignored.
     static IS_LOGGING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -270,7 +270,7 @@ fn once(call: impl Fn(&Record<'_>)) -> impl Fn(&Record<'_>) {
     }
 }
 
-/// Fetches something, sleeps, and has a job done.
+/// Fetches a page, sleeps, and runs a job.
 fn exercise() {
     let _watchdog = watchdog();
     let (answer, receiver) = mpsc::channel();
@@ -285,7 +285,7 @@ fn exercise() {
 }
 
 #[test]
-fn a_logger_may_look_at_the_runtime_that_logs() {
+fn a_logger_may_inspect_the_runtime_that_logs() {
     let part = || {
         let looks = once(|record| {
             if record.target().starts_with("glassfrog")
@@ -300,9 +300,9 @@ fn a_logger_may_look_at_the_runtime_that_logs() {
     child(part).finish();
 }
 
-/// The event queue logs each registration, as a part of the call that makes it.
+/// The event queue logs each registration inside the call that makes it.
 #[test]
-fn a_logger_may_look_at_the_runtime_while_the_event_queue_logs() {
+fn a_logger_may_inspect_the_runtime_while_the_event_queue_logs() {
     let part = || {
         let looks = once(|_| {
             if let Some(handle) = Handle::try_current() {
@@ -316,7 +316,7 @@ fn a_logger_may_look_at_the_runtime_while_the_event_queue_logs() {
 }
 
 #[test]
-fn what_a_logger_spawns_runs() {
+fn a_task_spawned_by_a_logger_runs() {
     let part = || {
         let _watchdog = watchdog();
         let (sender, receiver) = oneshot::channel();
@@ -341,7 +341,7 @@ fn what_a_logger_spawns_runs() {
     child(part).finish();
 }
 
-/// Panics once, when the reactor asks whether it wants the events of a turn.
+/// Panics once, when the reactor calls `enabled` for the events of a turn.
 struct Faulty(AtomicBool);
 
 impl Log for Faulty {
@@ -358,7 +358,7 @@ impl Log for Faulty {
 }
 
 #[test]
-fn a_logger_that_panics_when_it_is_asked_for_its_level_loses_no_wake() {
+fn a_logger_that_panics_in_enabled_loses_no_wake() {
     let part = || {
         let _watchdog = watchdog();
         let runtime = patient();
@@ -379,7 +379,7 @@ fn a_logger_that_panics_when_it_is_asked_for_its_level_loses_no_wake() {
     child(part).finish();
 }
 
-/// Panics whenever it is asked for its level.
+/// Panics in every call of `enabled`.
 struct Grumpy;
 
 impl Log for Grumpy {
@@ -393,7 +393,7 @@ impl Log for Grumpy {
 }
 
 #[test]
-fn a_logger_that_always_panics_when_it_is_asked_for_its_level_stops_nothing() {
+fn a_logger_that_always_panics_in_enabled_stops_nothing() {
     let part = || {
         let _watchdog = watchdog();
         log::set_logger(&Grumpy).unwrap();
@@ -412,7 +412,7 @@ fn a_logger_that_always_panics_when_it_is_asked_for_its_level_stops_nothing() {
     child(part).finish();
 }
 
-/// The events have left the queue when the logger panics.
+/// The logger panics after the events have left the queue.
 #[test]
 fn a_logger_that_panics_loses_no_wake() {
     let part = || {
@@ -435,14 +435,14 @@ fn a_logger_that_panics_loses_no_wake() {
         });
         let mut wait = || runtime.block_on(async { (&mut reads).await.unwrap().unwrap() });
         let waited = catch_unwind(AssertUnwindSafe(&mut wait));
-        // A task that was not woken waits for ever.
+        // A task whose wake was lost waits forever.
         let read = waited.unwrap_or_else(|_panic| wait());
         assert_eq!(read, 1);
     };
     child(part).finish();
 }
 
-/// The conversion returns no error, so it must not panic either, nor leave out what follows it.
+/// The conversion returns no error, so it must neither panic nor skip its remaining steps.
 #[cfg(unix)]
 #[test]
 fn a_logger_that_panics_does_not_stop_the_adoption_of_a_descriptor() {

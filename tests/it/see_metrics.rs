@@ -1,4 +1,4 @@
-//! The metrics: each number against a program of which it is known.
+//! Metrics: each number, compared with a program for which it is known.
 
 use crate::support::{accepted, block_on, park_on, settle, watchdog};
 use crate::task_probes::{poll_with, until};
@@ -15,20 +15,20 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// Those of the runtime of this thread.
+/// Returns the metrics of the runtime of this thread.
 fn metrics() -> Metrics {
     Handle::current().metrics()
 }
 
-/// Those of its tasks: spawned, finished, alive.
+/// Returns the counts of its tasks: spawned, finished, alive.
 fn tasks() -> (u64, u64, u64) {
     counted_tasks(metrics())
 }
 
-/// The same of somebody's metrics.
+/// Returns the same counts of given metrics.
 fn counted_tasks(metrics: Metrics) -> (u64, u64, u64) {
     (
         metrics.tasks_spawned,
@@ -38,7 +38,7 @@ fn counted_tasks(metrics: Metrics) -> (u64, u64, u64) {
 }
 
 #[test]
-fn tasks_count_from_their_spawn_to_their_end_however_that_comes_about() {
+fn tasks_are_counted_from_spawn_to_any_kind_of_end() {
     block_on(async {
         assert_eq!(tasks(), (0, 0, 0));
         let ready = spawn(async {});
@@ -73,7 +73,7 @@ fn tasks_count_from_their_spawn_to_their_end_however_that_comes_about() {
 }
 
 #[test]
-fn every_poll_counts() {
+fn every_poll_is_counted() {
     block_on(async {
         assert_eq!(metrics().polls, 1);
         for _ in 0..10 {
@@ -92,7 +92,7 @@ fn every_poll_counts() {
 }
 
 #[test]
-fn wakes_count_by_the_thread_that_they_come_from() {
+fn wakes_are_counted_by_the_thread_that_calls_them() {
     block_on(async {
         let wakes = || (metrics().wakes_local, metrics().wakes_remote);
         assert_eq!(wakes(), (0, 0));
@@ -102,7 +102,7 @@ fn wakes_count_by_the_thread_that_they_come_from() {
         assert_eq!(wakes(), (10, 0));
         spawn(async {}).await.unwrap();
         assert_eq!(wakes(), (11, 0));
-        // Who is ready already is not made ready again.
+        // A wake of a ready task does not make it ready again.
         let mut polled = false;
         poll_fn(|cx| {
             if polled {
@@ -138,7 +138,7 @@ fn wakes_count_by_the_thread_that_they_come_from() {
 }
 
 #[test]
-fn waits_count_with_their_time() {
+fn parks_are_counted_with_their_duration() {
     let _watchdog = watchdog();
     let begin = Instant::now();
     let runtime = Runtime::new().unwrap();
@@ -172,24 +172,24 @@ fn waits_count_with_their_time() {
     }
 }
 
-/// Sleeps on whatever runtime polls it.
+/// Blocks whichever runtime polls it.
 async fn sleep_a_little() {
     sleep(Duration::from_millis(1)).await;
 }
 
 #[test]
-fn what_takes_long_is_time_that_is_busy() {
+fn long_polls_count_as_busy_time() {
     const LONG: Duration = Duration::from_millis(20);
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // The time that the loop is to be found busy.
+        // The time that counts as busy.
         spawn(async { thread::sleep(LONG) }).await.unwrap();
         settle().await;
         assert!(metrics().time_busy >= LONG);
     });
     let before = runtime.handle().metrics().time_busy;
-    // The time between two calls, which is nobody's.
+    // The time between two calls counts for neither.
     thread::sleep(LONG);
     let begin = Instant::now();
     runtime.block_on(settle());
@@ -198,9 +198,9 @@ fn what_takes_long_is_time_that_is_busy() {
         between <= begin.elapsed(),
         "outside of `block_on` the loop is not busy: {between:?}"
     );
-    // The turn in which the future ends is one too.
+    // The turn in which the future completes counts too.
     for _ in 0..5 {
-        // The time that the loop is to be found busy.
+        // The time that counts as busy.
         runtime.block_on(async { thread::sleep(LONG) });
     }
     runtime.block_on(settle());
@@ -209,7 +209,7 @@ fn what_takes_long_is_time_that_is_busy() {
 }
 
 #[test]
-fn another_thread_sees_all_that_a_parked_loop_has_done() {
+fn another_thread_sees_every_count_of_a_parked_loop() {
     let _watchdog = watchdog();
     let (end, ended) = oneshot::channel::<()>();
     let (handle, handed) = mpsc::channel();
@@ -224,7 +224,7 @@ fn another_thread_sees_all_that_a_parked_loop_has_done() {
         .map(|number| handle.spawn(async move { number }))
         .collect();
     park_on(join_all(tasks));
-    // From here on nothing wakes the loop, so the numbers come out only if it shows them before it parks.
+    // From here on nothing wakes the loop, so the numbers are right only if it publishes them before it parks.
     while counted_tasks(handle.metrics()) != (10, 10, 0) {
         thread::yield_now();
     }
@@ -233,7 +233,7 @@ fn another_thread_sees_all_that_a_parked_loop_has_done() {
 }
 
 #[test]
-fn nobody_waits_under_a_virtual_clock() {
+fn a_virtual_clock_adds_no_parked_time() {
     let _watchdog = watchdog();
     let runtime = Builder::new().virtual_clock().build().unwrap();
     runtime.block_on(async {
@@ -248,7 +248,7 @@ fn nobody_waits_under_a_virtual_clock() {
 }
 
 #[test]
-fn events_and_sockets_count() {
+fn events_and_sockets_are_counted() {
     block_on(async {
         let io = || (metrics().io_events, metrics().sockets);
         assert_eq!(io(), (0, 0));
@@ -272,7 +272,7 @@ fn events_and_sockets_count() {
 }
 
 #[test]
-fn deadlines_count_from_their_first_poll_to_their_end() {
+fn deadlines_are_counted_from_first_poll_to_end() {
     block_on(async {
         let timers = || {
             let metrics = metrics();
@@ -300,7 +300,7 @@ fn deadlines_count_from_their_first_poll_to_their_end() {
 }
 
 #[test]
-fn jobs_count_while_they_wait_and_threads_while_they_are_there() {
+fn queued_jobs_and_live_threads_are_counted() {
     let _watchdog = watchdog();
     let runtime = Builder::new().blocking_threads(2).build().unwrap();
     runtime.block_on(async {
@@ -334,7 +334,7 @@ fn jobs_count_while_they_wait_and_threads_while_they_are_there() {
 }
 
 #[test]
-fn another_thread_sees_numbers_that_fit_and_only_grow() {
+fn another_thread_sees_consistent_counters_that_only_grow() {
     const TASKS: u64 = 20_000;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
@@ -360,13 +360,13 @@ fn another_thread_sees_numbers_that_fit_and_only_grow() {
             let tasks = (0..100).map(|_| spawn(sleep(Duration::from_nanos(1))));
             join_all(tasks.collect::<Vec<_>>()).await;
         }
-        // All is seen at the latest when the loop waits.
+        // All counts are visible at the latest when the loop parks.
         is_done.await.unwrap();
     });
     reader.join().unwrap();
 }
 
-/// Those that never become less.
+/// Returns the numbers that never decrease.
 fn numbers(metrics: &Metrics) -> [u64; 14] {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
     [
@@ -388,7 +388,7 @@ fn numbers(metrics: &Metrics) -> [u64; 14] {
 }
 
 #[test]
-fn what_was_done_is_seen_after_block_on() {
+fn metrics_are_complete_after_block_on() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -401,12 +401,12 @@ fn what_was_done_is_seen_after_block_on() {
         spawn(async {}).await.unwrap();
     });
     assert_eq!(counted_tasks(handle.metrics()), (2, 1, 1));
-    // The pending one once, the other one once, the second future of `block_on` twice.
+    // The pending future once, the other one once, the second future of `block_on` twice.
     assert_eq!(handle.metrics().polls, 5);
 }
 
 #[test]
-fn what_was_done_is_seen_after_the_end_of_the_runtime() {
+fn metrics_are_complete_after_the_end_of_the_runtime() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();

@@ -1,4 +1,4 @@
-//! `SIGUSR1`, which prints the dump: in second processes, since a signal is the whole process's.
+//! The dump on `SIGUSR1`, in child processes, because a signal affects the whole process.
 
 use crate::support::{child, watchdog};
 use crate::task_probes::panic_text;
@@ -12,23 +12,23 @@ use std::process::{self, ChildStderr, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// The environment variable that tells a second process that it is one.
+/// The environment variable that marks a child process.
 const PART: &str = "GLASSFROG_TEST_SIGNALLED";
 
-/// What a second process prints when it expects a signal.
+/// The line that a child process prints when it expects a signal.
 const EXPECTANT: &str = "ready for a signal";
 
-/// A second process that gets signals, and prints what comes of them. It is killed when this is dropped.
+/// A child process that receives signals and prints dumps. Dropping the handle kills it.
 struct Signalled {
     /// The process.
     process: process::Child,
-    /// Its input, whose end would end it.
+    /// Its standard input. The child exits when it is closed.
     _stdin: Option<ChildStdin>,
-    /// What it prints to its standard error stream.
+    /// The lines of its standard error stream.
     lines: Lines<BufReader<ChildStderr>>,
 }
 
-/// Runs a part of the test of this name in a second process, of which it is the only thread at first.
+/// Runs a part of the named test in a child process, which has no other thread at first.
 fn signalled(test: &str, part: impl FnOnce()) -> Signalled {
     if env::var_os(PART).is_some() {
         thread::spawn(|| {
@@ -53,22 +53,22 @@ fn signalled(test: &str, part: impl FnOnce()) -> Signalled {
     }
 }
 
-/// Says that a signal may come now.
+/// Announces that a signal may arrive now.
 fn expect_signal() {
     eprintln!("{EXPECTANT}");
 }
 
 impl Signalled {
-    /// The next line that contains a text.
+    /// Returns the next line that contains a text.
     fn line_with(&mut self, text: &str) -> String {
         let line = self.lines.by_ref().map(Result::unwrap);
-        // The harness shows them if the test fails.
+        // The harness shows the lines if the test fails.
         let mut line = line.inspect(|line| eprintln!("{line}"));
         let found = line.find(|line| line.contains(text));
-        found.unwrap_or_else(|| panic!("nothing with {text:?} came"))
+        found.unwrap_or_else(|| panic!("no line contains {text:?}"))
     }
 
-    /// Sends it the signal.
+    /// Sends the signal to the child.
     fn signal(&mut self) {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-USR1", &id]).status();
@@ -107,9 +107,9 @@ fn every_signal_prints_the_dump() {
 }
 
 #[test]
-fn a_signal_tells_of_a_loop_that_is_blocked() {
+fn a_signal_reports_a_blocked_loop() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_tells_of_a_loop_that_is_blocked", || {
+    let mut process = signalled("a_signal_reports_a_blocked_loop", || {
         let builder = Builder::new().test_patience(Duration::from_millis(100));
         builder.build().unwrap().block_on(async {
             dump_on_sigusr1().unwrap();
@@ -131,24 +131,27 @@ fn a_signal_tells_of_a_loop_that_is_blocked() {
 }
 
 #[test]
-fn a_signal_after_the_end_of_the_runtime_is_told_that() {
+fn a_signal_after_the_end_of_the_runtime_reports_the_end() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_after_the_end_of_the_runtime_is_told_that", || {
-        let runtime = Runtime::new().unwrap();
-        runtime.block_on(async { dump_on_sigusr1() }).unwrap();
-        drop(runtime);
-        expect_signal();
-        loop {
-            thread::park();
-        }
-    });
+    let mut process = signalled(
+        "a_signal_after_the_end_of_the_runtime_reports_the_end",
+        || {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async { dump_on_sigusr1() }).unwrap();
+            drop(runtime);
+            expect_signal();
+            loop {
+                thread::park();
+            }
+        },
+    );
     process.line_with(EXPECTANT);
     process.signal();
     process.line_with("the runtime has ended");
 }
 
 #[test]
-fn who_waits_for_a_signal_does_not_hide_a_deadlock() {
+fn a_signal_handler_does_not_hide_a_deadlock() {
     child(|| {
         let _watchdog = watchdog();
         let builder = Builder::new().on_deadlock(OnDeadlock::Panic);
@@ -164,16 +167,16 @@ fn who_waits_for_a_signal_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_signal_while_the_loop_waits_disturbs_nothing() {
+fn a_signal_during_a_park_disturbs_nothing() {
     let _watchdog = watchdog();
-    let mut process = signalled("a_signal_while_the_loop_waits_disturbs_nothing", || {
+    let mut process = signalled("a_signal_during_a_park_disturbs_nothing", || {
         let builder = Builder::new().on_deadlock(OnDeadlock::Panic);
         builder.build().unwrap().block_on(async {
             dump_on_sigusr1().unwrap();
             let (send, received) = oneshot::channel();
             thread::spawn(move || {
                 expect_signal();
-                // The main thread's own look at its input is at work, and this one waits for its turn.
+                // The main thread holds the lock of its standard input, and this one waits for it.
                 thread::sleep(Duration::from_millis(300));
                 send.send(()).unwrap();
             });

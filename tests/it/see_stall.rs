@@ -1,4 +1,4 @@
-//! Deadlocks: what counts as certain, as possible, and as neither; and what is done about each.
+//! Deadlocks: which ones are certain or possible, what is no deadlock, and how each is reported.
 
 use crate::support::{accepted, child, few_or_many, park_on, say, watchdog};
 use crate::task_probes::{OnDrop, inside, logged, panic_text, record_log, until};
@@ -25,50 +25,50 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// How long the loop is at rest before it asks whether it will ever be woken.
+/// How long the loop rests before it looks for a deadlock.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// Several times that. Where a machine is so slow that it is not, a test sees less, but does not fail.
+/// Several times that. On a machine too slow for this, a test checks less but does not fail.
 const LONG: Duration = Duration::from_millis(100);
 
-/// How long a runtime may be silent before it counts as one that will never say anything.
+/// How long a runtime may be silent before the test assumes that it reports nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is logged of a deadlock that is possible.
+/// The log message of a possible deadlock.
 const POSSIBLE: &str = "nothing has happened for";
 
-/// With settings under which it does not matter how slow the machine is.
+/// Returns settings that do not depend on the speed of the machine.
 fn patient() -> Builder {
     Builder::new().watchdog(FAR).test_patience(FAR)
 }
 
-/// With settings under which a certain deadlock is a panic.
+/// Returns settings under which a certain deadlock panics.
 fn strict() -> Builder {
     patient().on_deadlock(OnDeadlock::Panic)
 }
 
-/// With settings under which a certain deadlock is a panic, and a possible one is told soon.
+/// Returns settings under which a certain deadlock panics and a possible one is reported soon.
 fn talkative() -> Builder {
     record_log();
     strict().stall_report(Duration::from_millis(1))
 }
 
-/// What the runtime says of somebody who waits.
+/// The report of the runtime about a waiting future.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// That nobody can wake anybody, with the dump.
+    /// A certain deadlock, with the dump.
     Certain(String),
-    /// That only somebody outside can.
+    /// A possible deadlock: only something outside the runtime can wake a task.
     Possible,
-    /// Nothing.
+    /// No report.
     Silence,
 }
 
 impl Verdict {
-    /// What it said, if it was certain.
+    /// Returns the dump of a certain deadlock.
     fn certain(self) -> String {
         match self {
             Verdict::Certain(text) => text,
@@ -77,11 +77,11 @@ impl Verdict {
     }
 }
 
-/// What ends a runtime from another thread; see [`ender`].
+/// The panic message of an [`ender`].
 const OVER: &str = "it is over";
 
-/// A task whose end is that of a runtime with [`OnTaskPanic::EndRuntime`]. Its handle can abort it from
-/// another thread, and does not count as somebody who might.
+/// Spawns a task whose panic ends a runtime with [`OnTaskPanic::EndRuntime`]. Its handle can abort it from another
+/// thread, and does not count as a possible waker.
 fn ender(name: &str) -> JoinHandle<()> {
     task::Builder::new().name(name).spawn(async {
         let _ends = OnDrop(|| panic!("{OVER}"));
@@ -89,13 +89,12 @@ fn ender(name: &str) -> JoinHandle<()> {
     })
 }
 
-/// Runs a future that waits for ever, and returns what the runtime says of that. The name is one that
-/// only the asking test has.
+/// Runs a future that waits forever, and returns the report of the runtime. Only the calling test may use the name.
 fn verdict<F: Future>(name: &'static str, future: F) -> Verdict {
     verdict_with(talkative(), name, future)
 }
 
-/// The same under other settings.
+/// Like [`verdict`], with other settings.
 fn verdict_with<F: Future>(builder: Builder, name: &'static str, future: F) -> Verdict {
     let _watchdog = watchdog();
     let (send, ender_sent) = std_mpsc::channel::<JoinHandle<()>>();
@@ -108,7 +107,7 @@ fn verdict_with<F: Future>(builder: Builder, name: &'static str, future: F) -> V
             if begin.elapsed() > PATIENCE {
                 break;
             }
-            // Asks now and then, and orders nothing.
+            // Polls the log, and orders nothing.
             thread::sleep(Duration::from_millis(1));
         }
         ender.abort();
@@ -140,7 +139,7 @@ fn verdict_with<F: Future>(builder: Builder, name: &'static str, future: F) -> V
     Verdict::Certain(text)
 }
 
-/// Runs a future that ends on a runtime that must not say a word meanwhile.
+/// Runs a future that completes, on a runtime that must report nothing meanwhile.
 fn in_silence<F: Future>(name: &'static str, future: F) -> F::Output {
     let _watchdog = watchdog();
     let runtime = talkative().build().unwrap();
@@ -152,15 +151,15 @@ fn in_silence<F: Future>(name: &'static str, future: F) -> F::Output {
     output
 }
 
-/// Waits until the runtime with a task of this name has said that a deadlock is possible.
+/// Waits until the runtime with a task of this name has reported a possible deadlock.
 fn until_told(name: &str) {
     while logged(name).is_empty() {
-        // Asks now and then, and orders nothing.
+        // Polls the log, and orders nothing.
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Waits for a waker that comes by no channel, and leaves it in a place.
+/// Leaves its waker in a shared place, and never completes.
 fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
     poll_fn(move |cx| {
         *place.lock().unwrap() = Some(cx.waker().clone());
@@ -169,13 +168,13 @@ fn leave_waker(place: Arc<Mutex<Option<Waker>>>) -> impl Future<Output = ()> {
 }
 
 #[test]
-fn a_future_that_nobody_wakes_is_a_deadlock() {
+fn a_future_without_a_waker_is_a_deadlock() {
     let text = verdict("stall: alone", pending::<()>()).certain();
     assert!(text.contains("nothing holds its waker"), "{text}");
 }
 
 #[test]
-fn a_chain_of_joins_that_ends_in_nothing_is_a_deadlock() {
+fn a_chain_of_joins_on_a_stuck_task_is_a_deadlock() {
     let text = verdict("stall: chain", async {
         let last = task::Builder::new().name("the last").spawn(pending::<()>());
         let middle = task::Builder::new().name("the middle").spawn(last);
@@ -187,7 +186,7 @@ fn a_chain_of_joins_that_ends_in_nothing_is_a_deadlock() {
 }
 
 #[test]
-fn a_circle_of_joins_is_a_deadlock() {
+fn a_cycle_of_joins_is_a_deadlock() {
     for (name, remote) in [("stall: circle", false), ("stall: far circle", true)] {
         let text = verdict(name, async {
             let place = Arc::new(Mutex::new(None::<JoinHandle<()>>));
@@ -233,7 +232,7 @@ fn a_task_that_awaits_itself_is_a_deadlock() {
 }
 
 #[test]
-fn a_waker_that_got_lost_is_a_deadlock() {
+fn a_lost_waker_is_a_deadlock() {
     let place = Arc::new(Mutex::new(None));
     let theirs = Arc::clone(&place);
     verdict("stall: lost", async move {
@@ -247,10 +246,10 @@ fn a_waker_that_got_lost_is_a_deadlock() {
 }
 
 #[test]
-fn a_lock_without_a_list_is_a_deadlock_to_who_holds_it() {
+fn a_lock_that_wakes_nobody_is_a_deadlock_for_its_holder() {
     verdict("stall: own lock", async {
         let is_locked = Cell::new(true);
-        // Who lets it go wakes nobody.
+        // Releasing the lock wakes nobody.
         poll_fn(|_| match is_locked.replace(true) {
             true => Poll::Pending,
             false => Poll::Ready(()),
@@ -261,7 +260,7 @@ fn a_lock_without_a_list_is_a_deadlock_to_who_holds_it() {
 }
 
 #[test]
-fn what_is_over_does_not_hide_a_deadlock() {
+fn finished_waits_do_not_hide_a_deadlock() {
     verdict("stall: after all", async {
         let (stream, mut peer) = accepted().await;
         let reader = spawn(async move { stream.read(&mut [0]).await });
@@ -289,14 +288,14 @@ fn what_is_over_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_blocking_job_that_is_over_does_not_hide_a_deadlock() {
+fn a_finished_blocking_job_does_not_hide_a_deadlock() {
     verdict("stall: after a job", async {
         spawn_blocking(|| ()).await.unwrap();
         pending::<()>().await;
     })
     .certain();
     verdict("stall: after a detached job", async {
-        // A job that is still at work when the loop parks.
+        // A job that is still running when the loop parks.
         drop(spawn_blocking(|| thread::sleep(LONG)));
         pending::<()>().await;
     })
@@ -309,7 +308,7 @@ fn a_blocking_job_that_is_over_does_not_hide_a_deadlock() {
 }
 
 #[test]
-fn a_join_handle_elsewhere_does_not_count() {
+fn a_join_handle_on_another_thread_does_not_hide_a_deadlock() {
     let (send, handles) = std_mpsc::channel();
     verdict("stall: join handle", async move {
         send.send(spawn(pending::<()>())).unwrap();
@@ -321,7 +320,7 @@ fn a_join_handle_elsewhere_does_not_count() {
 }
 
 #[test]
-fn a_deadlock_is_found_under_a_virtual_clock() {
+fn a_deadlock_is_detected_under_a_virtual_clock() {
     let year = 365 * 24 * FAR;
     let text = verdict_with(talkative().virtual_clock(), "stall: virtual", async move {
         let before = time::now();
@@ -374,7 +373,7 @@ fn a_runtime_can_be_used_after_a_deadlock() {
 }
 
 #[test]
-fn what_is_called_gets_the_dump_once_on_the_threads_runtime() {
+fn the_deadlock_callback_gets_the_dump_once_on_the_runtime_thread() {
     static CALLS: Mutex<Vec<(thread::ThreadId, String)>> = Mutex::new(Vec::new());
     let mut child = child(|| {
         fn note(dump: &Dump) {
@@ -406,11 +405,11 @@ fn what_is_called_gets_the_dump_once_on_the_threads_runtime() {
 }
 
 #[test]
-fn a_deadlock_is_logged_once_as_an_error_unless_it_is_to_be_ignored() {
+fn a_deadlock_is_logged_once_as_an_error_unless_ignored() {
     child(|| {
         let _watchdog = watchdog();
         record_log();
-        // The one that is ignored begins first, so that it is no later.
+        // The runtime that ignores deadlocks starts first, so that it is not the later one.
         for (name, policy) in [
             ("ignored", Some(OnDeadlock::Ignore)),
             ("logged", Some(OnDeadlock::Log)),
@@ -446,7 +445,7 @@ fn a_deadlock_is_logged_once_as_an_error_unless_it_is_to_be_ignored() {
 
 /// It runs while the loop is about to park, and not as a task.
 #[test]
-fn a_task_that_the_called_one_spawns_runs() {
+fn a_task_spawned_by_the_deadlock_callback_runs() {
     child(|| {
         fn spawn_the_end(_: &Dump) {
             drop(spawn(async { panic!("{OVER}") }));
@@ -463,7 +462,7 @@ fn a_task_that_the_called_one_spawns_runs() {
 }
 
 #[test]
-fn a_handle_is_somebody_who_may_spawn() {
+fn a_live_handle_makes_a_deadlock_only_possible() {
     let in_a_task = verdict("stall: handle in a task", async {
         let handle = Handle::current();
         drop(spawn(async move {
@@ -485,7 +484,7 @@ fn a_handle_is_somebody_who_may_spawn() {
 }
 
 #[test]
-fn a_deadlock_is_found_when_the_last_handle_goes() {
+fn dropping_the_last_handle_reveals_a_deadlock() {
     for name in ["stall: handle goes", "stall: abort handle goes"] {
         let begin = Instant::now();
         verdict_with(strict(), name, async {
@@ -506,7 +505,7 @@ fn a_deadlock_is_found_when_the_last_handle_goes() {
 }
 
 #[test]
-fn an_abort_handle_is_somebody_who_may_abort() {
+fn a_live_abort_handle_makes_a_deadlock_only_possible() {
     let (send, handles) = std_mpsc::channel();
     for name in [
         "stall: abort handle",
@@ -530,7 +529,7 @@ fn an_abort_handle_is_somebody_who_may_abort() {
 }
 
 #[test]
-fn a_waker_that_somebody_holds_may_be_called() {
+fn a_held_waker_makes_a_deadlock_only_possible() {
     let place = Arc::new(Mutex::new(None));
     let of_root = verdict("stall: waker of main", leave_waker(Arc::clone(&place)));
     assert_eq!(of_root, Verdict::Possible);
@@ -544,9 +543,9 @@ fn a_waker_that_somebody_holds_may_be_called() {
     drop(send);
 }
 
-/// What these wake may be woken by others than glassfrog too, whom it does not know.
+/// Foreign code may call these wakers too, which glassfrog cannot know.
 #[test]
-fn what_wraps_wakers_is_only_a_possible_deadlock() {
+fn a_combinator_that_wraps_wakers_makes_a_deadlock_only_possible() {
     let set = verdict("stall: set", async {
         let mut set = JoinSet::new();
         set.spawn(pending::<()>());
@@ -586,7 +585,7 @@ fn what_wraps_wakers_is_only_a_possible_deadlock() {
 }
 
 #[test]
-fn the_join_of_another_runtimes_task_is_outside() {
+fn joining_a_task_of_another_runtime_makes_a_deadlock_only_possible() {
     let other = Runtime::new().unwrap();
     let task = other.handle().spawn(pending::<()>());
     let possible = verdict("stall: other runtime", task);
@@ -594,7 +593,7 @@ fn the_join_of_another_runtimes_task_is_outside() {
 }
 
 #[test]
-fn a_sender_on_another_thread_is_waited_for() {
+fn a_sender_on_another_thread_is_not_a_deadlock() {
     let _watchdog = watchdog();
     let (send, received) = oneshot::channel();
     let thread = thread::spawn(move || {
@@ -612,7 +611,7 @@ fn a_sender_on_another_thread_is_waited_for() {
 }
 
 #[test]
-fn a_handle_on_another_thread_is_waited_for() {
+fn a_handle_on_another_thread_is_not_a_deadlock() {
     let _watchdog = watchdog();
     for remote in [false, true] {
         let name = ["stall: spawner", "stall: aborter"][usize::from(remote)];
@@ -648,7 +647,7 @@ fn a_handle_on_another_thread_is_waited_for() {
 }
 
 #[test]
-fn a_thread_that_wakes_later_is_waited_for_without_a_word() {
+fn a_late_wake_from_another_thread_is_not_reported() {
     let _watchdog = watchdog();
     record_log();
     let runtime = strict().build().unwrap();
@@ -669,12 +668,12 @@ fn a_thread_that_wakes_later_is_waited_for_without_a_word() {
 }
 
 #[test]
-fn a_deadline_is_waited_for() {
+fn a_pending_deadline_is_not_a_deadlock() {
     in_silence("stall: deadline", async { sleep(LONG).await });
     in_silence("stall: timeout", async {
         time::timeout(LONG, pending::<()>()).await.unwrap_err();
     });
-    // As far away as can be.
+    // The most distant deadline.
     let (send, received) = oneshot::channel();
     let thread = thread::spawn(move || {
         thread::sleep(LONG);
@@ -688,7 +687,7 @@ fn a_deadline_is_waited_for() {
 }
 
 #[test]
-fn a_blocking_job_is_waited_for() {
+fn a_running_blocking_job_is_not_a_deadlock() {
     in_silence("stall: job", async {
         spawn_blocking(|| thread::sleep(LONG)).await.unwrap();
     });
@@ -697,7 +696,7 @@ fn a_blocking_job_is_waited_for() {
     let runtime = talkative().blocking_threads(1).build().unwrap();
     runtime.block_on(async {
         drop(task::Builder::new().name(name).spawn(pending::<()>()));
-        // Nobody awaits the one that runs.
+        // Nobody awaits the running job.
         drop(spawn_blocking(|| thread::sleep(LONG)));
         spawn_blocking(|| ()).await.unwrap();
     });
@@ -705,7 +704,7 @@ fn a_blocking_job_is_waited_for() {
 }
 
 #[test]
-fn a_look_up_is_waited_for() {
+fn a_pending_lookup_is_not_a_deadlock() {
     in_silence("stall: look-up", async {
         let listener = TcpListener::bind("localhost:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -714,7 +713,7 @@ fn a_look_up_is_waited_for() {
 }
 
 #[test]
-fn a_socket_is_waited_for() {
+fn a_waiting_socket_is_not_a_deadlock() {
     in_silence("stall: listener", async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -737,8 +736,8 @@ fn a_socket_is_waited_for() {
     });
 }
 
-/// Runs a loop in which everybody waits without a waker while another thread waits for something of
-/// the same runtime, which comes after three times [`LONG`].
+/// Runs a loop whose tasks wait without a waker while another thread waits for an event of the same runtime. The
+/// event happens after three times [`LONG`].
 fn waited_for_elsewhere<T: Send + 'static, F: Future<Output = ()>>(
     name: &'static str,
     make: impl AsyncFnOnce() -> T,
@@ -753,7 +752,7 @@ fn waited_for_elsewhere<T: Send + 'static, F: Future<Output = ()>>(
     let looks = thread::spawn(move || {
         thread::sleep(2 * LONG);
         let told = logged(name);
-        // On a machine that is too slow for this, it may have come already.
+        // On a machine that is too slow for this, the event may have happened already.
         (Instant::now() < begin + 3 * LONG).then_some(told)
     });
     panic_text(|| {
@@ -772,21 +771,21 @@ fn waited_for_elsewhere<T: Send + 'static, F: Future<Output = ()>>(
                 });
                 ender.abort();
             });
-            // The loop has something to wait for until the other thread does.
+            // The loop has an event to wait for as long as the other thread does.
             while !has_begun.load(Ordering::Acquire) {
                 sleep(Duration::from_millis(1)).await;
             }
             pending::<()>().await;
         });
     });
-    // Then the one or the other: by the time of the abort there is a deadlock.
+    // Either outcome is correct: by the time of the abort there is a deadlock.
     assert!(begin.elapsed() >= 3 * LONG, "{:?}", begin.elapsed());
     let told = looks.join().unwrap();
     assert_eq!(told.unwrap_or_default(), [""; 0]);
 }
 
 #[test]
-fn what_other_threads_wait_for_is_waited_for() {
+fn waits_of_other_threads_are_not_a_deadlock() {
     waited_for_elsewhere(
         "stall: socket elsewhere",
         async || accepted().await,
@@ -808,7 +807,7 @@ fn what_other_threads_wait_for_is_waited_for() {
 }
 
 #[test]
-fn without_a_wish_a_possible_deadlock_is_not_told() {
+fn a_possible_deadlock_is_not_reported_by_default() {
     let _watchdog = watchdog();
     record_log();
     let name = "stall: no wish";
@@ -826,7 +825,7 @@ fn without_a_wish_a_possible_deadlock_is_not_told() {
 }
 
 #[test]
-fn a_possible_deadlock_is_told_once_until_somebody_runs() {
+fn a_possible_deadlock_is_reported_once_until_a_task_runs() {
     let _watchdog = watchdog();
     let name = "stall: once";
     let runtime = talkative().build().unwrap();
@@ -837,7 +836,7 @@ fn a_possible_deadlock_is_told_once_until_somebody_runs() {
             while logged(name).len() < round {
                 thread::sleep(Duration::from_millis(1));
             }
-            // The loop gets up for these, but nobody runs.
+            // These wake the loop, but no task runs.
             for _ in 0..3 {
                 assert!(handle.dump().to_string().contains(name));
             }
@@ -866,7 +865,7 @@ fn a_possible_deadlock_is_told_once_until_somebody_runs() {
 }
 
 #[test]
-fn a_possible_deadlock_is_not_told_before_its_time() {
+fn a_possible_deadlock_is_not_reported_before_its_time() {
     let _watchdog = watchdog();
     record_log();
     let name = "stall: early";
@@ -874,7 +873,7 @@ fn a_possible_deadlock_is_not_told_before_its_time() {
     let handle = runtime.handle();
     let (send, received) = oneshot::channel();
     let thread = thread::spawn(move || {
-        // Each ends a wait of the loop, but nobody runs.
+        // Each ends a park, but no task runs.
         for _ in 0..10 {
             assert!(handle.dump().to_string().contains("main"));
         }
@@ -889,7 +888,7 @@ fn a_possible_deadlock_is_not_told_before_its_time() {
 }
 
 #[test]
-fn an_idle_time_costs_two_waits_at_most() {
+fn an_idle_period_parks_at_most_twice() {
     const WAKES: u64 = 100;
     let _watchdog = watchdog();
     let runtime = strict().build().unwrap();
@@ -908,7 +907,7 @@ fn an_idle_time_costs_two_waits_at_most() {
     thread.join().unwrap();
 }
 
-/// How a wait ends that is over when the loop asks whether it ever will be.
+/// How a wait ends just when the loop looks for a deadlock.
 #[derive(Clone, Copy, Debug)]
 enum Shave {
     /// The last waker of the root future is called.
@@ -919,13 +918,13 @@ enum Shave {
     Abort,
 }
 
-/// Lets a loop wait until about then.
+/// Waits until about the time of that check.
 fn close_shave(runtime: &Runtime, way: Shave, round: usize) {
     let (send, acts) = std_mpsc::channel::<(Instant, Box<dyn FnOnce() + Send>)>();
     let thread = thread::spawn(move || {
         let (begin, act) = acts.recv().unwrap();
-        // Spread around the end, since a wait takes somewhat longer than it was to. (37 has no divisor in
-        // common with 100, so that few rounds are spread too.)
+        // Spread around the expected time, since a sleep takes slightly longer than requested. (37 and 100 are
+        // coprime, so even a few rounds are spread.)
         let late = Duration::from_micros(5 * (37 * round as u64 % 100));
         let moment = begin + GRACE + late;
         let near = moment - Duration::from_micros(200);
@@ -969,7 +968,7 @@ fn close_shave(runtime: &Runtime, way: Shave, round: usize) {
     thread.join().unwrap();
 }
 
-/// Lets many loops do so next to one another, since each mostly sleeps.
+/// Runs many such loops concurrently, since each mostly sleeps.
 fn close_shaves(way: Shave) {
     const ROUNDS: usize = few_or_many(500, 2000);
     const AT_A_TIME: usize = 25;
@@ -996,23 +995,23 @@ fn close_shaves(way: Shave) {
 }
 
 #[test]
-fn the_last_waker_of_the_root_that_is_called_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_wake_of_the_root_future_is_no_false_alarm() {
     close_shaves(Shave::RootWaker);
 }
 
 #[test]
-fn the_last_waker_of_a_task_that_is_called_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_wake_of_a_task_is_no_false_alarm() {
     close_shaves(Shave::TaskWaker);
 }
 
 #[test]
-fn the_last_abort_handle_that_is_used_at_the_last_moment_is_no_false_alarm() {
+fn a_last_moment_abort_is_no_false_alarm() {
     close_shaves(Shave::Abort);
 }
 
-/// The more sockets there are to be asked, the longer does the last moment take.
+/// The more sockets the loop must check, the longer the critical moment lasts.
 #[test]
-fn among_many_sockets_the_last_moment_is_no_false_alarm_either() {
+fn a_last_moment_abort_among_many_sockets_is_no_false_alarm() {
     const ROUNDS: usize = few_or_many(25, 200);
     const SOCKETS: usize = 400;
     let _watchdog = watchdog();
@@ -1031,7 +1030,7 @@ fn among_many_sockets_the_last_moment_is_no_false_alarm_either() {
 
 #[cfg(target_os = "linux")]
 mod in_proc {
-    //! What `/proc` shows of it, and signals.
+    //! Observations through `/proc`, and signals.
 
     use super::{FAR, LONG, strict, talkative, until_told};
     use crate::support::{child, say, status, watchdog};
@@ -1045,7 +1044,7 @@ mod in_proc {
     use std::thread;
 
     #[test]
-    fn a_loop_that_has_told_sleeps_for_good() {
+    fn a_loop_sleeps_after_its_report() {
         let _watchdog = watchdog();
         let name = "stall: sleeps";
         let (send, received) = oneshot::channel();
@@ -1061,7 +1060,7 @@ mod in_proc {
         let thread = has_begun.recv().unwrap();
         until_told(name);
         let switches = || status(&thread, "voluntary_ctxt_switches");
-        // Whoever gets up every now and then never comes out of this.
+        // A loop that woke up periodically would never leave this loop.
         loop {
             let before = switches();
             thread::sleep(LONG);
@@ -1073,10 +1072,10 @@ mod in_proc {
         looped.join().unwrap();
     }
 
-    /// `epoll_wait` ends with `EINTR` when a process that was stopped goes on, whether it handles
-    /// signals or not (`signal(7)`).
+    /// `epoll_wait` returns `EINTR` when a stopped process continues, whether or not it handles signals
+    /// (`signal(7)`).
     #[test]
-    fn a_signal_neither_alarms_nor_shortens_the_time() {
+    fn a_signal_causes_no_early_and_no_false_report() {
         const NAME: &str = "stall: signals";
         let mut child = child(|| {
             let _watchdog = watchdog();

@@ -1,4 +1,4 @@
-//! The watchdog: what is said of polls that take long, at their end or meanwhile.
+//! The watchdog: its reports about long polls, after their end or meanwhile.
 
 use crate::support::{child, watchdog};
 use crate::task_probes::{logged, panic_text, record_log};
@@ -10,48 +10,48 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// How long a poll may take in most of these tests.
+/// The limit for a poll in most of these tests.
 const LIMIT: Duration = Duration::from_millis(10);
 
-/// Longer than a poll may take, and than it may take in a debug build without a word.
+/// Longer than that limit, and than the default limit of a debug build.
 const LONG: Duration = Duration::from_millis(120);
 
-/// What is logged of a poll that was slow.
+/// The log message about a poll that was slow.
 const HELD: &str = "took";
 
-/// What is logged of a poll that is slow.
+/// The log message about a poll that is still running.
 const HOLDS: &str = "has blocked its thread for";
 
-/// A runtime that keeps watch over its polls, for a test that asks the log.
+/// Builds a runtime that watches its polls, for a test that reads the log.
 fn watching(limit: Duration) -> Runtime {
     record_log();
     Builder::new().watchdog(limit).build().unwrap()
 }
 
-/// The same, by a thread only.
+/// The same, with the watchdog thread only.
 fn watched(limit: Duration) -> Runtime {
     record_log();
     let builder = Builder::new().watchdog(Duration::MAX);
     builder.watchdog_thread(limit).build().unwrap()
 }
 
-/// Blocks the thread until somebody has been told of so many things of this name.
+/// Blocks the thread until this many lines with this name are logged.
 fn block_until_told(name: &str, times: usize) {
     while logged(name).len() < times {
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A poll that takes longer than [`LIMIT`].
+/// Blocks for longer than [`LIMIT`].
 fn dawdle() {
     thread::sleep(2 * LIMIT);
 }
 
 #[test]
-fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
+fn a_slow_poll_is_reported_with_task_name_location_and_time() {
     let _watchdog = watchdog();
     let name = "watchdog: slow";
     let runtime = watching(LIMIT);
@@ -65,7 +65,7 @@ fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
         task.await.unwrap();
         (id, line)
     });
-    // The machine may hold up the first poll too.
+    // The machine may delay the first poll too.
     let begin = format!(
         "WARN poll 2 of task {id} {name:?} (spawned at {}:{line}:",
         file!()
@@ -79,7 +79,7 @@ fn a_slow_poll_is_told_with_all_that_is_known_of_it() {
 }
 
 #[test]
-fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
+fn a_slow_poll_of_an_unnamed_task_is_reported_with_its_location() {
     let _watchdog = watchdog();
     let runtime = watching(LIMIT);
     let here = Location::caller();
@@ -100,10 +100,10 @@ fn a_slow_poll_of_a_task_without_a_name_is_told_by_its_place() {
 }
 
 #[test]
-fn slow_polls_are_counted_whatever_came_of_them() {
+fn slow_polls_are_counted_whatever_they_return() {
     let _watchdog = watchdog();
     let runtime = watching(LIMIT);
-    // At least so many more than before: the machine may hold up quick polls too.
+    // At least this many more than before: the machine may delay quick polls too.
     let counted = Cell::new(0);
     let assert_more = |count| {
         let before = counted.replace(Handle::current().metrics().slow_polls);
@@ -131,7 +131,7 @@ fn slow_polls_are_counted_whatever_came_of_them() {
 }
 
 #[test]
-fn the_poll_that_ends_the_runtime_is_told_too() {
+fn a_slow_poll_that_ends_the_runtime_is_reported() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: the end";
@@ -155,7 +155,7 @@ fn the_poll_that_ends_the_runtime_is_told_too() {
 }
 
 #[test]
-fn a_quick_poll_is_not_told() {
+fn a_quick_poll_is_not_reported() {
     let _watchdog = watchdog();
     for (name, limit) in [("watchdog: quick", FAR), ("watchdog: off", Duration::MAX)] {
         watching(limit).block_on(async {
@@ -171,7 +171,7 @@ fn a_quick_poll_is_not_told() {
 }
 
 #[test]
-fn only_a_debug_build_watches_without_being_asked() {
+fn only_debug_builds_report_slow_polls_by_default() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: by default";
@@ -187,7 +187,7 @@ fn only_a_debug_build_watches_without_being_asked() {
 }
 
 #[test]
-fn a_slow_poll_of_the_root_is_told() {
+fn a_slow_poll_of_the_root_future_is_reported() {
     child(|| {
         let _watchdog = watchdog();
         watching(LIMIT).block_on(async {
@@ -198,7 +198,7 @@ fn a_slow_poll_of_the_root_is_told() {
         let told = logged(begin);
         assert_eq!(told.len(), 1, "{:?}", logged(HELD));
         assert!(told[0].starts_with(begin), "{}", told[0]);
-        // The thread tells of it meanwhile.
+        // The thread reports it meanwhile.
         watched(LIMIT).block_on(async {
             block_until_told(
                 "poll 1 of the future of `block_on` has blocked its thread for ",
@@ -212,14 +212,14 @@ fn a_slow_poll_of_the_root_is_told() {
 }
 
 #[test]
-fn the_thread_tells_of_a_poll_while_it_blocks_and_once() {
+fn the_watchdog_thread_reports_a_blocking_poll_once_while_it_blocks() {
     let _watchdog = watchdog();
     let name = "watchdog: meanwhile";
     let runtime = watched(LIMIT);
     let (id, line) = runtime.block_on(async {
         let line = line!() + 1;
         let task = task::Builder::new().name(name).spawn(async {
-            // Each poll ends only when it has been told.
+            // Each poll ends only after its report.
             block_until_told(name, 1);
             thread::sleep(10 * LIMIT);
             yield_now().await;
@@ -247,7 +247,7 @@ fn the_thread_tells_of_a_poll_while_it_blocks_and_once() {
 }
 
 #[test]
-fn the_thread_works_beside_the_watch_in_the_loop() {
+fn the_watchdog_thread_works_beside_the_check_in_the_loop() {
     let _watchdog = watchdog();
     record_log();
     let name = "watchdog: both";
@@ -268,13 +268,13 @@ fn the_thread_works_beside_the_watch_in_the_loop() {
 }
 
 #[test]
-fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
+fn the_watchdog_thread_ignores_parked_and_stopped_loops() {
     /// Long enough for the thread to report what it mistakes for a poll.
     const A_WHILE: Duration = LIMIT.saturating_mul(10);
-    /// How many runtimes may be reported before one is not. Where the machine runs something else in the middle
-    /// of a quick poll, the thread is right to report it; a mistake it makes every time.
+    /// The number of runtimes to try until one is not reported. If the machine runs another program in the
+    /// middle of a quick poll, the report is right. A bug would cause a report every time.
     const CHANCES: usize = 10;
-    /// Uses a runtime in a way that is no long poll.
+    /// A use of a runtime without a long poll.
     type Deed = fn(&Runtime);
 
     child(|| {
@@ -288,7 +288,7 @@ fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
                 thread::sleep(A_WHILE);
             }),
             ("`block_on` has panicked", |runtime| {
-                // Without the panic hook, which takes its time for a backtrace.
+                // Without the panic hook, which takes long to print a backtrace.
                 panic_text(|| runtime.block_on(async { resume_unwind(Box::new("over")) }));
                 thread::sleep(A_WHILE);
             }),
@@ -306,7 +306,7 @@ fn the_thread_says_nothing_of_a_loop_that_waits_or_does_not_run() {
 }
 
 #[test]
-fn a_poll_that_never_ends_is_told() {
+fn a_poll_that_never_returns_is_reported() {
     let name = "watchdog: never";
     child(|| {
         let _watchdog = watchdog();
@@ -330,7 +330,7 @@ fn a_poll_that_never_ends_is_told() {
 }
 
 #[test]
-fn the_drop_of_a_runtime_does_not_wait_for_the_thread_to_look() {
+fn dropping_a_runtime_does_not_wait_for_the_next_check_of_the_watchdog() {
     let _watchdog = watchdog();
     let begin = Instant::now();
     for limit in [FAR, Duration::MAX] {
@@ -341,10 +341,10 @@ fn the_drop_of_a_runtime_does_not_wait_for_the_thread_to_look() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_thread_ends_with_the_runtime() {
+fn the_watchdog_thread_ends_with_the_runtime() {
     use std::fs;
 
-    /// How many threads of this process are a watchdog's.
+    /// Returns the number of watchdog threads of this process.
     fn threads() -> usize {
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let names =
@@ -363,14 +363,14 @@ fn the_thread_ends_with_the_runtime() {
                 runtime.block_on(yield_now());
             }
             if round == 0 {
-                // A thread has its name a moment after it has begun.
+                // A thread gets its name a moment after its start.
                 while threads() != 2 {
                     thread::yield_now();
                 }
             }
             drop(runtime);
             drop(other);
-            // What was joined may stand there a moment longer.
+            // A joined thread may be listed a moment longer.
             while threads() != 0 {
                 thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! What the tests share: a watchdog against hanging, connections, and second processes.
+//! Helpers that the tests share: a watchdog for hanging tests, connections, and child processes.
 
 use futures::channel::oneshot;
 use futures::future::join_all;
@@ -21,26 +21,26 @@ use std::task::{Context, Poll, Wake};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a test may take before it counts as hung. No test of a working crate comes near it,
-/// however loaded the machine is.
+/// How long a test may run before the watchdog considers it hung. No test of a working crate takes nearly as long,
+/// even on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One number for every day, or a larger one where tests may take long: with the feature `slow`.
+/// Returns the smaller number for everyday runs, and the larger one with the feature `slow`, where tests may take
+/// long.
 pub(crate) const fn few_or_many(few: usize, many: usize) -> usize {
     if cfg!(feature = "slow") { many } else { few }
 }
 
-/// Runs a future on a runtime of its own; ends the process, naming the test, if that never ends.
+/// Runs a future on its own runtime. Ends the process with the name of the test if the future never completes.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     glassfrog::block_on(future)
 }
 
-/// Ends the process, naming the test, unless what it returns is dropped in time.
+/// Starts a watch that ends the process with the name of the test unless the returned guard is dropped in time.
 ///
-/// A thread keeps watch, and not a timer of the runtime, so that it also sees a loop that is stuck, and so
-/// that the runtime of a test has no deadline that the test does not make. There is one thread for all tests,
-/// since some make thousands of runtimes.
+/// A thread keeps the watch instead of a timer of the runtime. It also notices a stuck loop, and adds no deadline to
+/// the runtime under test. All tests share one thread, because some create thousands of runtimes.
 #[must_use = "the watchdog sleeps as soon as this is dropped"]
 pub(crate) fn watchdog() -> Watchdog {
     static THREAD: Once = Once::new();
@@ -53,28 +53,28 @@ pub(crate) fn watchdog() -> Watchdog {
     Watchdog { number }
 }
 
-/// When each test that runs counts as hung, and its name, under the numbers of their watches.
+/// The time at which each running test counts as hung, and its name, by the number of its watch.
 static WATCHED: Mutex<BTreeMap<u64, (Instant, String)>> = Mutex::new(BTreeMap::new());
 
-/// Looks for a test that hangs, every second.
+/// Checks every second for a test that hangs.
 fn keep_watch() {
     loop {
         thread::sleep(Duration::from_secs(1));
         let watched = WATCHED.lock().unwrap();
-        // All have the same time, so that of the first is over first.
+        // All watches last equally long, so the first one ends first.
         if let Some((_, (end, test))) = watched.first_key_value()
             && *end <= Instant::now()
         {
-            // Not `eprintln!`: what that prints is captured, and lost in the abort.
+            // Not `eprintln!`: the harness captures its output, and the abort would lose it.
             let _nobody_reads = writeln!(io::stderr(), "\n{test} hangs");
             process::abort();
         }
     }
 }
 
-/// A watch that is on; see [`watchdog`].
+/// A running watch; see [`watchdog`].
 pub(crate) struct Watchdog {
-    /// Its number.
+    /// The number of the watch.
     number: u64,
 }
 
@@ -84,7 +84,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Another executor, the simplest there is: polls on this thread, and parks it in between.
+/// Runs a future on a minimal foreign executor, which polls on this thread and parks it in between.
 pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -102,20 +102,20 @@ pub(crate) fn park_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Lets everybody run who can, and the reactor be looked at, many times over.
+/// Yields many times, so that every ready task runs and the loop turns the reactor.
 pub(crate) async fn settle() {
     for _ in 0..1000 {
         yield_now().await;
     }
 }
 
-/// A connection of each origin that a stream can have, with the plain socket at the other end:
-/// what holds for one has to hold for all.
+/// Returns a connection of each origin that a stream can have, with the plain socket at the other end. A law must
+/// hold for all of them.
 pub(crate) async fn pairs() -> [(TcpStream, net::TcpStream); 3] {
     [accepted().await, connected().await, adopted().await]
 }
 
-/// Lets a law work on all cases at once, each on a connection of each origin.
+/// Checks a law for all cases concurrently, each on a connection of each origin.
 pub(crate) async fn for_each<C: Copy>(
     cases: impl IntoIterator<Item = C>,
     law: impl AsyncFn(C, TcpStream, net::TcpStream),
@@ -126,7 +126,7 @@ pub(crate) async fn for_each<C: Copy>(
     join_all(cases).await;
 }
 
-/// A connection that a listener accepted.
+/// Returns a connection that a listener accepted.
 pub(crate) async fn accepted() -> (TcpStream, net::TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -134,7 +134,7 @@ pub(crate) async fn accepted() -> (TcpStream, net::TcpStream) {
     (stream, peer)
 }
 
-/// A connection that was connected.
+/// Returns a connection made by `connect`.
 pub(crate) async fn connected() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
@@ -142,21 +142,20 @@ pub(crate) async fn connected() -> (TcpStream, net::TcpStream) {
     (stream.unwrap(), peer)
 }
 
-/// A connection that was made elsewhere.
+/// Returns a connection adopted from the standard library.
 pub(crate) async fn adopted() -> (TcpStream, net::TcpStream) {
     let (ours, peer) = plain();
     (TcpStream::try_from(ours).unwrap(), peer)
 }
 
-/// Two plain sockets.
+/// Returns two connected plain sockets.
 pub(crate) fn plain() -> (net::TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (ours, listener.accept().unwrap().0)
 }
 
-/// Closes a connection, and waits until the other end's kernel has got all that was sent and the
-/// end of it.
+/// Closes a connection and waits until the kernel of the other end has received all data and the end of the stream.
 pub(crate) async fn close_when_delivered(peer: net::TcpStream) {
     let (closed, is_closed) = oneshot::channel();
     thread::spawn(move || {
@@ -168,7 +167,7 @@ pub(crate) async fn close_when_delivered(peer: net::TcpStream) {
     is_closed.await.unwrap();
 }
 
-/// Breaks a connection off.
+/// Resets a connection.
 pub(crate) fn reset(peer: net::TcpStream) {
     // With this option `close` sends RST instead of FIN (`tcp(7)`, `SO_LINGER` of `socket(7)`).
     SockRef::from(&peer)
@@ -176,13 +175,13 @@ pub(crate) fn reset(peer: net::TcpStream) {
         .unwrap();
 }
 
-/// How many files this process has open, and this look at them.
+/// Returns the number of open files of this process, including the one that this function opens.
 #[cfg(target_os = "linux")]
 pub(crate) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// A number of `/proc/.../status`, of this process (`self`) or this thread (`thread-self`).
+/// Returns a number from `/proc/.../status`, of this process (`self`) or this thread (`thread-self`).
 #[cfg(target_os = "linux")]
 pub(crate) fn status(whose: &str, field: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{whose}/status")).unwrap();
@@ -195,19 +194,18 @@ pub(crate) fn status(whose: &str, field: &str) -> usize {
     number.unwrap().parse().unwrap()
 }
 
-/// How much address space there is where no thread can be started: enough for all that a test does before
-/// that, and taken up in no time.
+/// The address space of a process that is to run out of it: enough for everything that a test does before, and quick
+/// to fill.
 #[cfg(target_os = "linux")]
 const ADDRESS_SPACE_MIB: u32 = 1024;
 
-/// Takes up the address space of a second process that has little of it, until there is too little for the
-/// stack of a thread.
+/// Fills the address space of a child process with a low limit until it has no room for the stack of another thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn exhaust() -> Vec<Vec<u8>> {
     /// Half of a stack (`std::thread`, "Stack size").
     const BLOCK: usize = 1 << 20;
-    // A thread that begins maps twice what it keeps for the heap that `malloc(3)` gives it. What it unmaps
-    // again must not be room for a stack.
+    // A starting thread maps twice the size of the heap that `malloc(3)` gives it, and unmaps the rest. That rest
+    // must not become room for a stack.
     while !others_sleep() {
         thread::yield_now();
     }
@@ -219,64 +217,63 @@ pub(crate) fn exhaust() -> Vec<Vec<u8>> {
         }
         blocks.push(block);
     }
-    // For what is smaller.
+    // Leaves room for small allocations.
     blocks.pop();
     blocks
 }
 
-/// Whether all threads of this process but this one sleep (`proc(5)`, the state in `stat`).
+/// Returns whether all other threads of this process sleep (`proc(5)`, the state in `stat`).
 #[cfg(target_os = "linux")]
 fn others_sleep() -> bool {
     let this = fs::read_link("/proc/thread-self").unwrap();
     let threads = fs::read_dir("/proc/self/task").unwrap().map(Result::unwrap);
     let others = threads.filter(|thread| Some(&*thread.file_name()) != this.file_name());
-    // One that has ended meanwhile has no state.
+    // A thread that has exited meanwhile has no state.
     let mut stats = others.filter_map(|other| fs::read_to_string(other.path().join("stat")).ok());
-    // After the name, which is in brackets and may contain anything.
+    // The state follows the name, which is in parentheses and may contain anything.
     stats.all(|stat| stat.rsplit_once(") ").unwrap().1.starts_with('S'))
 }
 
-/// How many files a second process may have open, if not as many as this one.
+/// The limit of open files of a child process.
 #[cfg(target_os = "linux")]
 pub(crate) enum Files {
-    /// So many.
+    /// This many.
     AtMost(u32),
-    /// As many as the system lets it.
+    /// As many as the system allows.
     Most,
 }
 
-/// A second process that runs a part of the test. It is killed when this is dropped.
+/// A child process that runs a part of a test. Dropping the handle kills it.
 pub(crate) struct Child {
     /// The process.
     process: process::Child,
-    /// Its input, whose end would end it.
+    /// Its standard input. The child exits when it is closed.
     _stdin: Option<ChildStdin>,
-    /// What it prints.
+    /// The lines that it prints.
     lines: Lines<BufReader<ChildStdout>>,
-    /// The thread that repeats what it prints to its standard error stream.
+    /// The thread that repeats its standard error stream.
     complaints: Option<JoinHandle<()>>,
 }
 
-/// The environment variable that tells a second process which closure it is there for.
+/// The environment variable that tells a child process which closure to run.
 const PART: &str = "GLASSFROG_TEST_PART";
 
-/// What the lines that the processes of a test [`say`] begin with, among those of the harness.
+/// The prefix of lines that a child process [`say`]s, to tell them from those of the harness.
 const SAYS: &str = "says: ";
 
-/// What a second process says when its part is over.
+/// The line that a child process says when its part is over.
 const DONE: &str = "done";
 
-/// Runs a part of the test in a process of its own, which ends with it, and at the latest when this
-/// process does.
+/// Runs a part of the test in a child process, which exits after it, and at the latest when this process does.
 ///
-/// The process is made by running this test once more, so that it comes to this same call; what
-/// the test does before, it does in both processes. The part may have a child in turn. Next to one
-/// another a test (or part) may only have one, since closures are known by where they stand.
+/// The child runs the same test again and so reaches this call; both processes execute what the test does before it.
+/// The part may start a child in turn. A test (or part) may have only one child at a level, because a closure is
+/// known by its type name.
 pub(crate) fn child<F: FnOnce()>(part: F) -> Child {
     second_process(Command::new(this_program()), part)
 }
 
-/// Does the same under another limit of open files.
+/// Like [`child`], with another limit of open files.
 #[cfg(target_os = "linux")]
 pub(crate) fn child_with<F: FnOnce()>(files: Files, part: F) -> Child {
     let limit = match files {
@@ -286,20 +283,20 @@ pub(crate) fn child_with<F: FnOnce()>(files: Files, part: F) -> Child {
     second_process(limited(&format!("-n {limit}")), part)
 }
 
-/// Does the same with little address space, for [`exhaust`].
+/// Like [`child`], with little address space, for [`exhaust`].
 #[cfg(target_os = "linux")]
 pub(crate) fn child_in_little_space<F: FnOnce()>(part: F) -> Child {
     let kibibytes = ADDRESS_SPACE_MIB * 1024;
     second_process(limited(&format!("-v {kibibytes}")), part)
 }
 
-/// How much memory this process has in use that is no file's, in KiB.
+/// Returns the anonymous memory in use by this process, in KiB.
 #[cfg(target_os = "linux")]
 pub(crate) fn resident() -> u64 {
     status("self", "RssAnon") as u64
 }
 
-/// This program under a limit of the shell's `ulimit`.
+/// Returns a command that runs this program under a limit set by the shell's `ulimit`.
 #[cfg(target_os = "linux")]
 fn limited(limit: &str) -> Command {
     let mut limited = Command::new("sh");
@@ -309,15 +306,15 @@ fn limited(limit: &str) -> Command {
     limited
 }
 
-/// The program of the tests.
+/// Returns the path of this program.
 fn this_program() -> PathBuf {
     env::current_exe().unwrap()
 }
 
-/// Runs a part of the test by a command that is this program.
+/// Runs a part of the test with a command that starts this program.
 fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
     let name = type_name::<F>();
-    // A nested part is reached through those around it.
+    // A nested part is reached through the parts around it.
     if env::var(PART).is_ok_and(|wanted| format!("{wanted}::").starts_with(&format!("{name}::"))) {
         play(part);
     }
@@ -334,7 +331,7 @@ fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let stderr = process.stderr.take().unwrap();
     Child {
-        // Taken out, since waiting for a process closes what is left in it.
+        // Taken out of the process, because `wait` closes the streams that are left in it.
         _stdin: process.stdin.take(),
         process,
         lines,
@@ -342,18 +339,18 @@ fn second_process<F: FnOnce()>(mut command: Command, part: F) -> Child {
     }
 }
 
-/// Repeats what a second process prints to its standard error stream as output of this test, which the
-/// harness shows only if the test fails. Many parts panic on purpose, and would flood the screen.
+/// Repeats the standard error stream of a child as output of this test, which the harness shows only if the test
+/// fails. Many parts panic on purpose and would flood the screen.
 fn repeat(stderr: ChildStderr) {
     for line in BufReader::new(stderr).split(b'\n') {
         eprintln!("{}", String::from_utf8_lossy(&line.unwrap()));
     }
 }
 
-/// Runs the part that this process is there for.
+/// Runs the part that this process was started for.
 fn play(part: impl FnOnce()) -> ! {
     thread::spawn(|| {
-        // Its end is the end of the process at the other side, however that came about.
+        // The stream ends when the parent process does, for whatever reason.
         let _end = io::stdin().read_to_end(&mut Vec::new());
         process::exit(1);
     });
@@ -362,24 +359,24 @@ fn play(part: impl FnOnce()) -> ! {
     process::exit(0);
 }
 
-/// Says a line to the process that made this one.
+/// Prints a line for the parent process.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    // Where the cursor is, only the harness knows.
+    // The harness may have left the cursor in the middle of a line.
     println!("\n{SAYS}{line}");
 }
 
 impl Child {
-    /// The next line that it says.
+    /// Returns the next line that the child says.
     pub(crate) fn line(&mut self) -> String {
         for line in self.lines.by_ref() {
             if let Some(line) = line.unwrap().strip_prefix(SAYS) {
                 return String::from(line);
             }
         }
-        panic!("the second process has failed: {:?}", self.process.wait());
+        panic!("the child process has failed: {:?}", self.process.wait());
     }
 
-    /// Waits until its part is over, and passes on what it says until then.
+    /// Waits until the part is over, and prints the lines that the child says until then.
     pub(crate) fn finish(mut self) {
         loop {
             match self.line() {
@@ -395,7 +392,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ended_already = self.process.kill();
         let _status = self.process.wait();
-        // Whoever inherited the stream ends with the process.
+        // A process that inherited the stream ends with the child.
         let _failed = self.complaints.take().map(JoinHandle::join);
     }
 }

@@ -1,4 +1,4 @@
-//! Cancelling tasks: what happens, when, and where.
+//! Aborting tasks: what happens, when, and where.
 
 use crate::support::{block_on, park_on, settle};
 use crate::task_probes::{Drops, Way};
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
 
-/// How a task is aborted.
+/// The ways to abort a task.
 const HOW: [fn(AbortHandle); 2] = [
     |task| task.abort(),
     |task| thread::spawn(move || task.abort()).join().unwrap(),
 ];
 
 #[test]
-fn a_task_that_was_never_polled_is_dropped_unpolled() {
+fn aborting_a_task_that_was_never_polled_drops_it_unpolled() {
     for way in Way::ALL {
         for (how, abort) in HOW.into_iter().enumerate() {
             block_on(async {
@@ -51,8 +51,8 @@ fn a_task_that_was_never_polled_is_dropped_unpolled() {
 }
 
 #[test]
-fn a_task_that_waits_is_dropped_on_its_thread_inside_its_context() {
-    /// Says on which thread it was dropped, and whether there was a runtime.
+fn aborting_a_waiting_task_drops_it_on_its_thread_in_its_context() {
+    /// Reports on which thread it was dropped, and whether inside a runtime.
     struct Witness(Option<oneshot::Sender<(thread::ThreadId, bool)>>);
     impl Drop for Witness {
         fn drop(&mut self) {
@@ -80,7 +80,7 @@ fn a_task_that_waits_is_dropped_on_its_thread_inside_its_context() {
 }
 
 #[test]
-fn an_abort_within_its_own_poll_counts_if_that_poll_is_pending() {
+fn an_abort_in_its_own_poll_takes_effect_if_that_poll_is_pending() {
     for ready in [false, true] {
         block_on(async {
             let (send, receive) = oneshot::channel::<AbortHandle>();
@@ -109,7 +109,7 @@ fn an_abort_within_its_own_poll_counts_if_that_poll_is_pending() {
 }
 
 #[test]
-fn the_outcome_of_a_task_that_has_ended_stands() {
+fn aborting_a_finished_task_keeps_its_outcome() {
     for way in Way::ALL {
         for abort in HOW {
             block_on(async {
@@ -135,7 +135,7 @@ fn the_outcome_of_a_task_that_has_ended_stands() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_aborted_future_is_its_handles_alone() {
+fn a_panic_in_the_drop_of_an_aborted_future_reaches_only_its_handle() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -167,7 +167,7 @@ fn a_panic_in_the_drop_of_an_aborted_future_is_its_handles_alone() {
 }
 
 #[test]
-fn a_task_that_is_aborted_and_detached_is_dropped_too() {
+fn an_aborted_and_detached_task_is_dropped() {
     for way in Way::ALL {
         for abort in HOW {
             block_on(async {
@@ -184,7 +184,7 @@ fn a_task_that_is_aborted_and_detached_is_dropped_too() {
                 abort(handle.clone());
                 settle().await;
                 assert_eq!(drops.count(), 1, "{way:?}");
-                // Nothing is there any more.
+                // The runtime is gone.
                 abort(handle);
                 settle().await;
             });
@@ -193,8 +193,8 @@ fn a_task_that_is_aborted_and_detached_is_dropped_too() {
 }
 
 #[test]
-fn who_aborts_under_a_borrow_is_safe_from_the_drop_of_the_other() {
-    /// Borrows when dropped, as a guard that takes itself off a list does.
+fn an_abort_does_not_drop_the_future_in_place() {
+    /// Borrows when dropped, as a guard that removes itself from a list does.
     struct Leaves(Rc<RefCell<usize>>);
     impl Drop for Leaves {
         fn drop(&mut self) {
@@ -220,7 +220,7 @@ fn who_aborts_under_a_borrow_is_safe_from_the_drop_of_the_other() {
 }
 
 #[test]
-fn aborting_what_has_ended_with_its_runtime_does_nothing() {
+fn aborting_a_task_of_a_dropped_runtime_does_nothing() {
     let runtime = Runtime::new().unwrap();
     let (local, remote) = runtime.block_on(async {
         (
@@ -237,7 +237,7 @@ fn aborting_what_has_ended_with_its_runtime_does_nothing() {
 }
 
 #[test]
-fn a_task_aborted_between_two_calls_is_dropped_in_the_next() {
+fn a_task_aborted_between_two_calls_is_dropped_in_the_next_call() {
     let runtime = Runtime::new().unwrap();
     let drops = Drops::default();
     let probe = drops.probe();
@@ -256,7 +256,7 @@ fn a_task_aborted_between_two_calls_is_dropped_in_the_next() {
 }
 
 #[test]
-fn an_aborted_task_wakes_whoever_awaits_it() {
+fn an_aborted_task_wakes_its_joiner() {
     block_on(async {
         let mut task = spawn(pending::<()>());
         assert!((&mut task).now_or_never().is_none());
@@ -268,10 +268,10 @@ fn an_aborted_task_wakes_whoever_awaits_it() {
     });
 }
 
-/// When the last abort handle is dropped, the loop is called to look for a deadlock. An abort by the join handle
-/// makes no abort handle.
+/// The drop of the last abort handle wakes the loop to look for a deadlock. An abort through the join handle creates
+/// no abort handle.
 #[test]
-fn an_abort_of_a_finished_job_by_its_join_handle_wakes_no_loop() {
+fn aborting_a_finished_job_does_not_wake_the_loop() {
     const ABORTS: usize = 10_000;
     // The end of the job, and the end of the thread.
     const WAKES: u64 = 2;

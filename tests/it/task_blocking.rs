@@ -1,4 +1,4 @@
-//! Blocking jobs: their threads, their outcomes, what cancels them, and who waits for them.
+//! Blocking jobs: their threads, their outcomes, their cancellation, and waiting for them.
 
 use crate::support::{block_on, child, few_or_many, park_on, watchdog};
 use crate::task_probes::{
@@ -30,7 +30,7 @@ enum By {
 }
 
 impl By {
-    /// All of them.
+    /// All ways.
     const ALL: [By; 3] = [By::Function, By::Handle, By::Builder];
 
     /// Submits to the runtime of this thread.
@@ -44,7 +44,7 @@ impl By {
     }
 }
 
-/// How a job is aborted: here, elsewhere, and twice.
+/// The ways to abort a job: on this thread, on another one, and twice.
 const HOW: [fn(AbortHandle); 3] = [
     |job| job.abort(),
     |job| thread::spawn(move || job.abort()).join().unwrap(),
@@ -54,34 +54,34 @@ const HOW: [fn(AbortHandle); 3] = [
     },
 ];
 
-/// What holds jobs up.
+/// Blocks jobs until it is opened.
 #[derive(Clone)]
 struct Gate(Arc<Mutex<Receiver<Infallible>>>);
 
-/// A closed gate, and what opens it by being dropped, at the latest when the test fails.
+/// Returns a sender that opens the gate when dropped, at the latest when the test fails, and a closed gate.
 fn gate() -> (Sender<Infallible>, Gate) {
     let (open, opened) = channel();
     (open, Gate(Arc::new(Mutex::new(opened))))
 }
 
 impl Gate {
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     fn pass(&self) {
         let _opened = self.0.lock().unwrap().recv();
     }
 }
 
-/// A runtime whose jobs have so many threads.
+/// Builds a runtime with this many threads for jobs.
 fn with_threads(threads: usize) -> Runtime {
     let builder = Runtime::builder().blocking_threads(threads);
     builder.build().unwrap()
 }
 
-/// How long idle threads stay, and pools stall before they say so, in the tests of that: ten seconds, as the
-/// documentation says, where tests may take long.
+/// How long idle threads stay, and how long a pool may stall before it is reported, in the tests of that: the
+/// documented ten seconds, where tests may take long.
 const PATIENCE: Duration = Duration::from_millis(few_or_many(200, 10_000) as u64);
 
-/// A runtime of that patience whose jobs have so many threads.
+/// Builds such a runtime with this many threads for jobs.
 fn patient_with_threads(threads: usize) -> Runtime {
     let builder = Runtime::builder().blocking_threads(threads);
     let builder = match cfg!(feature = "slow") {
@@ -91,7 +91,7 @@ fn patient_with_threads(threads: usize) -> Runtime {
     builder.build().unwrap()
 }
 
-/// Makes a thread busy, until the gate is opened, with a job that has begun when this returns.
+/// Occupies a thread until the gate is opened, with a job that has started when this returns.
 fn occupy(handle: &Handle, gate: &Gate) -> JoinHandle<&'static str> {
     let gate = gate.clone();
     let (begun, has_begun) = channel();
@@ -104,7 +104,7 @@ fn occupy(handle: &Handle, gate: &Gate) -> JoinHandle<&'static str> {
     job
 }
 
-/// Waits, on this thread, until something is so.
+/// Blocks this thread until a condition holds.
 fn wait_until(mut so: impl FnMut() -> bool) {
     while !so() {
         thread::yield_now();
@@ -112,7 +112,7 @@ fn wait_until(mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn the_output_of_a_job_comes_out_at_its_handle() {
+fn a_handle_returns_the_output_of_its_job() {
     for by in By::ALL {
         block_on(async {
             let text = String::from("moved in and out");
@@ -127,7 +127,7 @@ fn the_output_of_a_job_comes_out_at_its_handle() {
 }
 
 #[test]
-fn what_a_closure_holds_is_dropped_when_its_handle_is_ready() {
+fn the_captures_of_a_closure_are_dropped_before_its_handle_is_ready() {
     let _watchdog = watchdog();
     let drops = Drops::default();
     let runtime = Runtime::new().unwrap();
@@ -146,7 +146,7 @@ fn a_handle_works_on_any_thread_and_under_any_executor() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
-    // A job needs no loop that turns, neither to begin nor to be awaited.
+    // A job needs no running loop, neither to start nor to be awaited.
     let job = thread::spawn(move || handle.spawn_blocking(|| 1));
     let job = job.join().unwrap();
     assert_eq!(thread::spawn(|| park_on(job)).join().unwrap().unwrap(), 1);
@@ -163,13 +163,13 @@ fn a_handle_works_on_any_thread_and_under_any_executor() {
     assert_eq!(park_on(job).unwrap(), 4, "it outlives its runtime");
 }
 
-/// Awaits a job in a task of its own.
+/// Awaits a job in a spawned task.
 async fn spawn_in<T: 'static>(job: JoinHandle<T>) -> Result<T, glassfrog::task::JoinError> {
     spawn(job).await.unwrap()
 }
 
 #[test]
-fn who_asked_last_is_woken_and_nobody_else() {
+fn the_end_of_a_job_wakes_only_the_last_waker() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (open, closed) = gate();
@@ -186,7 +186,7 @@ fn who_asked_last_is_woken_and_nobody_else() {
 }
 
 #[test]
-fn the_end_of_a_job_wakes_a_loop_that_has_nothing_else_to_do() {
+fn the_end_of_a_job_wakes_an_idle_loop() {
     block_on(async {
         for n in 0..few_or_many(4000, 20_000) {
             assert_eq!(spawn_blocking(move || n).await.unwrap(), n);
@@ -215,7 +215,7 @@ fn threads_are_named_and_counted() {
 }
 
 #[test]
-fn a_thread_that_is_idle_takes_the_next_job() {
+fn an_idle_thread_takes_the_next_job() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let threads: HashSet<_> = (0..1000)
@@ -224,13 +224,13 @@ fn a_thread_that_is_idle_takes_the_next_job() {
             park_on(job).unwrap()
         })
         .collect();
-    // Nearly always it is one. A job that comes between the end of the last one and the moment at
-    // which its thread is idle starts another.
+    // Almost always one. A job that arrives after the end of the previous one and before its thread is idle starts
+    // another thread.
     assert!(threads.len() < 100, "{} threads", threads.len());
 }
 
 #[test]
-fn one_idle_thread_does_not_count_for_two_jobs() {
+fn one_idle_thread_does_not_serve_two_jobs() {
     let _watchdog = watchdog();
     for _ in 0..few_or_many(100, 300) {
         let runtime = Runtime::new().unwrap();
@@ -247,7 +247,7 @@ fn one_idle_thread_does_not_count_for_two_jobs() {
 }
 
 #[test]
-fn as_many_jobs_run_side_by_side_as_there_may_be_threads() {
+fn as_many_jobs_run_in_parallel_as_the_limit_of_threads_allows() {
     const THREADS: usize = 3;
     let _watchdog = watchdog();
     let runtime = with_threads(THREADS);
@@ -269,7 +269,7 @@ fn as_many_jobs_run_side_by_side_as_there_may_be_threads() {
         })
         .collect();
     wait_until(|| running.load(Ordering::SeqCst) == THREADS);
-    // A chance for one too many.
+    // Gives one job too many a chance to start.
     thread::sleep(Duration::from_millis(10));
     assert_eq!(begun.load(Ordering::SeqCst), THREADS);
     drop(open);
@@ -279,7 +279,7 @@ fn as_many_jobs_run_side_by_side_as_there_may_be_threads() {
 }
 
 #[test]
-fn one_thread_runs_jobs_in_the_order_of_their_submission() {
+fn one_thread_runs_jobs_in_submission_order() {
     let _watchdog = watchdog();
     let runtime = with_threads(1);
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -291,7 +291,7 @@ fn one_thread_runs_jobs_in_the_order_of_their_submission() {
                 .spawn_blocking(move || order.lock().unwrap().push(n))
         })
         .collect();
-    // Whoever is asked first.
+    // Whichever handle is polled first.
     for job in jobs.into_iter().rev() {
         park_on(job).unwrap();
     }
@@ -299,13 +299,13 @@ fn one_thread_runs_jobs_in_the_order_of_their_submission() {
 }
 
 #[test]
-fn no_threads_at_all_cannot_be_asked_for() {
+fn a_limit_of_zero_threads_panics() {
     let text = panic_text(|| Runtime::builder().blocking_threads(0));
     assert!(text.contains("`threads` must be at least 1"), "{text}");
 }
 
 #[test]
-fn a_panic_comes_out_at_the_handle_and_its_thread_goes_on() {
+fn a_handle_returns_the_panic_of_its_job_and_the_thread_survives() {
     let _watchdog = watchdog();
     for by in By::ALL {
         with_threads(1).block_on(async {
@@ -331,7 +331,7 @@ fn a_panic_comes_out_at_the_handle_and_its_thread_goes_on() {
 }
 
 #[test]
-fn a_panic_of_which_nobody_hears_is_logged_with_the_place_of_the_spawn() {
+fn an_unobserved_panic_of_a_job_is_logged_with_its_spawn_location() {
     record_log();
     let _watchdog = watchdog();
     for (by, texts) in [
@@ -357,7 +357,7 @@ fn a_panic_of_which_nobody_hears_is_logged_with_the_place_of_the_spawn() {
             } else {
                 drop(open);
                 wait_until(|| job.is_finished());
-                assert_eq!(logged(text), [""; 0], "somebody may still ask");
+                assert_eq!(logged(text), [""; 0], "a task may still take the output");
                 drop(job);
             }
             let place = format!("(spawned at {}:{line}:", file!());
@@ -370,7 +370,7 @@ fn a_panic_of_which_nobody_hears_is_logged_with_the_place_of_the_spawn() {
 }
 
 #[test]
-fn a_panic_that_somebody_asks_about_is_not_logged() {
+fn an_observed_panic_is_not_logged() {
     record_log();
     let text = "of a job whose handle is awaited";
     let error = block_on(async { spawn_blocking(move || panic!("{text}")).await });
@@ -379,7 +379,7 @@ fn a_panic_that_somebody_asks_about_is_not_logged() {
 }
 
 #[test]
-fn a_panic_of_a_job_does_not_end_the_runtime_whatever_that_of_a_task_does() {
+fn a_panic_of_a_job_never_ends_the_runtime() {
     let _watchdog = watchdog();
     let runtime = Runtime::builder()
         .on_task_panic(OnTaskPanic::EndRuntime)
@@ -399,7 +399,7 @@ async fn spawn_in_new() -> &'static str {
 }
 
 #[test]
-fn what_panics_when_dropped_harms_no_thread() {
+fn a_panic_in_a_drop_does_not_end_a_pool_thread() {
     record_log();
     let _watchdog = watchdog();
     let bomb = |text: &'static str| OnDrop(move || panic!("{text}"));
@@ -454,7 +454,7 @@ fn what_panics_when_dropped_harms_no_thread() {
 }
 
 #[test]
-fn what_panics_when_dropped_does_not_keep_a_runtime_from_ending() {
+fn a_panic_in_a_drop_does_not_stop_the_end_of_a_runtime() {
     record_log();
     let _watchdog = watchdog();
     let text = "captured by a job that never ran";
@@ -476,7 +476,7 @@ fn what_panics_when_dropped_does_not_keep_a_runtime_from_ending() {
 }
 
 #[test]
-fn an_aborted_job_that_waits_for_a_thread_is_cancelled_at_once_and_never_runs() {
+fn aborting_a_queued_job_cancels_it_at_once() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -514,7 +514,7 @@ fn an_aborted_job_that_waits_for_a_thread_is_cancelled_at_once_and_never_runs() 
 }
 
 #[test]
-fn aborting_any_of_many_waiting_jobs_gives_back_what_it_holds_and_leaves_the_others_in_order() {
+fn aborting_queued_jobs_drops_their_captures_and_keeps_the_order_of_the_others() {
     const JOBS: usize = 1000;
     let _watchdog = watchdog();
     // The order in which two of three are aborted.
@@ -554,7 +554,7 @@ fn aborting_any_of_many_waiting_jobs_gives_back_what_it_holds_and_leaves_the_oth
 }
 
 #[test]
-fn what_an_aborted_job_holds_may_use_the_pool_while_it_is_dropped() {
+fn the_captures_of_an_aborted_job_may_use_the_pool_when_dropped() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -580,7 +580,7 @@ fn what_an_aborted_job_holds_may_use_the_pool_while_it_is_dropped() {
 }
 
 #[test]
-fn a_job_without_a_handle_runs_unless_it_is_aborted() {
+fn a_detached_job_runs_unless_it_is_aborted() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = with_threads(1);
@@ -606,13 +606,13 @@ fn a_job_without_a_handle_runs_unless_it_is_aborted() {
         assert_eq!(*runs.lock().unwrap(), ["detached"]);
         assert_eq!(drops.count(), 2);
         assert_eq!(park_on(busy).unwrap(), "done");
-        // Nothing is there any more.
+        // The runtime is gone.
         abort(aborted);
     }
 }
 
 #[test]
-fn aborting_a_job_that_runs_or_has_ended_does_nothing() {
+fn aborting_a_running_or_finished_job_does_nothing() {
     let _watchdog = watchdog();
     for abort in HOW {
         let runtime = Runtime::new().unwrap();
@@ -637,16 +637,16 @@ fn aborting_a_job_that_runs_or_has_ended_does_nothing() {
         abort(job.abort_handle());
         let error = park_on::<JoinHandle<()>>(job).unwrap_err();
         assert!(error.is_panic());
-        // Nor does what it left behind trouble the loop.
+        // Nor does its late output disturb the loop.
         assert_eq!(runtime.block_on(spawn_in_new()), "well");
     }
 }
 
 #[test]
-fn the_end_of_a_runtime_cancels_the_jobs_that_wait_and_waits_for_none_that_runs() {
+fn dropping_a_runtime_cancels_queued_jobs_and_does_not_wait_for_running_ones() {
     let _watchdog = watchdog();
     let (wakes, waker) = Wakes::new();
-    // How many had been woken when each closure was dropped.
+    // How many handles had been woken when each closure was dropped.
     let woken = Arc::new(Mutex::new(Vec::new()));
     let (open, closed) = gate();
     let runtime = with_threads(1);
@@ -689,7 +689,7 @@ fn block_on_returns_while_a_job_runs() {
 }
 
 #[test]
-fn jobs_run_on_while_their_runtime_sleeps_between_two_calls() {
+fn jobs_continue_between_two_calls_of_block_on() {
     let _watchdog = watchdog();
     let runtime = with_threads(1);
     let (open, closed) = gate();
@@ -701,7 +701,7 @@ fn jobs_run_on_while_their_runtime_sleeps_between_two_calls() {
 }
 
 #[test]
-fn a_shutdown_waits_for_the_jobs_that_run() {
+fn a_shutdown_waits_for_running_jobs() {
     let _watchdog = watchdog();
     for timeout in [Duration::from_secs(3600), Duration::MAX] {
         for threads in [1, 3] {
@@ -716,7 +716,7 @@ fn a_shutdown_waits_for_the_jobs_that_run() {
                     drop(spawn_blocking(move || {
                         begun.send(()).unwrap();
                         closed.pass();
-                        // A chance for a shutdown that does not wait.
+                        // Gives a shutdown that does not wait a chance to end early.
                         thread::sleep(Duration::from_millis(10));
                         done.fetch_add(1, Ordering::SeqCst);
                     }));
@@ -724,7 +724,7 @@ fn a_shutdown_waits_for_the_jobs_that_run() {
                 }
                 let probe = drops.probe();
                 drop(spawn_blocking(move || drop(probe)));
-                // A task, whose drop is the first thing that the end of the runtime brings about.
+                // A task, whose drop is the first effect of the end of the runtime.
                 drop(spawn(async move {
                     let _opens = open;
                     pending::<()>().await;
@@ -755,11 +755,11 @@ fn a_shutdown_gives_up_after_its_timeout() {
 }
 
 #[test]
-fn a_shutdown_with_nothing_to_wait_for_returns() {
+fn a_shutdown_without_jobs_returns_at_once() {
     let _watchdog = watchdog();
     for timeout in [Duration::ZERO, Duration::from_secs(3600), Duration::MAX] {
         Runtime::new().unwrap().shutdown_timeout(timeout);
-        // So often that it would show if each waited until the idle threads go by themselves.
+        // So many times that it would show if each waited for idle threads to exit on their own.
         for _ in 0..10 {
             let runtime = Runtime::new().unwrap();
             let jobs = [(); 3].map(|()| runtime.handle().spawn_blocking(|| {}));
@@ -772,7 +772,7 @@ fn a_shutdown_with_nothing_to_wait_for_returns() {
 }
 
 #[test]
-fn a_runtime_that_has_ended_takes_no_job() {
+fn a_dropped_runtime_accepts_no_job() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
@@ -802,11 +802,11 @@ fn a_runtime_that_has_ended_takes_no_job() {
 }
 
 #[test]
-fn what_needs_a_runtime_says_so_outside_of_one() {
+fn spawn_blocking_outside_a_runtime_panics_with_advice() {
     let texts = [
         panic_text(|| drop(spawn_blocking(|| {}))),
         panic_text(|| drop(Builder::new().name("indexer").spawn_blocking(|| {}))),
-        // A job is outside, too.
+        // A job is outside the runtime, too.
         block_on(async { spawn_blocking(|| panic_text(|| spawn_blocking(|| {}))).await }).unwrap(),
     ];
     for text in texts {
@@ -817,7 +817,7 @@ fn what_needs_a_runtime_says_so_outside_of_one() {
 }
 
 #[test]
-fn a_job_is_outside_of_any_runtime_and_may_have_one() {
+fn a_job_runs_outside_any_runtime_and_may_create_one() {
     block_on(async {
         for by in By::ALL {
             assert!(by.submit(|| Handle::try_current().is_none()).await.unwrap());
@@ -844,8 +844,8 @@ fn a_job_may_wait_for_a_task_of_its_runtime() {
 }
 
 #[test]
-fn a_job_may_wait_for_a_job_if_there_are_threads_for_both() {
-    /// As many jobs as that, each waiting for the next.
+fn a_job_may_wait_for_another_if_both_have_threads() {
+    /// Runs this many jobs, each of which waits for the next.
     fn nested(handle: &Handle, depth: usize) -> usize {
         if depth == 0 {
             return 0;
@@ -859,9 +859,9 @@ fn a_job_may_wait_for_a_job_if_there_are_threads_for_both() {
 }
 
 #[test]
-fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
-    /// Submits jobs for as long as the runtime lasts, each the next, and notes the longest time
-    /// without the beginning of one.
+fn only_a_stalled_pool_is_reported() {
+    /// Submits jobs, each from the previous one, as long as the runtime lives. Records the longest time without the
+    /// start of a job.
     fn go_on(handle: Handle, pauses: Arc<Mutex<(Instant, Duration)>>) {
         drop(handle.clone().spawn_blocking(move || {
             {
@@ -869,7 +869,7 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
                 *longest = last.elapsed().max(*longest);
                 *last = Instant::now();
             }
-            // Not to keep a processor from the others.
+            // Leaves the processor to other threads.
             thread::sleep(Duration::from_millis(1));
             go_on(handle, pauses);
         }));
@@ -877,7 +877,7 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
     child(|| {
         record_log();
         let _watchdog = watchdog();
-        // One of its threads is stuck, and two jobs take turns at the other: one always waits.
+        // One of its threads is stuck, and two jobs alternate on the other: one is always queued.
         let full = patient_with_threads(2);
         let (open, closed) = gate();
         let stuck = occupy(&full.handle(), &closed);
@@ -911,7 +911,7 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
         for words in ["WARN ", "(waiting: 1)", "Builder::blocking_threads"] {
             assert!(told[0].contains(words), "{told:?}");
         }
-        // On a machine that did not run this process for so long, the other was right, too.
+        // If the machine suspended this process for that long, the report was right as well.
         let longest = pauses.lock().unwrap().1;
         assert!(
             lines.len() == 1 || longest >= PATIENCE / 2,
@@ -924,41 +924,41 @@ fn a_pool_that_stalls_says_so_and_one_that_goes_on_does_not() {
     .finish();
 }
 
-/// Numbers without order, the same for the same seed (the generator of Knuth's MMIX).
+/// A deterministic pseudorandom sequence (the generator of Knuth's MMIX).
 struct Dice(u64);
 
 impl Dice {
-    /// The next number, below `sides`.
+    /// Returns the next number, below `sides`.
     fn roll(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        // The lower bits repeat themselves too soon.
+        // The period of the lower bits is too short.
         (self.0 >> 33) as usize % sides
     }
 }
 
-/// What has become of many closures, each under its number.
+/// The fate of many closures, by number.
 struct Fates {
-    /// How often each was run.
+    /// How many times each was run.
     runs: Vec<AtomicUsize>,
-    /// How often each was dropped.
+    /// How many times each was dropped.
     drops: Vec<AtomicUsize>,
-    /// How many are being run.
+    /// How many are running.
     running: AtomicUsize,
 }
 
-/// A closure, or what is left of it.
+/// A closure, or its captures after the call.
 struct Fate {
     /// Its number.
     number: usize,
-    /// Where it is noted.
+    /// The record.
     fates: Arc<Fates>,
 }
 
 impl Fates {
-    /// So many.
+    /// Creates a record for this many closures.
     fn new(count: usize) -> Arc<Fates> {
         let zeros = || (0..count).map(|_| AtomicUsize::new(0)).collect();
         Arc::new(Fates {
@@ -970,7 +970,7 @@ impl Fates {
 }
 
 impl Fate {
-    /// What the closure does: it tells its number.
+    /// Runs the body of the closure, which returns its number.
     fn run(self) -> usize {
         self.fates.running.fetch_add(1, Ordering::SeqCst);
         self.fates.runs[self.number].fetch_add(1, Ordering::SeqCst);
@@ -987,7 +987,7 @@ impl Drop for Fate {
 }
 
 #[test]
-fn whatever_happens_a_job_runs_once_or_never_and_its_handle_says_which() {
+fn a_job_runs_at_most_once_and_its_handle_says_whether() {
     const THREADS: usize = 4;
     const JOBS: usize = 100;
     const ALL: usize = THREADS * JOBS;
@@ -1064,7 +1064,7 @@ fn whatever_happens_a_job_runs_once_or_never_and_its_handle_says_which() {
     }
 }
 
-/// What the system sees of it. On Linux, which shows it in `/proc`.
+/// Observations through `/proc`, on Linux.
 #[cfg(target_os = "linux")]
 mod system {
     use super::{PATIENCE, gate, occupy, patient_with_threads, wait_until, with_threads};
@@ -1080,13 +1080,13 @@ mod system {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// How many threads this process has.
+    /// Returns the number of threads of this process.
     fn threads() -> usize {
         status("self", "Threads")
     }
 
     #[test]
-    fn there_is_no_thread_before_the_first_job() {
+    fn the_pool_starts_no_thread_before_the_first_job() {
         child(|| {
             let _watchdog = watchdog();
             let before = threads();
@@ -1115,7 +1115,7 @@ mod system {
                 threads() == before
             });
             assert!(begun.elapsed() >= PATIENCE);
-            // The next job has one again.
+            // The next job starts a thread again.
             let name = || String::from(thread::current().name().unwrap());
             let name = park_on(runtime.handle().spawn_blocking(name)).unwrap();
             assert_eq!(name, "glassfrog-job-2");
@@ -1145,22 +1145,22 @@ mod system {
                 }
             }
             let grown = status("self", "RssAnon").saturating_sub(resident);
-            // A byte for each job would be 88 KiB, and the smallest allocation of each 2.7 MiB.
+            // A leak of a byte per job would be 88 KiB, and of the smallest allocation 2.7 MiB.
             assert!(grown < 2048, "{grown} KiB");
             runtime.shutdown_timeout(Duration::MAX);
             assert_eq!(open_files(), files_before);
-            // One that is done may take a moment to be gone.
+            // A finished thread may be listed a moment longer.
             wait_until(|| threads() == threads_before);
         })
         .finish();
     }
 
     #[test]
-    fn threads_without_a_job_go_when_the_runtime_ends() {
+    fn idle_threads_exit_when_the_runtime_ends() {
         child(|| {
             let _watchdog = watchdog();
             let before = threads();
-            // So often that it would show if they stayed as long as they do otherwise.
+            // So many times that it would show if they stayed until their usual timeout.
             for round in 0..10 {
                 let runtime = Runtime::new().unwrap();
                 let (open, closed) = gate();
@@ -1181,7 +1181,7 @@ mod system {
     }
 
     #[test]
-    fn a_job_for_which_there_is_no_thread_fails_with_the_reason() {
+    fn a_job_fails_with_the_reason_when_no_thread_can_start() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let runtime = Runtime::new().unwrap();
@@ -1202,7 +1202,7 @@ mod system {
                     format!("task {n} was cancelled: no thread could be started for it: {reason}")
                 );
             }
-            // It was nothing for ever.
+            // The failure was temporary.
             drop(full);
             assert_eq!(park_on(runtime.handle().spawn_blocking(|| 7)).unwrap(), 7);
         })
@@ -1210,10 +1210,10 @@ mod system {
     }
 
     #[test]
-    fn a_job_for_which_there_is_no_further_thread_waits_for_one_that_is_busy() {
+    fn a_job_waits_for_a_busy_thread_when_no_other_can_start() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
-            // In the one no other can be started, in the other no other may be.
+            // One pool cannot start another thread, the other may not.
             let runtimes = [Runtime::new().unwrap(), with_threads(1)];
             let (open, closed) = gate();
             let busy = [&runtimes[0], &runtimes[1]].map(|it| occupy(&it.handle(), &closed));
@@ -1231,7 +1231,7 @@ mod system {
     }
 
     #[test]
-    fn a_stall_for_want_of_a_thread_is_told_too() {
+    fn a_stall_caused_by_a_missing_thread_is_reported() {
         child_in_little_space(|| {
             record_log();
             let _watchdog = watchdog();
@@ -1253,7 +1253,7 @@ mod system {
             drop(open);
             has_begun.recv().unwrap();
             drop(full);
-            // Now another thread could be started, if somebody thought of it.
+            // Another thread could be started now, if the pool tried.
             wait_until(|| {
                 thread::sleep(Duration::from_millis(1));
                 !logged("no thread could be started").is_empty()
@@ -1268,7 +1268,7 @@ mod system {
     }
 
     #[test]
-    fn a_shutdown_ends_while_another_thread_cannot_start_one() {
+    fn a_shutdown_ends_while_another_thread_fails_to_start_a_thread() {
         child_in_little_space(|| {
             let _watchdog = watchdog();
             let (send, handles) = channel::<Handle>();
@@ -1276,8 +1276,8 @@ mod system {
             let submitter = thread::spawn(move || {
                 for handle in handles {
                     begun.send(()).unwrap();
-                    // Until it is not for want of a thread that it is cancelled. Now and then there
-                    // may be room for one.
+                    // Until the cause of the cancellation is no longer a missing thread. Now and then there may be
+                    // room for one.
                     while park_on(handle.spawn_blocking(|| {}))
                         .map_or_else(|error| error.source().is_some(), |()| true)
                     {

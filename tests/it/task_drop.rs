@@ -1,4 +1,4 @@
-//! What a dropped handle does, and when and where futures and outputs are dropped.
+//! The effects of dropping a handle, and when and where futures and outputs are dropped.
 
 use crate::support::{block_on, watchdog};
 use crate::task_probes::{Drops, Meddler, OnDrop, Place, Probe, Way, inside, poll_with, until};
@@ -17,7 +17,7 @@ use std::thread;
 enum DroppedIn {
     /// Inside the runtime of its task.
     ItsRuntime,
-    /// On the thread of that runtime, while it sleeps.
+    /// On the thread of that runtime, between two calls of `block_on`.
     NoRuntime,
     /// Inside another runtime on the same thread.
     AnotherRuntime,
@@ -49,7 +49,7 @@ impl DroppedIn {
 }
 
 #[test]
-fn a_task_whose_handle_is_dropped_runs_on_to_its_end() {
+fn a_dropped_handle_detaches_its_task() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for dropped_in in DroppedIn::ALL {
@@ -78,7 +78,7 @@ fn a_task_whose_handle_is_dropped_runs_on_to_its_end() {
 }
 
 #[test]
-fn an_output_that_nobody_takes_is_dropped_once_with_its_handle() {
+fn an_untaken_output_is_dropped_once_with_its_handle() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for dropped_in in DroppedIn::ALL {
@@ -107,7 +107,7 @@ fn an_output_that_nobody_takes_is_dropped_once_with_its_handle() {
 }
 
 #[test]
-fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_at_the_latest_with_the_runtime() {
+fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_by_the_runtime() {
     for way in Way::ALL {
         let runtime = Runtime::new().unwrap();
         let (futures, outputs) = (Drops::default(), Drops::default());
@@ -129,11 +129,11 @@ fn an_output_whose_handle_was_dropped_elsewhere_is_dropped_at_the_latest_with_th
 }
 
 #[test]
-fn a_handle_dropped_on_another_thread_ends_the_park_of_the_loop() {
+fn a_handle_dropped_on_another_thread_wakes_the_loop() {
     block_on(async {
         let (dropped, output_dropped) = oneshot::channel::<()>();
         let mut dropped = Some(dropped);
-        // Local: only the loop can drop the output, and nothing else will wake it up.
+        // Local: only the loop can drop the output, and nothing else wakes it.
         let task = spawn(async move {
             let not_send = Rc::new(());
             OnDrop(move || {
@@ -165,7 +165,7 @@ fn a_task_may_drop_its_own_handle() {
 }
 
 #[test]
-fn an_output_that_is_taken_is_the_takers_alone() {
+fn a_taken_output_is_dropped_only_by_its_taker() {
     for way in Way::ALL {
         let outputs = Drops::default();
         let output = block_on(async {
@@ -178,26 +178,26 @@ fn an_output_that_is_taken_is_the_takers_alone() {
     }
 }
 
-/// How a future ends.
+/// The ways in which a future ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// With an output.
     Ready,
     /// With a panic.
     Panic,
-    /// Not, before its runtime does.
+    /// It does not complete before its runtime is dropped.
     Never,
 }
 
-/// A future that is woken once from another thread, and notes where it is polled and dropped.
+/// A future that another thread wakes once, and that records where it is polled and dropped.
 struct Wanderer {
-    /// What it does once it has been woken.
+    /// The action after the wake.
     end: End,
-    /// Whether it has been.
+    /// Whether it has been woken.
     woken: bool,
     /// Where it was polled.
     polls: Arc<Mutex<Vec<Place>>>,
-    /// Notes where it is dropped.
+    /// Records where it is dropped.
     _probe: Probe,
 }
 
@@ -224,7 +224,7 @@ impl Future for Wanderer {
 }
 
 #[test]
-fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
+fn a_future_is_polled_and_dropped_only_on_the_runtime_thread_and_in_context() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for end in [End::Ready, End::Panic, End::Never] {
@@ -240,7 +240,7 @@ fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
             let handle = runtime.handle();
             let task = match way {
                 Way::Local => inside(&runtime, || spawn(wanderer)),
-                // From a thread where it must stay for no longer than the call.
+                // From a thread on which the future may stay only for the duration of the call.
                 Way::Remote => thread::spawn(move || handle.spawn(wanderer))
                     .join()
                     .unwrap(),
@@ -262,7 +262,7 @@ fn a_future_is_polled_and_dropped_only_on_its_runtimes_thread_and_inside_it() {
 }
 
 #[test]
-fn a_future_that_was_never_polled_is_dropped_on_its_runtimes_thread_and_inside_it() {
+fn an_unpolled_future_is_dropped_on_the_runtime_thread_and_in_context() {
     for way in Way::ALL {
         let runtime = Runtime::new().unwrap();
         let drops = Drops::default();
@@ -283,14 +283,13 @@ fn a_future_that_was_never_polled_is_dropped_on_its_runtimes_thread_and_inside_i
     }
 }
 
-/// A future that is ready, or panics, at its second poll, with something in it that is only
-/// dropped with it.
+/// A future that is ready, or panics, at its second poll, and owns a probe.
 struct Leaving {
     /// Whether it has been polled.
     yielded: bool,
-    /// Whether it ends in a panic.
+    /// Whether it panics.
     panics: bool,
-    /// Notes that it is gone.
+    /// Records its drop.
     _probe: Probe,
 }
 
@@ -309,7 +308,7 @@ impl Future for Leaving {
 }
 
 #[test]
-fn a_future_is_gone_when_its_handle_hears_of_its_end() {
+fn a_future_is_dropped_before_its_joiner_is_woken() {
     for way in Way::ALL {
         for panics in [false, true] {
             block_on(async {
@@ -319,7 +318,7 @@ fn a_future_is_gone_when_its_handle_hears_of_its_end() {
                     panics,
                     _probe: drops.probe(),
                 });
-                // How many were dropped when the joiner was woken, from whatever thread it is.
+                // The number of drops when the joiner was woken, from whichever thread.
                 let heard = Arc::new(Mutex::new(None));
                 let theirs = (Arc::clone(&heard), drops.clone());
                 let waker = Meddler::waker(

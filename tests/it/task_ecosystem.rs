@@ -1,4 +1,4 @@
-//! The `futures` crates: combinators, channels, and the `Spawn` traits.
+//! Interoperation with the `futures` crates: combinators, channels, and the `Spawn` traits.
 
 use crate::support::{block_on, watchdog};
 use crate::task_probes::{Drops, Place, until};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 #[test]
-fn joined_futures_run_side_by_side() {
+fn joined_futures_run_concurrently() {
     block_on(async {
         let (first, second) = oneshot::channel();
         let (back, forth) = oneshot::channel();
@@ -35,7 +35,7 @@ fn joined_futures_run_side_by_side() {
 }
 
 #[test]
-fn select_takes_what_is_ready_and_gives_up_the_rest() {
+fn select_returns_the_ready_future_and_drops_the_other() {
     use futures::FutureExt;
     block_on(async {
         let mut task = spawn(async {
@@ -88,7 +88,7 @@ fn ten_thousand_tasks_are_joined_in_any_order() {
 }
 
 #[test]
-fn ten_thousand_futures_of_one_task_are_woken_one_by_one() {
+fn ten_thousand_futures_of_one_task_are_woken_individually() {
     const FUTURES: usize = 10_000;
     block_on(async {
         let (senders, receivers): (Vec<_>, FuturesUnordered<_>) =
@@ -107,7 +107,7 @@ fn ten_thousand_futures_of_one_task_are_woken_one_by_one() {
 }
 
 #[test]
-fn a_chain_of_channels_passes_everything_on_in_order() {
+fn a_chain_of_channels_forwards_messages_in_order() {
     block_on(async {
         let (mut first, mut last) = mpsc::channel(1);
         for _ in 0..100 {
@@ -130,7 +130,7 @@ fn a_chain_of_channels_passes_everything_on_in_order() {
 }
 
 #[test]
-fn two_runtimes_talk_through_channels() {
+fn two_runtimes_communicate_through_channels() {
     const ROUNDS: u32 = 2_000;
     let _watchdog = watchdog();
     let (mut ping, mut pings) = mpsc::channel(0);
@@ -154,7 +154,7 @@ fn two_runtimes_talk_through_channels() {
 }
 
 #[test]
-fn a_handle_spawns_by_the_trait_from_any_thread() {
+fn a_handle_implements_the_spawn_trait_on_any_thread() {
     block_on(async {
         let handle = Handle::current();
         assert!(handle.status().is_ok());
@@ -175,7 +175,7 @@ fn a_handle_spawns_by_the_trait_from_any_thread() {
 }
 
 #[test]
-fn a_local_spawner_spawns_what_is_not_send() {
+fn a_local_spawner_spawns_futures_that_are_not_send() {
     block_on(async {
         let spawner = LocalSpawner::current();
         assert!(spawner.status_local().is_ok());
@@ -196,7 +196,7 @@ fn a_local_spawner_spawns_what_is_not_send() {
 }
 
 #[test]
-fn a_local_spawner_spawns_while_its_runtime_sleeps() {
+fn a_local_spawner_spawns_between_two_calls_of_block_on() {
     let runtime = Runtime::new().unwrap();
     let spawner = runtime.block_on(async { LocalSpawner::current() });
     let (ran, has_run) = oneshot::channel();
@@ -207,7 +207,7 @@ fn a_local_spawner_spawns_while_its_runtime_sleeps() {
 }
 
 #[test]
-fn spawners_of_a_runtime_that_has_ended_say_that_it_is_shut_down() {
+fn spawners_of_a_dropped_runtime_report_a_shutdown() {
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
     let local = runtime.block_on(async { LocalSpawner::current() });

@@ -1,4 +1,4 @@
-//! The promises of the module `task` about fairness, counted in polls.
+//! The fairness guarantees of the module `task`, counted in polls.
 
 use crate::support::{accepted, block_on, park_on, plain, settle};
 use crate::task_probes::{counted, poll_with, until};
@@ -18,14 +18,14 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many polls there are at most before an event, a timer or another thread is noticed.
+/// The maximum number of polls before the loop notices an event, a timer or another thread.
 const NOTICED_AFTER: usize = 128;
 
-/// How many operations one poll makes at most.
+/// The maximum number of operations in one poll.
 const OPERATIONS: usize = 128;
 
 #[test]
-fn between_a_wake_and_the_poll_each_other_task_is_polled_at_most_once() {
+fn each_other_task_is_polled_at_most_once_between_a_wake_and_its_poll() {
     const OTHERS: usize = 50;
     const ROUNDS: usize = 500;
     block_on(async {
@@ -40,13 +40,13 @@ fn between_a_wake_and_the_poll_each_other_task_is_polled_at_most_once() {
                 while !ended.get() {
                     let count = polls[number].get() + 1;
                     polls[number].set(count);
-                    // A different one wakes the sleeper each time, from every place in the queue.
+                    // A different task wakes the sleeper each time, from every position in the queue.
                     if count % OTHERS == number
                         && let Some(waker) = waker.take()
                     {
                         *at_wake.borrow_mut() = polls.iter().map(Cell::get).collect();
                         waker.wake();
-                        // A task that is spawned after the wake stands behind it as well.
+                        // A task spawned after the wake is queued behind it as well.
                         let (polls, now) = (Rc::clone(&polls), polls[0].get());
                         drop(spawn(async move { assert!(polls[0].get() <= now + 1) }));
                     }
@@ -76,8 +76,8 @@ fn between_a_wake_and_the_poll_each_other_task_is_polled_at_most_once() {
     });
 }
 
-/// Runs some tasks that always yield, and a sleeper. One of the tasks makes happen what the
-/// sleeper waits for; returns how many polls of them there were until the sleeper noticed.
+/// Runs some tasks that always yield, and a sleeper. One of the tasks triggers the event that the sleeper waits for.
+/// Returns the number of polls until the sleeper noticed it.
 async fn polls_until_noticed(
     yielding: usize,
     sleeper: impl Future<Output = ()> + 'static,
@@ -116,7 +116,7 @@ async fn polls_until_noticed(
         }));
     }
     poll_fn(|cx| {
-        // The root future keeps out of it.
+        // The root future does not take part.
         match noticed_after.get() {
             Some(polls) => Poll::Ready(polls),
             None => {
@@ -128,10 +128,10 @@ async fn polls_until_noticed(
     .await
 }
 
-/// How many tasks yield all the time: one, some, and more than there are polls in a turn.
+/// The numbers of tasks that always yield: one, some, and more than a turn has polls.
 const YIELDING: [usize; 4] = [1, 10, 127, 300];
 
-/// What was noticed in time is also polled in its turn, after each other task once.
+/// Asserts that the sleeper noticed the event in time and was polled in its turn, after each other task once.
 fn assert_in_time(yielding: usize, polls: usize) {
     let most = NOTICED_AFTER + yielding + 1;
     assert!(
@@ -140,7 +140,7 @@ fn assert_in_time(yielding: usize, polls: usize) {
     );
 }
 
-/// Sends a byte, and returns when it has arrived: `end` is the socket that receives it.
+/// Sends a byte, and returns when it has arrived at `end`, the receiving socket.
 fn send_a_byte(mut peer: &net::TcpStream, end: &net::TcpStream) {
     peer.write_all(b"!").unwrap();
     loop {
@@ -169,7 +169,7 @@ fn a_socket_is_noticed_after_at_most_128_polls() {
 fn a_deadline_is_noticed_after_at_most_128_polls() {
     for yielding in YIELDING {
         block_on(async {
-            // Too far for the thousand polls before; if they are slow, it starts anew.
+            // Longer than the thousand polls before; if they are slow, the loop starts again.
             let polls = loop {
                 let deadline = now() + Duration::from_millis(100);
                 let early = Rc::new(Cell::new(false));
@@ -183,7 +183,7 @@ fn a_deadline_is_noticed_after_at_most_128_polls() {
                 let (wake, woken) = oneshot::channel::<()>();
                 let sleeper = async move {
                     let sleeper = std::pin::pin!(sleeper);
-                    // Not before it has happened.
+                    // Not before the event.
                     let (_, woken) = futures::join!(sleeper, woken);
                     woken.unwrap();
                 };
@@ -227,20 +227,20 @@ fn a_task_from_another_thread_is_noticed_after_at_most_128_polls() {
                 drop(thread::spawn(move || handle.spawn(task)).join().unwrap());
             };
             let polls = polls_until_noticed(yielding, sleeper, happens).await;
-            // One turn of the queue for the new task, and one for the sleeper that it wakes.
+            // One round of the queue for the new task, and one for the sleeper that it wakes.
             assert_in_time(2 * yielding, polls);
         });
     }
 }
 
-/// Keeps the thread, as a computation does, for so long or longer.
+/// Occupies the thread for at least this long, as a computation does.
 fn compute(time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {}
 }
 
-/// Runs tasks that compute, each for so long at a poll, and yield. Counts their polls while `wait` is
-/// awaited again and again; returns the counts.
+/// Runs tasks that compute for this long in each poll and yield. Counts their polls while `wait` is awaited
+/// repeatedly, and returns the counts.
 async fn polls_while_waiting(
     computing: usize,
     time: Duration,
@@ -270,11 +270,11 @@ async fn polls_while_waiting(
     waiting.await.unwrap()
 }
 
-/// What happens during one long poll is noticed after it, and then each other task is polled once. Polls that
-/// a loaded machine makes longer than they are meant to be change nothing.
+/// Asserts that the loop noticed the event of a long poll after that poll, and then polled each other task once.
+/// Polls that a loaded machine lengthens do not matter.
 fn assert_after_each(computing: usize, counts: &[usize]) {
     let most = 1 + computing;
-    // To be armed again and to fire are two steps.
+    // Setting the timer again and firing it takes two steps.
     assert!(counts.iter().all(|count| *count <= 2 * most), "{counts:?}");
 }
 
@@ -342,8 +342,8 @@ fn a_dump_from_another_thread_is_answered_between_long_polls() {
     });
 }
 
-/// Runs operations that are all ready, `total` in number; returns how many one poll made at most,
-/// and how often another task was polled meanwhile.
+/// Runs `total` operations that are all ready. Returns the maximum number in one poll, and how many times another
+/// task was polled meanwhile.
 async fn most_in_one_poll(operations: impl AsyncFnOnce(&dyn Fn()) + 'static) -> (usize, usize) {
     let polls = Rc::new(Cell::new(0));
     let most = Rc::new(Cell::new(0));
@@ -373,20 +373,20 @@ async fn most_in_one_poll(operations: impl AsyncFnOnce(&dyn Fn()) + 'static) -> 
     (most.get(), others.get())
 }
 
-/// How many operations the tasks want to make in one go.
+/// The number of operations that a task wants to perform at once.
 const TOTAL: usize = 10 * OPERATIONS;
 
-/// They may not all be made in one poll, and between polls others run.
+/// Asserts that no poll performed them all, and that other tasks ran between the polls.
 fn assert_shared((most, others): (usize, usize)) {
     assert!(most <= OPERATIONS, "{most} operations in one poll");
-    // The first turn may have been the other task's.
+    // The other task may have had the first turn.
     assert!(
         others >= TOTAL / OPERATIONS - 1,
         "others had {others} turns"
     );
 }
 
-/// A connection on which `TOTAL` bytes have arrived.
+/// Returns a connection on which `TOTAL` bytes have arrived.
 async fn full() -> (TcpStream, net::TcpStream) {
     let (stream, mut peer) = accepted().await;
     peer.write_all(&[0; TOTAL]).unwrap();
@@ -413,7 +413,7 @@ fn one_poll_makes_at_most_128_reads() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_reads_by_the_trait() {
+fn one_poll_makes_at_most_128_reads_through_the_trait() {
     block_on(async {
         let (mut stream, _peer) = full().await;
         assert_shared(
@@ -462,7 +462,7 @@ fn one_poll_makes_at_most_128_reads_through_a_half() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_tries_after_readable() {
+fn one_poll_makes_at_most_128_try_reads_after_readable() {
     block_on(async {
         let (stream, _peer) = full().await;
         assert_shared(
@@ -510,7 +510,7 @@ fn one_poll_makes_at_most_128_writes() {
 }
 
 #[test]
-fn one_poll_makes_at_most_128_writes_by_the_trait() {
+fn one_poll_makes_at_most_128_writes_through_the_trait() {
     block_on(async {
         let (mut stream, peer) = accepted().await;
         let writer = async move |done: &dyn Fn()| {
@@ -524,7 +524,7 @@ fn one_poll_makes_at_most_128_writes_by_the_trait() {
     });
 }
 
-/// Linux only: elsewhere a backlog may have no room for as many connections.
+/// Linux only: elsewhere a backlog may not hold as many connections.
 #[cfg(target_os = "linux")]
 mod accepting {
     use super::{OPERATIONS, block_on, most_in_one_poll, net};
@@ -535,7 +535,7 @@ mod accepting {
     /// More than one poll may accept.
     const CONNECTIONS: i32 = 3 * OPERATIONS as i32;
 
-    /// A listener in whose queue there are `CONNECTIONS`.
+    /// Returns a listener with `CONNECTIONS` in its backlog.
     fn crowded() -> (TcpListener, Vec<net::TcpStream>) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let addr = net::SocketAddr::from((net::Ipv4Addr::LOCALHOST, 0));
@@ -565,7 +565,7 @@ mod accepting {
     }
 
     #[test]
-    fn one_poll_takes_at_most_128_connections_from_the_stream_of_them() {
+    fn one_poll_takes_at_most_128_connections_from_incoming() {
         block_on(async {
             let (listener, _clients) = crowded();
             let (most, _) = most_in_one_poll(async move |done| {
@@ -603,12 +603,12 @@ fn one_poll_joins_at_most_128_tasks() {
 }
 
 #[test]
-fn one_poll_joins_at_most_128_tasks_also_when_it_asks_for_all_of_them() {
+fn join_all_joins_at_most_128_tasks_in_one_poll() {
     block_on(async {
         let mut tasks: Vec<_> = (0..TOTAL).map(|_| spawn(async {})).collect();
         settle().await;
         let mut most = 0;
-        // What `join_all` and the like do: each poll goes through all that are left.
+        // The behavior of `join_all` and similar functions: each poll visits all remaining handles.
         poll_fn(|cx| {
             let before = tasks.len();
             tasks.retain_mut(|task| poll_with(task, cx.waker()).is_pending());
@@ -624,7 +624,7 @@ fn one_poll_joins_at_most_128_tasks_also_when_it_asks_for_all_of_them() {
 }
 
 #[test]
-fn another_executor_within_a_poll_is_not_held_up_for_ever() {
+fn a_foreign_executor_within_a_spawned_task_makes_progress() {
     block_on(async {
         let (stream, _peer) = full().await;
         let read_all = async move {
@@ -656,7 +656,7 @@ fn the_root_future_has_the_same_limit() {
 }
 
 #[test]
-fn a_task_that_is_always_ready_does_not_outrun_its_timeout() {
+fn an_always_ready_task_still_times_out() {
     block_on(async {
         let (stream, _peer) = accepted().await;
         let endless = async {
@@ -666,7 +666,7 @@ fn a_task_that_is_always_ready_does_not_outrun_its_timeout() {
         };
         let elapsed = timeout(Duration::from_millis(5), endless).await;
         assert!(elapsed.is_err());
-        // Nor that of the tasks beside it.
+        // Nor the budget of the tasks beside it.
         let stream = Rc::new(stream);
         drop(spawn(async move {
             loop {
@@ -699,11 +699,11 @@ fn a_foreign_executor_has_no_limit() {
 }
 
 #[test]
-fn a_foreign_executor_within_a_task_is_not_put_off_for_ever() {
+fn a_foreign_executor_within_the_root_future_makes_progress() {
     block_on(async {
         let (stream, _peer) = full().await;
         let polls = Rc::new(Cell::new(0));
-        // It blocks the loop, but with what is there already it gets to its end.
+        // It blocks the loop, but completes with the data that has already arrived.
         park_on(counted(&polls, async {
             for _ in 0..TOTAL {
                 assert_eq!(stream.read(&mut [0]).await.unwrap(), 1);
@@ -714,13 +714,13 @@ fn a_foreign_executor_within_a_task_is_not_put_off_for_ever() {
 }
 
 #[test]
-fn outside_of_block_on_the_thread_of_a_runtime_has_no_limit() {
+fn there_is_no_limit_outside_block_on() {
     let runtime = glassfrog::Runtime::new().unwrap();
     let (stream, _peer) = runtime.block_on(async {
         let (stream, mut peer) = accepted().await;
         peer.write_all(b"!").unwrap();
         stream.readable().await.unwrap();
-        // As spent as a budget can be.
+        // The budget is entirely spent.
         for _ in 0..OPERATIONS {
             stream.readable().await.unwrap();
         }

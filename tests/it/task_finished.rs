@@ -1,5 +1,5 @@
-//! `is_finished`, asked anywhere: inside the task's runtime, on its thread between two calls of
-//! `block_on`, and on other threads.
+//! `is_finished`, called anywhere: inside the runtime of the task, on its thread between two calls of `block_on`, and
+//! on other threads.
 
 use crate::support::{block_on, settle, watchdog};
 use crate::task_probes::{OnDrop, Way, inside, until};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-/// What both handles of a task say, on this thread and on another one. They have to agree.
+/// Returns what both handles of a task report, on this thread and on another one. They must agree.
 fn is_finished<T>(task: &JoinHandle<T>) -> bool {
     let abort = task.abort_handle();
     let here = [task.is_finished(), abort.is_finished()];
@@ -21,13 +21,13 @@ fn is_finished<T>(task: &JoinHandle<T>) -> bool {
     answers[0]
 }
 
-/// What a call returns on a thread without a runtime.
+/// Returns the result of a call on a thread without a runtime.
 fn on_another_thread<R: Send>(call: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(call).join().unwrap())
 }
 
 #[test]
-fn a_task_is_seen_to_end_on_any_thread_between_two_calls_of_block_on() {
+fn any_thread_sees_the_end_of_a_task_between_two_calls_of_block_on() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -59,7 +59,7 @@ fn a_task_is_seen_to_end_on_any_thread_between_two_calls_of_block_on() {
         runtime.block_on(settle());
         assert!(is_finished(&waits), "{way:?}");
 
-        // The outcome has not been touched.
+        // The outcome is still there.
         runtime.block_on(async {
             assert!(waits.await.is_ok());
             assert!(panics.await.unwrap_err().is_panic());
@@ -69,7 +69,7 @@ fn a_task_is_seen_to_end_on_any_thread_between_two_calls_of_block_on() {
 }
 
 #[test]
-fn another_thread_sees_the_end_of_a_task_while_the_loop_runs_and_what_the_task_did() {
+fn another_thread_that_sees_the_end_of_a_task_sees_its_effects() {
     for way in Way::ALL {
         block_on(async {
             let done = Arc::new(AtomicBool::new(false));
@@ -77,7 +77,7 @@ fn another_thread_sees_the_end_of_a_task_while_the_loop_runs_and_what_the_task_d
             let (go, gone) = oneshot::channel();
             let task = way.spawn(async move {
                 gone.await.unwrap();
-                // Relaxed: it is the answer that orders this store before the load.
+                // Relaxed: the result of `is_finished` orders this store before the load.
                 theirs.store(true, Ordering::Relaxed);
             });
             let watching = spawn_blocking(move || {
@@ -97,7 +97,7 @@ fn another_thread_sees_the_end_of_a_task_while_the_loop_runs_and_what_the_task_d
 }
 
 #[test]
-fn an_abort_handle_is_not_deceived_by_the_next_task_in_the_same_slot() {
+fn an_abort_handle_ignores_the_next_task_in_the_same_slot() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -109,7 +109,7 @@ fn an_abort_handle_is_not_deceived_by_the_next_task_in_the_same_slot() {
                 task.await.unwrap();
                 abort
             }));
-            // Takes the place that has become free.
+            // Takes the freed slot.
             let next = inside(&runtime, || way.spawn(pending::<()>()));
             runtime.block_on(yield_now());
             assert!(ended.iter().all(AbortHandle::is_finished), "{way:?}");
@@ -122,7 +122,7 @@ fn an_abort_handle_is_not_deceived_by_the_next_task_in_the_same_slot() {
 }
 
 #[test]
-fn those_who_ended_in_a_burst_have_ended_for_ever_and_those_who_come_later_have_not() {
+fn tasks_that_finished_in_a_burst_stay_finished_and_later_ones_do_not_count() {
     const BURST: usize = 10_000;
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
@@ -134,7 +134,7 @@ fn those_who_ended_in_a_burst_have_ended_for_ever_and_those_who_come_later_have_
             for task in early {
                 task.await.unwrap();
             }
-            // The room of the burst is given back meanwhile.
+            // The memory of the burst is freed meanwhile.
             settle().await;
         });
         assert!(aborts.iter().all(AbortHandle::is_finished));
@@ -151,7 +151,7 @@ fn those_who_ended_in_a_burst_have_ended_for_ever_and_those_who_come_later_have_
 }
 
 #[test]
-fn the_end_of_a_runtime_ends_its_tasks_once_their_futures_are_dropped() {
+fn tasks_of_a_dropped_runtime_are_finished_once_their_futures_are_dropped() {
     for way in Way::ALL {
         let _watchdog = watchdog();
         let runtime = Runtime::new().unwrap();
@@ -178,7 +178,7 @@ fn the_end_of_a_runtime_ends_its_tasks_once_their_futures_are_dropped() {
 }
 
 #[test]
-fn an_abort_handle_tells_whether_a_blocking_job_has_ended() {
+fn an_abort_handle_reports_whether_a_blocking_job_is_finished() {
     let _watchdog = watchdog();
     let runtime = Builder::new().blocking_threads(1).build().unwrap();
     let (begin, begun) = mpsc::channel();
@@ -195,7 +195,7 @@ fn an_abort_handle_tells_whether_a_blocking_job_has_ended() {
     queued.abort();
     assert!(is_finished(&queued), "it is cancelled at once");
     busy.abort();
-    assert!(!is_finished(&busy), "what runs cannot be stopped");
+    assert!(!is_finished(&busy), "a running job cannot be stopped");
     // Also without its join handle.
     let abort = busy.abort_handle();
     drop(busy);
@@ -207,7 +207,7 @@ fn an_abort_handle_tells_whether_a_blocking_job_has_ended() {
 }
 
 #[test]
-fn an_abort_handle_of_a_task_whose_output_was_taken_says_that_it_has_ended() {
+fn an_abort_handle_reports_a_joined_task_as_finished() {
     for way in Way::ALL {
         block_on(async {
             let mut task = way.spawn(async {});

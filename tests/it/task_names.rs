@@ -1,4 +1,4 @@
-//! Names: what errors and the log call a task.
+//! Task names in errors and in the log.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 #[cfg(target_os = "linux")]
@@ -10,7 +10,7 @@ use std::future::{pending, poll_fn};
 use std::sync::mpsc;
 use std::task::Poll;
 
-/// What tasks are called, the last one nothing at all.
+/// Names of tasks; the last one is empty.
 const NAMES: [Option<&str>; 8] = [
     Some("writer"),
     Some(""),
@@ -22,7 +22,7 @@ const NAMES: [Option<&str>; 8] = [
     None,
 ];
 
-/// A builder of tasks of this name.
+/// Returns a builder of tasks with a name.
 fn named(name: Option<&str>) -> Builder {
     match name {
         Some(name) => Builder::new().name(name),
@@ -33,7 +33,7 @@ fn named(name: Option<&str>) -> Builder {
 /// Spawns a task or a job that ends without an output.
 type SpawnToFail = fn(Builder) -> JoinHandle<()>;
 
-/// How tasks and jobs end without an output: what their errors say of it.
+/// The ways in which tasks and jobs end without an output, with the message of the error.
 const ENDS: [(&str, SpawnToFail); 8] = [
     ("panicked: at once", |task| {
         task.spawn(async { panic!("at once") })
@@ -65,7 +65,7 @@ const ENDS: [(&str, SpawnToFail); 8] = [
             Poll::Ready(())
         }))
     }),
-    // What it says is its own business.
+    // The panic message is shown as it is.
     ("panicked: a \"quoted\" text\nof two lines", |task| {
         task.spawn(async { panic!("a \"quoted\" text\nof two lines") })
     }),
@@ -73,7 +73,7 @@ const ENDS: [(&str, SpawnToFail); 8] = [
         job.spawn_blocking(|| panic!("on its thread"))
     }),
     ("was cancelled", |job| {
-        // The first has the thread.
+        // The first job occupies the thread.
         let (end, ends) = mpsc::channel::<()>();
         drop(job.clone().spawn_blocking(move || ends.recv()));
         let job = job.spawn_blocking(|| ());
@@ -83,13 +83,13 @@ const ENDS: [(&str, SpawnToFail); 8] = [
     }),
 ];
 
-/// A runtime in which one job waits for the other.
+/// Builds a runtime in which one job waits for the other.
 fn runtime() -> Runtime {
     Runtime::builder().blocking_threads(1).build().unwrap()
 }
 
 #[test]
-fn an_error_calls_the_task_by_its_name_in_quotes_and_escaped() {
+fn an_error_quotes_and_escapes_the_name_of_the_task() {
     let _watchdog = watchdog();
     for name in NAMES {
         let shown = name.map_or(String::new(), |name| format!(" {name:?}"));
@@ -110,7 +110,7 @@ fn an_error_calls_the_task_by_its_name_in_quotes_and_escaped() {
 }
 
 #[test]
-fn the_log_calls_a_detached_task_by_its_name_and_says_where_it_was_spawned() {
+fn the_log_shows_the_name_and_spawn_location_of_a_detached_task() {
     record_log();
     let _watchdog = watchdog();
     for (number, (end, spawn)) in ENDS.into_iter().enumerate() {
@@ -138,7 +138,7 @@ fn the_log_calls_a_detached_task_by_its_name_and_says_where_it_was_spawned() {
 }
 
 #[test]
-fn a_builder_may_be_used_again_and_given_another_name() {
+fn a_builder_may_be_reused_with_another_name() {
     block_on(async {
         let builder = Builder::new().name("first").name(String::from("second"));
         for _ in 0..2 {
@@ -148,13 +148,13 @@ fn a_builder_may_be_used_again_and_given_another_name() {
                 Some("second")
             );
         }
-        // Nor does an output ask for a name.
+        // An output is dropped silently too.
         assert_eq!(builder.spawn(async { 7 }).await.unwrap(), 7);
     });
 }
 
 #[test]
-fn a_job_that_waits_when_its_runtime_ends_keeps_its_name() {
+fn a_job_cancelled_in_the_queue_keeps_its_name() {
     let _watchdog = watchdog();
     let (end, ends) = mpsc::channel::<()>();
     let runtime = runtime();
@@ -168,13 +168,13 @@ fn a_job_that_waits_when_its_runtime_ends_keeps_its_name() {
 }
 
 #[test]
-fn a_task_that_its_runtime_cancels_keeps_its_name() {
+fn a_task_cancelled_by_its_runtime_keeps_its_name() {
     let (late, is_late) = mpsc::channel();
     let runtime = Runtime::new().unwrap();
     let tasks = runtime.block_on(async {
         let polled = named(Some("polled")).spawn(pending());
         let spawner = OnDrop(move || {
-            // By a runtime that is ending.
+            // By a runtime that is being dropped.
             late.send(named(Some("late")).spawn(pending())).unwrap();
         });
         drop(glassfrog::spawn(async move {
@@ -194,7 +194,7 @@ fn a_task_that_its_runtime_cancels_keeps_its_name() {
 }
 
 #[test]
-fn a_panic_that_nobody_asked_about_is_logged_by_its_name_when_its_runtime_ends() {
+fn an_unobserved_panic_is_logged_with_the_task_name_when_the_runtime_ends() {
     record_log();
     let runtime = Runtime::new().unwrap();
     let task = inside(&runtime, || {
@@ -209,10 +209,9 @@ fn a_panic_that_nobody_asked_about_is_logged_by_its_name_when_its_runtime_ends()
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_go_with_their_tasks() {
+fn names_are_freed_with_their_tasks() {
     child(|| {
-        /// Names long enough to be seen in what the process takes, of which all together come to
-        /// 400 MB, or to 80 MB.
+        /// Names long enough to show in the memory of the process: they add up to 400 MB, or to 80 MB.
         const LENGTH: usize = 4000;
         const ROUNDS: usize = few_or_many(200, 1000);
         const BOUND: usize = 50_000;

@@ -1,9 +1,10 @@
-//! Panics: of a task, of what a task leaves, and where one hears of them.
+//! Panics of tasks and of their destructors, and where they are reported.
 
 use crate::support::{accepted, block_on, child, park_on, settle, watchdog};
 use crate::task_probes::{
-    Drops, Meddler, OnWrite, Wakes, Way, inside, logged, panic_text, poll_with, record_log, until,
+    Drops, Meddler, Wakes, Way, inside, logged, panic_text, poll_with, record_log, until,
 };
+use crate::task_reentrancy::OnWrite;
 use glassfrog::task::{JoinError, JoinHandle, yield_now};
 use glassfrog::time::sleep;
 use glassfrog::{Handle, Runtime, spawn};
@@ -29,11 +30,11 @@ impl Drop for Bomb {
     }
 }
 
-/// A future that ends at once, with something in it that panics when it is dropped.
+/// A future that ends at once and owns a value that panics when dropped.
 struct Armed {
-    /// What its poll panics with, if it does.
+    /// The message with which its poll panics, if it does.
     panics: Option<&'static str>,
-    /// What panics after that.
+    /// The value that panics after that.
     _bomb: Bomb,
 }
 
@@ -49,7 +50,7 @@ impl Future for Armed {
 }
 
 #[test]
-fn a_panic_is_the_error_of_its_handle() {
+fn a_panic_becomes_the_error_of_its_handle() {
     for way in Way::ALL {
         block_on(async {
             let task = way.spawn(async {
@@ -67,7 +68,7 @@ fn a_panic_is_the_error_of_its_handle() {
 }
 
 #[test]
-fn an_error_shows_what_the_panic_said_as_far_as_it_is_text() {
+fn an_error_shows_the_panic_message_if_it_is_text() {
     let text = |payload: fn()| {
         block_on(async {
             spawn(async move { payload() })
@@ -83,7 +84,7 @@ fn an_error_shows_what_the_panic_said_as_far_as_it_is_text() {
 }
 
 #[test]
-fn an_error_may_be_shown_while_it_is_being_shown() {
+fn formatting_an_error_is_reentrant() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         let error = block_on(async { way.spawn(async { panic!("shown twice") }).await });
@@ -98,7 +99,7 @@ fn an_error_may_be_shown_while_it_is_being_shown() {
 }
 
 #[test]
-fn into_panic_gives_what_the_task_panicked_with() {
+fn into_panic_returns_the_payload() {
     for way in Way::ALL {
         let payload: Box<dyn Any + Send> = block_on(async {
             let task = way.spawn(async { panic_any(Arc::new(42_i32)) });
@@ -111,7 +112,7 @@ fn into_panic_gives_what_the_task_panicked_with() {
 }
 
 #[test]
-fn into_panic_of_a_cancelled_task_says_what_to_ask_first() {
+fn into_panic_of_a_cancelled_task_panics_with_advice() {
     for way in Way::ALL {
         let runtime = Runtime::new().unwrap();
         let task = inside(&runtime, || way.spawn(pending::<()>()));
@@ -128,7 +129,7 @@ fn into_panic_of_a_cancelled_task_says_what_to_ask_first() {
 }
 
 #[test]
-fn a_join_error_goes_wherever_errors_go() {
+fn a_join_error_converts_into_other_error_types() {
     fn assert_error<T: Error + Send + Sync + 'static>() {}
     assert_error::<JoinError>();
 
@@ -151,7 +152,7 @@ fn a_join_error_goes_wherever_errors_go() {
 }
 
 #[test]
-fn a_panic_harms_nobody_else() {
+fn a_panic_does_not_affect_other_tasks() {
     for way in Way::ALL {
         block_on(async {
             let ended = Arc::new(AtomicUsize::new(0));
@@ -192,7 +193,7 @@ fn a_second_panic_in_the_drop_of_the_future_does_not_hide_the_first() {
             });
             let error = task.await.unwrap_err();
             assert_eq!(error.to_string(), "task 1 panicked: first panic", "{way:?}");
-            // The remote handle may hear of the first before there is a second.
+            // The remote handle may report the first before there is a second.
             until(|| !logged(second).is_empty()).await;
             assert_eq!(logged(second).len(), 1, "{way:?}");
             assert_eq!(spawn(async { "well" }).await.unwrap(), "well");
@@ -201,7 +202,7 @@ fn a_second_panic_in_the_drop_of_the_future_does_not_hide_the_first() {
 }
 
 #[test]
-fn a_second_panic_in_the_drop_of_a_future_that_was_built_remotely_does_not_end_the_process() {
+fn a_second_panic_in_the_drop_of_a_remote_future_does_not_abort_the_process() {
     child(|| {
         block_on(async {
             let task = Way::RemoteWith.spawn(Armed {
@@ -216,7 +217,7 @@ fn a_second_panic_in_the_drop_of_a_future_that_was_built_remotely_does_not_end_t
 }
 
 #[test]
-fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_tasks() {
+fn a_panic_in_the_drop_of_a_finished_future_becomes_the_error_of_the_task() {
     block_on(async {
         let task = spawn(Armed {
             panics: None,
@@ -229,7 +230,7 @@ fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_tasks() {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_output_harms_nobody_and_is_logged() {
+fn a_panic_in_the_drop_of_an_output_is_logged_and_harmless() {
     record_log();
     for (way, text) in [
         (Way::Local, "output of a local task"),
@@ -274,7 +275,7 @@ fn dropping_a_handle_does_not_panic_even_if_the_output_does() {
 }
 
 #[test]
-fn the_panic_of_a_detached_task_is_logged_with_where_it_was_spawned() {
+fn the_panic_of_a_detached_task_is_logged_with_its_spawn_location() {
     record_log();
     for (way, text) in [
         (Way::Local, "detached local task"),
@@ -296,7 +297,7 @@ fn the_panic_of_a_detached_task_is_logged_with_where_it_was_spawned() {
 }
 
 #[test]
-fn a_panic_whose_handle_is_dropped_afterwards_is_logged() {
+fn a_panic_is_logged_when_its_handle_is_dropped() {
     record_log();
     for (way, text) in [
         (Way::Local, "handle of a local task dropped too late"),
@@ -317,7 +318,7 @@ fn a_panic_whose_handle_is_dropped_afterwards_is_logged() {
             yield_now().await;
             assert!(
                 logged(text).is_empty(),
-                "{way:?}: somebody may still take it"
+                "{way:?}: a task may still take the output"
             );
             drop(task);
             assert_eq!(logged(text).len(), 1, "{way:?}");
@@ -326,7 +327,7 @@ fn a_panic_whose_handle_is_dropped_afterwards_is_logged() {
 }
 
 #[test]
-fn a_panic_whose_handle_is_dropped_afterwards_on_another_thread_is_logged() {
+fn a_panic_is_logged_when_its_handle_is_dropped_on_another_thread() {
     record_log();
     let _watchdog = watchdog();
     for (way, text) in [
@@ -354,7 +355,7 @@ fn a_panic_whose_handle_is_dropped_afterwards_on_another_thread_is_logged() {
 }
 
 #[test]
-fn a_panic_that_nobody_asked_about_is_logged_when_its_runtime_ends() {
+fn an_unobserved_panic_is_logged_when_the_runtime_ends() {
     record_log();
     let text = "unasked when the runtime ended";
     let runtime = Runtime::new().unwrap();
@@ -367,7 +368,7 @@ fn a_panic_that_nobody_asked_about_is_logged_when_its_runtime_ends() {
 }
 
 #[test]
-fn a_panic_that_somebody_asked_about_is_not_logged() {
+fn an_observed_panic_is_not_logged() {
     record_log();
     for (way, text) in [
         (Way::Local, "asked about a local task"),
@@ -383,7 +384,7 @@ fn a_panic_that_somebody_asked_about_is_not_logged() {
 }
 
 #[test]
-fn a_payload_that_panics_when_dropped_harms_nobody() {
+fn a_payload_that_panics_when_dropped_is_harmless() {
     record_log();
     for (way, text) in [
         (Way::Local, "payload of a local task"),
@@ -410,10 +411,10 @@ impl Drop for Chain {
 }
 
 #[test]
-fn a_payload_that_panics_again_and_again_when_dropped_harms_nobody() {
+fn a_payload_that_panics_repeatedly_when_dropped_is_harmless() {
     for way in Way::ALL {
         block_on(async {
-            // Once the payload is a task's, and once that of a drop.
+            // Once as the payload of a task, and once as that of a drop.
             drop(way.spawn(async { panic_any(Chain(5)) }));
             drop(way.spawn(async { Chain(5) }));
             settle().await;
@@ -444,17 +445,17 @@ impl log::Log for PanickingLogger {
     fn flush(&self) {}
 }
 
-/// How often it was called.
+/// How many times it was called.
 static LOG_CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// Has a logger that panics in this process, which has only one.
+/// Installs a panicking logger in this process, which can have only one.
 fn log_by_panicking() {
     log::set_logger(&PanickingLogger).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
 }
 
 #[test]
-fn a_logger_that_panics_does_not_keep_a_runtime_from_ending() {
+fn a_panicking_logger_does_not_stop_the_end_of_a_runtime() {
     child(|| {
         log_by_panicking();
         let _watchdog = watchdog();
@@ -486,11 +487,11 @@ fn a_logger_that_panics_does_not_keep_a_runtime_from_ending() {
 }
 
 #[test]
-fn a_logger_that_panics_takes_nothing_from_others() {
+fn a_panicking_logger_does_not_affect_other_tasks() {
     child(|| {
         log_by_panicking();
         block_on(async {
-            // Neither the wakes that come together with one that is logged ...
+            // It loses neither the wakes that arrive with a logged one ...
             let (stream, mut peer) = accepted().await;
             let (wakes, counting) = Wakes::new();
             let panicking = Meddler::waker(|| panic!("out of order"), || {});
@@ -521,7 +522,7 @@ fn a_logger_that_panics_takes_nothing_from_others() {
 }
 
 #[test]
-fn a_future_that_panics_while_a_runtime_is_dropped_harms_nobody_and_is_logged() {
+fn a_panic_in_a_future_during_the_drop_of_a_runtime_is_logged_and_harmless() {
     record_log();
     for (way, text) in [
         (Way::Local, "dropped with the runtime, local"),
@@ -558,7 +559,7 @@ fn a_future_that_panics_while_a_runtime_is_dropped_harms_nobody_and_is_logged() 
 }
 
 #[test]
-fn many_futures_that_panic_while_a_panic_drops_their_runtime_do_not_end_the_process() {
+fn many_panics_during_an_unwinding_drop_of_a_runtime_do_not_abort_the_process() {
     child(|| {
         let drops = Drops::default();
         let payload = catch_unwind(|| {

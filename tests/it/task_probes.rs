@@ -1,10 +1,9 @@
-//! What tasks, sleeps and runtimes are observed with: probes that note their drop, wakers that
-//! count, and a log that can be asked.
+//! Instruments for observing tasks, sleeps and runtimes: probes that record their drop, wakers that count their
+//! calls, and a log that tests can search.
 
 use glassfrog::task::JoinHandle;
 use glassfrog::{Handle, Runtime};
 use std::cell::Cell;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,14 +15,14 @@ use std::thread::{self, ThreadId};
 /// Where a probe was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// On which thread.
+    /// The thread.
     pub(crate) thread: ThreadId,
-    /// Whether a runtime was the context of that thread.
+    /// Whether the thread was inside a runtime.
     pub(crate) inside: bool,
 }
 
 impl Place {
-    /// This thread, inside a runtime.
+    /// Returns a place on this thread, inside a runtime.
     pub(crate) fn here_inside() -> Place {
         Place {
             thread: thread::current().id(),
@@ -32,36 +31,36 @@ impl Place {
     }
 }
 
-/// The drops of some probes.
+/// The recorded drops of some probes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drops {
-    /// Where each of them was dropped, in that order.
+    /// Where each probe was dropped, in order.
     places: Arc<Mutex<Vec<Place>>>,
 }
 
 impl Drops {
-    /// Something whose drop is noted here.
+    /// Returns a probe that records its drop here.
     pub(crate) fn probe(&self) -> Probe {
         Probe {
             drops: self.clone(),
         }
     }
 
-    /// Where the probes were dropped so far.
+    /// Returns where the probes were dropped so far.
     pub(crate) fn places(&self) -> Vec<Place> {
         self.places.lock().unwrap().clone()
     }
 
-    /// How many of them were.
+    /// Returns the number of probes dropped so far.
     pub(crate) fn count(&self) -> usize {
         self.places.lock().unwrap().len()
     }
 }
 
-/// Notes its drop.
+/// Records its drop.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// Where to.
+    /// The record.
     drops: Drops,
 }
 
@@ -75,22 +74,12 @@ impl Drop for Probe {
     }
 }
 
-/// Does something when dropped.
+/// Calls a closure when dropped.
 pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
-    }
-}
-
-/// Does something whenever it is written to.
-pub(crate) struct OnWrite<F: FnMut()>(pub(crate) F);
-
-impl<F: FnMut()> fmt::Write for OnWrite<F> {
-    fn write_str(&mut self, _: &str) -> fmt::Result {
-        (self.0)();
-        Ok(())
     }
 }
 
@@ -106,9 +95,9 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub(crate) const ALL: [Way; 3] = [Way::Local, Way::Remote, Way::RemoteWith];
-    /// Those whose handle works on any thread.
+    /// The ways whose handle works on any thread.
     pub(crate) const REMOTE: [Way; 2] = [Way::Remote, Way::RemoteWith];
 
     /// Spawns onto the runtime of this thread.
@@ -124,12 +113,12 @@ impl Way {
     }
 }
 
-/// Calls something inside a runtime, which runs no further than that.
+/// Calls a closure inside a runtime, and runs the runtime no further.
 pub(crate) fn inside<R>(runtime: &Runtime, call: impl FnOnce() -> R) -> R {
     runtime.block_on(async { call() })
 }
 
-/// Lets the others run until something is so.
+/// Yields until a condition holds.
 pub(crate) async fn until(mut so: impl FnMut() -> bool) {
     while !so() {
         glassfrog::task::yield_now().await;
@@ -140,7 +129,7 @@ pub(crate) async fn until(mut so: impl FnMut() -> bool) {
 pub(crate) struct Counted<F> {
     /// The future.
     future: Pin<Box<F>>,
-    /// How many times it was polled.
+    /// The number of polls.
     polls: Rc<Cell<usize>>,
 }
 
@@ -161,18 +150,18 @@ impl<F: Future> Future for Counted<F> {
     }
 }
 
-/// A waker that only counts how often it is called.
+/// A waker that counts its calls.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes(AtomicUsize);
 
 impl Wakes {
-    /// A counter, and a waker that counts there.
+    /// Returns a counter, and a waker that increments it.
     pub(crate) fn new() -> (Arc<Wakes>, Waker) {
         let wakes = Arc::new(Wakes::default());
         (Arc::clone(&wakes), Waker::from(wakes))
     }
 
-    /// How often the waker was called.
+    /// Returns how many times the waker was called.
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
@@ -184,16 +173,16 @@ impl Wake for Wakes {
     }
 }
 
-/// A waker with side effects: when it is called, and when the last of its clones is dropped.
+/// A waker with side effects when it is called and when its last clone is dropped.
 pub(crate) struct Meddler {
-    /// What it does when called.
+    /// Called on a wake.
     on_wake: Box<dyn Fn() + Send + Sync>,
-    /// What it does when dropped.
+    /// Called on the last drop.
     on_drop: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Meddler {
-    /// A waker that does the one when called and the other when dropped.
+    /// Returns a waker with these side effects.
     pub(crate) fn waker(
         on_wake: impl Fn() + Send + Sync + 'static,
         on_drop: impl Fn() + Send + Sync + 'static,
@@ -217,15 +206,15 @@ impl Drop for Meddler {
     }
 }
 
-/// Polls a future once with a waker of one's choice.
+/// Polls a future once with a given waker.
 pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// What a closure panics with, as text.
+/// Returns the panic message of a closure that must panic.
 pub(crate) fn panic_text<R>(panics: impl FnOnce() -> R) -> String {
     match catch_unwind(AssertUnwindSafe(panics)) {
-        Ok(_) => panic!("this was to panic"),
+        Ok(_) => panic!("the closure did not panic"),
         Err(payload) => match payload.downcast::<String>() {
             Ok(text) => *text,
             Err(payload) => String::from(*payload.downcast::<&'static str>().unwrap()),
@@ -233,10 +222,10 @@ pub(crate) fn panic_text<R>(panics: impl FnOnce() -> R) -> String {
     }
 }
 
-/// What was logged since [`record_log`].
+/// The lines logged since [`record_log`].
 static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Keeps what is logged, since a process has one logger.
+/// Records log lines for all tests, because a process has only one logger.
 struct Recorder;
 
 impl log::Log for Recorder {
@@ -253,17 +242,17 @@ impl log::Log for Recorder {
     fn flush(&self) {}
 }
 
-/// Keeps what is logged from now on, for [`logged`].
+/// Starts recording the log for [`logged`].
 pub(crate) fn record_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Recorder).unwrap();
-        // What is below drowns the rest: mio tells of each registration.
+        // Lower levels would drown the rest: mio logs each registration.
         log::set_max_level(log::LevelFilter::Warn);
     });
 }
 
-/// The log lines that contain a text, which has to be one that only the asking test can cause.
+/// Returns the log lines that contain a text. Only the calling test may cause such lines.
 pub(crate) fn logged(text: &str) -> Vec<String> {
     let log = LOG.lock().unwrap();
     log.iter()

@@ -1,17 +1,17 @@
-//! Foreign code that calls back: futures, outputs and wakers that wake, spawn and drop whatever
-//! there is, inside their own polls, wakes and drops.
+//! Foreign code that calls back: futures, outputs and wakers that wake, spawn and drop everything within reach,
+//! inside their own polls, wakes and drops.
 //!
-//! A borrow or a lock that is held around foreign code shows here as a panic or as a hang.
+//! A borrow or a lock held around foreign code shows here as a panic or a hang.
 
 use crate::support::{block_on, plain, settle, watchdog};
-use crate::task_probes::{Drops, Meddler, OnWrite, Probe, poll_with, until};
+use crate::task_probes::{Drops, Meddler, Probe, poll_with, until};
 use futures::channel::oneshot;
 use futures::io::AsyncRead;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::time::{sleep, timeout};
 use glassfrog::{Handle, Runtime, spawn};
 use std::any::Any;
-use std::fmt::{Debug, Write as _};
+use std::fmt::{self, Debug, Write as _};
 use std::future::{pending, poll_fn};
 use std::io::Write;
 use std::mem;
@@ -23,24 +23,34 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// What foreign code has at hand to meddle with, from any thread.
+/// Calls a closure on every write.
+pub(crate) struct OnWrite<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> fmt::Write for OnWrite<F> {
+    fn write_str(&mut self, _: &str) -> fmt::Result {
+        (self.0)();
+        Ok(())
+    }
+}
+
+/// The objects with which foreign code meddles, from any thread.
 #[derive(Default)]
 struct Bag {
     /// Wakers of tasks and others, to be called.
     wakers: Mutex<Vec<Waker>>,
-    /// Sleeps, sockets and handles that are registered somewhere, to be dropped.
+    /// Registered sleeps, sockets and handles, to be dropped.
     things: Mutex<Vec<Box<dyn Any + Send>>>,
-    /// How often somebody began to meddle.
+    /// How many times meddling began.
     begun: AtomicUsize,
-    /// How often somebody came to the end of it.
+    /// How many times it completed.
     done: AtomicUsize,
 }
 
 impl Bag {
-    /// Keeps a waker to be called, at the expense of the oldest one.
+    /// Keeps a waker to be called, and evicts the oldest one.
     fn keep_waker(&self, waker: &Waker) {
         let mut wakers = self.wakers.lock().unwrap();
         wakers.push(waker.clone());
@@ -49,25 +59,25 @@ impl Bag {
         drop(oldest);
     }
 
-    /// Keeps something to be dropped.
+    /// Keeps an object to be dropped.
     fn keep(&self, thing: impl Any + Send) {
         self.things.lock().unwrap().push(Box::new(thing));
     }
 
-    /// Meddles, and notes whether anything refused with a panic, which others may have hushed up.
+    /// Meddles, and records a panic, which the caller may have swallowed.
     fn meddle(self: &Arc<Self>) {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.do_everything();
         self.done.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Fails unless everybody came to the end of it.
+    /// Fails unless all meddling completed.
     fn assert_unharmed(&self) {
         let (begun, done) = (&self.begun, &self.done);
         assert_eq!(begun.load(Ordering::SeqCst), done.load(Ordering::SeqCst));
     }
 
-    /// Wakes everybody, drops everything, spawns, and registers new things.
+    /// Wakes and drops everything, spawns, and registers new objects.
     fn do_everything(self: &Arc<Self>) {
         let wakers = self.wakers.lock().unwrap().clone();
         for waker in &wakers {
@@ -86,7 +96,7 @@ impl Bag {
         drop(handle.spawn_with(|| async {}));
         let waker = self.wakers.lock().unwrap().last().cloned();
         let waker = waker.unwrap_or(Waker::noop().clone());
-        // A runtime that is ending refuses some of the following, each in its way.
+        // A runtime that is being dropped rejects some of the following, each in its own way.
         let _refused = catch_unwind(AssertUnwindSafe(|| {
             let mut dropped = sleep(FAR);
             assert!(poll_with(&mut dropped, &waker).is_pending());
@@ -111,14 +121,14 @@ impl Bag {
 
 /// Meddles when dropped.
 struct MeddlesInDrop {
-    /// What it meddles with.
+    /// The objects to meddle with.
     bag: Arc<Bag>,
-    /// Notes that this is done.
+    /// Records that the drop is complete.
     _probe: Probe,
 }
 
 impl MeddlesInDrop {
-    /// Something to be dropped.
+    /// Returns an object to be dropped.
     fn new(bag: &Arc<Bag>, drops: &Drops) -> MeddlesInDrop {
         MeddlesInDrop {
             bag: Arc::clone(bag),
@@ -133,33 +143,33 @@ impl Drop for MeddlesInDrop {
     }
 }
 
-/// How a future ends.
+/// The ways in which a future ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// With an output.
     Ready,
     /// With a panic.
     Panic,
-    /// Not, before its runtime does.
+    /// It does not complete before its runtime is dropped.
     Never,
 }
 
-/// A future that meddles in its polls and its drop, and whose output does so in its drop.
+/// A future that meddles in its polls and its drop, and whose output meddles in its drop.
 struct Meddling {
-    /// What it meddles with.
+    /// The objects to meddle with.
     bag: Arc<Bag>,
-    /// How many times it was polled.
+    /// The number of polls.
     polls: usize,
-    /// What it does in the third poll.
+    /// The action of the third poll.
     end: End,
-    /// What it gives then.
+    /// The output of that poll.
     output: Option<MeddlesInDrop>,
-    /// Its drop.
+    /// Meddles in the drop.
     _in_drop: MeddlesInDrop,
 }
 
 impl Meddling {
-    /// A future that has not been polled yet.
+    /// Returns an unpolled future.
     fn new(bag: &Arc<Bag>, end: End, drops: &Drops) -> Meddling {
         Meddling {
             bag: Arc::clone(bag),
@@ -176,7 +186,7 @@ impl Future for Meddling {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MeddlesInDrop> {
         self.bag.keep_waker(cx.waker());
-        // Itself among them.
+        // Including itself.
         self.bag.meddle();
         self.polls += 1;
         match self.end {
@@ -204,7 +214,7 @@ fn futures_and_outputs_may_do_anything_in_their_polls_and_drops() {
                         false => spawn(future),
                         true => Handle::current().spawn(future),
                     };
-                    // Detached; awaited; dropped by somebody who meddles; kept to the end.
+                    // Detached, awaited, dropped by a meddler, or kept to the end.
                     drop(spawn(future()));
                     let awaited = spawn(future());
                     bag.keep(spawn(future()));
@@ -218,31 +228,31 @@ fn futures_and_outputs_may_do_anything_in_their_polls_and_drops() {
                 }
             }
         }
-        // Each future that ends drops itself and its output, those of `kept` only the former.
+        // Each completed future drops itself and its output; the outputs of `kept` remain.
         until(|| drops.count() == tasks / 3 * 2 * 2 - kept.len() / 3).await;
         // Outputs that are dropped with their handles, here and after the runtime.
         kept.truncate(kept.len() / 2);
         kept
     });
     drop(runtime);
-    // Each has dropped its own and its output, once, wherever it was at the end.
+    // Each dropped itself and its output once, wherever it was at the end.
     drop(left);
     assert_eq!(drops.count(), 2 * tasks);
     assert!(bag.done.load(Ordering::SeqCst) > 2 * tasks);
     bag.assert_unharmed();
 }
 
-/// Something that can be waited for, with what makes it happen.
+/// An event to wait for, and its trigger.
 struct Wait {
-    /// What it is called.
+    /// Its name.
     what: &'static str,
-    /// What waits for it.
+    /// The future that waits for it.
     future: Pin<Box<dyn Future<Output = ()>>>,
-    /// Makes it happen.
+    /// Triggers it.
     happens: Box<dyn FnOnce()>,
 }
 
-/// All that can be waited for.
+/// Returns all kinds of waits.
 async fn waits() -> Vec<Wait> {
     fn wait(
         what: &'static str,
@@ -300,7 +310,7 @@ async fn waits() -> Vec<Wait> {
     ]
 }
 
-/// A waker that meddles when called and when dropped, and counts both.
+/// Returns a waker that meddles when called and when dropped, and counts both.
 fn meddler(bag: &Arc<Bag>) -> (Waker, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (called, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (wake_bag, wake_count) = (Arc::clone(bag), Arc::clone(&called));
@@ -318,8 +328,7 @@ fn meddler(bag: &Arc<Bag>) -> (Waker, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     (waker, called, dropped)
 }
 
-/// Runs a test for everything that can be waited for. A future of the wait has been polled with
-/// a meddling waker, of which nobody else has a clone.
+/// Runs a test for every kind of wait. The future was polled with a meddling waker, of which there is no other clone.
 fn with_each_wait(test: impl AsyncFn(Wait, &AtomicUsize, &AtomicUsize)) {
     let _watchdog = watchdog();
     let bag = Arc::new(Bag::default());
@@ -327,7 +336,7 @@ fn with_each_wait(test: impl AsyncFn(Wait, &AtomicUsize, &AtomicUsize)) {
     runtime.block_on(async {
         drop(spawn(Meddling::new(&bag, End::Never, &Drops::default())));
         for mut wait in waits().await {
-            // The tasks and the listener have begun.
+            // The tasks and the listener have started.
             settle().await;
             let what = wait.what;
             let (waker, called, dropped) = meddler(&bag);
@@ -358,7 +367,7 @@ fn wakers_may_do_anything_when_called() {
 }
 
 #[test]
-fn wakers_may_do_anything_when_another_takes_their_place() {
+fn wakers_may_do_anything_when_replaced() {
     with_each_wait(async |mut wait, called, _| {
         let future = &mut wait.future;
         assert!(
@@ -368,7 +377,7 @@ fn wakers_may_do_anything_when_another_takes_their_place() {
         );
         (wait.happens)();
         wait.future.await;
-        // Those who poll by a trait are all called.
+        // All pollers through a trait are woken.
         assert!(called.load(Ordering::SeqCst) <= 1, "{}", wait.what);
     });
 }
@@ -405,8 +414,8 @@ fn wakers_may_do_anything_when_the_runtime_ends() {
 }
 
 #[test]
-fn wakers_may_poll_and_drop_what_they_were_left_with() {
-    /// Leaves a waker with something that, when called, polls it to its end and drops it.
+fn wakers_may_poll_and_drop_the_future_that_registered_them() {
+    /// Gives a waker a future to poll to completion and drop when it is called.
     fn leave<F>(mut future: F) -> oneshot::Receiver<F::Output>
     where
         F: Future<Output: Send> + Unpin + Send + 'static,
@@ -448,7 +457,7 @@ fn wakers_may_poll_and_drop_what_they_were_left_with() {
 }
 
 #[test]
-fn what_something_is_shown_in_may_do_anything_while_it_is_being_shown() {
+fn a_formatter_may_do_anything_during_debug_formatting() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -470,7 +479,7 @@ fn what_something_is_shown_in_may_do_anything_while_it_is_being_shown() {
             let mut writes = 0;
             let meddle = OnWrite(|| {
                 writes += 1;
-                // Registers something everywhere, shows it, and drops it.
+                // Registers everything, formats it, and drops it.
                 let stream = TcpStream::try_from(plain().0).unwrap();
                 let mut nap = sleep(FAR);
                 assert!(poll_with(&mut nap, Waker::noop()).is_pending());

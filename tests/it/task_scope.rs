@@ -1,4 +1,4 @@
-//! Scopes: children that borrow, who is polled and when, and what is left when a scope ends early.
+//! Scopes: children that borrow, when they are polled, and what remains when a scope ends early.
 
 use crate::support::{block_on, child, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{
@@ -30,10 +30,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// How many children one poll of the parent polls at most.
+/// The maximum number of children that one poll of the parent polls.
 const BATCH: usize = 128;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
 /// Panics when dropped.
@@ -45,11 +45,11 @@ impl Drop for Bomb {
     }
 }
 
-/// A future that ends at once, with something in it that panics when it is dropped.
+/// A future that ends at once and owns a value that panics when dropped.
 struct Armed {
-    /// What its poll panics with, if it does.
+    /// The message with which its poll panics, if it does.
     panics: Option<&'static str>,
-    /// What panics after that.
+    /// The value that panics after that.
     _bomb: Bomb,
 }
 
@@ -64,17 +64,17 @@ impl Future for Armed {
     }
 }
 
-/// What wakes a child, from outside its scope.
+/// Lets code outside a scope wake a child.
 #[derive(Default)]
 struct Gate {
-    /// Whether who waits may go on.
+    /// Whether the waiter may continue.
     open: Cell<bool>,
-    /// Who waits.
+    /// The waker of the waiter.
     waker: Cell<Option<Waker>>,
 }
 
 impl Gate {
-    /// Waits for the gate to be opened, and closes it behind itself.
+    /// Waits until the gate is opened, and closes it again.
     async fn pass(&self) {
         poll_fn(|cx| {
             if self.open.take() {
@@ -86,7 +86,7 @@ impl Gate {
         .await;
     }
 
-    /// Lets who waits go on.
+    /// Lets the waiter continue.
     fn open(&self) {
         self.open.set(true);
         if let Some(waker) = self.waker.take() {
@@ -95,12 +95,12 @@ impl Gate {
     }
 }
 
-// What a child may have, and when a scope ends.
+// What children may borrow, and when a scope ends.
 
 #[test]
-fn children_read_and_write_what_outlives_the_scope() {
+fn children_borrow_data_that_outlives_the_scope() {
     block_on(async {
-        // Neither of them can cross threads.
+        // Neither of them is `Send`.
         let (sum, shared) = (Rc::new(Cell::new(0)), Cell::new(1));
         let mut numbers: Vec<usize> = (0..100).collect();
         let mut last = String::new();
@@ -128,7 +128,7 @@ fn children_read_and_write_what_outlives_the_scope() {
 }
 
 #[test]
-fn outputs_may_borrow_what_outlives_the_scope_and_leave_it() {
+fn outputs_may_borrow_data_that_outlives_the_scope() {
     block_on(async {
         let text = String::from("to be or not to be");
         let longest: &str = scope(async |s| {
@@ -187,7 +187,7 @@ fn a_scope_ends_when_its_body_and_the_last_descendant_have_ended() {
 }
 
 #[test]
-fn a_scope_without_children_is_its_body() {
+fn a_scope_without_children_returns_the_output_of_its_body() {
     block_on(async {
         assert_eq!(scope(async |_| 5).now_or_never(), Some(5));
         assert_eq!(scope(|_| ready(5)).await, 5);
@@ -202,7 +202,7 @@ fn a_scope_without_children_is_its_body() {
 }
 
 #[test]
-fn a_chain_of_children_each_spawned_by_the_last_runs_to_its_end() {
+fn a_chain_of_children_that_spawn_children_runs_to_completion() {
     fn next<'env>(s: &Scope<'env>, left: usize, depth: &'env Cell<usize>) {
         let nested = s.clone();
         s.spawn(async move {
@@ -220,7 +220,7 @@ fn a_chain_of_children_each_spawned_by_the_last_runs_to_its_end() {
 // Handles.
 
 #[test]
-fn a_handle_gives_the_output_to_the_body_and_to_siblings_before_and_after_the_end() {
+fn the_body_and_siblings_can_await_a_handle_before_and_after_the_child_ends() {
     block_on(async {
         for late in [false, true] {
             let sum = scope(async |s| {
@@ -241,9 +241,9 @@ fn a_handle_gives_the_output_to_the_body_and_to_siblings_before_and_after_the_en
 }
 
 #[test]
-fn siblings_can_await_one_another_in_any_order() {
+fn siblings_can_await_each_other_in_any_order() {
     block_on(async {
-        // Each awaits the one that is spawned after it, the last awaits nobody.
+        // Each awaits the next one; the last awaits nothing.
         const CHILDREN: usize = 1000;
         let handles: Vec<Cell<Option<ScopedJoinHandle<usize>>>> =
             (0..=CHILDREN).map(|_| Cell::default()).collect();
@@ -265,7 +265,7 @@ fn siblings_can_await_one_another_in_any_order() {
 }
 
 #[test]
-fn a_child_whose_handle_is_dropped_goes_on_and_its_output_is_dropped_when_it_ends() {
+fn a_dropped_handle_detaches_its_child_and_the_output_is_dropped() {
     block_on(async {
         for ended in [false, true] {
             let drops = Drops::default();
@@ -299,7 +299,7 @@ fn a_child_whose_handle_is_dropped_goes_on_and_its_output_is_dropped_when_it_end
 }
 
 #[test]
-fn a_handle_that_is_given_up_can_be_taken_up_again() {
+fn a_cancelled_await_of_a_handle_can_be_repeated() {
     block_on(async {
         let gate = Gate::default();
         scope(async |s| {
@@ -320,7 +320,7 @@ fn a_handle_that_is_given_up_can_be_taken_up_again() {
 }
 
 #[test]
-fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
+fn a_handle_wakes_the_task_that_polled_it_last() {
     block_on(async {
         let gate = Gate::default();
         scope(async |s| {
@@ -340,14 +340,14 @@ fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
 }
 
 #[test]
-fn a_handle_that_has_given_its_output_says_so_when_it_is_polled_again() {
+fn a_handle_polled_after_completion_panics_with_advice() {
     block_on(async {
         scope(async |s| {
             let mut handle = s.spawn(async { 5 });
             assert_eq!((&mut handle).await, 5);
             let text = panic_text(|| (&mut handle).now_or_never());
             assert!(text.contains("after it had returned the output"), "{text}");
-            // Again and again.
+            // The panic repeats.
             panic_text(|| handle.now_or_never());
         })
         .await;
@@ -363,7 +363,7 @@ fn a_handle_that_leaves_the_scope_still_has_its_output() {
     });
 }
 
-/// What a handle says whose scope has ended without the child.
+/// Asserts that a handle reports that its scope has ended without the child.
 fn assert_says_that_the_scope_has_ended<T>(handle: ScopedJoinHandle<T>) {
     let text = panic_text(|| handle.now_or_never());
     assert!(
@@ -373,7 +373,7 @@ fn assert_says_that_the_scope_has_ended<T>(handle: ScopedJoinHandle<T>) {
 }
 
 #[test]
-fn a_scope_that_has_ended_drops_what_it_is_given_and_the_handle_says_so() {
+fn a_finished_scope_drops_new_children_and_their_handles_panic_with_advice() {
     let drops = Drops::default();
     block_on(async {
         let late = scope(async |s| s.clone()).await;
@@ -405,7 +405,7 @@ fn a_scope_that_has_ended_drops_what_it_is_given_and_the_handle_says_so() {
 }
 
 #[test]
-fn who_awaits_a_handle_outside_the_scope_is_woken_by_the_end_of_the_scope() {
+fn the_end_of_the_scope_wakes_a_task_that_awaits_a_handle_outside() {
     let handle = Cell::new(None);
     let mut whole = Box::pin(scope(async |s| {
         handle.set(Some(s.spawn(pending::<()>())));
@@ -420,10 +420,10 @@ fn who_awaits_a_handle_outside_the_scope_is_woken_by_the_end_of_the_scope() {
     assert_says_that_the_scope_has_ended(handle);
 }
 
-// Who is polled.
+// Which children are polled.
 
 #[test]
-fn spawn_never_polls_in_place() {
+fn spawn_never_polls_the_future_in_place() {
     block_on(async {
         let order = RefCell::new(Vec::new());
         scope(async |s| {
@@ -440,7 +440,7 @@ fn spawn_never_polls_in_place() {
 }
 
 #[test]
-fn the_wake_of_one_of_ten_thousand_children_is_one_poll_of_that_child() {
+fn waking_one_of_ten_thousand_children_polls_only_that_child() {
     const CHILDREN: usize = 10_000;
     block_on(async {
         let gates: Rc<Vec<Gate>> = Rc::new((0..CHILDREN).map(|_| Gate::default()).collect());
@@ -477,7 +477,7 @@ fn the_wake_of_one_of_ten_thousand_children_is_one_poll_of_that_child() {
 }
 
 #[test]
-fn many_wakes_before_a_poll_are_one_poll() {
+fn many_wakes_before_a_poll_cause_one_poll() {
     let polls = Rc::new(Cell::new(0));
     let waker: Cell<Option<Waker>> = Cell::default();
     let mut whole = pin!(scope(async |s| {
@@ -500,7 +500,7 @@ fn many_wakes_before_a_poll_are_one_poll() {
         assert_eq!(wakes.count(), round, "the parent is woken once, too");
         assert!(poll_with(&mut whole, &parent).is_pending());
         assert_eq!(polls.replace(0), 1);
-        // What nobody woke is not polled, however often the parent is.
+        // A child without a wake is not polled, however many times the parent is.
         for _ in 0..10 {
             assert!(poll_with(&mut whole, &parent).is_pending());
         }
@@ -509,8 +509,8 @@ fn many_wakes_before_a_poll_are_one_poll() {
 }
 
 #[test]
-fn who_is_woken_and_ends_is_not_polled_again() {
-    /// Ends at once, and is woken in its last poll and afterwards.
+fn a_child_woken_in_its_last_poll_is_not_polled_again() {
+    /// Completes at once, and is woken in its last poll and afterwards.
     async fn ends(waker: &Cell<Option<Waker>>) {
         poll_fn(|cx| {
             cx.waker().wake_by_ref();
@@ -540,7 +540,7 @@ fn who_is_woken_and_ends_is_not_polled_again() {
 }
 
 #[test]
-fn a_parent_that_is_polled_for_other_reasons_polls_nobody() {
+fn a_spurious_poll_of_the_parent_polls_no_child() {
     block_on(async {
         let (of_child, of_body) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let gate = Gate::default();
@@ -558,7 +558,7 @@ fn a_parent_that_is_polled_for_other_reasons_polls_nobody() {
             yield_now().await;
             assert_eq!((of_child.get(), of_body.get()), (2, 1));
         };
-        // The `select` polls both, whoever was woken.
+        // The `select` polls both, whichever was woken.
         assert!(matches!(
             select(pin!(whole), pin!(busy)).await,
             Either::Right(_)
@@ -567,7 +567,7 @@ fn a_parent_that_is_polled_for_other_reasons_polls_nobody() {
 }
 
 #[test]
-fn a_scope_that_moves_wakes_who_polled_it_last() {
+fn a_scope_wakes_the_task_that_polled_it_last() {
     let gate = Gate::default();
     let mut whole = pin!(scope(async |s| {
         s.spawn(gate.pass());
@@ -582,7 +582,7 @@ fn a_scope_that_moves_wakes_who_polled_it_last() {
 }
 
 #[test]
-fn a_child_that_is_spawned_by_another_task_wakes_the_scope() {
+fn a_child_spawned_by_another_task_wakes_the_scope() {
     block_on(async {
         let given: Rc<RefCell<Option<Scope<'static>>>> = Rc::default();
         let theirs = Rc::clone(&given);
@@ -603,7 +603,7 @@ fn a_child_that_is_spawned_by_another_task_wakes_the_scope() {
 }
 
 #[test]
-fn a_wake_that_comes_during_the_poll_is_not_lost() {
+fn a_wake_during_the_poll_is_not_lost() {
     for elsewhere in [false, true] {
         block_on(async {
             let polls = Rc::new(Cell::new(0));
@@ -633,7 +633,7 @@ fn a_wake_that_comes_during_the_poll_is_not_lost() {
 }
 
 #[test]
-fn a_wake_that_comes_while_a_sibling_is_polled_is_not_lost() {
+fn a_wake_during_the_poll_of_a_sibling_is_not_lost() {
     block_on(async {
         let gate = Gate::default();
         let polls = Rc::new(Cell::new(0));
@@ -646,8 +646,8 @@ fn a_wake_that_comes_while_a_sibling_is_polled_is_not_lost() {
     });
 }
 
-/// Children whose polls hand their wakers to other threads, which wake them at any moment: during
-/// that poll, between it and the park of the parent, or after.
+/// Runs children whose polls hand their wakers to other threads, which call them at any moment: during that poll,
+/// between it and the park of the parent, or after.
 async fn children_woken_by_threads() {
     const THREADS: usize = 3;
     const CHILDREN: usize = 20;
@@ -715,9 +715,9 @@ fn no_wake_from_another_thread_is_lost() {
 }
 
 #[test]
-fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
+fn no_wake_is_lost_while_the_parent_is_about_to_wait() {
     const ROUNDS: usize = few_or_many(2000, 10_000);
-    /// Looks again and again, without a call of the system until it has taken too long.
+    /// Spins, without a system call until it has taken too long.
     fn spin_until(mut so: impl FnMut() -> bool) {
         let mut looks = 0;
         while !so() {
@@ -729,7 +729,7 @@ fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
         }
     }
     let _watchdog = watchdog();
-    // What the child is to be woken by, and how often it has been.
+    // The waker of the child, and how many times it was called.
     let asked: Arc<Mutex<Option<Waker>>> = Arc::default();
     let answered = Arc::new(AtomicUsize::new(0));
     let (theirs, answers) = (Arc::clone(&asked), Arc::clone(&answered));
@@ -740,7 +740,7 @@ fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
                 waker = theirs.lock().unwrap().take();
                 waker.is_some()
             });
-            // Sooner and later, while the other thread goes from the child back to its parent.
+            // Sooner and later, while the other thread returns from the child to its parent.
             for _ in 0..round % 100 {
                 hint::spin_loop();
             }
@@ -762,7 +762,7 @@ fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
             }
         });
     }));
-    // An executor that is back at once, since a thread that parks misses what is to be met.
+    // An executor that spins, since a thread that parks would miss the critical moment.
     let (wakes, parent) = Wakes::new();
     loop {
         let before = wakes.count();
@@ -775,7 +775,7 @@ fn no_wake_is_lost_that_comes_while_the_parent_is_about_to_wait() {
 }
 
 #[test]
-fn the_wakers_of_children_can_outlive_the_scope_and_wake_nobody() {
+fn wakers_of_children_that_outlive_the_scope_wake_nothing() {
     let (wakes, parent) = Wakes::new();
     let waker: Cell<Option<Waker>> = Cell::default();
     let mut whole = Box::pin(scope(async |s| {
@@ -793,14 +793,14 @@ fn the_wakers_of_children_can_outlive_the_scope_and_wake_nobody() {
     })
     .join()
     .unwrap();
-    // The parent may be woken for nothing, but not kept.
+    // Spurious wakes of the parent are allowed, lost ones are not.
     assert!(wakes.count() <= 1);
     drop(parent);
     assert_eq!(Arc::strong_count(&wakes), 1);
 }
 
 thread_local! {
-    /// A scope as the waker of its own parent knows it.
+    /// A scope that is known to the waker of its own parent.
     static REACHED: RefCell<Option<Scope<'static>>> = const { RefCell::new(None) };
 }
 
@@ -823,16 +823,16 @@ fn a_waker_that_spawns_into_the_scope_that_wakes_it_loses_no_child() {
     }));
     assert!(poll_with(&mut whole, &waker).is_pending());
     let reached = REACHED.with_borrow(Clone::clone).unwrap();
-    // Wakes the parent, as every first member of an empty queue does.
+    // Wakes the parent, as the first entry of an empty queue does.
     let theirs = Arc::clone(&ran);
     reached.spawn(async move { theirs.fetch_add(1, Ordering::SeqCst) });
     assert!(poll_with(&mut whole, Waker::noop()).is_pending());
     assert_eq!(ran.load(Ordering::SeqCst), 2);
 }
 
-// Ends before the end.
+// Early ends.
 
-/// What ends a scope before its time.
+/// The ways to end a scope early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     /// A panic of a child.
@@ -848,7 +848,7 @@ enum Cut {
 }
 
 impl Cut {
-    /// All of them.
+    /// All ways.
     const ALL: [Cut; 5] = [
         Cut::ChildPanics,
         Cut::BodyPanics,
@@ -857,8 +857,8 @@ impl Cut {
         Cut::Dropped,
     ];
 
-    /// Runs a scope with the children that `setup` spawns until everybody waits; then it is cut off.
-    /// Returns what is left of the scope's future, to be dropped when the children were found gone.
+    /// Runs a scope with the children that `setup` spawns until every child waits, and then ends it early. Returns
+    /// what is left of the scope's future, to drop after the children are known to be gone.
     async fn off<'env>(self, setup: impl FnOnce(TryScope<'env, &'static str>)) -> impl Sized {
         let gate = Rc::new(Gate::default());
         let theirs = Rc::clone(&gate);
@@ -898,7 +898,7 @@ impl Cut {
 }
 
 #[test]
-fn whatever_ends_a_scope_early_drops_all_descendants_on_their_thread_inside_its_context() {
+fn every_early_end_of_a_scope_drops_all_descendants_on_their_thread_in_context() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         block_on(async {
@@ -929,7 +929,7 @@ fn whatever_ends_a_scope_early_drops_all_descendants_on_their_thread_inside_its_
 }
 
 #[test]
-fn children_that_were_never_polled_are_dropped_unpolled() {
+fn an_early_end_drops_unpolled_children_without_polling_them() {
     for (of_child, panics) in [(false, false), (false, true), (true, false), (true, true)] {
         block_on(async {
             let drops = Drops::default();
@@ -940,7 +940,7 @@ fn children_that_were_never_polled_are_dropped_unpolled() {
             };
             let whole = try_scope(async |s| {
                 if of_child {
-                    // Its turn comes before that of the others.
+                    // It is polled before the others.
                     s.spawn(cut());
                 }
                 for _ in 0..10 {
@@ -964,7 +964,7 @@ fn children_that_were_never_polled_are_dropped_unpolled() {
 }
 
 #[test]
-fn a_scope_that_is_dropped_drops_children_at_every_stage() {
+fn dropping_a_scope_drops_children_in_every_state() {
     const CHILDREN: usize = 3 * BATCH;
     let drops = Drops::default();
     block_on(async {
@@ -999,10 +999,10 @@ fn a_scope_that_is_dropped_drops_children_at_every_stage() {
 }
 
 #[test]
-fn whatever_drops_the_parent_drops_the_children() {
-    /// A scope that never ends, with probes in its body, a child and a grandchild.
+fn every_way_to_drop_the_parent_drops_the_children() {
+    /// Runs a scope that never ends, with probes in its body, a child and a grandchild.
     async fn endless(drops: Drops) {
-        // What they borrow is the parent's own.
+        // They borrow from the parent.
         let drops = &drops;
         scope(async |s| {
             let (_body, child, grandchild) = (drops.probe(), drops.probe(), drops.probe());
@@ -1057,8 +1057,8 @@ fn whatever_drops_the_parent_drops_the_children() {
 }
 
 #[test]
-fn a_panic_goes_on_in_the_parent_when_all_others_are_gone() {
-    /// What only this test panics with.
+fn a_panic_propagates_to_the_parent_after_all_other_children_are_dropped() {
+    /// A payload that only this test uses.
     struct Payload(Arc<()>);
     for of_body in [false, true] {
         let (this, order) = (Arc::new(()), RefCell::new(Vec::new()));
@@ -1101,7 +1101,7 @@ fn a_panic_goes_on_in_the_parent_when_all_others_are_gone() {
 }
 
 #[test]
-fn a_child_that_panics_takes_the_output_of_the_body_with_it() {
+fn a_panic_of_a_child_drops_the_output_of_the_body() {
     let drops = Drops::default();
     let text = panic_text(|| {
         block_on(scope(async |s| {
@@ -1117,7 +1117,7 @@ fn a_child_that_panics_takes_the_output_of_the_body_with_it() {
 }
 
 #[test]
-fn a_panic_in_an_inner_scope_goes_through_the_outer_one() {
+fn a_panic_in_an_inner_scope_propagates_through_the_outer_one() {
     let drops = Drops::default();
     let payload = catch_unwind(AssertUnwindSafe(|| {
         block_on(scope(async |outer| {
@@ -1143,7 +1143,7 @@ fn a_panic_in_an_inner_scope_goes_through_the_outer_one() {
 }
 
 #[test]
-fn the_first_error_is_the_one_that_comes_out() {
+fn a_scope_returns_the_first_error() {
     block_on(async {
         for order in [[0, 1, 2], [1, 2, 0], [2, 1, 0]] {
             let gates: [Gate; 3] = Default::default();
@@ -1161,7 +1161,7 @@ fn the_first_error_is_the_one_that_comes_out() {
                 settle().await;
                 for which in order {
                     gates[which].open();
-                    // Once one after the other, and else all at once.
+                    // First one after the other, then all at once.
                     if order[0] == 0 {
                         yield_now().await;
                     }
@@ -1174,7 +1174,7 @@ fn the_first_error_is_the_one_that_comes_out() {
 }
 
 #[test]
-fn an_error_after_the_body_has_ended_takes_its_output_with_it() {
+fn an_error_after_the_end_of_the_body_drops_its_output() {
     block_on(async {
         let drops = Drops::default();
         let whole = try_scope(async |s| {
@@ -1190,7 +1190,7 @@ fn an_error_after_the_body_has_ended_takes_its_output_with_it() {
 }
 
 #[test]
-fn errors_may_be_of_any_type_and_borrow_what_outlives_the_scope() {
+fn errors_may_have_any_type_and_borrow_data_that_outlives_the_scope() {
     block_on(async {
         let words = ["1", "2", "three", "4"].map(String::from);
         // Neither `Send` nor an `Error`.
@@ -1214,7 +1214,7 @@ fn errors_may_be_of_any_type_and_borrow_what_outlives_the_scope() {
         assert!(std::ptr::eq(word, words[2].as_str()));
         assert_eq!(error.to_string(), "invalid digit found in string");
 
-        // `?` in the body converts as it does everywhere.
+        // `?` in the body converts as usual.
         let boxed: Result<i32, Box<dyn std::error::Error>> = try_scope(async |s| {
             let child = s.spawn(async { Ok("5") });
             Ok(child.await.parse::<i32>()?)
@@ -1225,7 +1225,7 @@ fn errors_may_be_of_any_type_and_borrow_what_outlives_the_scope() {
 }
 
 #[test]
-fn children_that_panic_when_dropped_keep_no_other_from_being_dropped_and_are_logged() {
+fn panics_in_dropped_children_are_logged_and_do_not_stop_other_drops() {
     record_log();
     let texts = [
         (Cut::ChildPanics, "dropped after a child's panic"),
@@ -1256,7 +1256,7 @@ fn children_that_panic_when_dropped_keep_no_other_from_being_dropped_and_are_log
 }
 
 #[test]
-fn children_that_panic_when_dropped_while_their_parent_unwinds_do_not_end_the_process() {
+fn panics_in_children_dropped_by_an_unwinding_parent_do_not_abort_the_process() {
     child(|| {
         let drops = Drops::default();
         let text = panic_text(|| {
@@ -1284,7 +1284,7 @@ fn children_that_panic_when_dropped_while_their_parent_unwinds_do_not_end_the_pr
 }
 
 #[test]
-fn a_body_that_panics_when_dropped_keeps_no_child_from_being_dropped() {
+fn a_panic_in_the_drop_of_the_body_does_not_stop_the_drop_of_children() {
     let drops = Drops::default();
     let text = panic_text(|| {
         let mut whole = Box::pin(scope(async |s| {
@@ -1306,7 +1306,7 @@ fn a_body_that_panics_when_dropped_keeps_no_child_from_being_dropped() {
 }
 
 #[test]
-fn a_body_or_an_output_that_panics_when_dropped_does_not_hide_why_the_scope_has_ended() {
+fn a_panic_in_the_drop_of_the_body_or_its_output_does_not_hide_the_cause() {
     for body_has_ended in [false, true] {
         let run = |panics| {
             let whole = try_scope(async |s| {
@@ -1337,7 +1337,7 @@ fn a_body_or_an_output_that_panics_when_dropped_does_not_hide_why_the_scope_has_
 }
 
 #[test]
-fn a_second_panic_in_the_drop_of_a_child_that_panicked_does_not_end_the_process() {
+fn a_second_panic_in_the_drop_of_a_panicked_child_does_not_abort_the_process() {
     child(|| {
         let text = panic_text(|| {
             glassfrog::block_on(scope(async |s| {
@@ -1353,7 +1353,7 @@ fn a_second_panic_in_the_drop_of_a_child_that_panicked_does_not_end_the_process(
 }
 
 #[test]
-fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_childs() {
+fn a_panic_in_the_drop_of_a_finished_future_is_the_panic_of_the_child() {
     let drops = Drops::default();
     let text = panic_text(|| {
         block_on(scope(async |s| {
@@ -1373,7 +1373,7 @@ fn a_panic_in_the_drop_of_a_future_that_was_ready_is_the_childs() {
 }
 
 #[test]
-fn a_child_that_spawns_when_it_is_dropped_spawns_what_is_dropped_at_once() {
+fn a_child_spawned_during_the_drop_of_a_scope_is_dropped_at_once() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         let told = Cell::new(0);
@@ -1406,7 +1406,7 @@ fn a_child_that_spawns_when_it_is_dropped_spawns_what_is_dropped_at_once() {
 }
 
 #[test]
-fn a_child_that_spawns_when_it_ends_gives_the_scope_another_one() {
+fn a_child_that_spawns_when_it_ends_extends_the_scope() {
     let ran = Cell::new(false);
     block_on(scope(async |s| {
         let (nested, ran) = (s.clone(), &ran);
@@ -1417,13 +1417,13 @@ fn a_child_that_spawns_when_it_ends_gives_the_scope_another_one() {
 }
 
 #[test]
-fn children_that_hold_the_handles_of_others_are_dropped_like_all() {
+fn children_that_hold_handles_of_siblings_are_dropped() {
     for cut in Cut::ALL {
         let drops = Drops::default();
         block_on(async {
             let _left = cut
                 .off(|s| {
-                    // Each holds one, and the first and the last hold those of each other.
+                    // Each holds one handle, and the first and the last hold each other's.
                     let first_of_all = Rc::new(Cell::new(None));
                     let theirs = Rc::clone(&first_of_all);
                     let mut former = None;
@@ -1450,7 +1450,7 @@ fn children_that_hold_the_handles_of_others_are_dropped_like_all() {
     }
 }
 
-// Scopes in scopes, in tasks, and under other executors.
+// Nested scopes, scopes in tasks, and scopes under other executors.
 
 #[test]
 fn a_scope_in_a_child_borrows_from_the_child() {
@@ -1476,7 +1476,7 @@ fn a_scope_in_a_child_borrows_from_the_child() {
                             }
                         })
                         .await;
-                        // The outer one is still there.
+                        // The outer scope still runs.
                         further.spawn(async move { sum }).await
                     })
                 })
@@ -1488,8 +1488,8 @@ fn a_scope_in_a_child_borrows_from_the_child() {
 }
 
 #[test]
-fn a_deep_nest_of_scopes_gives_its_output_and_its_panic() {
-    /// A scope in a child of a scope, and so on.
+fn deeply_nested_scopes_propagate_outputs_and_panics() {
+    /// Nests scopes in children to this depth.
     fn nest<'a>(depth: usize, panics: bool) -> Pin<Box<dyn Future<Output = usize> + 'a>> {
         Box::pin(async move {
             if depth == 0 {
@@ -1505,7 +1505,7 @@ fn a_deep_nest_of_scopes_gives_its_output_and_its_panic() {
 }
 
 #[test]
-fn scopes_work_in_tasks_beside_one_another() {
+fn scopes_work_in_concurrent_tasks() {
     block_on(async {
         let tasks: Vec<_> = (0..100)
             .map(|task| {
@@ -1559,11 +1559,11 @@ fn a_scope_works_under_other_executors() {
     };
     assert_eq!(park_on(whole()), 300);
     assert_eq!(sum.replace(0), 300 * 299 / 2);
-    // Within another group that polls its members one by one.
+    // Inside another group that polls its members individually.
     let set: FuturesUnordered<_> = (0..10).map(|_| whole()).collect();
     assert_eq!(park_on(set.collect::<Vec<_>>()), [300; 10]);
     assert_eq!(sum.get(), 10 * 300 * 299 / 2);
-    // Its failures, too.
+    // The same with failures.
     let fails = try_scope(async |s| {
         s.spawn(async { Err::<(), _>("an error") });
         pending::<Result<(), _>>().await
@@ -1631,7 +1631,7 @@ fn combinators_work_in_children() {
 }
 
 #[test]
-fn children_serve_and_use_sockets_and_sleep() {
+fn children_can_use_sockets_and_sleep() {
     const CONNECTIONS: usize = 30;
     block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -1672,7 +1672,7 @@ fn children_serve_and_use_sockets_and_sleep() {
 }
 
 #[test]
-fn children_sleep_side_by_side() {
+fn children_sleep_concurrently() {
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
     let _watchdog = watchdog();
     runtime.block_on(async {
@@ -1695,16 +1695,16 @@ fn children_sleep_side_by_side() {
 
 // Fairness.
 
-/// Counts what a scope does while another task waits for its turn.
+/// Counts the progress of a scope while another task waits for its turn.
 struct Turns {
-    /// How much it has done since the other's last turn.
+    /// The progress since the other task's last turn.
     since: Cell<usize>,
-    /// How many turns the other has had.
+    /// The number of turns of the other task.
     count: Cell<usize>,
 }
 
 impl Turns {
-    /// Counts something that the scope does; fails if the other should have had its turn by now.
+    /// Counts a step of the scope; fails if the other task should have had its turn by now.
     fn step(&self) {
         self.since.set(self.since.get() + 1);
         let (since, count) = (self.since.get(), self.count.get());
@@ -1712,7 +1712,7 @@ impl Turns {
     }
 }
 
-/// Runs a scope that never ends, until a task beside it has had many turns.
+/// Runs an endless scope until a task beside it has had many turns.
 async fn beside_another(whole: impl AsyncFnOnce(&Turns)) {
     const TURNS: usize = 200;
     let turns = Rc::new(Turns {
@@ -1728,7 +1728,7 @@ async fn beside_another(whole: impl AsyncFnOnce(&Turns)) {
         }
     });
     let whole = pin!(whole(&turns));
-    // In this order, so that the scope is not polled when the other has had its last turn.
+    // In this order, so that the scope is not polled after the last turn of the other task.
     match select(other, whole).await {
         Either::Left((ended, _)) => ended.unwrap(),
         Either::Right(_) => panic!("the scope has ended"),
@@ -1736,7 +1736,7 @@ async fn beside_another(whole: impl AsyncFnOnce(&Turns)) {
 }
 
 #[test]
-fn children_that_are_always_ready_let_other_tasks_run() {
+fn always_ready_children_let_other_tasks_run() {
     for children in [1, BATCH, 3 * BATCH] {
         block_on(beside_another(async |turns| {
             scope(async |s| {
@@ -1755,7 +1755,7 @@ fn children_that_are_always_ready_let_other_tasks_run() {
 }
 
 #[test]
-fn a_body_that_spawns_and_joins_without_end_lets_other_tasks_run() {
+fn a_body_that_spawns_and_joins_forever_lets_other_tasks_run() {
     block_on(beside_another(async |turns| {
         scope(async |s| {
             loop {
@@ -1768,7 +1768,7 @@ fn a_body_that_spawns_and_joins_without_end_lets_other_tasks_run() {
 }
 
 #[test]
-fn a_body_that_is_always_ready_lets_its_children_and_other_tasks_run() {
+fn an_always_ready_body_lets_its_children_and_other_tasks_run() {
     block_on(beside_another(async |turns| {
         scope(async |s| {
             let of_child = Rc::new(Cell::new(0_usize));
@@ -1790,10 +1790,10 @@ fn a_body_that_is_always_ready_lets_its_children_and_other_tasks_run() {
 }
 
 #[test]
-fn the_children_of_a_scope_share_the_budget_of_one_poll_and_are_not_polled_without_one() {
+fn children_share_the_budget_of_one_poll_and_are_not_polled_without_budget() {
     const CHILDREN: usize = 20;
     block_on(async {
-        // Enough for as many turns as the other has.
+        // Enough for as many turns as the other task has.
         let mut shares: Vec<Vec<_>> = Vec::new();
         for _ in 0..CHILDREN {
             shares.push((0..2000).map(|_| spawn(async {})).collect());
@@ -1808,7 +1808,7 @@ fn the_children_of_a_scope_share_the_budget_of_one_poll_and_are_not_polled_witho
                         for ended in share {
                             ended.await.unwrap();
                             turns.step();
-                            // Each turn brings one budget, and one child uses it up.
+                            // Each turn brings one budget, and one child spends it.
                             let (polls, turns) = (of_children.get(), turns.count.get());
                             assert!(polls <= turns + 1, "{polls} polls after turn {turns}");
                         }
@@ -1822,10 +1822,10 @@ fn the_children_of_a_scope_share_the_budget_of_one_poll_and_are_not_polled_witho
     });
 }
 
-// What is left.
+// The rest.
 
 #[test]
-fn a_hundred_thousand_children_leave_nothing() {
+fn a_hundred_thousand_children_leave_nothing_behind() {
     const ROUNDS: usize = 100;
     const CHILDREN: usize = 1000;
     block_on(async {
@@ -1840,7 +1840,7 @@ fn a_hundred_thousand_children_leave_nothing() {
                             yield_now().await;
                         }
                         most.set(Rc::strong_count(&theirs).max(most.get()));
-                        // With its output, which nobody takes, the scope once more.
+                        // The output, which nobody takes, holds the scope too.
                         (theirs, kept)
                     });
                 }
@@ -1854,7 +1854,7 @@ fn a_hundred_thousand_children_leave_nothing() {
 }
 
 #[test]
-fn a_scope_that_is_gone_keeps_neither_its_wakers_nor_that_of_its_parent() {
+fn a_finished_scope_keeps_no_wakers() {
     for cut in Cut::ALL {
         let (wakes, parent) = Wakes::new();
         let mut whole = Box::pin(
@@ -1873,7 +1873,7 @@ fn a_scope_that_is_gone_keeps_neither_its_wakers_nor_that_of_its_parent() {
         drop((whole, parent));
         assert_eq!(Arc::strong_count(&wakes), 1, "{cut:?}");
     }
-    // While it waits the waker is with it.
+    // While it waits, it holds the waker.
     let (wakes, parent) = Wakes::new();
     let mut whole = Box::pin(scope(async |s| {
         let kept = s.clone();
@@ -1891,17 +1891,17 @@ fn a_scope_that_is_gone_keeps_neither_its_wakers_nor_that_of_its_parent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn scopes_that_end_in_any_way_leave_no_memory() {
+fn scopes_leave_no_memory_however_they_end() {
     use crate::support::status;
 
-    /// Enough for a leak of some hundred bytes a scope to show.
+    /// Enough rounds that a leak of some hundred bytes per scope shows.
     const SCOPES: usize = 20_000;
-    /// As many make the allocator's heap as large as it will be.
+    /// Enough rounds for the heap of the allocator to reach its final size.
     const WARM_UP: usize = 2_000;
-    /// In KiB; below what a leak of the smallest allocation a scope would make.
+    /// Less than a leak of the smallest allocation per scope would cause, in KiB.
     const TOLERANCE: usize = 512;
 
-    /// Children that hold the scope, each other's handles and what they have not taken.
+    /// Spawns children that hold the scope, each other's handles, and untaken outputs.
     fn setup(s: TryScope<'_, &'static str>) {
         let (nested, kept) = (s.clone(), s.clone());
         let first = s.spawn(async move { Ok(kept) });
@@ -1935,7 +1935,7 @@ fn scopes_that_end_in_any_way_leave_no_memory() {
     .finish();
 }
 
-/// Fails unless a scope shows children that were spawned in these lines, and no others.
+/// Asserts that a scope shows children spawned in these lines, and no others.
 fn assert_shows(scope: &dyn fmt::Debug, name: &str, lines: &[u32]) {
     let shown = format!("{scope:?}");
     let places: Vec<_> = lines
@@ -1948,7 +1948,7 @@ fn assert_shows(scope: &dyn fmt::Debug, name: &str, lines: &[u32]) {
 }
 
 #[test]
-fn a_scope_shows_where_its_children_were_spawned() {
+fn the_debug_output_of_a_scope_shows_where_its_children_were_spawned() {
     block_on(async {
         let gate = Gate::default();
         let late = scope(async |s| {
@@ -1957,7 +1957,7 @@ fn a_scope_shows_where_its_children_were_spawned() {
             s.spawn(gate.pass());
             let second = line!() + 1;
             s.spawn(async move {
-                // Who is being polled is still among them.
+                // A child that is being polled is still listed.
                 assert_shows(&nested, "Scope {", &[first, second]);
             });
             assert_shows(&s, "Scope {", &[first, second]);
@@ -1980,18 +1980,18 @@ fn a_scope_shows_where_its_children_were_spawned() {
     });
 }
 
-// Against a naive model.
+// Comparison with a naive model.
 
-/// What a child of a random tree does.
+/// A step of a child in a random tree.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Lets all who are ready go first.
+    /// Yields to all ready children.
     Yield,
-    /// Waits until it is let go on from outside.
+    /// Waits until its gate is opened from outside.
     Pass,
-    /// Spawns a child that does this.
+    /// Spawns a child with these steps.
     Spawn(Vec<Step>),
-    /// Awaits the oldest of its children that it has not awaited.
+    /// Awaits the oldest child that it has not awaited.
     Join,
     /// Ends with an error.
     Fail,
@@ -1999,7 +1999,7 @@ enum Step {
     Panic,
 }
 
-/// What a child does at random, with descendants up to some depth.
+/// Generates the random steps of a child, with descendants up to some depth.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let leaf = prop_oneof![
         30 => Just(Step::Yield),
@@ -2017,32 +2017,32 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..10)
 }
 
-/// How a scope of numbered children ends.
+/// The ways in which a scope of numbered children ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// All have ended.
+    /// All children completed.
     Well,
-    /// This one failed.
+    /// This child failed.
     Error(usize),
-    /// This one panicked.
+    /// This child panicked.
     Panic(usize),
 }
 
-/// What all members of a random tree share; the body is number 0.
+/// The state shared by all members of a random tree; the body is number 0.
 #[derive(Default)]
 struct World {
-    /// Who did which of his steps, or ended, in that order.
+    /// The steps and ends of the members, in order.
     log: RefCell<Vec<(usize, usize)>>,
-    /// Who waits at a gate, in the order in which they came there.
+    /// The members that wait at a gate, in order of arrival.
     gates: RefCell<Vec<(usize, Rc<Gate>)>>,
-    /// How many members there have been.
+    /// The number of members so far.
     members: Cell<usize>,
     /// Their drops.
     drops: Drops,
 }
 
 impl World {
-    /// Does what a member does.
+    /// Performs the steps of a member.
     fn live<'env>(
         &'env self,
         s: TryScope<'env, usize>,
@@ -2082,37 +2082,37 @@ impl World {
     }
 }
 
-/// A member, as the model sees it.
+/// A member in the model.
 struct Member {
-    /// What it has to do.
+    /// Its steps.
     steps: Vec<Step>,
-    /// What it does next.
+    /// The index of the next step.
     at: usize,
-    /// It has begun that, and is to go on after it when it is polled again.
+    /// Whether it has begun that step, and continues after it in the next poll.
     begun: bool,
-    /// Those of its children that it has not awaited, oldest first.
+    /// The children that it has not awaited, oldest first.
     children: VecDeque<usize>,
     /// Whether it has ended.
     ended: bool,
-    /// Who awaits its end.
+    /// The member that awaits its end.
     joiner: Option<usize>,
 }
 
-/// The naive model: a queue of the members that are ready, oldest first.
+/// The naive model: a queue of ready members, oldest first.
 #[derive(Default)]
 struct Model {
-    /// All that there have been.
+    /// All members.
     members: Vec<Member>,
-    /// Who is ready.
+    /// The ready members.
     ready: VecDeque<usize>,
-    /// Who waits at a gate.
+    /// The members that wait at a gate.
     gates: Vec<usize>,
-    /// What [`World::log`] has to be.
+    /// The expected [`World::log`].
     log: Vec<(usize, usize)>,
 }
 
 impl Model {
-    /// Adds a member, which is ready.
+    /// Adds a ready member.
     fn spawn(&mut self, steps: Vec<Step>) -> usize {
         self.members.push(Member {
             steps,
@@ -2126,8 +2126,7 @@ impl Model {
         self.members.len() - 1
     }
 
-    /// Runs until nobody is ready, or the scope has ended: in rounds, in which nobody has a second
-    /// turn, and which have an end.
+    /// Runs until no member is ready or the scope has ended, in rounds that poll each member at most once.
     fn run(&mut self) -> Option<Ending> {
         while !self.ready.is_empty() {
             let (mut polled, mut later) = (HashSet::new(), Vec::new());
@@ -2192,10 +2191,10 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Members run in the order in which they became ready, each once for each time; the first that
-    /// fails ends the scope, and whenever it ends or is dropped, all of its members are dropped.
+    /// Members run in the order in which they became ready, once each time. The first failure ends the scope. When
+    /// the scope ends or is dropped, all its members are dropped.
     #[test]
-    fn a_scope_runs_like_a_queue_of_those_who_are_ready(
+    fn a_scope_behaves_like_a_queue_of_ready_children(
         steps in steps(),
         choices in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
     ) {

@@ -1,4 +1,4 @@
-//! Seeds: tasks run in another order for each seed, and in the same order for the same seed.
+//! Seeds: tasks run in a different order for each seed, and in the same order for the same seed.
 
 use crate::support::{settle, watchdog};
 use crate::task_probes::Drops;
@@ -16,10 +16,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// What happened, one after the other.
+/// The recorded events, in order.
 type Order<T> = Rc<RefCell<Vec<T>>>;
 
-/// A runtime of this seed, or without one, and with a clock that brings no disorder of its own.
+/// Builds a runtime with this seed, or without one, and with a clock that adds no disorder.
 fn runtime(seed: Option<u64>) -> Runtime {
     let builder = Runtime::builder().virtual_clock();
     match seed {
@@ -28,13 +28,13 @@ fn runtime(seed: Option<u64>) -> Runtime {
     }
 }
 
-/// Runs a future on a runtime of its own of this seed.
+/// Runs a future on its own runtime with this seed.
 fn block_on<F: Future>(seed: impl Into<Option<u64>>, future: F) -> F::Output {
     let _watchdog = watchdog();
     runtime(seed.into()).block_on(future)
 }
 
-/// In which order tasks run that do a bit of everything.
+/// Returns the order in which tasks run that exercise every kind of wake.
 fn trace(seed: u64) -> Vec<(usize, u32)> {
     block_on(seed, async {
         let order = Order::default();
@@ -81,7 +81,7 @@ fn trace(seed: u64) -> Vec<(usize, u32)> {
 }
 
 #[test]
-fn a_seed_gives_the_same_order_each_time_and_another_seed_another_one() {
+fn equal_seeds_give_equal_orders_and_different_seeds_different_ones() {
     const SEEDS: u64 = 50;
     let of_all: BTreeSet<_> = (0..SEEDS / 2)
         .chain(u64::MAX - SEEDS / 2 + 1..=u64::MAX)
@@ -95,7 +95,7 @@ fn a_seed_gives_the_same_order_each_time_and_another_seed_another_one() {
 }
 
 #[test]
-fn a_builder_that_is_used_twice_makes_runtimes_of_the_same_order() {
+fn a_reused_builder_builds_runtimes_with_the_same_order() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock().seed(7);
     let orders = [builder.clone(), builder].map(|builder| {
@@ -105,22 +105,22 @@ fn a_builder_that_is_used_twice_makes_runtimes_of_the_same_order() {
     assert_eq!(orders[0], orders[1]);
 }
 
-/// How several tasks become ready at the same time.
+/// The ways in which several tasks become ready at once.
 #[derive(Clone, Copy, Debug)]
 enum Ready {
     /// They are new.
     Spawned,
-    /// They are new, or, one of them, the root, which yields.
+    /// They are new; one of them is the root future, which yields.
     SpawnedOrRoot,
-    /// They are new, and what is seen is in which order their set is joined.
+    /// They are new; the order in which their set is joined counts.
     SpawnedIntoASet,
-    /// They are due at the same moment.
+    /// They have the same deadline.
     Due,
-    /// The same task wakes them.
+    /// One task wakes them all.
     Woken,
 }
 
-/// Returns the order in which so many tasks run that are ready at the same time.
+/// Returns the order in which this many tasks run that become ready at once.
 async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
     let order = Order::default();
     let (mut set, mut senders) = (JoinSet::new(), Vec::new());
@@ -151,7 +151,7 @@ async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
     while let Some(run) = set.join_next().await {
         run.unwrap()();
     }
-    // By the virtual clock: when all of them wait, and when they are done.
+    // By the virtual clock: when all of them wait, and when they have finished.
     sleep(Duration::from_nanos(1)).await;
     drop(senders);
     sleep(Duration::from_secs(2)).await;
@@ -159,7 +159,7 @@ async fn order_of_ready(ready: Ready, tasks: usize) -> Vec<usize> {
 }
 
 #[test]
-fn each_order_of_those_who_are_ready_comes_up() {
+fn every_order_of_ready_tasks_occurs() {
     const TASKS: usize = 4;
     const ORDERS: usize = 4 * 3 * 2;
     for ready in [
@@ -181,7 +181,7 @@ fn each_order_of_those_who_are_ready_comes_up() {
             *counts.entry(order).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), ORDERS, "{ready:?}");
-        // 30 of each would be the mean.
+        // The mean would be 30 of each.
         let (least, most) = (counts.values().min(), counts.values().max());
         assert!(
             least > Some(&10) && most < Some(&60),
@@ -190,7 +190,7 @@ fn each_order_of_those_who_are_ready_comes_up() {
     }
 }
 
-/// Whom a task wakes, in each of its polls.
+/// The tasks that a task wakes, for each of its polls.
 type Script = Vec<Vec<usize>>;
 
 fn scripts() -> impl Strategy<Value = Vec<Script>> {
@@ -201,16 +201,16 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
     })
 }
 
-/// What the tasks share.
+/// The state that the tasks share.
 #[derive(Default)]
 struct World {
-    /// Their wakers, as far as they were polled.
+    /// The wakers of the tasks polled so far.
     wakers: Vec<Option<Waker>>,
-    /// Who was polled.
+    /// The recorded polls.
     polled: Vec<usize>,
 }
 
-/// One poll of a task that follows its script.
+/// Performs one poll of a scripted task.
 fn follow(
     world: &RefCell<World>,
     task: usize,
@@ -221,20 +221,20 @@ fn follow(
     world.polled.push(task);
     world.wakers[task] = Some(waker.clone());
     for woken in script.next().into_iter().flatten() {
-        // Who was never polled is ready anyway.
+        // An unpolled task is ready anyway.
         if let Some(waker) = &world.wakers[woken] {
             waker.wake_by_ref();
         }
     }
 }
 
-/// Runs tasks by their scripts until nothing is left to be done, the first as the root, which spawns
-/// the others. Returns who was polled.
+/// Runs scripted tasks until none is ready. The first is the root future, which spawns the others. Returns the order
+/// of the polls.
 fn polls(seed: Option<u64>, scripts: &[Script]) -> Vec<usize> {
     let world = Rc::new(RefCell::new(World::default()));
     world.borrow_mut().wakers.resize(scripts.len(), None);
     let mut root = scripts[0].clone().into_iter();
-    // By the virtual clock it ends when nobody can run any more.
+    // The virtual clock ends it when no task can run.
     let mut end: Option<Sleep> = None;
     block_on(
         seed,
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn without_a_seed_the_first_in_is_the_first_out(scripts in scripts()) {
+    fn without_a_seed_the_run_queue_is_first_in_first_out(scripts in scripts()) {
         let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
         let mut queue = VecDeque::from([0]);
         let (mut expected, mut begun) = (Vec::new(), false);
@@ -283,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn with_a_seed_no_ready_task_is_lost_or_passed_over_more_than_64_times(
+    fn a_seed_loses_no_ready_task_and_passes_each_over_at_most_64_times(
         scripts in scripts(),
         seed in any::<u64>(),
     ) {
@@ -291,11 +291,11 @@ proptest! {
     }
 }
 
-/// Checks, with a queue of its own, that nothing but ready tasks was polled and that none is left. Returns
-/// how many times a ready task was passed over at most.
+/// Checks with a separate queue that only ready tasks were polled and that none is left. Returns the maximum number
+/// of times that a ready task was passed over.
 fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseError> {
     let mut scripted: Vec<_> = scripts.iter().map(|script| script.iter()).collect();
-    // The ready tasks in the order of arrival, each with how many times it was passed over.
+    // The ready tasks in order of arrival, each with the number of times that it was passed over.
     let mut queue = vec![(0, 0)];
     let (mut begun, mut most) = (false, 0);
     for task in polled {
@@ -308,7 +308,7 @@ fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseErro
             most = most.max(*passes);
         }
         prop_assert!(most <= 64, "{:?}", queue);
-        // So it is enough that the runtime limits how many times the first one is passed over.
+        // So it suffices that the runtime limits how many times the first one is passed over.
         prop_assert!(queue.iter().rev().is_sorted_by_key(|(_, passes)| passes));
         if !std::mem::replace(&mut begun, true) {
             queue.extend((1..scripts.len()).map(|task| (task, 0)));
@@ -324,7 +324,7 @@ fn most_passes(polled: &[usize], scripts: &[Script]) -> Result<u32, TestCaseErro
 }
 
 #[test]
-fn among_many_a_ready_task_is_passed_over_64_times_and_no_more() {
+fn a_ready_task_among_many_is_passed_over_at_most_64_times() {
     const TASKS: usize = 200;
     let scripts: Vec<Script> = (0..TASKS).map(|task| vec![vec![task]; 20]).collect();
     for seed in 0..5 {
@@ -333,7 +333,7 @@ fn among_many_a_ready_task_is_passed_over_64_times_and_no_more() {
     }
 }
 
-/// Returns the order in which so many tasks take so many steps each, between which they yield.
+/// Returns the order in which this many tasks take this many steps, and yield in between.
 fn order_of_steps(seed: u64, tasks: usize, steps: usize) -> Vec<usize> {
     block_on(seed, async {
         let order = Order::default();
@@ -358,7 +358,7 @@ fn order_of_steps(seed: u64, tasks: usize, steps: usize) -> Vec<usize> {
 }
 
 #[test]
-fn each_interleaving_of_tasks_that_yield_comes_up() {
+fn every_interleaving_of_yielding_tasks_occurs() {
     // (2 · 3)! / 3!², (3 · 2)! / 2!³ and (2 · 4)! / 4!².
     for (tasks, steps, interleavings) in [(2, 3, 20), (3, 2, 90), (2, 4, 70)] {
         let orders: BTreeSet<_> = (0..3000)
@@ -369,7 +369,7 @@ fn each_interleaving_of_tasks_that_yield_comes_up() {
 }
 
 #[test]
-fn each_of_three_tasks_takes_five_steps_before_the_others_begin_within_a_thousand_seeds() {
+fn within_a_thousand_seeds_each_of_three_tasks_runs_five_steps_first() {
     let mut missing = BTreeSet::from([[0; 5], [1; 5], [2; 5]]);
     for seed in 0..1000 {
         let order = order_of_steps(seed, 3, 6);
@@ -379,7 +379,7 @@ fn each_of_three_tasks_takes_five_steps_before_the_others_begin_within_a_thousan
 }
 
 #[test]
-fn the_order_of_a_seed_is_the_same_on_every_platform() {
+fn a_seed_gives_the_same_order_on_every_platform() {
     assert_eq!(
         order_of_steps(2026, 5, 4),
         [1, 1, 2, 3, 3, 4, 2, 0, 0, 2, 1, 0, 2, 4, 1, 0, 3, 4, 3, 4]
@@ -387,7 +387,7 @@ fn the_order_of_a_seed_is_the_same_on_every_platform() {
 }
 
 #[test]
-fn tasks_that_one_call_leaves_ready_are_polled_in_the_next() {
+fn tasks_left_ready_by_one_call_are_polled_in_the_next() {
     const TASKS: usize = 10;
     let _watchdog = watchdog();
     let mut cut_short = 0;
@@ -411,7 +411,7 @@ fn tasks_that_one_call_leaves_ready_are_polled_in_the_next() {
 }
 
 #[test]
-fn a_task_that_yields_until_another_has_run_goes_on_after_65_yields_at_most() {
+fn a_task_that_yields_until_another_has_run_yields_at_most_65_times() {
     for seed in 0..100 {
         block_on(seed, async {
             let tasks: Vec<_> = (0..200).map(|_| spawn(async {})).collect();
@@ -446,7 +446,7 @@ fn aborted_tasks_are_dropped_once_in_any_order() {
                 task.abort();
             }
             for task in tasks {
-                // Those that are through with it have an output.
+                // Finished tasks have an output.
                 let _outcome = task.await;
             }
             assert_eq!(drops.count(), 20);
@@ -458,8 +458,7 @@ fn aborted_tasks_are_dropped_once_in_any_order() {
     }
 }
 
-/// A program with a mistake: of two tasks that each add one to a counter, one may overwrite what the other
-/// has written meanwhile.
+/// Runs a buggy program: of two tasks that each increment a counter, one may overwrite the update of the other.
 fn program_that_loses_updates(seed: u64) -> u32 {
     block_on(seed, async {
         let count = Rc::new(Cell::new(0));
@@ -479,14 +478,14 @@ fn program_that_loses_updates(seed: u64) -> u32 {
 }
 
 #[test]
-fn an_update_is_lost_with_some_of_64_seeds_and_with_others_not() {
+fn some_of_64_seeds_expose_a_lost_update_and_others_do_not() {
     let lost = (0..64).filter(|seed| program_that_loses_updates(*seed) == 1);
     let lost = lost.count();
     // Half of them, since the second choice is between the two tasks.
     assert!((16..48).contains(&lost), "{lost}");
 }
 
-/// A program with a mistake: one task takes it for granted that the other has been there before.
+/// Runs a buggy program: one task assumes that the other has already run.
 fn program_with_a_mistake(seed: Option<u64>) -> Result<u32, JoinError> {
     block_on(seed, async {
         let table = Rc::new(RefCell::new(None));
@@ -505,12 +504,12 @@ fn program_with_a_mistake(seed: Option<u64>) -> Result<u32, JoinError> {
 }
 
 #[test]
-fn a_mistake_that_hides_in_the_order_is_found_by_trying_seeds() {
+fn trying_seeds_finds_a_bug_that_depends_on_the_order() {
     for _ in 0..10 {
         assert_eq!(program_with_a_mistake(None).unwrap(), 7);
     }
     let seed = (0..50).find(|seed| program_with_a_mistake(Some(*seed)).is_err());
-    // From then on it shows each time.
+    // After that, the bug shows each time.
     for _ in 0..10 {
         assert!(program_with_a_mistake(seed).is_err(), "seed {seed:?}");
     }

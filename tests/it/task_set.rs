@@ -12,14 +12,14 @@ use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// A set is `Send` and `Sync`, as handles are, whatever its tasks give.
+/// A set is `Send` and `Sync`, as handles are, for any output.
 const _: fn() = || {
     fn crosses<T: Send + Sync + Unpin>() {}
     crosses::<JoinSet<Rc<()>>>();
 };
 
 #[test]
-fn tasks_are_joined_in_the_order_in_which_they_end() {
+fn tasks_are_joined_in_the_order_they_finish() {
     block_on(async {
         let mut set = JoinSet::new();
         let senders: Vec<_> = (0..5)
@@ -44,7 +44,7 @@ fn tasks_are_joined_in_the_order_in_which_they_end() {
 }
 
 #[test]
-fn every_outcome_comes_once() {
+fn every_outcome_is_returned_once() {
     const TASKS: usize = 10_000;
     block_on(async {
         let mut set = JoinSet::new();
@@ -71,7 +71,7 @@ fn every_outcome_comes_once() {
 }
 
 #[test]
-fn a_set_that_is_dropped_aborts_its_tasks() {
+fn dropping_a_set_aborts_its_tasks() {
     block_on(async {
         let drops = Drops::default();
         let mut set = JoinSet::new();
@@ -91,7 +91,7 @@ fn a_set_that_is_dropped_aborts_its_tasks() {
 }
 
 #[test]
-fn a_shutdown_ends_when_all_are_gone() {
+fn shutdown_waits_until_every_task_is_dropped() {
     block_on(async {
         let drops = Drops::default();
         let mut set = JoinSet::new();
@@ -114,7 +114,7 @@ fn a_shutdown_ends_when_all_are_gone() {
 }
 
 #[test]
-fn a_join_that_is_given_up_loses_nothing() {
+fn a_cancelled_join_loses_no_output() {
     block_on(async {
         let (send, receive) = oneshot::channel();
         let mut set = JoinSet::new();
@@ -131,7 +131,7 @@ fn a_join_that_is_given_up_loses_nothing() {
     });
 }
 
-/// A poll outside the runtime of the tasks panics, and the caller may catch that.
+/// A poll outside the runtime of the tasks panics, and the caller may catch the panic.
 #[test]
 fn a_poll_that_panics_on_another_thread_loses_no_task() {
     block_on(async {
@@ -160,7 +160,7 @@ fn a_poll_that_panics_on_another_thread_loses_no_task() {
 }
 
 #[test]
-fn who_only_asks_takes_all_that_have_ended_without_a_budget() {
+fn try_join_next_has_no_budget() {
     block_on(async {
         let mut set = JoinSet::new();
         for n in 0..1000 {
@@ -178,7 +178,7 @@ fn who_only_asks_takes_all_that_have_ended_without_a_budget() {
 }
 
 #[test]
-fn who_awaits_all_of_them_lets_others_run_meanwhile() {
+fn joining_every_task_lets_other_tasks_run() {
     block_on(async {
         let mut set = JoinSet::new();
         for _ in 0..1000 {
@@ -207,8 +207,8 @@ fn who_awaits_all_of_them_lets_others_run_meanwhile() {
 }
 
 #[test]
-fn the_end_of_one_task_has_one_task_looked_at() {
-    /// Counts how often it is polled.
+fn the_end_of_one_task_polls_only_that_task() {
+    /// Counts its polls.
     struct Counted(Rc<Cell<usize>>, oneshot::Receiver<()>);
     impl Future for Counted {
         type Output = ();
@@ -236,7 +236,7 @@ fn the_end_of_one_task_has_one_task_looked_at() {
 }
 
 #[test]
-fn a_set_outlives_the_call_it_was_made_in_and_its_runtime() {
+fn a_set_outlives_its_block_on_call_and_its_runtime() {
     let runtime = Runtime::new().unwrap();
     let mut set = runtime.block_on(async {
         let mut set = JoinSet::new();
@@ -255,7 +255,7 @@ fn a_set_outlives_the_call_it_was_made_in_and_its_runtime() {
 }
 
 #[test]
-fn each_outcome_comes_with_the_number_of_its_task() {
+fn each_outcome_comes_with_the_id_of_its_task() {
     block_on(async {
         let mut set = JoinSet::new();
         let mut inputs = HashMap::new();
@@ -290,7 +290,7 @@ fn each_outcome_comes_with_the_number_of_its_task() {
 }
 
 #[test]
-fn a_task_of_a_set_has_a_name_in_its_error_and_in_the_dump() {
+fn the_name_of_a_set_task_appears_in_its_error_and_in_the_dump() {
     block_on(async {
         let mut set = JoinSet::<()>::new();
         let line = line!() + 1;

@@ -1,4 +1,4 @@
-//! Spawning, taking turns, and the way of an output to whoever awaits the handle.
+//! Spawning, run order, and how a handle returns the output.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 use crate::task_probes::{Wakes, Way, counted, inside, poll_with, until};
@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::thread;
 
 #[test]
-fn spawn_never_polls_in_place() {
+fn spawn_never_polls_the_future_in_place() {
     for way in Way::ALL {
         block_on(async {
             let polled = Arc::new(AtomicBool::new(false));
@@ -47,7 +47,7 @@ fn a_task_spawned_by_a_task_waits_for_its_turn() {
 }
 
 #[test]
-fn yielding_tasks_take_turns_in_the_order_of_their_spawns() {
+fn yielding_tasks_take_turns_in_spawn_order() {
     const TASKS: usize = 300;
     const ROUNDS: usize = 5;
     block_on(async {
@@ -74,7 +74,7 @@ fn yielding_tasks_take_turns_in_the_order_of_their_spawns() {
 }
 
 #[test]
-fn the_root_future_takes_its_turns_among_the_tasks() {
+fn the_root_future_takes_turns_with_the_tasks() {
     block_on(async {
         let order = Rc::new(RefCell::new(String::new()));
         for name in ["a", "b"] {
@@ -118,7 +118,7 @@ fn a_woken_task_goes_to_the_end_of_the_queue() {
 }
 
 #[test]
-fn many_wakes_before_a_poll_are_one_poll() {
+fn many_wakes_before_a_poll_cause_one_poll() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         let (wakers, waker) = oneshot::channel();
@@ -147,7 +147,7 @@ fn many_wakes_before_a_poll_are_one_poll() {
 }
 
 #[test]
-fn a_task_that_nobody_wakes_is_not_polled() {
+fn a_task_without_a_wake_is_not_polled() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         drop(spawn(counted(&polls, pending::<()>())));
@@ -157,7 +157,7 @@ fn a_task_that_nobody_wakes_is_not_polled() {
 }
 
 #[test]
-fn an_output_reaches_who_awaits_its_handle_before_the_end() {
+fn a_handle_awaited_before_the_end_returns_the_output() {
     for way in Way::ALL {
         block_on(async {
             let (finish, finished) = oneshot::channel();
@@ -171,7 +171,7 @@ fn an_output_reaches_who_awaits_its_handle_before_the_end() {
 }
 
 #[test]
-fn an_output_waits_for_who_awaits_its_handle_after_the_end() {
+fn a_handle_awaited_after_the_end_returns_the_output() {
     for way in Way::ALL {
         block_on(async {
             let ended = Arc::new(AtomicBool::new(false));
@@ -188,7 +188,7 @@ fn an_output_waits_for_who_awaits_its_handle_after_the_end() {
 }
 
 #[test]
-fn a_remote_handle_gives_its_output_on_any_thread() {
+fn a_remote_handle_returns_its_output_on_any_thread() {
     for way in Way::REMOTE {
         // Awaited before the end, on a thread without a runtime.
         block_on(async {
@@ -218,7 +218,7 @@ fn a_remote_handle_gives_its_output_on_any_thread() {
 }
 
 #[test]
-fn a_remote_handle_gives_its_output_inside_another_runtime() {
+fn a_remote_handle_returns_its_output_inside_another_runtime() {
     let _watchdog = watchdog();
     for way in Way::REMOTE {
         let (send_task, task) = std::sync::mpsc::channel();
@@ -244,7 +244,7 @@ fn a_remote_handle_gives_its_output_inside_another_runtime() {
 }
 
 #[test]
-fn a_local_task_may_give_what_cannot_cross_threads() {
+fn a_local_task_may_return_an_output_that_is_not_send() {
     block_on(async {
         let text = Rc::new(String::from("not Send"));
         let theirs = Rc::clone(&text);
@@ -254,7 +254,7 @@ fn a_local_task_may_give_what_cannot_cross_threads() {
 }
 
 #[test]
-fn spawn_with_builds_on_the_thread_of_the_runtime_what_cannot_cross_threads() {
+fn spawn_with_builds_a_future_that_is_not_send_on_the_runtime_thread() {
     let runtime = Runtime::new().unwrap();
     let handle = runtime.handle();
     let task = thread::spawn(move || {
@@ -273,7 +273,7 @@ fn spawn_with_builds_on_the_thread_of_the_runtime_what_cannot_cross_threads() {
 }
 
 #[test]
-fn a_joiner_is_polled_for_the_end_and_for_nothing_else() {
+fn only_the_end_of_a_task_wakes_its_joiner() {
     for way in Way::ALL {
         block_on(async {
             let polls = Rc::new(Cell::new(0));
@@ -289,7 +289,7 @@ fn a_joiner_is_polled_for_the_end_and_for_nothing_else() {
 }
 
 #[test]
-fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
+fn a_handle_wakes_the_task_that_polled_it_last() {
     for way in Way::ALL {
         block_on(async {
             let (finish, finished) = oneshot::channel::<()>();
@@ -313,7 +313,7 @@ fn a_handle_that_changes_hands_wakes_who_polled_it_last() {
 }
 
 #[test]
-fn awaiting_a_reference_can_be_given_up_and_taken_up_again() {
+fn awaiting_a_reference_can_be_cancelled_and_repeated() {
     for way in Way::ALL {
         block_on(async {
             let (finish, finished) = oneshot::channel();
@@ -330,7 +330,7 @@ fn awaiting_a_reference_can_be_given_up_and_taken_up_again() {
 }
 
 #[test]
-fn the_ids_of_tasks_count_their_spawns() {
+fn task_ids_count_the_spawns() {
     block_on(async {
         let mut ids = Vec::new();
         for way in Way::ALL.into_iter().cycle().take(12) {
@@ -346,7 +346,7 @@ fn the_ids_of_tasks_count_their_spawns() {
 }
 
 #[test]
-fn handles_are_send_and_sync_whatever_the_output() {
+fn handles_are_send_and_sync_for_any_output() {
     fn assert_send_sync<T: Send + Sync>() {}
     assert_send_sync::<JoinHandle<Rc<Cell<u8>>>>();
     assert_send_sync::<Handle>();

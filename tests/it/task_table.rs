@@ -1,5 +1,5 @@
-//! The table in the documentation of `task`, cell by cell: what each call does to a task, depending
-//! on how far that is, for each way to spawn it, on the runtime's thread and from another.
+//! The table in the documentation of `task`, cell by cell: the effect of each call on a task in each state, for each
+//! way to spawn it, on the runtime's thread and on another.
 
 use crate::support::{park_on, settle, watchdog};
 use crate::task_probes::{Drops, Place, Probe, Way, until};
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread::{self, ThreadId};
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     NeverPolled,
@@ -22,7 +22,7 @@ enum Stage {
     Panicked,
 }
 
-/// What is done to it.
+/// The call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Abort,
@@ -31,32 +31,32 @@ enum Call {
     DropRuntime,
 }
 
-/// What its handle gives.
+/// The result of its handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
     Output,
     Cancelled,
     Panic,
-    /// There is no handle any more.
+    /// The handle was dropped.
     Nothing,
 }
 
-/// A task that waits for a word, and then returns a probe or panics.
+/// A task that waits for a message, and then returns a probe or panics.
 struct Subject {
     /// Its handle, unless it was dropped.
     handle: Option<JoinHandle<Probe>>,
-    /// The word.
+    /// Sends the message.
     go: Option<oneshot::Sender<()>>,
     /// Where its future was dropped.
     future: Drops,
     /// Where its output was dropped.
     output: Drops,
-    /// How often it was polled.
+    /// The number of polls.
     polls: Arc<AtomicUsize>,
 }
 
 impl Subject {
-    /// Spawns it, and brings it as far as it is to be.
+    /// Spawns the task and brings it to a state.
     async fn new(way: Way, stage: Stage) -> Subject {
         let (go, gone) = oneshot::channel();
         let (future, output) = (Drops::default(), Drops::default());
@@ -94,16 +94,16 @@ impl Subject {
         subject
     }
 
-    /// Tells it to go on.
+    /// Sends the message.
     fn tell(&mut self) {
         if let Some(go) = self.go.take() {
-            // It may be gone.
+            // The task may be gone.
             let _gone = go.send(());
         }
     }
 }
 
-/// What a handle gives, which is kept from dropping its output here.
+/// Returns the result of a handle, and keeps the output from being dropped here.
 fn given(outcome: Result<Probe, glassfrog::task::JoinError>) -> Given {
     match outcome {
         Ok(probe) => {
@@ -118,7 +118,7 @@ fn given(outcome: Result<Probe, glassfrog::task::JoinError>) -> Given {
     }
 }
 
-/// Does something here, or on another thread, and returns where.
+/// Calls a closure here or on another thread, and returns where.
 fn on(elsewhere: bool, what: impl FnOnce() + Send) -> ThreadId {
     if !elsewhere {
         what();
@@ -133,7 +133,7 @@ fn on(elsewhere: bool, what: impl FnOnce() + Send) -> ThreadId {
     })
 }
 
-/// Does one thing to one task.
+/// Performs a call on a task.
 fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
     let case = format!("{way:?}, {stage:?}, {call:?}, elsewhere: {elsewhere}");
     let here = Place::here_inside();
@@ -183,10 +183,10 @@ fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
         (Call::Abort | Call::DropRuntime, _) => Given::Cancelled,
     };
     assert_eq!(given, expected, "{case}");
-    // The future goes where it lived, whatever came of it.
+    // The future is dropped on its own thread, whatever its outcome.
     assert_eq!(subject.future.places(), [here], "{case}");
     let dropped = match (call, stage) {
-        // It never came into being.
+        // The output was never created.
         (_, Stage::Panicked) => vec![],
         (Call::Abort | Call::DropRuntime, Stage::NeverPolled | Stage::Waits) => vec![],
         (Call::DropHandle, Stage::Ended) if output_stands => vec![Place {
@@ -197,7 +197,7 @@ fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
         (Call::DropRuntime, Stage::Ended) if !output_stands => vec![here],
         _ => vec![],
     };
-    // What never came into being was dropped with the future; what came out was kept.
+    // An output that was never created was dropped with the future; a returned one was kept.
     let made: Vec<Place> = match given {
         Given::Output => vec![],
         _ if dropped.is_empty() => vec![here],
@@ -207,7 +207,7 @@ fn check(way: Way, stage: Stage, call: Call, elsewhere: bool) {
 }
 
 #[test]
-fn each_call_does_to_a_task_what_the_table_says() {
+fn each_call_changes_a_task_as_the_table_says() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for stage in [
@@ -231,7 +231,7 @@ fn each_call_does_to_a_task_what_the_table_says() {
 }
 
 #[test]
-fn a_task_that_is_called_upon_in_its_own_poll_ends_as_that_poll_says() {
+fn a_call_on_a_task_in_its_own_poll_leaves_the_outcome_to_that_poll() {
     let _watchdog = watchdog();
     for way in Way::ALL {
         for ready in [false, true] {
@@ -247,7 +247,7 @@ fn a_task_that_is_called_upon_in_its_own_poll_ends_as_that_poll_says() {
                         let _probe = probe;
                         let mut handle = (&mut own).await.ok();
                         poll_fn(|_| {
-                            // It gives its handle away, or aborts itself by it.
+                            // It gives its handle away, or aborts itself through it.
                             let handle = handle.take();
                             if aborts && let Some(handle) = &handle {
                                 handle.abort();

@@ -1,4 +1,4 @@
-//! Wakes across threads, and wakers of one's own making at sockets, sleeps and join handles.
+//! Wakes across threads, and custom wakers at sockets, sleeps and join handles.
 
 use crate::support::{accepted, block_on, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{Meddler, Wakes, logged, poll_with, record_log, until};
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// The waker of a task that is polled whenever it is called, until `ready` says so.
+/// Returns the waker of a task that is polled on each wake, until `ready` returns true.
 fn waiting_task(mut ready: impl FnMut() -> bool + 'static) -> oneshot::Receiver<Waker> {
     let (wakers, waker) = oneshot::channel();
     let mut wakers = Some(wakers);
@@ -35,7 +35,7 @@ fn waiting_task(mut ready: impl FnMut() -> bool + 'static) -> oneshot::Receiver<
 }
 
 #[test]
-fn no_wake_is_lost_of_a_million_by_ten_threads() {
+fn no_wake_of_a_million_from_ten_threads_is_lost() {
     const THREADS: usize = 10;
     const WAKES: usize = 100_000;
     block_on(async {
@@ -58,14 +58,14 @@ fn no_wake_is_lost_of_a_million_by_ten_threads() {
                 let (waker, produced) = (waker.clone(), Arc::clone(&produced));
                 thread::spawn(move || {
                     for _ in 0..WAKES {
-                        // Relaxed: the wake has to carry it over.
+                        // Relaxed: the wake must make it visible.
                         produced.fetch_add(1, Ordering::Relaxed);
                         waker.wake_by_ref();
                     }
                 })
             })
             .collect();
-        // The loop parks whenever the task has nothing to see; a lost wake would be the last.
+        // The loop parks whenever the task sees no news; a lost wake would be the last one.
         all_seen.await.unwrap();
         assert_eq!(seen.get(), THREADS * WAKES);
         for thread in threads {
@@ -107,7 +107,7 @@ fn every_wake_of_a_parked_loop_ends_the_park() {
 }
 
 #[test]
-fn wakes_that_come_while_the_loop_is_busy_are_one_poll() {
+fn wakes_during_a_busy_turn_cause_one_poll() {
     block_on(async {
         let polls = Rc::new(Cell::new(0));
         let ours = Rc::clone(&polls);
@@ -119,7 +119,7 @@ fn wakes_that_come_while_the_loop_is_busy_are_one_poll() {
         assert_eq!(polls.get(), 1);
         for round in 0..10 {
             let waker = waker.clone();
-            // The loop stands still in this very poll meanwhile.
+            // The loop is blocked in this very poll meanwhile.
             thread::spawn(move || {
                 for _ in 0..1000 {
                     waker.wake_by_ref();
@@ -135,7 +135,7 @@ fn wakes_that_come_while_the_loop_is_busy_are_one_poll() {
 }
 
 #[test]
-fn ten_threads_spawn_what_ten_threads_await() {
+fn ten_threads_await_tasks_that_ten_threads_spawned() {
     const THREADS: usize = 10;
     const TASKS: usize = 500;
     let _watchdog = watchdog();
@@ -178,7 +178,7 @@ fn ten_threads_spawn_what_ten_threads_await() {
 }
 
 #[test]
-fn tasks_spawned_from_one_thread_start_in_the_order_of_their_spawns() {
+fn tasks_spawned_from_one_thread_start_in_spawn_order() {
     block_on(async {
         let (send, receive) = mpsc::unbounded();
         let handle = Handle::current();
@@ -198,7 +198,7 @@ fn tasks_spawned_from_one_thread_start_in_the_order_of_their_spawns() {
 #[test]
 fn a_thread_feeds_a_task_through_a_channel() {
     block_on(async {
-        // Little room, so that both wait for one another all the time.
+        // Little room, so that both sides keep waiting for each other.
         let (mut send, receive) = mpsc::channel(2);
         let thread = thread::spawn(move || {
             park_on(async move {
@@ -214,7 +214,7 @@ fn a_thread_feeds_a_task_through_a_channel() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_other_readers_from_being_called() {
+fn a_panicking_waker_does_not_stop_the_wakes_of_other_readers() {
     record_log();
     let text = "a reader's waker is out of order";
     block_on(async {
@@ -236,7 +236,7 @@ fn a_waker_that_panics_does_not_keep_the_other_readers_from_being_called() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_keep_the_other_sleepers_from_being_called() {
+fn a_panicking_waker_does_not_stop_the_wakes_of_other_sleepers() {
     record_log();
     let text = "a sleeper's waker is out of order";
     block_on(async {
@@ -257,7 +257,7 @@ fn a_waker_that_panics_does_not_keep_the_other_sleepers_from_being_called() {
 }
 
 #[test]
-fn a_joiners_waker_that_panics_harms_nobody() {
+fn a_panicking_joiner_waker_is_harmless() {
     record_log();
     let text = "a joiner's waker is out of order";
     block_on(async {
@@ -272,7 +272,7 @@ fn a_joiners_waker_that_panics_harms_nobody() {
 }
 
 #[test]
-fn a_joiners_waker_whose_drop_panics_harms_nobody() {
+fn a_joiner_waker_that_panics_when_dropped_is_harmless() {
     record_log();
     let text = "a joiner's waker does not go in peace";
     block_on(async {
@@ -281,7 +281,7 @@ fn a_joiners_waker_whose_drop_panics_harms_nobody() {
         assert!(poll_with(&mut local, &panicking).is_pending());
         drop(panicking);
         let handle = Handle::current();
-        // The waker goes when the loop hears that the handle has gone.
+        // The waker is dropped when the loop learns that the handle is gone.
         let thread = thread::spawn(move || {
             drop(local);
             handle.spawn(async { "well" })
@@ -293,13 +293,13 @@ fn a_joiners_waker_whose_drop_panics_harms_nobody() {
 }
 
 #[test]
-fn a_waker_that_panics_when_the_runtime_ends_keeps_nobody_else_from_being_called() {
+fn a_waker_that_panics_when_the_runtime_ends_does_not_stop_the_other_wakes() {
     record_log();
     let text = "out of order at the end";
     let (wakes, counting) = Wakes::new();
     let panicking = Meddler::waker(|| panic!("out of order at the end"), || {});
     let runtime = Runtime::new().unwrap();
-    // They outlive the runtime, so that it is the end that calls their wakers.
+    // They outlive the runtime, so its end calls their wakers.
     let (stream, _peer) = runtime.block_on(accepted());
     let mut readers: Vec<_> = (0..3).map(|_| Box::pin(stream.readable())).collect();
     let far = std::time::Instant::now() + Duration::from_secs(3600);
@@ -319,8 +319,8 @@ fn a_waker_that_panics_when_the_runtime_ends_keeps_nobody_else_from_being_called
 }
 
 #[test]
-fn a_foreign_combinators_waker_reaches_the_task_around_it() {
-    // `FuturesUnordered` polls what is in it with wakers of its own.
+fn the_waker_of_a_foreign_combinator_wakes_its_task() {
+    // `FuturesUnordered` polls its futures with wakers of its own.
     block_on(async {
         let woken = Arc::new(AtomicBool::new(false));
         let (wakers, waker) = oneshot::channel::<Waker>();

@@ -1,16 +1,15 @@
-//! Tests of the repository itself: what the source may name, and what has to stand in it.
+//! Tests of the repository itself: which names the source may use, and what its documents must contain.
 //!
-//! They read the files as text, line by line, which is enough for code that rustfmt has laid out.
+//! They read the files as text, line by line, which suffices for code formatted by rustfmt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Who may name whom: each module of the crate and those that it may use, top down. Each knows only
-/// some of those after it.
+/// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
 const LAYERS: [(&str, &[&str]); 23] = [
-    // What a user calls.
+    // What users call.
     ("test_runs", &["runtime", "event_loop"]),
     ("signal", &["handle", "net", "context", "reactor"]),
     (
@@ -89,7 +88,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "primitives",
         ],
     ),
-    // Which runtime this thread is in.
+    // The runtime of this thread.
     ("context", &["event_loop", "executor"]),
     // The loop.
     (
@@ -99,7 +98,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "foreign",
         ],
     ),
-    // The engines, which do not know one another.
+    // The engines, which do not use one another.
     (
         "executor",
         &["clock", "waiter", "foreign", "slab", "primitives"],
@@ -107,7 +106,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("reactor", &["waiter", "foreign", "slab", "primitives"]),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "primitives"]),
-    // What they are made of.
+    // Their building blocks.
     ("dump", &[]),
     ("metrics", &[]),
     ("clock", &["primitives"]),
@@ -119,53 +118,52 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("guide", &[]),
 ];
 
-/// How many lines of code, without comments and tests, a file may have.
+/// The maximum number of lines of code in a file, without comments and tests.
 const LONGEST_FILE: usize = 600;
 
-/// How many crates there may be, this one included: without features, with the default ones, and
-/// with others.
+/// The maximum number of crates, this one included: without features, with the default ones, and with others.
 const MOST_CRATES: [(&[&str], usize); 3] = [
     (&["--no-default-features"], 8),
     (&[], 12),
     (&["--features", "macros"], 13),
 ];
 
-/// How many crates may be built for an example, glassfrog included: it is the first thing that a
+/// The maximum number of crates to build for an example, glassfrog included: an example is the first thing that a
 /// newcomer runs.
 const MOST_CRATES_OF_EXAMPLES: usize = 28;
 
-/// The directory of the crate, two above that of its tests.
+/// Returns the directory of the crate, two above that of its tests.
 fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.ancestors().nth(2).unwrap()
 }
 
-/// The text of a file of the crate.
+/// Returns the text of a file of the crate.
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A file of the source.
+/// A source file.
 struct Source {
-    /// Its path from `src` on, with slashes.
+    /// Its path below `src`, with slashes.
     path: String,
-    /// All of it.
+    /// Its text.
     text: String,
 }
 
 impl Source {
-    /// The module right under the crate that it belongs to.
+    /// Returns the top-level module that it belongs to.
     fn module(&self) -> &str {
         let end = self.path.find(['/', '.']).unwrap();
         &self.path[..end]
     }
 
-    /// Its lines of code with their numbers: no comments, no blank lines, no unit tests.
+    /// Returns its lines of code with their numbers, without comments, blank lines and unit tests.
     fn code(&self) -> Vec<(usize, &str)> {
         let mut lines = Vec::new();
         for (index, line) in self.text.lines().enumerate() {
             if line == "#[cfg(test)]" {
-                // The unit tests are the last that a file has.
+                // The unit tests come last in a file.
                 break;
             }
             let code = line.split(" // ").next().unwrap_or(line);
@@ -176,13 +174,13 @@ impl Source {
         lines
     }
 
-    /// What a complaint about a line begins with.
+    /// Returns the prefix of a complaint about a line.
     fn at(&self, line: usize) -> String {
         format!("src/{}:{line}", self.path)
     }
 }
 
-/// All files of the source.
+/// Returns all source files.
 fn sources() -> Vec<Source> {
     fn collect(directory: &Path, paths: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -217,13 +215,13 @@ fn assert_none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
-/// The words of a line: what consists of letters, digits and underscores.
+/// Returns the words of a line, which consist of letters, digits and underscores.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !c.is_alphanumeric() && c != '_')
         .filter(|word| !word.is_empty())
 }
 
-/// The first segments of the paths in a line that begin with `prefix`, as `crate::`.
+/// Returns the first segment after each `prefix`, such as `crate::`, in a line.
 fn after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
     line.match_indices(prefix)
         .filter(|(at, _)| !line[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
@@ -236,7 +234,7 @@ fn after<'a>(line: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_module_names_only_what_stands_under_it() {
+fn a_module_names_only_the_modules_below_it() {
     let layers = BTreeMap::from(LAYERS);
     let mut complaints = Vec::new();
     for source in sources() {
@@ -254,11 +252,14 @@ fn a_module_names_only_what_stands_under_it() {
                     complaints.push(format!("{}: `{module}` names `{named}`", source.at(line)));
                 }
             }
-            // `super` leads out of a module only from the file that is the module.
+            // Only in the file of a top-level module does `super` lead to the crate root.
             let depth = source.path.matches('/').count();
             let ups = "super::".repeat(depth + 1);
             if code.contains(&ups) {
-                complaints.push(format!("{}: by `super` to the crate", source.at(line)));
+                complaints.push(format!(
+                    "{}: `super` leads to the crate root",
+                    source.at(line)
+                ));
             }
         }
     }
@@ -266,7 +267,7 @@ fn a_module_names_only_what_stands_under_it() {
 }
 
 #[test]
-fn the_layers_are_all_modules_and_have_no_circle() {
+fn the_layers_list_every_module_without_a_cycle() {
     let lib = read("src/lib.rs");
     let declared: BTreeSet<&str> = lib
         .lines()
@@ -279,25 +280,22 @@ fn the_layers_are_all_modules_and_have_no_circle() {
     for (index, (module, uses)) in LAYERS.iter().enumerate() {
         for used in *uses {
             let position = order.iter().position(|other| other == used);
-            assert!(
-                position > Some(index),
-                "`{used}` does not stand under `{module}`"
-            );
+            assert!(position > Some(index), "`{used}` is not below `{module}`");
         }
     }
 }
 
 #[test]
-fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
+fn mio_appears_only_in_reactor_and_net_and_in_no_public_signature() {
     let mut complaints = Vec::new();
     for source in sources() {
         let may = ["reactor", "net"].contains(&source.module());
-        // A signature, from the line of the item to its body or end.
+        // Whether the line belongs to a signature, which extends to the body or the end of the item.
         let mut in_public = false;
         for (line, code) in source.code() {
             let item = code.trim_start();
             in_public |= item.starts_with("pub ")
-                // All implementations but those of what is the crate's own.
+                // All implementations except those of the crate's own traits.
                 || (item.starts_with("impl")
                     && item.contains(" for ")
                     && !["impl Io ", "impl Bytes "]
@@ -319,7 +317,7 @@ fn mio_is_named_in_the_reactor_and_the_net_and_in_no_public_signature() {
     assert_none(complaints);
 }
 
-/// The text of ARCHITECTURE.md under a heading of the second level.
+/// Returns the section of ARCHITECTURE.md with a second-level heading.
 fn section(heading: &str) -> String {
     let page = read("ARCHITECTURE.md");
     let text = page.split("\n## ").find(|text| text.starts_with(heading));
@@ -351,11 +349,11 @@ fn the_code_map_names_every_file() {
 }
 
 #[test]
-fn the_journeys_name_functions_that_exist() {
+fn the_journeys_name_existing_functions() {
     let mut count = 0;
     let mut complaints = Vec::new();
     for line in section("Journeys").lines() {
-        // A step begins with a number or a dash, and its place: `file.rs`: `function`.
+        // A step begins with a number or a dash, and its location: `file.rs`: `function`.
         let step = line.trim_start_matches(|c: char| c.is_ascii_digit() || ". -".contains(c));
         let Some((file, rest)) = step
             .strip_prefix('`')
@@ -392,8 +390,8 @@ fn there_is_no_unsafe_code() {
     assert_none(complaints);
 }
 
-/// The crates, with their versions, that are built for glassfrog with these kinds of dependencies
-/// and these features. `None` if cargo cannot tell them here.
+/// Returns the crates, with their versions, that Cargo builds for glassfrog with these kinds of dependencies and
+/// these features. Returns `None` if Cargo cannot tell them here.
 fn crates(edges: &str, features: &[&str]) -> Option<BTreeSet<String>> {
     let tree = Command::new(env!("CARGO"))
         .current_dir(root())
@@ -421,7 +419,7 @@ fn crates(edges: &str, features: &[&str]) -> Option<BTreeSet<String>> {
 }
 
 #[test]
-fn there_are_no_more_crates_than_promised() {
+fn glassfrog_builds_no_more_crates_than_promised() {
     for (features, most) in MOST_CRATES {
         let Some(crates) = crates("normal", features) else {
             return;
@@ -431,7 +429,7 @@ fn there_are_no_more_crates_than_promised() {
 }
 
 #[test]
-fn an_example_builds_no_more_crates_than_promised_and_nothing_of_the_tests() {
+fn an_example_builds_no_more_crates_than_promised_and_no_test_crates() {
     let Some(crates) = crates("normal,build,dev", &[]) else {
         return;
     };
@@ -445,7 +443,7 @@ fn an_example_builds_no_more_crates_than_promised_and_nothing_of_the_tests() {
 }
 
 #[test]
-fn each_dependency_says_why_it_is_there() {
+fn each_dependency_has_a_reason_beside_it() {
     let manifest = read("Cargo.toml");
     let mut complaints = Vec::new();
     let mut count = 0;
@@ -489,7 +487,7 @@ fn the_changelog_has_an_entry_for_this_version() {
 }
 
 #[test]
-fn the_code_of_the_readme_is_a_test() {
+fn the_code_in_the_readme_is_tested() {
     let readme = read("README.md");
     assert!(readme.contains("```rust"), "no Rust code in the README");
     let lib = read("src/lib.rs");
@@ -500,7 +498,7 @@ fn the_code_of_the_readme_is_a_test() {
 }
 
 #[test]
-fn each_file_begins_with_what_it_is_and_is_not_too_long() {
+fn each_file_begins_with_a_module_doc_and_is_not_too_long() {
     let mut complaints = Vec::new();
     for source in sources() {
         if !source.text.starts_with("//! ") {
@@ -514,10 +512,10 @@ fn each_file_begins_with_what_it_is_and_is_not_too_long() {
     assert_none(complaints);
 }
 
-/// The name of the field that a line of a struct declares.
+/// Returns the name of the field that a line of a struct declares.
 fn field(code: &str) -> Option<&str> {
     let code = match code.strip_prefix("pub") {
-        // A visibility, with brackets or without.
+        // A visibility, with or without parentheses.
         Some(rest) => rest.split_once(' ')?.1,
         None => code,
     };
@@ -526,11 +524,11 @@ fn field(code: &str) -> Option<&str> {
 }
 
 #[test]
-fn each_field_has_a_sentence() {
+fn each_field_is_documented() {
     let mut complaints = Vec::new();
     let mut count = 0;
     for source in sources() {
-        // How far the fields of the struct that we are in are indented.
+        // The indentation of the fields of the current struct.
         let mut fields = None;
         let mut documented = false;
         for (index, line) in source.text.lines().enumerate() {
@@ -566,8 +564,8 @@ fn each_field_has_a_sentence() {
 }
 
 #[test]
-fn nothing_is_left_to_be_done() {
-    /// What stands in no file, code or comment.
+fn no_file_contains_a_todo_or_a_suppressed_lint() {
+    /// Texts that may appear in no file, neither in code nor in comments.
     const NOWHERE: [&str; 10] = [
         "todo!",
         "unimplemented!",
@@ -594,8 +592,8 @@ fn nothing_is_left_to_be_done() {
 }
 
 #[test]
-fn platforms_and_features_are_asked_for_in_their_places_only() {
-    /// Whether a `cfg` may stand in this line, above the next line of code.
+fn cfg_appears_only_where_it_is_allowed() {
+    /// Returns whether a `cfg` may appear in this line, above the next line of code.
     fn is_allowed(path: &str, code: &str, next: &str) -> bool {
         let is_module = ["mod ", "pub mod ", "pub(crate) mod "]
             .iter()
@@ -606,20 +604,20 @@ fn platforms_and_features_are_asked_for_in_their_places_only() {
         match path {
             // The platform rules.
             "reactor/platform.rs" => true,
-            // What is on in debug builds.
+            // Defaults of debug builds.
             "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
             // The alias for the types of a model checker.
             "primitives.rs" if words(code).any(|word| word == "loom") => true,
             _ if whole_module && is_module => true,
-            // What a Unix-only module makes public.
+            // The items that a Unix-only module makes public.
             "net.rs" | "io.rs" if code == "#[cfg(unix)]" && next.starts_with("pub use self::") => {
                 true
             }
-            // What a package makes public that comes with a feature.
+            // The items of a package that belongs to a feature.
             "io.rs" if whole_module && next.starts_with("pub use futures_lite::") => true,
-            // A package that comes with a feature.
+            // A package that belongs to a feature.
             "lib.rs" if whole_module && next.starts_with("pub use glassfrog_") => true,
-            // The badges of items that a feature turns on.
+            // The badges of items that a feature enables.
             "lib.rs" if code == "#![cfg_attr(docsrs, feature(doc_cfg))]" => true,
             // The README, as a test.
             "lib.rs" if words(code).any(|word| word == "doctest") => next.starts_with("#[doc"),

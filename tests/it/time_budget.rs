@@ -1,5 +1,5 @@
-//! Deadlines beside futures that are always ready: they come, however much a poll has to do, and nobody
-//! starves meanwhile. Counted in operations.
+//! Deadlines beside futures that are always ready: they fire however much a poll has to do, and no task starves.
+//! Counted in operations.
 
 use crate::support::{accepted, block_on, settle};
 use crate::task_probes::{counted, inside};
@@ -17,29 +17,29 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How many operations one poll makes at most.
+/// The maximum number of operations in one poll.
 const OPERATIONS: usize = 128;
 
-/// How many polls there are at most before the loop notices a deadline.
+/// The maximum number of polls before the loop notices a deadline.
 const POLLS: usize = 128;
 
-/// How far away the deadlines are: some polls, and then some.
+/// The distance of the deadlines, longer than a few polls.
 const LIMIT: Duration = Duration::from_millis(3);
 
-/// Operations that are ready whenever they are tried.
+/// Operations that are ready whenever they are polled.
 struct Ready {
-    /// What they are made on: a byte has arrived, and stays.
+    /// The stream that they use: a byte has arrived and stays.
     stream: TcpStream,
     /// The other end.
     _peer: net::TcpStream,
-    /// What the operations are to end at.
+    /// The deadline of the operations.
     deadline: Instant,
-    /// How many of them were made after that.
+    /// The number of operations after the deadline.
     late: Cell<usize>,
 }
 
 impl Ready {
-    /// Operations that are to end in a while.
+    /// Creates operations with a deadline.
     async fn new() -> Ready {
         let (stream, mut peer) = accepted().await;
         peer.write_all(b"!").unwrap();
@@ -53,32 +53,32 @@ impl Ready {
         }
     }
 
-    /// Makes one.
+    /// Performs an operation.
     async fn op(&self) {
         assert_eq!(self.stream.peek(&mut [0]).await.unwrap(), 1);
         self.note();
     }
 
-    /// Notes one that was made otherwise.
+    /// Counts an operation performed elsewhere.
     fn note(&self) {
         if now() > self.deadline {
             self.late.set(self.late.get() + 1);
         }
-        // More than any test may make: this one would never end.
+        // More operations than any test allows: this one would never end.
         assert!(
             self.late.get() < 100 * POLLS * OPERATIONS,
             "no deadline came"
         );
     }
 
-    /// Makes one after the other.
+    /// Performs operations in a loop.
     async fn ops(&self) {
         loop {
             self.op().await;
         }
     }
 
-    /// Says how many operations there may be after the deadline, in a case that bears this name.
+    /// Asserts that at most this many operations followed the deadline in the named case.
     fn assert_late(&self, most: usize, case: &str) {
         assert!(now() >= self.deadline, "{case} ended early");
         let late = self.late.get();
@@ -89,7 +89,7 @@ impl Ready {
     }
 }
 
-/// Runs a case, all operations of which are to end soon after the deadline.
+/// Runs a case, whose operations must end soon after the deadline.
 fn law(case: &str, most: usize, run: impl AsyncFnOnce(&Ready)) {
     block_on(async {
         let ready = Ready::new().await;
@@ -99,8 +99,8 @@ fn law(case: &str, most: usize, run: impl AsyncFnOnce(&Ready)) {
 }
 
 #[test]
-fn a_deadline_comes_beside_a_branch_that_is_always_ready() {
-    // The loop notices it, and then the branch has one more poll before the deadline has its own.
+fn a_deadline_fires_beside_an_always_ready_branch() {
+    // The loop notices the deadline, and the branch has one more poll before the deadline has its own.
     const MOST: usize = (POLLS + 1) * OPERATIONS;
     law("timeout", MOST, async |ready| {
         timeout(LIMIT, ready.ops()).await.unwrap_err();
@@ -143,9 +143,9 @@ fn a_deadline_comes_beside_a_branch_that_is_always_ready() {
 }
 
 #[test]
-fn a_deadline_comes_among_many_that_are_always_ready() {
+fn a_deadline_fires_among_many_always_ready_futures() {
     for count in [1, 10, 300] {
-        // Each of the others may have its turn before the sleep is polled first, which may be late on a slow
+        // Each of the others may have its turn before the first poll of the sleep, which may be late on a slow
         // machine, and once more between the deadline and the second poll.
         let most = (POLLS + 2 * count + 1) * OPERATIONS;
         law("FuturesUnordered", most, async |ready| {
@@ -195,7 +195,7 @@ fn a_deadline_comes_among_many_that_are_always_ready() {
 }
 
 #[test]
-fn a_deadline_for_each_operation_ends_a_loop_of_those_that_are_always_ready() {
+fn a_deadline_for_each_operation_ends_a_loop_of_always_ready_operations() {
     law("timeout_at", OPERATIONS, async |ready| {
         while timeout_at(ready.deadline, ready.op()).await.is_ok() {}
     });
@@ -252,7 +252,7 @@ fn a_deadline_for_each_operation_ends_a_loop_of_those_that_are_always_ready() {
     });
 }
 
-/// Runs so many rounds in a task, and returns how many of them were in one poll at most.
+/// Runs this many rounds in a task, and returns the maximum number of rounds in one poll.
 async fn most_in_one_poll(rounds: usize, mut round: impl AsyncFnMut() + 'static) -> usize {
     let polls = Rc::new(Cell::new(0));
     let theirs = Rc::clone(&polls);
@@ -272,10 +272,10 @@ async fn most_in_one_poll(rounds: usize, mut round: impl AsyncFnMut() + 'static)
 }
 
 #[test]
-fn who_goes_on_after_the_deadline_holds_up_nobody() {
+fn a_task_that_continues_after_its_deadline_lets_other_tasks_run() {
     const ROUNDS: usize = 20 * OPERATIONS;
     block_on(async {
-        // Each poll has its operations, and then so many deadlines.
+        // Each poll performs its operations, and then this many deadlines.
         let ready = Ready::new().await;
         let past = now();
         let round = async move || {
@@ -291,7 +291,7 @@ fn who_goes_on_after_the_deadline_holds_up_nobody() {
         let most = most_in_one_poll(ROUNDS, round).await;
         assert!(most <= 2 * OPERATIONS + 1, "{most}");
 
-        // No operation at all after the first ones.
+        // No operation after the first ones.
         let ready = Ready::new().await;
         let begun = Cell::new(false);
         let round = async move || {
@@ -308,7 +308,7 @@ fn who_goes_on_after_the_deadline_holds_up_nobody() {
 }
 
 #[test]
-fn a_timeout_of_no_time_gives_each_operation_its_try() {
+fn a_zero_timeout_polls_each_operation_once() {
     const TOTAL: usize = 10 * OPERATIONS + 1;
     block_on(async {
         let (stream, mut peer) = accepted().await;
@@ -316,7 +316,7 @@ fn a_timeout_of_no_time_gives_each_operation_its_try() {
         while stream.peek(&mut [0; TOTAL]).await.unwrap() < TOTAL {
             yield_now().await;
         }
-        // What is there is read, however many polls that takes.
+        // Available data is read, however many polls that takes.
         for _ in 0..TOTAL {
             let read = timeout(Duration::ZERO, stream.read(&mut [0])).await;
             assert_eq!(read.unwrap().unwrap(), 1);
@@ -327,7 +327,7 @@ fn a_timeout_of_no_time_gives_each_operation_its_try() {
 }
 
 #[test]
-fn an_interval_that_is_always_late_lets_the_others_run() {
+fn an_interval_that_is_always_late_lets_other_tasks_run() {
     const TICKS: usize = 10 * OPERATIONS;
     block_on(async {
         let mut ticks = interval(Duration::from_nanos(1));
@@ -335,7 +335,7 @@ fn an_interval_that_is_always_late_lets_the_others_run() {
             ticks.tick().await;
         };
         assert!(most_in_one_poll(TICKS, round).await <= 2);
-        // Nor do all ticks come at once where operations have spent the budget.
+        // Nor do all ticks arrive at once where operations have spent the budget.
         let (ready, mut ticks) = (Ready::new().await, interval(Duration::from_nanos(1)));
         let round = async move || {
             ready.op().await;
@@ -369,7 +369,7 @@ fn one_poll_joins_at_most_128_children_of_a_scope() {
         let joins = async move {
             scope(async |children| {
                 let handles: Vec<_> = (0..CHILDREN).map(|_| children.spawn(async {})).collect();
-                // All have ended before the first is joined.
+                // All have finished before the first is joined.
                 settle().await;
                 let (mut poll, mut count, mut most) = (0, 0, 0);
                 for handle in handles {
@@ -390,7 +390,7 @@ fn one_poll_joins_at_most_128_children_of_a_scope() {
 }
 
 #[test]
-fn a_deadline_comes_beside_the_joins_of_a_scope() {
+fn a_deadline_fires_beside_the_joins_of_a_scope() {
     law("scope", (POLLS + 1) * OPERATIONS, async |ready| {
         let joins = scope(async |children| {
             loop {
@@ -403,7 +403,7 @@ fn a_deadline_comes_beside_the_joins_of_a_scope() {
 }
 
 #[test]
-fn a_sleep_whose_runtime_has_ended_says_so_in_a_poll_that_has_spent_its_budget_too() {
+fn a_sleep_whose_runtime_has_ended_panics_even_without_budget() {
     let other = Runtime::new().unwrap();
     let orphan = inside(&other, || sleep_until(now()));
     drop(other);

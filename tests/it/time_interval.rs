@@ -1,4 +1,4 @@
-//! Intervals, deadlines that move, and deadlines for several futures.
+//! Intervals, sleeps that are reset, and timeouts at an instant.
 
 use crate::support::{block_on, settle};
 use futures::task::noop_waker;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
-/// Long enough that no test waits for it.
+/// A duration that no test waits for.
 const LONG: Duration = Duration::from_secs(600);
 
 #[test]
@@ -32,7 +32,7 @@ fn an_interval_ticks_at_once_and_then_at_multiples_of_its_period() {
 }
 
 #[test]
-fn an_interval_is_a_stream_without_end() {
+fn an_interval_is_an_endless_stream() {
     block_on(async {
         let start = now();
         let period = Duration::from_millis(1);
@@ -42,7 +42,7 @@ fn an_interval_is_a_stream_without_end() {
 }
 
 #[test]
-fn an_interval_without_a_period_is_a_mistake() {
+fn an_interval_with_a_zero_period_panics() {
     block_on(async {
         let panic = catch_unwind(|| interval(Duration::ZERO)).unwrap_err();
         let text = panic.downcast_ref::<&str>().unwrap();
@@ -51,7 +51,7 @@ fn an_interval_without_a_period_is_a_mistake() {
 }
 
 #[test]
-fn missed_ticks_come_in_a_burst_or_late_or_not_at_all() {
+fn missed_ticks_burst_delay_or_skip_as_chosen() {
     for behavior in [
         MissedTickBehavior::Burst,
         MissedTickBehavior::Delay,
@@ -71,7 +71,7 @@ fn missed_ticks_come_in_a_burst_or_late_or_not_at_all() {
             let third = interval.tick().now_or_never();
             match behavior {
                 MissedTickBehavior::Burst => {
-                    // It has passed, and is ready after a turn of the loop.
+                    // The deadline has passed, and the sleep is ready after a turn of the loop.
                     assert_eq!(third, None);
                     assert_eq!(interval.tick().await, start + period * 2);
                 }
@@ -85,7 +85,7 @@ fn missed_ticks_come_in_a_burst_or_late_or_not_at_all() {
 }
 
 #[test]
-fn a_tick_that_is_given_up_is_not_lost() {
+fn a_cancelled_tick_is_not_lost() {
     block_on(async {
         let start = now() + Duration::from_millis(2);
         let mut interval = interval_at(start, LONG);
@@ -95,7 +95,7 @@ fn a_tick_that_is_given_up_is_not_lost() {
 }
 
 #[test]
-fn whoever_sleeps_wakes_at_the_new_deadline() {
+fn a_reset_sleep_wakes_its_task_at_the_new_deadline() {
     block_on(async {
         let mut nap = sleep(LONG);
         let woken = Arc::new(AtomicBool::new(false));
@@ -118,7 +118,7 @@ fn whoever_sleeps_wakes_at_the_new_deadline() {
 }
 
 #[test]
-fn a_sleep_that_is_over_can_be_used_again() {
+fn a_finished_sleep_can_be_reset() {
     block_on(async {
         let mut nap = sleep(Duration::ZERO);
         (&mut nap).await;
@@ -134,7 +134,7 @@ fn a_sleep_that_is_over_can_be_used_again() {
 }
 
 #[test]
-fn a_deadline_that_is_put_off_does_not_fire_at_the_old_time() {
+fn a_postponed_deadline_does_not_fire_at_the_old_time() {
     block_on(async {
         let old = now() + Duration::from_millis(2);
         let mut nap = sleep(Duration::ZERO);
@@ -148,7 +148,7 @@ fn a_deadline_that_is_put_off_does_not_fire_at_the_old_time() {
 }
 
 #[test]
-fn a_deadline_in_the_past_still_gives_the_future_its_poll() {
+fn a_timeout_with_a_past_deadline_still_polls_its_future() {
     block_on(async {
         let past = now();
         assert_eq!(timeout_at(past, ready(7)).await, Ok(7));
@@ -156,7 +156,7 @@ fn a_deadline_in_the_past_still_gives_the_future_its_poll() {
     });
 }
 
-/// A waker that calls a function.
+/// Returns a waker that calls a function.
 fn waker_fn(wake: impl Fn() + Send + Sync + 'static) -> std::task::Waker {
     struct Call<F>(F);
     impl<F: Fn() + Send + Sync + 'static> futures::task::ArcWake for Call<F> {

@@ -1,4 +1,4 @@
-//! Sleeping: never early, in the order of the deadlines, on any thread.
+//! Sleeps: never early, in deadline order, on any thread.
 
 use crate::support::{block_on, park_on, settle, watchdog};
 use crate::task_probes::{Meddler, Wakes, inside, panic_text, poll_with, until};
@@ -19,7 +19,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
 proptest! {
@@ -42,11 +42,11 @@ proptest! {
     }
 
     #[test]
-    fn sleepers_are_woken_in_the_order_of_their_deadlines(
+    fn sleepers_are_woken_in_deadline_order(
         micros in prop::collection::vec(1..3_000_u64, 1..100),
     ) {
         block_on(async {
-            // Far enough for most of them to be registered before any of them is due.
+            // Distant enough that most are registered before any is due.
             let start = now() + Duration::from_millis(5);
             let order = Rc::new(RefCell::new(Vec::new()));
             let tasks: Vec<_> = micros
@@ -58,7 +58,7 @@ proptest! {
                         let mut nap = sleep_until(deadline);
                         let pending = poll_fn(|cx| Poll::Ready(poll_with(&mut nap, cx.waker())));
                         assert!(pending.await.is_pending());
-                        // One that comes after others have been woken has no place among them.
+                        // A sleep registered after others were woken does not take part in the order.
                         let is_early = now() < start;
                         nap.await;
                         if is_early {
@@ -76,7 +76,7 @@ proptest! {
 }
 
 #[test]
-fn sleepers_of_one_deadline_are_woken_in_the_order_in_which_they_came() {
+fn sleepers_with_equal_deadlines_are_woken_in_registration_order() {
     block_on(async {
         let deadline = now() + Duration::from_millis(5);
         let order = Rc::new(RefCell::new(Vec::new()));
@@ -97,19 +97,19 @@ fn sleepers_of_one_deadline_are_woken_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn what_is_due_is_over_by_the_next_look() {
+fn a_sleep_with_a_past_deadline_ends_at_once() {
     block_on(async {
         let past = now() - Duration::from_millis(1);
         sleep(Duration::ZERO).await;
         sleep_until(past).await;
         sleep_until(now()).await;
-        // From before there was a runtime, too.
+        // An instant before the runtime existed, too.
         sleep_until(past - Duration::from_millis(100)).await;
     });
 }
 
 #[test]
-fn what_cannot_be_said_by_an_instant_is_far_away() {
+fn a_deadline_beyond_the_range_of_instant_is_far_in_the_future() {
     block_on(async {
         let (wakes, waker) = Wakes::new();
         let mut longest = sleep(Duration::MAX);
@@ -117,7 +117,7 @@ fn what_cannot_be_said_by_an_instant_is_far_away() {
         assert!(longest.deadline() > now() + Duration::from_secs(10 * 365 * 24 * 3600));
         assert!(poll_with(&mut longest, &waker).is_pending());
         assert!(poll_with(&mut long, &waker).is_pending());
-        // Others fire beside them.
+        // Other timers fire meanwhile.
         sleep(Duration::from_millis(2)).await;
         assert!(poll_with(&mut longest, &waker).is_pending());
         assert!(poll_with(&mut long, &waker).is_pending());
@@ -126,11 +126,11 @@ fn what_cannot_be_said_by_an_instant_is_far_away() {
 }
 
 #[test]
-fn a_loop_whose_only_deadline_is_out_of_sight_waits_for_other_threads() {
+fn a_loop_whose_only_deadline_is_far_away_still_hears_other_threads() {
     block_on(async {
         let mut longest = sleep(Duration::MAX);
         assert!(poll_with(&mut longest, Waker::noop()).is_pending());
-        // In some of the rounds it is parked when the word comes.
+        // In some rounds the loop is parked when the message arrives.
         for _ in 0..100 {
             let (send, receive) = oneshot::channel();
             let thread = thread::spawn(move || send.send(()).unwrap());
@@ -141,14 +141,14 @@ fn a_loop_whose_only_deadline_is_out_of_sight_waits_for_other_threads() {
 }
 
 #[test]
-fn a_sleep_is_counted_from_its_making_and_not_from_its_first_poll() {
+fn a_sleep_counts_from_its_creation_and_not_from_its_first_poll() {
     block_on(async {
         let nap = sleep(Duration::from_millis(20));
         assert!(nap.deadline() <= now() + Duration::from_millis(20));
         while now() < nap.deadline() {}
         let (wakes, waker) = Wakes::new();
         let mut nap = nap;
-        // Due, so that one look of the loop at the clock is enough.
+        // Due, so that a single turn of the loop suffices.
         if poll_with(&mut nap, &waker).is_pending() {
             settle().await;
             assert_eq!(wakes.count(), 1);
@@ -158,7 +158,7 @@ fn a_sleep_is_counted_from_its_making_and_not_from_its_first_poll() {
 }
 
 #[test]
-fn a_sleep_that_is_over_stays_over() {
+fn a_finished_sleep_stays_finished() {
     block_on(async {
         let mut nap = sleep(Duration::from_millis(1));
         (&mut nap).await;
@@ -169,7 +169,7 @@ fn a_sleep_that_is_over_stays_over() {
 }
 
 #[test]
-fn a_sleep_wakes_whoever_polled_it_last() {
+fn a_sleep_wakes_the_task_that_polled_it_last() {
     block_on(async {
         let mut nap = sleep(Duration::from_millis(10));
         let (first, first_waker) = Wakes::new();
@@ -193,7 +193,7 @@ fn a_sleep_may_move_between_tasks() {
         for _ in 0..10 {
             let nap = Rc::clone(&nap);
             let polls_once = poll_fn(move |cx| {
-                // Whether it is over yet or not.
+                // Whether or not it has fired.
                 let _poll = poll_with(&mut *nap.borrow_mut(), cx.waker());
                 Poll::Ready(())
             });
@@ -205,7 +205,7 @@ fn a_sleep_may_move_between_tasks() {
 }
 
 #[test]
-fn a_dropped_sleep_is_forgotten() {
+fn a_dropped_sleep_keeps_no_timer() {
     block_on(async {
         let (wakes, waker) = Wakes::new();
         let registered = Arc::strong_count(&wakes);
@@ -222,14 +222,14 @@ fn a_dropped_sleep_is_forgotten() {
 }
 
 #[test]
-fn a_million_sleeps_come_and_go_and_leave_nothing() {
+fn a_million_sleeps_leave_nothing_behind() {
     block_on(async {
         let (wakes, waker) = Wakes::new();
         let mut before = Vec::new();
         for number in 0..1_000_000_u64 {
             let mut nap = sleep(Duration::from_micros(1_000_000 + number * 7919 % 1_000_003));
             assert!(poll_with(&mut nap, &waker).is_pending());
-            // Some stay for a while.
+            // Some live for a while.
             if number % 100 == 0 {
                 before.push(nap);
             }
@@ -264,9 +264,9 @@ fn ten_thousand_sleepers_all_wake_up() {
 }
 
 #[test]
-fn a_sleep_begun_on_another_thread_ends_the_park_in_time() {
+fn a_sleep_registered_on_another_thread_shortens_the_park() {
     block_on(async {
-        // The loop has nothing to get up for but something far away.
+        // The only other deadline of the loop is far away.
         let mut far = sleep(FAR);
         assert!(poll_with(&mut far, Waker::noop()).is_pending());
         for _ in 0..50 {
@@ -274,7 +274,7 @@ fn a_sleep_begun_on_another_thread_ends_the_park_in_time() {
             let (over, end) = oneshot::channel();
             let thread = thread::spawn(move || {
                 let deadline = nap.deadline();
-                // Nothing but the timer wakes this thread.
+                // Only the timer wakes this thread.
                 park_on(nap);
                 assert!(Instant::now() >= deadline);
                 over.send(()).unwrap();
@@ -286,7 +286,7 @@ fn a_sleep_begun_on_another_thread_ends_the_park_in_time() {
 }
 
 #[test]
-fn sleeps_are_polled_and_dropped_on_many_threads_at_once() {
+fn many_threads_poll_and_drop_sleeps_concurrently() {
     block_on(async {
         let (done, mut end) = mpsc::unbounded();
         let fired = Arc::new(AtomicUsize::new(0));
@@ -332,7 +332,7 @@ fn a_sleep_may_be_dropped_on_another_thread() {
 }
 
 #[test]
-fn a_deadline_that_passes_between_two_calls_fires_in_the_next() {
+fn a_deadline_that_passes_between_two_calls_fires_in_the_next_call() {
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     let (fired, has_fired) = oneshot::channel();
@@ -350,7 +350,7 @@ fn a_deadline_that_passes_between_two_calls_fires_in_the_next() {
 }
 
 #[test]
-fn a_sleep_polled_after_its_runtime_says_that_it_has_ended() {
+fn a_sleep_polled_after_the_end_of_its_runtime_panics() {
     let runtime = Runtime::new().unwrap();
     let (new, registered, over) = runtime.block_on(async {
         let mut registered = sleep(FAR);
@@ -372,7 +372,7 @@ fn a_sleep_polled_after_its_runtime_says_that_it_has_ended() {
 }
 
 #[test]
-fn who_waits_for_a_sleep_hears_of_the_end_of_its_runtime() {
+fn the_end_of_the_runtime_wakes_its_sleepers() {
     let runtime = Runtime::new().unwrap();
     let (wakes, waker) = Wakes::new();
     let mut nap = inside(&runtime, || sleep(FAR));
@@ -384,7 +384,7 @@ fn who_waits_for_a_sleep_hears_of_the_end_of_its_runtime() {
 }
 
 #[test]
-fn a_sleep_and_its_deadline_are_what_they_seem() {
+fn a_sleep_returns_its_deadline() {
     fn assert_traits<T: Send + Sync + Unpin + std::fmt::Debug>() {}
     assert_traits::<Sleep>();
     block_on(async {

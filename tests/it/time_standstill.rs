@@ -1,4 +1,4 @@
-//! A virtual clock that stands still although a deadline waits: a report says which tasks hold it.
+//! A virtual clock that stands still although a deadline is pending: the report names the tasks that hold it.
 
 use crate::support::watchdog;
 use crate::task_probes::{logged, record_log};
@@ -12,17 +12,17 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// After how many polls the clock counts as one that stands still.
+/// The number of polls after which the clock counts as standing still.
 const PATIENCE: u64 = 1_000_000;
 
-/// What a report begins with.
+/// The beginning of a report.
 const STILL: &str = "the virtual clock has stood still";
 
-/// How many of them lie between two looks at the log.
+/// The number of polls between two reads of the log.
 const NOW_AND_THEN: u64 = 10_000;
 
-/// Has a task of this name sleep, and the others poll what that does until it is done, or until something
-/// else is so, which they ask now and then.
+/// Spawns a sleeping task of this name, and polls in other tasks until it has finished, or until a condition holds,
+/// which one of them checks now and then.
 async fn wait_by_polling(name: &str, mut so: impl FnMut() -> bool) {
     let done = Rc::new(Cell::new(false));
     let theirs = Rc::clone(&done);
@@ -57,15 +57,15 @@ async fn wait_by_polling(name: &str, mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
+fn a_standstill_report_names_the_tasks_that_poll_in_a_loop() {
     let _watchdog = watchdog();
     record_log();
     let name = "standstill: sleeper";
-    // A slow poll is a warning too.
+    // A slow poll causes a warning too.
     let builder = Builder::new().watchdog(Duration::MAX);
     let runtime = builder.virtual_clock().build().unwrap();
     runtime.block_on(async {
-        // While a job holds the clock, the tasks do not.
+        // While a job holds the clock, the tasks are not to blame.
         let (end, ends) = mpsc::channel::<()>();
         let (mut end, mut looks) = (Some(end), 0);
         let job = spawn_blocking(move || ends.recv());
@@ -99,7 +99,7 @@ fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // All had the same number of turns, but for those in a part of a round.
+    // All had the same number of turns, except for an incomplete round.
     let lines: Vec<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("  "))
@@ -115,11 +115,11 @@ fn tasks_that_poll_for_what_takes_time_are_reported_by_name() {
     );
 }
 
-/// The environment variable that tells a second process that it is one.
+/// The environment variable that marks a child process.
 const PART: &str = "GLASSFROG_TEST_STANDSTILL";
 
 #[test]
-fn a_test_without_a_logger_has_the_report_on_its_standard_error_stream() {
+fn a_test_without_a_logger_prints_the_report_to_standard_error() {
     let _watchdog = watchdog();
     if env::var_os(PART).is_some() {
         let builder = Builder::new().virtual_clock().stall_to_stderr();
@@ -133,8 +133,7 @@ fn a_test_without_a_logger_has_the_report_on_its_standard_error_stream() {
         });
         process::exit(0);
     }
-    let test =
-        "time_standstill::a_test_without_a_logger_has_the_report_on_its_standard_error_stream";
+    let test = "time_standstill::a_test_without_a_logger_prints_the_report_to_standard_error";
     let output = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(PART, "1")

@@ -1,4 +1,4 @@
-//! Timeouts: the future comes first, the deadline second.
+//! Timeouts: the future is polled before the deadline is checked.
 
 use crate::support::block_on;
 use crate::task_probes::{Drops, Wakes, counted, poll_with, until};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Longer than any test.
+/// A duration that exceeds every test.
 const FAR: Duration = Duration::from_secs(3600);
 
 #[test]
@@ -27,7 +27,7 @@ fn a_future_that_is_ready_at_once_beats_every_deadline() {
 }
 
 #[test]
-fn the_output_counts_if_it_comes_together_with_the_deadline() {
+fn an_output_that_is_ready_at_the_deadline_is_returned() {
     block_on(async {
         let mut limited = Box::pin(timeout(Duration::from_millis(1), async {
             yield_now().await;
@@ -44,7 +44,7 @@ fn the_output_counts_if_it_comes_together_with_the_deadline() {
 }
 
 #[test]
-fn a_future_that_is_not_ready_in_time_is_given_up() {
+fn a_future_that_misses_its_deadline_times_out() {
     block_on(async {
         let before = now();
         let given_up = timeout(Duration::from_millis(3), pending::<()>()).await;
@@ -81,7 +81,7 @@ fn a_future_is_polled_when_it_is_woken_and_once_more_at_the_deadline() {
 }
 
 #[test]
-fn a_timeout_that_is_not_reached_leaves_nothing_with_the_timers() {
+fn a_timeout_that_does_not_fire_leaves_no_timer() {
     block_on(async {
         let (wakes, waker) = Wakes::new();
         let mut limited = Box::pin(timeout(FAR, async {
@@ -92,7 +92,7 @@ fn a_timeout_that_is_not_reached_leaves_nothing_with_the_timers() {
         assert!(poll_with(&mut limited, &waker).is_ready());
         drop(limited);
         assert_eq!(Arc::strong_count(&wakes), 2);
-        // One that is ready at once leaves nothing even before it is dropped.
+        // A future that is ready at once leaves no timer even before the timeout is dropped.
         let mut limited = Box::pin(timeout(FAR, ready(())));
         assert!(poll_with(&mut limited, &waker).is_ready());
         assert_eq!(Arc::strong_count(&wakes), 2);
@@ -100,7 +100,7 @@ fn a_timeout_that_is_not_reached_leaves_nothing_with_the_timers() {
 }
 
 #[test]
-fn a_timeout_drops_its_future_with_itself() {
+fn dropping_a_timeout_drops_its_future() {
     block_on(async {
         let drops = Drops::default();
         let probe = drops.probe();
@@ -115,7 +115,7 @@ fn a_timeout_drops_its_future_with_itself() {
 }
 
 #[test]
-fn timeouts_nest_and_the_nearest_deadline_is_first() {
+fn the_nearest_deadline_of_nested_timeouts_fires_first() {
     block_on(async {
         let near = timeout(FAR, timeout(Duration::from_millis(1), pending::<()>()));
         assert!(matches!(near.await, Ok(Err(Elapsed { .. }))));
@@ -125,7 +125,7 @@ fn timeouts_nest_and_the_nearest_deadline_is_first() {
 }
 
 #[test]
-fn a_timeout_takes_whatever_becomes_a_future() {
+fn a_timeout_accepts_any_into_future() {
     struct Order(u8);
     impl IntoFuture for Order {
         type Output = u8;
@@ -138,7 +138,7 @@ fn a_timeout_takes_whatever_becomes_a_future() {
 }
 
 #[test]
-fn a_task_that_is_always_awake_is_given_up_as_well() {
+fn a_task_that_always_wakes_itself_times_out() {
     block_on(async {
         let polls = Cell::new(0_u64);
         let busy = poll_fn(|cx| {
@@ -152,7 +152,7 @@ fn a_task_that_is_always_awake_is_given_up_as_well() {
 }
 
 #[test]
-fn elapsed_is_an_error_and_an_io_error_of_the_kind_timed_out() {
+fn elapsed_is_an_error_and_converts_into_an_io_error_of_kind_timed_out() {
     fn assert_error<T: Error + Send + Sync + 'static>() {}
     assert_error::<Elapsed>();
 

@@ -1,4 +1,4 @@
-//! The virtual clock: it stands still while anything can run, and then shows the next deadline.
+//! The virtual clock: it stands still while any task can run, and then jumps to the next deadline.
 
 use crate::support::{connected, park_on, settle, watchdog};
 #[cfg(target_os = "linux")]
@@ -30,37 +30,36 @@ use std::time::{Duration, Instant};
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How many years a virtual clock can be moved from where it began.
+/// How many years a virtual clock can be advanced from its start.
 const YEARS: u32 = 200;
 
-/// A runtime with a virtual clock.
+/// Builds a runtime with a virtual clock.
 fn virtual_runtime() -> Runtime {
     Runtime::builder().virtual_clock().build().unwrap()
 }
 
-/// Runs a future on a runtime of its own with a virtual clock.
+/// Runs a future on its own runtime with a virtual clock.
 fn block_on<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     virtual_runtime().block_on(future)
 }
 
-/// What a task does that has to do with time.
+/// A step of a task that involves time.
 #[derive(Clone, Debug)]
 enum Step {
     /// Sleeps.
     Sleep(u64),
-    /// Sleeps for the second, but not for longer than the first.
+    /// Sleeps for the second duration, with a timeout of the first.
     Timeout(u64, u64),
-    /// Begins to sleep for the first, for the second does something else, and then sleeps for the
-    /// third instead.
+    /// Starts to sleep for the first duration, works for the second, and then resets the sleep to the third.
     Reset(u64, u64, u64),
-    /// Has another task sleep for the first, and aborts it after the second.
+    /// Spawns a task that sleeps for the first duration, and aborts it after the second.
     Cancel(u64, u64),
-    /// Sees so many ticks go by.
+    /// Awaits this many ticks.
     Ticks(u64, u64),
 }
 
-/// Nanoseconds, among them many that are equal, or nearly so.
+/// Generates durations in nanoseconds, many of them equal or nearly equal.
 fn nanos() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..5_u64,
@@ -75,18 +74,17 @@ fn step() -> impl Strategy<Value = Step> {
         nanos().prop_map(Step::Sleep),
         (nanos(), nanos()).prop_map(|(limit, nap)| Step::Timeout(limit, nap)),
         (nanos(), nanos(), nanos()).prop_map(|(nap, other, then)| Step::Reset(nap, other, then)),
-        // Of two that are due at once, the order decides.
+        // The order decides between two that are due at once.
         (nanos(), nanos()).prop_map(|(nap, end)| Step::Cancel(nap, end + u64::from(nap == end))),
         (nanos(), 1..4_u64).prop_map(|(period, count)| Step::Ticks(period + 1, count)),
     ]
 }
 
-/// What was to be seen: when (in nanoseconds from the start), by which task, at which of its steps,
-/// and how the step went.
+/// An expected event: when (in nanoseconds from the start), in which task, at which step, and with which result.
 type Seen = (u64, usize, usize, bool);
 
 impl Step {
-    /// Does it; returns how it went.
+    /// Performs the step and returns its result.
     async fn take(&self) -> bool {
         let nanos = |nanos: &u64| Duration::from_nanos(*nanos);
         match self {
@@ -117,7 +115,7 @@ impl Step {
         true
     }
 
-    /// How long it takes, and how it goes.
+    /// Returns the duration and the result of the step.
     fn expected(&self) -> (u64, bool) {
         match *self {
             Step::Sleep(nap) => (nap, true),
@@ -133,7 +131,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_seen_of_time_is_a_sorted_list(
+    fn virtual_time_behaves_like_a_sorted_list_of_deadlines(
         scripts in prop::collection::vec(prop::collection::vec(step(), 0..6), 0..80),
         seed in prop::option::of(any::<u64>()),
     ) {
@@ -185,7 +183,7 @@ proptest! {
 }
 
 #[test]
-fn the_time_begins_at_the_present() {
+fn virtual_time_starts_at_the_present() {
     let before = Instant::now();
     let runtime = virtual_runtime();
     let after = Instant::now();
@@ -193,7 +191,7 @@ fn the_time_begins_at_the_present() {
 }
 
 #[test]
-fn a_sleep_ends_at_its_deadline_however_far_that_is() {
+fn a_sleep_ends_exactly_at_its_deadline_however_distant() {
     block_on(async {
         for duration in [
             Duration::ZERO,
@@ -205,7 +203,7 @@ fn a_sleep_ends_at_its_deadline_however_far_that_is() {
             let before = now();
             sleep(duration).await;
             assert_eq!(now() - before, duration);
-            // One that has passed is as good as now.
+            // A past deadline behaves like the present.
             let passed = now();
             sleep_until(before).await;
             assert_eq!(now(), passed);
@@ -214,7 +212,7 @@ fn a_sleep_ends_at_its_deadline_however_far_that_is() {
 }
 
 #[test]
-fn no_sleep_ends_early_be_it_for_a_millennium() {
+fn not_even_a_sleep_of_a_millennium_ends_early() {
     block_on(async {
         let start = now();
         let naps = [YEARS + 1, 583, 585, 1000].map(|years| spawn(sleep(YEAR * years)));
@@ -226,12 +224,12 @@ fn no_sleep_ends_early_be_it_for_a_millennium() {
 }
 
 #[test]
-fn time_stands_still_while_anything_can_run() {
+fn time_stands_still_while_any_task_can_run() {
     block_on(async {
         let before = now();
         let nap = spawn(sleep(Duration::from_nanos(1)));
         settle().await;
-        // Tasks that wake one another, and never is more than one of them ready.
+        // Tasks that wake one another, of which only one is ready at a time.
         let (to, mut from_root) = mpsc::unbounded();
         let (back, mut from_task) = mpsc::unbounded();
         drop(spawn(async move {
@@ -253,11 +251,11 @@ fn time_stands_still_while_anything_can_run() {
 }
 
 #[test]
-fn sockets_in_this_process_are_quicker_than_any_deadline() {
+fn sockets_within_the_process_beat_every_deadline() {
     const PAIRS: usize = 10;
-    /// More than the kernel keeps, so that both sides wait.
+    /// More than the kernel buffers, so that both sides wait.
     const LENGTH: usize = 16_000_000;
-    /// Less than any operation takes by a real clock.
+    /// Shorter than any operation takes by a real clock.
     const LIMIT: Duration = Duration::from_nanos(1);
 
     async fn talk(stream: TcpStream) {
@@ -309,7 +307,7 @@ fn sockets_in_this_process_are_quicker_than_any_deadline() {
 }
 
 #[test]
-fn a_task_that_yields_for_ever_holds_the_clock() {
+fn a_task_that_yields_forever_holds_the_clock() {
     block_on(async {
         let before = now();
         let busy = spawn(async {
@@ -319,7 +317,7 @@ fn a_task_that_yields_for_ever_holds_the_clock() {
         });
         let nap = spawn(sleep(Duration::from_nanos(1)));
         settle().await;
-        // So does one that sleeps for no time.
+        // So does a sleep of zero length.
         for _ in 0..1000 {
             sleep(Duration::ZERO).await;
         }
@@ -332,7 +330,7 @@ fn a_task_that_yields_for_ever_holds_the_clock() {
 }
 
 #[test]
-fn a_timeout_ends_exactly_at_its_deadline_and_the_output_comes_first() {
+fn a_timeout_ends_exactly_at_its_deadline_and_a_simultaneous_output_wins() {
     block_on(async {
         for (limit, nap) in [(2, 1), (2, 2), (2, 3), (0, 0), (0, 1)] {
             let (limit, nap) = (HOUR * limit, HOUR * nap);
@@ -345,8 +343,8 @@ fn a_timeout_ends_exactly_at_its_deadline_and_the_output_comes_first() {
 }
 
 #[test]
-fn missed_ticks_are_dealt_with_as_the_documentation_draws_it() {
-    // When the tick was due and when it came, in hours; the first is followed by 23 of other things.
+fn missed_ticks_behave_as_documented() {
+    // When the tick was due and when it fired, in hours; 23 hours of other work follow the first.
     for (behavior, expected) in [
         (
             MissedTickBehavior::Burst,
@@ -377,7 +375,7 @@ fn missed_ticks_are_dealt_with_as_the_documentation_draws_it() {
 }
 
 #[test]
-fn the_time_goes_on_from_call_to_call() {
+fn virtual_time_continues_from_call_to_call() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     let start = inside(&runtime, now);
@@ -392,15 +390,15 @@ fn the_time_goes_on_from_call_to_call() {
     assert_eq!(inside(&runtime, now) - start, HOUR * 5);
 }
 
-/// Has a runtime run a task so many times, between which it is idle, from another thread. Returns
-/// how far its clock has moved since `start` at most.
+/// Makes a runtime run a task this many times from another thread, with idle periods in between. Returns how far its
+/// clock has moved since `start`, at most.
 fn let_it_run(handle: &Handle, times: usize, start: Instant) -> Duration {
     let moved = (0..times).map(|_| park_on(handle.spawn(async move { now() - start })).unwrap());
     moved.max().unwrap_or_default()
 }
 
 #[test]
-fn a_blocking_job_holds_the_clock_while_it_waits_and_while_it_runs() {
+fn a_blocking_job_holds_the_clock_while_queued_and_while_running() {
     for jobs in [1, 2, 5] {
         for detached in [false, true] {
             let _watchdog = watchdog();
@@ -432,11 +430,11 @@ fn a_blocking_job_holds_the_clock_while_it_waits_and_while_it_runs() {
 }
 
 #[test]
-fn the_clock_goes_on_when_a_job_has_ended_of_which_nobody_hears() {
+fn the_end_of_a_detached_job_releases_the_clock() {
     block_on(async {
         for round in 0..100 {
             let (before, handle) = (now(), Handle::current());
-            // The loop is parked by its end in most of the rounds.
+            // In most rounds the loop is parked when the job ends.
             drop(spawn_blocking(move || {
                 let_it_run(&handle, round % 4, before);
             }));
@@ -447,7 +445,7 @@ fn the_clock_goes_on_when_a_job_has_ended_of_which_nobody_hears() {
 }
 
 #[test]
-fn a_job_that_was_aborted_holds_the_clock_no_longer_than_it_runs() {
+fn an_aborted_job_holds_the_clock_only_while_it_runs() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock().blocking_threads(1);
     builder.build().unwrap().block_on(async {
@@ -471,7 +469,7 @@ fn a_job_that_was_aborted_holds_the_clock_no_longer_than_it_runs() {
 }
 
 #[test]
-fn what_a_job_leaves_comes_before_any_deadline() {
+fn tasks_readied_by_a_job_run_before_any_deadline() {
     block_on(async {
         let before = now();
         for round in 0..300 {
@@ -511,7 +509,7 @@ fn await_sleep_of(thread: &Path) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
+fn tasks_readied_by_a_job_during_other_wakes_run_before_any_deadline() {
     block_on(async {
         let ((first, mut to_first), (second, mut to_second)) =
             (connected().await, connected().await);
@@ -519,7 +517,7 @@ fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
         let (woken, has_woken) = std_mpsc::channel();
         let (ends, has_ended) = std_mpsc::channel();
         let has_ended = Mutex::new(has_ended);
-        // Woken by the reactor, it keeps the loop there until the job's thread is idle again.
+        // A task woken by the reactor keeps the loop busy until the thread of the job is idle again.
         let waker = Meddler::waker(
             move || {
                 woken.send(()).unwrap();
@@ -543,18 +541,18 @@ fn what_a_job_leaves_while_the_loop_wakes_others_comes_before_any_deadline() {
 }
 
 #[test]
-fn a_thread_that_is_no_job_does_not_hold_the_clock() {
+fn a_thread_outside_the_pool_does_not_hold_the_clock() {
     block_on(async {
         let (mut stream, mut peer) = connected().await;
         let before = now();
-        // Without a deadline there is nothing to jump to.
+        // Without a deadline the clock has no target.
         let thread = thread::spawn(move || {
             peer.write_all(b"!").unwrap();
             peer
         });
         stream.read_exact(&mut [0]).await.unwrap();
         assert_eq!(now(), before);
-        // With one, it comes first.
+        // With a deadline, that deadline comes first.
         let mut peer = thread.join().unwrap();
         let (late, is_late) = std_mpsc::channel();
         let thread = thread::spawn(move || {
@@ -570,8 +568,8 @@ fn a_thread_that_is_no_job_does_not_hold_the_clock() {
 }
 
 #[test]
-fn a_sleep_goes_by_the_clock_of_its_runtime_on_any_thread() {
-    /// An executor.
+fn a_sleep_follows_the_clock_of_its_runtime_on_any_thread() {
+    /// A foreign executor.
     type Executor = fn(Sleep);
     let executors: [Executor; 4] = [
         |nap| park_on(nap),
@@ -603,7 +601,7 @@ fn a_sleep_goes_by_the_clock_of_its_runtime_on_any_thread() {
 }
 
 #[test]
-fn each_runtime_has_a_clock_of_its_own() {
+fn each_runtime_has_its_own_clock() {
     block_on(async {
         let before = now();
         let day = HOUR * 24;
@@ -628,8 +626,8 @@ fn each_runtime_has_a_clock_of_its_own() {
 }
 
 #[test]
-fn an_advance_stops_at_each_deadline_and_returns_when_all_whom_it_woke_have_run() {
-    // Hours, some of them equal, one at the target and some after it.
+fn advance_stops_at_each_deadline_and_returns_after_the_woken_tasks_have_run() {
+    // Hours, some of them equal, one at the target and some beyond it.
     const NAPS: [u32; 9] = [5, 1, 3, 3, 9, 10, 11, 3, 20];
     for seed in [None].into_iter().chain((0..100).map(Some)) {
         let _watchdog = watchdog();
@@ -665,7 +663,7 @@ fn an_advance_stops_at_each_deadline_and_returns_when_all_whom_it_woke_have_run(
     }
 }
 
-/// Runs a future on runtimes of their own with a virtual clock and many seeds.
+/// Runs a future on separate runtimes with virtual clocks and many seeds.
 fn for_seeds(future: impl AsyncFn(u64)) {
     for seed in 0..30 {
         let _watchdog = watchdog();
@@ -675,9 +673,9 @@ fn for_seeds(future: impl AsyncFn(u64)) {
 }
 
 #[test]
-fn all_whom_an_advance_woke_have_run_even_if_a_seed_chooses_others_before_them() {
+fn advance_waits_for_the_woken_tasks_under_any_seed() {
     for_seeds(async |seed| {
-        // As many as a seed chooses among, all of the time.
+        // Always as many tasks as a seed chooses among.
         for _ in 0..10 {
             drop(spawn(async {
                 loop {
@@ -693,7 +691,7 @@ fn all_whom_an_advance_woke_have_run_even_if_a_seed_chooses_others_before_them()
 }
 
 #[test]
-fn an_advance_returns_where_a_seed_cannot_have_others_run() {
+fn advance_returns_even_where_no_other_task_can_run() {
     for_seeds(async |_| {
         let before = now();
         let nap = spawn(sleep(HOUR));
@@ -710,7 +708,7 @@ fn an_advance_returns_where_a_seed_cannot_have_others_run() {
 }
 
 #[test]
-fn an_advance_leads_to_each_tick_of_an_interval() {
+fn advance_stops_at_each_tick_of_an_interval() {
     block_on(async {
         let start = now();
         let ticks = Rc::new(Cell::new(0));
@@ -730,7 +728,7 @@ fn an_advance_leads_to_each_tick_of_an_interval() {
 }
 
 #[test]
-fn an_advance_may_be_of_any_length_up_to_the_end_of_the_clock() {
+fn advance_reaches_the_end_of_the_clock() {
     block_on(async {
         let before = now();
         advance(Duration::ZERO).await;
@@ -746,7 +744,7 @@ fn an_advance_may_be_of_any_length_up_to_the_end_of_the_clock() {
 }
 
 #[test]
-fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
+fn advancing_past_the_end_of_the_clock_panics_and_does_not_move_it() {
     block_on(async {
         let before = now();
         for years in [0, YEARS / 2, YEARS] {
@@ -762,18 +760,18 @@ fn an_advance_past_the_end_of_the_clock_panics_and_leaves_the_clock_alone() {
             assert_eq!(now() - before, YEAR * years);
             drop(advance(left));
         }
-        // At its last moment the clock still has deadlines that have passed.
+        // At its last instant the clock still has deadlines that have passed.
         sleep(Duration::ZERO).await;
         advance(Duration::ZERO).await;
     });
 }
 
 #[test]
-fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
+fn a_deadline_past_the_end_of_the_clock_panics_when_it_is_the_next_event() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     let start = inside(&runtime, now);
-    // A retry without a limit, which waits twice as long each time.
+    // A retry without a limit, which doubles its delay each time.
     let text = panic_text(|| {
         runtime.block_on(async {
             let mut pause = Duration::from_secs(1);
@@ -786,7 +784,7 @@ fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
     for part in ["reached its end", "200 years", "sleep for less", "main"] {
         assert!(text.contains(part), "{text}");
     }
-    // What needs no more time, or not as much, goes on.
+    // Work that needs no more time, or less of it, continues.
     let shown = inside(&runtime, now);
     assert!((YEAR * YEARS / 2..YEAR * YEARS).contains(&(shown - start)));
     runtime.block_on(async {
@@ -799,7 +797,7 @@ fn a_deadline_past_the_end_of_the_clock_panics_when_nothing_comes_before_it() {
 }
 
 #[test]
-fn a_sleep_at_the_last_moment_of_the_clock_panics_and_does_not_hang() {
+fn a_sleep_until_the_last_instant_of_the_clock_panics() {
     let _watchdog = watchdog();
     let runtime = virtual_runtime();
     runtime.block_on(async { advance(YEAR * YEARS).await });
@@ -810,7 +808,7 @@ fn a_sleep_at_the_last_moment_of_the_clock_panics_and_does_not_hang() {
 }
 
 #[test]
-fn a_sleep_for_ever_does_not_hide_a_deadlock_from_a_virtual_clock() {
+fn an_endless_sleep_does_not_hide_a_deadlock_from_a_virtual_clock() {
     for years in [585, 1000, u32::MAX] {
         let _watchdog = watchdog();
         let builder = Runtime::builder().virtual_clock();
@@ -829,14 +827,14 @@ fn a_sleep_for_ever_does_not_hide_a_deadlock_from_a_virtual_clock() {
 }
 
 #[test]
-fn a_sleep_for_ever_beside_somebody_who_may_wake_the_task_is_no_deadlock() {
+fn an_endless_sleep_with_a_live_waker_is_no_deadlock() {
     let _watchdog = watchdog();
     let builder = Runtime::builder().virtual_clock();
     let runtime = builder.on_deadlock(OnDeadlock::Panic).build().unwrap();
     runtime.block_on(async {
         let (wake, woken) = oneshot::channel();
         let thread = thread::spawn(move || {
-            // Longer than the loop waits before it asks; a slow machine only sees less.
+            // Longer than the loop waits before it looks for a deadlock; a slow machine only checks less.
             thread::sleep(Duration::from_millis(100));
             wake.send(()).unwrap();
         });
@@ -848,7 +846,7 @@ fn a_sleep_for_ever_beside_somebody_who_may_wake_the_task_is_no_deadlock() {
 }
 
 #[test]
-fn an_advance_does_not_wait_for_a_blocking_job() {
+fn advance_does_not_wait_for_a_blocking_job() {
     block_on(async {
         let before = now();
         let (end, ends) = std_mpsc::channel::<()>();
@@ -864,7 +862,7 @@ fn an_advance_does_not_wait_for_a_blocking_job() {
 }
 
 #[test]
-fn an_advance_stops_at_each_deadline_even_if_somebody_sleeps_for_no_time() {
+fn zero_length_sleeps_do_not_make_advance_skip_a_deadline() {
     for sleepers in [1, 2, 5, 50] {
         block_on(async {
             let start = now();
@@ -894,7 +892,7 @@ fn an_advance_stops_at_each_deadline_even_if_somebody_sleeps_for_no_time() {
 }
 
 #[test]
-fn two_advances_at_once_stop_at_each_deadline() {
+fn two_concurrent_advances_stop_at_each_deadline() {
     for seed in [None].into_iter().chain((0..20).map(Some)) {
         let _watchdog = watchdog();
         let builder = Runtime::builder().virtual_clock();
@@ -917,7 +915,7 @@ fn two_advances_at_once_stop_at_each_deadline() {
             for advance in advances {
                 advance.await.unwrap();
             }
-            // Each is counted from the call on.
+            // Each counts from its call.
             assert_eq!(now() - start, HOUR * 5);
             for (hours, nap) in (1..).zip(naps) {
                 assert_eq!(nap.await.unwrap(), HOUR * hours, "seed {seed:?}");
@@ -927,7 +925,7 @@ fn two_advances_at_once_stop_at_each_deadline() {
 }
 
 #[test]
-fn an_advance_that_is_given_up_has_gone_a_part_of_the_way() {
+fn a_cancelled_advance_has_moved_the_clock_part_of_the_way() {
     block_on(async {
         let start = now();
         let late = spawn(async { sleep(HOUR * 5).await });
@@ -946,7 +944,7 @@ fn an_advance_that_is_given_up_has_gone_a_part_of_the_way() {
 }
 
 #[test]
-fn an_advance_says_what_it_needs() {
+fn advance_without_a_virtual_clock_panics_with_advice() {
     let text = panic_text(|| advance(HOUR));
     assert!(
         text.contains("no runtime") && text.contains("block_on"),

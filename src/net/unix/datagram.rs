@@ -66,7 +66,17 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`UnixDatagram`].
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-bind-{}", std::process::id()));
+    /// let socket = UnixDatagram::bind(&path).await?;
+    /// assert_eq!(socket.local_addr()?.as_pathname(), Some(&*path));
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         let path = path.as_ref();
         UnixDatagram::created(net::UnixDatagram::bind(path))
@@ -120,7 +130,15 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`UnixDatagram`].
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let socket = UnixDatagram::unbound()?;
+    /// assert!(socket.local_addr()?.is_unnamed());
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn unbound() -> io::Result<UnixDatagram> {
         UnixDatagram::created(net::UnixDatagram::unbound())
     }
@@ -137,7 +155,16 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`send`](UnixDatagram::send).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let (alice, bob) = UnixDatagram::pair()?;
+    /// alice.send(b"hello").await?;
+    /// assert_eq!(bob.recv(&mut [0; 16]).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (one, other) = net::UnixDatagram::pair()?;
         let one = UnixDatagram::created(Ok(one))?;
@@ -197,7 +224,22 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`connect`](UnixDatagram::connect).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-connect-addr-{}", std::process::id()));
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// client.connect_addr(&SocketAddr::from_pathname(&path)?).await?;
+    /// client.send(b"hello").await?;
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn connect_addr(&self, addr: &SocketAddr) -> io::Result<()> {
         let connected = self.socket.io().connect_addr(addr);
         connected.map_err(|error| cannot_connect(name(addr), error))
@@ -250,7 +292,18 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`send`](UnixDatagram::send).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let (alice, bob) = UnixDatagram::pair()?;
+    /// alice.send(b"hello").await?;
+    /// let mut buf = [0; 16];
+    /// let count = bob.recv(&mut buf).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         let recv = |io: &Watched<net::UnixDatagram>| io.recv(buf);
         self.socket.op_with(Direction::Read, recv).await
@@ -274,7 +327,19 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`UnixDatagram`].
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-send-to-{}", std::process::id()));
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// assert_eq!(client.send_to(b"hello", &path).await?, 5);
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
         let path = path.as_ref();
         let sent = match SocketAddr::from_pathname(path) {
@@ -299,7 +364,22 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`bind_addr`](UnixDatagram::bind_addr).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-send-to-addr-{}", std::process::id()));
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// let addr = SocketAddr::from_pathname(&path)?;
+    /// assert_eq!(client.send_to_addr(b"hello", &addr).await?, 5);
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn send_to_addr(&self, buf: &[u8], addr: &SocketAddr) -> io::Result<usize> {
         let sent = self.send_patiently(buf, addr).await;
         sent.map_err(|error| with_context("send to", name(addr), error))
@@ -336,7 +416,20 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`UnixDatagram`].
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-recv-from-{}", std::process::id()));
+    /// let client = UnixDatagram::bind(&path).await?;
+    /// let server = UnixDatagram::unbound()?;
+    /// server.send_to(b"hello", &path).await?;
+    /// let (count, from) = client.recv_from(&mut [0; 16]).await?;
+    /// assert!(count == 5 && from.is_unnamed());
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let recv = |io: &Watched<net::UnixDatagram>| io.recv_from(buf);
         self.socket.op_with(Direction::Read, recv).await
@@ -415,7 +508,17 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`writable`](UnixDatagram::writable).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let (alice, bob) = UnixDatagram::pair()?;
+    /// alice.writable().await?;
+    /// assert_eq!(alice.try_send(b"hello")?, 5);
+    /// assert_eq!(bob.recv(&mut [0; 16]).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         self.socket.try_with(Direction::Write, |io| io.send(buf))
     }
@@ -429,7 +532,17 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UnixDatagram::readable).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let (alice, bob) = UnixDatagram::pair()?;
+    /// alice.send(b"hello").await?;
+    /// bob.readable().await?;
+    /// assert_eq!(bob.try_recv(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.try_with(Direction::Read, |io| io.recv(buf))
     }
@@ -443,7 +556,18 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UnixDatagram::readable).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// let (alice, bob) = UnixDatagram::pair()?;
+    /// alice.send(b"hello").await?;
+    /// bob.readable().await?;
+    /// let (count, from) = bob.try_recv_from(&mut [0; 16])?;
+    /// assert!(count == 5 && from.is_unnamed());
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.socket
             .try_with(Direction::Read, |io| io.recv_from(buf))
@@ -458,7 +582,19 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`UnixDatagram`].
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-try-send-to-{}", std::process::id()));
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// assert_eq!(client.try_send_to(b"hello", &path)?, 5);
+    /// assert_eq!(server.recv(&mut [0; 16]).await?, 5);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
         let path = path.as_ref();
         // As in `send_patiently`.
@@ -579,7 +715,20 @@ impl UnixDatagram {
     ///
     /// # Examples
     ///
-    /// See [`connect`](UnixDatagram::connect).
+    /// ```
+    /// # use glassfrog::net::UnixDatagram;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-peer-addr-{}", std::process::id()));
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// client.connect(&path).await?;
+    /// assert_eq!(client.peer_addr()?.as_pathname(), Some(&*path));
+    /// # drop(server);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.io().peer_addr()
     }

@@ -155,7 +155,22 @@ impl UnixListener {
     ///
     /// # Examples
     ///
-    /// See [`UnixListener`].
+    /// ```
+    /// # use glassfrog::net::UnixListener;
+    /// use glassfrog::net::UnixStream;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-accept-{}", std::process::id()));
+    /// let listener = UnixListener::bind(&path).await?;
+    /// let client = UnixStream::connect(&path).await?;
+    /// let (stream, peer) = listener.accept().await?;
+    /// assert!(peer.is_unnamed());
+    /// # drop((client, stream));
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (socket, peer) = self.connections().next().await?;
         Ok((UnixStream::new(socket), peer))
@@ -243,7 +258,17 @@ impl UnixListener {
     ///
     /// # Examples
     ///
-    /// See [`UnixStream::take_error`].
+    /// ```
+    /// # use glassfrog::net::UnixListener;
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-listener-error-{}", std::process::id()));
+    /// let listener = UnixListener::bind(&path).await?;
+    /// assert!(listener.take_error()?.is_none());
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket.io().take_error()
     }
@@ -257,7 +282,18 @@ impl UnixListener {
 ///
 /// # Examples
 ///
-/// See [`UnixListener::incoming`].
+/// ```
+/// # use glassfrog::net::{UnixIncoming, UnixListener};
+/// # let path = std::env::temp_dir().join(format!("glassfrog-unix-incoming-{}", std::process::id()));
+/// # glassfrog::block_on(async {
+/// let listener = UnixListener::bind(&path).await?;
+/// let incoming: UnixIncoming<'_> = listener.incoming();
+/// # drop(incoming);
+/// # std::fs::remove_file(&path)?;
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct UnixIncoming<'a> {
     /// Accepts the next connection.

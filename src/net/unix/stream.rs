@@ -120,7 +120,23 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`UnixListener::bind_addr`](crate::net::UnixListener::bind_addr).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// use glassfrog::net::UnixListener;
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-connect-addr-{}", std::process::id()));
+    /// let listener = UnixListener::bind(&path).await?;
+    /// let client = UnixStream::connect_addr(&SocketAddr::from_pathname(&path)?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.write(b"hello").await?;
+    /// assert_eq!(server.read(&mut [0; 16]).await?, 5);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn connect_addr(addr: &SocketAddr) -> io::Result<UnixStream> {
         let shared = Arc::clone(&context::current().shared);
         let connected = UnixStream::connect_to(addr, &shared).await;
@@ -173,7 +189,16 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`UnixStream`].
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.write(b"hello").await?;
+    /// assert_eq!(server.read(&mut [0; 16]).await?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let shared = &context::current().shared;
         let register = |io| {
@@ -205,7 +230,18 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`UnixStream`].
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.write(b"hello").await?;
+    /// let mut buf = [0; 16];
+    /// let count = server.read(&mut buf).await?;
+    /// assert_eq!(&buf[..count], b"hello");
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -259,7 +295,16 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`UnixStream`].
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// assert_eq!(client.write(b"hello").await?, 5);
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
@@ -337,7 +382,17 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`readable`](UnixStream::readable).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.write(b"hello").await?;
+    /// server.readable().await?;
+    /// assert_eq!(server.try_read(&mut [0; 16])?, 5);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.try_read(buf)
     }
@@ -350,7 +405,22 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`TcpStream::try_read_vectored`](crate::net::TcpStream::try_read_vectored).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// use std::io::IoSliceMut;
+    ///
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.write(b"hello").await?;
+    /// let (mut head, mut tail) = ([0; 2], [0; 8]);
+    /// server.readable().await?;
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut tail)];
+    /// assert_eq!(server.try_read_vectored(&mut bufs)?, 5);
+    /// assert_eq!((&head, &tail[..3]), (b"he", &b"llo"[..]));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         self.socket.try_read_vectored(bufs)
     }
@@ -364,7 +434,17 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`writable`](UnixStream::writable).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.writable().await?;
+    /// assert_eq!(client.try_write(b"hello")?, 5);
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.socket.try_write(buf)
     }
@@ -377,7 +457,20 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`TcpStream::try_write_vectored`](crate::net::TcpStream::try_write_vectored).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// use std::io::IoSlice;
+    ///
+    /// # glassfrog::block_on(async {
+    /// let (client, server) = UnixStream::pair()?;
+    /// client.writable().await?;
+    /// let bufs = [IoSlice::new(b"he"), IoSlice::new(b"llo")];
+    /// assert_eq!(client.try_write_vectored(&bufs)?, 5);
+    /// # drop(server);
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.socket.try_write_vectored(bufs)
     }
@@ -479,7 +572,21 @@ impl UnixStream {
     ///
     /// # Examples
     ///
-    /// See [`connect`](UnixStream::connect).
+    /// ```
+    /// # use glassfrog::net::UnixStream;
+    /// use glassfrog::net::UnixListener;
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-peer-addr-{}", std::process::id()));
+    /// let listener = UnixListener::bind(&path).await?;
+    /// let stream = UnixStream::connect(&path).await?;
+    /// assert_eq!(stream.peer_addr()?.as_pathname(), Some(&*path));
+    /// # drop(listener);
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.socket.io().peer_addr()
     }

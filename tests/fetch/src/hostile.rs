@@ -1,4 +1,4 @@
-//! Peers that do what no peer should.
+//! Peers that misbehave.
 
 use crate::support::{Peer, TempDir, close, fails, fetch, read_request, reset};
 use std::fs;
@@ -7,14 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 #[test]
-fn a_connection_reset_in_the_middle_is_a_failure_wherever_it_happens() {
+fn a_connection_reset_at_any_point_is_a_failure() {
     for sent in [
         "",
         "HTTP/1.1 200",
         "HTTP/1.1 200 OK\r\nServer: x\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-        // What ends with the connection has to end in order.
+        // Cases that end with the connection must end in order.
         "HTTP/1.1 200 OK\r\n\r\nhello",
     ] {
         let peer = Peer::new(move |mut stream| {
@@ -34,7 +34,7 @@ fn a_connection_reset_in_the_middle_is_a_failure_wherever_it_happens() {
 }
 
 #[test]
-fn who_never_answers_is_given_up_at_the_deadline() {
+fn a_server_that_never_answers_times_out() {
     let silent = Peer::new(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
     fails(
         &["--timeout", "2"],
@@ -56,12 +56,12 @@ fn who_never_answers_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn a_deadline_is_for_all_of_it_and_not_for_each_byte() {
+fn the_deadline_covers_the_whole_fetch_and_not_each_byte() {
     let busy = Peer::new(|mut stream| {
         read_request(&mut stream);
         let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while sent.is_ok() {
-            // Slowly, so that the end comes from the deadline and not from how much was sent.
+            // Slowly, so that the deadline ends it, and not the size limit.
             thread::sleep(Duration::from_millis(5));
             sent = stream.write_all(b".");
         }
@@ -74,14 +74,14 @@ fn a_deadline_is_for_all_of_it_and_not_for_each_byte() {
 }
 
 #[test]
-fn an_answer_that_comes_byte_by_byte_is_an_answer() {
+fn a_response_that_arrives_byte_by_byte_is_accepted() {
     let slow = Peer::new(|mut stream| {
         read_request(&mut stream);
         stream.set_nodelay(true).unwrap();
         for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         {
             stream.write_all(&[*byte]).unwrap();
-            // This slowness is what is tested.
+            // This slowness is under test.
             thread::sleep(Duration::from_millis(10));
         }
         close(stream);
@@ -92,7 +92,7 @@ fn an_answer_that_comes_byte_by_byte_is_an_answer() {
 }
 
 #[test]
-fn a_head_without_end_is_cut_off() {
+fn an_endless_head_is_rejected() {
     let endless = |begin: &'static str, more: &'static str| {
         Peer::new(move |mut stream| {
             read_request(&mut stream);
@@ -120,14 +120,14 @@ fn a_head_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_head_with_too_many_fields_is_refused() {
+fn a_head_with_too_many_fields_is_rejected() {
     let fields = "A: b\r\n".repeat(129);
     let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
     fails(&[], &peer, "read from PEER: more than 128 header fields");
 }
 
 #[test]
-fn a_body_without_end_is_cut_off() {
+fn an_endless_body_is_rejected() {
     for (begin, more) in [
         ("\r\n", "................................"),
         (
@@ -151,7 +151,7 @@ fn a_body_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_trailer_without_end_is_cut_off() {
+fn an_endless_trailer_is_rejected() {
     let endless = Peer::new(move |mut stream| {
         read_request(&mut stream);
         let mut sent =
@@ -168,7 +168,7 @@ fn a_trailer_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_response_that_is_shorter_than_it_says_is_a_failure() {
+fn a_response_shorter_than_its_content_length_is_a_failure() {
     for (sent, reason) in [
         (
             "Content-Length: 10\r\n\r\nhello",
@@ -185,7 +185,7 @@ fn a_response_that_is_shorter_than_it_says_is_a_failure() {
 }
 
 #[test]
-fn broken_chunks_are_a_failure() {
+fn malformed_chunks_are_a_failure() {
     for (sent, reason) in [
         (
             "",
@@ -226,7 +226,7 @@ fn broken_chunks_are_a_failure() {
 }
 
 #[test]
-fn a_length_in_doubt_is_a_failure() {
+fn an_ambiguous_length_is_a_failure() {
     for (fields, reason) in [
         (
             "Content-Length: 5\r\nContent-Length: 6\r\n",
@@ -256,7 +256,7 @@ fn a_length_in_doubt_is_a_failure() {
 }
 
 #[test]
-fn what_is_no_answer_is_shown_and_escaped() {
+fn a_response_that_is_not_http_is_shown_escaped() {
     for (sent, shown) in [
         (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "SSH-2.0-OpenSSH_9.9"),
         (b"\x16\x03\x01\x1b[2J\xff", r"\x16\x03\x01\x1b[2J\xff"),
@@ -278,7 +278,7 @@ fn what_is_no_answer_is_shown_and_escaped() {
 }
 
 #[test]
-fn a_broken_head_is_a_failure() {
+fn a_malformed_head_is_a_failure() {
     for (head, reason) in [
         ("No colon\r\n", "malformed header: invalid header name"),
         ("A: b\x01\r\n", "malformed header: invalid header value"),
@@ -289,7 +289,7 @@ fn a_broken_head_is_a_failure() {
 }
 
 #[test]
-fn who_closes_without_an_answer_has_not_answered() {
+fn a_server_that_closes_without_a_response_is_a_failure() {
     for (sent, attempt, reason) in [
         ("", "wait for", "the connection closed without a response"),
         (
@@ -311,7 +311,7 @@ fn who_closes_without_an_answer_has_not_answered() {
         let peer = Peer::answering(sent);
         fails(&[], &peer, &format!("{attempt} PEER: {reason}"));
     }
-    // At once: then the request may come too late even to be sent.
+    // At once: the request may then arrive too late even to be sent.
     let hasty = Peer::new(drop);
     let run = fetch(["-q", &hasty.url("/")]).exits_with(1);
     let expected = format!("fetch: {}: ", hasty.url("/"));
@@ -319,7 +319,7 @@ fn who_closes_without_an_answer_has_not_answered() {
 }
 
 #[test]
-fn interim_answers_are_passed_over() {
+fn interim_responses_are_skipped() {
     let peer = Peer::answering(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
          HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -337,7 +337,7 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
-fn nobody_waits_for_the_close_of_what_is_complete() {
+fn a_complete_response_does_not_wait_for_the_close() {
     for (answer, bytes) in [
         ("200 OK\r\nContent-Length: 5\r\n\r\nhello", 5),
         ("200 OK\r\nContent-Length: 0\r\n\r\n", 0),
@@ -348,7 +348,7 @@ fn nobody_waits_for_the_close_of_what_is_complete() {
         ("204 No Content\r\n\r\n", 0),
         ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0),
     ] {
-        // It closes after the client does, and the client's deadline would be a failure.
+        // It closes after the client does, and the deadline of the client would be a failure.
         let open = Peer::new(move |mut stream| {
             read_request(&mut stream);
             write!(stream, "HTTP/1.1 {answer}").unwrap();
@@ -361,19 +361,19 @@ fn nobody_waits_for_the_close_of_what_is_complete() {
     }
 }
 
-/// When a peer sends bytes behind the end of its response.
+/// When a peer sends bytes after the end of its response.
 #[derive(Clone, Copy, Debug)]
 enum Extra {
     /// Together with the end.
     AtOnce,
-    /// By themselves, as soon as they can be.
+    /// Separately, as soon as possible.
     Next,
-    /// When the client has closed, or has shown in a second that it does not do so.
+    /// After the client has closed, or has not closed for a second.
     Late,
 }
 
 #[test]
-fn bytes_behind_the_end_change_nothing_whenever_they_come() {
+fn bytes_after_the_end_of_a_response_are_ignored() {
     let directory = TempDir::new("behind");
     for (answer, body) in [
         ("200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
@@ -416,14 +416,14 @@ fn bytes_behind_the_end_change_nothing_whenever_they_come() {
 }
 
 #[test]
-fn a_last_chunk_and_a_trailer_may_end_with_bare_line_feeds() {
+fn the_last_chunk_and_the_trailer_may_end_with_bare_line_feeds() {
     for end in [
         "0\r\n\n",
         "0\r\nA: b\n\n",
         "0\r\nA: b\r\n\n",
         "0\r\nA: b\n\r\n",
     ] {
-        // It closes after the client does, and the client's deadline would be a failure.
+        // It closes after the client does, and the deadline of the client would be a failure.
         let open = Peer::new(move |mut stream| {
             read_request(&mut stream);
             let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -434,7 +434,7 @@ fn a_last_chunk_and_a_trailer_may_end_with_bare_line_feeds() {
             .exits_with(0)
             .says(" 5  HTTP/1.1 200 OK\n");
     }
-    // Elsewhere in the chunks it is a failure, and at once.
+    // At other positions in the chunks it is a failure, and at once.
     let open = Peer::new(move |mut stream| {
         read_request(&mut stream);
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -449,7 +449,7 @@ fn a_last_chunk_and_a_trailer_may_end_with_bare_line_feeds() {
 }
 
 #[test]
-fn chunked_may_stand_in_a_list_with_empty_elements() {
+fn chunked_may_appear_in_a_list_with_empty_elements() {
     for coding in [", chunked", "chunked,", " ,\t, Chunked ,"] {
         let peer = Peer::answering(format!(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
@@ -462,7 +462,7 @@ fn chunked_may_stand_in_a_list_with_empty_elements() {
 
 #[cfg(unix)]
 #[test]
-fn no_memory_is_reserved_on_the_word_of_a_peer() {
+fn an_announced_length_reserves_no_memory() {
     use crate::support::{PROGRAM, Run, command};
 
     for (says, reason) in [

@@ -1,9 +1,7 @@
-//! Tests of the example `fetch`, and of the example servers that speak HTTP, from outside: the programs
-//! are run as their users run them, against real sockets on loopback, and judged by what they print and
-//! send, and by their exit codes.
+//! Tests of the example `fetch`, and of the example servers that speak HTTP, from outside. They run the programs as
+//! users do, on loopback sockets, and check their output, their requests and responses, and their exit codes.
 //!
-//! What needs no sockets (URLs, heads, bodies, pictures) has its tests beside it, in the files of the
-//! example.
+//! Parts that need no sockets (URLs, heads, bodies, charts) have unit tests in the files of the example.
 
 mod support;
 

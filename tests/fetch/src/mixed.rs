@@ -1,10 +1,10 @@
-//! Many URLs at once, some of them good and some not: none harms another.
+//! Many URLs at once, good and bad ones: none affects another.
 
 use crate::support::{Peer, fetch, read_request, reset};
 use std::io::{Read, Write};
 
 #[test]
-fn each_failure_has_its_line_and_the_good_ones_are_unharmed() {
+fn each_failure_has_a_line_and_does_not_affect_the_successes() {
     let good = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     let silent = Peer::new(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
     let short = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
@@ -17,7 +17,7 @@ fn each_failure_has_its_line_and_the_good_ones_are_unharmed() {
     let closing = Peer::answering("");
     let missing = Peer::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n");
 
-    // Each bad one between two good ones, and what its line says.
+    // Each bad one between two good ones, with its line.
     let bad = [
         (silent.url("/"), "wait for PEER: timed out after 5s"),
         (
@@ -79,7 +79,7 @@ fn each_failure_has_its_line_and_the_good_ones_are_unharmed() {
 }
 
 #[test]
-fn a_status_from_400_on_is_shown_and_fails_only_if_that_is_wanted() {
+fn a_status_of_400_or_above_fails_only_on_request() {
     for status in ["400 Bad Request", "404 Not Found", "500 Oh no"] {
         let peer = Peer::answering(format!(
             "HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nno\n"

@@ -1,16 +1,16 @@
-//! Whom a URL leads to: names, addresses, and what is refused before anybody is asked.
+//! Where a URL leads: names, addresses, and URLs that are rejected before connecting.
 
 use crate::support::{Peer, fetch};
 use std::net::{SocketAddr, TcpListener};
 
-/// Answers with the request as its body.
+/// Responds with the request as the body.
 fn mirror(request: &str) -> Vec<u8> {
     let length = request.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}").into()
 }
 
 #[test]
-fn the_request_is_what_http_1_1_asks_for() {
+fn the_request_conforms_to_http_1_1() {
     let peer = Peer::replying(mirror);
     let run = fetch(["-qo", "-", &peer.url("/a/b?c=d%20e#f")]).exits_with(0);
     let lines: Vec<&str> = run.stdout.split("\r\n").collect();
@@ -21,14 +21,14 @@ fn the_request_is_what_http_1_1_asks_for() {
 }
 
 #[test]
-fn a_name_is_resolved_and_named_to_the_host() {
+fn a_name_is_resolved_and_sent_as_the_host() {
     let peer = Peer::replying(mirror);
     let port = peer.address.parse::<SocketAddr>().unwrap().port();
     let url = format!("http://localhost:{port}/");
     fetch(["-qo", "-", &url])
         .exits_with(0)
         .says(format!("\r\nHost: localhost:{port}\r\n"));
-    // The column is there where a name is.
+    // The report has this column only for a name.
     fetch([&url]).exits_with(0).says("    resolve  connect ");
     fetch([&peer.url("/")]).exits_with(0).never_says("resolve");
 }
@@ -45,7 +45,7 @@ fn an_ipv6_address_keeps_its_brackets() {
         .says(format!("\r\nHost: {}\r\n", peer.address));
 }
 
-/// A server on an IPv6 address, if it can be had.
+/// Starts a server on an IPv6 address, if the machine has one.
 fn at_ipv6(address: &str) -> Option<Peer> {
     let peer = Peer::at(address, |mut stream| {
         use std::io::Write;
@@ -57,19 +57,19 @@ fn at_ipv6(address: &str) -> Option<Peer> {
 }
 
 #[test]
-fn a_zone_belongs_to_the_address_and_is_not_sent() {
+fn a_zone_is_used_to_connect_and_is_not_sent() {
     let Some(peer) = at_ipv6("[::1]:0") else {
         println!("skipped: no IPv6 here");
         return;
     };
     let port = peer.address.trim_start_matches("[::1]:");
-    // Number 1 is the loopback interface wherever there are zones with numbers.
+    // Number 1 is the loopback interface wherever zones have numbers.
     for host in ["[::1%1]", "[::1%251]"] {
         fetch(["-qo-", &format!("http://{host}:{port}/")])
             .exits_with(0)
             .says(format!("\r\nHost: [::1]:{port}\r\n"));
     }
-    // An interface that is nowhere.
+    // An interface that does not exist.
     let run = fetch(["-q", "http://[fe80::1%nosuch0]/"]).exits_with(1);
     let begin = "fetch: http://[fe80::1%nosuch0]/: resolve fe80::1%nosuch0";
     assert!(run.stderr.starts_with(begin), "{run:#?}");
@@ -77,7 +77,7 @@ fn a_zone_belongs_to_the_address_and_is_not_sent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_link_local_address_is_reached_by_the_name_of_its_interface() {
+fn a_link_local_address_is_reached_through_its_interface_name() {
     // Address, index, prefix, scope, flags, name; link-local is scope 20.
     let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let link_local = interfaces.lines().find_map(|line| {
@@ -107,7 +107,7 @@ fn a_link_local_address_is_reached_by_the_name_of_its_interface() {
 }
 
 #[test]
-fn the_scheme_may_be_left_out() {
+fn the_scheme_is_optional() {
     let peer = Peer::replying(mirror);
     fetch(["-qo-", &format!("{}/a?b", peer.address)])
         .exits_with(0)
@@ -117,7 +117,7 @@ fn the_scheme_may_be_left_out() {
 }
 
 #[test]
-fn a_name_that_leads_nowhere_is_named() {
+fn a_failed_lookup_reports_the_name() {
     let run = fetch(["-q", "http://nosuch.invalid:81/x"]).exits_with(1);
     let begin = "fetch: http://nosuch.invalid:81/x: resolve nosuch.invalid";
     assert!(run.stderr.starts_with(begin), "{run:#?}");
@@ -125,7 +125,7 @@ fn a_name_that_leads_nowhere_is_named() {
 }
 
 #[test]
-fn a_refused_connection_names_the_address() {
+fn a_refused_connection_reports_the_address() {
     // A port that was free a moment ago.
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = deaf.local_addr().unwrap();
@@ -137,7 +137,7 @@ fn a_refused_connection_names_the_address() {
 }
 
 #[test]
-fn what_could_smuggle_something_is_refused_before_anybody_is_connected() {
+fn a_url_that_could_smuggle_a_request_is_rejected_before_connecting() {
     let peer = Peer::replying(mirror);
     let address = &peer.address;
     let urls = [
@@ -170,9 +170,9 @@ fn what_could_smuggle_something_is_refused_before_anybody_is_connected() {
         assert!(complaint.starts_with(&begin), "{complaint:?}");
     }
     assert_eq!(peer.accepted(), 0);
-    // Nothing of it comes to a terminal as it is.
+    // None of it reaches a terminal unescaped.
     assert!(run.stderr.chars().all(|c| c == '\n' || !c.is_control()));
-    // And it is counted.
+    // The server has counted the connection.
     fetch(["-q", &peer.url("/")]).exits_with(0);
     assert_eq!(peer.accepted(), 1);
 }

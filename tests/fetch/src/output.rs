@@ -1,15 +1,15 @@
-//! What is printed, and the exit codes.
+//! The printed output, and the exit codes.
 
 use crate::support::{PROGRAM, Peer, Run, command, fetch, watchdog};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 
-/// A server with one page.
+/// Starts a server with one page.
 fn good() -> Peer {
     Peer::answering("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello")
 }
 
-/// The lines of a run, read as JSON.
+/// Parses the lines of a run as JSON.
 fn lines(run: &Run) -> Vec<Value> {
     let lines = run.stdout.lines();
     lines
@@ -18,7 +18,7 @@ fn lines(run: &Run) -> Vec<Value> {
 }
 
 #[test]
-fn without_urls_the_pages_of_the_embedded_server_are_fetched() {
+fn without_urls_it_fetches_the_pages_of_the_embedded_server() {
     let run = fetch([""; 0])
         .exits_with(0)
         .says("A server on the same thread is listening on 127.0.0.1:")
@@ -33,7 +33,7 @@ fn without_urls_the_pages_of_the_embedded_server_are_fetched() {
 }
 
 #[test]
-fn a_pipe_gets_ascii_without_colours_and_no_progress() {
+fn a_pipe_gets_plain_ascii_and_no_progress_line() {
     let peer = Peer::new(|mut stream| {
         use std::io::Write;
         crate::support::read_request(&mut stream);
@@ -56,7 +56,7 @@ fn a_pipe_gets_ascii_without_colours_and_no_progress() {
 }
 
 #[test]
-fn the_report_keeps_to_the_width_of_the_terminal() {
+fn the_report_fits_the_width_of_the_terminal() {
     let peer = good();
     let url = peer.url(&format!("/{}", "x".repeat(300)));
     for width in [64, 100] {
@@ -71,7 +71,7 @@ fn the_report_keeps_to_the_width_of_the_terminal() {
 }
 
 #[test]
-fn a_large_run_has_a_picture_of_its_own() {
+fn many_fetches_get_a_summary_chart() {
     let peer = good();
     let run = fetch([
         "-n",
@@ -96,7 +96,7 @@ fn a_large_run_has_a_picture_of_its_own() {
 }
 
 #[test]
-fn verbose_shows_what_was_sent_and_the_heads_of_the_answers() {
+fn verbose_shows_requests_and_response_heads() {
     let peer = Peer::replying(|request| match request.split(' ').nth(1) {
         Some("/") => b"HTTP/1.1 301 x\r\nLocation: /b\r\n\r\n".to_vec(),
         _ => b"HTTP/1.1 200 OK\r\nA: \xff\tb\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
@@ -125,7 +125,7 @@ fn quiet_prints_failures_only() {
 }
 
 #[test]
-fn json_is_a_line_for_each_and_one_for_all() {
+fn json_has_a_line_for_each_fetch_and_one_for_the_summary() {
     let peer = Peer::replying(|request| match request.split(' ').nth(1) {
         Some("/moved") => b"HTTP/1.1 301 x\r\nLocation: /b\r\n\r\n".to_vec(),
         Some("/shown") => b"HTTP/1.1 404 \"No\"\r\nContent-Length: 2\r\n\r\n..".to_vec(),
@@ -179,7 +179,7 @@ fn json_is_a_line_for_each_and_one_for_all() {
 }
 
 #[test]
-fn json_of_nothing_but_failures_is_json_too() {
+fn json_is_valid_when_every_fetch_fails() {
     let run = fetch(["--json", "http://127.0.0.1:1/"]).exits_with(1);
     let lines = lines(&run);
     assert_eq!(lines[1]["each_took_us"]["p50"], Value::Null);
@@ -187,7 +187,7 @@ fn json_of_nothing_but_failures_is_json_too() {
 }
 
 #[test]
-fn options_that_make_no_sense_have_an_exit_code_of_their_own() {
+fn invalid_options_have_their_own_exit_code() {
     for (line, complaint) in [
         ("--nonsense", "invalid option '--nonsense'"),
         (
@@ -216,7 +216,7 @@ fn options_that_make_no_sense_have_an_exit_code_of_their_own() {
 }
 
 #[test]
-fn the_help_is_an_answer_and_no_failure() {
+fn help_exits_with_success() {
     for option in ["-h", "--help"] {
         fetch([option])
             .exits_with(0)
@@ -227,7 +227,7 @@ fn the_help_is_an_answer_and_no_failure() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_causes_no_panic() {
+fn a_closed_output_pipe_causes_no_panic() {
     let _watchdog = watchdog();
     let peer = good();
     let mut process = command(PROGRAM)

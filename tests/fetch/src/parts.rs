@@ -1,5 +1,5 @@
-//! Parts that are played by a second process, because they need many descriptors: this same program,
-//! told by its environment which part to play.
+//! Parts that run in a child process, because they need many descriptors. The child is this same program, and its
+//! environment names the part.
 
 use crate::support::watchdog;
 use glassfrog::net::{TcpListener, TcpStream};
@@ -13,25 +13,25 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-/// Where a second process finds which part it is to play, and with whom.
+/// The environment variable that names the part of a child process, and its peer.
 const PART: &str = "GLASSFROG_FETCH_PART";
 
-/// A second process. Dropping it ends it.
+/// A child process. Dropping it ends the process.
 pub(crate) struct Part {
     /// The process.
     process: Child,
-    /// What it told when it was ready.
+    /// The message that it printed when it was ready.
     pub(crate) told: String,
-    /// Its input, the end of which tells it to end.
+    /// Its standard input. The child exits when it is closed.
     _stdin: ChildStdin,
 }
 
-/// Starts a second process, and waits for it to be ready.
+/// Starts a child process and waits until it is ready.
 pub(crate) fn play(part: &str) -> Part {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args([
-            "parts::is_played_by_a_second_process",
+            "parts::a_second_process_runs_its_part",
             "--exact",
             "--nocapture",
         ])
@@ -39,7 +39,7 @@ pub(crate) fn play(part: &str) -> Part {
     start(command, "ready: ")
 }
 
-/// Starts a process, and waits for a line that begins with this.
+/// Starts a process and waits for a line with this prefix.
 pub(crate) fn start(mut command: Command, ready: &str) -> Part {
     let mut process = command
         .stdin(Stdio::piped())
@@ -49,7 +49,7 @@ pub(crate) fn start(mut command: Command, ready: &str) -> Part {
     let lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let told = lines
         .map(Result::unwrap)
-        // libtest may have printed the name of the test in front of it.
+        // libtest may have printed the name of the test before it.
         .find_map(|line| Some(line.split_once(ready)?.1.to_string()));
     Part {
         told: told.expect("it never was ready"),
@@ -59,7 +59,7 @@ pub(crate) fn start(mut command: Command, ready: &str) -> Part {
 }
 
 impl Part {
-    /// The number of the process.
+    /// Returns the process id.
     #[cfg(target_os = "linux")]
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -74,7 +74,7 @@ impl Drop for Part {
 }
 
 #[test]
-fn is_played_by_a_second_process() {
+fn a_second_process_runs_its_part() {
     let Ok(part) = env::var(PART) else {
         return;
     };
@@ -85,14 +85,14 @@ fn is_played_by_a_second_process() {
     }
 }
 
-/// Tells the first process something.
+/// Prints a message to the parent process.
 fn tell(ready: impl std::fmt::Display) {
     let mut stdout = io::stdout();
     writeln!(stdout, "ready: {ready}").unwrap();
     stdout.flush().unwrap();
 }
 
-/// A server with a long queue.
+/// Starts a server with a long backlog.
 fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
@@ -100,7 +100,7 @@ fn listen() -> io::Result<TcpListener> {
     TcpListener::try_from(std::net::TcpListener::from(socket))
 }
 
-/// Answers every request with its own path, after it has thought for a while.
+/// Responds to every request with its path, after a delay.
 async fn count(part: &str) -> io::Result<()> {
     assert_eq!(part, "server");
     let listener = listen()?;
@@ -120,7 +120,7 @@ async fn count(part: &str) -> io::Result<()> {
     }
 }
 
-/// A thousand clients that never come to the end of their requests.
+/// Starts a thousand clients that never complete their requests.
 async fn drip(address: &str) -> io::Result<()> {
     let mut connections = Vec::new();
     for _ in 0..1000 {

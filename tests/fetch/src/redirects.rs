@@ -1,8 +1,8 @@
-//! Where answers lead to.
+//! Redirects.
 
 use crate::support::{Peer, fails, fetch};
 
-/// A server that answers a path with the redirect that `to` says, or else with that path.
+/// Starts a server that responds to a path with the redirect that `to` returns, or else with that path.
 fn redirecting(to: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Peer {
     Peer::replying(move |request| {
         let path = request.split(' ').nth(1).unwrap();
@@ -22,7 +22,7 @@ fn redirecting(to: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> P
 }
 
 #[test]
-fn a_redirect_is_shown_and_not_followed() {
+fn a_redirect_is_shown_and_not_followed_by_default() {
     let peer = redirecting(|path| (path == "/").then(|| "/there".to_string()));
     fetch([peer.url("/")])
         .exits_with(0)
@@ -31,7 +31,7 @@ fn a_redirect_is_shown_and_not_followed() {
 }
 
 #[test]
-fn a_redirect_is_followed_if_that_is_wanted() {
+fn a_redirect_is_followed_on_request() {
     let other = redirecting(|_| None);
     let elsewhere = other.url("/elsewhere");
     let lower = format!("//{}/no-scheme", other.address);
@@ -68,7 +68,7 @@ fn a_redirect_is_followed_if_that_is_wanted() {
 }
 
 #[test]
-fn absolute_locations_lose_their_dots_and_fragments_as_relative_ones_do() {
+fn absolute_locations_are_normalized_like_relative_ones() {
     let other = redirecting(|_| None);
     let address = other.address.clone();
     let peer = redirecting(move |path| {
@@ -108,7 +108,7 @@ fn a_redirect_to_the_same_page_fails_at_once() {
 }
 
 #[test]
-fn a_circle_of_redirects_has_an_end() {
+fn a_redirect_loop_ends_with_a_failure() {
     let circle = redirecting(|_| Some("/again".to_string()));
     fails(
         &["-L"],
@@ -129,7 +129,7 @@ fn ten_redirects_are_followed() {
 }
 
 #[test]
-fn a_redirect_passes_the_same_gate_as_any_url() {
+fn a_redirect_target_is_validated_like_any_url() {
     for (location, reason) in [
         (
             "https://127.0.0.1/",
@@ -171,7 +171,7 @@ fn a_redirect_passes_the_same_gate_as_any_url() {
 }
 
 #[test]
-fn a_redirect_to_nobody_names_who_was_tried_last() {
+fn a_redirect_to_an_unreachable_server_names_the_last_address_tried() {
     let peer = redirecting(|_| Some("http://nosuch.invalid/".to_string()));
     let run = fetch(["-qL", &peer.url("/")]).exits_with(1);
     let begin = format!("fetch: {}: resolve nosuch.invalid", peer.url("/"));
@@ -179,9 +179,9 @@ fn a_redirect_to_nobody_names_who_was_tried_last() {
 }
 
 #[test]
-fn the_deadline_is_for_all_redirects_together() {
+fn the_deadline_covers_all_redirects_together() {
     let slow = redirecting(|_| {
-        // What each of them takes of the deadline.
+        // The part of the deadline that each of them takes.
         std::thread::sleep(std::time::Duration::from_millis(100));
         Some("/again".to_string())
     });
@@ -190,7 +190,7 @@ fn the_deadline_is_for_all_redirects_together() {
 }
 
 #[test]
-fn what_only_looks_like_a_redirect_is_an_answer() {
+fn a_response_that_only_resembles_a_redirect_is_an_ordinary_response() {
     for head in [
         "302 Found\r\n",
         "300 Multiple Choices\r\nLocation: /x\r\n",
@@ -204,7 +204,7 @@ fn what_only_looks_like_a_redirect_is_an_answer() {
 }
 
 #[test]
-fn a_location_is_escaped_where_it_is_shown() {
+fn a_location_is_shown_escaped() {
     let peer =
         Peer::answering(b"HTTP/1.1 302 x\r\nLocation: /\xc2\x9b2J\r\nContent-Length: 0\r\n\r\n");
     fetch([peer.url("/")])

@@ -1,9 +1,9 @@
-//! Where the bodies go.
+//! Saving bodies to files.
 
 use crate::support::{Peer, TempDir, fetch};
 use std::fs;
 
-/// Answers with the path.
+/// Responds with the path.
 fn echo(request: &str) -> Vec<u8> {
     let path = request.split(' ').nth(1).unwrap();
     let length = path.len();
@@ -11,7 +11,7 @@ fn echo(request: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_body_of_one_becomes_a_file() {
+fn the_body_of_one_fetch_is_saved_to_a_file() {
     let directory = TempDir::new("one");
     let peer = Peer::replying(echo);
     let path = directory.path("a file");
@@ -25,7 +25,7 @@ fn the_body_of_one_becomes_a_file() {
 }
 
 #[test]
-fn the_body_of_one_goes_to_standard_output_and_the_report_to_the_other() {
+fn a_body_on_standard_output_moves_the_report_to_standard_error() {
     let peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\xffx\r\n\0");
     let _watchdog = crate::support::watchdog();
     let output = crate::support::command(crate::support::PROGRAM)
@@ -39,7 +39,7 @@ fn the_body_of_one_goes_to_standard_output_and_the_report_to_the_other() {
 }
 
 #[test]
-fn the_bodies_of_several_become_files_in_a_directory() {
+fn the_bodies_of_several_fetches_are_saved_to_a_directory() {
     let directory = TempDir::new("several");
     let peer = Peer::replying(echo);
     let path = directory.path("new/deep");
@@ -63,7 +63,7 @@ fn the_bodies_of_several_become_files_in_a_directory() {
         assert_eq!(saved.unwrap(), body, "{name}");
     }
     assert_eq!(fs::read_dir(&path).unwrap().count(), 12);
-    // One alone, if the directory is there.
+    // A single one, if the directory exists.
     fetch(["-q", "-o", &path, &peer.url("/alone")]).exits_with(0);
     assert_eq!(
         fs::read_to_string(format!("{path}/1-alone")).unwrap(),
@@ -72,7 +72,7 @@ fn the_bodies_of_several_become_files_in_a_directory() {
 }
 
 #[test]
-fn no_url_leads_out_of_the_directory() {
+fn no_url_escapes_the_directory() {
     let directory = TempDir::new("inside");
     let peer = Peer::replying(echo);
     let path = directory.path("in");
@@ -113,7 +113,7 @@ fn no_url_leads_out_of_the_directory() {
 }
 
 #[test]
-fn a_redirect_does_not_choose_a_name_outside_either() {
+fn no_redirect_escapes_the_directory() {
     let directory = TempDir::new("redirect");
     let peer = Peer::replying(|request| match request.split(' ').nth(1).unwrap() {
         "/" => b"HTTP/1.1 302 x\r\nLocation: /..%2f..%2fout\r\n\r\n".to_vec(),
@@ -126,7 +126,7 @@ fn a_redirect_does_not_choose_a_name_outside_either() {
 }
 
 #[test]
-fn what_fails_leaves_no_file_and_the_old_one_in_its_place() {
+fn a_failed_fetch_creates_no_file_and_keeps_an_existing_one() {
     let directory = TempDir::new("failed");
     let path = directory.path("file");
     fs::write(&path, "old").unwrap();
@@ -143,13 +143,13 @@ fn what_fails_leaves_no_file_and_the_old_one_in_its_place() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(directory.files(), ["file"]);
 
-    // What is shown is also saved: without `--fail` that is no failure.
+    // A shown body is saved too: without `--fail` it is no failure.
     fetch(["-q", "-o", &path, &missing.url("/")]).exits_with(0);
     assert_eq!(fs::read_to_string(&path).unwrap(), "hello");
 }
 
 #[test]
-fn what_cannot_be_written_is_a_failure_that_names_the_file() {
+fn a_write_error_is_a_failure_that_names_the_file() {
     let directory = TempDir::new("unwritable");
     let path = directory.path("not/there");
     let peer = Peer::replying(echo);
@@ -168,7 +168,7 @@ fn what_cannot_be_written_is_a_failure_that_names_the_file() {
 }
 
 #[test]
-fn a_path_that_ends_with_a_slash_is_a_directory() {
+fn a_path_with_a_trailing_slash_is_a_directory() {
     let directory = TempDir::new("slash");
     let peer = Peer::replying(echo);
     let path = directory.path("new/deep/");
@@ -177,7 +177,7 @@ fn a_path_that_ends_with_a_slash_is_a_directory() {
 }
 
 #[test]
-fn a_missing_directory_is_what_is_blamed() {
+fn a_missing_directory_is_reported_as_the_cause() {
     let directory = TempDir::new("missing");
     let peer = Peer::replying(echo);
     let path = directory.path("not/there");
@@ -192,13 +192,13 @@ fn a_missing_directory_is_what_is_blamed() {
 
 #[cfg(unix)]
 #[test]
-fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
+fn leftovers_of_a_killed_run_with_the_same_process_id_do_no_harm() {
     use crate::support::{PROGRAM, Run, command};
 
     let directory = TempDir::new("remains");
     let peer = Peer::replying(echo);
     let path = directory.path("file");
-    // The shell becomes the program, and keeps its process ID.
+    // The shell becomes the program and keeps its process id.
     let output = command("sh")
         .args([
             "-c",
@@ -208,7 +208,7 @@ fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
         .output();
     Run::of(output.unwrap()).exits_with(0);
     assert_eq!(fs::read_to_string(&path).unwrap(), "/new");
-    // Whoever that may be, perhaps it is somebody in another container, and alive.
+    // Another process, perhaps in another container, may be alive.
     let remains: Vec<String> = directory.files().into_iter().skip(1).collect();
     assert_eq!(remains.len(), 1);
     assert_eq!(
@@ -219,7 +219,7 @@ fn the_remains_of_a_killed_run_with_the_same_process_id_are_in_nobodys_way() {
 
 #[cfg(unix)]
 #[test]
-fn the_longest_name_of_a_file_is_not_too_long() {
+fn the_longest_file_name_can_be_saved() {
     let directory = TempDir::new("long_name");
     let peer = Peer::replying(echo);
     for name in ["x".repeat(255), "\u{fc}".repeat(127)] {
@@ -230,7 +230,7 @@ fn the_longest_name_of_a_file_is_not_too_long() {
     assert_eq!(directory.files().len(), 2);
 }
 
-/// Makes a pipe.
+/// Creates a named pipe.
 #[cfg(unix)]
 fn make_pipe(path: &str) {
     let made = std::process::Command::new("mkfifo").arg(path).status();
@@ -239,7 +239,7 @@ fn make_pipe(path: &str) {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
+fn an_unread_pipe_delays_neither_the_deadline_nor_other_fetches() {
     let directory = TempDir::new("unread_pipe");
     let peer = Peer::replying(echo);
     let pipe = directory.path("1-pipe");
@@ -260,7 +260,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // In the order of their ends.
+    // In the order in which they finish.
     assert_eq!(
         (&lines[0]["fetch"], &lines[0]["ok"]),
         (&2.into(), &true.into())
@@ -275,7 +275,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
     );
     assert_eq!(directory.files(), ["1-pipe", "2-file"]);
 
-    // The only one, as a file of its own.
+    // The only one, as a single file.
     let url = peer.url("/");
     fetch(["-q", "--timeout", "0.5", "-o", &pipe, &url])
         .exits_with(1)
@@ -286,7 +286,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_deadline_nor_the_others() {
 
 #[cfg(unix)]
 #[test]
-fn a_standard_output_that_nobody_reads_does_not_hold_up_the_deadline() {
+fn an_unread_standard_output_does_not_delay_the_deadline() {
     use crate::support::{PROGRAM, Run, command, watchdog};
 
     let _watchdog = watchdog();
@@ -310,7 +310,7 @@ fn a_standard_output_that_nobody_reads_does_not_hold_up_the_deadline() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_to_nothing_yet_is_written_through() {
+fn a_dangling_symlink_is_written_through() {
     use std::os::unix::fs::symlink;
 
     let directory = TempDir::new("dangling");
@@ -349,7 +349,7 @@ fn a_link_that_leads_to_nothing_yet_is_written_through() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_followed_and_a_device_is_not_replaced() {
+fn a_symlink_is_followed_and_a_device_is_not_replaced() {
     use std::os::unix::fs::{FileTypeExt, symlink};
     use std::thread;
 
@@ -362,7 +362,7 @@ fn a_link_is_followed_and_a_device_is_not_replaced() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "/new");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 
-    // A pipe stands for all devices: to replace one of the system's would do harm.
+    // A pipe represents all devices: replacing one of the system's would do harm.
     let pipe = directory.path("pipe");
     make_pipe(&pipe);
     let reader = thread::spawn({
@@ -374,11 +374,11 @@ fn a_link_is_followed_and_a_device_is_not_replaced() {
     assert!(kind.is_fifo());
     assert_eq!(reader.join().unwrap(), "/new");
 
-    // A link to what has no name of its own.
+    // A link to a file without a name.
     let run = fetch(["-q", "-o", "/dev/stdout", &peer.url("/new")]).exits_with(0);
     assert_eq!(run.stdout, "/new");
 
-    // In a directory the names are ours, and a link that waits there leads nowhere.
+    // In a directory the program owns the names: it replaces a link instead of following it.
     let victim = directory.path("victim");
     fs::write(&victim, "old").unwrap();
     fs::create_dir(directory.path("in")).unwrap();

@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Command;
 
 #[test]
-fn of_ten_thousand_fetches_a_thousand_at_a_time_none_is_lost() {
+fn ten_thousand_fetches_in_batches_of_a_thousand_all_complete() {
     let server = play("server");
     let directory = TempDir::new("ten_thousand");
     let path = directory.path("bodies");
@@ -38,14 +38,14 @@ fn of_ten_thousand_fetches_a_thousand_at_a_time_none_is_lost() {
 
 #[cfg(unix)]
 #[test]
-fn where_few_files_may_be_open_there_are_fewer_at_a_time_and_none_is_lost() {
+fn a_low_limit_of_open_files_reduces_concurrency_and_loses_no_fetch() {
     use crate::support::{Run, command};
 
     let server = play("server");
     let directory = TempDir::new("few_files");
     let path = directory.path("bodies");
     let url = format!("http://{}/hello", server.told);
-    // With files to be saved in, with a name to be resolved, and with the server in the same process.
+    // With files to save, a name to resolve, and the server in the same process.
     for arguments in [
         &["-n1000", "-c500", url.as_str()][..],
         &["-n1000", "-c500", "-o", &path, &url],
@@ -68,14 +68,14 @@ fn where_few_files_may_be_open_there_are_fewer_at_a_time_and_none_is_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
+fn a_fetch_that_runs_out_of_descriptors_is_retried() {
     use crate::support::{Peer, Run, close, command, read_request, watchdog};
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     use std::io::Write;
     use std::sync::{Arc, Condvar, Mutex};
 
     let _watchdog = watchdog();
-    // Nobody is answered before the limit has been lowered.
+    // No request is answered before the limit is lowered.
     let lowered = Arc::new((Mutex::new(false), Condvar::new()));
     let gate = Arc::clone(&lowered);
     let (arrived, arrivals) = std::sync::mpsc::channel();
@@ -107,7 +107,7 @@ fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
     for _ in 0..50 {
         arrivals.recv().unwrap();
     }
-    // Fifty connections are there, and have no room for their files any more.
+    // Fifty connections are open, and no descriptors are left for their files.
     let limit = Rlimit {
         current: Some(40),
         maximum: Some(40),
@@ -126,7 +126,7 @@ fn where_files_run_out_on_the_way_what_failed_is_tried_again() {
 }
 
 #[test]
-fn the_embedded_server_serves_a_hundred_behind_a_thousand_that_never_finish_their_requests() {
+fn a_thousand_unfinished_requests_do_not_block_the_embedded_server() {
     let mut server = Command::new(PROGRAM);
     server
         .args(["--serve", "127.0.0.1:0"])
@@ -145,7 +145,7 @@ fn the_embedded_server_serves_a_hundred_behind_a_thousand_that_never_finish_thei
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_embedded_server_has_no_more_connections_than_it_allows() {
+fn the_embedded_server_limits_its_connections() {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::Duration;
@@ -160,14 +160,14 @@ fn the_embedded_server_has_no_more_connections_than_it_allows() {
     let before = count();
     let _in_the_way = [(); 2].map(|()| play(&format!("drip {}", server.told)));
 
-    // Whoever is served now stood behind all two thousand.
+    // A client served now was queued behind all two thousand.
     let is_served = AtomicBool::new(false);
     let most = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut most = 0;
             while !is_served.load(Ordering::Relaxed) {
                 most = most.max(count());
-                // Often enough to see what lasts for seconds.
+                // Often enough to see an obstruction that lasts for seconds.
                 thread::sleep(Duration::from_millis(10));
             }
             most
@@ -181,7 +181,7 @@ fn the_embedded_server_has_no_more_connections_than_it_allows() {
 }
 
 #[test]
-fn the_embedded_server_says_which_pages_it_has() {
+fn the_embedded_server_lists_its_pages() {
     let mut server = Command::new(PROGRAM);
     server.args(["--serve", "127.0.0.1:0"]);
     let server = start(server, "listening on ");

@@ -1,4 +1,4 @@
-//! The example servers that speak HTTP, and clients that speak it differently from `fetch`.
+//! The example servers that speak HTTP, with clients that differ from `fetch`.
 
 use crate::parts::{Part, start};
 use crate::support::{PROGRAM, watchdog};
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
-/// Starts both servers. Returns each with its address and the path of a page.
+/// Starts both servers. Returns the address of each and the path of a page.
 fn servers() -> [(Part, String, &'static str); 2] {
     let mut serve = Command::new(PROGRAM);
     serve.args(["--serve", "127.0.0.1:0"]);
@@ -31,7 +31,7 @@ fn ask(address: &str, pieces: &[&[u8]]) -> String {
     response
 }
 
-/// Checks that a response is there and complete.
+/// Checks that a response is complete.
 #[track_caller]
 fn check(response: &str, request: &str) {
     assert!(
@@ -45,7 +45,7 @@ fn check(response: &str, request: &str) {
 }
 
 #[test]
-fn a_request_is_answered_whatever_its_lines_end_with_and_with_or_without_a_body() {
+fn a_request_is_answered_with_any_line_ending_and_body() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         for request in [
@@ -55,7 +55,7 @@ fn a_request_is_answered_whatever_its_lines_end_with_and_with_or_without_a_body(
             "\r\n\nGET PATH HTTP/1.1\r\nHost: x\r\n\r\n",
             "POST PATH HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
             "POST PATH HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-            // A body that is announced and never comes.
+            // A body that is announced and never sent.
             "POST PATH HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
         ] {
             let request = request.replace("PATH", path);
@@ -67,7 +67,7 @@ fn a_request_is_answered_whatever_its_lines_end_with_and_with_or_without_a_body(
 }
 
 #[test]
-fn a_client_that_sends_a_long_body_loses_nothing_of_its_response() {
+fn a_client_that_sends_a_long_body_receives_the_whole_response() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         let head = format!("POST {path} HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n");
@@ -77,7 +77,7 @@ fn a_client_that_sends_a_long_body_loses_nothing_of_its_response() {
 }
 
 #[test]
-fn a_client_that_closes_its_end_after_the_request_is_answered() {
+fn a_client_that_shuts_down_writing_after_its_request_gets_a_response() {
     let _watchdog = watchdog();
     for (_server, address, path) in servers() {
         let mut stream = TcpStream::connect(&address).unwrap();

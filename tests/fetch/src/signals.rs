@@ -7,20 +7,20 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// Both signals, with the exit code that a run has then.
+/// Both signals, with the exit code of the run.
 const SIGNALS: [(Signal, &str, i32); 2] =
     [(Signal::INT, "SIGINT", 130), (Signal::TERM, "SIGTERM", 143)];
 
-/// How many bytes a pipe holds (`pipe(7)`).
+/// The capacity of a pipe in bytes (`pipe(7)`).
 const PIPE_CAPACITY: usize = 64 * 1024;
 
-/// A server whose page `/whole` is complete, and whose page `/half` never is.
+/// Starts a server whose page `/whole` is complete, and whose page `/half` never is.
 fn halting() -> Peer {
     Peer::new(|mut stream| {
         let request = read_request(&mut stream);
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         if request.starts_with("GET /whole ") {
-            // The program may have ended.
+            // The program may have exited.
             let _gone = write!(stream, "{head}hello");
             close(stream);
         } else {
@@ -35,16 +35,16 @@ fn send(signal: Signal, process: &Child) {
     kill_process(Pid::from_child(process), signal).unwrap();
 }
 
-/// Waits until a file that is not complete is in the directory.
+/// Waits until an incomplete file is in the directory.
 fn wait_for_part(directory: &TempDir) {
     while !directory.files().iter().any(|name| name.ends_with(".part")) {
-        // Only so as not to be in the way of the program.
+        // Only to leave the processor to the program.
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
-fn a_signal_removes_what_is_incomplete_and_reports_what_is_done() {
+fn a_signal_removes_incomplete_files_and_reports_completed_fetches() {
     for (signal, name, code) in SIGNALS {
         let _watchdog = watchdog();
         let directory = TempDir::new(name);
@@ -77,7 +77,7 @@ fn a_signal_removes_what_is_incomplete_and_reports_what_is_done() {
 }
 
 #[test]
-fn the_summary_of_a_run_that_a_signal_has_ended_says_so() {
+fn the_summary_of_an_interrupted_run_says_so() {
     let _watchdog = watchdog();
     let peer = halting();
     let mut process = command(PROGRAM)
@@ -96,7 +96,7 @@ fn the_summary_of_a_run_that_a_signal_has_ended_says_so() {
 }
 
 #[test]
-fn a_run_that_a_signal_ends_before_anything_is_done_reports_that() {
+fn a_run_interrupted_before_its_first_result_reports_that() {
     let _watchdog = watchdog();
     let directory = TempDir::new("nothing_done");
     let peer = halting();
@@ -114,11 +114,11 @@ fn a_run_that_a_signal_ends_before_anything_is_done_reports_that() {
 }
 
 #[test]
-fn a_second_signal_ends_a_program_whose_report_nobody_reads() {
+fn a_second_signal_ends_a_program_that_is_blocked_on_its_report() {
     let _watchdog = watchdog();
     let directory = TempDir::new("second");
     let peer = halting();
-    // A pipe that is full: whatever is written to it waits.
+    // A full pipe: every write to it blocks.
     let (_unread, mut full) = std::io::pipe().unwrap();
     full.write_all(&[b'.'; PIPE_CAPACITY]).unwrap();
     let mut process = command(PROGRAM)
@@ -134,7 +134,7 @@ fn a_second_signal_ends_a_program_whose_report_nobody_reads() {
             break status.code();
         }
         send(Signal::TERM, &process);
-        // Two of them that come together are one.
+        // Two pending signals of the same number are merged into one.
         thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(code, Some(143));
@@ -143,7 +143,7 @@ fn a_second_signal_ends_a_program_whose_report_nobody_reads() {
 }
 
 #[test]
-fn a_killed_run_is_the_only_one_that_leaves_something_behind() {
+fn only_a_killed_run_leaves_temporary_files() {
     let _watchdog = watchdog();
     let directory = TempDir::new("killed");
     let peer = halting();
@@ -156,7 +156,7 @@ fn a_killed_run_is_the_only_one_that_leaves_something_behind() {
     process.kill().unwrap();
     process.wait().unwrap();
     assert_eq!(directory.files().len(), 1);
-    // The timeout has to see to it, too.
+    // The timeout must cover it, too.
     let output = command(PROGRAM)
         .args(["-q", "--timeout=0.3", "-o", &path, &peer.url("/half")])
         .output();

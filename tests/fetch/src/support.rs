@@ -1,4 +1,4 @@
-//! What the tests share: running the program, and peers that answer as they like.
+//! Helpers that the tests share: running the program, and peers with arbitrary responses.
 
 use socket2::SockRef;
 use std::ffi::OsStr;
@@ -13,21 +13,21 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long a test may take before it counts as hung. No test of a working program comes near it,
-/// however loaded the machine is.
+/// How long a test may run before the watchdog considers it hung. No test of a working program takes nearly as long,
+/// even on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fetch");
 
-/// Ends the process, naming the test, unless what it returns is dropped in time.
+/// Ends the process with the name of the test unless the returned guard is dropped in time.
 #[must_use = "the watchdog sleeps as soon as this is dropped"]
 pub(crate) fn watchdog() -> Sender<()> {
     let test = String::from(thread::current().name().unwrap_or("a test"));
     let (alive, done) = channel();
     thread::spawn(move || {
         if done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            // Not `eprintln!`: what that prints is captured, and lost in the abort.
+            // Not `eprintln!`: the harness captures its output, and the abort would lose it.
             let _nobody_reads = writeln!(io::stderr(), "\n{test} hangs");
             process::abort();
         }
@@ -35,7 +35,8 @@ pub(crate) fn watchdog() -> Sender<()> {
     alive
 }
 
-/// The program, in an environment that says nothing about terminals, and with its output in pipes.
+/// Returns a command that runs the program without terminal variables in its environment, and with its output in
+/// pipes.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
@@ -48,19 +49,19 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A run of the program that is over.
+/// A completed run of the program.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it complained about.
+    /// Its standard error stream.
     pub(crate) stderr: String,
     /// Its exit code.
     pub(crate) code: i32,
 }
 
 impl Run {
-    /// The run that a process has made.
+    /// Waits for a process and returns its run.
     pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self {
@@ -77,7 +78,7 @@ impl Run {
         self
     }
 
-    /// Checks that this is printed.
+    /// Checks that the output contains this.
     #[track_caller]
     pub(crate) fn says(self, text: impl AsRef<str>) -> Self {
         let text = text.as_ref();
@@ -85,14 +86,14 @@ impl Run {
         self
     }
 
-    /// Checks that this is not printed.
+    /// Checks that the output does not contain this.
     #[track_caller]
     pub(crate) fn never_says(self, text: &str) -> Self {
         assert!(!self.stdout.contains(text), "{text:?} in {self:#?}");
         self
     }
 
-    /// Checks that the complaints are these and no other.
+    /// Checks that the error messages are exactly these.
     #[track_caller]
     pub(crate) fn complains(self, complaints: &str) -> Self {
         assert_eq!(self.stderr, complaints, "{self:#?}");
@@ -107,8 +108,8 @@ pub(crate) fn fetch<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> 
     Run::of(output)
 }
 
-/// Runs the program on one URL that is going to fail, and checks what it complains about. `reason`
-/// is what stands behind the URL, with `PEER` for the peer's address.
+/// Runs the program on one URL that must fail, and checks the error message. `reason` is the text after the URL, with
+/// `PEER` for the address of the peer.
 #[track_caller]
 pub(crate) fn fails(options: &[&str], peer: &Peer, reason: &str) {
     let url = peer.url("/");
@@ -118,22 +119,22 @@ pub(crate) fn fails(options: &[&str], peer: &Peer, reason: &str) {
     run.exits_with(1).says("").complains(&complaint);
 }
 
-/// A server in threads of this process. It stays until the process ends.
+/// A server in threads of this process. It runs until the process ends.
 #[derive(Clone)]
 pub(crate) struct Peer {
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: String,
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     accepted: Arc<AtomicUsize>,
 }
 
 impl Peer {
-    /// A server that gives each connection, in a thread of its own, to `serve`.
+    /// Starts a server that passes each connection to `serve`, in a thread of its own.
     pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0", serve).unwrap()
     }
 
-    /// The same at some address, if it can be had.
+    /// The same at a given address, if the machine has it.
     pub(crate) fn at(
         address: &str,
         serve: impl Fn(TcpStream) + Send + Sync + 'static,
@@ -146,7 +147,7 @@ impl Peer {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let serve = Arc::clone(&serve);
-                // Relaxed is enough: whoever asks has seen the end of a process.
+                // Relaxed is enough: the reader has seen the end of a process.
                 count.fetch_add(1, Ordering::Relaxed);
                 thread::spawn(move || serve(stream.unwrap()));
             }
@@ -154,28 +155,28 @@ impl Peer {
         Ok(Self { address, accepted })
     }
 
-    /// A server that reads each request, sends this, and closes.
+    /// Starts a server that reads each request, sends this response, and closes.
     pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::replying(move |_| answer.clone())
     }
 
-    /// A server that reads each request, sends what `reply` makes of it, and closes.
+    /// Starts a server that reads each request, sends the response that `reply` returns, and closes.
     pub(crate) fn replying(reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::new(move |mut stream| {
             let request = read_request(&mut stream);
-            // The client may have enough before all is sent.
+            // The client may close before everything is sent.
             let _broken_off = stream.write_all(&reply(&request));
             close(stream);
         })
     }
 
-    /// A URL that leads here.
+    /// Returns a URL on this server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many connections it has accepted.
+    /// Returns the number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
@@ -194,13 +195,13 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> String {
     String::from_utf8(request).unwrap()
 }
 
-/// Says that this is all, and waits for the client to close.
+/// Shuts down the write side, and waits for the client to close.
 pub(crate) fn close(mut stream: TcpStream) {
     let _gone = stream.shutdown(std::net::Shutdown::Write);
     let _reset = stream.read_to_end(&mut Vec::new());
 }
 
-/// Breaks a connection off.
+/// Resets a connection.
 pub(crate) fn reset(stream: TcpStream) {
     // With this option `close` sends RST instead of FIN (`tcp(7)`, `SO_LINGER` of `socket(7)`).
     SockRef::from(&stream)
@@ -208,11 +209,11 @@ pub(crate) fn reset(stream: TcpStream) {
         .unwrap();
 }
 
-/// A directory that is removed in the end.
+/// A directory that is removed at the end of the test.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    /// An empty directory of this name, which belongs to one test.
+    /// Creates an empty directory of this name, which belongs to one test.
     pub(crate) fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _not_there = fs::remove_dir_all(&path);
@@ -220,12 +221,12 @@ impl TempDir {
         Self(path)
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_string()
     }
 
-    /// The names of the files in it, sorted.
+    /// Returns the names of the files in it, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<String> = entries

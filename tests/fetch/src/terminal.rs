@@ -1,4 +1,4 @@
-//! What the program prints where it runs on a terminal.
+//! The output of the program on a terminal.
 
 use crate::support::{PROGRAM, Peer, close, command, read_request, watchdog};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -12,12 +12,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// How many columns the terminal has.
+/// The width of the terminal.
 const COLUMNS: u16 = 123;
 
-/// Runs the program on a terminal of its own, and returns what came there. It fetches two pages, one
-/// of which is refused; the other one comes when `sign` has come to the terminal, or after a while in
-/// which there would have been time enough for a progress line.
+/// Runs the program on a new terminal, and returns its output. The program fetches two pages, one of which is
+/// refused. The other one responds after `sign` has appeared on the terminal, or after enough time for a progress
+/// line.
 fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> String {
     let _watchdog = watchdog();
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -58,7 +58,7 @@ fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> Strin
         .stderr(theirs);
     change(&mut command);
     let mut process = command.spawn().unwrap();
-    // It has the other end, which has to be closed when the process ends.
+    // It holds the other end, which must be closed when the process ends.
     drop(command);
 
     let mut printed = Vec::new();
@@ -74,7 +74,7 @@ fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> Strin
                 }
             }
             Ok(_) => break,
-            // Linux says so where nobody has the other end open any more.
+            // Linux reports this when the other end is closed.
             Err(error) if error.raw_os_error() == Some(5) => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error}"),
@@ -84,17 +84,17 @@ fn on_a_terminal(sign: Option<&str>, change: impl FnOnce(&mut Command)) -> Strin
     String::from_utf8(printed).unwrap()
 }
 
-/// What the progress line of these runs says.
+/// The progress line of these runs.
 const PROGRESS: &str = "\r\x1b[K1 of 2 done, 1 in progress, 1 failed";
 
-/// What wipes it away.
+/// The sequence that erases it.
 const WIPE: &str = "\r\x1b[K";
 
 #[test]
-fn a_terminal_gets_colours_a_picture_and_a_progress_line_that_is_wiped_away() {
+fn a_terminal_gets_colours_a_chart_and_a_progress_line_that_is_erased() {
     let printed = on_a_terminal(Some(PROGRESS), |_| {});
     assert!(printed.contains(PROGRESS), "{printed:?}");
-    // What comes behind it begins on a wiped line.
+    // The following output begins on an erased line.
     let (_, behind) = printed.rsplit_once(PROGRESS).unwrap();
     assert!(behind.starts_with(WIPE), "{printed:?}");
     for part in [
@@ -107,12 +107,12 @@ fn a_terminal_gets_colours_a_picture_and_a_progress_line_that_is_wiped_away() {
 }
 
 #[test]
-fn who_wants_no_colours_gets_none() {
+fn colours_can_be_disabled() {
     let printed = on_a_terminal(Some(PROGRESS), |command| {
         command.env("NO_COLOR", "1");
     });
     assert!(printed.contains("░"), "{printed:?}");
-    // The progress line is no colour.
+    // The progress line does not count as colour.
     assert!(printed.contains(PROGRESS), "{printed:?}");
     assert!(!printed.replace(WIPE, "").contains('\x1b'), "{printed:?}");
 }
@@ -130,16 +130,16 @@ fn a_dumb_terminal_gets_ascii_and_no_progress_line() {
     assert!(printed.contains("% connect"), "{printed:?}");
 }
 
-/// How many columns the widest line of a report takes.
+/// Returns the width of the widest line of a report.
 fn width(printed: &str) -> usize {
-    // Behind the progress line.
+    // After the progress line.
     let (_, report) = printed.rsplit_once(WIPE).unwrap();
     let lines = report.lines().map(|line| line.chars().count());
     lines.max().unwrap()
 }
 
 #[test]
-fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
+fn the_report_is_as_wide_as_the_terminal_unless_the_variable_columns_is_set() {
     for (columns, expected) in [
         (None, COLUMNS.into()),
         (Some("70"), 70),
@@ -153,10 +153,10 @@ fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
                 command.env("COLUMNS", columns);
             }
         });
-        // A bar and what stands beside it fill the line.
+        // A bar and the text beside it fill the line.
         assert_eq!(width(&printed), expected, "{columns:?}: {printed:?}");
     }
-    // What is no terminal is as wide as is usual.
+    // Without a terminal, the output has the default width.
     let peer = Peer::answering("HTTP/1.1 200 OK\r\n\r\n");
     let run = crate::support::fetch([peer.url("/")]);
     let lines = run.stdout.lines().map(|line| line.chars().count());
@@ -164,7 +164,7 @@ fn the_report_is_as_wide_as_the_terminal_unless_columns_is_set() {
 }
 
 #[test]
-fn who_wants_it_quiet_gets_no_progress_line() {
+fn quiet_prints_no_progress_line() {
     let printed = on_a_terminal(None, |command| {
         command.arg("-q");
     });

@@ -1,4 +1,4 @@
-//! The words of the ended tasks against a list of all tasks that there ever were.
+//! The table of finished tasks, compared with a list of all tasks so far.
 
 use crate::ended::{Ended, Writer};
 use crate::slab::{Key, Slab};
@@ -15,11 +15,11 @@ struct Known {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Tasks come and end in bursts, the slab shrinks, and among them are tasks that got their numbers
-    /// long before their slots, about which nobody asks. Each task that is asked about has ended if it
-    /// has ended, whoever had its slot before and whoever has it now.
+    /// Tasks start and end in bursts, and the slab shrinks. Some tasks got their ids long before their slots, and
+    /// nobody asks about those. Each other task counts as finished exactly when it is, whichever tasks had its slot
+    /// before or have it now.
     #[test]
-    fn each_task_has_ended_if_and_only_if_it_has(
+    fn the_ended_table_agrees_with_an_oracle(
         steps in prop::collection::vec((0..4, any::<prop::sample::Index>(), 0..3000_usize), 0..40)
     ) {
         let (ended, mut writer) = (Ended::new(), Writer::new());
@@ -65,7 +65,7 @@ proptest! {
 }
 
 #[test]
-fn the_room_of_a_burst_is_given_back() {
+fn the_ended_table_frees_its_memory_after_a_burst() {
     let (ended, mut writer) = (Ended::new(), Writer::new());
     for slot in 0..1_000_000 {
         ended.note(&mut writer, slot, slot as u64 + 1);

@@ -1,7 +1,7 @@
-//! Tests of parts that no public item shows by themselves: naive oracles and property tests.
+//! Tests of internal parts that no public item exposes alone: naive oracles and property tests.
 //!
-//! The files under test are those of the crate, compiled here once more, because tests that stood in
-//! them would make every build of an example build proptest.
+//! This package compiles the files of the crate once more, because tests inside them would make every build of an
+//! example build proptest.
 #![cfg(test)]
 
 #[path = "../../../src/executor/ended.rs"]

@@ -1,4 +1,4 @@
-//! The parts of the pool that run no thread.
+//! The parts of the pool that use no threads.
 
 #[path = "../../../src/pool/job.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]

@@ -1,4 +1,4 @@
-//! The queue of a lane of the pool against a list that is searched.
+//! The queue of a pool, compared with a list that is searched.
 
 use crate::pool::job::{About, Job};
 use crate::pool::queue::{Queue, Queued};
@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 
-/// A job that is there to be counted.
+/// A job that only exists to be counted.
 struct Nothing;
 
 impl Job for Nothing {
@@ -35,11 +35,11 @@ fn submit_nothing<Id: Ord>(queue: &mut Queue<Id>, id: Id) {
 }
 
 thread_local! {
-    /// How many ids this thread has looked at.
+    /// How many ids this thread has compared.
     static LOOKS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// An id that counts how often it is looked at.
+/// An id that counts its comparisons.
 struct Watched(usize);
 
 impl Ord for Watched {
@@ -63,7 +63,7 @@ impl PartialOrd for Watched {
     }
 }
 
-/// How many ids are looked at for each of so many jobs that are cancelled in some order.
+/// Returns the number of comparisons per cancelled job, for this many jobs cancelled in some order.
 fn looks_per_cancel<I: Iterator<Item = usize>>(jobs: usize, order: impl Fn(usize) -> I) -> usize {
     let mut queue = Queue::new(1, 1);
     for id in 0..jobs {
@@ -78,8 +78,8 @@ fn looks_per_cancel<I: Iterator<Item = usize>>(jobs: usize, order: impl Fn(usize
 }
 
 #[test]
-fn cancelling_a_job_looks_at_few_others_however_many_wait() {
-    /// How many ids there are to look at on one level of the map, about.
+fn cancelling_a_job_visits_few_others_however_many_wait() {
+    /// The approximate number of ids to compare on one level of the map.
     const A_LEVEL: usize = 12;
     let newest_first = |jobs| (0..jobs).rev();
     let oldest_first = |jobs| 0..jobs;
@@ -98,12 +98,12 @@ fn cancelling_a_job_looks_at_few_others_however_many_wait() {
             looks_per_cancel(100_000, inside_out),
         ),
     ] {
-        // A hundred times the jobs are two or three levels more.
+        // A hundred times as many jobs add two or three levels.
         assert!(many <= few + 3 * A_LEVEL, "{few} and {many}");
     }
 }
 
-/// Where a job is, for the oracle.
+/// The state of a job, for the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Queued,
@@ -111,7 +111,7 @@ enum Phase {
     Abandoned,
 }
 
-/// What is done next.
+/// The next step.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Submit,
@@ -121,7 +121,7 @@ enum Step {
     End(prop::sample::Index),
 }
 
-/// Any step.
+/// Generates any step.
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     prop_oneof![
@@ -134,9 +134,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Against a list of all jobs, oldest first, which is searched for everything.
+    /// Compares the queue with a list of all jobs, oldest first, which is searched for everything.
     #[test]
-    fn a_queue_is_a_list_that_is_never_searched(
+    fn a_queue_behaves_like_a_list(
         bounds in (1..4_usize, 1..6_usize),
         steps in prop::collection::vec(step(), 0..200),
     ) {

@@ -1,4 +1,4 @@
-//! The parts of the reactor that ask no operating system.
+//! The parts of the reactor that do not call the operating system.
 
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]

@@ -1,4 +1,4 @@
-//! Reading to the end of a stream, against the bytes that were sent.
+//! Reading to the end of a stream, compared with the bytes sent.
 
 use crate::read_to_end::read_to_end;
 use futures::future::poll_immediate;
@@ -7,20 +7,20 @@ use proptest::prelude::*;
 use std::future::pending;
 use std::io;
 
-/// The bytes of a stream: each one tells its place.
+/// Returns the bytes of a stream: each one identifies its position.
 fn sent(length: usize) -> Vec<u8> {
     (0..length).map(|place| place as u8).collect()
 }
 
-/// Hands out a stream in pieces. Each read gets one piece, or as much of it as there is room for.
+/// Returns a stream in pieces. Each read gets one piece, or as much of it as fits.
 struct Pieces {
-    /// What is still to come.
+    /// The remaining data.
     rest: Vec<u8>,
     /// The lengths of the pieces, in turn. None is zero.
     lengths: Vec<usize>,
-    /// How many reads there were.
+    /// The number of reads.
     reads: usize,
-    /// The most room that a read had.
+    /// The largest buffer that a read had.
     most_room: usize,
 }
 
@@ -49,7 +49,7 @@ impl Pieces {
 
 proptest! {
     #[test]
-    fn the_vector_gets_every_byte_behind_what_it_held(
+    fn read_to_end_appends_every_byte_to_the_vector(
         length in 0_usize..100_000,
         lengths in prop::collection::vec(1_usize..40_000, 1..8),
         held in 0_usize..100,
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_read_before_an_error_or_a_drop_stays(
+    fn bytes_read_before_an_error_or_a_drop_stay_in_the_vector(
         length in 1_usize..50_000,
         lengths in prop::collection::vec(1_usize..10_000, 1..8),
         capacity in 0_usize..60_000,

@@ -1,14 +1,14 @@
-//! The slab against a map from every key that it has ever given out.
+//! The slab, compared with a map from every key that it has ever returned.
 
 use crate::slab::{Key, Slab};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
 proptest! {
-    /// Against a map from every key ever given out: what a slab answers is what the map answers,
-    /// also after it has given room back. The slots are many times those that a slab keeps.
+    /// A slab answers like a map from every key ever returned, even after it has freed memory. There are many times
+    /// as many slots as a slab keeps.
     #[test]
-    fn a_slab_is_a_map_whose_keys_are_never_reused(
+    fn a_slab_behaves_like_a_map_with_unique_keys(
         steps in prop::collection::vec((0..4, any::<prop::sample::Index>(), 0..3000_usize), 0..60)
     ) {
         let mut slab = Slab::new();
@@ -23,7 +23,7 @@ proptest! {
                     prop_assert!(oracle.insert((key.index(), key.generation()), step).is_none());
                     given.push(key);
                 },
-                // Removes a run of those ever given out, stale ones too.
+                // Removes a range of the keys returned so far, stale ones too.
                 2 => for key in given.iter().skip(which.index(given.len().max(1))).take(2 * count) {
                     prop_assert_eq!(slab.remove(*key), oracle.remove(&(key.index(), key.generation())));
                 },

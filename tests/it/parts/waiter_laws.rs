@@ -1,4 +1,4 @@
-//! The waiters of a descriptor: against a naive oracle, and in a model of a run queue.
+//! The waiters of a descriptor, compared with a naive oracle, and in a model of a run queue.
 
 use crate::reactor::readiness::{Direction, READABLE, Readiness, WRITABLE};
 use crate::reactor::waiters::{Swept, Taken, Wait, WaitCounters, WaiterKey};
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
-/// The number of wakers that a list has to hold to be swept.
+/// The number of wakers from which a list is swept.
 const FEW: usize = 8;
-/// The number of wakers that a list of outsiders may hold, even if nobody comes back.
+/// The maximum number of wakers of outsiders on a list, even if none of them polls again.
 const MOST_OUTSIDERS: usize = 1024;
 
 /// Counts its wakes.
@@ -33,21 +33,21 @@ impl Wake for Counter {
     }
 }
 
-/// The address by which a waker of a counter is to be seen.
+/// Returns the address that identifies the waker of a counter.
 fn address(counter: &Arc<Counter>) -> usize {
     Arc::as_ptr(counter) as usize
 }
 
-/// Who leaves a waker.
+/// The owner of a waker.
 #[derive(Clone, Copy, Debug)]
 enum By {
     /// A task of the loop.
     Task,
-    /// Something outside of it.
+    /// Code outside the loop.
     Outsider,
 }
 
-/// A waiter of a counter.
+/// Returns a waiter with the waker of a counter.
 fn waiter(counter: &Arc<Counter>, by: By) -> Waiter {
     Waiter {
         waker: Waker::from(Arc::clone(counter)),
@@ -58,11 +58,11 @@ fn waiter(counter: &Arc<Counter>, by: By) -> Waiter {
     }
 }
 
-/// A descriptor that is not ready, unless it has ended.
+/// A descriptor that is not ready until it ends.
 struct Descriptor {
     /// Its readiness.
     readiness: Readiness,
-    /// What it would share with others.
+    /// The state that it would share with others.
     counters: WaitCounters,
     /// The round of the run queue.
     rounds: Arc<AtomicU32>,
@@ -78,12 +78,12 @@ impl Descriptor {
         }
     }
 
-    /// Has the run queue begin this round.
+    /// Starts this round of the run queue.
     fn set_round(&self, round: u32) {
         self.rounds.store(round, Ordering::Relaxed);
     }
 
-    /// Waits to read by a poll method, as an outsider. Returns the sweep that this causes.
+    /// Waits to read with a poll method, as an outsider. Returns the sweep that this causes.
     fn poll_as_outsider(&self, counter: &Arc<Counter>) -> Option<Box<Swept>> {
         let waiter = waiter(counter, By::Outsider);
         match self
@@ -96,7 +96,7 @@ impl Descriptor {
         }
     }
 
-    /// Waits to read, as outsiders that never come again, until one of them causes a sweep.
+    /// Waits to read with fresh outsider wakers until one of them causes a sweep.
     fn poll_until_swept(&self) -> Box<Swept> {
         loop {
             if let Some(swept) = self.poll_as_outsider(&Arc::default()) {
@@ -105,13 +105,13 @@ impl Descriptor {
         }
     }
 
-    /// Returns the addresses of the wakers that are kept.
+    /// Returns the addresses of the kept wakers.
     fn kept(&self) -> Vec<usize> {
         let kept = self.readiness.kept();
         kept.iter().map(|(_, seen)| seen.waker).collect()
     }
 
-    /// Waits to read by a poll method. Returns whom a sweep wakes.
+    /// Waits to read with a poll method. Returns the wakers that a sweep wakes.
     fn poll(&self, counter: &Arc<Counter>, by: By) -> Vec<usize> {
         let waiter = waiter(counter, by);
         match self
@@ -129,7 +129,7 @@ impl Descriptor {
         }
     }
 
-    /// Wakes all who wait for an event. It is over at once: the next one to wait does wait.
+    /// Wakes all waiters for an event. The event is over at once: the next waiter waits.
     fn event(&self, bits: usize) {
         self.wake(|taken| self.readiness.publish(bits, taken));
         for direction in [Direction::Read, Direction::Write] {
@@ -137,12 +137,12 @@ impl Descriptor {
         }
     }
 
-    /// Wakes all, for the last time.
+    /// Wakes all waiters for the last time.
     fn kill(&self) {
         self.wake(|taken| self.readiness.kill(taken));
     }
 
-    /// Wakes those that something takes.
+    /// Wakes the waiters that an operation takes.
     fn wake(&self, take: impl FnOnce(&mut Taken)) {
         let taken = RefCell::default();
         take(&mut taken.borrow_mut());
@@ -151,12 +151,12 @@ impl Descriptor {
     }
 }
 
-/// How many async methods a history has. Those with even numbers read, the others write.
+/// The number of async methods in a history. Even ones read, odd ones write.
 const METHODS: usize = 6;
-/// How many wakers a history uses again and again.
+/// The number of wakers that a history reuses.
 const WAKERS: usize = 4;
 
-/// One step of a random history. A waker is one of a few, or one that never comes again.
+/// A step of a random history. A waker is one of a few reused ones, or a fresh one.
 #[derive(Clone, Debug)]
 enum Step {
     /// An async method is polled.
@@ -165,7 +165,7 @@ enum Step {
     Leave(usize),
     /// A poll method is called.
     Poll(Direction, Option<usize>, By),
-    /// An event comes.
+    /// An event arrives.
     Event(usize),
     /// A round of the run queue begins.
     Round,
@@ -176,7 +176,7 @@ fn which() -> impl Strategy<Value = Option<usize>> {
     prop_oneof![Just(None), (0..WAKERS).prop_map(Some)]
 }
 
-/// A step. Where `events` is three, an event empties most lists soon; where it is one, they become long.
+/// Generates a step. With three `events`, an event soon empties most lists; with one, they become long.
 fn step(events: u32) -> impl Strategy<Value = Step> {
     let direction = prop_oneof![Just(Direction::Read), Just(Direction::Write)];
     let by = prop_oneof![3 => Just(By::Task), 1 => Just(By::Outsider)];
@@ -191,27 +191,26 @@ fn step(events: u32) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a naive mind expects in one direction.
+/// The expected state of one direction.
 #[derive(Default)]
 struct Expected {
-    /// The methods that wait, in the order in which they began to, with their counters.
+    /// The waiting methods, in the order in which they began to wait, with their counters.
     keys: Vec<(usize, Arc<Counter>)>,
-    /// Who stands on the list.
+    /// The wakers on the list.
     list: Vec<Arc<Counter>>,
     /// The round of the last sweep.
     swept: Option<u32>,
 }
 
-/// Descriptor and oracle.
+/// The descriptor and the oracle.
 struct History {
-    /// What is tested.
+    /// The descriptor under test.
     descriptor: Descriptor,
-    /// What is expected of it, by direction.
+    /// The expected state, by direction.
     expected: [Expected; 2],
     /// The keys of the async methods.
     keys: [WaiterKey; METHODS],
-    /// Every counter that there ever was, with the number of wakes that it is owed. The first are
-    /// those that come again.
+    /// Every counter so far, with its expected number of wakes. The reused ones come first.
     owed: Vec<(Arc<Counter>, usize)>,
     /// The round of the run queue.
     round: u32,
@@ -232,7 +231,7 @@ impl History {
         history
     }
 
-    /// The counter of a waker.
+    /// Returns the counter of a waker.
     fn counter(&mut self, which: Option<usize>) -> Arc<Counter> {
         match which {
             Some(which) => Arc::clone(&self.owed[which].0),
@@ -246,7 +245,7 @@ impl History {
         counter
     }
 
-    /// Notes that these are to be woken once more.
+    /// Expects one more wake for each of these.
     fn owe(&mut self, counters: impl IntoIterator<Item = Arc<Counter>>) {
         for counter in counters {
             let owed = self.owed.iter_mut();
@@ -318,7 +317,7 @@ impl History {
             counters,
             ..
         } = &self.descriptor;
-        // As the drop of a method does: whether or not an event has come.
+        // As the drop of a method does, whether or not an event has arrived.
         if let Some(key) = self.keys[method].take() {
             drop(readiness.remove(direction, key, counters));
         }
@@ -342,7 +341,7 @@ impl History {
         match wait {
             Wait::Ready(_) => return Err(TestCaseError::fail("it is not ready")),
             Wait::Waiting(former) => {
-                // Where it stands, or where it is kept from a sweep, its own clone is replaced.
+                // A newer waker replaces the clone on the list, or the one kept from a sweep.
                 let former = former.map(|former| former.info().waker);
                 prop_assert!(former.is_none_or(|former| former == address(&counter)));
                 prop_assert!(former.is_some() || !stands);
@@ -366,7 +365,7 @@ impl History {
         Ok(())
     }
 
-    /// What is left when the oracle is gone.
+    /// Drops the oracle, and returns the rest.
     fn end(self) -> (Vec<(Arc<Counter>, usize)>, Descriptor) {
         (self.owed, self.descriptor)
     }
@@ -383,7 +382,7 @@ impl History {
             .iter()
             .map(|(direction, seen)| (*direction, seen.waker))
             .collect();
-        // Somebody who waits alone stands before those who come later, whichever way it came.
+        // A lone waiter comes before later ones, whichever kind it is.
         prop_assert_eq!(seen, expected.clone());
         for (direction, kept) in self.descriptor.readiness.kept() {
             let list = &self.expected[direction as usize].list;
@@ -398,11 +397,10 @@ impl History {
 }
 
 proptest! {
-    /// Who waits, who is woken and who is replaced is what lists that are searched would say, sweeps
-    /// at will apart: those wake all of a list of at least eight, and a task causes none within two
-    /// rounds of the last.
+    /// The waiting, woken and replaced wakers are those of searched lists, except for sweeps. A sweep wakes a whole
+    /// list of at least eight, and a task causes none within two rounds of the last one.
     #[test]
-    fn waiters_are_lists_that_are_searched(
+    fn waiters_behave_like_searched_lists(
         steps in (1..4_u32).prop_flat_map(|events| prop::collection::vec(step(events), 0..300))
     ) {
         let mut history = History::new();
@@ -418,40 +416,40 @@ proptest! {
     }
 }
 
-/// A run queue in rounds, in which tasks and outsiders poll one silent descriptor by poll methods.
+/// A run queue in rounds, in which tasks and outsiders poll one silent descriptor with poll methods.
 struct RunQueue {
-    /// What they poll.
+    /// The descriptor that they poll.
     descriptor: Descriptor,
-    /// The time: a round of the loop, unless that is parked.
+    /// The time: a round of the loop, unless it is parked.
     now: u32,
-    /// Whether rounds begin.
+    /// Whether the loop is parked and begins no rounds.
     is_parked: bool,
-    /// The pollers that live.
+    /// The live pollers.
     pollers: Vec<Poller>,
-    /// Where the wakers of those lead.
+    /// The poller of each waker.
     by_waker: HashMap<usize, usize>,
-    /// Who polls when.
+    /// The pollers due in each round.
     due: BTreeMap<u32, Vec<usize>>,
-    /// How many polls there were.
+    /// The number of polls.
     polls: usize,
-    /// The most that a sweep has woken.
+    /// The largest number of wakers that a sweep has woken.
     most: usize,
 }
 
-/// Somebody who waits for ever.
+/// A poller that waits forever.
 #[derive(Clone)]
 struct Poller {
-    /// What it leaves.
+    /// Its waker.
     counter: Arc<Counter>,
-    /// How long after a wake it polls: one round is the least.
+    /// The delay of its poll after a wake: at least one round.
     latency: u32,
-    /// Whether it makes a new waker for each poll.
+    /// Whether it creates a new waker for each poll.
     is_fresh: bool,
-    /// Who it is.
+    /// Its owner.
     by: By,
 }
 
-/// Pollers of one kind.
+/// Creates pollers of one kind.
 fn pollers(count: usize, latency: u32, is_fresh: bool, by: By) -> Vec<Poller> {
     let poller = || Poller {
         counter: Arc::default(),
@@ -463,7 +461,7 @@ fn pollers(count: usize, latency: u32, is_fresh: bool, by: By) -> Vec<Poller> {
 }
 
 impl RunQueue {
-    /// A run queue with pollers, all of which poll in the first round.
+    /// Creates a run queue whose pollers all poll in the first round.
     fn new(pollers: Vec<Poller>) -> RunQueue {
         RunQueue {
             descriptor: Descriptor::new(),
@@ -477,7 +475,7 @@ impl RunQueue {
         }
     }
 
-    /// Polls once for `counter`. Whom that wakes will poll later.
+    /// Polls once with the waker of `counter`. Pollers woken by that poll later.
     fn poll(&mut self, counter: &Arc<Counter>, by: By) {
         self.polls += 1;
         let woken = self.descriptor.poll(counter, by);
@@ -490,19 +488,19 @@ impl RunQueue {
         }
     }
 
-    /// The most that ever waited: before a sweep, or now.
+    /// Returns the maximum number of waiters so far: before a sweep, or now.
     fn most(&self) -> usize {
         self.most.max(self.descriptor.readiness.waiting().len())
     }
 
-    /// Polls by wakers that never come again.
+    /// Polls with fresh wakers.
     fn give_up(&mut self, count: usize, by: By) {
         for _ in 0..count {
             self.poll(&Arc::default(), by);
         }
     }
 
-    /// Polls all who are due, and begins another round.
+    /// Polls all pollers that are due, and begins another round.
     fn round(&mut self) {
         for position in self.due.remove(&self.now).unwrap_or_default() {
             let poller = &mut self.pollers[position];
@@ -519,7 +517,7 @@ impl RunQueue {
         }
     }
 
-    /// Goes round until nobody is due any more.
+    /// Runs rounds until no poller is due.
     fn come_to_rest(&mut self) {
         for _ in 0..5_000 {
             if self.due.is_empty() {
@@ -533,14 +531,14 @@ impl RunQueue {
 }
 
 #[test]
-fn tasks_that_wait_are_not_woken_in_circles() {
+fn waiting_tasks_do_not_wake_each_other_endlessly() {
     for count in [9, 20, 1000] {
         for (latency, is_fresh) in [(1, false), (1, true), (3, false), (50, false)] {
             let mut queue = RunQueue::new(pollers(count, latency, is_fresh, By::Task));
             queue.come_to_rest();
-            // Nobody is woken while nothing is given up.
+            // Nothing is woken while no wait is abandoned.
             assert_eq!(queue.polls, count);
-            // What is given up, one a round, makes the others come back.
+            // One abandoned wait per round makes the others poll again.
             let given_up = 3 * count + FEW;
             for _ in 0..given_up {
                 queue.round();
@@ -557,7 +555,7 @@ fn tasks_that_wait_are_not_woken_in_circles() {
 }
 
 #[test]
-fn a_list_holds_a_small_multiple_of_those_who_live() {
+fn a_list_holds_at_most_a_small_multiple_of_the_live_waiters() {
     const ROUNDS: usize = 2_000;
     for (count, given_up) in [(0, 1), (3, 1), (20, 1), (20, 100), (500, 3)] {
         for (latency, is_fresh) in [(1, false), (1, true), (5, false)] {
@@ -566,11 +564,11 @@ fn a_list_holds_a_small_multiple_of_those_who_live() {
                 queue.round();
                 queue.give_up(given_up, By::Task);
             }
-            // Who has registered within two rounds may live.
+            // A waker registered within two rounds may be live.
             let living = count + 3 * given_up;
             let most = FEW.max(2 * living);
             assert!(queue.most() <= most, "{} of {living}", queue.most());
-            // Each that is given up pays for two wakes.
+            // Each abandoned wait pays for two wakes.
             let polls = 4 * count + 3 * ROUNDS * given_up;
             assert!(queue.polls <= polls, "{} polls of {count}", queue.polls);
         }
@@ -578,7 +576,7 @@ fn a_list_holds_a_small_multiple_of_those_who_live() {
 }
 
 #[test]
-fn outsiders_are_not_woken_in_circles_whether_or_not_the_loop_goes_round() {
+fn foreign_waiters_do_not_wake_each_other_endlessly() {
     for count in [9, 20, 500, MOST_OUTSIDERS] {
         for is_parked in [false, true] {
             for (latency, is_fresh) in [(1, false), (7, true), (1000, false), (1000, true)] {
@@ -592,7 +590,7 @@ fn outsiders_are_not_woken_in_circles_whether_or_not_the_loop_goes_round() {
 }
 
 #[test]
-fn what_outsiders_give_up_is_bounded_while_the_loop_is_parked() {
+fn abandoned_foreign_waiters_stay_bounded_while_the_loop_is_parked() {
     for count in [0, 20, 1000] {
         let mut queue = RunQueue::new(pollers(count, 1, false, By::Outsider));
         queue.is_parked = true;
@@ -608,7 +606,7 @@ fn what_outsiders_give_up_is_bounded_while_the_loop_is_parked() {
 }
 
 #[test]
-fn the_cost_of_a_poll_that_is_given_up_does_not_grow_with_those_who_wait() {
+fn the_cost_of_an_abandoned_poll_does_not_grow_with_the_waiters() {
     let wakes_for_each = |count: usize| {
         const GIVEN_UP: usize = 20_000;
         let mut queue = RunQueue::new(pollers(count, 1, false, By::Task));
@@ -632,7 +630,7 @@ fn addresses(swept: &Swept) -> Vec<usize> {
 }
 
 #[test]
-fn an_older_sweep_that_ends_later_does_not_drop_the_wakers_of_a_newer_one() {
+fn an_older_sweep_that_ends_later_keeps_the_wakers_of_a_newer_one() {
     let descriptor = Descriptor::new();
     // Two threads sweep, and the first is slow to wake its wakers.
     let older = descriptor.poll_until_swept();
@@ -650,7 +648,7 @@ fn an_older_sweep_that_ends_later_does_not_drop_the_wakers_of_a_newer_one() {
 }
 
 #[test]
-fn a_sweep_does_not_keep_its_wakers_on_a_list_that_began_after_it() {
+fn a_sweep_does_not_add_its_wakers_to_a_newer_list() {
     let descriptor = Descriptor::new();
     let older = descriptor.poll_until_swept();
     // An event takes the list, and the next one is swept too.
@@ -664,7 +662,7 @@ fn a_sweep_does_not_keep_its_wakers_on_a_list_that_began_after_it() {
 }
 
 #[test]
-fn a_waker_that_is_back_before_its_sweep_ends_is_not_kept() {
+fn a_waker_that_registers_again_during_its_sweep_is_not_kept_twice() {
     let descriptor = Descriptor::new();
     let quick = Arc::default();
     assert!(descriptor.poll_as_outsider(&quick).is_none());
@@ -674,7 +672,7 @@ fn a_waker_that_is_back_before_its_sweep_ends_is_not_kept() {
     assert_eq!(dropped.len(), 1);
     assert_eq!(descriptor.kept().len(), FEW - 1);
     assert!(!descriptor.kept().contains(&address(&quick)));
-    // The list and the newcomer apart, nothing holds it.
+    // Only the list and the local variable hold it.
     drop(dropped);
     assert_eq!(Arc::strong_count(&quick), 2);
 }

@@ -1,4 +1,4 @@
-//! The timing wheel against a sorted list.
+//! The timing wheel, compared with a sorted list.
 
 use crate::slab::Key;
 use crate::waiter::{Tag, Waiter};
@@ -6,10 +6,10 @@ use crate::wheel::Wheel;
 use proptest::prelude::*;
 use std::task::Waker;
 
-/// With how many deadlines at most the wheel promises to name the next one exactly.
+/// The maximum number of deadlines for which the wheel promises to name the next one exactly.
 const EXACT_UP_TO: usize = 32;
 
-/// A waiter that is told apart by its tag.
+/// Returns a waiter identified by its tag.
 fn waiter(number: u32) -> Waiter {
     Waiter {
         waker: Waker::noop().clone(),
@@ -17,7 +17,7 @@ fn waiter(number: u32) -> Waiter {
     }
 }
 
-/// What is due at `now`, as deadline and tag.
+/// Returns the deadlines and tags that are due at `now`.
 fn due(wheel: &mut Wheel, now: u64) -> Vec<(u64, Tag)> {
     let mut due = Vec::new();
     wheel.advance(now, &mut due);
@@ -27,7 +27,7 @@ fn due(wheel: &mut Wheel, now: u64) -> Vec<(u64, Tag)> {
 }
 
 #[test]
-fn the_last_representable_deadline_is_kept_and_fires_then() {
+fn the_last_representable_deadline_fires_on_time() {
     let mut wheel = Wheel::new();
     wheel.insert(u64::MAX, waiter(0));
     assert_eq!(due(&mut wheel, u64::MAX - 1), []);
@@ -37,7 +37,7 @@ fn the_last_representable_deadline_is_kept_and_fires_then() {
 }
 
 #[test]
-fn a_crowded_slot_never_makes_the_next_moment_one_that_has_passed() {
+fn a_crowded_slot_never_yields_a_next_deadline_in_the_past() {
     let mut wheel = Wheel::new();
     let far = 1 << 30;
     let keys: Vec<_> = (0..100)
@@ -59,17 +59,17 @@ fn a_crowded_slot_never_makes_the_next_moment_one_that_has_passed() {
 enum Step {
     /// Insert a deadline this far from now.
     Insert(u64),
-    /// Remove one of those ever inserted.
+    /// Remove one of the deadlines inserted so far.
     Remove(prop::sample::Index),
-    /// Move one of those ever inserted to this far from now.
+    /// Move one of the deadlines inserted so far to this far from now.
     Reset(prop::sample::Index, u64),
     /// Let this much time pass.
     Advance(u64),
-    /// Go to the moment that the wheel names.
+    /// Advance to the instant that the wheel names.
     Next,
 }
 
-/// Distances of every magnitude.
+/// Generates distances of every magnitude.
 fn distance() -> impl Strategy<Value = u64> {
     (0..64u32, any::<u64>()).prop_map(|(bits, value)| value >> bits)
 }
@@ -77,7 +77,7 @@ fn distance() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => distance().prop_map(Step::Insert),
-        // Many in one slot, so that it overflows what is looked at.
+        // Many in one slot, more than the wheel examines.
         2 => (1000u64..1100).prop_map(Step::Insert),
         2 => any::<prop::sample::Index>().prop_map(Step::Remove),
         2 => (any::<prop::sample::Index>(), distance())
@@ -88,10 +88,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Against a sorted list: the same fire, at the same time, in the same order; the next
-    /// moment is never late, always ahead, and, with few deadlines, exact.
+    /// The same deadlines fire as in a sorted list, at the same time and in the same order. The next instant is never
+    /// late, always ahead, and, with few deadlines, exact.
     #[test]
-    fn a_wheel_is_a_sorted_list(steps in prop::collection::vec(step(), 0..300)) {
+    fn a_wheel_behaves_like_a_sorted_list(steps in prop::collection::vec(step(), 0..300)) {
         let mut wheel = Wheel::new();
         let mut oracle: Vec<(u64, u32, Key)> = Vec::new();
         let mut given = Vec::new();

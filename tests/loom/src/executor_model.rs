@@ -1,4 +1,4 @@
-//! What crosses threads: the flag of a task, the inbox, and what is known of ended tasks.
+//! State shared between threads: the flag of a task, the inbox, and the table of finished tasks.
 
 use crate::ended::{Ended, Writer};
 use crate::flag::{QueuedFlag, TaskFlags};
@@ -9,11 +9,11 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-/// The park of a loop, and how many times it was ended.
+/// The park of a loop, and the number of times it was ended.
 struct Park {
-    /// What the loop waits for.
+    /// The condition that the loop waits for.
     notify: Notify,
-    /// How many times somebody went to the trouble of waking it.
+    /// The number of times that a thread took the trouble to wake it.
     unparked: AtomicUsize,
 }
 
@@ -24,7 +24,7 @@ impl Wake for Park {
     }
 }
 
-/// A park and an inbox that ends it.
+/// Creates a park, and an inbox that ends it.
 fn parked_inbox<M>() -> (Arc<Park>, Arc<Inbox<M>>) {
     let park = Arc::new(Park {
         notify: Notify::new(),
@@ -34,7 +34,7 @@ fn parked_inbox<M>() -> (Arc<Park>, Arc<Inbox<M>>) {
     (park, inbox)
 }
 
-/// Reads the messages, if the loop was called.
+/// Reads the messages if the loop was notified.
 fn read<M>(inbox: &Inbox<M>) -> Vec<M> {
     let mut messages = Vec::new();
     if inbox.awake() {
@@ -43,8 +43,8 @@ fn read<M>(inbox: &Inbox<M>) -> Vec<M> {
     messages
 }
 
-/// The loop: gives what comes to `take` until that has had enough, and parks in between. Returns
-/// how many times it parked.
+/// Runs the loop: passes each message to `take` until `take` has had enough, and parks in between. Returns the number
+/// of parks.
 fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usize {
     let mut parks = 0;
     loop {
@@ -57,14 +57,14 @@ fn run<M>(park: &Park, inbox: &Inbox<M>, mut take: impl FnMut(M) -> bool) -> usi
         }
         if inbox.announce_park() {
             parks += 1;
-            // If a message could be lost, loom would find the loop here for ever.
+            // If a message could be lost, loom would find the loop stuck here.
             park.notify.wait();
         }
     }
 }
 
 #[test]
-fn every_message_arrives_and_a_park_is_ended_at_most_once() {
+fn every_message_arrives_and_ends_a_park_at_most_once() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         let threads: Vec<_> = [1, 2]
@@ -86,7 +86,7 @@ fn every_message_arrives_and_a_park_is_ended_at_most_once() {
 }
 
 #[test]
-fn a_nudge_ends_the_park_or_forbids_it() {
+fn a_nudge_ends_or_prevents_the_park() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
         let deadline = Arc::new(AtomicUsize::new(0));
@@ -97,7 +97,7 @@ fn a_nudge_ends_the_park_or_forbids_it() {
                 inbox.nudge();
             })
         };
-        // As the loop does it: announce, then look at the deadlines, then park.
+        // As the loop does: announces the park, checks the deadlines, and parks.
         while deadline.load(Ordering::Relaxed) == 0 {
             if inbox.announce_park() && deadline.load(Ordering::Relaxed) == 0 {
                 park.notify.wait();
@@ -109,12 +109,12 @@ fn a_nudge_ends_the_park_or_forbids_it() {
 }
 
 #[test]
-fn the_drop_of_the_last_handle_is_seen() {
+fn the_loop_notices_the_drop_of_the_last_handle() {
     loom::model(|| {
         let (park, inbox) = parked_inbox::<()>();
         let handle = InboxHandle::new(&inbox);
         let thread = thread::spawn(move || drop(handle));
-        // The loop parks for as long as somebody might have something to say.
+        // The loop parks as long as a message may still arrive.
         while inbox.has_handles() {
             if inbox.announce_park() && inbox.has_handles() {
                 park.notify.wait();
@@ -129,7 +129,7 @@ fn the_drop_of_the_last_handle_is_seen() {
 fn a_departing_handle_delivers_its_last_message() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
-        // There before the loop asks.
+        // Sent before the loop checks.
         let handle = InboxHandle::new(&inbox);
         let thread = thread::spawn(move || {
             handle.post(7).expect("open");
@@ -138,8 +138,8 @@ fn a_departing_handle_delivers_its_last_message() {
         let mut messages = Vec::new();
         while messages.is_empty() {
             if inbox.announce_park() {
-                // The question whether anybody is left, as the loop asks it. The answer is yes, as long as
-                // there is something that it has not seen.
+                // The loop's check whether any handle is left. The answer is yes as long as there is a message that
+                // the loop has not seen.
                 assert!(inbox.has_handles() || !inbox.is_quiet());
                 park.notify.wait();
             }
@@ -166,7 +166,7 @@ fn a_closed_inbox_loses_nothing() {
 }
 
 #[test]
-fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
+fn the_poll_after_a_wake_sees_writes_before_the_wake() {
     loom::model(|| {
         let (park, inbox) = parked_inbox();
         let flag = Arc::new(QueuedFlag::default());
@@ -184,7 +184,7 @@ fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
             })
             .into();
         run(&park, &inbox, |()| {
-            // The poll: ready once both have done their part.
+            // The poll: ready once both threads have done their part.
             flag.lower();
             done.iter().all(|done| done.load(Ordering::Relaxed) == 1)
         });
@@ -194,17 +194,17 @@ fn a_wake_is_a_poll_that_sees_what_came_before_the_wake() {
     });
 }
 
-/// The run queue of one task: how many times it stands in it, and how many times it was polled.
+/// The run queue of one task: its entries and polls.
 #[derive(Default)]
 struct Queue {
-    /// Places in the queue.
+    /// Entries in the queue.
     places: usize,
     /// Polls.
     polls: usize,
 }
 
 #[test]
-fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
+fn the_poll_after_two_concurrent_wakes_sees_the_writes_before_both() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
@@ -238,7 +238,7 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
                 if done.iter().all(|done| done.load(Ordering::Relaxed) == 1) {
                     break 'run;
                 }
-                // The first poll wakes its own task, twice; it comes back once.
+                // The first poll wakes its own task twice, which queues it once.
                 if queue.polls == 1 {
                     queue.places += usize::from(flags.wake_local());
                     queue.places += usize::from(flags.wake_local());
@@ -249,7 +249,7 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
                 park.notify.wait();
             }
         }
-        // The two of its own, and one for each message at most.
+        // Two by the task itself, and at most one for each message.
         assert!(queue.polls <= 4);
         for waker in wakers {
             waker.join().unwrap();
@@ -258,14 +258,14 @@ fn wakes_from_two_sides_lead_to_a_poll_that_sees_both() {
 }
 
 #[test]
-fn who_sees_the_end_of_a_task_sees_what_it_did() {
+fn a_thread_that_sees_the_end_of_a_task_sees_its_effects() {
     loom::model(|| {
         let ended = Arc::new(Ended::new());
         let done = Arc::new(AtomicUsize::new(0));
         let watcher = {
             let (ended, done) = (Arc::clone(&ended), Arc::clone(&done));
             thread::spawn(move || {
-                // The second of two tasks in one slot, of which the first makes the word.
+                // The second of two tasks in one slot, of which the first creates the word of the table.
                 if ended.has(0, 2) {
                     assert_eq!(done.load(Ordering::Relaxed), 2);
                     assert!(ended.has(0, 1));

@@ -1,8 +1,7 @@
-//! Models of everything in glassfrog that crosses threads, checked under every interleaving.
+//! Models of all state that glassfrog shares between threads, checked under every interleaving.
 //!
-//! The files under test are those of the crate, compiled here once more: they take their locks and
-//! atomics from `crate::primitives`, which here is made of loom's. Run with
-//! `cargo test --release -p glassfrog-loom`.
+//! This package compiles the files of the crate once more: they take their locks and atomics from
+//! `crate::primitives`, which here consists of loom's types. Run with `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
 #[path = "../../../src/executor/ended.rs"]

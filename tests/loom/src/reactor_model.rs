@@ -19,7 +19,7 @@ impl Wake for Sleeper {
     }
 }
 
-/// A sleeper and its waker.
+/// Returns a sleeper and its waker.
 fn sleeper() -> (Arc<Sleeper>, Waker) {
     let sleeper = Arc::new(Sleeper(Notify::new()));
     let waker = Waker::from(Arc::clone(&sleeper));
@@ -45,7 +45,7 @@ impl Wake for Counter {
     }
 }
 
-/// A waiter from outside all tasks.
+/// Returns a waiter outside all tasks.
 fn waiter(waker: Waker) -> Waiter {
     let tag = Tag::NONE;
     Waiter { waker, tag }
@@ -55,14 +55,14 @@ fn waiter(waker: Waker) -> Waiter {
 struct Descriptor {
     /// The readiness and the waiters.
     readiness: Readiness,
-    /// What it would share with other descriptors.
+    /// The state that it would share with other descriptors.
     counters: WaitCounters,
-    /// The kernel's side: how much is in it.
+    /// The kernel's side: the number of items in it.
     content: AtomicUsize,
 }
 
 impl Descriptor {
-    /// A descriptor with these bits of readiness, and nothing in it.
+    /// Creates an empty descriptor with these bits of readiness.
     fn new(bits: usize) -> Arc<Descriptor> {
         Arc::new(Descriptor {
             readiness: Readiness::new(bits),
@@ -71,13 +71,13 @@ impl Descriptor {
         })
     }
 
-    /// Puts one thing in, as a peer does. An event follows.
+    /// Adds an item, as a peer does. An event follows.
     fn put(&self, bits: usize) {
         self.content.fetch_add(1, Ordering::SeqCst);
         self.publish(bits);
     }
 
-    /// Takes one thing out. `None` is `WouldBlock`.
+    /// Takes an item. `None` stands for `WouldBlock`.
     fn try_take(&self) -> Option<()> {
         let take = |content: usize| content.checked_sub(1);
         let taken = self
@@ -86,7 +86,7 @@ impl Descriptor {
         taken.ok().map(|_| ())
     }
 
-    /// Wakes those who wait for an event, as the reactor does: all locks released.
+    /// Wakes the waiters for an event, as the reactor does, without holding a lock.
     fn publish(&self, bits: usize) {
         self.wake(|taken| self.readiness.publish(bits, taken));
     }
@@ -96,7 +96,7 @@ impl Descriptor {
         self.wake(|taken| self.readiness.kill(taken));
     }
 
-    /// Wakes those that something takes.
+    /// Wakes the waiters that an operation takes.
     fn wake(&self, take: impl FnOnce(&mut Taken)) {
         let taken = RefCell::default();
         take(&mut taken.borrow_mut());
@@ -104,8 +104,7 @@ impl Descriptor {
         Taken::wake(&taken);
     }
 
-    /// Waits to read, and wakes those that a sweep wakes. Returns whether there is something to wait
-    /// for.
+    /// Waits to read, and wakes the wakers of a sweep. Returns whether the descriptor is not ready.
     fn wait(&self, key: Option<&mut WaiterKey>, waker: Waker) -> bool {
         self.wait_for(Direction::Read, key, waker)
     }
@@ -132,7 +131,7 @@ impl Descriptor {
         drop(self.readiness.remove(Direction::Read, key, &self.counters));
     }
 
-    /// Takes one thing out, by the shape that every operation has.
+    /// Takes an item, in the pattern of every operation.
     fn take(&self, mut key: Option<&mut WaiterKey>) {
         let (sleeper, waker) = sleeper();
         loop {
@@ -144,13 +143,13 @@ impl Descriptor {
                 self.readiness.clear(Direction::Read, seen);
             }
             if self.wait(key.as_deref_mut(), waker.clone()) {
-                // If a wake-up could be lost, loom would find the thread here for ever.
+                // If a wake-up could be lost, loom would find the thread stuck here.
                 sleeper.0.wait();
             }
         }
     }
 
-    /// Asserts that the count says whether anybody waits.
+    /// Asserts that the count agrees with the existence of waiters.
     fn assert_count(&self) {
         let waits = !self.readiness.waiting().is_empty();
         assert_eq!(self.counters.has_waiters(), waits);
@@ -166,8 +165,8 @@ fn spawn(
     thread::spawn(move || run(&descriptor))
 }
 
-/// Checks a model under every interleaving with at most three switches that nobody asked for: all of
-/// them would take hours where three threads meet.
+/// Checks a model under every interleaving with at most three preemptions: all interleavings of three threads would
+/// take hours.
 fn check_three(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -175,7 +174,7 @@ fn check_three(model: impl Fn() + Send + Sync + 'static) {
 }
 
 #[test]
-fn an_event_is_never_lost_between_the_try_and_the_wait() {
+fn no_event_is_lost_between_the_attempt_and_the_wait() {
     for keyed in [false, true] {
         loom::model(move || {
             let descriptor = Descriptor::new(READABLE);
@@ -189,7 +188,7 @@ fn an_event_is_never_lost_between_the_try_and_the_wait() {
 }
 
 #[test]
-fn two_who_read_and_two_events_come_out_even() {
+fn two_events_serve_two_readers() {
     for keyed in [false, true] {
         check_three(move || {
             let descriptor = Descriptor::new(0);
@@ -210,13 +209,13 @@ fn two_who_read_and_two_events_come_out_even() {
 }
 
 #[test]
-fn a_waiter_that_leaves_takes_no_event_from_the_others() {
+fn a_departing_waiter_takes_no_event_from_the_others() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let mut given_up = None;
         assert!(descriptor.wait(Some(&mut given_up), sleeper().1));
         let reactor = spawn(&descriptor, |descriptor| {
-            // One without a cause, after which the key may be stale.
+            // A spurious wake, after which the key may be stale.
             descriptor.publish(READABLE);
             descriptor.put(READABLE);
         });
@@ -231,13 +230,13 @@ fn a_waiter_that_leaves_takes_no_event_from_the_others() {
 }
 
 #[test]
-fn whoever_waits_hears_of_the_end_of_the_runtime() {
+fn the_end_of_the_runtime_wakes_every_waiter() {
     loom::model(|| {
         let descriptor = Descriptor::new(0);
         let end = spawn(&descriptor, Descriptor::kill);
         let (sleeper, waker) = sleeper();
         if descriptor.wait_for(Direction::Write, None, waker) {
-            // Loom wakes without cause too; never to be woken would be a deadlock.
+            // Loom wakes spuriously too; a lost wake would be a deadlock.
             while !descriptor.readiness.load().has(DEAD) {
                 sleeper.0.wait();
             }
@@ -249,7 +248,7 @@ fn whoever_waits_hears_of_the_end_of_the_runtime() {
 }
 
 #[test]
-fn the_count_comes_out_even_whoever_empties_a_line_first() {
+fn the_waiter_count_is_right_whichever_side_empties_a_list_first() {
     check_three(|| {
         let descriptor = Descriptor::new(0);
         let comer = spawn(&descriptor, |descriptor| {
@@ -282,7 +281,7 @@ fn a_swept_waker_is_woken_or_is_in_the_queue() {
         let reactor = spawn(&descriptor, |descriptor| descriptor.publish(READABLE));
         let waits = descriptor.wait(None, Arc::clone(last).into());
         reactor.join().unwrap();
-        // The event has taken whom the sweep has not, and nobody is woken by both.
+        // The event takes the wakers that the sweep has not, and no waker is woken by both.
         assert!(others.iter().all(|counter| counter.wakes() == 1));
         assert_eq!(last.wakes(), usize::from(waits));
         descriptor.assert_count();

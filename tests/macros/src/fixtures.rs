@@ -1,6 +1,6 @@
-//! Tests that other tests run in a second process, to see how they end and what they print.
+//! Tests that other tests run in a child process, to see how they end and what they print.
 //!
-//! Among the others they all pass. Those that are to fail do so only if they are told to.
+//! In an ordinary run they all pass. Those that should fail do so only when a test runs them.
 
 use glassfrog::task::{self, yield_now};
 use glassfrog::time::advance;
@@ -15,18 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// The environment variable that tells a fixture that it is run by another test.
+/// The environment variable that marks a fixture run by another test.
 const PART: &str = "GLASSFROG_TEST_PART";
 
 /// How a fixture ended.
 pub(crate) struct End {
     /// Whether the harness let it pass.
     pub(crate) passed: bool,
-    /// What the harness printed, with what it had captured.
+    /// The output of the harness, including captured output.
     pub(crate) output: String,
 }
 
-/// Runs a fixture in a second process, with a seed in its environment or none.
+/// Runs a fixture in a child process, with or without a seed in its environment.
 pub(crate) fn run(fixture: &str, seed: Option<&str>) -> End {
     let mut command = Command::new(env::current_exe().unwrap());
     command
@@ -45,12 +45,12 @@ pub(crate) fn run(fixture: &str, seed: Option<&str>) -> End {
     }
 }
 
-/// Whether this process is there for a fixture.
+/// Returns whether this process runs a fixture.
 fn is_part() -> bool {
     env::var_os(PART).is_some()
 }
 
-/// Says which order tasks run in, on the runtime of this thread, and how many there have been.
+/// Returns a line with the order in which tasks run on the runtime of this thread, and the id of the first one.
 async fn order() -> String {
     let order = Rc::new(RefCell::new(Vec::new()));
     let tasks = [0, 1, 2, 3, 4, 5, 6, 7].map(|number| {
@@ -64,7 +64,7 @@ async fn order() -> String {
     format!("ran: {:?}, the first was task {first}\n", order.take())
 }
 
-/// What a fixture that has runs with these seeds is to print of its orders.
+/// Returns the lines that a fixture prints about its orders when it runs with these seeds.
 pub(crate) fn orders(seeds: &[u64]) -> String {
     let runtime = |seed| Runtime::builder().seed(seed).build().unwrap();
     let orders = seeds.iter().map(|seed| runtime(*seed).block_on(order()));
@@ -76,13 +76,13 @@ pub(crate) fn unshuffled() -> String {
     glassfrog::block_on(order())
 }
 
-/// The lines of an output that tell of orders.
+/// Returns the lines of an output about orders.
 pub(crate) fn printed(output: &str) -> String {
     let lines = output.split_inclusive('\n');
     lines.filter(|line| line.starts_with("ran: ")).collect()
 }
 
-/// The polls that an output tells of, each with what is polled.
+/// Returns the polls listed in an output, each with the name of the future.
 pub(crate) fn polled(output: &str) -> Vec<&str> {
     let lines = output.lines();
     lines
@@ -90,7 +90,7 @@ pub(crate) fn polled(output: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Counts the runs of a fixture that is to fail in one of them.
+/// Counts the runs of a fixture that should fail in one of them.
 fn is_run(number: u64, runs: &AtomicU64) -> bool {
     is_part() && runs.fetch_add(1, Ordering::Relaxed) + 1 == number
 }
@@ -113,7 +113,7 @@ async fn iterations() {
 #[glassfrog::test(iterations = 0b11, virtual_clock, seed = 5_u64)]
 async fn all_settings() {
     print!("{}", order().await);
-    // Fails where the clock is real.
+    // Fails with a real clock.
     advance(Duration::ZERO).await;
 }
 
@@ -176,7 +176,7 @@ async fn should_panic_and_does_not() {
     assert!(is_part(), "words of its own");
 }
 
-/// Polls a future, and prints before each poll what is polled.
+/// Polls a future, and prints its name before each poll.
 async fn printed_polls<F: Future>(who: &str, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -186,7 +186,7 @@ async fn printed_polls<F: Future>(who: &str, future: F) -> F::Output {
     .await
 }
 
-/// Lets a task with a name and one without yield so many times. Then the task with the name panics.
+/// Lets a named and an unnamed task yield this many times. Then the named task panics.
 async fn panics_after(yields: u32) {
     printed_polls("the future of `block_on`", async {
         let named = task::Builder::new().name("writer").spawn(printed_polls(
@@ -220,7 +220,7 @@ async fn panics_after_many_polls() {
     panics_after(1000).await;
 }
 
-/// Prints, when its tasks are dropped, that they are not dropped by a panic that goes on.
+/// Prints, when its tasks are dropped, that no panic is unwinding.
 #[glassfrog::test(seed = 7)]
 async fn panics_while_a_task_waits() {
     /// Prints when it is dropped.

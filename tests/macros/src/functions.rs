@@ -1,17 +1,17 @@
-//! The function that a macro leaves: the one that was written, but for the `async`.
+//! The function that a macro generates: the original one without the `async`.
 
 use glassfrog::time::{advance, now};
 use std::fmt::{Debug, Display};
 use std::io;
 use std::time::Duration;
 
-/// Another name of glassfrog, on another path.
+/// Another name of glassfrog, at another path.
 pub(crate) mod others {
     pub(crate) use glassfrog as frog;
 }
 
 mod far {
-    /// Its visibility, documentation and attributes are those of the function that is called.
+    /// It keeps its visibility, documentation and attributes.
     #[must_use]
     #[glassfrog::main]
     pub(super) async fn sum() -> u32 {
@@ -20,7 +20,7 @@ mod far {
 }
 
 #[test]
-fn a_function_under_main_is_called_as_any_other() {
+fn a_function_under_main_is_called_like_any_other() {
     assert_eq!(far::sum(), 3);
     assert_eq!(far::sum(), 3);
 }
@@ -32,7 +32,7 @@ async fn parse() -> Result<u32, impl Display + Debug> {
 }
 
 #[test]
-fn what_main_returns_is_what_the_function_returns() {
+fn main_returns_the_output_of_the_function() {
     assert_eq!(
         parse().unwrap_err().to_string(),
         "invalid digit found in string"
@@ -84,7 +84,7 @@ async fn r#match() {
     assert!(glassfrog::Handle::try_current().is_some());
 }
 
-/// Passes on what a macro by example can.
+/// Passes on every kind of macro fragment.
 macro_rules! tests {
     ($($(#[$attribute:meta])* $visibility:vis $name:ident: $type:ty, $seed:literal, $body:block)*) => {
         $(
@@ -106,7 +106,7 @@ macro_rules! mains {
 }
 
 tests! {
-    /// With all that there can be.
+    /// With everything that a signature may contain.
     #[should_panic(expected = "nobody")]
     pub(crate) fragments: (), 7, {
         advance(Duration::ZERO).await;
@@ -122,11 +122,11 @@ tests! {
 
 mains! {
     crate::functions::others::frog,
-    /// What is at the end of it all.
+    /// Returns the innermost value.
     async fn answer() -> u32 { 42 }
 }
 
 #[test]
-fn fragments_of_macros_are_understood() {
+fn macro_fragments_are_accepted() {
     assert_eq!(answer(), 42);
 }

@@ -1,7 +1,7 @@
-//! Misuse of the attributes: one error, at the place of the mistake, which says how to mend it.
+//! Misuse of the attributes: one error, at the location of the mistake, that explains the fix.
 //!
-//! These tests run the compiler on small programs. The programs see only the package of the attributes
-//! under the name `glassfrog`.
+//! These tests run the compiler on small programs. The programs see only the package of the attributes, under the
+//! name `glassfrog`.
 
 use std::env::{self, consts};
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// The compiled library of the attributes.
+/// The path of the compiled library of the attributes.
 static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = env::current_exe().unwrap().with_extension("macros");
     fs::create_dir_all(&directory).unwrap();
@@ -30,15 +30,14 @@ static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     library
 });
 
-/// The compiler.
+/// Returns a command that runs the compiler.
 fn rustc() -> Command {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")));
     rustc.args(["--edition", "2024"]);
     rustc
 }
 
-/// Compiles a program that must not compile, and returns the errors: one string each, with line, column
-/// and message.
+/// Compiles a program that must not compile. Returns the errors: one string each, with line, column and message.
 fn errors(program: &str) -> Vec<String> {
     let mut glassfrog = OsString::from("glassfrog=");
     glassfrog.push(&*MACROS);
@@ -79,7 +78,7 @@ fn assert_wrong(line: &str, message: &str) {
 }
 
 #[test]
-fn a_function_that_cannot_be_run_is_one_error() {
+fn an_unsupported_function_is_one_error() {
     let functions = [
         (
             "^fn main() { async {}.await }",
@@ -120,7 +119,7 @@ fn a_function_that_cannot_be_run_is_one_error() {
 }
 
 #[test]
-fn mistakes_inside_a_function_that_cannot_be_run_are_reported_too() {
+fn mistakes_inside_an_unsupported_function_are_reported_too() {
     for called in ["main", "test"] {
         let function = "fn main() { let _: u32 = async { \"seven\" }.await; }";
         let errors = errors(&format!("#[glassfrog::{called}] {function}"));
@@ -150,7 +149,7 @@ fn an_item_that_is_not_a_function_is_one_error() {
 }
 
 #[test]
-fn an_item_that_is_not_a_function_can_still_be_used() {
+fn an_item_that_is_not_a_function_remains_usable() {
     for called in ["main", "test"] {
         let line = format!("^#[glassfrog::{called}] struct It; use It as That; fn main() {{}}");
         let message =
@@ -200,7 +199,7 @@ fn an_unknown_setting_is_one_error_that_lists_the_settings() {
 }
 
 #[test]
-fn a_setting_that_only_test_has_is_one_error_on_main() {
+fn a_setting_of_test_is_one_error_on_main() {
     for (name, settings) in [
         ("virtual_clock", "^virtual_clock"),
         ("seed", r#"^seed = "seven""#),
@@ -301,8 +300,7 @@ const FROG: &str = "
         }
     }";
 
-/// Asserts that the program `line`, together with [`FROG`], has one error of the compiler, at the `^` in
-/// it.
+/// Asserts that the program `line`, together with [`FROG`], has one compiler error, at the `^` in it.
 #[track_caller]
 fn assert_wrong_for_the_compiler(line: &str) {
     let program = line.replace('^', "") + FROG;
@@ -313,7 +311,7 @@ fn assert_wrong_for_the_compiler(line: &str) {
 }
 
 #[test]
-fn a_mistake_in_a_function_is_one_error_at_its_place() {
+fn a_mistake_in_a_function_is_one_error_at_its_location() {
     for called in ["main", "test"] {
         for function in [
             "async fn main() { let _: u32 = ^\"seven\"; }",
@@ -328,7 +326,7 @@ fn a_mistake_in_a_function_is_one_error_at_its_place() {
 }
 
 #[test]
-fn a_function_is_as_visible_as_it_says() {
+fn a_function_keeps_its_visibility() {
     for visibility in ["", "pub(self)", "pub(in crate::it)"] {
         let function =
             format!("#[glassfrog::main(crate = crate::frog)] {visibility} async fn it() {{}}");
@@ -338,6 +336,6 @@ fn a_function_is_as_visible_as_it_says() {
 }
 
 #[test]
-fn a_wrong_path_is_one_error_at_its_place() {
+fn a_wrong_path_is_one_error_at_its_location() {
     assert_wrong_for_the_compiler("#[glassfrog::main(crate = ^toad)] async fn main() {}");
 }

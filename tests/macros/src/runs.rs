@@ -1,4 +1,4 @@
-//! The runs of a test: how many there are, on which runtimes, and what is told of one that fails.
+//! The runs of a test: their number, their runtimes, and the report of a failed one.
 
 use crate::fixtures::{End, orders, polled, printed, run, unshuffled};
 use glassfrog::time::{advance, now, sleep};
@@ -12,7 +12,7 @@ fn assert_ended(end: &End, passed: bool, orders: String) {
     assert_eq!(printed(output), orders, "{output}");
 }
 
-/// What is told of a failed run.
+/// Returns the beginning of the report of a failed run.
 fn told(seed: u64, run: &str, setting: &str) -> String {
     format!(
         "this test failed with seed {seed} ({run}): repeat it with #[glassfrog::test({setting})], \
@@ -21,7 +21,7 @@ fn told(seed: u64, run: &str, setting: &str) -> String {
 }
 
 #[test]
-fn the_seeds_of_these_tests_make_a_difference() {
+fn the_seeds_of_these_tests_give_different_orders() {
     for seed in [4, 5, 6, u64::MAX] {
         assert_ne!(orders(&[seed]), orders(&[seed.wrapping_add(1)]));
         assert_ne!(orders(&[seed]), unshuffled());
@@ -29,32 +29,32 @@ fn the_seeds_of_these_tests_make_a_difference() {
 }
 
 #[test]
-fn without_seed_and_iterations_there_is_one_run_that_is_not_shuffled() {
+fn without_seed_and_iterations_there_is_one_unshuffled_run() {
     assert_ended(&run("no_settings", None), true, unshuffled());
 }
 
 #[test]
-fn a_seed_alone_is_that_of_the_only_run() {
+fn a_seed_alone_selects_the_seed_of_the_only_run() {
     assert_ended(&run("a_seed", None), true, orders(&[5]));
 }
 
 #[test]
-fn iterations_alone_have_the_seeds_from_0_on() {
+fn iterations_alone_count_seeds_from_zero() {
     assert_ended(&run("iterations", None), true, orders(&[0, 1, 2]));
 }
 
 #[test]
-fn iterations_with_a_seed_have_the_seeds_from_there_on() {
+fn iterations_with_a_seed_count_from_that_seed() {
     assert_ended(&run("all_settings", None), true, orders(&[5, 6, 7]));
 }
 
 #[test]
-fn after_the_last_seed_comes_the_first() {
+fn seeds_wrap_around_after_the_last() {
     assert_ended(&run("the_last_seed", None), true, orders(&[u64::MAX, 0]));
 }
 
 #[test]
-fn a_panic_ends_the_test_and_its_seed_is_told_after_it() {
+fn a_panic_ends_the_test_and_is_followed_by_its_seed() {
     let end = run("panics", None);
     assert_ended(&end, false, orders(&Vec::from_iter(5..23)));
     let (_, line) = end.output.split_once("\nline ").unwrap();
@@ -71,7 +71,7 @@ fn a_panic_ends_the_test_and_its_seed_is_told_after_it() {
 }
 
 #[test]
-fn an_error_ends_the_test_and_its_seed_is_told_after_it() {
+fn an_error_ends_the_test_and_is_followed_by_its_seed() {
     let end = run("returns_an_error", None);
     assert_ended(&end, false, orders(&Vec::from_iter(0..18)));
     let told = told(17, "run 18 of 100", "virtual_clock, seed = 17");
@@ -80,14 +80,14 @@ fn an_error_ends_the_test_and_its_seed_is_told_after_it() {
 }
 
 #[test]
-fn a_code_that_is_not_that_of_success_ends_the_test_and_its_seed_is_told() {
+fn a_failure_exit_code_ends_the_test_and_the_seed_is_printed() {
     let end = run("returns_a_code", None);
     assert_ended(&end, false, orders(&Vec::from_iter(0..18)));
     let told = told(17, "run 18 of 100", "seed = 17");
     assert!(end.output.contains(&told), "{}", end.output);
 }
 
-/// Returns how many polls the report of a failed run leaves out, and its lines without the locations.
+/// Returns how many polls the report of a failed run omits, and its lines without the locations.
 fn last_polls(output: &str) -> (u64, Vec<String>) {
     let (_, after) = output
         .split_once("environment\nthe last polls, the oldest first:\n")
@@ -120,7 +120,7 @@ fn folded(polls: &[&str]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn the_last_polls_of_a_failed_run_are_told_in_their_order() {
+fn the_last_polls_of_a_failed_run_are_printed_in_order() {
     let End { passed, output } = run("panics_after_few_polls", None);
     assert!(!passed, "{output}");
     let (before, told) = last_polls(&output);
@@ -136,7 +136,7 @@ fn the_last_polls_of_a_failed_run_are_told_in_their_order() {
 }
 
 #[test]
-fn of_many_polls_the_last_32_lines_are_told() {
+fn only_the_last_32_lines_of_many_polls_are_printed() {
     let End { passed, output } = run("panics_after_many_polls", None);
     assert!(!passed, "{output}");
     let (before, told) = last_polls(&output);
@@ -147,7 +147,7 @@ fn of_many_polls_the_last_32_lines_are_told() {
 }
 
 #[test]
-fn the_tasks_of_a_failed_run_are_dropped_after_its_seed_is_told_and_after_its_panic() {
+fn the_tasks_of_a_failed_run_are_dropped_after_its_panic_and_seed_are_printed() {
     let End { passed, output } = run("panics_while_a_task_waits", None);
     assert!(!passed, "{output}");
     let (_, after) = output.split_once("the last polls").unwrap();
@@ -156,7 +156,7 @@ fn the_tasks_of_a_failed_run_are_dropped_after_its_seed_is_told_and_after_its_pa
 }
 
 #[test]
-fn a_failure_without_seeds_tells_of_none() {
+fn a_failure_without_seeds_prints_no_seed() {
     let end = run("fails_without_seeds", Some("5"));
     assert!(!end.passed && end.output.contains("words of its own"));
     assert!(!end.output.contains("this test failed"), "{}", end.output);
@@ -175,21 +175,21 @@ fn should_panic_fails_if_no_run_panics() {
 }
 
 #[test]
-fn a_seed_in_the_environment_is_that_of_the_only_run() {
+fn a_seed_in_the_environment_selects_the_only_run() {
     for fixture in ["a_seed", "iterations", "all_settings"] {
         assert_ended(&run(fixture, Some("17")), true, orders(&[17]));
     }
 }
 
 #[test]
-fn a_seed_in_the_environment_is_nothing_to_a_test_without_seeds() {
+fn a_seed_in_the_environment_does_not_affect_a_test_without_seeds() {
     for seed in ["17", "none"] {
         assert_ended(&run("no_settings", Some(seed)), true, unshuffled());
     }
 }
 
 #[test]
-fn what_is_told_of_a_seed_repeats_the_run() {
+fn the_printed_seed_repeats_the_run() {
     let end = run("fails_in_some_orders", None);
     let (_, seed) = end.output.split_once("failed with seed ").unwrap();
     let (seed, _) = seed.split_once(' ').unwrap();
@@ -202,7 +202,7 @@ fn what_is_told_of_a_seed_repeats_the_run() {
 }
 
 #[test]
-fn a_seed_in_the_environment_that_is_no_number_is_a_panic_that_says_so() {
+fn a_seed_in_the_environment_that_is_not_a_number_panics() {
     for seed in ["none", "", "-1", "18446744073709551616"] {
         let end = run("iterations", Some(seed));
         assert_ended(&end, false, String::new());
@@ -214,8 +214,8 @@ fn a_seed_in_the_environment_that_is_no_number_is_a_panic_that_says_so() {
 }
 
 #[glassfrog::test(virtual_clock)]
-async fn with_a_virtual_clock_a_year_takes_no_time() {
-    // Fails at once where the clock is real.
+async fn a_year_takes_no_time_on_a_virtual_clock() {
+    // Fails at once with a real clock.
     advance(Duration::ZERO).await;
     let before = now();
     let year = Duration::from_secs(365 * 24 * 60 * 60);
@@ -225,6 +225,6 @@ async fn with_a_virtual_clock_a_year_takes_no_time() {
 
 #[glassfrog::test]
 #[should_panic(expected = "only a virtual clock can be advanced")]
-async fn without_the_setting_the_clock_is_real() {
+async fn the_clock_is_real_without_the_setting() {
     advance(Duration::ZERO).await;
 }

@@ -1,0 +1,14 @@
+//! The tests of everything that shows what a runtime does, a module per subject: dumps, metrics, the log, and the
+//! reports of deadlocks and long polls.
+
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod support;
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod task_probes;
+mod see_stall;
+mod see_watchdog;
+mod see_metrics;
+#[cfg(all(unix, feature = "signal"))]
+mod see_signal;
+mod see_dump;
+mod see_log;
