@@ -27,7 +27,7 @@ pub use self::turned::Turned;
 
 use self::deadlock::DeadlockDetector;
 use self::pace::{LONGEST_BATCH, Pace};
-use self::standstill::Standstill;
+use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
 use crate::clock::{Clock, Stamp};
 use crate::executor::status::LoopStatus;
@@ -75,7 +75,7 @@ pub(crate) struct EventLoop {
     /// Finds out whether anything can still wake a task.
     deadlock: DeadlockDetector,
     /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
-    standstill: Option<Standstill>,
+    standstill: Option<StandstillDetector>,
     /// Whether the descriptor of the event queue was handed out, to a foreign loop that waits for it.
     is_handed_out: Cell<bool>,
     /// The watchdog's thread, if there is one.
@@ -140,7 +140,7 @@ impl EventLoop {
                 settings.stall_report,
                 settings.stall_to_stderr,
             ),
-            standstill: settings.virtual_clock.then(Standstill::default),
+            standstill: settings.virtual_clock.then(StandstillDetector::default),
             is_handed_out: Cell::new(false),
             _watchdog: watchdog,
         })

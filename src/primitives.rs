@@ -1,4 +1,4 @@
-//! Mutexes, condition variables and atomics.
+//! Mutexes, condition variables and atomics, in one place so that the model checker loom can replace them.
 //!
 //! Every file that implements a protocol between threads takes these types from here. `tests/loom` compiles some of
 //! these files again (`executor/inbox.rs`, `executor/flag.rs`, `executor/ended.rs`, `reactor/readiness.rs`,

@@ -1,7 +1,7 @@
-//! [`Standstill`]: finds out whether a virtual clock stands still although a deadline is pending.
+//! [`StandstillDetector`]: finds out whether a virtual clock stands still although a deadline is pending.
 //!
 //! A virtual clock advances only when no task is ready. A task that yields until a deadline has passed is always
-//! ready, so it stops the clock and waits forever. The event loop calls [`Standstill::check`] once a turn. After a
+//! ready, so it stops the clock and waits forever. The event loop calls [`StandstillDetector::check`] once a turn. After a
 //! million polls, a warning names the tasks that were polled.
 //!
 //! ```text
@@ -37,7 +37,7 @@ const LISTED: usize = 5;
 
 /// The standstill detector of one loop.
 #[derive(Debug, Default)]
-pub(super) struct Standstill {
+pub(super) struct StandstillDetector {
     /// The time of the clock in the last turn, in nanoseconds since the runtime was created.
     time: Cell<u64>,
     /// The number of polls when the clock last advanced or no deadline was pending.
@@ -60,7 +60,7 @@ enum Phase {
     Reported,
 }
 
-impl Standstill {
+impl StandstillDetector {
     /// Checks the clock in the turn that began at `now`, after the timers have fired.
     pub(super) fn check(&self, event_loop: &EventLoop, now: u64) {
         let polls = event_loop.executor.polls();
@@ -187,7 +187,7 @@ mod tests {
 
     /// Simulates `polls` polls, turn by turn, at the time `now`. Returns the phases that began.
     fn poll(
-        standstill: &Standstill,
+        standstill: &StandstillDetector,
         all: &mut u64,
         polls: u64,
         now: u64,
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_standstill_is_suspected_and_then_reported_once() {
-        let (standstill, mut all) = (Standstill::default(), 0);
+        let (standstill, mut all) = (StandstillDetector::default(), 0);
         assert_eq!(
             poll(&standstill, &mut all, SUSPECT_AFTER - TURN, 7, true),
             []
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn each_standstill_is_reported() {
-        let (standstill, mut all) = (Standstill::default(), 0);
+        let (standstill, mut all) = (StandstillDetector::default(), 0);
         let all_phases = [Phase::Suspected, Phase::Reported];
         assert_eq!(
             poll(&standstill, &mut all, 2 * REPORT_AFTER, 0, true),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_advances_or_has_no_deadline_does_not_stand_still() {
-        let (standstill, mut all) = (Standstill::default(), 0);
+        let (standstill, mut all) = (StandstillDetector::default(), 0);
         for now in 0..10 {
             let phases = poll(&standstill, &mut all, REPORT_AFTER - TURN, now, true);
             assert!(!phases.contains(&Phase::Reported), "{phases:?}");
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_single_turn_of_many_polls_is_suspected_first() {
-        let (standstill, mut all) = (Standstill::default(), 0);
+        let (standstill, mut all) = (StandstillDetector::default(), 0);
         assert_eq!(poll(&standstill, &mut all, TURN, 0, true), []);
         for phase in [Phase::Suspected, Phase::Reported] {
             all += 2 * REPORT_AFTER;

@@ -1,4 +1,4 @@
-//! The end of a task without an output: the task was aborted, or it panicked.
+//! The end of a task without an output, because it was aborted or panicked, and [`OnTaskPanic`].
 //!
 //! The executor calls this when it has caught the panic of a task, or finds that a task was aborted. The outcome
 //! of the task is then a [`JoinError`]. [`OnTaskPanic`] is the policy that users choose.

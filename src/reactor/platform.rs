@@ -37,6 +37,17 @@ const MOST_IN_ONE_CALL: usize = 0x7fff_f000;
 /// crate passes no more than that.
 const MOST_BUFFERS_IN_ONE_CALL: usize = 1024;
 
+/// The longest read that may exhaust a socket. A longer one, or one that asks for more than
+/// [`MOST_CONCLUSIVE_ROOM`], belongs to a bulk transfer: while the kernel copies the bytes, the peer sends
+/// more or closes. Trying again costs a syscall. Waiting for the next event costs a turn of the loop, during
+/// which the reader keeps its half-filled buffer while other readers fill theirs. With 50 bodies of 1 MiB in
+/// flight, that caused 18,000 page faults instead of 700, and took more than twice the time.
+const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
+
+/// The largest room for a read that may exhaust a socket; see [`MOST_CONCLUSIVE_READ`]. Readers of short
+/// messages rarely use a larger buffer.
+const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
+
 /// What the result of an operation says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conclusion {
@@ -85,17 +96,6 @@ pub(super) fn bits_of(event: &Event) -> usize {
 fn conclusive(seen: Snapshot) -> bool {
     KNOWN && !seen.has(HANDED_OUT | URGENT)
 }
-
-/// The longest read that may exhaust a socket. A longer one, or one that asks for more than
-/// [`MOST_CONCLUSIVE_ROOM`], belongs to a bulk transfer: while the kernel copies the bytes, the peer sends
-/// more or closes. Trying again costs a syscall. Waiting for the next event costs a turn of the loop, during
-/// which the reader keeps its half-filled buffer while other readers fill theirs. With 50 bodies of 1 MiB in
-/// flight, that caused 18,000 page faults instead of 700, and took more than twice the time.
-const MOST_CONCLUSIVE_READ: usize = 16 * 1024;
-
-/// The largest room for a read that may exhaust a socket; see [`MOST_CONCLUSIVE_READ`]. Readers of short
-/// messages rarely use a larger buffer.
-const MOST_CONCLUSIVE_ROOM: usize = 64 * 1024;
 
 /// Returns what can be concluded from a read into `room` bytes that was tried in the state `seen` and returned
 /// `count`.

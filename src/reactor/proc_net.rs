@@ -1,4 +1,4 @@
-//! The targets of connections that are not established yet, for the descriptions of a dump.
+//! The targets of connections that are not established yet, from `/proc/net/tcp` and `tcp6`, for dumps.
 //!
 //! `getpeername(2)` fails with `ENOTCONN` on such a socket, but Linux lists its target in the table of
 //! connections (`proc_net_tcp(5)`). Other platforms have no such table.

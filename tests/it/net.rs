@@ -1,4 +1,4 @@
-//! The tests of sockets, other descriptors and name lookups, a module per subject.
+//! The tests of sockets, other descriptors, streams, signals and name lookups, a module per subject.
 
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;

@@ -90,6 +90,8 @@ fn every_signal_prints_the_dump() {
         glassfrog::block_on(async {
             dump_on_sigusr1().unwrap();
             drop(task::Builder::new().name("sleeper").spawn(pending::<()>()));
+            // Until its first poll.
+            task::yield_now().await;
             expect_signal();
             pending::<()>().await;
         });
