@@ -42,9 +42,9 @@ const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog
      `Handle::enter`";
 
 /// The panic message of a call that needs the thread of a runtime, where a handle has entered one.
-const GUEST: &str = "`Handle::enter` lets this thread create sockets, sleeps and blocking jobs, but no local tasks: spawn \
-     with `Handle::spawn` or `Handle::spawn_with`, and take dumps with `Handle::dump`, or use `Runtime::enter` on the \
-     runtime's own thread";
+const GUEST: &str = "`Handle::enter` lets this thread create sockets, sleeps and blocking jobs, but no local tasks: \
+     spawn with `Handle::spawn` or `Handle::spawn_with`, and take dumps with `Handle::dump`, or use `Runtime::enter` \
+     on the runtime's own thread";
 
 /// The panic message of a `block_on` on a thread that runs a loop.
 const BLOCK_ON_INSIDE: &str =
@@ -324,8 +324,8 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 /// A guard that keeps a thread in a runtime.
 ///
 /// [`Handle::enter`](crate::Handle::enter) creates it on any thread, and [`Runtime::enter`](crate::Runtime::enter) on
-/// the thread of the runtime. While it lives, the thread can create sockets, sleeps and blocking jobs that belong to the
-/// runtime; on the runtime's own thread, local tasks too. Dropping it leaves the runtime.
+/// the thread of the runtime. While it lives, the thread can create sockets, sleeps and blocking jobs that belong to
+/// the runtime; on the runtime's own thread, local tasks too. Dropping it leaves the runtime.
 ///
 /// A thread may enter several runtimes, or one of them several times. The *current* runtime is the one that was
 /// entered last and not left: by a guard, or by `block_on`. Guards may be dropped in any order, and each undoes

@@ -98,8 +98,8 @@ impl Handle {
     ///
     /// While the guard lives, everything that needs no local task can be created for this runtime: the sockets and name
     /// lookups of [`net`](crate::net), [sleeps](crate::time::sleep), and
-    /// [blocking jobs](crate::task::spawn_blocking). They may then be polled by any executor, on any thread. The runtime serves them while its own thread is inside
-    /// `block_on` or a turn.
+    /// [blocking jobs](crate::task::spawn_blocking). They may then be polled by any executor, on any thread. The
+    /// runtime serves them while its own thread is inside `block_on` or a turn.
     ///
     /// Tasks stay on the runtime's thread: [`Handle::current`] returns a handle to this runtime, whose
     /// [`spawn`](Handle::spawn) works, and [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own
@@ -141,8 +141,8 @@ impl Handle {
     ///
     /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. Meanwhile
     /// the thread has [entered](Handle::enter) the runtime, which serves the sockets and sleeps that the future
-    /// creates. It does so while its own thread is inside `block_on` or a turn. If nobody runs the loop for a second while the
-    /// future waits, a warning is logged.
+    /// creates. It does so while its own thread is inside `block_on` or a turn. If nobody runs the loop for a second
+    /// while the future waits, a warning is logged.
     ///
     /// If the runtime ends meanwhile, operations on its sockets return an error and its sleeps panic. The future
     /// itself goes on, for it may wait for something else.

@@ -297,7 +297,8 @@ impl UdpSocket {
 
     /// Receives a datagram without removing it from the receive buffer, waiting until there is one.
     ///
-    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error. The next receive returns the whole datagram.
+    /// If the datagram is longer than `buf`, the method returns its beginning. On Windows, that is an error. In both
+    /// cases, the datagram stays in the receive buffer, and the next receive returns it.
     ///
     /// # Errors
     ///
@@ -331,7 +332,8 @@ impl UdpSocket {
     /// Receives a datagram without removing it from the receive buffer, waiting until there is one. Returns the
     /// number of bytes received and the address of the sender.
     ///
-    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error. The next receive returns the whole datagram.
+    /// If the datagram is longer than `buf`, the method returns its beginning. On Windows, that is an error. In both
+    /// cases, the datagram stays in the receive buffer, and the next receive returns it.
     ///
     /// # Errors
     ///
@@ -552,7 +554,7 @@ impl UdpSocket {
         self.socket.try_with(Direction::Read, |io| io.peek(buf))
     }
 
-    /// Tries to receive a datagram and the address of its sender without removing it from the receive buffer, without waiting.
+    /// Tries to peek at a datagram and the address of its sender, without waiting.
     ///
     /// # Errors
     ///

@@ -117,8 +117,8 @@ impl Runtime {
     /// Returns when the next turn is due because of a sleep, if there is one that can end.
     ///
     /// The time may be earlier than the deadline of the sleep: a turn at that time finds nothing to do, and the next
-    /// answer is closer. It may have passed. Under a [virtual clock](super::Builder::virtual_clock) it is a time of that
-    /// clock, and there is nothing to wait for: see [`turn`](Runtime::turn).
+    /// answer is closer. It may have passed. Under a [virtual clock](super::Builder::virtual_clock) it is a time of
+    /// that clock, and there is nothing to wait for: see [`turn`](Runtime::turn).
     ///
     /// # Examples
     ///

@@ -63,6 +63,10 @@ impl UnixDatagram {
     ///
     /// Panics outside a runtime.
     ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
+    ///
     /// # Examples
     ///
     /// ```
@@ -91,6 +95,10 @@ impl UnixDatagram {
     /// # Panics
     ///
     /// Panics outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
     ///
     /// # Examples
     ///
@@ -192,6 +200,10 @@ impl UnixDatagram {
     /// The error has the path in its text. The kind is `NotFound` if the path does not exist, and
     /// `ConnectionRefused` if no process has the socket open any more.
     ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
+    ///
     /// # Examples
     ///
     /// ```
@@ -220,6 +232,10 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// See [`connect`](UnixDatagram::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
     ///
     /// # Examples
     ///

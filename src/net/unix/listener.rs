@@ -61,6 +61,10 @@ impl UnixListener {
     ///
     /// Panics outside a runtime.
     ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
+    ///
     /// # Examples
     ///
     /// ```
@@ -92,6 +96,10 @@ impl UnixListener {
     /// # Panics
     ///
     /// Panics outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// The method never waits, so its future is ready at the first poll.
     ///
     /// # Examples
     ///
