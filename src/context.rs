@@ -13,6 +13,7 @@
 use crate::event_loop::{EventLoop, Shared};
 use crate::executor::{InboxHandle, current as executor};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
@@ -32,9 +33,6 @@ thread_local! {
 }
 
 const _: () = assert!(!mem::needs_drop::<Local>());
-
-/// How many older entries keep their room after a burst, until the last guard is dropped.
-const KEPT_ENTRIES: usize = 16;
 
 /// The panic message of a call that needs a runtime, on a thread that is not in one.
 const NO_RUNTIME: &str = "no runtime on this thread: call this inside `glassfrog::block_on` or `Runtime::block_on`, in \
@@ -58,8 +56,8 @@ const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks
 struct Entries {
     /// The current runtime. It has a place of its own, so that a thread in a single runtime allocates nothing.
     newest: Option<Entry>,
-    /// The entries before it, oldest first, which is the order of their numbers.
-    older: Vec<Entry>,
+    /// The entries before it, by their numbers: the oldest comes first.
+    older: BTreeMap<u64, Place>,
     /// The number of the last entry that was made.
     last: u64,
 }
@@ -117,7 +115,7 @@ impl Entries {
     /// The entries of a thread that is in no runtime.
     const NONE: Entries = Entries {
         newest: None,
-        older: Vec::new(),
+        older: BTreeMap::new(),
         last: 0,
     };
 
@@ -126,33 +124,31 @@ impl Entries {
         self.last += 1;
         let number = self.last;
         let before = self.newest.replace(Entry { number, place });
-        self.older.extend(before);
+        self.older
+            .extend(before.map(|entry| (entry.number, entry.place)));
         number
     }
 
     /// Removes the entry with this number, whichever it is. The caller drops it, which may run foreign code.
-    fn remove(&mut self, number: u64) -> Option<Entry> {
-        if self.newest.as_ref()?.number == number {
-            let newest = self.older.pop();
-            let removed = mem::replace(&mut self.newest, newest);
-            if self.newest.is_none() {
-                self.older = Vec::new();
-            }
-            return removed;
+    fn remove(&mut self, number: u64) -> Option<Place> {
+        let removed = if self.newest.as_ref()?.number == number {
+            let newest = self.older.pop_last();
+            let newest = newest.map(|(number, place)| Entry { number, place });
+            mem::replace(&mut self.newest, newest).map(|entry| entry.place)
+        } else {
+            self.older.remove(&number)
+        };
+        if self.older.is_empty() {
+            // An emptied map may keep a node, which nothing would free at the end of the thread.
+            self.older = BTreeMap::new();
         }
-        let entries = &mut self.older;
-        let index = entries.binary_search_by_key(&number, |entry| entry.number);
-        let removed = entries.remove(index.ok()?);
-        if entries.len() < entries.capacity() / 4 {
-            entries.shrink_to(KEPT_ENTRIES.max(2 * entries.len()));
-        }
-        Some(removed)
+        removed
     }
 
     /// Returns the places from the newest to the oldest.
     fn places(&self) -> impl Iterator<Item = &Place> {
-        let entries = self.newest.iter().chain(self.older.iter().rev());
-        entries.map(|entry| &entry.place)
+        let newest = self.newest.iter().map(|entry| &entry.place);
+        newest.chain(self.older.values().rev())
     }
 
     /// Returns the loop that this thread runs; the innermost one, if a runtime ends inside another.
@@ -239,7 +235,7 @@ fn assert_no_loop(message: &str) {
 impl Drop for Context {
     fn drop(&mut self) {
         let removed = CONTEXT.with(|entries| entries.borrow_mut().remove(self.number));
-        if let Some(event_loop) = removed.as_ref().and_then(|entry| entry.place.running()) {
+        if let Some(event_loop) = removed.as_ref().and_then(Place::running) {
             let outer = running();
             executor::set(outer.as_ref().map(|event_loop| &event_loop.executor));
             event_loop.rest();

@@ -55,27 +55,27 @@ pub(super) fn block_on<F: Future>(
 /// that nobody does.
 ///
 /// A loop may rest between two turns of a foreign loop. It is called then, and has to make a turn before the next
-/// look. A loop that runs costs this thread one more wake-up at most.
+/// check. While the loop runs, the checks come less and less often, since it may stop later.
 fn wait(shared: &Shared, parker: &Parker, location: &Location<'_>, is_reported: &mut bool) {
-    if !*is_reported {
-        let patience = shared.test_patience.unwrap_or(PATIENCE);
-        let mut before = call_resting_loop(shared);
-        loop {
-            if parker.park(Some(patience)) {
-                return;
-            }
-            let now = call_resting_loop(shared);
-            match (before, now) {
-                (Some(turns), Some(same)) if turns == same => {
-                    *is_reported = true;
-                    report(patience, location);
-                    break;
-                }
-                // It has stopped running, perhaps only a moment ago.
-                (None, Some(_)) => before = now,
-                _ => break,
-            }
+    let first = shared.test_patience.unwrap_or(PATIENCE);
+    let mut patience = first;
+    let mut before = call_resting_loop(shared);
+    while !*is_reported {
+        if parker.park(Some(patience)) {
+            return;
         }
+        let now = call_resting_loop(shared);
+        patience = match (before, now) {
+            (Some(turns), Some(same)) if turns == same => {
+                *is_reported = true;
+                report(patience, location);
+                break;
+            }
+            // The loop has stopped running, perhaps only a moment ago.
+            (None, Some(_)) => first,
+            _ => patience.saturating_mul(2),
+        };
+        before = now;
     }
     parker.park(None);
 }

@@ -10,13 +10,17 @@ pub use self::stream::UnixStream;
 
 use super::error::{with_context, with_hint};
 use crate::event_loop::Shared;
+use crate::pool::Lane;
 use crate::reactor::refusal::runtime_ended;
+use crate::task::blocking;
 use crate::time::sleep::{RuntimeEnded, Sleep};
 use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::SocketAddr;
+use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// The first pause of an operation for which no event comes: about the time that a receiver takes that is awake.
@@ -40,9 +44,19 @@ impl Pauses {
     }
 
     /// Waits for the next pause.
+    ///
+    /// What ends the wait may happen in another process. So under a virtual clock a job lets as much real time pass,
+    /// and holds the clock meanwhile.
     async fn pause(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        let deadline = shared.clock.now() + self.next;
+        let pause = self.next;
         self.next = LONGEST_PAUSE.min(self.next * 2);
+        if shared.clock.is_virtual() {
+            let name = Box::from("pause of a Unix socket");
+            let work = move || thread::sleep(pause);
+            let job = blocking::submit(shared, Lane::Jobs, Some(name), Location::caller(), work);
+            job.await.map_err(|_cancelled| runtime_ended())?;
+        }
+        let deadline = shared.clock.now() + pause;
         let mut sleep = Sleep::new(Arc::clone(shared), deadline);
         let paused = poll_fn(|cx| sleep.poll_deadline(cx)).await;
         paused.map_err(|RuntimeEnded| runtime_ended())

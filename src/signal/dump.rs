@@ -40,7 +40,7 @@ pub fn dump_on_sigusr1() -> io::Result<()> {
     let name = String::from("glassfrog-dump");
     thread::Builder::new().name(name).spawn(move || {
         // A read of the pipe fails only if the process is broken.
-        while pipe.take().is_ok() {
+        while pipe.wait().is_ok() {
             let dump = handle::dump(&shared);
             // The standard error stream may be closed.
             let _closed = write!(io::stderr(), "{dump}");

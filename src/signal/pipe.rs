@@ -47,17 +47,25 @@ impl Pipe {
         self.kind
     }
 
-    /// Takes all bytes that are in the pipe. If there are none, blocks or returns `WouldBlock`.
-    pub(super) fn take(&self) -> io::Result<()> {
-        let mut has_taken = false;
+    /// Blocks until there is a signal. Takes it, and others that have come before, though perhaps not all.
+    pub(super) fn wait(&self) -> io::Result<()> {
         loop {
             match (&self.receiver).read(&mut [0; AT_ONCE]) {
-                Ok(AT_ONCE) => has_taken = true,
-                Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && has_taken => {
-                    return Ok(());
-                }
+                // The handler keeps the other end open until this one is dropped.
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// Takes all signals that have come, without blocking. Returns `WouldBlock` if there are none.
+    pub(super) fn take(&self) -> io::Result<()> {
+        self.wait()?;
+        loop {
+            match self.wait() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }

@@ -491,6 +491,26 @@ fn waiting_for_a_loop_that_runs_is_not_logged() {
     .finish();
 }
 
+#[test]
+fn a_loop_that_stops_while_a_guest_waits_is_logged() {
+    child(|| {
+        record_log();
+        let patience = Duration::from_millis(5);
+        let runtime = Runtime::builder().test_patience(patience).build().unwrap();
+        let handle = runtime.handle();
+        let (end, ended) = oneshot::channel::<()>();
+        let waits = thread::spawn(move || handle.block_on(ended).unwrap_err());
+        // The guest has found the loop running several times before it stops.
+        runtime.block_on(async move { sleep(10 * patience).await });
+        while logged("nobody runs the loop").is_empty() {
+            thread::yield_now();
+        }
+        drop(end);
+        waits.join().unwrap();
+    })
+    .finish();
+}
+
 /// Sleeps. The sleep is made inside the runtime that polls this.
 async fn sleep_for(duration: Duration) {
     sleep(duration).await;
