@@ -1,19 +1,19 @@
-//! A foreign loop drives a runtime without a second thread: here with bare `poll(2)`.
+//! A foreign loop on bare `poll(2)` that drives a runtime without a second thread.
 //!
 //! ```text
 //! cargo run --release --example foreign_loop
 //! ```
 //!
-//! A GUI, a game or another event loop waits in the operating system for its own events: here for keys, which
-//! a thread presses. It can serve a runtime by the way. The loop has three steps:
+//! A GUI, a game or another event loop waits in the operating system for its own events. Here these are keys, which a
+//! thread presses. It can also drive a runtime. The loop has three steps:
 //!
 //! 1. Make turns, until no task is ready.
 //! 2. Wait for the descriptors of the loop and for that of the runtime, until the runtime's next deadline.
-//! 3. Handle the events of the loop. What they wake or spawn is polled in the next turn.
+//! 3. Handle the events of the loop. The next turn polls the tasks that they wake or spawn.
 //!
-//! The program counts what has ended each wait. If nothing happens, the loop sleeps.
+//! The program counts the reasons for which its waits end. While nothing happens, the loop sleeps.
 //!
-//! `examples/calloop` does the same with the event loop of that name.
+//! `examples/calloop` does the same with the event loop calloop.
 
 #[cfg(unix)]
 fn main() -> std::io::Result<()> {
@@ -22,7 +22,9 @@ fn main() -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn main() {
-    println!("`poll(2)` is for Unix: elsewhere, call `Runtime::turn` with a timeout");
+    println!(
+        "this example needs the `poll(2)` of Unix: elsewhere, call `Runtime::turn` with a timeout"
+    );
 }
 
 #[cfg(unix)]
@@ -94,7 +96,7 @@ mod foreign_loop {
             {
                 let mut key = [0];
                 match pipe.read(&mut key)? {
-                    // The end. It would keep the pipe readable.
+                    // The end, which would keep the pipe readable.
                     0 => (keys, typing) = (None, None),
                     // Wakes the typist.
                     _ => drop(to_typist.unbounded_send(char::from(key[0]))),
@@ -112,7 +114,7 @@ mod foreign_loop {
         assert_eq!(wakes.key, KEYS.len() as u32 + 1);
         // The connection and its pieces.
         assert!(wakes.runtime <= 20, "{wakes:?}");
-        // A far deadline is approached in a few steps.
+        // A distant deadline takes a few steps.
         assert!(wakes.deadline <= 10 * TICKS, "{wakes:?}");
         Ok(())
     }
@@ -121,7 +123,7 @@ mod foreign_loop {
     fn wait(keys: Option<&PipeReader>, runtime: &Runtime, wakes: &mut Wakes) -> io::Result<bool> {
         let deadline = runtime.next_deadline();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // A timeout that is too long for the operating system is as good as none.
+        // If the timeout is too long for the operating system, wait without one.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(runtime, PollFlags::IN)];
         fds.extend(keys.map(|keys| PollFd::new(keys, PollFlags::IN)));

@@ -1,13 +1,12 @@
-//! A TCP proxy in thirty lines: it connects each client to a server, and copies in both directions.
+//! A TCP proxy in thirty lines: it connects each client to a server, and copies data in both directions.
 //!
 //! ```text
-//! cargo run --example proxy                                     # tries itself between a client and a server
-//! cargo run --example proxy -- 127.0.0.1:7777 127.0.0.1:8000    # listens on the first address for the second
+//! cargo run --example proxy                                     # runs a demo with a client and a server
+//! cargo run --example proxy -- 127.0.0.1:7777 127.0.0.1:8000    # forwards connections from the first address to the second
 //! ```
 //!
-//! `copy_bidirectional` passes on the end of each direction by itself, so a client that closes its write side
-//! still receives the rest of the response. It disconnects both sides when neither has sent anything for a
-//! while.
+//! `copy_bidirectional` forwards the end of each direction separately, so a client that closes its write side still
+//! receives the rest of the response. The proxy disconnects both sides when neither has sent anything for a minute.
 
 use std::env;
 use std::io;
@@ -66,7 +65,7 @@ fn main() -> ExitCode {
                 Ok(())
             }
             _ => Err(io::Error::other(
-                "give the address to listen on and that of the server, or no argument",
+                "give the address to listen on and the address of the server, or no arguments",
             )),
         }
     });
@@ -112,7 +111,7 @@ async fn demo() -> io::Result<()> {
 
     match serving.await?? == REQUEST && response == [42; RESPONSE_SIZE] {
         true => println!("the request and the response are correct"),
-        false => return Err(io::Error::other("the proxy has changed what it copied")),
+        false => return Err(io::Error::other("the proxy has corrupted the data")),
     }
     Ok(())
 }

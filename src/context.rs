@@ -1,7 +1,7 @@
 //! The context: the runtimes that the current thread is in.
 //!
-//! `spawn`, sockets and sleeps ask for the newest one. [`Runtime`](crate::Runtime) enters a runtime whose
-//! loop runs or rests on this thread, and [`Handle::enter`](crate::Handle::enter) one whose loop may be elsewhere.
+//! `spawn`, sockets and sleeps use the newest one. [`Runtime`](crate::Runtime) enters a runtime whose loop runs or is
+//! at rest on this thread, and [`Handle::enter`](crate::Handle::enter) one whose loop may be elsewhere.
 //!
 //! A guard stands for each entry. Guards may be dropped in any order, and each removes its own entry:
 //!
@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 /// The entries of a thread, as its thread-local holds them.
 ///
-/// A destructor would run at an unknown time among those of other thread-locals, and after it the variable could
-/// not be read. So there is none: each guard takes out its own entry, and the last one the buffer. Nothing is left
-/// to drop at the end of the thread.
+/// The thread-local has no destructor. It would run in an unspecified order with those of other thread-locals, and
+/// the variable could not be read after it. Instead, each guard removes its own entry, and the last guard frees the
+/// buffer. Nothing is left to drop at the end of the thread.
 type Local = RefCell<ManuallyDrop<Entries>>;
 
 thread_local! {
@@ -49,12 +49,12 @@ const BLOCK_ON_INSIDE: &str =
     "`block_on` inside a runtime would block its tasks: `.await` the future, or `spawn` it";
 
 /// The panic message of a turn on a thread that runs a loop.
-const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks within a poll: call it outside of \
-     `block_on` and of any other turn";
+const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks within a poll: call it outside \
+     `block_on` and outside any other turn";
 
 /// The runtimes that a thread is in.
 struct Entries {
-    /// The current runtime. It has a place of its own, so that a thread in a single runtime allocates nothing.
+    /// The current runtime. It has a field of its own, so that a thread in a single runtime allocates nothing.
     newest: Option<Entry>,
     /// The entries before it, by their numbers: the oldest comes first.
     older: BTreeMap<u64, Place>,
@@ -74,7 +74,7 @@ struct Entry {
 enum Place {
     /// The thread runs the loop, or ends the runtime.
     Runs(Rc<EventLoop>),
-    /// The loop belongs to this thread, and rests.
+    /// The loop belongs to this thread, and is at rest.
     Rests(Rc<EventLoop>),
     /// The thread has a handle. The loop may run on another thread, or not at all.
     Guest {
@@ -183,7 +183,7 @@ pub(crate) fn enter(event_loop: &Rc<EventLoop>) -> Context {
 ///
 /// # Panics
 ///
-/// Panics if this thread runs a loop, which would stop until the inner loop ends.
+/// Panics if this thread runs a loop, which the inner loop would block.
 #[track_caller]
 pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
     assert_no_loop(BLOCK_ON_INSIDE);
@@ -194,7 +194,7 @@ pub(crate) fn enter_to_run(event_loop: &Rc<EventLoop>) -> Context {
 ///
 /// # Panics
 ///
-/// Panics if this thread runs a loop, whose poll would not return until the turn ends.
+/// Panics if this thread runs a loop, which the turn would block.
 #[track_caller]
 pub(crate) fn enter_to_turn(event_loop: &Rc<EventLoop>) -> Context {
     assert_no_loop(TURN_INSIDE);
@@ -218,7 +218,7 @@ pub(crate) fn enter_as_guest(shared: &Arc<Shared>) -> Context {
 ///
 /// # Panics
 ///
-/// Panics if this thread runs a loop, which would stop meanwhile.
+/// Panics if this thread runs a loop, which the wait would block.
 #[track_caller]
 pub(crate) fn enter_to_wait(shared: &Arc<Shared>) -> Context {
     assert_no_loop(BLOCK_ON_INSIDE);
@@ -259,7 +259,7 @@ pub(crate) fn here(shared: &Arc<Shared>) -> Option<Rc<EventLoop>> {
     })
 }
 
-/// Returns what any thread may use of the current runtime, if there is one.
+/// Returns the shared part of the current runtime, if there is one.
 pub(crate) fn try_shared() -> Option<Arc<Shared>> {
     CONTEXT.with(|entries| {
         let newest = &entries.borrow().newest;
@@ -269,7 +269,7 @@ pub(crate) fn try_shared() -> Option<Arc<Shared>> {
     })
 }
 
-/// Returns what any thread may use of the current runtime: enough for sockets, sleeps and blocking jobs.
+/// Returns the shared part of the current runtime, which suffices for sockets, sleeps and blocking jobs.
 ///
 /// # Panics
 ///
@@ -320,15 +320,16 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 /// A guard that keeps a thread in a runtime.
 ///
 /// [`Handle::enter`](crate::Handle::enter) creates it on any thread, and [`Runtime::enter`](crate::Runtime::enter) on
-/// the thread of the runtime. While it lives, the thread can create sockets, sleeps and blocking jobs that belong to
-/// the runtime; on the runtime's own thread, local tasks too. Dropping it leaves the runtime.
+/// the thread of the runtime. While the guard exists, the thread can create sockets, sleeps and blocking jobs that
+/// belong to the runtime. On the runtime's own thread, it can also spawn local tasks. Dropping the guard leaves the
+/// runtime.
 ///
-/// A thread may enter several runtimes, or one of them several times. The *current* runtime is the one that was
-/// entered last and not left: by a guard, or by `block_on`. Guards may be dropped in any order, and each undoes
-/// only its own entry. A guard keeps neither the runtime nor its tasks alive.
+/// A thread may enter several runtimes, or one of them several times. The *current* runtime is the one that the
+/// thread entered last, by a guard or by `block_on`, and has not left. Guards may be dropped in any order, and each
+/// removes only its own entry. A guard keeps neither the runtime nor its tasks alive.
 ///
 /// A guard stays on its thread. Do not hold one across an `.await`: while the future waits, the thread is still in
-/// the runtime, and so are the other futures that it polls meanwhile.
+/// the runtime, and so are the other futures that the thread polls.
 ///
 /// ```compile_fail,E0277
 /// fn assert_send<T: Send>() {}
@@ -355,7 +356,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 pub struct Enter<'a> {
     /// Leaves the runtime when dropped.
     _context: Context,
-    /// The guard may borrow what it has entered.
+    /// The guard borrows the runtime or handle that it has entered.
     entered: PhantomData<&'a ()>,
 }
 

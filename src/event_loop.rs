@@ -6,9 +6,9 @@
 //! end the park.
 //!
 //! [`EventLoop::run`] makes turns until the future of `block_on` completes, and [`EventLoop::turn`] makes one turn
-//! for a foreign loop. Such a loop waits in the operating system itself, for the descriptor of the event queue. The
-//! descriptor is readable when a socket is ready. Between two turns the loop [rests](EventLoop::rest): it counts as
-//! parked, and any call makes the descriptor readable.
+//! for a foreign loop. A foreign loop waits in the operating system itself, for the descriptor of the event queue.
+//! The descriptor is readable when a socket is ready. Between two turns the event loop is [at rest](EventLoop::rest):
+//! it counts as parked, and any message or nudge makes the descriptor readable.
 
 pub(crate) mod deadlock;
 #[cfg(unix)]
@@ -76,7 +76,7 @@ pub(crate) struct EventLoop {
     deadlock: DeadlockDetector,
     /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
     standstill: Option<StandstillDetector>,
-    /// Whether the descriptor of the event queue was handed out, to a foreign loop that waits for it.
+    /// Whether a foreign loop has obtained the descriptor of the event queue.
     is_handed_out: Cell<bool>,
     /// The watchdog's thread, if there is one.
     _watchdog: Option<Watchdog>,
@@ -168,8 +168,8 @@ impl EventLoop {
         }
     }
 
-    /// Makes one turn for a foreign loop, which waits for at most `timeout`. It looks first, so that an event and
-    /// the poll that it causes are in the same turn.
+    /// Makes one turn for a foreign loop, which waits for at most `timeout`. The turn checks for events before it
+    /// polls, so an event and the poll that it causes are in the same turn.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl EventLoop {
 
     /// Begins to run the loop, with a root future or without, until the guard is dropped.
     fn begin(&self, has_root: bool) -> Running<'_> {
-        // The time that the loop rests counts as neither busy nor parked.
+        // The time at rest counts as neither busy nor parked.
         self.read_at.set(self.nanos());
         self.executor.begin(has_root);
         self.shared.status.set_running(true);
@@ -359,21 +359,22 @@ impl EventLoop {
         }
     }
 
-    /// Returns the next deadline that can be reached.
+    /// Returns the next deadline, unless it is too far away to represent.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let deadline = self.shared.timers.next()?;
         self.shared.timers.instant(deadline)
     }
 
-    /// Returns whether another turn would poll a task without waiting. Under a virtual clock, no deadline is waited
-    /// for.
+    /// Returns whether another turn would poll a task without waiting. Under a virtual clock, a turn does not wait
+    /// for deadlines.
     fn has_work(&self) -> bool {
         let advances = || self.may_advance_clock() && self.shared.timers.next().is_some();
         !self.executor.is_idle() || advances()
     }
 
-    /// Lets a foreign loop know by the descriptor when there is something to do, once the thread has left the
-    /// runtime: from then on, wakes and spawns on this thread are calls like those of other threads.
+    /// Puts the loop at rest when the thread has left the runtime. From then on, wakes and spawns on this thread are
+    /// messages, like those of other threads, and make the descriptor readable for a foreign loop. If there is work
+    /// already, makes it readable now.
     pub(crate) fn rest(&self) {
         if self.is_handed_out.get() && (self.has_work() || !self.shared.inbox.announce_park()) {
             self.shared.inbox.unpark();
@@ -470,8 +471,8 @@ impl EventLoop {
 enum Wait {
     /// Until something happens. A deadlock is reported.
     Reporting,
-    /// For so long at most; `None`: until something happens. What a foreign loop has to wait for is not known, so
-    /// there are no reports.
+    /// For at most this long; `None`: until something happens. There are no reports, because the runtime does not
+    /// know what a foreign loop waits for.
     AtMost(Option<Duration>),
 }
 

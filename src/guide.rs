@@ -65,9 +65,8 @@
 //! | `io::{AsyncReadExt, AsyncWriteExt}` | `smol::prelude` | `StreamReader`, `StreamWriter` | `glassfrog::prelude` |
 //! | `io::BufReader`, `io::copy` | `io::BufReader`, `io::copy` | | `io::BufReader`, `io::copy` |
 //! | `io::copy_bidirectional` | | | [`io::copy_bidirectional`](crate::io::copy_bidirectional()) |
-//! | `io::split` | `io::split` | | `io::split`, or none for the sockets |
+//! | `io::split` | `io::split` | | `io::split`; sockets need none |
 //! | `io::{stdin, stdout, stderr}` | `Unblock` | | [`io::stdin`](crate::io::stdin()), `io::stdout`, `io::stderr` |
-//! | `io::unix::AsyncFd` | `Async` | `loop.add_reader` | `io::Async` |
 //! | `signal::ctrl_c`, `signal::unix::signal` | the crate `async-signal` | `loop.add_signal_handler` | `signal::ctrl_c`, `signal::signal` |
 //! | `StreamExt` of `tokio-stream` | `stream::StreamExt` | `async for` | `glassfrog::prelude` |
 //!

@@ -1,8 +1,7 @@
-//! Readers and writers of every kind: the standard streams, any pollable descriptor, copying between two streams,
-//! buffers and helpers.
+//! Readers and writers: the standard streams, pollable descriptors, copying between two streams, buffers and helpers.
 //!
-//! On Unix, `Async` waits for whatever the operating system can poll: pipes, terminals, the output of a child
-//! process, sockets of other crates. The buffers, the helpers and the traits are those of `futures-lite`, and require
+//! On Unix, `Async` wraps any descriptor that the operating system can poll: pipes, terminals, the output of a child
+//! process, sockets of other crates. The buffers, the helpers and the traits come from `futures-lite`, and require
 //! the feature `prelude`. The sockets are in [`net`](crate::net).
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
@@ -22,11 +21,10 @@
 //!
 //! # Splitting
 //!
-//! `split` divides any stream into a reader and a writer. They share the stream under a lock, which each holds
-//! while it polls the stream. The sockets of this crate need neither the lock nor the function: `&stream` reads and
-//! writes too, and [`into_split`](crate::net::TcpStream::into_split) returns owned halves, the writer of which
-//! also shuts down its direction when it is dropped. `split` is for streams without a method of their own, such
-//! as those of a TLS library:
+//! `split` divides any stream into a reader and a writer. The two halves share the stream behind a lock, which a half
+//! holds while it polls the stream. The sockets of this crate need neither `split` nor a lock: `&stream` reads and
+//! writes too, and [`into_split`](crate::net::TcpStream::into_split) returns owned halves. Dropping the owned write
+//! half shuts down the write direction. Use `split` for other streams, such as those of a TLS library:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
@@ -34,7 +32,7 @@
 //! use glassfrog::prelude::*;
 //! use glassfrog::task::try_scope;
 //!
-//! /// Sends a request, and meanwhile counts the bytes of the response.
+//! /// Sends a request while counting the bytes of the response.
 //! async fn exchange<S>(stream: S, request: &[u8]) -> std::io::Result<u64>
 //! where
 //!     S: AsyncRead + AsyncWrite + Unpin,

@@ -13,22 +13,21 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! The handler of a signal writes a byte into a pipe for each listener, and the reactor watches the pipes. So there
-//! are no threads, and listeners work in every runtime of the process, such as each of the
-//! [`Workers`](crate::Workers). Each listener receives the signal.
+//! The handler of a signal writes a byte into a pipe for each listener, and the reactor watches the pipes. Listeners
+//! therefore need no threads, and work in every runtime of the process, including those of
+//! [`Workers`](crate::Workers). Every listener receives the signal.
 //!
 //! # The default action does not come back
 //!
-//! The first listener for a signal replaces its default action, for the rest of the life of the process. Once the
-//! last listener is dropped, the process ignores the signal: Ctrl-C then no longer ends it. Keep a
-//! listener while the program runs, and exit in response to it.
+//! The first listener for a signal replaces its default action for the lifetime of the process. After the last
+//! listener is dropped, the process ignores the signal: Ctrl-C no longer terminates it. Keep a listener for as long
+//! as the program runs, and exit when it returns.
 //!
 //! # Several signals become one
 //!
-//! Signals are no queue: if a signal is sent again before the process has handled it, the kernel delivers it
-//! once (`signal(7)`). Likewise, a listener returns once for all signals since it last returned. A
-//! program must therefore not count signals, and after `SIGCHLD`, for example, has to look for all
-//! children that have ended.
+//! Signals are not queued: if a signal is sent again while it is pending, the kernel delivers it only once
+//! (`signal(7)`). Likewise, a listener returns once for all signals since it last returned. Do not count signals.
+//! After `SIGCHLD`, for example, reap every child that has exited.
 
 mod dump;
 mod listen;

@@ -4,11 +4,11 @@ use super::EventLoop;
 use std::os::fd::{AsFd, BorrowedFd};
 
 impl EventLoop {
-    /// Hands out the descriptor of the event queue. From now on it is readable whenever there is something to do
-    /// while the loop rests.
+    /// Hands out the descriptor of the event queue. From now on it is readable whenever there is work while the loop
+    /// is at rest.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         let is_new = !self.is_handed_out.replace(true);
-        // A loop that runs will rest.
+        // A running loop calls `rest` when it stops.
         if is_new && !self.shared.status.is_running() {
             self.rest();
         }

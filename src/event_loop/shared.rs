@@ -48,8 +48,8 @@ impl Shared {
         Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Returns the tag of the task that is being polled, if that is a task of this runtime. The ids of other
-    /// runtimes mean nothing here.
+    /// Returns the tag of the task that is being polled, if the task belongs to this runtime. Ids of other runtimes
+    /// have no meaning here.
     pub(crate) fn current_tag(&self) -> Tag {
         match current::is_here(&self.inbox) {
             true => self.status.polling(),
@@ -60,7 +60,7 @@ impl Shared {
         }
     }
 
-    /// Returns how much the runtime has done.
+    /// Returns the metrics of the runtime.
     pub(crate) fn metrics(&self) -> Metrics {
         let status = &self.status;
         let (timers_set, timers_fired, timers_cancelled) = self.timers.counts();

@@ -1,6 +1,6 @@
-//! [`Turned`]: what a turn of the loop has done.
+//! [`Turned`]: the result of a turn of the loop.
 
-/// What one [turn](crate::Runtime::turn) of a runtime has done.
+/// The result of one [turn](crate::Runtime::turn) of a runtime.
 ///
 /// # Examples
 ///
@@ -8,10 +8,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turned {
-    /// How many times a task was polled.
+    /// The number of times that the turn polled a task.
     pub polled: usize,
-    /// How many events came from the operating system. The wake of another thread may be one.
+    /// The number of events from the operating system. A wake from another thread may count as one.
     pub events: usize,
-    /// Whether there is more to do at once. If so, turn again before waiting for anything.
+    /// Whether there is more to do at once. If so, make another turn before waiting for anything.
     pub is_ready: bool,
 }

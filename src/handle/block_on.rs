@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a thread waits before it finds out whether anybody runs the loop. Between two calls of
-/// `Runtime::block_on` a program may do other work for a while, and a report of that would be noise.
+/// How long a thread waits before it checks whether any thread runs the loop. A program may do other work between two
+/// calls of `Runtime::block_on`, and a report of that would be noise.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a future to completion on this thread, as a guest of a runtime. `location` is that of the
@@ -33,8 +33,8 @@ pub(super) fn block_on<F: Future>(
 ) -> F::Output {
     assert!(
         shared.owner != thread::current().id(),
-        "`Handle::block_on` on the runtime's own thread would wait for a loop that this thread has to run: use \
-         `Runtime::block_on`, or inside a runtime `.await` the future or `spawn` it"
+        "`Handle::block_on` on the runtime's own thread would wait for a loop that only this thread can run: use \
+         `Runtime::block_on`, or inside the runtime `.await` or `spawn` the future"
     );
     let _context = context::enter_to_wait(shared);
     // Pinned after the context is entered, so that it is dropped inside the context.
@@ -51,11 +51,10 @@ pub(super) fn block_on<F: Future>(
     }
 }
 
-/// Waits until the future is woken. If that takes long, finds out whether anybody runs the loop, and reports once
-/// that nobody does.
+/// Waits until the future is woken. If that takes long and no thread runs the loop, reports it once.
 ///
-/// A loop may rest between two turns of a foreign loop. It is called then, and has to make a turn before the next
-/// check. While the loop runs, the checks come less and less often, since it may stop later.
+/// A loop may rest between two turns of a foreign loop. This function then nudges it, and expects a turn before the
+/// next check. While the loop runs, the checks come less and less often, since it may stop later.
 fn wait(shared: &Shared, parker: &Parker, location: &Location<'_>, is_reported: &mut bool) {
     let first = shared.test_patience.unwrap_or(PATIENCE);
     let mut patience = first;
@@ -80,20 +79,20 @@ fn wait(shared: &Shared, parker: &Parker, location: &Location<'_>, is_reported: 
     parker.park(None);
 }
 
-/// Reports that a future waits for a loop that nobody runs.
+/// Reports that a future waits for a loop that no thread runs.
 fn report(patience: Duration, location: &Location<'_>) {
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::task",
             "the future of `Handle::block_on` ({location}) has waited for {patience:?}, and nobody runs the loop of \
-             its runtime: its sockets and sleeps stand still until the runtime's own thread calls \
+             its runtime: its sockets and sleeps make no progress until the runtime's own thread calls \
              `Runtime::block_on` or `Runtime::turn`"
         );
     });
 }
 
-/// If no thread runs the loop at this moment, calls the loop, and returns how many turns it has made. Returns `None`
-/// if it runs, or has ended.
+/// Nudges the loop if no thread runs it, and returns the number of turns that it has made. Returns `None` if the loop
+/// runs or has ended.
 fn call_resting_loop(shared: &Shared) -> Option<u64> {
     if shared.status.is_running() || shared.inbox.is_closed() {
         return None;
@@ -107,8 +106,8 @@ fn call_resting_loop(shared: &Shared) -> Option<u64> {
 struct Parker {
     /// The thread that parks.
     thread: Thread,
-    /// Set by a wake, on any thread; cleared when the thread has seen it. The token of `std::thread::park` alone is
-    /// not enough, because the future may park too.
+    /// Set by a wake on any thread, and cleared by the parked thread. The token of `std::thread::park` alone is not
+    /// enough, because the future may park too.
     woken: AtomicBool,
 }
 
@@ -121,7 +120,7 @@ impl Parker {
         }
     }
 
-    /// Parks until there is a wake, at most for `timeout`. Returns whether there was one.
+    /// Parks until a wake, for at most `timeout`. Returns whether there was a wake.
     fn park(&self, timeout: Option<Duration>) -> bool {
         let begun = Instant::now();
         // Acquire: pairs with the Release of the wake, so that the next poll sees what came before it.

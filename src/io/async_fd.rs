@@ -1,9 +1,9 @@
 //! [`Async`]: any pollable descriptor. Unix only.
 //!
-//! The reactor watches a duplicate of the descriptor, which shares the open file description with it. So the
-//! registration and the non-blocking mode stay with the file that [`Async::new`] was given, whatever the owner
-//! does to the value in between. A stream of `std` holds the duplicate, since its `set_nonblocking` is an
-//! `ioctl(2)` that works on a file of any kind.
+//! The reactor watches a duplicate of the descriptor, which shares its open file description. The registration and
+//! the non-blocking mode therefore stay with the file that was passed to [`Async::new`], even if the owner replaces
+//! the value. A `UnixStream` of `std` holds the duplicate, because its `set_nonblocking` calls `ioctl(2)`, which
+//! works on a file of any kind.
 
 use crate::context;
 use crate::foreign::swallow_panics;
@@ -27,27 +27,27 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// An asynchronous descriptor: anything that the operating system can poll, such as a pipe, a terminal, the output
-/// of a child process, an eventfd, an inotify descriptor, or a socket of another crate.
+/// An asynchronous wrapper around any descriptor that the operating system can poll, such as a pipe, a terminal, the
+/// output of a child process, an eventfd, an inotify descriptor, or a socket of another crate.
 ///
 /// If `T` implements [`Read`] or [`Write`], `Async<T>` implements [`AsyncRead`] or [`AsyncWrite`]. If `&T` does, so
-/// does `&Async<T>`. For all else there are [`read_with`](Async::read_with) and
+/// does `&Async<T>`. For other system calls, use [`read_with`](Async::read_with) and
 /// [`write_with`](Async::write_with).
 ///
-/// An `Async` holds a duplicate of the descriptor, so it counts twice towards the limit of open files.
+/// An `Async` counts twice towards the limit on open files, because it holds a duplicate of the descriptor.
 ///
 /// # Non-blocking mode
 ///
-/// [`new`](Async::new) puts the descriptor into non-blocking mode, and [`into_inner`](Async::into_inner) and the
-/// drop of the `Async` put it back into the mode that it had. (On systems without `/proc/self/fdinfo` the previous
-/// mode is not known. There the descriptor is left in blocking mode.)
+/// [`new`](Async::new) puts the descriptor into non-blocking mode. Calling [`into_inner`](Async::into_inner) or
+/// dropping the `Async` restores the previous mode. On systems without `/proc/self/fdinfo`, the previous mode is
+/// unknown, and the descriptor is left in blocking mode.
 ///
-/// The mode belongs to the open file description, not to the descriptor. All duplicates of the descriptor share
-/// it, also those in other processes:
+/// The mode belongs to the open file description, not to the descriptor. All duplicates of the descriptor share it,
+/// including those in other processes:
 ///
-/// - Do not use `Async` for the standard input and output that a process has inherited. The shell that started the
-///   process, and all other processes on the terminal, would find their reads and writes failing.
-/// - Do not make a second `Async` of a duplicate of the descriptor. When one of the two is dropped, the other one
+/// - Do not use `Async` for standard streams that the process has inherited. Reads and writes would start to fail in
+///   the shell that started the process and in all other processes on the terminal.
+/// - Do not create a second `Async` from a duplicate of the descriptor. Once one of the two is dropped, the other one
 ///   blocks its thread. Use one `Async`, and share a reference to it.
 ///
 /// # Examples
@@ -101,10 +101,10 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     ///
-    /// The kind is `InvalidInput` if the descriptor cannot be polled, as is the case with regular files,
+    /// The kind is `InvalidInput` if the operating system cannot poll the descriptor. This applies to regular files,
     /// directories and some devices: read and write them with [`spawn_blocking`](crate::task::spawn_blocking). The
-    /// descriptor then keeps its mode, and `io` is dropped. Also returns an error if no further descriptor can be
-    /// opened or registered, or if the runtime has ended.
+    /// descriptor then keeps its mode, and `io` is dropped. Also returns an error if the process has no descriptors
+    /// left, if the registration fails, or if the runtime has ended.
     ///
     /// # Panics
     ///
@@ -161,8 +161,8 @@ impl<T: AsFd> Async<T> {
 
     /// Returns a mutable reference to the value.
     ///
-    /// The runtime goes on watching the file that [`new`](Async::new) was given. If another descriptor takes its
-    /// place in the value, waits do not end when that one is ready.
+    /// The runtime keeps watching the file that was passed to [`new`](Async::new). If you replace the value with one
+    /// that has another descriptor, no wait ends when the new descriptor becomes ready.
     ///
     /// # Examples
     ///
@@ -183,8 +183,8 @@ impl<T: AsFd> Async<T> {
         &mut self.io
     }
 
-    /// Removes the descriptor from its runtime, and puts it back into the [mode](Async#non-blocking-mode) that it
-    /// had.
+    /// Removes the descriptor from its runtime, restores its previous [mode](Async#non-blocking-mode), and returns
+    /// the value.
     ///
     /// # Errors
     ///
@@ -214,10 +214,10 @@ impl<T: AsFd> Async<T> {
         Ok(io)
     }
 
-    /// Waits until the descriptor is readable: a read would return something, or its end or an error.
+    /// Waits until the descriptor is readable: a read would return data, the end of the file, or an error.
     ///
-    /// A read may still return `WouldBlock`, and then the descriptor stays readable unless the read is made by
-    /// [`read_with`](Async::read_with) or its relatives. A loop of `readable` and bare reads spins.
+    /// A read may still return `WouldBlock`. Only [`read_with`](Async::read_with) and the related methods then clear
+    /// the readiness, so a loop that calls `readable` and reads directly spins.
     ///
     /// # Errors
     ///
@@ -295,20 +295,21 @@ impl<T: AsFd> Async<T> {
     }
 }
 
-/// The duplicate of a descriptor. Dropping it puts the descriptor back into the mode that it had.
+/// A duplicate of a descriptor. Dropping it restores the previous mode of the descriptor.
 struct Duplicate {
     /// The duplicate. It may be of any kind.
     file: UnixStream,
     /// The number of the original descriptor, which dumps show.
     number: RawFd,
-    /// What is behind it.
+    /// The kind of the file.
     kind: FileKind,
-    /// Whether the descriptor has to be put back into blocking mode.
+    /// Whether to put the descriptor back into blocking mode.
     was_blocking: bool,
 }
 
 impl Duplicate {
-    /// Duplicates a descriptor, and puts it into non-blocking mode unless it certainly cannot be polled.
+    /// Duplicates a descriptor, and puts it into non-blocking mode. Files on disk, which cannot be polled, are
+    /// refused.
     fn new(fd: BorrowedFd<'_>) -> io::Result<Duplicate> {
         let file = File::from(fd.try_clone_to_owned()?);
         let kind = kind_of(&file)?;
@@ -327,7 +328,7 @@ impl Duplicate {
         Ok(duplicate)
     }
 
-    /// Puts the descriptor back into the mode that it had.
+    /// Restores the previous mode of the descriptor.
     fn restore(&mut self) -> io::Result<()> {
         match std::mem::take(&mut self.was_blocking) {
             true => self.file.set_nonblocking(false),
@@ -336,8 +337,8 @@ impl Duplicate {
     }
 }
 
-/// Returns the flags of an open file description as `proc(5)` writes them, of which this file changes one. Returns
-/// `None` on a system that does not tell.
+/// Returns the flags of an open file description, in the format of `proc(5)`. Returns `None` on a system without
+/// `/proc/self/fdinfo`.
 fn flags(file: &impl AsRawFd) -> Option<String> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     info.lines()
@@ -423,7 +424,7 @@ impl<I: Write + Unpin> AsyncWrite for WhenReady<'_, I> {
         socket.poll_op_with(Direction::Write, cx, |_| io.write_vectored(bufs))
     }
 
-    /// Waits only if the value has something to write out.
+    /// Waits only if the value still has buffered data to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let WhenReady { socket, io } = self.get_mut();
         match io.flush() {
@@ -457,8 +458,8 @@ forward_write!(
 );
 
 /// To make a system call on the descriptor when it is ready, use [`read_with`](Async::read_with),
-/// [`write_with`](Async::write_with) or their relatives. A loop of [`readable`](Async::readable) and such a call
-/// spins: only these methods see that it has returned `WouldBlock`.
+/// [`write_with`](Async::write_with) or a related method. Only these methods see that the call has returned
+/// `WouldBlock`, so a loop that calls [`readable`](Async::readable) and makes the call directly spins.
 impl<T: AsFd> AsFd for Async<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()

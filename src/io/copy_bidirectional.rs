@@ -23,32 +23,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// The size of the buffer of each direction. The largest record of TLS fits in, and ten thousand connections
-/// with both their buffers take no more than a third of a gigabyte.
+/// The size of the buffer of each direction. It holds the data of the largest TLS record, and the buffers of ten
+/// thousand connections take no more than a third of a gigabyte.
 const BUFFER_SIZE: usize = 16 * 1024;
 
-/// Copies between two streams in both directions until both directions have ended.
+/// Copies data between two streams in both directions, until both directions have ended.
 ///
-/// When one stream ends, the future flushes the other one and closes its write direction, and the opposite
-/// direction continues. The future returns the number of bytes that it copied from `a` to `b`, and from `b`
-/// to `a`. It does not close the streams beyond that. To keep the streams, pass `&mut a` or, for the sockets
-/// of this crate, `&a`.
+/// When one stream ends, the future flushes the other one and closes its write direction, and the opposite direction
+/// continues. The future returns the number of bytes that it copied from `a` to `b`, and from `b` to `a`. Dropping
+/// the future drops the streams; to keep them, pass `&mut a` or, for the sockets of this crate, `&a`.
 ///
 /// Each direction has a buffer of 16 KiB. When a reader has nothing more to read, the future flushes the writer.
 ///
-/// By default, the future waits for a silent peer for ever; see
-/// [`idle_timeout`](CopyBidirectional::idle_timeout).
+/// By default, the future waits forever for a silent peer; see [`idle_timeout`](CopyBidirectional::idle_timeout).
 ///
 /// # Errors
 ///
-/// The first error of a stream ends the copying in both directions, and the future returns it. It returns
-/// no counts then, but [`copied`](CopyBidirectional::copied) still does. Bytes that were read and not yet
-/// written are lost.
+/// Returns the first error of either stream, which ends the copy in both directions. Bytes that were read but not yet
+/// written are lost. [`copied`](CopyBidirectional::copied) still returns the counts.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future loses the bytes that it has read and not yet written: at most 16 KiB in each direction.
-/// To wait for something else meanwhile without losing bytes, poll the future by reference.
+/// Dropping the future loses the bytes that it has read but not yet written: at most 16 KiB in each direction. To
+/// wait for something else at the same time without losing bytes, poll the future by mutable reference.
 ///
 /// # Examples
 ///
@@ -119,11 +116,11 @@ pub struct CopyBidirectional<A, B> {
 }
 
 impl<A, B> CopyBidirectional<A, B> {
-    /// Makes the future fail with [`TimedOut`](io::ErrorKind::TimedOut) when nothing has been read or written in
-    /// either direction for this long.
+    /// Makes the copy fail with [`TimedOut`](io::ErrorKind::TimedOut) if no bytes are read or written in either
+    /// direction for `timeout`.
     ///
-    /// The time also passes while only one direction is left, and while a stream does not accept bytes, a flush
-    /// or a close. It begins with this call. A timeout such as `Duration::MAX` never ends.
+    /// The timeout starts with this call. It also runs while only one direction is left, and while a stream blocks in
+    /// a write, a flush or a close. A timeout such as `Duration::MAX` never expires.
     ///
     /// # Panics
     ///
@@ -249,7 +246,7 @@ struct Direction {
 enum Phase {
     /// Reads into the buffer, which is empty.
     Reading,
-    /// Writes the part of the buffer from here to there, which is not empty.
+    /// Writes the part of the buffer between these two indices, which is not empty.
     Writing(usize, usize),
     /// The reader has ended: flushes and closes the writer.
     Closing,
@@ -273,7 +270,7 @@ impl Direction {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Reads once or writes once, or closes the writer. Returns `Ready` if that was possible.
+    /// Reads once, writes once, or closes the writer. Returns `Pending` if the step would block.
     fn poll_step(
         &mut self,
         cx: &mut Context<'_>,
@@ -288,7 +285,7 @@ impl Direction {
             Phase::Reading => {
                 self.buffer.resize(BUFFER_SIZE, 0);
                 let Poll::Ready(read) = Pin::new(from).poll_read(cx, &mut self.buffer) else {
-                    // The reader may only go on once it has seen the answer to what was written.
+                    // The reader may get no more data until its peer has received what the writer still buffers.
                     ready!(self.poll_flush(cx, to))?;
                     return Poll::Pending;
                 };
@@ -322,7 +319,7 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// Flushes the writer, unless that has been done.
+    /// Flushes the writer if bytes were written after the last flush.
     fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
@@ -347,12 +344,12 @@ impl fmt::Debug for Direction {
 
 /// The idle timeout of a copy.
 ///
-/// The sleep is not moved whenever bytes move, but only when it ends, so that a busy copy pays for a reading of
-/// the clock only.
+/// When bytes move, the copy records the time. It resets the sleep only when the sleep ends, so a busy copy pays only
+/// for reading the clock.
 struct Idle {
-    /// How long nothing may move.
+    /// The maximum time without a read or a write.
     timeout: Duration,
-    /// When something last moved.
+    /// The time of the last read or write.
     last: Instant,
     /// Ends at the deadline, or before it.
     sleep: Sleep,
@@ -371,7 +368,7 @@ impl Idle {
         }
     }
 
-    /// Waits for the deadline, and returns the error of that.
+    /// Waits for the deadline, and returns the error of the timeout.
     fn poll(&mut self, cx: &mut Context<'_>, has_moved: bool) -> Poll<io::Error> {
         if has_moved {
             self.last = self.sleep.now();
@@ -379,13 +376,13 @@ impl Idle {
         loop {
             if let Err(RuntimeEnded) = ready!(self.sleep.poll_deadline(cx)) {
                 return Poll::Ready(io::Error::other(
-                    "the runtime that this idle timeout was made in has ended",
+                    "the runtime of this idle timeout has ended",
                 ));
             }
             let deadline = saturating_add(self.last, self.timeout);
             let now = self.sleep.now();
             if now >= deadline {
-                // A copy that is polled again has the same time once more.
+                // If the copy is polled again, the timeout starts anew.
                 self.last = now;
                 self.sleep.reset(saturating_add(now, self.timeout));
                 let reason = format!("nothing was read or written for {:?}", self.timeout);

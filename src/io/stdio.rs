@@ -18,21 +18,21 @@ use std::task::{Context, Poll, ready};
 
 /// Returns a handle to the standard input of the process.
 ///
-/// A thread of the runtime reads for the handle, since a read of a terminal, a pipe or a file may block. Nothing
-/// waits for that thread: while a read is pending, `block_on` returns,
-/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) returns, and the process exits. A pending read
-/// does not hold a [virtual clock](crate::Builder::virtual_clock) either: like data for a socket, input comes from
-/// outside, and deadlines pass before it.
+/// A thread of the runtime makes the reads, because reading a terminal, a pipe or a file may block. Nothing waits for
+/// that thread: while a read is pending, `block_on` returns,
+/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) returns, and the process exits. Like a read of a
+/// socket, a pending read does not stop a [virtual clock](crate::Builder::virtual_clock) either: deadlines pass while
+/// it waits.
 ///
 /// # Several handles
 ///
-/// All handles of the process, in all runtimes, read the same stream: each byte goes to one of them. The thread
-/// reads up to 64 KiB ahead. A read whose future is dropped, whose handle is dropped, or whose runtime ends loses
-/// nothing: the bytes go to the next read of any handle. A `BufReader` around a handle has a buffer of its own,
-/// which is lost with it, so keep one for the whole program.
+/// All handles of the process, in all runtimes, read the same stream: each byte goes to one of them. The thread reads
+/// up to 64 KiB ahead. If a read is cancelled, its handle dropped or its runtime ended, no bytes are lost: they go to
+/// the next read of any handle. A `BufReader` around a handle has a buffer of its own, which is lost with it, so keep
+/// one for the whole program.
 ///
-/// [`std::io::stdin`] sees none of the bytes that were read ahead, and blocks while a read is pending. Use one of
-/// the two.
+/// [`std::io::stdin`] sees none of the bytes that were read ahead, and blocks while a read is pending. Use one or the
+/// other.
 ///
 /// The stream stays in blocking mode: `O_NONBLOCK` would affect all programs that share the terminal or pipe.
 ///
@@ -47,7 +47,7 @@ use std::task::{Context, Poll, ready};
 /// use glassfrog::io::{BufReader, stdin, stdout};
 /// use glassfrog::prelude::*;
 ///
-/// /// Asks for a name, and greets.
+/// /// Asks for a name, and prints a greeting.
 /// async fn greet() -> std::io::Result<()> {
 ///     let (mut lines, mut stdout) = (BufReader::new(stdin()).lines(), stdout());
 ///     stdout.write_all(b"What is your name? ").await?;
@@ -74,24 +74,24 @@ pub fn stdin() -> Stdin {
 
 /// Returns a handle to the standard output of the process.
 ///
-/// A write puts the bytes into a queue, which a thread of the runtime writes to the stream. If 64 KiB of the
-/// handle are in the queue, the next write waits. All handles of the process share the queue, so the bytes leave in
-/// the order in which the writes accepted them. Large outputs are faster through a `BufWriter`, because
-/// a queue that has run empty costs the way to the thread.
+/// A write appends the bytes to a queue, and a thread of the runtime writes them to the stream. While 64 KiB of a
+/// handle are queued, its next write waits. All handles of the process share the queue, so the stream receives the
+/// bytes in the order of the writes. For large outputs, wrap the handle in a `BufWriter`: a write to an empty queue
+/// has to start or wake a thread.
 ///
 /// [`println!`] still works, but blocks the thread, and does not wait for the bytes in the queue.
 ///
 /// # Flush before the end
 ///
-/// `flush` and `close` wait until all bytes of this handle have been written. What was not flushed when the program
-/// exits may be lost. When only the runtime ends, a write that has begun continues, and
-/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) waits for it; other bytes stay in the queue until
-/// a handle of another runtime writes or flushes. Dropping a handle loses nothing by itself.
+/// `flush` and `close` wait until all bytes of this handle have been written. Bytes that were not flushed may be lost
+/// when the program exits. If only the runtime ends, a write in progress continues, and
+/// [`Runtime::shutdown_timeout`](crate::Runtime::shutdown_timeout) waits for it. The other bytes stay in the queue
+/// until a handle of another runtime writes or flushes. Dropping a handle loses no bytes.
 ///
 /// # Errors
 ///
-/// A write returns before its bytes leave. So the next write, `flush` or `close` of the same handle returns the
-/// error, such as [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the reader of a pipe is gone.
+/// A write returns before its bytes reach the stream, so the next write, `flush` or `close` of the same handle
+/// returns its error, such as [`BrokenPipe`](io::ErrorKind::BrokenPipe) if the reader of a pipe is gone.
 ///
 /// # Panics
 ///
@@ -118,8 +118,8 @@ pub fn stdout() -> Stdout {
 
 /// Returns a handle to the standard error stream of the process.
 ///
-/// It works as [`stdout`] does, with a queue of its own. [`eprintln!`] suits most messages better: it blocks the
-/// thread, and the message leaves before whatever happens next.
+/// The handle works like that of [`stdout`], with a queue of its own. For most messages, [`eprintln!`] is the better
+/// choice: it blocks the thread until the message is written.
 ///
 /// # Panics
 ///
@@ -161,11 +161,11 @@ forward_read!([] Stdin, this => this.0);
 forward_write!([] Stdout, this => this.0);
 forward_write!([] Stderr, this => this.0);
 
-/// What reads standard input.
+/// A reader of standard input.
 struct Reader {
-    /// Names the handle among those of the process.
+    /// The key of the handle, unique in the process.
     key: u64,
-    /// The runtime, whose threads read.
+    /// The runtime whose threads read.
     shared: Arc<Shared>,
 }
 
@@ -196,13 +196,13 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// What writes to one of the output streams.
+/// A writer to one of the output streams.
 struct Writer {
     /// The stream.
     output: &'static Output,
-    /// Names the handle among those of the stream.
+    /// The key of the handle, unique among those of the stream.
     key: u64,
-    /// The runtime, whose threads write.
+    /// The runtime whose threads write.
     shared: Arc<Shared>,
 }
 
@@ -242,7 +242,7 @@ impl AsyncWrite for Writer {
         Poll::Ready(result)
     }
 
-    /// Flushes. The stream stays open, since it is that of the process.
+    /// Flushes. The stream stays open, because it belongs to the process.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }

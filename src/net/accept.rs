@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The delay before a listener retries after it could not accept for lack of descriptors or memory. No event
-/// reports when they become available, so the listener has to retry: often enough that a person does not
-/// notice the delay, rarely enough to cost next to nothing.
+/// The delay before a listener retries after it could not accept for lack of descriptors or memory. No event reports
+/// when they become available, so the listener has to retry. A person does not notice this delay, and the retries
+/// cost next to nothing.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Accepts one connection after another, of the type `S` from peers with addresses of the type `A`. Dropping it
@@ -130,8 +130,8 @@ impl<L: AsRaw + Io, S, A> fmt::Debug for Accept<'_, L, S, A> {
     }
 }
 
-/// Returns whether an error of `accept` concerns only the connection that would have been accepted. That connection
-/// is gone.
+/// Returns whether an error of `accept` concerns only the connection that it would have returned. That connection is
+/// lost.
 ///
 /// Linux reports network errors of the new connection as errors of `accept(2)`; see "Error handling" there.
 fn is_peer_error(error: &io::Error) -> bool {

@@ -1,11 +1,10 @@
 //! Conversions of sockets from and to the types of `std`, file descriptors and handles.
 //!
-//! A descriptor from elsewhere may not be what its type says, so it is inspected before it is registered. A
-//! descriptor to which other code has access no longer qualifies for the shortcuts of
-//! `reactor/platform.rs`.
+//! A foreign descriptor may not be what its type says, so this module inspects it before registering it. Once other
+//! code has access to a descriptor, the shortcuts of `reactor/platform.rs` no longer apply to it.
 //!
-//! Each type of socket gets its conversions from a line of [`std_conversions`] in its own file, and a line
-//! of [`os_conversions`] in `descriptor.rs` and `handle_windows.rs`.
+//! Each type of socket invokes [`std_conversions`] in its own file. `descriptor.rs` and `handle_windows.rs` invoke
+//! [`os_conversions`] for all of them.
 
 use super::socket::Socket;
 use crate::context;
@@ -88,7 +87,7 @@ pub(super) fn describe_non_tcp(
     addr: &io::Result<SocketAddr>,
 ) -> Option<String> {
     let error = nodelay.as_ref().err()?;
-    // Some systems give these errors for a TCP connection that has been closed.
+    // Some systems return these errors for a TCP connection that has been closed.
     let may_be_closed = matches!(
         error.kind(),
         io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected | io::ErrorKind::ConnectionReset
@@ -135,8 +134,8 @@ macro_rules! std_conversions {
         ///
         /// # Errors
         ///
-        /// Returns an error if the reactor cannot register the descriptor. The kind is `InvalidInput` if it
-        /// is not a socket. To read and write a pipe or a terminal, use `io::Async`, and for a file
+        /// Returns an error if the reactor cannot register the descriptor. The kind is `InvalidInput` if it is not a
+        /// socket. Read and write pipes and terminals with `io::Async`, and files with
         /// [`spawn_blocking`](crate::task::spawn_blocking).
         ///
         /// # Panics
@@ -155,7 +154,7 @@ macro_rules! std_conversions {
             }
         }
 
-        /// Removes a socket from its runtime, and makes it blocking, as the sockets of `std` are.
+        /// Removes a socket from its runtime, and puts it back into blocking mode.
         impl TryFrom<$Socket> for $Std {
             type Error = std::io::Error;
 
@@ -182,9 +181,9 @@ macro_rules! os_conversions {
         /// Other code may use the descriptor from now on, so the socket makes [a few more system
         /// calls](crate::net#other-system-calls).
         ///
-        /// To make a system call on the descriptor when the socket is ready, use `read_with`, `write_with` or
-        /// the other methods that end in `_with`. A loop of `readable` and such a call spins: only these
-        /// methods see that it has returned `WouldBlock`.
+        /// To make a system call on the descriptor when the socket is ready, use `read_with`, `write_with` or the
+        /// other methods that end in `_with`. Only these methods see that the call has returned `WouldBlock`, so a
+        /// loop that calls `readable` and makes the call directly spins.
         impl $As for $Socket {
             fn $as(&self) -> $Borrowed<'_> {
                 self.socket.hand_out().$as()
@@ -199,8 +198,8 @@ macro_rules! os_conversions {
 
         /// Adopts a socket into the runtime of this thread.
         ///
-        /// If the reactor cannot register it, the reason is logged, and every operation fails with it. The
-        /// conversion by `TryFrom` from the type of `std` returns the reason at once.
+        /// If the reactor cannot register the socket, the runtime logs the error, and every operation returns it. To
+        /// get the error at once, use the `TryFrom` conversion from the type of `std`.
         $(#[$docs])*
         ///
         /// # Panics

@@ -1,7 +1,7 @@
-//! Streams of bytes: what TCP and Unix streams share.
+//! The operations that TCP and Unix streams share.
 //!
-//! The reads and writes of a [`Socket`] stand here once, with the traits of `futures-io`. Each public type that
-//! reads or writes forwards these traits to its socket by a line of [`forward_read`] and [`forward_write`].
+//! This file implements the reads and writes of a [`Socket`], and the traits of `futures-io`. Each public type
+//! forwards these traits to its socket with [`forward_read`] and [`forward_write`].
 
 use super::socket::{Operation, Socket};
 use crate::reactor::Io;
@@ -146,7 +146,7 @@ where
 }
 
 impl<S: Bytes> Socket<S> {
-    /// Shuts down one direction or both. It is no error if the connection has been closed.
+    /// Shuts down one direction or both. Returns `Ok` if the connection is already closed.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let io = match how {
             Shutdown::Write => self.io(),
@@ -233,10 +233,9 @@ where
     }
 }
 
-/// Implements `AsyncRead` for a type by that of an `Unpin` value which is computed from it.
+/// Implements `AsyncRead` for a type by forwarding to an `Unpin` value that is computed from it.
 ///
-/// First come the generic parameters of the implementation in square brackets, then the type, then the value,
-/// and the bounds if there are any.
+/// The arguments are the generic parameters in square brackets, the type, the value, and the bounds if there are any.
 macro_rules! forward_read {
     ([$($generics:tt)*] $Type:ty, $this:ident => $reader:expr $(, where $($bounds:tt)+)?) => {
         impl<$($generics)*> futures_io::AsyncRead for $Type $(where $($bounds)+)? {

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net;
 
-/// `std` inspects only descriptors that it owns, so each method inspects a duplicate.
+/// The methods of `std` need an owned descriptor, so each method inspects a duplicate.
 impl<T: AsFd> Inspect for T {
     fn kind(&self) -> FileKind {
         let duplicate = self.as_fd().try_clone_to_owned().map(File::from);
@@ -30,7 +30,7 @@ impl<T: AsFd> Inspect for T {
 pub(crate) fn kind_of(file: &File) -> io::Result<FileKind> {
     let kind = file.metadata()?.file_type();
     Ok(if kind.is_socket() {
-        // Only this question tells the sockets apart.
+        // Only the address tells a Unix socket from other sockets.
         let socket = net::UnixDatagram::from(file.as_fd().try_clone_to_owned()?);
         match socket.local_addr() {
             Ok(_) => FileKind::UnixSocket,
@@ -55,9 +55,9 @@ os_conversions! {
     AsFd::as_fd -> BorrowedFd, AsRawFd::as_raw_fd -> RawFd, OwnedFd;
     ///
     /// A descriptor that is not a socket cannot be registered: read and write pipes and terminals with
-    /// [`io::Async`](crate::io::Async), and files with [`spawn_blocking`](crate::task::spawn_blocking). A
-    /// socket of another kind supports whatever
-    /// `recv(2)` and `send(2)` do with it, and a [dump](crate::Dump) shows its real kind.
+    /// [`io::Async`](crate::io::Async), and files with [`spawn_blocking`](crate::task::spawn_blocking). A socket of
+    /// another kind supports the operations that `recv(2)` and `send(2)` support on it, and a [dump](crate::Dump)
+    /// shows its real kind.
     ///
     /// # Examples
     ///

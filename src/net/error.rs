@@ -26,7 +26,7 @@ pub(super) fn with_context(
     with_hint(operation, subject, error, "")
 }
 
-/// Does the same, and appends what the error means for this operation, or what to do about it.
+/// Adds context as [`with_context`] does, and appends a hint: what the error means, or what to do about it.
 pub(super) fn with_hint(
     operation: &'static str,
     subject: impl ToString,

@@ -1,4 +1,4 @@
-//! [`TcpStream::into_split`] and the two owned halves that it returns.
+//! [`TcpStream::into_split`], and the owned halves of TCP and Unix streams.
 
 use super::bytes::{forward_read, forward_write};
 use super::tcp::stream::TcpStream;
@@ -10,9 +10,9 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
-/// The read half of a [`TcpStream`], created by [`TcpStream::into_split`].
+/// The owned read half of a [`TcpStream`] or `UnixStream`, created by their `into_split` methods.
 ///
-/// For everything else, such as [`TcpStream::read_to_end`], [`as_ref`](AsRef::as_ref) returns the stream.
+/// To call other methods, such as [`TcpStream::read_to_end`], get the stream with [`as_ref`](AsRef::as_ref).
 ///
 /// # Examples
 ///
@@ -33,10 +33,10 @@ pub struct OwnedReadHalf<S = TcpStream> {
     pub(super) stream: Arc<S>,
 }
 
-/// The write half of a [`TcpStream`], created by [`TcpStream::into_split`].
+/// The owned write half of a [`TcpStream`] or `UnixStream`, created by their `into_split` methods.
 ///
-/// Dropping it shuts down the write direction of the connection, so the peer reads to the end of the data.
-/// For everything but writing, [`as_ref`](AsRef::as_ref) returns the stream.
+/// Dropping it shuts down the write direction of the connection, so the peer reads to the end of the data. To call
+/// other methods of the stream, use [`as_ref`](AsRef::as_ref).
 ///
 /// # Examples
 ///

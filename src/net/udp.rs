@@ -1,7 +1,7 @@
 //! [`UdpSocket`]: a socket that sends and receives datagrams.
 //!
-//! Each operation moves one datagram, whose length says nothing about the next one. So only `WouldBlock` clears
-//! the readiness.
+//! Each operation transfers one datagram, whose length says nothing about the next one. Only `WouldBlock` therefore
+//! clears the readiness.
 
 use super::addrs::{Addrs, Target, ToSocketAddrs};
 use super::adopt::{Inspect, std_conversions};
@@ -20,14 +20,13 @@ use std::task::{Context, Poll};
 
 /// The async counterpart of [`std::net::UdpSocket`]: a UDP socket.
 ///
-/// After it is bound to an address, a socket exchanges datagrams with any other address by
-/// [`send_to`](UdpSocket::send_to) and [`recv_from`](UdpSocket::recv_from). A socket that is
-/// [connected](UdpSocket::connect) to an address exchanges datagrams with that address alone, by
-/// [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv). Like those of `std`, all methods take `&self`: one
-/// task may receive while another sends.
+/// After binding a socket to an address, you can [send data to](UdpSocket::send_to) and [receive data
+/// from](UdpSocket::recv_from) any other address. A socket that is [connected](UdpSocket::connect) to an address
+/// exchanges datagrams with that address only, through [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv). As in
+/// `std`, all methods take `&self`, so one task may receive while another sends.
 ///
-/// UDP loses, reorders and duplicates datagrams. If they arrive faster than they are received, the operating
-/// system discards those that its buffer has no room for.
+/// UDP may lose, reorder and duplicate datagrams. If datagrams arrive faster than the program receives them, the
+/// operating system discards those that do not fit into its buffer.
 ///
 /// # Examples
 ///
@@ -62,7 +61,7 @@ pub struct UdpSocket {
 impl UdpSocket {
     /// Creates a UDP socket that is bound to the specified address.
     ///
-    /// If `addr` yields several addresses, they are tried in turn until one of them succeeds. With port 0 the
+    /// If `addr` yields multiple addresses, the method tries each of them until one succeeds. With port 0 the
     /// operating system assigns a port, which [`local_addr`](UdpSocket::local_addr) returns.
     ///
     /// # Errors
@@ -103,11 +102,11 @@ impl UdpSocket {
         UdpSocket { socket }
     }
 
-    /// Connects the socket to a remote address: [`send`](UdpSocket::send) sends to this address, and only
-    /// datagrams from it are received.
+    /// Connects the socket to a remote address: [`send`](UdpSocket::send) sends to this address, and the socket
+    /// receives datagrams only from this address.
     ///
-    /// Nothing is sent. If `addr` yields several addresses, they are tried in turn until one of them succeeds. To
-    /// connect to another address later, call this method again.
+    /// The method sends no data. If `addr` yields multiple addresses, the method tries each of them until one
+    /// succeeds. To connect to another address later, call this method again.
     ///
     /// # Errors
     ///
@@ -151,9 +150,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `ConnectionRefused` if an earlier datagram has reached no socket: the peer's host reports that
-    /// by ICMP, and the operating system by the next operation of the socket, once. The datagram in `buf` has not
-    /// been sent then. Other errors are those of `send(2)`, such as that of a datagram that is too long.
+    /// The kind is `ConnectionRefused` if an earlier datagram reached a host on which no socket is bound to the port.
+    /// The host reports this by ICMP, and the operating system returns the error once, from the next operation on the
+    /// socket. In that case, `buf` has not been sent. Otherwise returns the error of `send(2)`, for example if the
+    /// datagram is too long.
     ///
     /// # Cancel safety
     ///
@@ -182,13 +182,13 @@ impl UdpSocket {
     /// Receives a datagram from the address that the socket is [connected](UdpSocket::connect) to, waiting until
     /// there is one. On a socket that is not connected, receives a datagram from any address.
     ///
-    /// Returns the number of bytes received. 0 means that the datagram, or `buf`, is empty.
-    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error.
+    /// Returns the number of bytes received. 0 means that the datagram or `buf` is empty. A datagram that is longer
+    /// than `buf` is truncated, and the excess bytes are discarded. On Windows, that is an error.
     ///
     /// # Errors
     ///
-    /// The kind is `ConnectionRefused` if a datagram that this socket has sent has reached no socket; see
-    /// [`send`](UdpSocket::send). Other errors are those of `recv(2)`. The socket remains usable.
+    /// The kind is `ConnectionRefused` if a datagram that this socket sent reached no socket; see
+    /// [`send`](UdpSocket::send). Otherwise returns the error of `recv(2)`. The socket remains usable.
     ///
     /// # Cancel safety
     ///
@@ -248,7 +248,7 @@ impl UdpSocket {
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let addr = match addr.target()? {
             Target::Addrs(Addrs::One(addr)) => addr,
-            // Boxed, so that the future of a send to a single address stays small.
+            // Boxed to keep the future of a send to a single address small.
             target => Box::pin(resolve(target, self.socket.shared()))
                 .await?
                 .next(),
@@ -266,7 +266,8 @@ impl UdpSocket {
     /// Receives a datagram, waiting until there is one. Returns the number of bytes received and the address of
     /// the sender.
     ///
-    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost. On Windows, that is an error.
+    /// A datagram that is longer than `buf` is truncated, and the excess bytes are discarded. On Windows, that is an
+    /// error.
     ///
     /// # Errors
     ///
@@ -297,8 +298,8 @@ impl UdpSocket {
 
     /// Receives a datagram without removing it from the receive buffer, waiting until there is one.
     ///
-    /// If the datagram is longer than `buf`, the method returns its beginning. On Windows, that is an error. In both
-    /// cases, the datagram stays in the receive buffer, and the next receive returns it.
+    /// A datagram that is longer than `buf` is truncated; on Windows, that is an error. The datagram stays in the
+    /// receive buffer, and the next receive returns it from its beginning.
     ///
     /// # Errors
     ///
@@ -332,8 +333,8 @@ impl UdpSocket {
     /// Receives a datagram without removing it from the receive buffer, waiting until there is one. Returns the
     /// number of bytes received and the address of the sender.
     ///
-    /// If the datagram is longer than `buf`, the method returns its beginning. On Windows, that is an error. In both
-    /// cases, the datagram stays in the receive buffer, and the next receive returns it.
+    /// A datagram that is longer than `buf` is truncated; on Windows, that is an error. The datagram stays in the
+    /// receive buffer, and the next receive returns it from its beginning.
     ///
     /// # Errors
     ///
@@ -429,8 +430,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be writable. Only waiting finds that out, so call
-    /// [`writable`](UdpSocket::writable) first. For other errors see [`send`](UdpSocket::send).
+    /// The kind is `WouldBlock` if the socket is not known to be writable. The method does not look for new events,
+    /// so wait for [`writable`](UdpSocket::writable) first. For other errors see [`send`](UdpSocket::send).
     ///
     /// # Examples
     ///
@@ -455,8 +456,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be writable. Only waiting finds that out, so call
-    /// [`writable`](UdpSocket::writable) first. For other errors see [`send_to`](UdpSocket::send_to).
+    /// The kind is `WouldBlock` if the socket is not known to be writable. The method does not look for new events,
+    /// so wait for [`writable`](UdpSocket::writable) first. For other errors see [`send_to`](UdpSocket::send_to).
     ///
     /// # Examples
     ///
@@ -480,8 +481,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UdpSocket::readable) first. For other errors see [`recv`](UdpSocket::recv).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UdpSocket::readable) first. For other errors see [`recv`](UdpSocket::recv).
     ///
     /// # Examples
     ///
@@ -506,8 +507,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UdpSocket::readable) first. For other errors see [`recv_from`](UdpSocket::recv_from).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UdpSocket::readable) first. For other errors see [`recv_from`](UdpSocket::recv_from).
     ///
     /// # Examples
     ///
@@ -531,8 +532,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UdpSocket::readable) first. For other errors see [`peek`](UdpSocket::peek).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UdpSocket::readable) first. For other errors see [`peek`](UdpSocket::peek).
     ///
     /// # Examples
     ///
@@ -558,8 +559,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UdpSocket::readable) first. For other errors see [`peek_from`](UdpSocket::peek_from).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UdpSocket::readable) first. For other errors see [`peek_from`](UdpSocket::peek_from).
     ///
     /// # Examples
     ///
@@ -580,10 +581,10 @@ impl UdpSocket {
             .try_with(Direction::Read, |io| io.peek_from(buf))
     }
 
-    /// Polls a receive of a datagram and the address of its sender.
+    /// Polls for a datagram and the address of its sender.
     ///
-    /// If the method returns `Pending`, the waker is called when it should be called again. Several tasks may wait.
-    /// Those beyond the eighth may be woken spuriously now and then.
+    /// If the method returns `Pending`, the task is woken when it should call the method again. Any number of tasks
+    /// may wait. If there are more than eight, some of them may be woken spuriously.
     ///
     /// # Errors
     ///
@@ -613,10 +614,10 @@ impl UdpSocket {
             .poll_op_with(Direction::Read, cx, |io| io.recv_from(buf))
     }
 
-    /// Polls a send of a datagram to the specified address.
+    /// Polls the sending of a datagram to the specified address.
     ///
-    /// If the method returns `Pending`, the waker is called when it should be called again. Several tasks may wait.
-    /// Those beyond the eighth may be woken spuriously now and then.
+    /// If the method returns `Pending`, the task is woken when it should call the method again. Any number of tasks
+    /// may wait. If there are more than eight, some of them may be woken spuriously.
     ///
     /// # Errors
     ///
@@ -705,7 +706,7 @@ impl UdpSocket {
         self.socket.io().broadcast()
     }
 
-    /// Sets the value of the `SO_BROADCAST` option on this socket: whether it may send to a broadcast address.
+    /// Sets the value of the `SO_BROADCAST` option on this socket, which allows it to send to a broadcast address.
     ///
     /// # Errors
     ///
@@ -749,7 +750,7 @@ impl UdpSocket {
         self.socket.io().ttl()
     }
 
-    /// Sets the value of the `IP_TTL` option on this socket: how many hops a datagram may take.
+    /// Sets the value of the `IP_TTL` option on this socket: the maximum number of hops of a datagram.
     ///
     /// # Errors
     ///
@@ -793,8 +794,8 @@ impl UdpSocket {
         self.socket.io().multicast_ttl_v4()
     }
 
-    /// Sets the value of the `IP_MULTICAST_TTL` option on this socket: how many hops a multicast
-    /// datagram may take. The default is 1, so that it stays in the local network.
+    /// Sets the value of the `IP_MULTICAST_TTL` option on this socket: the maximum number of hops of a multicast
+    /// datagram. The default is 1, which keeps datagrams in the local network.
     ///
     /// # Errors
     ///
@@ -838,8 +839,8 @@ impl UdpSocket {
         self.socket.io().multicast_loop_v4()
     }
 
-    /// Sets the value of the `IP_MULTICAST_LOOP` option on this socket: whether multicast
-    /// datagrams come back to the sockets of this host.
+    /// Sets the value of the `IP_MULTICAST_LOOP` option on this socket, which controls whether multicast datagrams
+    /// are looped back to sockets on this host.
     ///
     /// # Errors
     ///
@@ -883,8 +884,8 @@ impl UdpSocket {
         self.socket.io().multicast_loop_v6()
     }
 
-    /// Sets the value of the `IPV6_MULTICAST_LOOP` option on this socket: whether multicast
-    /// datagrams come back to the sockets of this host.
+    /// Sets the value of the `IPV6_MULTICAST_LOOP` option on this socket, which controls whether multicast datagrams
+    /// are looped back to sockets on this host.
     ///
     /// # Errors
     ///
@@ -906,7 +907,8 @@ impl UdpSocket {
         self.socket.io().set_multicast_loop_v6(multicast_loop_v6)
     }
 
-    /// Joins an IPv4 multicast group (`IP_ADD_MEMBERSHIP`): the socket also receives what is sent to `multiaddr`.
+    /// Joins an IPv4 multicast group (`IP_ADD_MEMBERSHIP`): the socket also receives datagrams that are sent to
+    /// `multiaddr`.
     ///
     /// `interface` is the address of the network interface to join on. With [`Ipv4Addr::UNSPECIFIED`] the
     /// operating system chooses one.
@@ -934,7 +936,7 @@ impl UdpSocket {
         self.socket.io().join_multicast_v4(multiaddr, interface)
     }
 
-    /// Joins an IPv6 multicast group (`IPV6_ADD_MEMBERSHIP`): the socket also receives what is sent to
+    /// Joins an IPv6 multicast group (`IPV6_ADD_MEMBERSHIP`): the socket also receives datagrams that are sent to
     /// `multiaddr`.
     ///
     /// `interface` is the index of the network interface to join on. With 0 the operating system chooses one.
@@ -1055,7 +1057,7 @@ impl UdpSocket {
         self.socket.io().local_addr()
     }
 
-    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears the option.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// The first pause of an operation for which no event comes: about the time that a receiver takes that is awake.
+/// The first pause of an operation for which no event comes: about the time in which a running receiver makes room.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The longest pause of such an operation: short enough that a person does not notice the delay, long enough to
@@ -63,7 +63,7 @@ impl Pauses {
     }
 }
 
-/// Returns an address as dumps and errors show it.
+/// Formats an address for dumps and errors.
 fn name(addr: &SocketAddr) -> String {
     match addr.as_pathname() {
         Some(path) => name_of_path(path),
@@ -73,7 +73,7 @@ fn name(addr: &SocketAddr) -> String {
     }
 }
 
-/// Returns a path as dumps and errors show it. Control characters are escaped.
+/// Formats a path for dumps and errors. Control characters are escaped.
 fn name_of_path(path: &Path) -> String {
     let characters = path.to_string_lossy();
     let shown = characters.chars().flat_map(|c| {
@@ -84,7 +84,7 @@ fn name_of_path(path: &Path) -> String {
     shown.collect()
 }
 
-/// Describes the two ends of a socket as dumps show them, or a descriptor that is no Unix socket.
+/// Describes the two ends of a socket, or a descriptor that is not a Unix socket, for dumps.
 fn ends(
     local: io::Result<SocketAddr>,
     peer: io::Result<SocketAddr>,
@@ -97,7 +97,7 @@ fn ends(
     }
 }
 
-/// Adds the name to the error of a bind, and what to do if it is taken.
+/// Adds the name to the error of a bind, and a hint if the name is taken.
 fn cannot_bind(name: String, error: io::Error) -> io::Error {
     const TAKEN: &str =
         "if this is a file that no process uses any more, remove it before the bind";
@@ -107,7 +107,7 @@ fn cannot_bind(name: String, error: io::Error) -> io::Error {
     }
 }
 
-/// Adds the name to the error of a connect, and what it means if it is refused.
+/// Adds the name to the error of a connect, and a hint if the connection is refused.
 fn cannot_connect(name: String, error: io::Error) -> io::Error {
     const REFUSED: &str = "no process listens there";
     match error.kind() {

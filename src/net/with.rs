@@ -1,25 +1,25 @@
-//! The `*_with` methods: system calls that the caller makes itself, with the readiness of the reactor.
+//! The `*_with` methods: system calls of the caller's choice, made when the reactor reports readiness.
 //!
-//! Each type of socket gets them by a line of [`read_with`] and [`write_with`] in its own file. The operation
-//! is foreign code: it runs without a lock or a borrow, so it may use the same socket. A short result of it
-//! says nothing about the next one, so only `WouldBlock` clears the readiness.
+//! Each type of socket invokes [`read_with`] and [`write_with`] in its own file. The operation is foreign code: it
+//! runs without a lock or a borrow, so it may use the same socket. A short read or write says nothing about the next
+//! one, so only `WouldBlock` clears the readiness.
 
 /// Defines `read_with`, `try_read_with` and `poll_read_with`.
 ///
-/// The operation gets `$io`, which is computed from `$self`. The attributes are the example of `read_with`.
+/// `$io` is the argument of the operation, computed from `$self`. The attributes hold the example of `read_with`.
 macro_rules! read_with {
     ($self:ident => $io:expr, &$Io:ty $(, $(#[$example:meta])*)?) => {
-        /// Reads by a system call of the caller's choice, waiting until it does not block.
+        /// Reads with a system call of the caller's choice, waiting until it does not block.
         ///
-        /// Calls `op` when the reactor has reported data, the end or an error. If `op` returns
-        /// `WouldBlock`, the method waits for the next report. If it returns `Interrupted`, the method calls
-        /// it again. Any other result is that of the method.
+        /// Calls `op` when the reactor has reported data, the end of the data, or an error. If `op` returns
+        /// `WouldBlock`, the method waits for the next report. If it returns `Interrupted`, the method calls it
+        /// again. The method returns any other result.
         ///
         /// `op` must not block, and should return `WouldBlock` only if the system call did.
         ///
         /// # Errors
         ///
-        /// Returns the error of `op`, or an error that says that the runtime has ended.
+        /// Returns the error of `op`, or an error if the runtime has ended.
         ///
         /// # Cancel safety
         ///
@@ -39,13 +39,13 @@ macro_rules! read_with {
             socket.op_with($crate::reactor::readiness::Direction::Read, |_| op($io)).await
         }
 
-        /// Reads by a system call of the caller's choice, without waiting.
+        /// Reads with a system call of the caller's choice, without waiting.
         ///
         /// # Errors
         ///
-        /// The kind is `WouldBlock` if there is nothing to read as far as is known, in which case `op` is not
-        /// called, or if `op` returns `WouldBlock`. Only waiting finds out that there is something to read.
-        /// Otherwise returns the error of `op`, or an error that says that the runtime has ended.
+        /// The kind is `WouldBlock` if `op` returns `WouldBlock`, or if nothing is known to be readable, in which
+        /// case the method does not call `op`. The method does not look for new events, so wait for readiness first.
+        /// Otherwise returns the error of `op`, or an error if the runtime has ended.
         ///
         /// # Examples
         ///
@@ -58,11 +58,11 @@ macro_rules! read_with {
             socket.try_with($crate::reactor::readiness::Direction::Read, |_| op($io))
         }
 
-        /// Polls a read by a system call of the caller's choice.
+        /// Polls a read with a system call of the caller's choice.
         ///
-        /// Does what [`read_with`](Self::read_with) does, for code that implements `poll` itself. If the
-        /// method returns `Pending`, the waker is called when it should be called again. Several tasks may
-        /// wait. Those beyond the eighth may be woken spuriously now and then.
+        /// Does what [`read_with`](Self::read_with) does, for code that implements `poll` itself. If the method
+        /// returns `Pending`, the task is woken when it should call the method again. Any number of tasks may wait.
+        /// If there are more than eight, some of them may be woken spuriously.
         ///
         /// # Errors
         ///
@@ -85,17 +85,17 @@ macro_rules! read_with {
 /// Defines `write_with`, `try_write_with` and `poll_write_with`, as [`read_with`] does for reads.
 macro_rules! write_with {
     ($self:ident => $io:expr, &$Io:ty $(, $(#[$example:meta])*)?) => {
-        /// Writes by a system call of the caller's choice, waiting until it does not block.
+        /// Writes with a system call of the caller's choice, waiting until it does not block.
         ///
-        /// Calls `op` when the reactor has reported room to write or an error. If `op` returns `WouldBlock`,
-        /// the method waits for the next report. If it returns `Interrupted`, the method calls it again. Any
-        /// other result is that of the method.
+        /// Calls `op` when the reactor has reported room to write or an error. If `op` returns `WouldBlock`, the
+        /// method waits for the next report. If it returns `Interrupted`, the method calls it again. The method
+        /// returns any other result.
         ///
         /// `op` must not block, and should return `WouldBlock` only if the system call did.
         ///
         /// # Errors
         ///
-        /// Returns the error of `op`, or an error that says that the runtime has ended.
+        /// Returns the error of `op`, or an error if the runtime has ended.
         ///
         /// # Cancel safety
         ///
@@ -114,13 +114,13 @@ macro_rules! write_with {
             socket.op_with($crate::reactor::readiness::Direction::Write, |_| op($io)).await
         }
 
-        /// Writes by a system call of the caller's choice, without waiting.
+        /// Writes with a system call of the caller's choice, without waiting.
         ///
         /// # Errors
         ///
-        /// The kind is `WouldBlock` if there is no room to write as far as is known, in which case `op` is not
-        /// called, or if `op` returns `WouldBlock`. Only waiting finds out that there is room. Otherwise
-        /// returns the error of `op`, or an error that says that the runtime has ended.
+        /// The kind is `WouldBlock` if `op` returns `WouldBlock`, or if no room is known to be available, in which
+        /// case the method does not call `op`. The method does not look for new events, so wait for readiness first.
+        /// Otherwise returns the error of `op`, or an error if the runtime has ended.
         ///
         /// # Examples
         ///
@@ -133,11 +133,11 @@ macro_rules! write_with {
             socket.try_with($crate::reactor::readiness::Direction::Write, |_| op($io))
         }
 
-        /// Polls a write by a system call of the caller's choice.
+        /// Polls a write with a system call of the caller's choice.
         ///
-        /// Does what [`write_with`](Self::write_with) does, for code that implements `poll` itself. If the
-        /// method returns `Pending`, the waker is called when it should be called again. Several tasks may
-        /// wait. Those beyond the eighth may be woken spuriously now and then.
+        /// Does what [`write_with`](Self::write_with) does, for code that implements `poll` itself. If the method
+        /// returns `Pending`, the task is woken when it should call the method again. Any number of tasks may wait.
+        /// If there are more than eight, some of them may be woken spuriously.
         ///
         /// # Errors
         ///

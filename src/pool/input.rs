@@ -1,7 +1,7 @@
 //! [`INPUT`]: the standard input of the process, which all runtimes share.
 //!
-//! A read of standard input blocks, and nothing can interrupt it. So at most one is in progress in the whole
-//! process, on a thread of the pool that began it, and it delivers to whoever polls next:
+//! A read of standard input blocks, and nothing can interrupt it. At most one read is therefore in progress in the
+//! process, on a thread of the pool that began it, and it delivers its bytes to the next handle that polls:
 //!
 //! ```text
 //!              a poll finds nothing                      returns
@@ -13,8 +13,8 @@
 //!                      polls have taken all bytes, the end or the error
 //! ```
 //!
-//! So a waiter that gives up loses no byte, and neither does a runtime that ends: its thread stays in the read,
-//! and the bytes go to the next runtime that asks. Such a thread delays neither a shutdown nor a virtual clock.
+//! No bytes are lost if a waiter gives up or a runtime ends: the thread stays in the read, and the bytes go to the
+//! next runtime that reads. Such a thread delays neither a shutdown nor a virtual clock.
 
 use super::job::copy_error;
 use super::stream::{StreamWaiter, blocking_error, runtime_ended};
@@ -28,8 +28,8 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// How many bytes one read takes at most: as many as a pipe holds (`pipe(7)`), since a read costs the way to a
-/// thread and back.
+/// The maximum size of a read: the capacity of a pipe (`pipe(7)`). Each read costs a round trip to a thread, so it
+/// should be large.
 const MOST_BYTES: usize = 64 * 1024;
 
 /// The name of the stream, for dumps.
@@ -45,16 +45,17 @@ pub(crate) static INPUT: Input = Input(Mutex::new(State {
     last_key: 0,
 }));
 
-/// A stream of the process that is read on threads of the pools.
+/// A stream of the process, which threads of the pools read.
 pub(crate) struct Input(Mutex<State>);
 
-/// What is under the lock of an [`Input`].
+/// The state under the lock of an [`Input`].
 struct State {
-    /// What the last read has returned.
+    /// The bytes that the last read returned.
     bytes: Vec<u8>,
     /// How many of these bytes have been taken.
     taken: usize,
-    /// How the last read has ended if it brought no bytes, until that is taken: the end of the input, or an error.
+    /// The result of the last read if it returned no bytes: the end of the input, or an error. The next poll takes
+    /// it.
     end: Option<io::Result<()>>,
     /// Whether a pool has a job that reads.
     is_reading: bool,
@@ -72,8 +73,8 @@ impl Input {
         state.last_key
     }
 
-    /// Takes bytes that were read. If there are none, begins to read by a job with the id that `new_id` returns,
-    /// and leaves the waker under the key of the handle.
+    /// Takes bytes that were read. If there are none, submits a job that reads, with the id that `new_id` returns,
+    /// and stores the waker under the key of the handle.
     pub(crate) fn poll_read(
         &'static self,
         key: u64,
@@ -94,7 +95,7 @@ impl Input {
             drop((previous, waiting));
             return Poll::Ready(result);
         }
-        // Under the lock: a runtime that ends later finds the waiter.
+        // Checked under the lock, so that a runtime that ends later finds the waiter.
         if pool.is_closed() {
             drop(state);
             drop(waiting);
@@ -218,7 +219,7 @@ impl Drop for ReadJob {
     }
 }
 
-/// The job as a dump sees it: not at all, since the dump lists the waiters.
+/// The description of the job. It has no waiter, because dumps list the waiters of the stream instead.
 struct AboutInput;
 
 impl About for AboutInput {

@@ -1,8 +1,8 @@
 //! [`STDOUT`] and [`STDERR`]: the standard output and error streams of the process, which all runtimes share.
 //!
 //! Writers append their bytes to a queue. At most one job in the whole process writes the chunks of a stream, in
-//! their order, until the queue is empty. A job that the end of its runtime drops leaves the chunks in the queue
-//! to the job of the next writer.
+//! their order, until the queue is empty. If its runtime ends first, the remaining chunks stay in the queue for the
+//! job of the next writer.
 //!
 //! Each writer has its own limit of unwritten bytes, and gets only the errors of its own bytes.
 
@@ -17,8 +17,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// How many bytes of a writer wait at most: as many as a pipe holds (`pipe(7)`), since a write costs the way to a
-/// thread.
+/// The maximum number of unwritten bytes of a writer: the capacity of a pipe (`pipe(7)`). Each write costs a round
+/// trip to a thread, so it should be large.
 const MOST_UNWRITTEN: usize = 64 * 1024;
 
 /// The standard output of the process.
@@ -37,7 +37,7 @@ fn write_to(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     stream.flush()
 }
 
-/// A stream of the process that is written on threads of the pools.
+/// A stream of the process, which threads of the pools write to.
 pub(crate) struct Output {
     /// The name of the stream, for dumps.
     name: &'static str,
@@ -47,9 +47,9 @@ pub(crate) struct Output {
     state: Mutex<State>,
 }
 
-/// What is under the lock of an [`Output`].
+/// The state under the lock of an [`Output`].
 struct State {
-    /// What has not been written, in order.
+    /// The chunks that have not been written, in order.
     chunks: VecDeque<Chunk>,
     /// Whether a pool has a job that writes.
     is_writing: bool,
@@ -74,7 +74,7 @@ struct Writer {
     unwritten: usize,
     /// The first error of its bytes, until a poll returns it.
     error: Option<io::Error>,
-    /// What waits for room or for a flush.
+    /// The task that waits for room or for a flush.
     waiting: Option<StreamWaiter>,
 }
 
@@ -143,8 +143,8 @@ impl Output {
         })
     }
 
-    /// Tries an operation of a writer. If it has to wait, leaves the waker. Begins to write if there is anything
-    /// to write, by a job with the id that `new_id` returns.
+    /// Tries an operation of a writer. If it has to wait, stores the waker. If there are bytes to write and no job
+    /// writes them, submits a job with the id that `new_id` returns.
     fn poll<R>(
         &'static self,
         key: u64,
@@ -156,7 +156,7 @@ impl Output {
     ) -> Poll<io::Result<R>> {
         let waiting = StreamWaiter::new(cx, tag, pool);
         let mut state = lock(&self.state);
-        // Under the lock: a runtime that ends later finds the waiter.
+        // Checked under the lock, so that a runtime that ends later finds the waiter.
         let has_ended = pool.is_closed();
         let result = if let Some(error) = state.writer(key).error.take() {
             Poll::Ready(Err(error))
@@ -230,7 +230,7 @@ impl Output {
         wake(woken.into_iter().collect());
     }
 
-    /// Ends the writing before the queue is empty. Wakes all who wait: the first of them begins again.
+    /// Ends the writing before the queue is empty. Wakes all waiters; the first of them starts a new job.
     fn stop(&self) {
         let mut state = lock(&self.state);
         state.is_writing = false;
@@ -246,12 +246,12 @@ fn wake(waiters: Vec<StreamWaiter>) {
 }
 
 impl State {
-    /// Returns a writer, which has not been removed.
+    /// Returns the writer with this key.
     fn writer(&mut self, key: u64) -> &mut Writer {
         self.writers.entry(key).or_default()
     }
 
-    /// Appends bytes of a writer: to the last chunk, if that is of the same writer.
+    /// Appends bytes of a writer, to the last chunk if it belongs to the same writer.
     fn append(&mut self, key: u64, bytes: &[u8]) {
         self.writer(key).unwritten += bytes.len();
         match self.chunks.back_mut() {
@@ -264,7 +264,7 @@ impl State {
         }
     }
 
-    /// Takes out the waiters that fulfil a condition.
+    /// Removes and returns the waiters that satisfy a condition.
     fn take_waiters(
         &mut self,
         mut condition: impl FnMut(&StreamWaiter) -> bool,
@@ -280,7 +280,7 @@ impl State {
 struct WriteJob {
     /// The stream.
     output: &'static Output,
-    /// Whether the queue was found empty. Otherwise, dropping the job stops the writing.
+    /// Whether the job has emptied the queue. Otherwise, dropping the job stops the writing.
     is_over: bool,
 }
 
@@ -310,7 +310,7 @@ impl Drop for WriteJob {
     }
 }
 
-/// The job as a dump sees it: not at all, since the dump lists the waiters.
+/// The description of the job. It has no waiter, because dumps list the waiters of the stream instead.
 struct AboutOutput(&'static str);
 
 impl About for AboutOutput {

@@ -1,4 +1,4 @@
-//! [`StreamWaiter`] and the errors: what the standard input and the standard outputs share.
+//! [`StreamWaiter`] and the errors that standard input, output and error share.
 
 use super::Pool;
 use crate::primitives::Ordering;
@@ -8,12 +8,11 @@ use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-/// What waits for a standard stream. The streams are those of the process, so the waiters of all runtimes stand
-/// side by side.
+/// A waiter for a standard stream. The streams belong to the process, so each has waiters of all runtimes.
 pub(super) struct StreamWaiter {
     /// The waker and its tag.
     waiter: Waiter,
-    /// The pool of its runtime, which counts it.
+    /// Counts the waiter in the pool of its runtime.
     counted: Counted,
 }
 
@@ -30,8 +29,8 @@ impl StreamWaiter {
     /// Creates the waiter of a poll.
     pub(super) fn new(cx: &Context<'_>, tag: Tag, pool: &Arc<Pool>) -> StreamWaiter {
         let waker = cx.waker().clone();
-        // Relaxed is enough: the loop asks on the thread that polls the task, and the end of the runtime after
-        // the waiter was put down under the lock of the stream.
+        // Relaxed is enough: the loop reads the counter on the thread that polls the task. The end of the runtime
+        // reads it after the waiter was stored under the lock of the stream.
         pool.stream_waiters.fetch_add(1, Ordering::Relaxed);
         StreamWaiter {
             waiter: Waiter { waker, tag },
@@ -39,17 +38,17 @@ impl StreamWaiter {
         }
     }
 
-    /// Returns whether it belongs to the runtime of this pool.
+    /// Returns whether the waiter belongs to the runtime of this pool.
     pub(super) fn is_of(&self, pool: &Pool) -> bool {
         ptr::eq(&*self.counted.0, pool)
     }
 
-    /// Returns what a dump shows of it.
+    /// Returns the description of the waiter for dumps.
     pub(super) fn info(&self) -> WaiterInfo {
         self.waiter.info()
     }
 
-    /// Returns its waker, and discounts it.
+    /// Returns the waker, and stops counting the waiter.
     pub(super) fn into_waker(self) -> Waker {
         self.waiter.waker
     }
@@ -57,16 +56,16 @@ impl StreamWaiter {
 
 /// Returns the error of an operation on a stream whose runtime has ended.
 pub(super) fn runtime_ended() -> io::Error {
-    io::Error::other("the runtime that this stream was made in has ended")
+    io::Error::other("the runtime of this stream has ended")
 }
 
-/// Replaces the error that a descriptor in non-blocking mode causes, which readers and writers of `futures-io` must
-/// not return.
+/// Replaces `WouldBlock`, the error of a descriptor in non-blocking mode. Readers and writers of `futures-io` must
+/// not return it.
 pub(super) fn blocking_error(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::Error::other(
-            "the standard stream is in non-blocking mode (O_NONBLOCK): another program that shares it has set \
-             that",
+            "the standard stream is in non-blocking mode (O_NONBLOCK): another program that shares the \
+             stream has set this mode",
         ),
         _ => error,
     }

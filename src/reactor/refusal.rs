@@ -1,7 +1,7 @@
 //! [`Refusal`]: the reason why the reactor does not watch a descriptor that other code has created.
 //!
-//! A source keeps the reason, and every operation on the source fails with it. The reason is therefore
-//! small, and becomes an `io::Error` only when an operation needs one.
+//! A source stores the reason, and every operation on the source returns it as an error. The reason is small, and is
+//! converted to an `io::Error` only when an operation needs one.
 
 use super::platform::FileKind;
 use std::io;
@@ -11,7 +11,7 @@ use std::io;
 pub(crate) enum Refusal {
     /// The descriptor is not a socket, but can be polled.
     NotASocket(FileKind),
-    /// The operating system cannot poll it.
+    /// The operating system cannot poll the descriptor.
     NotPollable(FileKind),
     /// The operating system has refused the descriptor with this error number.
     Os(i32),
@@ -57,12 +57,12 @@ impl Refusal {
 /// Returns the error of a file of the wrong kind, with what to use instead.
 fn unusable(kind: FileKind, reason: &str, instead: &str) -> io::Error {
     let text = format!(
-        "{kind} could not be registered with the reactor, since it {reason}: read and write it with {instead}"
+        "{kind} could not be registered with the reactor, because it {reason}: read and write it with {instead}"
     );
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 /// Returns the error of every operation on a socket that has outlived its runtime.
 pub(crate) fn runtime_ended() -> io::Error {
-    io::Error::other("the runtime that this socket was made in has ended")
+    io::Error::other("the runtime of this socket has ended")
 }

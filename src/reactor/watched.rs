@@ -1,4 +1,5 @@
-//! [`Watched`]: a descriptor of any type, as a source of events. Unix only: elsewhere only sockets can be watched.
+//! [`Watched`]: a descriptor of any type, as a source of events. Unix only: on other systems, the reactor watches
+//! only sockets.
 
 use mio::event::Source;
 use mio::unix::SourceFd;
@@ -8,7 +9,7 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// A value with a descriptor that the reactor can watch. The descriptor stays the same, since the value cannot be
+/// A value with a descriptor that the reactor can watch. The descriptor stays the same, because the value cannot be
 /// replaced.
 pub(crate) struct Watched<T>(T);
 

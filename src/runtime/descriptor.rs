@@ -3,14 +3,14 @@
 use super::Runtime;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// The descriptor of the event queue, for a foreign loop that waits until a [`turn`](Runtime::turn) is due.
+/// Returns the descriptor of the event queue, on which a foreign loop waits until a [`turn`](Runtime::turn) is due.
 ///
-/// It is readable when a socket is ready, and when a task was woken or spawned while no turn was made. A turn makes
-/// it unreadable, unless there is more to do. Deadlines do not make it readable: wait no longer than until the
-/// [next deadline](Runtime::next_deadline). It may be readable although there is nothing to do.
+/// The descriptor becomes readable when a socket is ready, and when a task is woken or spawned between turns. A turn
+/// makes it unreadable, unless there is more to do. Deadlines do not make it readable, so wait no longer than until
+/// the [next deadline](Runtime::next_deadline). The descriptor may be readable spuriously.
 ///
-/// Wait for readability only (`POLLIN` of `poll(2)`), and level-triggered, and leave everything else to the runtime.
-/// From the first call on, each wake from another thread that finds the runtime at rest costs a system call.
+/// Wait only for readability (`POLLIN` of `poll(2)`), level-triggered, and leave every other operation to the
+/// runtime. After the first call, each wake from another thread that finds the runtime at rest costs a system call.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ impl AsFd for Runtime {
     }
 }
 
-/// The same as [`AsFd`].
+/// Returns the same descriptor as [`AsFd`].
 impl AsRawFd for Runtime {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()

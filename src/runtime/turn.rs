@@ -1,4 +1,4 @@
-//! Turning a runtime by hand, one turn at a time, inside the loop of something else.
+//! Driving a runtime one turn at a time, inside a foreign loop.
 
 use super::Runtime;
 use crate::context::{self, Enter};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 /// # Inside a foreign loop
 ///
-/// A GUI, a game or another event loop can drive a runtime without a second thread: it calls
-/// [`turn`](Runtime::turn) now and then, and [enters](Runtime::enter) the runtime to spawn. A loop that waits in the
-/// operating system knows when: a turn is due
+/// A GUI, a game or another event loop can drive a runtime without a second thread: it calls [`turn`](Runtime::turn)
+/// repeatedly, and [enters](Runtime::enter) the runtime to spawn. For a loop that waits in the operating system, a
+/// turn is due
 ///
 /// - when the descriptor of the runtime is readable (`AsFd`, on Unix): a socket is ready, or a task was woken or
 ///   spawned between two turns, on this thread or another;
-/// - at the [next deadline](Runtime::next_deadline), which may change whenever a turn is made or the descriptor
-///   becomes readable;
-/// - at once, if the last turn says that [more is ready](Turned::is_ready).
+/// - at the [next deadline](Runtime::next_deadline), which may change whenever the loop makes a turn or the
+///   descriptor becomes readable;
+/// - at once, if the last turn returned [`is_ready`](Turned::is_ready).
 ///
 /// `examples/foreign_loop.rs` waits with `poll(2)`.
 impl Runtime {
     /// Enters the runtime on its own thread without running it, until the guard is dropped.
     ///
-    /// Within, [`spawn`](crate::spawn), sockets, sleeps and blocking jobs work as they do inside
+    /// While the guard exists, [`spawn`](crate::spawn), sockets, sleeps and blocking jobs work as they do inside
     /// [`block_on`](Runtime::block_on). The tasks are polled in the next [`turn`](Runtime::turn) or `block_on`.
     ///
     /// On other threads, use [`Handle::enter`](crate::Handle::enter).
@@ -44,16 +44,17 @@ impl Runtime {
         Enter::new(context::enter_at_rest(&self.event_loop))
     }
 
-    /// Makes one turn of the loop: looks for events, fires the timers that are due, and polls the tasks that are
-    /// ready, at most one batch.
+    /// Makes one turn of the loop: checks for events, fires the timers that are due, and polls at most one batch of
+    /// ready tasks.
     ///
-    /// If no task is ready, the turn waits for an event, a deadline, or a wake from another thread, at most for
-    /// `timeout`. `None` waits without a limit, and a timeout of zero not at all. A turn may end early without having
-    /// done anything.
+    /// If no task is ready, the turn waits for an event, a deadline, or a wake from another thread, for at most
+    /// `timeout`. With `None` it waits without a limit, and with zero it does not wait. A turn may return early
+    /// without having done anything.
     ///
-    /// Turns and calls of `block_on` may alternate. A turn reports neither deadlocks nor stalls, nor a virtual clock
-    /// that stands still: what the foreign loop waits for is not known. Everything else is as in `block_on`: metrics,
-    /// dumps (without a line for `main`), watchdogs, and the [fairness promise](crate::task#fairness) within a turn.
+    /// Turns and calls of `block_on` may alternate. A turn does not report deadlocks, stalls or a virtual clock that
+    /// stands still, because the runtime does not know what the foreign loop waits for. Everything else works as in
+    /// `block_on`: metrics, dumps (without a line for `main`), watchdogs, and the [fairness
+    /// promise](crate::task#fairness) within a turn.
     ///
     /// Under a [virtual clock](super::Builder::virtual_clock), a turn that finds no task ready moves the clock to the
     /// next deadline instead of waiting, as `block_on` does. As long as there is a deadline to move to,
@@ -62,14 +63,14 @@ impl Runtime {
     /// # Errors
     ///
     /// Returns an error if the panic of a task has ended the runtime, or if the event queue of the operating system
-    /// has become unusable.
+    /// fails.
     ///
     /// # Panics
     ///
     /// Panics if this thread is inside a `block_on` or another turn, and at the end of a
     /// [virtual clock](super::Builder::virtual_clock). The runtime can be used again after such a panic.
     ///
-    /// Panics if a task panics and that [ends the runtime](super::Builder::on_task_panic).
+    /// Also panics if a task panics and its panic [ends the runtime](super::Builder::on_task_panic).
     ///
     /// # Examples
     ///
@@ -114,11 +115,12 @@ impl Runtime {
         self.event_loop.turn(timeout)
     }
 
-    /// Returns when the next turn is due because of a sleep, if there is one that can end.
+    /// Returns the time at which the next turn is due because of a sleep, or `None` if no sleep has a deadline.
     ///
-    /// The time may be earlier than the deadline of the sleep: a turn at that time finds nothing to do, and the next
-    /// answer is closer. It may have passed. Under a [virtual clock](super::Builder::virtual_clock) it is a time of
-    /// that clock, and there is nothing to wait for: see [`turn`](Runtime::turn).
+    /// The time may be earlier than the deadline of the sleep. A turn at that time finds nothing to do, and the next
+    /// call returns a time closer to the deadline. The time may be in the past. Under a [virtual
+    /// clock](super::Builder::virtual_clock), the time is that of the virtual clock, and waiting for it is
+    /// unnecessary; see [`turn`](Runtime::turn).
     ///
     /// # Examples
     ///

@@ -10,9 +10,9 @@ use std::thread;
 /// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
 ///
 /// The [`Dump`](crate::Dump) goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
-/// thread waits for the signal. If a task blocks the loop, the dump names that task. The thread exits at the first
-/// signal after the end of the runtime. If this function is called several times, each signal prints one dump for
-/// each call.
+/// thread waits for the signal, so the dump works even if a task blocks the loop, and names that task. The thread
+/// exits at the first signal after the end of the runtime. If you call this function several times, each signal
+/// prints one dump per call.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn dump_on_sigusr1() -> io::Result<()> {
     let pipe = Pipe::open(SignalKind::user_defined1())?;
     let name = String::from("glassfrog-dump");
     thread::Builder::new().name(name).spawn(move || {
-        // A read of the pipe fails only if the process is broken.
+        // A read of an open pipe does not fail.
         while pipe.wait().is_ok() {
             let dump = handle::dump(&shared);
             // The standard error stream may be closed.

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 
 /// A signal, by its number.
 ///
-/// The number converts into a `SignalKind`, so the constants of `libc` and `signal-hook` work as they are.
+/// A `SignalKind` converts from a number, so you can pass the constants of `libc` and `signal-hook`.
 ///
 /// # Examples
 ///
@@ -32,7 +32,7 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignalKind(c_int);
 
-/// Creates the functions that return a kind.
+/// Defines the functions that return a kind.
 macro_rules! kinds {
     ($($name:ident, $NUMBER:ident, $what:literal;)+) => {
         impl SignalKind {
@@ -48,14 +48,14 @@ macro_rules! kinds {
 
 kinds! {
     alarm, SIGALRM, "a timer of `alarm(2)` has expired";
-    child, SIGCHLD, "a child process has stopped or ended";
+    child, SIGCHLD, "a child process has stopped, continued or exited";
     hangup, SIGHUP, "the terminal was closed; daemons reload their configuration";
-    interrupt, SIGINT, "a person has typed Ctrl-C";
-    pipe, SIGPIPE, "a pipe was written to that nothing reads";
-    quit, SIGQUIT, "a person has typed Ctrl-\\\\";
-    terminate, SIGTERM, "the process has to exit, as `kill` and supervisors demand";
-    user_defined1, SIGUSR1, "what the program defines";
-    user_defined2, SIGUSR2, "what the program defines";
+    interrupt, SIGINT, "the user has pressed Ctrl-C";
+    pipe, SIGPIPE, "the process has written to a pipe or socket without a reader";
+    quit, SIGQUIT, "the user has pressed Ctrl-\\\\";
+    terminate, SIGTERM, "`kill` or a supervisor asks the process to exit";
+    user_defined1, SIGUSR1, "the program defines its meaning";
+    user_defined2, SIGUSR2, "the program defines its meaning";
     window_change, SIGWINCH, "the size of the terminal has changed";
 }
 
@@ -93,16 +93,16 @@ impl fmt::Debug for SignalKind {
     }
 }
 
-/// Listens for a signal from now on.
+/// Creates a listener for a signal.
 ///
-/// The listener receives the signals that arrive after this call. Any number of listeners may listen for the same
-/// signal; each receives it. See the [module](super) for what happens after the last one is dropped.
+/// The listener receives the signals that arrive after this call. Several listeners may listen for the same signal,
+/// and each receives it. See the [module](super) for what happens after the last one is dropped.
 ///
 /// # Errors
 ///
 /// The kind is `InvalidInput` if the process cannot handle the signal: `SIGKILL`, `SIGSTOP`, the faults `SIGILL`,
-/// `SIGFPE` and `SIGSEGV`, and numbers that are no signals. Also returns an error if there are no descriptors left
-/// for a pipe.
+/// `SIGFPE` and `SIGSEGV`, and numbers that are not signals. Also returns an error if the process has no descriptors
+/// left for a pipe.
 ///
 /// # Panics
 ///
@@ -136,14 +136,14 @@ pub fn signal(kind: impl Into<SignalKind>) -> io::Result<Signal> {
 
 /// Waits for `SIGINT`, which a terminal sends for Ctrl-C.
 ///
-/// The process listens from this call on, not only from the first poll, so the future receives every Ctrl-C since
-/// the call. Once it is done or dropped, Ctrl-C does *not* end the process; see the [module](super). To
-/// let a second Ctrl-C end a program that does not exit soon after the first one, call the function again and wait
-/// for it beside the clean-up.
+/// The function starts listening when it is called, not at the first poll, so the future misses no Ctrl-C after the
+/// call. Once the future is complete or dropped, Ctrl-C does *not* terminate the process; see the [module](super). To
+/// let a second Ctrl-C terminate a program that is slow to exit, call the function again and await it concurrently
+/// with the clean-up.
 ///
 /// # Errors
 ///
-/// Returns an error if there are no descriptors left for a pipe, or if the runtime has ended.
+/// Returns an error if the process has no descriptors left for a pipe, or if the runtime has ended.
 ///
 /// # Panics
 ///
@@ -171,7 +171,7 @@ pub fn ctrl_c() -> impl Future<Output = io::Result<()>> + Send + Sync {
     async move { interrupts?.recv().await }
 }
 
-/// A listener for a signal, created by [`signal`]. A stream that never ends.
+/// A listener for a signal, created by [`signal`]. It is also a stream, which never ends.
 ///
 /// # Examples
 ///
@@ -182,7 +182,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Waits until the signal has arrived since this method or the stream last returned, however many times.
+    /// Waits for the signal. Returns at once if it has arrived since this method or the stream last returned.
     ///
     /// # Errors
     ///

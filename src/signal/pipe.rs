@@ -1,4 +1,4 @@
-//! [`Pipe`]: how a signal reaches a reader.
+//! [`Pipe`]: the path of a signal from its handler to a reader.
 
 use super::SignalKind;
 use signal_hook::SigId;
@@ -9,27 +9,27 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-/// How many bytes one read takes. Each stands for a signal, and more than a few rarely wait.
+/// The size of the buffer of a read. Each byte stands for a signal, and few signals are pending at once.
 const AT_ONCE: usize = 64;
 
-/// A pipe into which the handler of a signal writes a byte for each signal. Dropping it ends that.
+/// A pipe into which the handler of a signal writes a byte for each signal. Dropping it unregisters the pipe.
 pub(super) struct Pipe {
-    /// The end that is read. The handler owns the other one, which never blocks the handler: if the pipe is full,
-    /// the reader has not seen earlier signals either.
+    /// The read end. The handler owns the write end, and drops the byte if the pipe is full: then the reader has
+    /// earlier signals to see anyway.
     receiver: UnixStream,
     /// The signal.
     kind: SignalKind,
-    /// Names the other end among those of the handler.
+    /// Identifies the write end in the handler.
     id: SigId,
 }
 
 impl Pipe {
-    /// Opens a pipe for a signal. A read blocks.
+    /// Opens a pipe for a signal, in blocking mode.
     pub(super) fn open(kind: SignalKind) -> io::Result<Pipe> {
         let number = kind.as_raw();
         if FORBIDDEN.contains(&number) {
             let reason =
-                format!("{kind} cannot be listened for: it stops the process or reports a fault");
+                format!("{kind} cannot be handled: it stops the process or reports a fault");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let (receiver, sender) = UnixStream::pair()?;

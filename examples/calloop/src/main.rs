@@ -4,8 +4,8 @@
 //! cargo run --release -p glassfrog-calloop
 //! ```
 //!
-//! calloop waits for the descriptor of the runtime, and calls back when a turn is due. A wait lasts no longer than
-//! until the next deadline of the runtime. `examples/foreign_loop.rs` does the same with bare `poll(2)`.
+//! calloop waits for the descriptor of the runtime, and calls a callback when a turn is due. Each wait ends at the
+//! next deadline of the runtime at the latest. `examples/foreign_loop.rs` does the same with bare `poll(2)`.
 
 use std::error::Error;
 use std::rc::Rc;
@@ -102,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     assert_eq!(typed, "glassfrog");
     // The loop sleeps while nothing happens: ten times something comes of the keys, and each is two waits at most. A
-    // far deadline is approached in a few steps.
+    // distant deadline takes a few steps.
     assert!(waits <= 2 * 10 + 10 * TICKS + 5, "{waits}");
     Ok(())
 }

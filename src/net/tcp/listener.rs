@@ -46,7 +46,7 @@ pub struct TcpListener {
 impl TcpListener {
     /// Creates a listener that is bound to the specified address.
     ///
-    /// If `addr` yields several addresses, they are tried in turn until one of them succeeds. With port 0 the
+    /// If `addr` yields multiple addresses, the method tries each of them until one succeeds. With port 0 the
     /// operating system assigns a port, which [`local_addr`](TcpListener::local_addr) returns.
     ///
     /// On Unix this sets `SO_REUSEADDR`, so a server can be restarted while connections of its predecessor
@@ -107,7 +107,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Returns an error if the runtime has ended, or if `accept(2)` fails for good.
+    /// Returns an error if the runtime has ended, or if `accept(2)` fails permanently.
     ///
     /// # Cancel safety
     ///
@@ -179,7 +179,7 @@ impl TcpListener {
         /// ```
     }
 
-    /// Returns what accepts one connection after another.
+    /// Returns an accept operation for this listener.
     fn connections(&self) -> Accept<'_, mio::net::TcpListener, mio::net::TcpStream, SocketAddr> {
         Accept::new(&self.socket, &self.starved, mio::net::TcpListener::accept)
     }

@@ -673,7 +673,7 @@ impl TcpStream {
         self.socket.io().set_ttl(ttl)
     }
 
-    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears the option.
     ///
     /// # Errors
     ///

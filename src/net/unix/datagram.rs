@@ -1,7 +1,7 @@
 //! [`UnixDatagram`]: a Unix socket that sends and receives datagrams.
 //!
-//! Each operation moves one datagram, whose length says nothing about the next one. So only `WouldBlock` clears
-//! the readiness.
+//! Each operation transfers one datagram, whose length says nothing about the next one. Only `WouldBlock` therefore
+//! clears the readiness.
 
 use super::{Pauses, cannot_bind, cannot_connect, ends, name, name_of_path};
 use crate::context;
@@ -23,8 +23,8 @@ use std::task::{Context, Poll};
 
 /// The async counterpart of [`std::os::unix::net::UnixDatagram`]: a Unix datagram socket.
 ///
-/// Unlike UDP, datagrams arrive in their order, and none is lost: a sender waits while the queue of the receiver
-/// is full. On Linux, that is 10 datagrams by default.
+/// Unlike UDP datagrams, Unix datagrams arrive in order, and none is lost: a sender waits while the queue of the
+/// receiver is full. On Linux, the queue holds 10 datagrams by default.
 ///
 /// # Examples
 ///
@@ -52,12 +52,12 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    /// Creates a socket that is bound to a path, which becomes a socket file.
+    /// Creates a socket that is bound to the specified path, and creates the socket file.
     ///
     /// # Errors
     ///
-    /// The error has the path in its text. The kind is `AddrInUse` if the path exists, even if it is a socket file
-    /// that nobody uses any more, and `InvalidInput` if the path is too long or contains a zero byte.
+    /// The text of the error contains the path. The kind is `AddrInUse` if the path exists, even if it is a socket
+    /// file that no process uses anymore, and `InvalidInput` if the path is too long or contains a zero byte.
     ///
     /// # Panics
     ///
@@ -125,11 +125,12 @@ impl UnixDatagram {
             .map_err(|error| cannot_bind(name(addr), error))
     }
 
-    /// Creates a socket that is not bound to an address. It can send, but nobody can answer it by its address.
+    /// Creates a socket that is not bound to an address. It can send, but has no address to which a receiver could
+    /// reply.
     ///
     /// # Errors
     ///
-    /// Returns the error of `socket(2)`, or an error that says that the runtime has ended.
+    /// Returns the error of `socket(2)`, or an error if the runtime has ended.
     ///
     /// # Panics
     ///
@@ -154,7 +155,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// Returns the error of `socketpair(2)`, or an error that says that the runtime has ended.
+    /// Returns the error of `socketpair(2)`, or an error if the runtime has ended.
     ///
     /// # Panics
     ///
@@ -192,13 +193,13 @@ impl UnixDatagram {
         UnixDatagram { socket }
     }
 
-    /// Connects the socket to the one that is bound to a path: [`send`](UnixDatagram::send) sends to it, and only
-    /// datagrams from it are received.
+    /// Connects the socket to the peer that is bound to the specified path: [`send`](UnixDatagram::send) sends to
+    /// this peer, and the socket receives datagrams only from this peer.
     ///
     /// # Errors
     ///
-    /// The error has the path in its text. The kind is `NotFound` if the path does not exist, and
-    /// `ConnectionRefused` if no process has the socket open any more.
+    /// The text of the error contains the path. The kind is `NotFound` if the path does not exist, and
+    /// `ConnectionRefused` if no process has the socket open anymore.
     ///
     /// # Cancel safety
     ///
@@ -266,8 +267,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The kind is `ConnectionRefused` if the peer has been closed. Other errors are those of `send(2)`, such as that
-    /// of a datagram that is too long.
+    /// The kind is `ConnectionRefused` if the peer has been closed. Otherwise returns the error of `send(2)`, for
+    /// example if the datagram is too long.
     ///
     /// # Cancel safety
     ///
@@ -291,11 +292,10 @@ impl UnixDatagram {
         self.socket.op_with(Direction::Write, send).await
     }
 
-    /// Receives a datagram, waiting until there is one. On a connected socket, only datagrams from its peer are
-    /// received.
+    /// Receives a datagram, waiting until there is one. A connected socket receives datagrams only from its peer.
     ///
-    /// Returns the number of bytes received. 0 means that the datagram, or `buf`, is empty. A datagram that is longer
-    /// than `buf` is truncated, and the rest of it is lost.
+    /// Returns the number of bytes received. 0 means that the datagram or `buf` is empty. A datagram that is longer
+    /// than `buf` is truncated, and the excess bytes are discarded.
     ///
     /// # Errors
     ///
@@ -324,17 +324,17 @@ impl UnixDatagram {
         self.socket.op_with(Direction::Read, recv).await
     }
 
-    /// Sends a datagram to the socket that is bound to a path, waiting until there is room for it.
+    /// Sends a datagram to the socket that is bound to the specified path, waiting until there is room for it.
     ///
     /// Returns the number of bytes sent, which is the length of `buf`. If the queue of the receiver is full, no event
-    /// announces to an unconnected socket that there is room again. The method then retries, after 1 ms at first
-    /// and every 50 ms at last. To be woken by an event, [connect](UnixDatagram::connect) the socket and use
+    /// announces to an unconnected socket that there is room again. The method then retries after pauses that grow
+    /// from 1 ms to 50 ms. To wait for an event instead, [connect](UnixDatagram::connect) the socket and use
     /// [`send`](UnixDatagram::send).
     ///
     /// # Errors
     ///
-    /// The error has the path in its text. The kind is `NotFound` if the path does not exist, and `ConnectionRefused`
-    /// if no process has the socket open any more.
+    /// The text of the error contains the path. The kind is `NotFound` if the path does not exist, and
+    /// `ConnectionRefused` if no process has the socket open anymore.
     ///
     /// # Cancel safety
     ///
@@ -419,7 +419,7 @@ impl UnixDatagram {
     /// Receives a datagram, waiting until there is one. Returns the number of bytes received and the address of the
     /// sender, which is unnamed unless the sender has bound its socket.
     ///
-    /// A datagram that is longer than `buf` is truncated, and the rest of it is lost.
+    /// A datagram that is longer than `buf` is truncated, and the excess bytes are discarded.
     ///
     /// # Errors
     ///
@@ -484,10 +484,10 @@ impl UnixDatagram {
         self.socket.ready(Direction::Read).await
     }
 
-    /// Waits until the socket is writable: a [`send`](UnixDatagram::send) has room, or an error is pending.
+    /// Waits until the socket is writable: there is room for a [`send`](UnixDatagram::send), or an error is pending.
     ///
-    /// This does not wait for a receiver that the socket is not connected to. Use [`send_to`](UnixDatagram::send_to)
-    /// for that.
+    /// The method does not wait for room in the queue of a receiver to which the socket is not connected. Use
+    /// [`send_to`](UnixDatagram::send_to) for such a receiver.
     ///
     /// # Errors
     ///
@@ -518,8 +518,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be writable. Only waiting finds that out, so call
-    /// [`writable`](UnixDatagram::writable) first. For other errors see [`send`](UnixDatagram::send).
+    /// The kind is `WouldBlock` if the socket is not known to be writable. The method does not look for new events,
+    /// so wait for [`writable`](UnixDatagram::writable) first. For other errors see [`send`](UnixDatagram::send).
     ///
     /// # Examples
     ///
@@ -542,8 +542,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UnixDatagram::readable) first. For other errors see [`recv`](UnixDatagram::recv).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UnixDatagram::readable) first. For other errors see [`recv`](UnixDatagram::recv).
     ///
     /// # Examples
     ///
@@ -566,8 +566,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the socket is not known to be readable. Only waiting finds that out, so call
-    /// [`readable`](UnixDatagram::readable) first. For other errors see [`recv_from`](UnixDatagram::recv_from).
+    /// The kind is `WouldBlock` if the socket is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UnixDatagram::readable) first. For other errors see
+    /// [`recv_from`](UnixDatagram::recv_from).
     ///
     /// # Examples
     ///
@@ -626,10 +627,10 @@ impl UnixDatagram {
         }
     }
 
-    /// Polls a receive of a datagram and the address of its sender.
+    /// Polls for a datagram and the address of its sender.
     ///
-    /// If the method returns `Pending`, the waker is called when it should be called again. Several tasks may wait.
-    /// Those beyond the eighth may be woken spuriously now and then.
+    /// If the method returns `Pending`, the task is woken when it should call the method again. Any number of tasks
+    /// may wait. If there are more than eight, some of them may be woken spuriously.
     ///
     /// # Errors
     ///
@@ -769,7 +770,7 @@ impl UnixDatagram {
         self.socket.io().local_addr()
     }
 
-    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears the option.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 /// The async counterpart of [`std::os::unix::net::UnixListener`]: a Unix socket server, listening for
 /// connections.
 ///
-/// As with `std`, the socket file stays when the listener is dropped. To bind to the same path again, remove the
+/// As in `std`, dropping the listener does not remove the socket file. To bind to the same path again, remove the
 /// file first.
 ///
 /// # Examples
@@ -50,12 +50,12 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Creates a listener that is bound to a path, which becomes a socket file.
+    /// Creates a listener that is bound to the specified path, and creates the socket file.
     ///
     /// # Errors
     ///
-    /// The error has the path in its text. The kind is `AddrInUse` if the path exists, even if it is a socket
-    /// file that nobody listens on any more, and `InvalidInput` if the path is too long or contains a zero byte.
+    /// The text of the error contains the path. The kind is `AddrInUse` if the path exists, even if it is a socket
+    /// file on which no process listens anymore, and `InvalidInput` if the path is too long or contains a zero byte.
     ///
     /// # Panics
     ///
@@ -141,20 +141,20 @@ impl UnixListener {
         }
     }
 
-    /// Returns what accepts one connection after another.
+    /// Returns an accept operation for this listener.
     fn connections(&self) -> Accept<'_, mio::net::UnixListener, mio::net::UnixStream, SocketAddr> {
         Accept::new(&self.socket, &self.starved, mio::net::UnixListener::accept)
     }
 
     /// Accepts a new connection, waiting until there is one.
     ///
-    /// Returns the connection and the address of the peer, which is unnamed unless the peer has bound its socket.
-    /// If the process is out of descriptors or memory, the listener logs one error and retries every 50 ms.
-    /// Meanwhile connections stay in the backlog.
+    /// Returns the connection and the address of the peer, which is unnamed unless the peer has bound its socket. If
+    /// the process is out of descriptors or memory, the listener logs one error and retries every 50 ms. Meanwhile,
+    /// connections stay in the backlog.
     ///
     /// # Errors
     ///
-    /// Returns an error if the runtime has ended, or if `accept(2)` fails for good.
+    /// Returns an error if the runtime has ended, or if `accept(2)` fails permanently.
     ///
     /// # Cancel safety
     ///
@@ -257,7 +257,7 @@ impl UnixListener {
         self.socket.io().local_addr()
     }
 
-    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears the option.
     ///
     /// # Errors
     ///

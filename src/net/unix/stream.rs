@@ -1,4 +1,4 @@
-//! [`UnixStream`]: a Unix connection.
+//! [`UnixStream`]: a Unix stream socket.
 
 use super::{Pauses, cannot_connect, ends, name, name_of_path};
 use crate::context;
@@ -22,14 +22,14 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The async counterpart of [`std::os::unix::net::UnixStream`]: a stream between two processes of a host.
+/// The async counterpart of [`std::os::unix::net::UnixStream`]: a stream between two sockets on the same host.
 ///
-/// The stream implements [`AsyncRead`] and [`AsyncWrite`], and so does a shared reference to it: one task may
-/// read while another writes. [`into_split`](UnixStream::into_split) makes two halves with an owner each. The
-/// methods are those of [`TcpStream`](crate::net::TcpStream), as far as a Unix stream has them.
+/// The stream implements [`AsyncRead`] and [`AsyncWrite`], and so does a shared reference to it: one task may read
+/// while another writes. [`into_split`](UnixStream::into_split) returns two owned halves. The methods mirror those of
+/// [`TcpStream`](crate::net::TcpStream) that apply to Unix streams.
 ///
-/// The standard library has no stable method for the credentials of the peer. Crates such as `rustix` and
-/// `socket2` get them from the stream by way of `AsFd`.
+/// The standard library has no stable method for the credentials of the peer. Crates such as `rustix` can get them
+/// from the stream, which implements `AsFd`.
 ///
 /// # Examples
 ///
@@ -55,17 +55,17 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
-    /// Connects to the listener that is bound to a path.
+    /// Connects to the listener that is bound to the specified path.
     ///
-    /// If the backlog of the listener is full, Linux has no event for the moment when there is room again. The
-    /// method then retries, after 1 ms at first and every 50 ms at last. It has no time limit; to set one, use
+    /// If the backlog of the listener is full, Linux reports no event when there is room again. The method then
+    /// retries after pauses that grow from 1 ms to 50 ms. It has no time limit; to set one, use
     /// [`timeout`](crate::time::timeout). Other systems refuse the connection instead.
     ///
     /// # Errors
     ///
-    /// The error has the path in its text. The kind is `NotFound` if the path does not exist,
-    /// `ConnectionRefused` if no process listens on the socket file, and `InvalidInput` if the path is too long
-    /// or contains a zero byte.
+    /// The text of the error contains the path. The kind is `NotFound` if the path does not exist,
+    /// `ConnectionRefused` if no process listens on the socket file, and `InvalidInput` if the path is too long or
+    /// contains a zero byte.
     ///
     /// # Panics
     ///
@@ -148,11 +148,11 @@ impl UnixStream {
         let mut pauses = Pauses::new();
         let io = loop {
             if shared.inbox.is_closed() {
-                // The socket could not be registered, and the peer would see a connection that closes at once.
+                // The registration would fail, and the peer would see a connection that closes at once.
                 return Err(runtime_ended());
             }
             match mio::net::UnixStream::connect_addr(addr) {
-                // `EAGAIN`: the backlog is full (`connect(2)`). Nothing reports when there is room.
+                // `EAGAIN`: the backlog is full (`connect(2)`). No event reports when there is room.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     pauses.pause(shared).await?;
                 }
@@ -181,7 +181,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// Returns the error of `socketpair(2)`, or an error that says that the runtime has ended.
+    /// Returns the error of `socketpair(2)`, or an error if the runtime has ended.
     ///
     /// # Panics
     ///
@@ -377,8 +377,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the stream is not known to be readable. Only waiting finds that out, so
-    /// call [`readable`](UnixStream::readable) first. For other errors see [`read`](UnixStream::read).
+    /// The kind is `WouldBlock` if the stream is not known to be readable. The method does not look for new events,
+    /// so wait for [`readable`](UnixStream::readable) first. For other errors see [`read`](UnixStream::read).
     ///
     /// # Examples
     ///
@@ -429,8 +429,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The kind is `WouldBlock` if the stream is not known to be writable. Only waiting finds that out, so
-    /// call [`writable`](UnixStream::writable) first. For other errors see [`write`](UnixStream::write).
+    /// The kind is `WouldBlock` if the stream is not known to be writable. The method does not look for new events,
+    /// so wait for [`writable`](UnixStream::writable) first. For other errors see [`write`](UnixStream::write).
     ///
     /// # Examples
     ///
@@ -512,7 +512,7 @@ impl UnixStream {
 
     /// Shuts down the read direction, the write direction, or both (`shutdown(2)`).
     ///
-    /// After [`Shutdown::Write`] the peer reads to the end of the data, and its answer can still be read.
+    /// After [`Shutdown::Write`], the peer reads to the end of the data, and this stream can still read the response.
     ///
     /// # Errors
     ///
@@ -612,7 +612,7 @@ impl UnixStream {
         self.socket.io().local_addr()
     }
 
-    /// Gets the value of the `SO_ERROR` option on this socket, and clears it.
+    /// Gets the value of the `SO_ERROR` option on this socket, and clears the option.
     ///
     /// # Errors
     ///
@@ -640,8 +640,8 @@ impl ReadSome for &UnixStream {
     }
 }
 
-/// A read ends short after a message with descriptors (`unix(7)`), which the peer may send at any time. So a
-/// short read does not prove that the queue is empty, and nothing is concluded.
+/// A message with descriptors ends a read early (`unix(7)`), and the peer may send one at any time. A short read
+/// therefore does not prove that the queue is empty, so these methods conclude nothing.
 impl Bytes for mio::net::UnixStream {
     fn after_read(_seen: Snapshot, _count: usize, _room: usize) -> Conclusion {
         Conclusion::Nothing
