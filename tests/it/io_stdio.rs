@@ -44,6 +44,7 @@ fn talker(test: &str, part: impl FnOnce()) -> Talker {
         .env(PART, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut talker = Talker {
@@ -70,9 +71,15 @@ impl Talker {
         String::from(line.trim_end())
     }
 
-    /// Waits until it has ended well. Its standard input does not end.
-    fn finish(mut self) {
-        assert!(self.process.wait().unwrap().success());
+    /// Waits until it has ended well, although its standard input does not end. Returns what it has written to
+    /// standard error.
+    fn finish(mut self) -> String {
+        let status = self.process.wait().unwrap();
+        let mut text = String::new();
+        let mut stderr = self.process.stderr.take().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        assert!(status.success(), "{text}");
+        text
     }
 }
 
@@ -369,7 +376,7 @@ fn a_flush_waits_until_the_bytes_have_left_and_holds_up_nobody_else() {
         .unwrap();
     assert!(text.ends_with(b".\n"));
     talker.stdin = None;
-    talker.finish();
+    assert_eq!(talker.finish(), "waiting\n");
 }
 
 #[test]
