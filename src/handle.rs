@@ -140,9 +140,9 @@ impl Handle {
     /// Runs a future to completion on this thread, as a guest of the runtime.
     ///
     /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. The
-    /// thread [enters](Handle::enter) the runtime for the duration of the call. The runtime serves the sockets and sleeps
-    /// of the future while its own thread is inside `block_on` or a turn. If no thread runs the loop for a second while
-    /// the future waits, the runtime logs a warning.
+    /// thread [enters](Handle::enter) the runtime for the duration of the call. The runtime serves the sockets and
+    /// sleeps of the future while its own thread is inside `block_on` or a turn. If no thread runs the loop for a
+    /// second while the future waits, this thread logs a warning.
     ///
     /// If the runtime ends during the call, operations on its sockets return an error and its sleeps panic. The call
     /// continues, because the future may wait for something else.
