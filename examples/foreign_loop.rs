@@ -54,7 +54,7 @@ mod foreign_loop {
     /// The number of ticks.
     const TICKS: u32 = 4;
 
-    /// How many times each of these has ended a wait.
+    /// The number of waits that each of these has ended.
     #[derive(Debug, Default)]
     struct Wakes {
         /// A key, or the end of the keys.
@@ -114,12 +114,12 @@ mod foreign_loop {
         assert_eq!(wakes.key, KEYS.len() as u32 + 1);
         // The connection and its pieces.
         assert!(wakes.runtime <= 20, "{wakes:?}");
-        // A distant deadline takes a few steps.
+        // A distant deadline takes a few waits.
         assert!(wakes.deadline <= 10 * TICKS, "{wakes:?}");
         Ok(())
     }
 
-    /// Waits for a key, the runtime, or its next deadline. Returns whether there is a key, or no more keys.
+    /// Waits for a key, the runtime, or its next deadline. Returns whether a key or the end of the keys can be read.
     fn wait(keys: Option<&PipeReader>, runtime: &Runtime, wakes: &mut Wakes) -> io::Result<bool> {
         let deadline = runtime.next_deadline();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

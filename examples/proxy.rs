@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example proxy                                     # runs a demo with a client and a server
-//! cargo run --example proxy -- 127.0.0.1:7777 127.0.0.1:8000    # forwards connections from the first address to the second
+//! cargo run --example proxy -- 127.0.0.1:7777 127.0.0.1:8000    # forwards the first address to the second
 //! ```
 //!
 //! `copy_bidirectional` forwards the end of each direction separately, so a client that closes its write side still

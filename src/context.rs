@@ -1,4 +1,4 @@
-//! The context: the runtimes that the current thread is in.
+//! The context: the runtimes that the current thread has entered.
 //!
 //! `spawn`, sockets and sleeps use the newest one. [`Runtime`](crate::Runtime) enters a runtime whose loop runs or is
 //! at rest on this thread, and [`Handle::enter`](crate::Handle::enter) one whose loop may be elsewhere.
@@ -28,7 +28,7 @@ use std::sync::Arc;
 type Local = RefCell<ManuallyDrop<Entries>>;
 
 thread_local! {
-    /// The runtimes that this thread is in.
+    /// The runtimes that this thread has entered.
     static CONTEXT: Local = const { RefCell::new(ManuallyDrop::new(Entries::NONE)) };
 }
 
@@ -52,17 +52,17 @@ const BLOCK_ON_INSIDE: &str =
 const TURN_INSIDE: &str = "`Runtime::turn` inside a runtime would poll its tasks within a poll: call it outside \
      `block_on` and outside any other turn";
 
-/// The runtimes that a thread is in.
+/// The runtimes that a thread has entered.
 struct Entries {
     /// The current runtime. It has a field of its own, so that a thread in a single runtime allocates nothing.
     newest: Option<Entry>,
     /// The entries before it, by their numbers: the oldest comes first.
     older: BTreeMap<u64, Place>,
-    /// The number of the last entry that was made.
+    /// The number of the newest entry that was ever added.
     last: u64,
 }
 
-/// A runtime that a thread is in.
+/// A runtime that a thread has entered.
 struct Entry {
     /// The number by which its guard finds it. No two entries of a thread have the same.
     number: u64,
@@ -70,17 +70,18 @@ struct Entry {
     place: Place,
 }
 
-/// How a thread is in a runtime.
+/// The relation of a thread to a runtime that it has entered.
 enum Place {
     /// The thread runs the loop, or ends the runtime.
     Runs(Rc<EventLoop>),
     /// The loop belongs to this thread, and is at rest.
     Rests(Rc<EventLoop>),
-    /// The thread has a handle. The loop may run on another thread, or not at all.
+    /// The thread is a guest that used a handle. The loop may run on another thread, or not at all.
     Guest {
         /// The part of the runtime that any thread may use.
         shared: Arc<Shared>,
-        /// Counts the entry like a handle, because [`Handle::current`](crate::Handle::current) creates one from it.
+        /// Makes the entry count as a handle, because [`Handle::current`](crate::Handle::current) creates one from
+        /// it.
         _inbox: InboxHandle,
     },
 }
@@ -129,7 +130,7 @@ impl Entries {
         number
     }
 
-    /// Removes the entry with this number, whichever it is. The caller drops it, which may run foreign code.
+    /// Removes and returns the entry with this number. Dropping it may run foreign code, so the caller does that.
     fn remove(&mut self, number: u64) -> Option<Place> {
         let removed = if self.newest.as_ref()?.number == number {
             let newest = self.older.pop_last();
@@ -157,7 +158,7 @@ impl Entries {
     }
 }
 
-/// Leaves a runtime when dropped.
+/// A guard of an entry. Dropping it leaves the runtime.
 pub(crate) struct Context {
     /// The number of the entry.
     number: u64,
@@ -249,7 +250,7 @@ pub(crate) fn running() -> Option<Rc<EventLoop>> {
     CONTEXT.with(|entries| entries.borrow().running().map(Rc::clone))
 }
 
-/// Returns the loop of this runtime, if this thread runs it or has entered it at rest.
+/// Returns the loop of the specified runtime, if this thread runs it or has entered it at rest.
 pub(crate) fn here(shared: &Arc<Shared>) -> Option<Rc<EventLoop>> {
     CONTEXT.with(|entries| {
         let entries = entries.borrow();
@@ -295,7 +296,7 @@ pub(crate) fn current() -> Rc<EventLoop> {
     }
 }
 
-/// Calls `f` with the loop of the current runtime. `f` must not run foreign code, which might enter another
+/// Calls `f` with the loop of the current runtime. `f` must not run foreign code, because that might enter another
 /// runtime.
 ///
 /// # Panics
@@ -356,7 +357,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&EventLoop) -> R) -> R {
 pub struct Enter<'a> {
     /// Leaves the runtime when dropped.
     _context: Context,
-    /// The guard borrows the runtime or handle that it has entered.
+    /// The guard borrows the runtime if `Runtime::enter` created it.
     entered: PhantomData<&'a ()>,
 }
 

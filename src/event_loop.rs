@@ -359,7 +359,7 @@ impl EventLoop {
         }
     }
 
-    /// Returns the next deadline, unless it is too far away to represent.
+    /// Returns the next deadline, or `None` if no deadline is ever reached.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let deadline = self.shared.timers.next()?;
         self.shared.timers.instant(deadline)

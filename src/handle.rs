@@ -96,14 +96,14 @@ impl Handle {
 
     /// Enters the runtime on this thread, until the guard is dropped.
     ///
-    /// While the guard lives, everything that needs no local task can be created for this runtime: the sockets and name
-    /// lookups of [`net`](crate::net), [sleeps](crate::time::sleep), and
-    /// [blocking jobs](crate::task::spawn_blocking). They may then be polled by any executor, on any thread. The
-    /// runtime serves them while its own thread is inside `block_on` or a turn.
+    /// While the guard exists, this thread can create everything for the runtime that needs no local task: the sockets
+    /// and name lookups of [`net`](crate::net), [sleeps](crate::time::sleep), and
+    /// [blocking jobs](crate::task::spawn_blocking). Any executor may poll them, on any thread. The runtime serves them
+    /// while its own thread is inside `block_on` or a turn.
     ///
-    /// Tasks stay on the runtime's thread: [`Handle::current`] returns a handle to this runtime, whose
-    /// [`spawn`](Handle::spawn) works, and [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own
-    /// thread calls it inside `block_on`, a turn, or [`Runtime::enter`](crate::Runtime::enter).
+    /// Tasks stay on the runtime's thread. To spawn one, use [`spawn`](Handle::spawn) of this handle or of
+    /// [`Handle::current`]. [`glassfrog::spawn`](crate::spawn) panics, unless the runtime's own thread calls it inside
+    /// `block_on`, a turn, or [`Runtime::enter`](crate::Runtime::enter).
     ///
     /// The guard does not borrow the handle. See [`Enter`] for several guards. To run a whole future on this
     /// thread, use [`Handle::block_on`].
@@ -139,20 +139,22 @@ impl Handle {
 
     /// Runs a future to completion on this thread, as a guest of the runtime.
     ///
-    /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. Meanwhile
-    /// the thread has [entered](Handle::enter) the runtime, which serves the sockets and sleeps that the future
-    /// creates. It does so while its own thread is inside `block_on` or a turn. If nobody runs the loop for a second
-    /// while the future waits, a warning is logged.
+    /// The future need be neither `Send` nor `'static`: this thread polls it, and parks between the polls. The
+    /// thread [enters](Handle::enter) the runtime for the duration of the call. The runtime serves the sockets and
+    /// sleeps of the future while its own thread is inside `block_on` or a turn.
     ///
-    /// If the runtime ends meanwhile, operations on its sockets return an error and its sleeps panic. The future
-    /// itself goes on, for it may wait for something else.
+    /// If no thread runs the loop for a second while the future waits, this thread logs a warning. If the loop stops
+    /// during the wait, the warning comes after about as long as the loop ran before, at most.
     ///
-    /// Under a [virtual clock](crate::Builder::virtual_clock), the future does not hold the clock.
+    /// If the runtime ends during the call, operations on its sockets return an error and its sleeps panic. The call
+    /// continues, because the future may wait for something else.
+    ///
+    /// The future does not stop a [virtual clock](crate::Builder::virtual_clock).
     ///
     /// # Panics
     ///
-    /// Panics if this is the thread that created the runtime, if this thread is inside the `block_on` of another
-    /// runtime, or if the future panics.
+    /// Panics if this is the thread that created the runtime, if this thread is inside the `block_on` or a turn of
+    /// another runtime, or if the future panics.
     ///
     /// # Examples
     ///

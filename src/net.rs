@@ -77,8 +77,8 @@
 //!
 //! The methods that end in `_with` make a system call that this module has no method for: `recvmsg(2)` with
 //! control messages, for example, or a read into memory that is not initialized. The caller makes the call, and
-//! the runtime waits until it does not block. Such a call is made by way of the descriptor, with the methods of
-//! [`socket2`], `rustix` or `quinn-udp`:
+//! the runtime waits until it does not block. Crates such as [`socket2`], `rustix` and `quinn-udp` make such calls
+//! on the descriptor of the socket:
 //!
 //! ```
 //! use glassfrog::net::{TcpListener, TcpStream};
@@ -99,8 +99,8 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! A loop of `readable` and a system call on the bare descriptor is no substitute, and spins: the runtime does
-//! not see that the call has returned `WouldBlock`, so the socket stays readable.
+//! A loop that calls `readable` and makes the system call directly spins: the runtime does not see that the call
+//! has returned `WouldBlock`, so the socket stays readable.
 //!
 //! A socket that was converted from another type, or whose descriptor was borrowed, makes a few more system
 //! calls than other sockets. Other code may use the descriptor too, so the runtime has to ask the kernel

@@ -1,8 +1,8 @@
 //! The pool: threads for blocking jobs, for name lookups and for the standard streams.
 //!
 //! A job waits in the [`Queue`] of its lane until it may begin. If a job may begin and no thread is free, the pool
-//! starts a thread. Either a thread takes the job out of its queue, to run it, or a caller does, to cancel it.
-//! Whichever takes the job owns it, and no other state says whether the job has begun.
+//! starts a thread. A thread takes the job out of its queue to run it, or a caller takes it out to cancel it.
+//! The one that takes the job owns it, and no other state records whether the job has begun.
 //!
 //! ```text
 //!     submit            a thread is free, the lane has room            returns
@@ -44,7 +44,7 @@ pub(crate) const DEFAULT_THREADS: usize = 512;
 /// a few dozen microseconds.
 const KEEP_IDLE: Duration = Duration::from_secs(10);
 
-/// How long no job may begin, while jobs wait for a thread, before the pool reports a stall. If the running jobs wait
+/// How long jobs may wait without any of them beginning before the pool reports a stall. If the running jobs wait
 /// for the queued ones, they would otherwise hang silently.
 const STALLED: Duration = Duration::from_secs(10);
 

@@ -32,9 +32,9 @@ pub(crate) struct Shared {
     pub(crate) owner: ThreadId,
     /// The task that the loop is polling, and the counters of the loop.
     pub(crate) status: Arc<LoopStatus>,
-    /// How long a dump waits for the loop, if a test has set this.
+    /// How long a dump and `Handle::block_on` wait for the loop, if a test has set this.
     pub(crate) test_patience: Option<Duration>,
-    /// The id of the last task that was spawned. The root future has 0.
+    /// The id of the newest task or job. The root future has 0.
     pub(super) last_id: AtomicU64,
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
     /// waiter may wake a task later. Relaxed is enough, because this guards no memory.
@@ -42,9 +42,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Returns an id for a new task.
+    /// Returns an id for a new task or job.
     pub(crate) fn new_id(&self) -> Id {
-        // Relaxed is enough: the id has to be unique, and guards no memory.
+        // Relaxed is enough: the id must be unique, but guards no memory.
         Id(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 

@@ -84,7 +84,7 @@ fn report(patience: Duration, location: &Location<'_>) {
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::task",
-            "the future of `Handle::block_on` ({location}) has waited for {patience:?}, and nobody runs the loop of \
+            "the future of `Handle::block_on` ({location}) has waited for {patience:?}, and no thread runs the loop of \
              its runtime: its sockets and sleeps make no progress until the runtime's own thread calls \
              `Runtime::block_on` or `Runtime::turn`"
         );

@@ -231,7 +231,7 @@ impl<A, B> fmt::Debug for CopyBidirectional<A, B> {
 
 /// One direction.
 struct Direction {
-    /// What it does next.
+    /// The phase, which determines the next step.
     phase: Phase,
     /// The bytes that were read. Allocated at the first poll.
     buffer: Vec<u8>,
@@ -285,7 +285,7 @@ impl Direction {
             Phase::Reading => {
                 self.buffer.resize(BUFFER_SIZE, 0);
                 let Poll::Ready(read) = Pin::new(from).poll_read(cx, &mut self.buffer) else {
-                    // The reader may get no more data until its peer has received what the writer still buffers.
+                    // The next data may be a response to bytes that the writer still buffers.
                     ready!(self.poll_flush(cx, to))?;
                     return Poll::Pending;
                 };

@@ -19,8 +19,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// The delay before a listener retries after it could not accept for lack of descriptors or memory. No event reports
-/// when they become available, so the listener has to retry. A person does not notice this delay, and the retries
-/// cost next to nothing.
+/// when they become available, so the listener has to retry. The delay is too short for a person to notice, and long
+/// enough for the retries to cost next to nothing.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Accepts one connection after another, of the type `S` from peers with addresses of the type `A`. Dropping it

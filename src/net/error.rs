@@ -12,7 +12,7 @@ struct ContextError {
     subject: Box<str>,
     /// The error of the operation.
     error: io::Error,
-    /// What the error means for this operation, or what to do about it; may be empty.
+    /// A hint: what the error means for this operation, or what to do about it. May be empty.
     hint: &'static str,
 }
 

@@ -76,7 +76,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future abandons the lookup, and closes the socket if there is one.
+    /// Dropping the future abandons the lookup, and closes the socket if it has been created.
     ///
     /// # Examples
     ///
@@ -179,8 +179,8 @@ impl UdpSocket {
         self.socket.op_with(Direction::Write, send).await
     }
 
-    /// Receives a datagram from the address that the socket is [connected](UdpSocket::connect) to, waiting until
-    /// there is one. On a socket that is not connected, receives a datagram from any address.
+    /// Receives a datagram from the address that the socket is [connected](UdpSocket::connect) to, waiting until one
+    /// arrives. On a socket that is not connected, receives a datagram from any address.
     ///
     /// Returns the number of bytes received. 0 means that the datagram or `buf` is empty. A datagram that is longer
     /// than `buf` is truncated, and the excess bytes are discarded. On Windows, that is an error.
@@ -263,8 +263,8 @@ impl UdpSocket {
         self.socket.op_with(Direction::Write, send).await
     }
 
-    /// Receives a datagram, waiting until there is one. Returns the number of bytes received and the address of
-    /// the sender.
+    /// Receives a datagram, waiting until one arrives. Returns the number of bytes received and the address of the
+    /// sender.
     ///
     /// A datagram that is longer than `buf` is truncated, and the excess bytes are discarded. On Windows, that is an
     /// error.
@@ -296,7 +296,7 @@ impl UdpSocket {
         self.socket.op_with(Direction::Read, recv).await
     }
 
-    /// Receives a datagram without removing it from the receive buffer, waiting until there is one.
+    /// Receives a datagram without removing it from the receive buffer, waiting until one arrives.
     ///
     /// A datagram that is longer than `buf` is truncated; on Windows, that is an error. The datagram stays in the
     /// receive buffer, and the next receive returns it from its beginning.
@@ -330,8 +330,8 @@ impl UdpSocket {
         self.socket.op_with(Direction::Read, peek).await
     }
 
-    /// Receives a datagram without removing it from the receive buffer, waiting until there is one. Returns the
-    /// number of bytes received and the address of the sender.
+    /// Receives a datagram without removing it from the receive buffer, waiting until one arrives. Returns the number
+    /// of bytes received and the address of the sender.
     ///
     /// A datagram that is longer than `buf` is truncated; on Windows, that is an error. The datagram stays in the
     /// receive buffer, and the next receive returns it from its beginning.

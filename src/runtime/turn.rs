@@ -115,7 +115,8 @@ impl Runtime {
         self.event_loop.turn(timeout)
     }
 
-    /// Returns the time at which the next turn is due because of a sleep, or `None` if no sleep has a deadline.
+    /// Returns the time at which the next turn is due because of a sleep, or `None` if no pending sleep
+    /// ever ends.
     ///
     /// The time may be earlier than the deadline of the sleep. A turn at that time finds nothing to do, and the next
     /// call returns a time closer to the deadline. The time may be in the past. Under a [virtual

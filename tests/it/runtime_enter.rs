@@ -454,11 +454,11 @@ fn waiting_for_a_loop_that_nobody_runs_is_logged_once() {
                 sleep(Duration::from_millis(1)).await;
             });
         });
-        let warned = || logged("nobody runs the loop").len();
+        let warned = || logged("no thread runs the loop").len();
         while warned() == 0 {
             thread::yield_now();
         }
-        let text = &logged("nobody runs the loop")[0];
+        let text = &logged("no thread runs the loop")[0];
         assert!(text.contains("runtime_enter.rs"), "{text}");
         for _ in 0..5 {
             woken_twice.unbounded_send(()).unwrap();
@@ -486,7 +486,7 @@ fn waiting_for_a_loop_that_runs_is_not_logged() {
             let wait = move || handle.block_on(sleep_for(30 * patience));
             task::spawn_blocking(wait).await.unwrap();
         });
-        assert!(logged("nobody runs the loop").is_empty());
+        assert!(logged("no thread runs the loop").is_empty());
     })
     .finish();
 }
@@ -502,7 +502,7 @@ fn a_loop_that_stops_while_a_guest_waits_is_logged() {
         let waits = thread::spawn(move || handle.block_on(ended).unwrap_err());
         // The guest has found the loop running several times before it stops.
         runtime.block_on(async move { sleep(10 * patience).await });
-        while logged("nobody runs the loop").is_empty() {
+        while logged("no thread runs the loop").is_empty() {
             thread::yield_now();
         }
         drop(end);

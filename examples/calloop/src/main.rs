@@ -1,4 +1,4 @@
-//! A runtime inside the event loop calloop, which many Wayland programs run in, without a second thread.
+//! A runtime inside calloop, the event loop of many Wayland programs, without a second thread.
 //!
 //! ```text
 //! cargo run --release -p glassfrog-calloop
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::<State>::try_new()?;
     let handle = event_loop.handle();
 
-    // The runtime. The descriptor stays readable while more is ready, so one turn at a time is enough.
+    // The descriptor of the runtime stays readable while more is ready, so one turn per callback is enough.
     let source = Generic::new(Rc::clone(&runtime), Interest::READ, Mode::Level);
     handle.insert_source(source, |_, runtime, state| {
         state.turns += 1;
@@ -101,8 +101,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         state.turns
     );
     assert_eq!(typed, "glassfrog");
-    // The loop sleeps while nothing happens: ten times something comes of the keys, and each is two waits at most. A
-    // distant deadline takes a few steps.
+    // The loop sleeps while nothing happens. The nine keys and their end cost at most two waits each, and a distant
+    // deadline takes a few waits.
     assert!(waits <= 2 * 10 + 10 * TICKS + 5, "{waits}");
     Ok(())
 }

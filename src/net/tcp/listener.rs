@@ -65,7 +65,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future abandons the lookup, and closes the socket if there is one.
+    /// Dropping the future abandons the lookup, and closes the socket if it has been created.
     ///
     /// # Examples
     ///
@@ -94,7 +94,7 @@ impl TcpListener {
         }
     }
 
-    /// Accepts a new connection, waiting until there is one.
+    /// Accepts a new connection, waiting until one arrives.
     ///
     /// Returns the connection and the address of the peer. Connections that the peer has aborted while they
     /// waited in the backlog are skipped. If the process is out of descriptors or memory, or a firewall

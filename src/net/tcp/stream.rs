@@ -166,7 +166,7 @@ impl TcpStream {
         TcpStream { socket }
     }
 
-    /// Reads data from the stream, waiting until there is some.
+    /// Reads data from the stream, waiting until some arrives.
     ///
     /// Returns the number of bytes read. A return value of 0 means that the peer has closed its write
     /// direction, or that `buf` is empty.
@@ -269,7 +269,7 @@ impl TcpStream {
         self.socket.write(buf).await
     }
 
-    /// Reads data from the stream without removing it from the receive buffer, waiting until there is some.
+    /// Reads data from the stream without removing it from the receive buffer, waiting until some arrives.
     ///
     /// # Errors
     ///

@@ -292,7 +292,7 @@ impl UnixDatagram {
         self.socket.op_with(Direction::Write, send).await
     }
 
-    /// Receives a datagram, waiting until there is one. A connected socket receives datagrams only from its peer.
+    /// Receives a datagram, waiting until one arrives. A connected socket receives datagrams only from its peer.
     ///
     /// Returns the number of bytes received. 0 means that the datagram or `buf` is empty. A datagram that is longer
     /// than `buf` is truncated, and the excess bytes are discarded.
@@ -416,7 +416,7 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives a datagram, waiting until there is one. Returns the number of bytes received and the address of the
+    /// Receives a datagram, waiting until one arrives. Returns the number of bytes received and the address of the
     /// sender, which is unnamed unless the sender has bound its socket.
     ///
     /// A datagram that is longer than `buf` is truncated, and the excess bytes are discarded.

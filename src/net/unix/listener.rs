@@ -20,8 +20,7 @@ use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 
-/// The async counterpart of [`std::os::unix::net::UnixListener`]: a Unix socket server, listening for
-/// connections.
+/// The async counterpart of [`std::os::unix::net::UnixListener`]: a Unix socket that listens for connections.
 ///
 /// As in `std`, dropping the listener does not remove the socket file. To bind to the same path again, remove the
 /// file first.
@@ -146,7 +145,7 @@ impl UnixListener {
         Accept::new(&self.socket, &self.starved, mio::net::UnixListener::accept)
     }
 
-    /// Accepts a new connection, waiting until there is one.
+    /// Accepts a new connection, waiting until one arrives.
     ///
     /// Returns the connection and the address of the peer, which is unnamed unless the peer has bound its socket. If
     /// the process is out of descriptors or memory, the listener logs one error and retries every 50 ms. Meanwhile,

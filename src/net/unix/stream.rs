@@ -22,7 +22,7 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The async counterpart of [`std::os::unix::net::UnixStream`]: a stream between two sockets on the same host.
+/// The async counterpart of [`std::os::unix::net::UnixStream`]: a Unix stream socket.
 ///
 /// The stream implements [`AsyncRead`] and [`AsyncWrite`], and so does a shared reference to it: one task may read
 /// while another writes. [`into_split`](UnixStream::into_split) returns two owned halves. The methods mirror those of
@@ -214,7 +214,7 @@ impl UnixStream {
         UnixStream { socket }
     }
 
-    /// Reads data from the stream, waiting until there is some.
+    /// Reads data from the stream, waiting until some arrives.
     ///
     /// Returns the number of bytes read. 0 means that the peer has closed its write direction, or that `buf`
     /// is empty.
@@ -256,7 +256,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// The errors of [`read`](UnixStream::read). `buf` holds the bytes that were read before the error.
+    /// See [`read`](UnixStream::read). `buf` holds the bytes that were read before the error.
     ///
     /// # Cancel safety
     ///
