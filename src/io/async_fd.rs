@@ -188,7 +188,7 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     ///
-    /// Returns the error of `ioctl(2)`.
+    /// Returns the error of `ioctl(2)`. The value is then dropped.
     ///
     /// # Examples
     ///

@@ -60,6 +60,10 @@ impl Runtime {
     /// next deadline instead of waiting, as `block_on` does. As long as there is a deadline to move to,
     /// [`Turned::is_ready`] is true.
     ///
+    /// # Precision
+    ///
+    /// The timeout is rounded up to a whole millisecond, the granularity of `epoll_wait(2)`.
+    ///
     /// # Errors
     ///
     /// Returns an error if the panic of a task has ended the runtime, or if the event queue of the operating system

@@ -435,10 +435,10 @@ impl UnixDatagram {
     /// # use glassfrog::net::UnixDatagram;
     /// # glassfrog::block_on(async {
     /// # let path = std::env::temp_dir().join(format!("glassfrog-dgram-recv-from-{}", std::process::id()));
-    /// let client = UnixDatagram::bind(&path).await?;
-    /// let server = UnixDatagram::unbound()?;
-    /// server.send_to(b"hello", &path).await?;
-    /// let (count, from) = client.recv_from(&mut [0; 16]).await?;
+    /// let server = UnixDatagram::bind(&path).await?;
+    /// let client = UnixDatagram::unbound()?;
+    /// client.send_to(b"hello", &path).await?;
+    /// let (count, from) = server.recv_from(&mut [0; 16]).await?;
     /// assert!(count == 5 && from.is_unnamed());
     /// # std::fs::remove_file(&path)?;
     /// # std::io::Result::Ok(())
