@@ -22,13 +22,16 @@ pub(crate) struct Signal {
 pub(crate) fn first(
     last: impl FnOnce() + Send + 'static,
 ) -> io::Result<impl Future<Output = io::Result<Signal>>> {
+    use std::sync::mpsc;
     use std::{process, thread};
 
     use crate::screen::complain;
 
     let signals = unix::Signals::new()?;
+    let (listening, is_listening) = mpsc::channel();
     let second = async move {
         let signals = unix::Signals::new()?;
+        let _waited_for = listening.send(());
         signals.next().await?;
         let signal = signals.next().await?;
         last();
@@ -41,6 +44,8 @@ pub(crate) fn first(
             complain(&format!("waiting for a second signal: {error}"));
         }
     })?;
+    // Until the thread has its descriptors: the fetches share what is left. If it cannot listen, it has said so.
+    let _failed = is_listening.recv();
     Ok(async move { signals.next().await })
 }
 

@@ -109,8 +109,8 @@ fn a_fetch_that_runs_out_of_descriptors_is_retried() {
     }
     // Fifty connections are open, and no descriptors are left for their files.
     let limit = Rlimit {
-        current: Some(40),
-        maximum: Some(40),
+        current: Some(55),
+        maximum: Some(55),
     };
     let pid = Pid::from_child(&process);
     prlimit(Some(pid), Resource::Nofile, limit).unwrap();
