@@ -146,6 +146,7 @@ mod foreign_loop {
         let (keys, mut pressed) = io::pipe()?;
         thread::spawn(move || {
             for key in text.as_bytes() {
+                // The typist takes this long for a key.
                 thread::sleep(KEY);
                 pressed.write_all(&[*key])?;
             }
@@ -161,6 +162,7 @@ mod foreign_loop {
         thread::spawn(move || {
             let (mut client, _) = listener.accept()?;
             for piece in pieces {
+                // The client sends each piece this long after the one before.
                 thread::sleep(KEY);
                 client.write_all(piece.as_bytes())?;
             }

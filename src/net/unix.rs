@@ -52,6 +52,7 @@ impl Pauses {
         self.next = LONGEST_PAUSE.min(self.next * 2);
         if shared.clock.is_virtual() {
             let name = Box::from("pause of a Unix socket");
+            // Blocks a thread of the pool, not the loop.
             let work = move || thread::sleep(pause);
             let job = blocking::submit(shared, Lane::Jobs, Some(name), Location::caller(), work);
             job.await.map_err(|_cancelled| runtime_ended())?;

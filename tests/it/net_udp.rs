@@ -295,6 +295,33 @@ fn a_poll_receives_no_more_than_its_budget() {
     });
 }
 
+/// Reads `count` times beside a task that ticks whenever it is polled. Asserts that no more reads than the budget
+/// come between two ticks.
+pub(crate) async fn assert_budget_is_kept(count: usize, read: impl AsyncFn() + 'static) {
+    let since_tick = Rc::new(Cell::new(0));
+    let ticking = glassfrog::spawn({
+        let since_tick = Rc::clone(&since_tick);
+        async move {
+            loop {
+                since_tick.set(0);
+                yield_now().await;
+            }
+        }
+    });
+    let reading = glassfrog::spawn(async move {
+        let mut most = 0;
+        for _ in 0..count {
+            read().await;
+            since_tick.set(since_tick.get() + 1);
+            most = most.max(since_tick.get());
+        }
+        most
+    });
+    let most = reading.await.unwrap();
+    assert!(most <= BUDGET, "{most} reads between two ticks");
+    ticking.abort();
+}
+
 #[test]
 fn a_flooded_reader_lets_others_run() {
     let datagrams = few_or_many(10_000, 50_000);
@@ -312,31 +339,12 @@ fn a_flooded_reader_lets_others_run() {
                 }
             }
         });
-        // How many datagrams came since the last tick.
-        let since_tick = Rc::new(Cell::new(0));
-        let ticking = glassfrog::spawn({
-            let since_tick = Rc::clone(&since_tick);
-            async move {
-                loop {
-                    since_tick.set(0);
-                    yield_now().await;
-                }
-            }
-        });
-        let reading = glassfrog::spawn(async move {
-            let mut most = 0;
-            for _ in 0..datagrams {
-                socket.recv_from(&mut [0; 8]).await.unwrap();
-                since_tick.set(since_tick.get() + 1);
-                most = most.max(since_tick.get());
-            }
-            most
-        });
-        let most = reading.await.unwrap();
-        assert!(most <= BUDGET, "{most} datagrams between two ticks");
+        let read = async move || {
+            socket.recv_from(&mut [0; 8]).await.unwrap();
+        };
+        assert_budget_is_kept(datagrams, read).await;
         is_over.store(true, Ordering::Relaxed);
         flood.join().unwrap();
-        ticking.abort();
     });
 }
 

@@ -1,5 +1,6 @@
 //! Unix sockets: streams, listeners and datagrams.
 
+use crate::net_udp::assert_budget_is_kept;
 use crate::support::{block_on, few_or_many, park_on, settle, watchdog};
 use futures::channel::oneshot;
 use futures::future::join_all;
@@ -25,7 +26,6 @@ use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 #[cfg(target_os = "linux")]
@@ -553,29 +553,11 @@ fn a_flooded_reader_lets_others_run() {
         for (stream, mut peer) in pairs("flood").await {
             // It ends with an error when the reader closes.
             let flood = thread::spawn(move || while peer.write_all(&[1; 4096]).is_ok() {});
-            let since_tick = Rc::new(Cell::new(0));
-            let ticking = glassfrog::spawn({
-                let since_tick = Rc::clone(&since_tick);
-                async move {
-                    loop {
-                        since_tick.set(0);
-                        yield_now().await;
-                    }
-                }
-            });
-            let reading = glassfrog::spawn(async move {
-                let mut most = 0;
-                for _ in 0..reads {
-                    stream.read(&mut [0; 16]).await.unwrap();
-                    since_tick.set(since_tick.get() + 1);
-                    most = most.max(since_tick.get());
-                }
-                most
-            });
-            let most = reading.await.unwrap();
-            assert!(most <= BUDGET, "{most} reads between two ticks");
+            let read = async move || {
+                stream.read(&mut [0; 16]).await.unwrap();
+            };
+            assert_budget_is_kept(reads, read).await;
             flood.join().unwrap();
-            ticking.abort();
         }
     });
 }

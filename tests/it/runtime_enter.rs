@@ -19,7 +19,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Returns runtimes that can be told apart by [`now`]: each has a clock that stands still at another time.
+/// Returns runtimes that [`now`] distinguishes: the clock of each has stopped at a different time.
 fn runtimes<const N: usize>() -> [(Runtime, Instant); N] {
     let mut last = None;
     std::array::from_fn(|_| {
@@ -462,6 +462,7 @@ fn waiting_for_a_loop_that_nobody_runs_is_logged_once() {
         assert!(text.contains("runtime_enter.rs"), "{text}");
         for _ in 0..5 {
             woken_twice.unbounded_send(()).unwrap();
+            // Orders nothing: it is the time in which a second warning would be logged.
             thread::sleep(patience);
         }
         drop(woken_twice);

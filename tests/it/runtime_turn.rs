@@ -178,6 +178,7 @@ fn a_loop_that_waits_until_the_next_deadline_makes_few_turns() {
         if !turn(&runtime).is_ready
             && let Some(next) = runtime.next_deadline()
         {
+            // The foreign loop under test waits for nothing but the deadline.
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
         turns += 1;

@@ -35,7 +35,7 @@ fn any_thread_sees_the_end_of_a_task_between_two_calls_of_block_on() {
         let [waits, panics, aborted, forgotten] = inside(&runtime, || {
             [
                 way.spawn(async { gone.await.unwrap() }),
-                way.spawn(async { panic!("as it was told") }),
+                way.spawn(async { panic!("a panic on purpose") }),
                 way.spawn(pending()),
                 way.spawn(pending()),
             ]

@@ -71,7 +71,7 @@ impl Subject {
             })
             .await
             .ok();
-            assert!(stage != Stage::Panicked, "as it was told");
+            assert!(stage != Stage::Panicked, "a panic on purpose");
             result
         });
         let mut subject = Subject {

@@ -63,6 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     thread::spawn(move || {
         for key in "glassfrog".chars() {
+            // The typist takes this long for a key.
             thread::sleep(KEY);
             press.send(key).ok();
         }
