@@ -266,7 +266,7 @@ impl Builder {
     /// before the answer arrives: use the real clock there. A blocking job that waits for a deadline of this runtime
     /// waits forever, because it stops the clock.
     ///
-    /// # StandstillDetector
+    /// # Standstill
     ///
     /// A task that calls [`yield_now`](crate::task::yield_now) or `sleep(Duration::ZERO)` until something
     /// happens is always ready. If the event depends on a deadline, the clock never reaches that deadline. The
