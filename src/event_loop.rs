@@ -90,6 +90,7 @@ impl EventLoop {
     /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
     /// start the thread of the watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
+        let number = Shared::next_number();
         let rounds = Arc::default();
         let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
@@ -104,6 +105,7 @@ impl EventLoop {
             None => None,
         };
         let executor = Rc::new(Executor::new(
+            number,
             Arc::clone(&inbox),
             Arc::clone(&status),
             rounds,
@@ -113,6 +115,7 @@ impl EventLoop {
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
+            number,
             inbox,
             timers: Timers::new(clock.now()),
             sources: Arc::clone(reactor.sources()),
