@@ -113,6 +113,8 @@ impl EventLoop {
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
+            number: shared::new_number(),
+            worker: settings.worker,
             inbox,
             timers: Timers::new(clock.now()),
             sources: Arc::clone(reactor.sources()),

@@ -156,7 +156,7 @@ mod test_runs;
 mod workers;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
-mod dump;
+pub mod dump;
 mod metrics;
 mod clock;
 mod waiter;
@@ -166,6 +166,7 @@ mod primitives;
 pub mod guide;
 
 pub use self::context::Enter;
+#[doc(no_inline)]
 pub use self::dump::Dump;
 pub use self::event_loop::Turned;
 pub use self::event_loop::deadlock::OnDeadlock;

@@ -12,12 +12,16 @@ use crate::reactor::Sources;
 use crate::timers::Timers;
 use crate::waiter::Tag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 /// The shared part of a runtime.
 pub(crate) struct Shared {
+    /// The number of the runtime, unique within the process and counted from 1.
+    pub(crate) number: u32,
+    /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
+    pub(crate) worker: Option<usize>,
     /// The messages to the executor.
     pub(crate) inbox: Arc<Remote>,
     /// The deadlines, and the waiters to wake when they are reached.
@@ -39,6 +43,15 @@ pub(crate) struct Shared {
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
     /// waiter may wake a task later. Relaxed is enough, because this guards no memory.
     pub(super) had_outside_waiter: AtomicBool,
+}
+
+/// The number of runtimes that this process has created.
+static RUNTIMES: AtomicU32 = AtomicU32::new(0);
+
+/// Returns a number for a new runtime.
+pub(super) fn new_number() -> u32 {
+    // Relaxed is enough: the number must be unique, but guards no memory.
+    RUNTIMES.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl Shared {
