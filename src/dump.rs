@@ -5,6 +5,7 @@
 //!
 //! `event_loop/dump.rs` collects the data, and `handle.rs` requests it from other threads.
 
+mod fold;
 mod json;
 mod text;
 
