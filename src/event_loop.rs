@@ -90,7 +90,7 @@ impl EventLoop {
     /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
     /// start the thread of the watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
-        let number = Shared::next_number();
+        let number = shared::new_number();
         let rounds = Arc::default();
         let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
@@ -116,6 +116,7 @@ impl EventLoop {
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
             number,
+            worker: settings.worker,
             inbox,
             timers: Timers::new(clock.now()),
             sources: Arc::clone(reactor.sources()),
