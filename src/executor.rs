@@ -33,6 +33,7 @@ mod join_error;
 mod message;
 mod names;
 mod observe;
+pub(crate) mod primitive;
 mod queue;
 mod receive;
 mod shuffle;
@@ -116,6 +117,7 @@ pub(crate) struct Executor {
     /// Counts what tasks do.
     counters: Counters,
     /// The number of the runtime, which no other runtime of this process has.
+    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
     number: u32,
     /// The waits that tasks have declared.
     pub(crate) waits: Arc<Waits>,

@@ -329,10 +329,14 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
     };
     let busy_before = shared.status.polling();
     let posted = shared.inbox.post(Message::Run(Box::new(take_dump)));
-    let tasks = Vec::new();
+    let (worker, tasks) = (shared.worker, Vec::new());
     if posted.is_err() {
         let answer = Answer::Ended;
-        return Dump { answer, tasks };
+        return Dump {
+            answer,
+            worker,
+            tasks,
+        };
     }
     let timeout = shared.test_patience.unwrap_or(ANSWER_TIMEOUT);
     if let Ok(dump) = answer.recv_timeout(timeout) {
@@ -360,7 +364,11 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
             }
         }
     };
-    Dump { answer, tasks }
+    Dump {
+        answer,
+        worker,
+        tasks,
+    }
 }
 
 impl Spawn for Handle {
@@ -382,6 +390,7 @@ impl Spawn for Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
+            .field("runtime", &self.shared.number)
             .field("ended", &self.shared.inbox.is_closed())
             .finish_non_exhaustive()
     }

@@ -158,7 +158,7 @@ mod workers;
 pub mod sync;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
-mod dump;
+pub mod dump;
 mod metrics;
 mod clock;
 mod waiter;
@@ -168,6 +168,7 @@ mod primitives;
 pub mod guide;
 
 pub use self::context::Enter;
+#[doc(no_inline)]
 pub use self::dump::Dump;
 pub use self::event_loop::Turned;
 pub use self::event_loop::deadlock::OnDeadlock;

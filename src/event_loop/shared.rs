@@ -12,14 +12,16 @@ use crate::reactor::Sources;
 use crate::timers::Timers;
 use crate::waiter::Tag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 /// The shared part of a runtime.
 pub(crate) struct Shared {
-    /// The number of the runtime, which no other runtime of this process has.
+    /// The number of the runtime, unique within the process and counted from 1.
     pub(crate) number: u32,
+    /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
+    pub(crate) worker: Option<usize>,
     /// The messages to the executor.
     pub(crate) inbox: Arc<Remote>,
     /// The deadlines, and the waiters to wake when they are reached.
@@ -44,13 +46,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Returns the number for a new runtime, counted from 1.
-    pub(super) fn next_number() -> u32 {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        // Relaxed is enough: the number must be unique, but guards no memory.
-        LAST.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Returns an id for a new task or job.
     pub(crate) fn new_id(&self) -> Id {
         // Relaxed is enough: the id must be unique, but guards no memory.

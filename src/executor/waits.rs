@@ -6,13 +6,12 @@
 //! it when it is ready or dropped. A future that is ready at once declares nothing.
 
 use super::current;
-use crate::clock::Stamp;
+use super::primitive::Primitive;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
 use crate::waiter::WaiterInfo;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -54,63 +53,33 @@ pub(crate) struct Declared {
     pub(crate) location: &'static Location<'static>,
     /// For a label, the number of labels around it.
     pub(crate) depth: u16,
-    /// The position of this wait among all that were declared, so the smallest number of a lock has waited longest.
+    /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
     pub(crate) number: u64,
 }
 
 /// The thing that a declared wait is for.
+#[cfg_attr(
+    not(feature = "sync"),
+    expect(dead_code, reason = "only `sync` has primitives")
+)]
 #[derive(Clone)]
 pub(crate) enum Subject {
     /// Whatever the program says.
     Label(Cow<'static, str>),
-    /// A lock, a channel or another primitive. The number says how it is wanted, in its own terms: to read or to write,
-    /// for instance.
+    /// A lock, a channel or another primitive of `sync`. The number says how it is wanted, in its own terms, such as to
+    /// read or to write.
     Primitive(Arc<dyn Primitive>, u32),
 }
 
-/// A lock, a channel or another thing that tasks wait for.
-///
-/// Its values belong to the program, so an implementation must not own any: the last owner drops it in a dump.
-pub(crate) trait Primitive: Send + Sync {
-    /// Describes a wait for this.
-    fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
-}
-
-/// What a dump says about a wait for a primitive.
-pub(crate) struct Description {
-    /// What is wanted, in a word: "lock", "permit", "recv".
-    pub(crate) kind: &'static str,
-    /// The name of the primitive and where it was made. Waits for the same one have the same subject.
-    pub(crate) subject: String,
-    /// The rest: who has taken it, where and when.
-    pub(crate) state: String,
-    /// The tasks of this runtime that have to do something before the wait ends, by the low halves of their ids.
-    pub(crate) blocked_by: Vec<u32>,
-}
-
-/// What a primitive needs to know to describe a wait.
-pub(crate) struct View<'a> {
-    /// The number of the runtime whose dump is taken.
-    pub(crate) runtime: u32,
-    /// When the dump is taken.
-    pub(crate) now: Stamp,
-    /// The tasks of the runtime, by the low halves of their ids: their labels, and how often they were polled.
-    pub(crate) tasks: &'a HashMap<u32, (String, u32)>,
-    /// All declared waits of the runtime.
-    pub(crate) waits: &'a [Declared],
-    /// Names another runtime, and returns the stamp of its present time. Returns `None` if it has ended.
-    pub(crate) other: &'a dyn Fn(u32) -> Option<(String, Stamp)>,
-}
-
 impl Waits {
-    /// Returns all waits.
+    /// Returns all waits, in the order in which they began.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
-        table
-            .declared
-            .iter()
-            .map(|(_, wait)| wait.clone())
-            .collect()
+        let waits = table.declared.iter().map(|(_, wait)| wait.clone());
+        let mut waits: Vec<Declared> = waits.collect();
+        drop(table);
+        waits.sort_by_key(|wait| wait.number);
+        waits
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::seen::{About, Holdable, Lazy, Listed, Mark, Taken, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
-use crate::executor::waits::{Declared, Description, Primitive, View, Wait};
+use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::waits::{Declared, Wait};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;

@@ -10,7 +10,8 @@
 use crate::clock::Stamp;
 use crate::dump::Time;
 use crate::executor::current::actor;
-use crate::executor::waits::{Declared, Primitive, Subject, View, Wait};
+use crate::executor::primitive::{Primitive, View};
+use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::Tag;
 use std::borrow::Cow;
@@ -281,12 +282,7 @@ impl Who {
     /// Names the task or the thread.
     pub(super) fn name(self, view: &View<'_>) -> String {
         match self {
-            Who::Task { runtime, task } if runtime == view.runtime => match view.tasks.get(&task) {
-                Some((label, _)) if task == 0 => label.clone(),
-                Some((label, _)) => format!("task {label}"),
-                None if task == 0 => String::from("main, which has ended"),
-                None => format!("task {task}, which has ended"),
-            },
+            Who::Task { runtime, task } if runtime == view.runtime => view.task(task),
             Who::Task { runtime, task } => {
                 let runtime = match (view.other)(runtime) {
                     Some((name, _)) => name,
@@ -475,19 +471,11 @@ pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     let Some((task, poll)) = first.and_then(|first| first.waiter.tag.parts()) else {
         return String::from("free");
     };
-    match view.tasks.get(&task) {
-        Some((label, polls)) => {
-            let task = if task == 0 {
-                label.clone()
-            } else {
-                format!("task {label}")
-            };
-            format!(
-                "free, and next for it is a future of {task}, not polled since its poll {poll} of {polls}"
-            )
-        }
-        None => String::from("free"),
-    }
+    let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
+    let task = view.task(task);
+    format!(
+        "free, and next for it is a future of {task}, not polled since its poll {poll} of {polls}"
+    )
 }
 
 impl Wait {
