@@ -1,7 +1,7 @@
 //! [`Holders`]: those who have taken something that several may hold at once.
 
 use super::seen::{Mark, Taken};
-use crate::executor::waits::View;
+use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
 use std::panic::Location;
 

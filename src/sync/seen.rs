@@ -26,7 +26,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 /// The name of a primitive, and where it was made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct About {
     /// The name, if it has one.
     pub(super) name: Option<Cow<'static, str>>,
@@ -424,8 +424,22 @@ pub(super) static HOLDABLE: Mutex<BTreeMap<u64, Weak<dyn Holdable>>> = Mutex::ne
 
 /// A primitive that somebody can hold.
 pub(super) trait Holdable: Send + Sync {
-    /// Returns its kind, name and place, and its holders.
-    fn holders(&self) -> (String, Vec<Taken>);
+    /// Returns what it is, and who holds it.
+    fn holding(&self) -> Holding;
+}
+
+/// A primitive and its holders.
+pub(super) struct Holding {
+    /// What it is: "lock", "rwlock", "semaphore".
+    pub(super) kind: &'static str,
+    /// How it is called.
+    pub(super) about: About,
+    /// What its holders have done: "taken", "read", "written".
+    pub(super) how: &'static str,
+    /// The holders that are known.
+    pub(super) known: Vec<Taken>,
+    /// The number of the other ones.
+    pub(super) others: usize,
 }
 
 /// The entry of a primitive in [`HOLDABLE`]. Dropping it removes the entry.
@@ -452,21 +466,25 @@ impl Drop for Listed {
     }
 }
 
+/// Returns whether two waits are for the same primitive.
+pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
+    match (&wait.subject, &other.subject) {
+        (Subject::Primitive(wait, _), Subject::Primitive(other, _)) => {
+            std::ptr::addr_eq(Arc::as_ptr(wait), Arc::as_ptr(other))
+        }
+        _ => false,
+    }
+}
+
 /// Says who is next for something that is free although a task waits for it.
 ///
 /// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
 /// that its task polls, such as the branch of a `select` that has stopped polling the others.
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
-    let is_same = |other: &&Declared| match (&other.subject, &wait.subject) {
-        (Subject::Primitive(other, _), Subject::Primitive(this, _)) => {
-            std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(this))
-        }
-        _ => false,
-    };
     let first = view
         .waits
         .iter()
-        .filter(is_same)
+        .filter(|other| is_same(other, wait))
         .min_by_key(|wait| wait.number);
     let Some((task, poll)) = first.and_then(|first| first.waiter.tag.parts()) else {
         return String::from("free");

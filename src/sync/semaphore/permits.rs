@@ -166,10 +166,7 @@ impl Permits {
             }
             if word < wanted || !queue.is_first(number) {
                 let waiter = queue.waiters.get_mut(&number);
-                let old = waiter
-                    .expect("the ticket is valid")
-                    .waker
-                    .replace(waker);
+                let old = waiter.expect("the ticket is valid").waker.replace(waker);
                 drop(queue);
                 drop(old);
                 return Poll::Pending;
