@@ -89,7 +89,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// ```
 pub struct Runtime {
     /// The event loop. While it runs, the context of the thread shares it.
-    event_loop: Rc<EventLoop>,
+    pub(crate) event_loop: Rc<EventLoop>,
 }
 
 impl Runtime {
