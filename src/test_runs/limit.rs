@@ -172,7 +172,7 @@ impl Watch {
                 run: number, runs, ..
             }) if runs > 1 => {
                 let time = Time(run.began.elapsed());
-                format!("; run {number} of {runs} began {time} before")
+                format!("; run {number} of {runs} began {time} ago")
             }
             _ => String::new(),
         };
