@@ -85,7 +85,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- |
 /// | `virtual_clock` | stops time while any task can run, and advances it to the next deadline when none can; see [`Builder::virtual_clock`] |
 /// | `seed = N` | polls the ready tasks in a random order that `N` determines; see [`Builder::seed`] |
-/// | `timeout = "5s"` | fails the test if it has not ended after 5 seconds of real time (60 without the setting); `"none"` for no limit; see [below](#tests-that-hang) |
+/// | `timeout = "5s"` | fails the test if it has not ended after 5 seconds of real time; see [Tests that hang](#tests-that-hang) |
 /// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, ... (from 0 without `seed`) |
 /// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
 ///
@@ -115,34 +115,33 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// # The thread of a test
 ///
 /// The function runs on a thread of its own, while the thread of the test harness waits. The thread has the
-/// name of the test, as the harness prints it. The harness captures its output, and its panic is the panic of
-/// the test. Thread-locals that were set on the thread of the harness are not set on this one.
+/// name of the test. The harness captures its output, and a panic on it is a panic of the test. It does not
+/// see the values that other code has stored in thread-locals of the harness's thread.
 ///
 /// # Tests that hang
 ///
-/// The test fails if it has not ended after 60 seconds of real time, all iterations together. The setting
-/// `timeout` changes this limit. It takes a whole number of `ms`, `s` or `min`: `timeout = "500ms"`,
-/// `timeout = "2min"`. With `timeout = "none"`, the test may take any time, for example in a debugger.
+/// A test fails if it has not ended after 60 seconds of real time, all iterations together. The setting
+/// `timeout` changes this limit. It takes a whole number of `ms`, `s` or `min`, such as `"500ms"` or `"2min"`.
+/// With `timeout = "none"` there is no limit, for example under a debugger.
 ///
-/// At the limit, the test panics and the message lists what every task is waiting for:
+/// At the limit, the test panics, and the message lists what every task is waiting for:
 ///
 /// ```text
-/// test `server::accepts` has not ended within its time limit of 60s (the setting `timeout`):
-/// task        spawned at         age  polls  state    waits for
-/// main        -                    -      2  waiting  join task 1 "client" for 59.9 s
-/// └ 1 "client"  src/server.rs:31  59.9 s      3  waiting  read tcp 127.0.0.1:40112 → 127.0.0.1:80 for 59.9 s
+/// test `server::greets` has not ended within its time limit of 60s (the setting `timeout`):
+/// task          spawned at            age  polls  state    waits for
+/// main          -                       -      2  waiting  join task 1 "client" for 59.9 s
+/// └ 1 "client"  src/server.rs:31   59.9 s      3  waiting  read tcp 127.0.0.1:40112 → 127.0.0.1:80 for 59.9 s
 /// ```
 ///
-/// The loop of the test cannot panic while a poll blocks its thread. If the test has not ended a second after
-/// its limit, the harness reports it as failed, and the message names that poll. The thread stays behind until
-/// the process exits.
+/// The runtime cannot do that while a poll blocks the thread of the test. If the test has not ended within
+/// another second, it fails with a message that names the poll. Its thread stays behind until the process exits.
 ///
-/// If no task can ever be woken again, the test does not wait for its limit, but panics with the same list. The
-/// test prints the list to the standard error stream, with the name of the test, and continues:
+/// If no task can ever be woken again, the test panics with such a list at once. In the following cases it
+/// prints the list to the standard error stream, under the name of the test, and continues:
 ///
-/// - if, for five seconds, only something outside the runtime could wake a task;
-/// - if the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks
-///   yield until something happens (the report then lists only the busiest tasks).
+/// - for five seconds, only something outside the runtime could wake a task;
+/// - the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks yield
+///   until something happens (the report then lists only the busiest tasks).
 ///
 /// # Panics
 ///

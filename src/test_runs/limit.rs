@@ -1,8 +1,8 @@
 //! The time limit of a test: [`run`] runs the test on a thread of its own, and waits for it no longer than the limit.
 //!
-//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. The test reports each of its runs
-//! to the [`Watch`], and nothing else: a run costs one lock more, and neither the clock nor the deadlock detector of
-//! its runtime notices that a thread waits.
+//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test shows its
+//! runtime in the [`Watch`], which takes one lock. Neither the clock nor the deadlock detector of the runtime notices
+//! that a thread waits for it.
 //!
 //! ```text
 //!      the thread of the harness                       the thread of the test
