@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::LazyLock;
 
 /// The path of the compiled library of the attributes.
@@ -16,17 +16,20 @@ static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = env::current_exe().unwrap().with_extension("macros");
     fs::create_dir_all(&directory).unwrap();
     let library = format!("{}glassfrog{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
+    // Some harnesses run each test in a process of its own, and another process may be reading the library.
+    let own = directory.join(format!("{}-{library}", process::id()));
     let library = directory.join(library);
     let status = rustc()
         .args(["--crate-name", "glassfrog", "--crate-type", "proc-macro"])
         .args(["--extern", "proc_macro", "-o"])
-        .arg(&library)
+        .arg(&own)
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../macros/src/lib.rs"
         ))
         .status();
     assert!(status.unwrap().success());
+    fs::rename(own, &library).unwrap();
     library
 });
 
