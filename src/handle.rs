@@ -365,8 +365,11 @@ pub(crate) fn unanswered_dump(shared: &Shared, busy_before: Tag, timeout: Durati
             }
         }
     };
-    let tasks = Vec::new();
-    Dump { answer, tasks }
+    Dump {
+        answer,
+        worker: shared.worker,
+        tasks: Vec::new(),
+    }
 }
 
 impl Spawn for Handle {
@@ -388,6 +391,7 @@ impl Spawn for Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
+            .field("runtime", &self.shared.number)
             .field("ended", &self.shared.inbox.is_closed())
             .finish_non_exhaustive()
     }

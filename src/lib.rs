@@ -155,9 +155,11 @@ mod runtime;
 #[cfg(feature = "macros")]
 mod test_runs;
 mod workers;
+#[cfg(feature = "sync")]
+pub mod sync;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
-mod dump;
+pub mod dump;
 mod metrics;
 mod clock;
 mod waiter;
@@ -167,6 +169,7 @@ mod primitives;
 pub mod guide;
 
 pub use self::context::Enter;
+#[doc(no_inline)]
 pub use self::dump::Dump;
 pub use self::event_loop::Turned;
 pub use self::event_loop::deadlock::OnDeadlock;

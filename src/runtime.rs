@@ -550,6 +550,12 @@ impl Builder {
         self
     }
 
+    /// Makes the runtime that of the worker with this number.
+    pub(crate) fn worker(mut self, number: usize) -> Builder {
+        self.settings.worker = Some(number);
+        self
+    }
+
     /// Creates the runtime.
     ///
     /// # Errors

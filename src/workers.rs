@@ -110,7 +110,7 @@ impl Workers {
         };
         for index in 0..count {
             // If this fails, the destructor of `workers` stops the runtimes that have started.
-            let (handle, worker) = Worker::start(builder.clone(), index)?;
+            let (handle, worker) = Worker::start(builder.clone().worker(index), index)?;
             workers.handles.push(handle);
             workers.threads.push(worker);
         }

@@ -2,12 +2,14 @@
 //!
 //! A dump is taken on the thread of the loop, and polls nothing. `dump.rs` formats it.
 
-use super::EventLoop;
+use super::{EventLoop, others};
 use crate::clock::Stamp;
-use crate::dump::{Answer, Dump, TaskDump, Under, Wait, What, label};
+use crate::dump::{self, Answer, Dump, TaskDump, Under, Wait, What, label};
+use crate::executor::primitive::View;
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
+use crate::executor::waits::Subject;
 use crate::waiter::WaiterInfo;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// The waits of each task, by the low half of its id. Each wait comes with the identity of the waker that the task
 /// left.
@@ -16,7 +18,7 @@ type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 /// Adds a wait to those of the task that left this waiter.
 fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
     if let Some((task, poll)) = waiter.tag.parts() {
-        let wait = Wait { what, poll };
+        let wait = Wait::new(what, poll);
         waits.entry(task).or_default().push((wait, waiter.waker));
     }
 }
@@ -43,6 +45,7 @@ impl EventLoop {
                 note(&mut waits, waiter, What::Job(text));
             }
         }
+        self.note_declared(&mut waits, &snapshots, stamp);
         // The task under which each task is listed.
         let mut under = HashMap::new();
         for task in &snapshots {
@@ -58,15 +61,69 @@ impl EventLoop {
                 under.insert(task.id.low(), (parent, Under::Scope));
             }
         }
-        let parents: HashSet<u32> = snapshots.iter().filter_map(|task| task.parent).collect();
+        // The children of each task that is the parent of a scope.
+        let mut children: HashMap<u32, Vec<u64>> = HashMap::new();
+        for task in &snapshots {
+            if let Some(parent) = task.parent {
+                children.entry(parent).or_default().push(task.id.0);
+            }
+        }
+        let worker = self.shared.worker;
         let tasks = snapshots.into_iter().map(|task| {
             let id = task.id.low();
             let waits = waits.remove(&id).unwrap_or_default();
-            (id, task_dump(task, stamp, waits, parents.contains(&id)))
+            let children = children.remove(&id).unwrap_or_default();
+            let mut task = task_dump(task, stamp, waits, children);
+            if worker.is_some() && id == 0 {
+                // The root future of a worker waits only for the end of the workers.
+                task.waits = vec![Wait::new(What::Idle, task.polls)];
+            }
+            (id, task)
         });
         Dump {
             answer: Answer::Tasks,
+            worker,
             tasks: tree(tasks.collect(), &under),
+        }
+    }
+}
+
+impl EventLoop {
+    /// Adds the waits that tasks have declared.
+    fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
+        let declared = self.executor.waits.declared();
+        let tasks = snapshots.iter().map(|task| (task.id.low(), task));
+        let view = View {
+            runtime: self.shared.number,
+            now,
+            tasks: tasks.collect(),
+            waits: &declared,
+            other: others::describe,
+        };
+        for wait in &declared {
+            let Some((task, poll)) = wait.waiter.tag.parts() else {
+                continue;
+            };
+            let mut dumped = match &wait.subject {
+                Subject::Label(label) => Wait::new(What::Label(label.to_string()), poll),
+                Subject::Primitive(primitive, _) => {
+                    let description = primitive.describe(wait, &view);
+                    let what = What::Sync {
+                        kind: description.kind,
+                        text: format!("{}, {}", description.subject, description.state),
+                    };
+                    let blocked_by = description.blocked_by.iter();
+                    let blocked_by = blocked_by.filter_map(|task| Some(view.tasks.get(task)?.id.0));
+                    Wait {
+                        blocked_by: blocked_by.collect(),
+                        ..Wait::new(what, poll)
+                    }
+                }
+            };
+            dumped.location = Some(wait.location);
+            dumped.depth = wait.depth;
+            let waits = waits.entry(task).or_default();
+            waits.push((dumped, wait.waiter.waker));
         }
     }
 }
@@ -76,35 +133,50 @@ fn task_dump(
     task: TaskSnapshot,
     now: Stamp,
     mut waits: Vec<(Wait, usize)>,
-    has_children: bool,
+    children: Vec<u64>,
 ) -> TaskDump {
-    waits.sort_by_key(|(wait, _)| wait.poll);
+    // Labels first, and among them the outermost first.
+    let order =
+        |(wait, _): &(Wait, usize)| (!matches!(wait.what, What::Label(_)), wait.depth, wait.poll);
+    waits.sort_by_key(order);
     let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
+    // A label names a wait but holds no waker.
+    let is_label = |wait: &Wait| matches!(wait.what, What::Label(_));
     // A task that was just woken may wait for the same socket again.
     waits.retain(|(wait, _)| task.state == TaskState::Waiting || !is_over(wait));
-    let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
-    let current = open.any(|(wait, _)| wait.poll == task.polls);
     if task.state == TaskState::Waiting {
         let is_ours = |waker: usize| task.waker.is_some_and(|(address, _)| address == waker);
-        let ours = waits.iter().filter(|(_, waker)| is_ours(*waker)).count();
+        let is_current = |wait: &Wait| wait.poll == task.polls;
+        let (labels, held_by): (Vec<_>, Vec<_>) =
+            waits.iter().partition(|(wait, _)| is_label(wait));
+        let ours = held_by.iter().filter(|(_, waker)| is_ours(*waker)).count();
         // The other waits hold a waker that wraps this one (from a `JoinSet` or a combinator), and the wrapper
         // holds this one.
-        let wrapped = usize::from(ours < waits.len());
+        let wrapped = usize::from(ours < held_by.len());
         let held = task
             .waker
             .map(|(_, others)| others.saturating_sub(ours + wrapped));
-        let mut open = waits.iter().filter(|(wait, _)| !is_over(wait));
-        let is_explained = current || open.any(|(_, waker)| !is_ours(*waker));
+        let open = || held_by.iter().filter(|(wait, _)| !is_over(wait));
+        let current = open().any(|(wait, _)| is_current(wait));
+        let is_explained = current || open().any(|(_, waker)| !is_ours(*waker));
+        let is_labelled = labels.iter().any(|(wait, _)| is_current(wait));
         let what = match held {
-            _ if has_children && !current => Some(What::Children),
+            _ if !children.is_empty() && !current => Some(What::Children),
             // The children hold the waker of the task.
-            _ if has_children => None,
+            _ if !children.is_empty() => None,
             // The registered waits account for every holder of the waker.
             None | Some(0) if is_explained => None,
+            // The label says what the task waits for. If nothing holds the waker, the dump says that too.
+            None | Some(1..) if is_labelled => None,
             _ => Some(What::Outside(held)),
         };
-        let poll = task.polls;
-        waits.extend(what.map(|what| (Wait { what, poll }, 0)));
+        if let Some(what) = what {
+            let mut wait = Wait::new(what, task.polls);
+            if let What::Children = wait.what {
+                wait.blocked_by = children;
+            }
+            waits.push((wait, 0));
+        }
     }
     TaskDump {
         id: task.id.0,
@@ -116,10 +188,10 @@ fn task_dump(
         idle: task.polled.until(now),
         polls: task.polls,
         state: match task.state {
-            TaskState::Running => "running",
-            TaskState::Ready => "ready",
-            TaskState::Waiting => "waiting",
-            TaskState::Finished => "finished",
+            TaskState::Running => dump::TaskState::Running,
+            TaskState::Ready => dump::TaskState::Ready,
+            TaskState::Waiting => dump::TaskState::Waiting,
+            TaskState::Finished => dump::TaskState::Finished,
         },
         waits: waits.into_iter().map(|(wait, _)| wait).collect(),
     }

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     /// Whether the reports of possible deadlocks and of standstills also go to the standard error stream: most
     /// tests have no logger.
     pub(crate) stall_to_stderr: bool,
+    /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
+    pub(crate) worker: Option<usize>,
     /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
     pub(crate) test_patience: Option<Duration>,
 }
@@ -48,6 +50,7 @@ impl Default for Settings {
             on_deadlock: OnDeadlock::default(),
             stall_report: None,
             stall_to_stderr: false,
+            worker: None,
             test_patience: None,
         }
     }

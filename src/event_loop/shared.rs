@@ -18,6 +18,10 @@ use std::time::Duration;
 
 /// The shared part of a runtime.
 pub(crate) struct Shared {
+    /// The number of the runtime, unique within the process and counted from 1.
+    pub(crate) number: u32,
+    /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
+    pub(crate) worker: Option<usize>,
     /// The messages to the executor.
     pub(crate) inbox: Arc<Remote>,
     /// The deadlines, and the waiters to wake when they are reached.

@@ -1,0 +1,353 @@
+//! Folding: which tasks share a line of the text.
+//!
+//! [`fold`] tries four forms, each shorter than the one before, and returns the first that fits:
+//!
+//! ```text
+//!   form    tasks share a line if they have the same ...         otherwise
+//!   names   place, state, waits, parent and name                 three or more of them
+//!   tree    place, state, waits and parent
+//!   flat    place, state and waits
+//!   rest    place, state and waits; only the ten largest groups  the others are counted
+//! ```
+//!
+//! The parent of a task is the group of the task under which it is listed, so the trees of a thousand similar tasks
+//! become one tree. Each form takes time proportional to the number of tasks.
+
+use super::{TaskDump, TaskState, Wait, What};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::time::Duration;
+
+/// The maximum number of lines of a folded text: about what a terminal shows at once.
+pub(super) const MOST_LINES: usize = 40;
+
+/// The fewest tasks that share a line in the first form. Two tasks on one line would hide more than they save.
+const FEWEST: usize = 3;
+
+/// Up to this number of tasks, no task is left out, even if the text has more than [`MOST_LINES`].
+const FEW_TASKS: usize = 100;
+
+/// The number of groups that remain if some are left out.
+const LARGEST: usize = 10;
+
+/// The maximum number of lines for the waits of one task in a tree.
+const MOST_WAITS: usize = 8;
+
+/// The maximum number of lines for the waits of a group in a flat list. The lines of ten groups, `main`, the heading
+/// and the count of the rest are fewer than [`MOST_LINES`].
+const MOST_WAITS_FLAT: usize = 3;
+
+/// The tasks of a dump, as the text lists them.
+pub(super) struct Folded<'a> {
+    /// The groups, in the order of the text.
+    pub(super) groups: Vec<Group<'a>>,
+    /// Whether the tasks are listed under one another.
+    pub(super) is_tree: bool,
+    /// The tasks that are listed under another task, if this is a tree.
+    below: HashSet<u64>,
+    /// The maximum number of lines for the waits of one group.
+    pub(super) most_waits: usize,
+    /// The number of groups that are left out, and the number of their tasks.
+    pub(super) rest: (usize, usize),
+}
+
+/// Tasks that share a line of the text.
+pub(super) struct Group<'a> {
+    /// The task that the line shows: the first of those that were polled the longest time ago.
+    pub(super) task: &'a TaskDump,
+    /// The number of tasks.
+    pub(super) count: usize,
+    /// The sum of their polls.
+    pub(super) polls: u64,
+    /// The age of the oldest of them.
+    pub(super) age: Option<Duration>,
+    /// Whether all have the name of `task`.
+    pub(super) is_named: bool,
+    /// Its depth in the tree.
+    pub(super) depth: usize,
+}
+
+/// Lists all tasks, each in a group of its own.
+pub(super) fn unfolded(tasks: &[TaskDump]) -> Folded<'_> {
+    Folded {
+        groups: tasks
+            .iter()
+            .map(|task| Group::new(task, task.depth))
+            .collect(),
+        is_tree: true,
+        below: below(tasks),
+        most_waits: usize::MAX,
+        rest: (0, 0),
+    }
+}
+
+/// Lists the tasks in the first form that fits.
+pub(super) fn fold(tasks: &[TaskDump]) -> Folded<'_> {
+    let traits = traits(tasks);
+    let parents = parents(tasks);
+    let tree = |has_names, fewest| Folded {
+        groups: tree(tasks, &traits, &parents, has_names, fewest),
+        is_tree: true,
+        below: below(tasks),
+        most_waits: MOST_WAITS,
+        rest: (0, 0),
+    };
+    let names = tree(true, FEWEST);
+    if names.fits() {
+        return names;
+    }
+    let tree = tree(false, 2);
+    if tree.fits() {
+        return tree;
+    }
+    let mut flat = Folded {
+        groups: flat(tasks, &traits),
+        is_tree: false,
+        below: HashSet::new(),
+        most_waits: MOST_WAITS_FLAT,
+        rest: (0, 0),
+    };
+    if flat.fits() {
+        return flat;
+    }
+    if tasks.len() <= FEW_TASKS {
+        return tree;
+    }
+    let main = flat
+        .groups
+        .iter()
+        .filter(|group| group.task.id == 0)
+        .count();
+    let rest = flat.groups.split_off(flat.groups.len().min(main + LARGEST));
+    flat.rest = (rest.len(), rest.iter().map(|group| group.count).sum());
+    flat
+}
+
+impl Folded<'_> {
+    /// Returns whether the text, with its heading, has at most [`MOST_LINES`].
+    fn fits(&self) -> bool {
+        let lines = self.groups.iter().map(|group| self.lines(group));
+        // The sum of a thousand groups that have more lines than memory would not overflow either.
+        1 + lines.sum::<usize>() <= MOST_LINES
+    }
+
+    /// Returns the number of lines of a group, without traces.
+    fn lines(&self, group: &Group<'_>) -> usize {
+        let waits = group.task.waits.iter();
+        let joins = waits.filter(|wait| self.shares_line(group, wait)).count();
+        let others = group.task.waits.len() - joins;
+        (others + joins.min(1)).clamp(1, self.most_waits)
+    }
+
+    /// Returns whether a wait of a group is a join that shares a line with the others. In a tree, the line of a task
+    /// stands only for the tasks below it.
+    pub(super) fn shares_line(&self, group: &Group<'_>, wait: &Wait) -> bool {
+        match wait.what {
+            What::Join { id, .. } => group.count > 1 || !self.is_tree || self.below.contains(&id),
+            _ => false,
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    /// Creates a group of one task.
+    fn new(task: &'a TaskDump, depth: usize) -> Group<'a> {
+        Group {
+            task,
+            count: 1,
+            polls: u64::from(task.polls),
+            age: task.age,
+            is_named: true,
+            depth,
+        }
+    }
+
+    /// Adds a task, which follows those of the group in the dump.
+    fn add(&mut self, task: &'a TaskDump) {
+        self.count += 1;
+        self.polls += u64::from(task.polls);
+        self.age = self.age.max(task.age);
+        self.is_named &= self.task.name == task.name;
+        if task.idle > self.task.idle {
+            self.task = task;
+        }
+    }
+}
+
+/// Returns the tasks that are listed under another task.
+fn below(tasks: &[TaskDump]) -> HashSet<u64> {
+    let below = tasks.iter().filter(|task| task.depth > 0);
+    below.map(|task| task.id).collect()
+}
+
+/// Returns the index of the task under which each task is listed.
+fn parents(tasks: &[TaskDump]) -> Vec<Option<usize>> {
+    // The last task at each depth up to the current one.
+    let mut path: Vec<usize> = Vec::new();
+    let mut parents = Vec::with_capacity(tasks.len());
+    for (index, task) in tasks.iter().enumerate() {
+        path.truncate(task.depth);
+        parents.push(path.last().copied());
+        path.push(index);
+    }
+    parents
+}
+
+/// The properties by which tasks are grouped, each as a number.
+#[derive(Clone, Copy)]
+struct Traits {
+    /// Where the task was spawned.
+    place: usize,
+    /// The name of the task. Names do not keep finished tasks apart.
+    name: usize,
+    /// The state of the task, and the kinds of its waits.
+    kind: usize,
+}
+
+/// One of the things that tasks of a kind have in common: the word for their state, or the kind of a wait, its
+/// subject, and whether it belongs to the last poll.
+type Aspect<'a> = (&'static str, &'a str, bool);
+
+/// Returns the traits of each task.
+fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
+    let mut places = HashMap::new();
+    let mut names = HashMap::new();
+    let mut kinds: HashMap<Vec<Aspect<'_>>, usize> = HashMap::new();
+    let mut kind: Vec<Aspect<'_>> = Vec::new();
+    let mut all = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let place = task.location.map(|at| (at.file(), at.line()));
+        let name = match task.state {
+            TaskState::Finished => None,
+            _ => task.name.as_deref(),
+        };
+        kind.clear();
+        kind.extend(task.waits.iter().map(|wait| {
+            let what = &wait.what;
+            (what.kind(), what.subject(), wait.poll == task.polls)
+        }));
+        kind.sort_unstable();
+        kind.dedup();
+        kind.push((task.state.word(), "", true));
+        let next = kinds.len();
+        let kind = match kinds.get(&kind) {
+            Some(number) => *number,
+            None => *kinds.entry(kind.clone()).or_insert(next),
+        };
+        all.push(Traits {
+            place: number(&mut places, place),
+            name: number(&mut names, name),
+            kind,
+        });
+    }
+    all
+}
+
+/// Returns the number of a value: the same for equal values.
+fn number<T: Eq + Hash>(numbers: &mut HashMap<T, usize>, value: T) -> usize {
+    let next = numbers.len();
+    *numbers.entry(value).or_insert(next)
+}
+
+/// Groups the tasks that are listed under the same group, top down. A group of fewer than `fewest` unfinished tasks
+/// is split into its tasks.
+fn tree<'a>(
+    tasks: &'a [TaskDump],
+    traits: &[Traits],
+    parents: &[Option<usize>],
+    has_names: bool,
+    fewest: usize,
+) -> Vec<Group<'a>> {
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    order.sort_by_key(|task| tasks[*task].depth);
+    // The group of each task; the groups, each with its first task; and the groups under each group.
+    let mut group_of = vec![0; tasks.len()];
+    let mut groups: Vec<(Group<'a>, usize)> = Vec::new();
+    let mut under: Vec<Vec<usize>> = Vec::new();
+    let mut roots = Vec::new();
+    for level in order.chunk_by(|a, b| tasks[*a].depth == tasks[*b].depth) {
+        let mut found = HashMap::new();
+        let mut alike: Vec<Vec<usize>> = Vec::new();
+        for task in level {
+            let Traits { place, name, kind } = traits[*task];
+            let parent = parents[*task].map(|parent| group_of[parent]);
+            let key = (parent, place, name * usize::from(has_names), kind);
+            let index = number(&mut found, key);
+            match alike.get_mut(index) {
+                Some(members) => members.push(*task),
+                None => alike.push(vec![*task]),
+            }
+        }
+        let first_of_level = groups.len();
+        for members in alike {
+            let is_finished = tasks[members[0]].state == TaskState::Finished;
+            let is_folded = is_finished || members.len() >= fewest;
+            for (index, task) in members.iter().enumerate() {
+                match groups.last_mut() {
+                    Some((group, _)) if is_folded && index > 0 => group.add(&tasks[*task]),
+                    _ => groups.push((Group::new(&tasks[*task], tasks[*task].depth), *task)),
+                }
+                group_of[*task] = groups.len() - 1;
+            }
+        }
+        under.resize_with(groups.len(), Vec::new);
+        let mut added: Vec<usize> = (first_of_level..groups.len()).collect();
+        added.sort_by_key(|group| groups[*group].1);
+        for group in added {
+            match parents[groups[group].1] {
+                Some(parent) => under[group_of[parent]].push(group),
+                None => roots.push(group),
+            }
+        }
+    }
+    // Depth first, as the text lists them.
+    let mut groups: Vec<Option<Group<'a>>> =
+        groups.into_iter().map(|(group, _)| Some(group)).collect();
+    let mut listed = Vec::with_capacity(groups.len());
+    roots.reverse();
+    while let Some(group) = roots.pop() {
+        listed.extend(groups[group].take());
+        roots.extend(under[group].iter().rev());
+    }
+    listed
+}
+
+/// Groups all tasks, whatever they are listed under: first `main`, then the largest groups.
+fn flat<'a>(tasks: &'a [TaskDump], traits: &[Traits]) -> Vec<Group<'a>> {
+    let mut found = HashMap::new();
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for (task, traits) in tasks.iter().zip(traits) {
+        let index = number(&mut found, (traits.place, traits.kind));
+        match groups.get_mut(index) {
+            Some(group) => group.add(task),
+            None => groups.push(Group::new(task, 0)),
+        }
+    }
+    groups.sort_by_key(|group| (group.task.id != 0, Reverse(group.count)));
+    groups
+}
+
+impl What {
+    /// Returns what waits of one kind must have in common, so that their tasks are alike.
+    fn subject(&self) -> &str {
+        match self {
+            What::Io(text) | What::Kept(text) => text.split(' ').next().unwrap_or_default(),
+            What::Label(text) => text,
+            What::Sync { text, .. } => sync_subject(text),
+            What::Outside(Some(0)) => "lost",
+            What::Timer(_)
+            | What::Join { .. }
+            | What::Job(_)
+            | What::Children
+            | What::Outside(_)
+            | What::Idle => "",
+        }
+    }
+}
+
+/// Returns the subject at the beginning of the description of a primitive, without its state.
+pub(super) fn sync_subject(text: &str) -> &str {
+    let end = [", ", ": "].iter().filter_map(|end| text.find(end)).min();
+    &text[..end.unwrap_or(text.len())]
+}

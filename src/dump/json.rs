@@ -1,0 +1,212 @@
+//! The JSON of a dump.
+
+use super::{Answer, Dump, TaskDump, Under, Wait, What};
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+impl Dump {
+    /// Returns the dump as one line of JSON (RFC 8259).
+    ///
+    /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an
+    /// array in the order of the text. If the loop is busy, the object also has the keys `what`, `task` and `poll`,
+    /// which describe the poll that blocks the loop, and `seconds`, the minimum time that the poll has taken so far. A
+    /// task is an object:
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `id` | the id of the task; 0 for `main`, the future of `block_on` |
+    /// | `name` | the name of the task, or `null` |
+    /// | `file`, `line` | where the task was spawned; `null` for `main` |
+    /// | `joined_by` | the id of the task that awaits it, or `null` |
+    /// | `child_of` | the id of the task in whose scope it is a child, or `null` |
+    /// | `age` | the number of seconds since it was spawned; `null` for `main` |
+    /// | `idle` | the number of seconds since its last poll |
+    /// | `polls` | the number of its polls |
+    /// | `state` | `"running"`, `"ready"`, `"waiting"` or `"finished"` |
+    /// | `waits` | an array of the things it waits for |
+    ///
+    /// A wait is an object:
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"` or `"outside"` |
+    /// | `what` | a description, as in the text |
+    /// | `poll` | the number of the poll in which the task left its waker |
+    /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
+    /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
+    ///
+    /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. Later
+    /// versions may add keys and kinds, but keep these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let json = glassfrog::task::dump().to_json();
+    ///     assert!(json.starts_with(r#"{"state":"tasks","tasks":[{"id":0,"name":null,"#));
+    /// });
+    /// ```
+    pub fn to_json(&self) -> String {
+        let mut json = Json::default();
+        json.object(|json| {
+            let state = match self.answer {
+                Answer::Tasks => "tasks",
+                Answer::Ended => "ended",
+                Answer::Asleep => "asleep",
+                Answer::Busy { .. } => "busy",
+            };
+            json.key("state").text(state);
+            if let Answer::Busy {
+                task,
+                poll,
+                polling,
+                at_least,
+            } = &self.answer
+            {
+                json.key("what").text(polling);
+                json.key("task").number(task);
+                json.key("poll").number(poll);
+                json.key("seconds").number(at_least.as_secs_f64());
+            }
+            if let Some(worker) = self.worker {
+                json.key("worker").number(worker);
+            }
+            json.key("tasks").array(&self.tasks, TaskDump::to_json);
+        });
+        json.text
+    }
+}
+
+impl TaskDump {
+    /// Writes the task as an object.
+    fn to_json(&self, json: &mut Json) {
+        let under = |why: Under| {
+            let (task, _) = self.under.filter(|(_, reason)| *reason == why)?;
+            Some(task)
+        };
+        json.object(|json| {
+            json.key("id").number(self.id);
+            json.key("name").or_null(self.name.as_deref(), Json::text);
+            json.key("file")
+                .or_null(self.location.map(Location::file), Json::text);
+            json.key("line")
+                .or_null(self.location.map(Location::line), Json::number);
+            json.key("joined_by")
+                .or_null(under(Under::Joined), Json::number);
+            json.key("child_of")
+                .or_null(under(Under::Scope), Json::number);
+            let age = self.age.as_ref().map(Duration::as_secs_f64);
+            json.key("age").or_null(age, Json::number);
+            json.key("idle").number(self.idle.as_secs_f64());
+            json.key("polls").number(self.polls);
+            json.key("state").text(self.state.word());
+            json.key("waits").array(&self.waits, Wait::to_json);
+        });
+    }
+}
+
+impl Wait {
+    /// Writes the wait as an object.
+    fn to_json(&self, json: &mut Json) {
+        json.object(|json| {
+            json.key("kind").text(self.what.kind());
+            json.key("what").text(&self.what.to_string());
+            json.key("poll").number(self.poll);
+            match &self.what {
+                What::Timer(left) => {
+                    let left = left.as_ref().map(Duration::as_secs_f64);
+                    json.key("seconds_left").or_null(left, Json::number);
+                }
+                What::Outside(held) => json.key("holders").or_null(*held, Json::number),
+                What::Label(_) => json.key("depth").number(self.depth),
+                What::Io(_)
+                | What::Kept(_)
+                | What::Join { .. }
+                | What::Job(_)
+                | What::Children
+                | What::Sync { .. }
+                | What::Idle => {}
+            }
+            let (file, line) = (
+                self.location.map(Location::file),
+                self.location.map(Location::line),
+            );
+            json.key("file").or_null(file, Json::text);
+            json.key("line").or_null(line, Json::number);
+            json.key("blocked_by")
+                .array(&self.blocked_by, |id, json| json.number(id));
+            json.key("trace").or_null(self.trace.as_deref(), Json::text);
+        });
+    }
+}
+
+/// A writer of JSON on one line.
+#[derive(Default)]
+struct Json {
+    /// The text written so far.
+    text: String,
+}
+
+impl Json {
+    /// Writes a comma, unless the next element is the first.
+    fn separate(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with(['{', '[', ':']) {
+            self.text.push(',');
+        }
+    }
+
+    /// Writes a key. The caller writes the value next.
+    fn key(&mut self, key: &str) -> &mut Json {
+        self.separate();
+        self.text(key);
+        self.text.push(':');
+        self
+    }
+
+    /// Writes an object.
+    fn object(&mut self, members: impl FnOnce(&mut Json)) {
+        self.text.push('{');
+        members(self);
+        self.text.push('}');
+    }
+
+    /// Writes an array.
+    fn array<T>(&mut self, elements: &[T], element: impl Fn(&T, &mut Json)) {
+        self.text.push('[');
+        for each in elements {
+            self.separate();
+            element(each, self);
+        }
+        self.text.push(']');
+    }
+
+    /// Writes a value, or `null`.
+    fn or_null<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
+        match value {
+            Some(value) => write(self, value),
+            None => self.text.push_str("null"),
+        }
+    }
+
+    /// Writes a number.
+    fn number(&mut self, number: impl fmt::Display) {
+        self.text.push_str(&number.to_string());
+    }
+
+    /// Writes a string.
+    fn text(&mut self, text: &str) {
+        self.text.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.text.extend(['\\', c]),
+                c if c.is_control() => {
+                    // The number of a control character has at most four hexadecimal digits.
+                    self.text.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                c => self.text.push(c),
+            }
+        }
+        self.text.push('"');
+    }
+}
