@@ -492,10 +492,21 @@ impl Wait {
         let polled = operation.poll(cx);
         match polled {
             Poll::Ready(_) => self.withdraw(),
-            Poll::Pending => self.declare(Some(cx.waker()), location, 0, || {
-                Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
-            }),
+            Poll::Pending => self.pending(cx, location, primitive, wanted),
         }
         polled
+    }
+
+    /// Declares the wait for a primitive, at the end of a poll that is pending.
+    pub(super) fn pending<P: Primitive + 'static>(
+        &mut self,
+        cx: &Context<'_>,
+        location: &'static Location<'static>,
+        primitive: &Arc<P>,
+        wanted: u32,
+    ) {
+        self.declare(Some(cx.waker()), location, 0, || {
+            Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
+        });
     }
 }

@@ -16,7 +16,7 @@
 //! listener and starts again. Notifications for all are counted, and each waiter knows the count at its beginning.
 
 use crate::primitives::{AtomicUsize, Ordering};
-use event_listener::{Event, EventListener};
+use event_listener::{Event, EventListener, Listener};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
