@@ -325,7 +325,12 @@ impl Taken {
 
     /// Says who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
-        let mut text = self.who.name(view);
+        self.who.name(view) + &self.when(view)
+    }
+
+    /// Says when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
+    pub(super) fn when(&self, view: &View<'_>) -> String {
+        let mut text = String::new();
         if let Some(age) = self.age(view) {
             let _infallible = write!(text, " {} ago", Time(age));
         }
