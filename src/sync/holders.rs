@@ -1,6 +1,6 @@
 //! [`Holders`]: those who have taken something that several may hold at once.
 
-use super::seen::{Mark, Taken};
+use super::seen::{Attempt, Mark, Taken};
 use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
 use std::panic::Location;
@@ -25,6 +25,9 @@ pub(super) struct Holders {
 pub(super) struct Slot(u8);
 
 impl Slot {
+    /// The first mark.
+    pub(super) const FIRST: Slot = Slot(0);
+
     /// Returns the index of the mark, or `None` for one of the others.
     #[inline]
     pub(super) fn index(self) -> Option<usize> {
@@ -34,19 +37,28 @@ impl Slot {
 }
 
 impl Holders {
-    /// Notes that whoever is polled on this thread is a holder.
+    /// Does what is easy of [`enter`](Holders::enter), in few instructions and without a call. [`finish`](Holders::finish)
+    /// does the rest.
     #[inline]
-    pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
-        match self.marks[0].try_set(place) {
-            true => Slot(0),
-            false => self.enter_further(place),
+    pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {
+        self.marks[0].attempt(place)
+    }
+
+    /// Finishes what [`attempt`](Holders::attempt) has begun.
+    pub(super) fn finish(&self, attempt: Attempt, place: &'static Location<'static>) -> Slot {
+        match attempt {
+            Attempt::Set => Slot::FIRST,
+            Attempt::SetWithoutPlace => {
+                self.marks[0].set_place(place);
+                Slot::FIRST
+            }
+            Attempt::NotSet => self.enter(place),
         }
     }
 
-    /// Notes a holder that is not the first.
-    #[cold]
-    fn enter_further(&self, place: &'static Location<'static>) -> Slot {
-        for (index, mark) in self.marks.iter().enumerate().skip(1) {
+    /// Notes that whoever is polled on this thread is a holder.
+    pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
+        for (index, mark) in self.marks.iter().enumerate() {
             if mark.try_set(place) {
                 return Slot(index as u8);
             }

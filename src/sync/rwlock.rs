@@ -2,7 +2,7 @@
 
 use super::holders::{Holders, Slot, list_each};
 use super::seen::{
-    About, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
+    About, Attempt, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
 };
 use super::{TryLockError, assert_may_block};
 use crate::executor::primitive::{Description, Primitive, View};
@@ -567,14 +567,34 @@ impl<'a, T> Future for RwLockRead<'a, T> {
         if self.slow.is_none()
             && let Some(guard) = self.shared.lock.try_read()
         {
-            let mark = ReadMark::new(&*self.shared.seen, self.location);
-            return Poll::Ready(RwLockReadGuard { mark, guard });
+            let seen = &*self.shared.seen;
+            return match seen.readers.attempt(self.location) {
+                Attempt::Set => {
+                    let slot = Slot::FIRST;
+                    let mark = ReadMark { seen, slot };
+                    Poll::Ready(RwLockReadGuard { mark, guard })
+                }
+                other => self.finish(other, guard),
+            };
         }
         self.poll_slow(cx)
     }
 }
 
 impl<'a, T> RwLockRead<'a, T> {
+    /// Notes the reader that has the guard.
+    #[cold]
+    fn finish(
+        &self,
+        attempt: Attempt,
+        guard: async_lock::RwLockReadGuard<'a, T>,
+    ) -> Poll<RwLockReadGuard<'a, T>> {
+        let seen = &*self.shared.seen;
+        let slot = seen.readers.finish(attempt, self.location);
+        let mark = ReadMark { seen, slot };
+        Poll::Ready(RwLockReadGuard { mark, guard })
+    }
+
     /// Waits for the writers.
     #[cold]
     fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RwLockReadGuard<'a, T>> {

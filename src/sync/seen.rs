@@ -207,6 +207,38 @@ impl Mark {
         true
     }
 
+    /// Does what is easy of [`try_set`](Mark::try_set): sets a free mark to the task that is polled on this thread, if this
+    /// thread has entered the place. This calls no function, so the caller saves no registers.
+    #[inline]
+    pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {
+        let (tag, turn) = actor();
+        if tag == Tag::NONE
+            // Acquire: as in `try_set`.
+            || self
+                .tag
+                .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return Attempt::NotSet;
+        }
+        self.turn.store(turn, Ordering::Relaxed);
+        let address = address(place);
+        if self.place.load(Ordering::Relaxed) != address {
+            if !is_entered(address) {
+                return Attempt::SetWithoutPlace;
+            }
+            self.place.store(address, Ordering::Relaxed);
+        }
+        Attempt::Set
+    }
+
+    /// Writes the place into a mark that the caller has set.
+    pub(super) fn set_place(&self, place: &'static Location<'static>) {
+        let address = address(place);
+        enter_place(address, place);
+        self.place.store(address, Ordering::Relaxed);
+    }
+
     /// Writes everything but the tag.
     #[inline]
     fn write(&self, turn: u64, place: &'static Location<'static>) {
@@ -256,24 +288,34 @@ impl Mark {
     }
 }
 
+/// The outcome of [`Mark::attempt`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    /// The mark is set.
+    Set,
+    /// The mark is set except for the place, which has to be entered first.
+    SetWithoutPlace,
+    /// The mark is not set.
+    NotSet,
+}
+
 /// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.
 #[inline]
 fn whoever() -> (u64, u64) {
-    let (tag, runtime, turn) = actor();
-    match tag {
-        Tag::NONE => (Tag::NONE.number(), u64::from(thread_number()) << 32),
-        _ => (
-            tag.number(),
-            u64::from(runtime) << 32 | u64::from(turn.number()),
-        ),
+    match actor() {
+        (Tag::NONE, _) => (Tag::NONE.number(), u64::from(thread_number()) << 32),
+        (tag, turn) => (tag.number(), turn),
     }
 }
 
 /// Returns the task or the thread that this is.
 pub(super) fn me() -> Who {
-    let (tag, runtime, _) = actor();
+    let (tag, turn) = actor();
     match tag.parts() {
-        Some((task, _)) => Who::Task { runtime, task },
+        Some((task, _)) => Who::Task {
+            runtime: (turn >> 32) as u32,
+            task,
+        },
         None => Who::Thread(thread_number()),
     }
 }
@@ -358,14 +400,23 @@ thread_local! {
     static ENTERED: [Cell<usize>; REMEMBERED] = const { [const { Cell::new(0) }; REMEMBERED] };
 }
 
+/// Returns the position of an address in [`ENTERED`].
+#[inline]
+fn position(address: usize) -> usize {
+    // The low bits of an address are all alike.
+    (address >> 3) % REMEMBERED
+}
+
+/// Returns whether this thread knows that an address is in [`PLACES`].
+#[inline]
+fn is_entered(address: usize) -> bool {
+    ENTERED.with(|entered| entered[position(address)].get() == address)
+}
+
 /// Makes sure that an address is in [`PLACES`].
 #[inline]
 fn enter_place(address: usize, place: &'static Location<'static>) {
-    let is_entered = ENTERED.with(|entered| {
-        // The low bits of an address are all alike.
-        let entered = &entered[(address >> 3) % REMEMBERED];
-        entered.replace(address) == address
-    });
+    let is_entered = ENTERED.with(|entered| entered[position(address)].replace(address) == address);
     if !is_entered {
         enter_new_place(address, place);
     }
@@ -515,10 +566,21 @@ impl Wait {
         let polled = operation.poll(cx);
         match polled {
             Poll::Ready(_) => self.withdraw(),
-            Poll::Pending => self.declare(Some(cx.waker()), location, 0, || {
-                Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
-            }),
+            Poll::Pending => self.pending(cx, location, primitive, wanted),
         }
         polled
+    }
+
+    /// Declares the wait for a primitive, at the end of a poll that is pending.
+    pub(super) fn pending<P: Primitive + 'static>(
+        &mut self,
+        cx: &Context<'_>,
+        location: &'static Location<'static>,
+        primitive: &Arc<P>,
+        wanted: u32,
+    ) {
+        self.declare(Some(cx.waker()), location, 0, || {
+            Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
+        });
     }
 }

@@ -4,7 +4,7 @@ mod permits;
 
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Holders, KNOWN, Slot, list_oldest};
-use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_in_line};
+use super::seen::{About, Attempt, Holdable, Holding, Lazy, Listed, Taken, next_in_line};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
@@ -102,7 +102,6 @@ impl State {
     }
 
     /// Notes that whoever is polled on this thread has taken permits.
-    #[inline]
     fn enter(&self, permits: u32, place: &'static Location<'static>) -> Slot {
         let slot = self.holders.enter(place);
         self.note(slot, permits);
@@ -118,7 +117,6 @@ impl State {
     }
 
     /// Takes permits if nobody waits and enough are free.
-    #[inline]
     fn try_take(&self, permits: u32, place: &'static Location<'static>) -> Result<Slot, Refused> {
         self.free.try_take(permits)?;
         Ok(self.enter(permits, place))
@@ -660,13 +658,29 @@ impl<S: Reference> Operation<S> {
     /// Takes the permits, or waits for them.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AcquireError>> {
-        if self.ticket.is_none() {
-            let state = self.semaphore.state();
-            if let Ok(slot) = state.try_take(self.wanted, self.location) {
-                return Poll::Ready(Ok(slot));
-            }
+        if self.ticket.is_some() {
+            return self.poll_slow(cx);
         }
-        self.poll_slow(cx)
+        let state = self.semaphore.state();
+        if state.free.try_take(self.wanted).is_err() {
+            return self.poll_slow(cx);
+        }
+        match state.holders.attempt(self.location) {
+            Attempt::Set => {
+                state.note(Slot::FIRST, self.wanted);
+                Poll::Ready(Ok(Slot::FIRST))
+            }
+            other => self.finish(other),
+        }
+    }
+
+    /// Notes the holder of permits that have been taken.
+    #[cold]
+    fn finish(&self, attempt: Attempt) -> Poll<Result<Slot, AcquireError>> {
+        let state = self.semaphore.state();
+        let slot = state.holders.finish(attempt, self.location);
+        state.note(slot, self.wanted);
+        Poll::Ready(Ok(slot))
     }
 
     /// Waits for the permits.

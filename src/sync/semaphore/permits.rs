@@ -83,6 +83,18 @@ fn in_word(permits: u32) -> usize {
     (permits as usize).min(TOO_MANY) * ONE
 }
 
+/// Says why nobody gets permits while the word is this. A request for none is granted even behind a queue.
+#[cold]
+fn refuse(word: usize, wanted: u32) -> Result<(), Refused> {
+    if word & CLOSED != 0 {
+        Err(Refused::Closed)
+    } else if wanted == 0 {
+        Ok(())
+    } else {
+        Err(Refused::TooFew)
+    }
+}
+
 impl Permits {
     /// Creates free permits.
     pub(crate) fn new(permits: usize) -> Permits {
@@ -111,20 +123,14 @@ impl Permits {
     /// Takes permits if nobody waits and enough are free.
     #[inline]
     pub(crate) fn try_take(&self, wanted: u32) -> Result<(), Refused> {
-        let wanted = in_word(wanted);
-        // Acquire: pairs with the Release of `close`.
+        let permits = in_word(wanted);
+        // Acquire: pairs with the Release of `close`, for the sake of `refuse`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            if word & CLOSED != 0 {
-                return Err(Refused::Closed);
+            if word & (CLOSED | QUEUED) != 0 || word < permits {
+                return refuse(word, wanted);
             }
-            if wanted == 0 {
-                return Ok(());
-            }
-            if word & QUEUED != 0 || word < wanted {
-                return Err(Refused::TooFew);
-            }
-            match self.exchange(word, word - wanted) {
+            match self.exchange(word, word - permits) {
                 Ok(_) => return Ok(()),
                 Err(changed) => word = changed,
             }
