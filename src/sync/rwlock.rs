@@ -1,8 +1,8 @@
 //! [`RwLock`]: an async reader-writer lock that knows who reads and who writes.
 
-use super::holders::{Holders, Slot, list_each};
+use super::holders::{Attempt, Holders, Slot, list_each};
 use super::seen::{
-    About, Attempt, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
+    About, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
 };
 use super::{TryLockError, assert_may_block};
 use crate::executor::primitive::{Description, Primitive, View};
@@ -568,13 +568,13 @@ impl<'a, T> Future for RwLockRead<'a, T> {
             && let Some(guard) = self.shared.lock.try_read()
         {
             let seen = &*self.shared.seen;
-            return match seen.readers.attempt(self.location) {
-                Attempt::Set => {
-                    let slot = Slot::FIRST;
+            let attempt = seen.readers.attempt(self.location);
+            return match attempt {
+                Attempt::Entered(slot) => {
                     let mark = ReadMark { seen, slot };
                     Poll::Ready(RwLockReadGuard { mark, guard })
                 }
-                other => self.finish(other, guard),
+                _ => self.poll_further(attempt, guard),
             };
         }
         self.poll_slow(cx)
@@ -582,8 +582,27 @@ impl<'a, T> Future for RwLockRead<'a, T> {
 }
 
 impl<'a, T> RwLockRead<'a, T> {
+    /// Notes the reader that has the guard, where others read too.
+    #[inline(never)]
+    fn poll_further(
+        &self,
+        attempt: Attempt,
+        guard: async_lock::RwLockReadGuard<'a, T>,
+    ) -> Poll<RwLockReadGuard<'a, T>> {
+        let seen = &*self.shared.seen;
+        let attempt = seen.readers.attempt_further(attempt, self.location);
+        match attempt {
+            Attempt::Entered(slot) => {
+                let mark = ReadMark { seen, slot };
+                Poll::Ready(RwLockReadGuard { mark, guard })
+            }
+            _ => self.finish(attempt, guard),
+        }
+    }
+
     /// Notes the reader that has the guard.
     #[cold]
+    #[inline(never)]
     fn finish(
         &self,
         attempt: Attempt,

@@ -207,32 +207,37 @@ impl Mark {
         true
     }
 
-    /// Does what is easy of [`try_set`](Mark::try_set): sets a free mark to the task that is polled on this thread, if this
-    /// thread has entered the place. This calls no function, so the caller saves no registers.
+    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag and
+    /// the turn.
     #[inline]
-    pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {
-        let (tag, turn) = actor();
-        if tag == Tag::NONE
+    pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
+        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
             // Acquire: as in `try_set`.
-            || self
+            && self
                 .tag
                 .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return Attempt::NotSet;
+                .is_ok();
+        if is_mine {
+            self.turn.store(turn, Ordering::Relaxed);
         }
-        self.turn.store(turn, Ordering::Relaxed);
+        is_mine
+    }
+
+    /// Writes the place into a claimed mark, if that is easy: if this thread knows that the place is entered. Otherwise
+    /// returns false.
+    #[inline]
+    pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             if !is_entered(address) {
-                return Attempt::SetWithoutPlace;
+                return false;
             }
             self.place.store(address, Ordering::Relaxed);
         }
-        Attempt::Set
+        true
     }
 
-    /// Writes the place into a mark that the caller has set.
+    /// Writes the place into a claimed mark.
     pub(super) fn set_place(&self, place: &'static Location<'static>) {
         let address = address(place);
         enter_place(address, place);
@@ -286,17 +291,6 @@ impl Mark {
             tag = again;
         }
     }
-}
-
-/// The outcome of [`Mark::attempt`].
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Attempt {
-    /// The mark is set.
-    Set,
-    /// The mark is set except for the place, which has to be entered first.
-    SetWithoutPlace,
-    /// The mark is not set.
-    NotSet,
 }
 
 /// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.

@@ -3,8 +3,8 @@
 mod permits;
 
 use self::permits::{MAX_PERMITS, Permits, Refused};
-use super::holders::{Holders, KNOWN, Slot, list_oldest};
-use super::seen::{About, Attempt, Holdable, Holding, Lazy, Listed, Taken, next_in_line};
+use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
+use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_in_line};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
@@ -658,24 +658,37 @@ impl<S: Reference> Operation<S> {
     /// Takes the permits, or waits for them.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AcquireError>> {
-        if self.ticket.is_some() {
-            return self.poll_slow(cx);
-        }
         let state = self.semaphore.state();
-        if state.free.try_take(self.wanted).is_err() {
-            return self.poll_slow(cx);
+        if self.ticket.is_none() && state.free.try_take(self.wanted).is_ok() {
+            let attempt = state.holders.attempt(self.location);
+            return match attempt {
+                Attempt::Entered(slot) => {
+                    state.note(slot, self.wanted);
+                    Poll::Ready(Ok(slot))
+                }
+                _ => self.poll_further(attempt),
+            };
         }
-        match state.holders.attempt(self.location) {
-            Attempt::Set => {
-                state.note(Slot::FIRST, self.wanted);
-                Poll::Ready(Ok(Slot::FIRST))
+        self.poll_slow(cx)
+    }
+
+    /// Notes the holder of permits that have been taken, where others hold some too.
+    #[inline(never)]
+    fn poll_further(&self, attempt: Attempt) -> Poll<Result<Slot, AcquireError>> {
+        let state = self.semaphore.state();
+        let attempt = state.holders.attempt_further(attempt, self.location);
+        match attempt {
+            Attempt::Entered(slot) => {
+                state.note(slot, self.wanted);
+                Poll::Ready(Ok(slot))
             }
-            other => self.finish(other),
+            _ => self.finish(attempt),
         }
     }
 
     /// Notes the holder of permits that have been taken.
     #[cold]
+    #[inline(never)]
     fn finish(&self, attempt: Attempt) -> Poll<Result<Slot, AcquireError>> {
         let state = self.semaphore.state();
         let slot = state.holders.finish(attempt, self.location);
