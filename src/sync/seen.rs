@@ -521,24 +521,30 @@ pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
     }
 }
 
-/// Says who is next for something that is free although a task waits for it.
+/// Says who is next for something that is free although a task waits for it; see [`next_future`].
+pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
+    match next_future(wait, view) {
+        Some(next) => format!("free, and {next}"),
+        None => String::from("free"),
+    }
+}
+
+/// Says who is next for something of which enough is free for a task that waits for it.
 ///
 /// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
 /// that its task polls, such as the branch of a `select` that has stopped polling the others.
-pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
+pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
     let first = view
         .waits
         .iter()
         .filter(|other| is_same(other, wait))
-        .min_by_key(|wait| wait.number);
-    let Some((task, poll)) = first.and_then(|first| first.waiter.tag.parts()) else {
-        return String::from("free");
-    };
+        .min_by_key(|wait| wait.number)?;
+    let (task, poll) = first.waiter.tag.parts()?;
     let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
     let task = view.task(task);
-    format!(
-        "free, and next for it is a future of {task}, not polled since its poll {poll} of {polls}"
-    )
+    Some(format!(
+        "next for it is a future of {task}, not polled since its poll {poll} of {polls}"
+    ))
 }
 
 impl Wait {

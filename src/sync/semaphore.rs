@@ -4,7 +4,7 @@ mod permits;
 
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
-use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_in_line};
+use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_future};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
@@ -194,8 +194,11 @@ impl Primitive for State {
             )
         } else {
             // Enough are free, so this waits for its turn.
-            let next = next_in_line(wait, view);
-            (format!("{numbers}: {next}"), Vec::new())
+            let state = match next_future(wait, view) {
+                Some(next) => format!("{numbers}, and {next}"),
+                None => numbers,
+            };
+            (state, Vec::new())
         };
         let permits = match wanted {
             1 => String::from("permit"),

@@ -557,7 +557,7 @@ fn a_dump_names_the_future_that_is_next_but_is_not_polled() {
         settle().await;
         drop(permit);
         let next = format!(
-            "1 of 1 free: free, and next for it is a future of task {}",
+            "1 of 1 free, and next for it is a future of task {}",
             stuck.id()
         );
         assert_says(&dump().await, &next);
