@@ -71,7 +71,7 @@ impl EventLoop {
             let waits = waits.remove(&id).unwrap_or_default();
             let children = children.remove(&id).unwrap_or_default();
             let mut task = task_dump(task, stamp, waits, children);
-            if worker.is_some() && id == 0 {
+            if worker.is_some() && id == 0 && task.state == dump::TaskState::Waiting {
                 // The root future of a worker waits only for the end of the workers.
                 task.waits = vec![Wait::new(What::Idle, task.polls)];
             }
