@@ -610,9 +610,11 @@ impl fmt::Display for What {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.what.fmt(f)?;
-        match self.location {
-            Some(at) => write!(f, " ({}:{})", at.file(), at.line()),
-            None => Ok(()),
+        match (self.location, &self.what) {
+            // The description of a primitive ends with a place of its own.
+            (Some(at), What::Sync { .. }) => write!(f, "; waiting at {}:{}", at.file(), at.line()),
+            (Some(at), _) => write!(f, " ({}:{})", at.file(), at.line()),
+            (None, _) => Ok(()),
         }
     }
 }

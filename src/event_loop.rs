@@ -14,6 +14,7 @@ pub(crate) mod deadlock;
 #[cfg(unix)]
 mod descriptor;
 mod dump;
+mod others;
 mod pace;
 mod settings;
 mod shared;
@@ -90,6 +91,7 @@ impl EventLoop {
     /// Returns an error if the operating system has no descriptors or memory left for the event queue, or cannot
     /// start the thread of the watchdog.
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
+        let number = others::new_number();
         let rounds = Arc::default();
         let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
@@ -104,6 +106,7 @@ impl EventLoop {
             None => None,
         };
         let executor = Rc::new(Executor::new(
+            number,
             Arc::clone(&inbox),
             Arc::clone(&status),
             rounds,
@@ -113,7 +116,7 @@ impl EventLoop {
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
-            number: shared::new_number(),
+            number,
             worker: settings.worker,
             inbox,
             timers: Timers::new(clock.now()),
@@ -130,6 +133,7 @@ impl EventLoop {
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
         });
+        others::enlist(&shared);
         Ok(EventLoop {
             executor,
             reactor,
@@ -465,6 +469,7 @@ impl EventLoop {
         self.executor.shut_down(messages);
         self.reactor.shut_down();
         self.shared.timers.shut_down();
+        others::strike_off(&self.shared);
     }
 }
 

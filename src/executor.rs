@@ -33,12 +33,14 @@ mod join_error;
 mod message;
 mod names;
 mod observe;
+pub(crate) mod primitive;
 mod queue;
 mod receive;
 mod shuffle;
 pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod task;
+pub(crate) mod waits;
 mod waker;
 
 pub use self::failure::OnTaskPanic;
@@ -55,6 +57,7 @@ use self::queue::RunQueue;
 use self::shuffle::Shuffle;
 use self::status::{Counters, LoopStatus, Polling, increment};
 use self::task::Run;
+use self::waits::Waits;
 use self::waker::TaskWaker;
 use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
@@ -113,6 +116,11 @@ pub(crate) struct Executor {
     status: Arc<LoopStatus>,
     /// Counts what tasks do.
     counters: Counters,
+    /// The number of the runtime, which no other runtime of this process has.
+    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
+    number: u32,
+    /// The waits that tasks have declared.
+    pub(crate) waits: Arc<Waits>,
     /// The children of scopes, which live in the futures of tasks, by the low halves of their ids.
     children: RefCell<HashMap<u32, ChildEntry>>,
     /// The waker of a task that has ended, for the next new task. Nothing else holds it.
@@ -176,6 +184,7 @@ impl Executor {
     /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
     pub(crate) fn new(
+        number: u32,
         remote: Arc<Remote>,
         status: Arc<LoopStatus>,
         rounds: Arc<AtomicU32>,
@@ -194,6 +203,8 @@ impl Executor {
             root_polled: Cell::default(),
             turn: Cell::default(),
             counters: Counters::default(),
+            number,
+            waits: Arc::default(),
             children: RefCell::default(),
             names: RefCell::default(),
             on_panic,
@@ -223,6 +234,8 @@ impl Executor {
     /// Notes that a turn of the loop begins.
     pub(crate) fn begin_turn(&self, now: Stamp) {
         self.turn.set(now);
+        #[cfg(feature = "sync")]
+        current::note_turn(self.number, now);
         self.status.begin_turn();
         let is_traced = is_traced("glassfrog::task");
         self.is_observed.set(is_traced || self.is_watched);

@@ -154,6 +154,8 @@ mod runtime;
 #[cfg(feature = "macros")]
 mod test_runs;
 mod workers;
+#[cfg(feature = "sync")]
+pub mod sync;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
 pub mod dump;

@@ -68,6 +68,7 @@ pub(crate) mod promise;
 pub(crate) mod remote;
 mod scope;
 mod spawner;
+mod waiting_for;
 mod yield_now;
 
 pub use self::abort::AbortHandle;
@@ -77,6 +78,7 @@ pub use self::join::JoinHandle;
 pub use self::join_set::{JoinSet, JoinSetBuilder};
 pub use self::scope::{Scope, ScopedJoinHandle, TryScope, scope, try_scope};
 pub use self::spawner::LocalSpawner;
+pub use self::waiting_for::{WaitingFor, waiting_for};
 pub use self::yield_now::{YieldNow, yield_now};
 pub use crate::executor::{Id, JoinError};
 

@@ -38,8 +38,8 @@ impl Tag {
     }
 
     /// Returns the tag as one number.
-    pub(crate) fn number(self) -> u64 {
-        u64::from(self.task) << 32 | u64::from(self.poll)
+    pub(crate) const fn number(self) -> u64 {
+        (self.task as u64) << 32 | self.poll as u64
     }
 
     /// Creates the tag with this number.

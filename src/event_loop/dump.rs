@@ -2,10 +2,12 @@
 //!
 //! A dump is taken on the thread of the loop, and polls nothing. `dump.rs` formats it.
 
-use super::EventLoop;
+use super::{EventLoop, others};
 use crate::clock::Stamp;
 use crate::dump::{self, Answer, Dump, TaskDump, Under, Wait, What, label};
+use crate::executor::primitive::View;
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
+use crate::executor::waits::Subject;
 use crate::waiter::WaiterInfo;
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,6 +45,7 @@ impl EventLoop {
                 note(&mut waits, waiter, What::Job(text));
             }
         }
+        self.note_declared(&mut waits, &snapshots, stamp);
         // The task under which each task is listed.
         let mut under = HashMap::new();
         for task in &snapshots {
@@ -85,6 +88,46 @@ impl EventLoop {
     }
 }
 
+impl EventLoop {
+    /// Adds the waits that tasks have declared.
+    fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
+        let declared = self.executor.waits.declared();
+        let tasks = snapshots.iter().map(|task| (task.id.low(), task));
+        let view = View {
+            runtime: self.shared.number,
+            now,
+            tasks: tasks.collect(),
+            waits: &declared,
+            other: others::describe,
+        };
+        for wait in &declared {
+            let Some((task, poll)) = wait.waiter.tag.parts() else {
+                continue;
+            };
+            let mut dumped = match &wait.subject {
+                Subject::Label(label) => Wait::new(What::Label(label.to_string()), poll),
+                Subject::Primitive(primitive, _) => {
+                    let description = primitive.describe(wait, &view);
+                    let what = What::Sync {
+                        kind: description.kind,
+                        text: format!("{}, {}", description.subject, description.state),
+                    };
+                    let blocked_by = description.blocked_by.iter();
+                    let blocked_by = blocked_by.filter_map(|task| Some(view.tasks.get(task)?.id.0));
+                    Wait {
+                        blocked_by: blocked_by.collect(),
+                        ..Wait::new(what, poll)
+                    }
+                }
+            };
+            dumped.location = Some(wait.location);
+            dumped.depth = wait.depth;
+            let waits = waits.entry(task).or_default();
+            waits.push((dumped, wait.waiter.waker));
+        }
+    }
+}
+
 /// Creates the dump of one task.
 fn task_dump(
     task: TaskSnapshot,
@@ -92,7 +135,10 @@ fn task_dump(
     mut waits: Vec<(Wait, usize)>,
     children: Vec<u64>,
 ) -> TaskDump {
-    waits.sort_by_key(|(wait, _)| wait.poll);
+    // Labels first, and among them the outermost first.
+    let order =
+        |(wait, _): &(Wait, usize)| (!matches!(wait.what, What::Label(_)), wait.depth, wait.poll);
+    waits.sort_by_key(order);
     let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
     // A label names a wait but holds no waker.
     let is_label = |wait: &Wait| matches!(wait.what, What::Label(_));

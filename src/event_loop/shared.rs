@@ -12,7 +12,7 @@ use crate::reactor::Sources;
 use crate::timers::Timers;
 use crate::waiter::Tag;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -43,15 +43,6 @@ pub(crate) struct Shared {
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
     /// waiter may wake a task later. Relaxed is enough, because this guards no memory.
     pub(super) had_outside_waiter: AtomicBool,
-}
-
-/// The number of runtimes that this process has created.
-static RUNTIMES: AtomicU32 = AtomicU32::new(0);
-
-/// Returns a number for a new runtime.
-pub(super) fn new_number() -> u32 {
-    // Relaxed is enough: the number must be unique, but guards no memory.
-    RUNTIMES.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl Shared {

@@ -5,6 +5,10 @@
 
 use super::Executor;
 use super::message::Remote;
+use super::waits::Waits;
+#[cfg(feature = "sync")]
+use crate::clock::Stamp;
+use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -20,8 +24,23 @@ thread_local! {
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
+#[cfg(feature = "sync")]
+thread_local! {
+    /// The tag of the task that this thread polls, as a number.
+    static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
+
+    /// The number of the runtime whose loop this thread runs, and the stamp of its turn.
+    static TURN: Cell<(u32, Stamp)> = const { Cell::new((0, Stamp::ZERO)) };
+}
+
 /// Sets the executor that this thread runs.
 pub(crate) fn set(executor: Option<&Rc<Executor>>) {
+    #[cfg(feature = "sync")]
+    {
+        note_poll(executor.map_or(Tag::NONE, |executor| executor.current_tag()));
+        let turn = executor.map(|executor| (executor.number, executor.turn.get()));
+        TURN.set(turn.unwrap_or_default());
+    }
     INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
     let executor = executor.map(Rc::clone);
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
@@ -55,4 +74,37 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
         Some(executor) if executor.is(remote) => Some(f(executor)),
         _ => None,
     })
+}
+
+/// Returns the tag of the task that this thread polls, and the table of the waits that it declares.
+pub(super) fn polled() -> Option<(Arc<Waits>, Tag)> {
+    EXECUTOR.with(|current| {
+        let current = current.borrow();
+        let executor = current.as_ref()?;
+        let tag = executor.current_tag();
+        tag.parts()?;
+        Some((Arc::clone(&executor.waits), tag))
+    })
+}
+
+/// Notes that this thread polls a task, for those who ask with [`actor`].
+#[cfg(feature = "sync")]
+#[inline]
+pub(super) fn note_poll(tag: Tag) {
+    POLLED.set(tag.number());
+}
+
+/// Notes that the loop of this thread begins a turn, for those who ask with [`actor`].
+#[cfg(feature = "sync")]
+pub(super) fn note_turn(number: u32, now: Stamp) {
+    TURN.set((number, now));
+}
+
+/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime and the stamp of the turn.
+/// These are three loads, because every lock asks.
+#[cfg(feature = "sync")]
+#[inline]
+pub(crate) fn actor() -> (Tag, u32, Stamp) {
+    let (runtime, turn) = TURN.get();
+    (Tag::from_number(POLLED.get()), runtime, turn)
 }

@@ -148,12 +148,11 @@ pub(super) fn increment(count: &Cell<u64>) {
 impl LoopStatus {
     /// Creates the status of a loop that polls no task. If its polls are watched, each is shown with its record.
     pub(crate) fn new(is_watched: bool) -> LoopStatus {
-        let status = LoopStatus {
+        LoopStatus {
+            polling: AtomicU64::new(Tag::NONE.number()),
             last_poll: is_watched.then(Mutex::default),
             ..LoopStatus::default()
-        };
-        status.end_polls();
-        status
+        }
     }
 
     /// Returns whether polls are watched.
@@ -187,6 +186,8 @@ impl LoopStatus {
     #[inline]
     pub(super) fn begin_poll(&self, tag: Tag) {
         self.polling.store(tag.number(), Ordering::Relaxed);
+        #[cfg(feature = "sync")]
+        super::current::note_poll(tag);
     }
 
     /// Notes that no task is being polled.

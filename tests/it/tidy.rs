@@ -97,8 +97,16 @@ const LAYERS: [(&str, &[&str]); 23] = [
     (
         "event_loop",
         &[
-            "executor", "reactor", "timers", "pool", "dump", "metrics", "clock", "waiter",
+            "executor",
+            "reactor",
+            "timers",
+            "pool",
+            "dump",
+            "metrics",
+            "clock",
+            "waiter",
             "foreign",
+            "primitives",
         ],
     ),
     // The engines, which do not use one another.

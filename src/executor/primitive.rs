@@ -1,0 +1,62 @@
+//! [`Primitive`]: what the executor knows of a lock or a channel of `sync`: how to describe a wait for it.
+
+use super::snapshot::TaskSnapshot;
+use super::waits::Declared;
+use crate::clock::Stamp;
+use std::collections::HashMap;
+
+/// A lock, a channel or another thing that tasks wait for.
+///
+/// Its values belong to the program, so an implementation must not own any: the last owner drops it in a dump.
+pub(crate) trait Primitive: Send + Sync {
+    /// Describes a wait for this.
+    fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
+}
+
+/// What a dump says about a wait for a primitive.
+pub(crate) struct Description {
+    /// What is wanted, in a word: "lock", "permit", "recv".
+    pub(crate) kind: &'static str,
+    /// The name of the primitive and where it was made. Waits for the same one have the same subject.
+    pub(crate) subject: String,
+    /// The rest: who has taken it, where and when.
+    pub(crate) state: String,
+    /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
+    pub(crate) blocked_by: Vec<u32>,
+}
+
+/// What a primitive needs to know to describe a wait.
+#[cfg_attr(
+    not(feature = "sync"),
+    expect(dead_code, reason = "only `sync` has primitives")
+)]
+pub(crate) struct View<'a> {
+    /// The number of the runtime whose dump is taken.
+    pub(crate) runtime: u32,
+    /// When the dump is taken.
+    pub(crate) now: Stamp,
+    /// The tasks of the runtime, by the low halves of their ids.
+    pub(crate) tasks: HashMap<u32, &'a TaskSnapshot>,
+    /// All declared waits of the runtime.
+    pub(crate) waits: &'a [Declared],
+    /// Names another runtime, and returns the stamp of its present time. Returns `None` if it has ended.
+    pub(crate) other: fn(u32) -> Option<(String, Stamp)>,
+}
+
+impl View<'_> {
+    /// Names a task of the runtime.
+    #[cfg_attr(
+        not(feature = "sync"),
+        expect(dead_code, reason = "only `sync` has primitives")
+    )]
+    pub(crate) fn task(&self, task: u32) -> String {
+        let snapshot = self.tasks.get(&task);
+        match (task, snapshot.and_then(|task| task.name.as_ref())) {
+            (0, _) if snapshot.is_some() => String::from("main"),
+            (0, _) => String::from("main, which has ended"),
+            (_, Some(name)) => format!("task {task} {name:?}"),
+            (_, None) if snapshot.is_some() => format!("task {task}"),
+            (_, None) => format!("task {task}, which has ended"),
+        }
+    }
+}

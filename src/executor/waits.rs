@@ -1,0 +1,186 @@
+//! [`Waits`]: the waits that tasks declare themselves.
+//!
+//! The reactor, the timers and the pool keep the wakers of those who wait for them, so a dump can ask them. Other waits
+//! are declared here: those for a lock or a channel of `sync`, and those that the program names with
+//! [`waiting_for`](crate::task::waiting_for). A future declares its wait when a poll returns `Pending`, and withdraws
+//! it when it is ready or dropped. A future that is ready at once declares nothing.
+
+use super::current;
+use super::primitive::Primitive;
+use crate::primitives::{Mutex, lock};
+use crate::slab::{Key, Slab};
+use crate::waiter::WaiterInfo;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// The declared waits of the tasks of one runtime.
+#[derive(Default)]
+pub(crate) struct Waits {
+    /// The waits. Futures may be dropped on any thread, so they are behind a lock.
+    table: Mutex<Table>,
+}
+
+/// The waits, and the number of the newest one.
+struct Table {
+    /// The waits that have not ended.
+    declared: Slab<Declared>,
+    /// How many waits were ever declared.
+    last: u64,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table {
+            declared: Slab::new(),
+            last: 0,
+        }
+    }
+}
+
+/// A wait that a task has declared.
+#[derive(Clone)]
+pub(crate) struct Declared {
+    /// The task and the poll in which the wait was pending last, and the waker that the task left. The waker of a label
+    /// is 0, because a label keeps none.
+    pub(crate) waiter: WaiterInfo,
+    /// What the task waits for.
+    pub(crate) subject: Subject,
+    /// Where the wait began.
+    pub(crate) location: &'static Location<'static>,
+    /// For a label, the number of labels around it.
+    pub(crate) depth: u16,
+    /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
+    pub(crate) number: u64,
+}
+
+/// The thing that a declared wait is for.
+#[cfg_attr(
+    not(feature = "sync"),
+    expect(dead_code, reason = "only `sync` has primitives")
+)]
+#[derive(Clone)]
+pub(crate) enum Subject {
+    /// Whatever the program says.
+    Label(Cow<'static, str>),
+    /// A lock, a channel or another primitive of `sync`. The number says how it is wanted, in its own terms, such as to
+    /// read or to write.
+    Primitive(Arc<dyn Primitive>, u32),
+}
+
+impl Waits {
+    /// Returns all waits, in the order in which they began.
+    pub(crate) fn declared(&self) -> Vec<Declared> {
+        let table = lock(&self.table);
+        let waits = table.declared.iter().map(|(_, wait)| wait.clone());
+        let mut waits: Vec<Declared> = waits.collect();
+        drop(table);
+        waits.sort_by_key(|wait| wait.number);
+        waits
+    }
+}
+
+thread_local! {
+    /// The number of labelled futures whose polls contain the current one.
+    static DEPTH: Cell<u16> = const { Cell::new(0) };
+}
+
+/// Polls the future inside a label. Returns the number of labels around this one too.
+pub(crate) fn nested<R>(poll: impl FnOnce() -> R) -> (u16, R) {
+    /// Restores the depth, even if a panic unwinds.
+    struct Restore(u16);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DEPTH.set(self.0);
+        }
+    }
+    let depth = DEPTH.get();
+    DEPTH.set(depth.saturating_add(1));
+    let _restore = Restore(depth);
+    (depth, poll())
+}
+
+/// The declared wait of one future. Dropping it withdraws the wait.
+#[derive(Default)]
+pub(crate) struct Wait {
+    /// The table and the key of the wait, while the future waits.
+    entry: Option<(Arc<Waits>, Key)>,
+}
+
+impl Wait {
+    /// Declares that the task that is being polled waits, or that it still waits. Outside the tasks of a runtime, there
+    /// is nobody to declare it to.
+    pub(crate) fn declare(
+        &mut self,
+        waker: Option<&Waker>,
+        location: &'static Location<'static>,
+        depth: u16,
+        subject: impl FnOnce() -> Subject,
+    ) {
+        let Some((waits, tag)) = current::polled() else {
+            return self.withdraw();
+        };
+        let waiter = WaiterInfo {
+            tag,
+            waker: waker.map_or(0, |waker| waker.data() as usize),
+        };
+        if let Some((table, key)) = &self.entry
+            && Arc::ptr_eq(table, &waits)
+            && let Some(wait) = lock(&table.table).declared.get_mut(*key)
+        {
+            wait.waiter = waiter;
+            return;
+        }
+        self.withdraw();
+        let subject = subject();
+        let mut table = lock(&waits.table);
+        table.last += 1;
+        let number = table.last;
+        let key = table.declared.insert(Declared {
+            waiter,
+            subject,
+            location,
+            depth,
+            number,
+        });
+        drop(table);
+        self.entry = Some((waits, key));
+    }
+
+    /// Withdraws the wait, because it has ended. Does nothing if none is declared.
+    #[inline]
+    pub(crate) fn withdraw(&mut self) {
+        if self.entry.is_some() {
+            self.remove();
+        }
+    }
+
+    /// Removes the wait from the table.
+    fn remove(&mut self) {
+        if let Some((waits, key)) = self.entry.take() {
+            let mut table = lock(&waits.table);
+            let removed = table.declared.remove(key);
+            table.declared.shrink();
+            drop(table);
+            drop(removed);
+        }
+    }
+}
+
+impl Drop for Wait {
+    #[inline]
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait")
+            .field("is_declared", &self.entry.is_some())
+            .finish_non_exhaustive()
+    }
+}

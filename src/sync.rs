@@ -1,0 +1,44 @@
+//! Locks, channels and notifications that a dump can see through.
+
+mod mutex;
+pub(crate) mod seen;
+
+pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
+
+use crate::context;
+use std::error::Error;
+use std::fmt;
+
+/// The error of `try_lock`, `try_read` and `try_write`: somebody holds the lock.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::{Mutex, TryLockError};
+///
+/// let mutex = Mutex::new(7);
+/// let guard = mutex.try_lock().unwrap();
+/// let error: TryLockError = mutex.try_lock().unwrap_err();
+/// assert_eq!(error.to_string(), "the lock is held");
+/// # drop(guard);
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct TryLockError(());
+
+impl fmt::Display for TryLockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lock is held")
+    }
+}
+
+impl Error for TryLockError {}
+
+/// Panics if this thread runs a loop, whose tasks would stand still while the thread is blocked.
+#[track_caller]
+fn assert_may_block(method: &str) {
+    assert!(
+        context::running().is_none(),
+        "`{method}` inside a runtime would block its tasks: await the method without `blocking_`, or call this in \
+         `spawn_blocking`"
+    );
+}

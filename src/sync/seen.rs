@@ -1,0 +1,501 @@
+//! What the primitives show of themselves: how they are called, where they were made, and who took them.
+//!
+//! A [`Mark`] says who took something, where and when. To set it costs a few loads and stores, because every lock does
+//! so, and somebody may ask for it only once a year. Everything that costs more (names, descriptions) happens when a
+//! dump is taken.
+//!
+//! A mark keeps the address of a [`Location`], because an atomic can't hold a reference. [`PLACES`] translates it back:
+//! each thread enters an address there before it uses it for the first time.
+
+use crate::clock::Stamp;
+use crate::dump::Time;
+use crate::executor::current::actor;
+use crate::executor::primitive::{Primitive, View};
+use crate::executor::waits::{Declared, Subject, Wait};
+use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::waiter::Tag;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, fence};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
+use std::thread;
+
+/// The name of a primitive, and where it was made.
+#[derive(Debug)]
+pub(super) struct About {
+    /// The name, if it has one.
+    pub(super) name: Option<Cow<'static, str>>,
+    /// Where it was made.
+    pub(super) made: &'static Location<'static>,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, line) = (self.made.file(), self.made.line());
+        match &self.name {
+            Some(name) => write!(f, "{name:?} (made at {file}:{line})"),
+            None => write!(f, "made at {file}:{line}"),
+        }
+    }
+}
+
+/// A state that is created when it is used for the first time, so that `new` can be `const`.
+#[derive(Debug)]
+pub(super) struct Lazy<S> {
+    /// Where the primitive was made.
+    made: &'static Location<'static>,
+    /// The state.
+    state: OnceLock<S>,
+}
+
+impl<S> Lazy<S> {
+    /// Creates a state later.
+    #[track_caller]
+    pub(super) const fn new() -> Lazy<S> {
+        Lazy {
+            made: Location::caller(),
+            state: OnceLock::new(),
+        }
+    }
+
+    /// Creates a state with a name at once.
+    #[track_caller]
+    pub(super) fn named(
+        name: impl Into<Cow<'static, str>>,
+        create: impl FnOnce(About) -> S,
+    ) -> Lazy<S> {
+        let made = Location::caller();
+        let name = Some(name.into());
+        Lazy {
+            made,
+            state: OnceLock::from(create(About { name, made })),
+        }
+    }
+
+    /// Returns the state.
+    #[inline]
+    pub(super) fn get(&self, create: impl FnOnce(About) -> S) -> &S {
+        match self.state.get() {
+            Some(state) => state,
+            None => self.create(create),
+        }
+    }
+
+    /// Returns the state, if it has been created.
+    pub(super) fn get_mut(&mut self) -> Option<&mut S> {
+        self.state.get_mut()
+    }
+
+    /// Returns the state, if it has been created.
+    pub(super) fn into_inner(self) -> Option<S> {
+        self.state.into_inner()
+    }
+
+    /// Creates the state.
+    #[cold]
+    fn create(&self, create: impl FnOnce(About) -> S) -> &S {
+        let about = About {
+            name: None,
+            made: self.made,
+        };
+        self.state.get_or_init(|| create(about))
+    }
+}
+
+/// The value of a primitive that has not been used yet.
+#[derive(Debug)]
+pub(super) struct Unused<T>(Mutex<Option<T>>);
+
+impl<T> Unused<T> {
+    /// The value has moved to the state.
+    pub(super) const NONE: Unused<T> = Unused(Mutex::new(None));
+
+    /// Keeps a value until the first use.
+    pub(super) const fn new(value: T) -> Unused<T> {
+        Unused(Mutex::new(Some(value)))
+    }
+
+    /// Takes the value, at the first use.
+    pub(super) fn take(&self) -> T {
+        lock(&self.0)
+            .take()
+            .expect("a primitive is used for the first time only once")
+    }
+}
+
+/// Who took something, where and when; or nobody.
+///
+/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come in between: it reads
+/// the task twice, and tries again if the task has changed.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// The tag of the task, or [`NOBODY`].
+    tag: AtomicU64,
+    /// The number of its runtime, and the stamp of the turn. Outside any task, the number of the thread, and 0.
+    turn: AtomicU64,
+    /// The address of the place.
+    place: AtomicUsize,
+}
+
+/// The tag of a mark that nobody has set.
+const NOBODY: u64 = u64::MAX;
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Who took it.
+    pub(super) who: Who,
+    /// Where.
+    pub(super) place: Option<&'static Location<'static>>,
+    /// In which turn of the runtime. Unknown outside any task.
+    turn: Stamp,
+}
+
+/// A task, or a thread outside any task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Who {
+    /// A task.
+    Task {
+        /// The number of its runtime.
+        runtime: u32,
+        /// The low half of its id; 0 for the root future.
+        task: u32,
+    },
+    /// A thread, by its number in [`THREADS`].
+    Thread(u32),
+}
+
+impl Default for Mark {
+    fn default() -> Mark {
+        Mark {
+            tag: AtomicU64::new(NOBODY),
+            turn: AtomicU64::new(0),
+            place: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Mark {
+    /// Notes that whoever is polled on this thread has taken the thing.
+    #[inline]
+    pub(super) fn set(&self, place: &'static Location<'static>) {
+        let (tag, turn) = whoever();
+        self.write(turn, place);
+        // Release: pairs with the Acquire in `get`, which then sees the other two.
+        self.tag.store(tag, Ordering::Release);
+    }
+
+    /// Notes the same in a mark that others may set too. Returns false if one has set it already.
+    #[inline]
+    pub(super) fn try_set(&self, place: &'static Location<'static>) -> bool {
+        let (tag, turn) = whoever();
+        if self.tag.load(Ordering::Relaxed) != NOBODY
+            // Acquire: what the last holder has read comes before what is written now.
+            || self
+                .tag
+                .compare_exchange(NOBODY, tag, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        self.write(turn, place);
+        true
+    }
+
+    /// Writes everything but the tag.
+    #[inline]
+    fn write(&self, turn: u64, place: &'static Location<'static>) {
+        self.turn.store(turn, Ordering::Relaxed);
+        let address = address(place);
+        if self.place.load(Ordering::Relaxed) != address {
+            enter_place(address, place);
+            self.place.store(address, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the thing has been given back.
+    #[inline]
+    pub(super) fn clear(&self) {
+        self.tag.store(NOBODY, Ordering::Release);
+    }
+
+    /// Returns who has taken the thing, if anybody.
+    pub(super) fn get(&self) -> Option<Taken> {
+        let mut tag = self.tag.load(Ordering::Acquire);
+        loop {
+            if tag == NOBODY {
+                return None;
+            }
+            let turn = self.turn.load(Ordering::Relaxed);
+            let place = self.place.load(Ordering::Relaxed);
+            // The loads above come before the load below.
+            fence(Ordering::Acquire);
+            let again = self.tag.load(Ordering::Relaxed);
+            if again == tag {
+                let (number, stamp) = ((turn >> 32) as u32, turn as u32);
+                let who = match Tag::from_number(tag).parts() {
+                    Some((task, _)) => Who::Task {
+                        runtime: number,
+                        task,
+                    },
+                    None => Who::Thread(number),
+                };
+                return Some(Taken {
+                    who,
+                    place: lock(&PLACES).get(&place).copied(),
+                    turn: Stamp::from_number(stamp),
+                });
+            }
+            tag = again;
+        }
+    }
+}
+
+/// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.
+#[inline]
+fn whoever() -> (u64, u64) {
+    let (tag, runtime, turn) = actor();
+    match tag {
+        Tag::NONE => (Tag::NONE.number(), u64::from(thread_number()) << 32),
+        _ => (
+            tag.number(),
+            u64::from(runtime) << 32 | u64::from(turn.number()),
+        ),
+    }
+}
+
+/// Returns the task or the thread that this is.
+pub(super) fn me() -> Who {
+    let (tag, runtime, _) = actor();
+    match tag.parts() {
+        Some((task, _)) => Who::Task { runtime, task },
+        None => Who::Thread(thread_number()),
+    }
+}
+
+impl Who {
+    /// Names the task or the thread.
+    pub(super) fn name(self, view: &View<'_>) -> String {
+        match self {
+            Who::Task { runtime, task } if runtime == view.runtime => view.task(task),
+            Who::Task { runtime, task } => {
+                let runtime = match (view.other)(runtime) {
+                    Some((name, _)) => name,
+                    None => format!("runtime {runtime}, which has ended"),
+                };
+                match task {
+                    0 => format!("main of {runtime}"),
+                    _ => format!("task {task} of {runtime}"),
+                }
+            }
+            Who::Thread(number) => match lock(&THREADS).names.get(&number) {
+                Some(Some(name)) => format!("thread {name:?}"),
+                Some(None) => format!("thread {number}"),
+                None => String::from("a thread that has ended"),
+            },
+        }
+    }
+
+    /// Returns the task, if it belongs to the runtime of this view.
+    pub(super) fn task(self, view: &View<'_>) -> Option<u32> {
+        match self {
+            Who::Task { runtime, task } if runtime == view.runtime => Some(task),
+            Who::Task { .. } | Who::Thread(_) => None,
+        }
+    }
+}
+
+impl Taken {
+    /// Returns how long ago it was taken, and a larger number for a longer time.
+    pub(super) fn age(&self, view: &View<'_>) -> Option<std::time::Duration> {
+        let Who::Task { runtime, .. } = self.who else {
+            return None;
+        };
+        let now = match runtime == view.runtime {
+            true => view.now,
+            false => (view.other)(runtime)?.1,
+        };
+        Some(self.turn.until(now))
+    }
+
+    /// Says who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
+    pub(super) fn text(&self, view: &View<'_>) -> String {
+        let mut text = self.who.name(view);
+        if let Some(age) = self.age(view) {
+            let _infallible = write!(text, " {} ago", Time(age));
+        }
+        if let Some(place) = self.place {
+            let _infallible = write!(text, " at {}:{}", place.file(), place.line());
+        }
+        text
+    }
+}
+
+/// Returns the address of a place.
+#[inline]
+fn address(place: &'static Location<'static>) -> usize {
+    std::ptr::from_ref(place).addr()
+}
+
+/// The places that marks name, by their addresses. There are as many as the program has calls.
+static PLACES: Mutex<BTreeMap<usize, &'static Location<'static>>> = Mutex::new(BTreeMap::new());
+
+/// The number of places that each thread remembers to have entered.
+const REMEMBERED: usize = 64;
+
+thread_local! {
+    /// Addresses that are in [`PLACES`], each at a position that follows from it.
+    static ENTERED: [Cell<usize>; REMEMBERED] = const { [const { Cell::new(0) }; REMEMBERED] };
+}
+
+/// Makes sure that an address is in [`PLACES`].
+#[inline]
+fn enter_place(address: usize, place: &'static Location<'static>) {
+    let is_entered = ENTERED.with(|entered| {
+        // The low bits of an address are all alike.
+        let entered = &entered[(address >> 3) % REMEMBERED];
+        entered.replace(address) == address
+    });
+    if !is_entered {
+        enter_new_place(address, place);
+    }
+}
+
+/// Enters an address in [`PLACES`], unless it is there.
+#[cold]
+fn enter_new_place(address: usize, place: &'static Location<'static>) {
+    lock(&PLACES).insert(address, place);
+}
+
+/// The threads that have taken something outside any task.
+struct Threads {
+    /// The names of those that have not ended, by their numbers.
+    names: BTreeMap<u32, Option<String>>,
+}
+
+/// The threads that have taken something outside any task.
+static THREADS: Mutex<Threads> = Mutex::new(Threads {
+    names: BTreeMap::new(),
+});
+
+/// The number of a thread, until the thread ends.
+struct Numbered(u32);
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        lock(&THREADS).names.remove(&self.0);
+    }
+}
+
+thread_local! {
+    /// The number of this thread.
+    static NUMBER: Numbered = Numbered::new();
+}
+
+impl Numbered {
+    /// Gives this thread a number.
+    fn new() -> Numbered {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = thread::current().name().map(String::from);
+        lock(&THREADS).names.insert(number, name);
+        Numbered(number)
+    }
+}
+
+/// Returns the number of this thread; 0 while the thread ends.
+#[cold]
+fn thread_number() -> u32 {
+    NUMBER.try_with(|number| number.0).unwrap_or(0)
+}
+
+/// The locks and semaphores that have been used and not been dropped, so that [`held`](super::held) can list them.
+pub(super) static HOLDABLE: Mutex<BTreeMap<u64, Weak<dyn Holdable>>> = Mutex::new(BTreeMap::new());
+
+/// A primitive that somebody can hold.
+pub(super) trait Holdable: Send + Sync {
+    /// Returns its kind, name and place, and its holders.
+    fn holders(&self) -> (String, Vec<Taken>);
+}
+
+/// The entry of a primitive in [`HOLDABLE`]. Dropping it removes the entry.
+#[derive(Debug)]
+pub(super) struct Listed(u64);
+
+impl Listed {
+    /// Creates a primitive that is listed.
+    pub(super) fn create<S: Holdable + 'static>(create: impl FnOnce(Listed) -> S) -> Arc<S> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let primitive = Arc::new(create(Listed(number)));
+        let weak: Weak<dyn Holdable> =
+            Arc::downgrade(&(Arc::clone(&primitive) as Arc<dyn Holdable>));
+        lock(&HOLDABLE).insert(number, weak);
+        primitive
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let removed = lock(&HOLDABLE).remove(&self.0);
+        drop(removed);
+    }
+}
+
+/// Says who is next for something that is free although a task waits for it.
+///
+/// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
+/// that its task polls, such as the branch of a `select` that has stopped polling the others.
+pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
+    let is_same = |other: &&Declared| match (&other.subject, &wait.subject) {
+        (Subject::Primitive(other, _), Subject::Primitive(this, _)) => {
+            std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(this))
+        }
+        _ => false,
+    };
+    let first = view
+        .waits
+        .iter()
+        .filter(is_same)
+        .min_by_key(|wait| wait.number);
+    let Some((task, poll)) = first.and_then(|first| first.waiter.tag.parts()) else {
+        return String::from("free");
+    };
+    let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
+    let task = view.task(task);
+    format!(
+        "free, and next for it is a future of {task}, not polled since its poll {poll} of {polls}"
+    )
+}
+
+impl Wait {
+    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the operation
+    /// is pending.
+    pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
+        &mut self,
+        mut slow: Pin<&mut Option<F>>,
+        cx: &mut Context<'_>,
+        location: &'static Location<'static>,
+        primitive: &Arc<P>,
+        wanted: u32,
+        begin: impl FnOnce() -> F,
+    ) -> Poll<F::Output> {
+        if slow.is_none() {
+            slow.set(Some(begin()));
+        }
+        let operation = slow.as_pin_mut().expect("the operation has begun");
+        let polled = operation.poll(cx);
+        match polled {
+            Poll::Ready(_) => self.withdraw(),
+            Poll::Pending => self.declare(Some(cx.waker()), location, 0, || {
+                Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
+            }),
+        }
+        polled
+    }
+}
