@@ -86,42 +86,38 @@ pub(super) fn unfolded(tasks: &[TaskDump]) -> Folded<'_> {
 pub(super) fn fold(tasks: &[TaskDump]) -> Folded<'_> {
     let traits = traits(tasks);
     let parents = parents(tasks);
-    let tree = |has_names, fewest| Folded {
-        groups: tree(tasks, &traits, &parents, has_names, fewest),
+    let mut tree = Folded {
+        groups: group_tree(tasks, &traits, &parents, true, FEWEST),
         is_tree: true,
         below: below(tasks),
         most_waits: MOST_WAITS,
         rest: (0, 0),
     };
-    let names = tree(true, FEWEST);
-    if names.fits() {
-        return names;
-    }
-    let tree = tree(false, 2);
     if tree.fits() {
         return tree;
     }
-    let mut flat = Folded {
-        groups: flat(tasks, &traits),
+    tree.groups = group_tree(tasks, &traits, &parents, false, 2);
+    if tree.fits() {
+        return tree;
+    }
+    let mut list = Folded {
+        groups: group_list(tasks, &traits),
         is_tree: false,
         below: HashSet::new(),
         most_waits: MOST_WAITS_FLAT,
         rest: (0, 0),
     };
-    if flat.fits() {
-        return flat;
+    if list.fits() {
+        return list;
     }
     if tasks.len() <= FEW_TASKS {
         return tree;
     }
-    let main = flat
-        .groups
-        .iter()
-        .filter(|group| group.task.id == 0)
-        .count();
-    let rest = flat.groups.split_off(flat.groups.len().min(main + LARGEST));
-    flat.rest = (rest.len(), rest.iter().map(|group| group.count).sum());
-    flat
+    let main = list.groups.iter().filter(|group| group.task.id == 0);
+    let shown = list.groups.len().min(main.count() + LARGEST);
+    let rest = list.groups.split_off(shown);
+    list.rest = (rest.len(), rest.iter().map(|group| group.count).sum());
+    list
 }
 
 impl Folded<'_> {
@@ -212,12 +208,19 @@ type Aspect<'a> = (&'static str, &'a str, bool);
 /// Returns the traits of each task.
 fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
     let mut places = HashMap::new();
+    // Most tasks of one place have the same `Location`, whose address is hashed faster than the name of the file.
+    let mut addresses: HashMap<usize, usize> = HashMap::new();
     let mut names = HashMap::new();
     let mut kinds: HashMap<Vec<Aspect<'_>>, usize> = HashMap::new();
     let mut kind: Vec<Aspect<'_>> = Vec::new();
     let mut all = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let place = task.location.map(|at| (at.file(), at.line()));
+        let address = task
+            .location
+            .map_or(0, |at| std::ptr::from_ref(at) as usize);
+        let place = *addresses
+            .entry(address)
+            .or_insert_with(|| number(&mut places, task.location.map(|at| (at.file(), at.line()))));
         let name = match task.state {
             TaskState::Finished => None,
             _ => task.name.as_deref(),
@@ -236,7 +239,7 @@ fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
             None => *kinds.entry(kind.clone()).or_insert(next),
         };
         all.push(Traits {
-            place: number(&mut places, place),
+            place,
             name: number(&mut names, name),
             kind,
         });
@@ -252,7 +255,7 @@ fn number<T: Eq + Hash>(numbers: &mut HashMap<T, usize>, value: T) -> usize {
 
 /// Groups the tasks that are listed under the same group, top down. A group of fewer than `fewest` unfinished tasks
 /// is split into its tasks.
-fn tree<'a>(
+fn group_tree<'a>(
     tasks: &'a [TaskDump],
     traits: &[Traits],
     parents: &[Option<usize>],
@@ -266,21 +269,20 @@ fn tree<'a>(
     let mut groups: Vec<(Group<'a>, usize)> = Vec::new();
     let mut under: Vec<Vec<usize>> = Vec::new();
     let mut roots = Vec::new();
-    for level in order.chunk_by(|a, b| tasks[*a].depth == tasks[*b].depth) {
-        let mut found = HashMap::new();
-        let mut alike: Vec<Vec<usize>> = Vec::new();
-        for task in level {
-            let Traits { place, name, kind } = traits[*task];
-            let parent = parents[*task].map(|parent| group_of[parent]);
-            let key = (parent, place, name * usize::from(has_names), kind);
-            let index = number(&mut found, key);
-            match alike.get_mut(index) {
-                Some(members) => members.push(*task),
-                None => alike.push(vec![*task]),
-            }
-        }
+    for level in order.chunk_by_mut(|a, b| tasks[*a].depth == tasks[*b].depth) {
+        let key = |task: usize, group_of: &[usize]| {
+            let Traits { place, name, kind } = traits[task];
+            let parent = parents[task].map(|parent| group_of[parent]);
+            (parent, place, name * usize::from(has_names), kind)
+        };
+        level.sort_unstable_by_key(|task| (key(*task, &group_of), *task));
+        let level = &*level;
         let first_of_level = groups.len();
-        for members in alike {
+        let keys: Vec<_> = level.iter().map(|task| key(*task, &group_of)).collect();
+        let mut at = 0;
+        for alike in keys.chunk_by(|a, b| a == b) {
+            let members = &level[at..at + alike.len()];
+            at += alike.len();
             let is_finished = tasks[members[0]].state == TaskState::Finished;
             let is_folded = is_finished || members.len() >= fewest;
             for (index, task) in members.iter().enumerate() {
@@ -293,7 +295,7 @@ fn tree<'a>(
         }
         under.resize_with(groups.len(), Vec::new);
         let mut added: Vec<usize> = (first_of_level..groups.len()).collect();
-        added.sort_by_key(|group| groups[*group].1);
+        added.sort_unstable_by_key(|group| groups[*group].1);
         for group in added {
             match parents[groups[group].1] {
                 Some(parent) => under[group_of[parent]].push(group),
@@ -314,7 +316,7 @@ fn tree<'a>(
 }
 
 /// Groups all tasks, whatever they are listed under: first `main`, then the largest groups.
-fn flat<'a>(tasks: &'a [TaskDump], traits: &[Traits]) -> Vec<Group<'a>> {
+fn group_list<'a>(tasks: &'a [TaskDump], traits: &[Traits]) -> Vec<Group<'a>> {
     let mut found = HashMap::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (task, traits) in tasks.iter().zip(traits) {
