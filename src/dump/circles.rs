@@ -280,3 +280,125 @@ impl<'a> Graph<'a> {
         Some(Circle { tasks, waits })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::fold::tests::{Dice, task};
+    use crate::dump::{Answer, TaskState};
+
+    /// Creates a dump in which each task waits for the given ones.
+    fn dump(edges: &[Vec<u64>]) -> Dump {
+        let tasks = edges.iter().enumerate().map(|(id, edges)| {
+            let waits = edges.iter().map(|other| {
+                let join = What::Join {
+                    id: *other,
+                    task: other.to_string(),
+                };
+                Wait::new(join, 1)
+            });
+            task(id as u64, None, TaskState::Waiting, 0, waits.collect())
+        });
+        Dump {
+            answer: Answer::Tasks,
+            worker: None,
+            tasks: tasks.collect(),
+        }
+    }
+
+    /// Returns the ids in each circle.
+    fn ids(dump: &Dump) -> Vec<Vec<u64>> {
+        let ids = |circle: &Circle<'_>| circle.tasks().iter().map(|task| task.id()).collect();
+        dump.circles().iter().map(ids).collect()
+    }
+
+    /// For each pair of tasks, the number of waits on the shortest way from one to the other: by trying all ways over
+    /// one more task, again and again.
+    fn distances(edges: &[Vec<u64>]) -> Vec<Vec<Option<usize>>> {
+        let count = edges.len();
+        let direct = |from: usize, to: usize| edges[from].contains(&(to as u64)).then_some(1);
+        let row = |from| (0..count).map(|to| direct(from, to)).collect();
+        let mut distances: Vec<Vec<Option<usize>>> = (0..count).map(row).collect();
+        for over in 0..count {
+            for from in 0..count {
+                for to in 0..count {
+                    let way = distances[from][over].zip(distances[over][to]);
+                    let ways = [distances[from][to], way.map(|(a, b)| a + b)];
+                    distances[from][to] = ways.into_iter().flatten().min();
+                }
+            }
+        }
+        distances
+    }
+
+    #[test]
+    fn the_circles_of_random_graphs_are_the_shortest_through_the_lowest_ids() {
+        let mut dice = Dice(1);
+        for round in 0..5000 {
+            let count = 1 + dice.below(8);
+            let density = 1 + dice.below(4);
+            let edges: Vec<Vec<u64>> = (0..count)
+                .map(|_| {
+                    (0..count as u64)
+                        .filter(|_| dice.below(8) < density)
+                        .collect()
+                })
+                .collect();
+            let distances = distances(&edges);
+            // The lowest id of each set of tasks that wait for one another.
+            let is_lowest = |id: &usize| {
+                let both =
+                    |other: usize| distances[*id][other].and(distances[other][*id]).is_some();
+                both(*id) && !(0..*id).any(both)
+            };
+            let expected: Vec<usize> = (0..count).filter(is_lowest).collect();
+            let dump = dump(&edges);
+            let circles = ids(&dump);
+            let firsts: Vec<usize> = circles.iter().map(|circle| circle[0] as usize).collect();
+            assert_eq!(firsts, expected, "round {round}: {edges:?}");
+            for circle in circles {
+                assert_eq!(circle.iter().min(), Some(&circle[0]));
+                let first = circle[0] as usize;
+                assert_eq!(Some(circle.len()), distances[first][first], "round {round}");
+                for (from, to) in circle.iter().zip(circle.iter().cycle().skip(1)) {
+                    assert!(
+                        edges[*from as usize].contains(to),
+                        "{circle:?} in {edges:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_chain_is_no_circle_and_a_long_ring_is_one() {
+        const COUNT: u64 = 100_000;
+        let mut edges: Vec<Vec<u64>> = (0..COUNT).map(|id| vec![id + 1]).collect();
+        // The last task waits for a task that is not in the dump.
+        assert!(ids(&dump(&edges)).is_empty());
+        edges[COUNT as usize - 1] = vec![0];
+        assert_eq!(ids(&dump(&edges)), [Vec::from_iter(0..COUNT)]);
+    }
+
+    #[test]
+    fn a_wait_that_is_over_closes_no_circle() {
+        let mut dump = dump(&[vec![1], vec![0]]);
+        dump.tasks[1].waits[0].what = What::Kept(String::from("read tcp"));
+        assert!(dump.circles().is_empty());
+    }
+
+    #[test]
+    fn a_circle_reads_as_a_sentence() {
+        let mut dump = dump(&[vec![0], vec![2], vec![3], vec![1]]);
+        dump.tasks[1].name = Some("a".into());
+        dump.tasks[2].waits[0].what = What::Sync {
+            kind: "lock",
+            text: String::from("lock \"accounts\" (made at src/bank.rs:12), taken by task 3"),
+        };
+        dump.tasks[3].waits[0].what = What::Children;
+        let circles: Vec<String> = dump.circles().iter().map(Circle::to_string).collect();
+        let ring = "\"a\" waits for task 2 (join), which waits for task 3 (lock \"accounts\" (made at \
+                    src/bank.rs:12)), which waits for \"a\" (scope)";
+        assert_eq!(circles, ["main waits for itself (join)", ring]);
+    }
+}

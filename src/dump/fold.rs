@@ -353,3 +353,282 @@ pub(super) fn sync_subject(text: &str) -> &str {
     let end = [", ", ": "].iter().filter_map(|end| text.find(end)).min();
     &text[..end.unwrap_or(text.len())]
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::panic::Location;
+
+    /// A source of reproducible numbers (a linear congruential generator).
+    pub(in crate::dump) struct Dice(pub(in crate::dump) u64);
+
+    impl Dice {
+        /// Returns a number below `end`.
+        pub(in crate::dump) fn below(&mut self, end: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (self.0 >> 33) as usize % end
+        }
+    }
+
+    /// Creates the dump of a task.
+    pub(in crate::dump) fn task(
+        id: u64,
+        location: Option<&'static Location<'static>>,
+        state: TaskState,
+        depth: usize,
+        waits: Vec<Wait>,
+    ) -> TaskDump {
+        TaskDump {
+            id,
+            name: None,
+            location,
+            under: None,
+            depth,
+            age: Some(Duration::from_secs(9)),
+            idle: Duration::ZERO,
+            polls: 1,
+            state,
+            waits,
+        }
+    }
+
+    /// Returns the ten places of these tests.
+    fn places() -> [&'static Location<'static>; 10] {
+        /// Returns the place of the caller.
+        #[track_caller]
+        fn here() -> &'static Location<'static> {
+            Location::caller()
+        }
+        [
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+        ]
+    }
+
+    /// Creates `main` and random tasks of the first `places` places.
+    fn population(
+        dice: &mut Dice,
+        count: usize,
+        places_used: usize,
+        kinds: usize,
+    ) -> Vec<TaskDump> {
+        let places = places();
+        let is_flat = dice.below(3) == 0;
+        let named = dice.below(4);
+        let mut tasks = vec![task(0, None, TaskState::Running, 0, Vec::new())];
+        for id in 1..=count {
+            let deepest = tasks.last().map_or(0, |last| last.depth + 1);
+            let depth = match id > 1 && !is_flat {
+                true => dice.below(deepest.min(3) + 1),
+                false => 0,
+            };
+            let place = dice.below(places_used);
+            // The waits follow from the place if there is one kind a place.
+            let kind = match kinds {
+                1 => place,
+                kinds => dice.below(kinds),
+            };
+            let state = match kind % 8 {
+                6 => TaskState::Finished,
+                7 => TaskState::Ready,
+                _ => TaskState::Waiting,
+            };
+            let sync = |text: &str| What::Sync {
+                kind: "lock",
+                text: String::from(text),
+            };
+            let waits = match kind % 8 {
+                0 => vec![What::Io(format!("read tcp {id}"))],
+                1 => vec![What::Io(format!("write tcp {id}")), What::Timer(None)],
+                2 => vec![What::Outside(Some(dice.below(2)))],
+                3 => vec![sync("lock \"a\", taken by 7"), sync("lock \"a\", free")],
+                4 => vec![sync("lock \"b\": free")],
+                5 => vec![What::Label(format!("label {}", dice.below(2)))],
+                _ => Vec::new(),
+            };
+            let waits = waits.into_iter().map(|what| Wait::new(what, 1)).collect();
+            let mut task = task(id as u64, Some(places[place]), state, depth, waits);
+            task.idle = Duration::from_millis(dice.below(100) as u64);
+            task.name = match named {
+                0 => None,
+                1 => Some(format!("task {id}").into()),
+                2 => Some("same".into()),
+                _ => (dice.below(2) == 0).then(|| format!("task {id}").into()),
+            };
+            tasks.push(task);
+        }
+        tasks
+    }
+
+    /// Returns what keeps the waits of tasks apart, as a sorted set.
+    fn kinds(task: &TaskDump) -> Vec<String> {
+        let kind = |wait: &Wait| {
+            let text = wait.what.to_string();
+            match &wait.what {
+                What::Io(_) => String::from(&text[..4]),
+                What::Sync { .. } => String::from(&text[..8]),
+                What::Outside(holders) => format!("outside {}", *holders == Some(0)),
+                _ => text,
+            }
+        };
+        let mut kinds: Vec<String> = task.waits.iter().map(kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+
+    /// For each task, the lowest index of a task in its group, by comparing each with each.
+    fn naive(tasks: &[TaskDump], is_tree: bool, has_names: bool, fewest: usize) -> Vec<usize> {
+        let parent = |index: usize| {
+            let mut before = (0..index).rev();
+            before.find(|other| tasks[*other].depth < tasks[index].depth)
+        };
+        let parents: Vec<Option<usize>> = (0..tasks.len()).map(parent).collect();
+        let kinds: Vec<Vec<String>> = tasks.iter().map(kinds).collect();
+        let mut firsts: Vec<usize> = (0..tasks.len()).collect();
+        // The groups of the parents come first.
+        let mut order = firsts.clone();
+        order.sort_by_key(|index| tasks[*index].depth);
+        for index in order {
+            let task = &tasks[index];
+            let is_finished = task.state == TaskState::Finished;
+            let above = |index: usize| parents[index].map(|parent| firsts[parent]);
+            let is_alike = |other: &usize| {
+                let like = &tasks[*other];
+                (task.location, task.state) == (like.location, like.state)
+                    && kinds[index] == kinds[*other]
+                    && (!has_names || is_finished || task.name == like.name)
+                    && (!is_tree || task.depth == like.depth && above(index) == above(*other))
+            };
+            let alike: Vec<usize> = (0..tasks.len()).filter(is_alike).collect();
+            if is_finished || alike.len() >= fewest {
+                firsts[index] = alike[0];
+            }
+        }
+        firsts
+    }
+
+    /// Returns the first index of each group with the number of its tasks.
+    fn counts(firsts: &[usize]) -> Vec<(usize, usize)> {
+        let count = |first: &usize| firsts.iter().filter(|other| *other == first).count();
+        let mut counts: Vec<_> = firsts.iter().map(|first| (*first, count(first))).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        counts
+    }
+
+    /// Returns the number of lines of groups: their waits, at least one and at most `most`.
+    fn lines(tasks: &[TaskDump], groups: &[(usize, usize)], most: usize) -> usize {
+        let lines = |(first, _): &(usize, usize)| tasks[*first].waits.len().clamp(1, most);
+        1 + groups.iter().map(lines).sum::<usize>()
+    }
+
+    #[test]
+    fn random_tasks_fold_as_a_naive_oracle_folds_them() {
+        let mut dice = Dice(2);
+        let mut forms = [0; 4];
+        for round in 0..1000 {
+            let (count, places) = (dice.below(140), 1 + dice.below(10));
+            let kinds = 1 + dice.below(16);
+            let tasks = population(&mut dice, count, places, kinds);
+            let groups =
+                |is_tree, has_names, fewest| counts(&naive(&tasks, is_tree, has_names, fewest));
+            let names = groups(true, true, FEWEST);
+            let tree = groups(true, false, 2);
+            let mut list = groups(false, false, 2);
+            let (form, mut expected) = match () {
+                () if lines(&tasks, &names, MOST_WAITS) <= MOST_LINES => (0, names),
+                () if lines(&tasks, &tree, MOST_WAITS) <= MOST_LINES => (1, tree),
+                () if lines(&tasks, &list, MOST_WAITS_FLAT) <= MOST_LINES => (2, list),
+                () if tasks.len() <= FEW_TASKS => (1, tree),
+                () => {
+                    list.sort_by_key(|(first, count)| (*first != 0, Reverse(*count)));
+                    list.truncate(1 + LARGEST);
+                    (3, list)
+                }
+            };
+            forms[form] += 1;
+            let folded = fold(&tasks);
+            let left = tasks.len() - expected.iter().map(|(_, count)| count).sum::<usize>();
+            assert_eq!(folded.rest.1, left, "round {round}");
+            expected.sort_by_key(|(first, count)| (*count, tasks[*first].location));
+            let mut found: Vec<&Group<'_>> = folded.groups.iter().collect();
+            found.sort_by_key(|group| (group.count, group.task.location));
+            let shapes = found.iter().map(|group| (group.count, group.task.location));
+            let oracle = expected
+                .iter()
+                .map(|(first, count)| (*count, tasks[*first].location));
+            assert!(shapes.eq(oracle), "round {round}, form {form}");
+        }
+        assert!(forms.iter().all(|count| *count > 20), "{forms:?}");
+    }
+
+    #[test]
+    fn each_task_is_in_one_group_and_the_longest_wait_stands_for_it() {
+        let mut dice = Dice(3);
+        for _ in 0..100 {
+            let (count, places) = (dice.below(1000), 1 + dice.below(10));
+            let kinds = 1 + dice.below(16);
+            let tasks = population(&mut dice, count, places, kinds);
+            let whole = unfolded(&tasks);
+            assert_eq!(whole.groups.len(), tasks.len());
+            let folded = fold(&tasks);
+            let listed: usize = folded.groups.iter().map(|group| group.count).sum();
+            assert_eq!(listed + folded.rest.1, tasks.len());
+            assert!(folded.groups.iter().any(|group| group.task.id == 0));
+            if folded.rest.1 == 0 {
+                let polls: u64 = folded.groups.iter().map(|group| group.polls).sum();
+                assert_eq!(polls, tasks.len() as u64);
+                // The longest wait of all is never hidden behind a shorter one.
+                let longest = tasks.iter().map(|task| task.idle).max();
+                let shown = folded.groups.iter().map(|group| group.task.idle).max();
+                assert_eq!(longest, shown);
+            }
+        }
+    }
+
+    #[test]
+    fn five_thousand_tasks_of_ten_places_have_at_most_forty_lines() {
+        let mut dice = Dice(4);
+        for round in 0..30 {
+            // One kind a place, or any.
+            let kinds = [1, 16][round % 2];
+            let tasks = population(&mut dice, 5000, 10, kinds);
+            let folded = fold(&tasks);
+            let lines = folded.groups.iter().map(|group| folded.lines(group));
+            let lines = 1 + lines.sum::<usize>() + usize::from(folded.rest.0 > 0);
+            assert!(lines <= MOST_LINES, "{lines}");
+            // Nobody is left out if the tasks of a place are alike.
+            assert!(kinds != 1 || folded.rest == (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_tasks_folds_into_a_list() {
+        let place = places()[0];
+        let mut tasks = vec![task(0, None, TaskState::Running, 0, Vec::new())];
+        for id in 1..=100_000 {
+            let join = What::Join {
+                id: id + 1,
+                task: String::new(),
+            };
+            let waits = vec![Wait::new(join, 1)];
+            let depth = id as usize - 1;
+            tasks.push(task(id, Some(place), TaskState::Waiting, depth, waits));
+        }
+        let folded = fold(&tasks);
+        let counts: Vec<usize> = folded.groups.iter().map(|group| group.count).collect();
+        assert_eq!(counts, [1, 100_000]);
+    }
+}
