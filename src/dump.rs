@@ -62,7 +62,8 @@ use std::time::Duration;
 /// A task waits for something outside glassfrog, such as a channel or a lock, if nothing in glassfrog holds its
 /// waker, or if something else holds it too. The dump shows the number of these holders. Without a holder, the task
 /// will never be woken. A holder may be the task itself, or a task that waits for it, so a task with holders may
-/// never be woken either.
+/// never be woken either. If the program has [named the wait](crate::task::waiting_for), the dump shows that name
+/// instead, unless there is no holder.
 ///
 /// # Examples
 ///

@@ -31,13 +31,14 @@ impl Dump {
     ///
     /// | key | value |
     /// | --- | --- |
-    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"`, `"outside"` or `"idle"` |
+    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"`, `"label"`, `"outside"` or `"idle"` |
     /// | `what` | a description, as in the text |
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
     /// | `trace` | the chain of async functions that began the wait, or `null` |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
+    /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
     ///
     /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. The root
