@@ -124,8 +124,8 @@ impl Folded<'_> {
     /// Returns whether the text, with its heading, has at most [`MOST_LINES`].
     fn fits(&self) -> bool {
         let lines = self.groups.iter().map(|group| self.lines(group));
-        // The sum of a thousand groups that have more lines than memory would not overflow either.
-        1 + lines.sum::<usize>() <= MOST_LINES
+        // The heading is a line too.
+        lines.sum::<usize>() < MOST_LINES
     }
 
     /// Returns the number of lines of a group, without traces.

@@ -29,7 +29,7 @@ impl EventLoop {
         let now = self.shared.clock.now();
         let stamp = Stamp::new(self.shared.timers.nanos(now));
         let snapshots = self.executor.snapshot();
-        let mut waits = Waits::new();
+        let mut waits = Waits::with_capacity(snapshots.len());
         for (waiter, text) in self.shared.sources.waiters() {
             note(&mut waits, waiter, What::Io(text));
         }
