@@ -3,15 +3,15 @@
 //! [`fold`] tries four forms, each shorter than the one before, and returns the first that fits:
 //!
 //! ```text
-//!   form    tasks share a line if they have the same ...         otherwise
-//!   names   place, state, waits, parent and name                 three or more of them
-//!   tree    place, state, waits and parent
-//!   flat    place, state and waits
-//!   rest    place, state and waits; only the ten largest groups  the others are counted
+//!   form      tasks share a line if they have the same ...
+//!   names     place, state, waits, parent and name, and are at least three
+//!   tree      place, state, waits and parent
+//!   list      place, state and waits
+//!   largest   place, state and waits; only the ten largest groups have lines, and the other tasks are counted
 //! ```
 //!
-//! The parent of a task is the group of the task under which it is listed, so the trees of a thousand similar tasks
-//! become one tree. Each form takes time proportional to the number of tasks.
+//! The waits of two tasks are the same if they are of the same kinds, for example reads and sleeps. The parent of a task
+//! is the group of the task under which it is listed, so the trees of a thousand similar tasks become one tree.
 
 use super::{TaskDump, TaskState, Wait, What};
 use std::cmp::Reverse;
