@@ -5,7 +5,7 @@
 mod block_on;
 mod request;
 
-pub(crate) use self::request::DumpRequest;
+pub(crate) use self::request::{DumpRequest, unanswered_dump};
 use crate::context::{self, Enter};
 use crate::dump::Dump;
 use crate::event_loop::Shared;

@@ -40,6 +40,7 @@ impl DumpRequest {
                 // The caller may no longer be waiting.
                 let _gone = send.send(event_loop.dump());
             }
+            Ok(())
         };
         let busy_before = shared.status.polling();
         if shared
@@ -72,31 +73,36 @@ impl DumpRequest {
         if let Ok(dump) = answer.recv_timeout(timeout.saturating_sub(sent.elapsed())) {
             return dump;
         }
-        let waited = sent.elapsed();
-        let busy = shared.status.polling();
-        let answer = match busy.parts() {
-            _ if shared.inbox.is_closed() => Answer::Ended,
-            None => Answer::Asleep,
-            Some((task, poll)) => {
-                let polling = shared.status.last_poll();
-                let polling = polling.filter(|polling| (polling.id, polling.poll) == (task, poll));
-                Answer::Busy {
-                    task,
-                    poll,
-                    at_least: match &polling {
-                        Some(polling) => polling.since.elapsed(),
-                        None if busy == busy_before => waited,
-                        None => Duration::ZERO,
-                    },
-                    polling: match polling {
-                        Some(polling) => polling.to_string(),
-                        None => format!("poll {poll} of task {}", label(u64::from(task), None)),
-                    },
-                }
-            }
-        };
-        without_tasks(&shared, answer)
+        unanswered_dump(&shared, busy_before, sent.elapsed())
     }
+}
+
+/// Returns the dump of a loop that has not answered a message for the duration `waited`. `busy_before` is the poll that
+/// it was in when the message was posted.
+pub(crate) fn unanswered_dump(shared: &Shared, busy_before: Tag, waited: Duration) -> Dump {
+    let busy = shared.status.polling();
+    let answer = match busy.parts() {
+        _ if shared.inbox.is_closed() => Answer::Ended,
+        None => Answer::Asleep,
+        Some((task, poll)) => {
+            let polling = shared.status.last_poll();
+            let polling = polling.filter(|polling| (polling.id, polling.poll) == (task, poll));
+            Answer::Busy {
+                task,
+                poll,
+                at_least: match &polling {
+                    Some(polling) => polling.since.elapsed(),
+                    None if busy == busy_before => waited,
+                    None => Duration::ZERO,
+                },
+                polling: match polling {
+                    Some(polling) => polling.to_string(),
+                    None => format!("poll {poll} of task {}", label(u64::from(task), None)),
+                },
+            }
+        }
+    };
+    without_tasks(shared, answer)
 }
 
 /// Returns the dump of a loop that has not listed its tasks.

@@ -43,5 +43,7 @@ mod primitives {
     }
 }
 
+#[expect(dead_code, reason = "the models use a part of it")]
+mod event_listener;
 mod executor_model;
 mod reactor_model;
