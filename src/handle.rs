@@ -3,9 +3,9 @@
 //! A handle posts messages to the loop of its runtime. It does not run the loop, and keeps no task alive.
 
 mod block_on;
-mod request;
+pub(crate) mod request;
 
-pub(crate) use self::request::{DumpRequest, unanswered_dump};
+use self::request::DumpRequest;
 use crate::context::{self, Enter};
 use crate::dump::Dump;
 use crate::event_loop::Shared;

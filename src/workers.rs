@@ -2,7 +2,8 @@
 
 use crate::dump::WorkersDump;
 use crate::foreign::{panic_message, swallow_panics};
-use crate::handle::{DumpRequest, Handle};
+use crate::handle::Handle;
+use crate::handle::request::DumpRequest;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::{Builder, block_on};
 use crate::task::oneshot::Oneshot;
