@@ -39,11 +39,11 @@ use std::time::Duration;
 ///
 /// # Folding
 ///
-/// Three or more tasks share a line if they were spawned at the same place with the same name, are listed under the same
-/// task, are in the same state, and wait for the same kinds of things. Reads, writes, sleeps and joins are different
-/// kinds, and so are the labels and the locks. The line shows the number of the tasks, the age of the oldest, the sum of
-/// their polls, and the task that has not been polled for the longest time, with what it waits for. Finished tasks that
-/// nothing has joined share a line even if there are only two, whatever their names.
+/// Three or more tasks share a line if they were spawned at the same place, have the same name or none, are listed under
+/// the same task, are in the same state, and wait for the same kinds of things. Reads, writes, sleeps and joins are
+/// different kinds, and so are waits with different labels. The line shows the number of the tasks, the age of the oldest,
+/// the sum of their polls, and the task that has not been polled for the longest time, with what it waits for. Finished
+/// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
 /// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
 /// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and

@@ -309,3 +309,23 @@ fn the_columns_of_a_folded_dump_are_aligned() {
         aligned(&settled().await);
     });
 }
+
+#[test]
+fn tasks_whose_waits_have_different_labels_do_not_fold() {
+    virtually(async {
+        for index in 0..6 {
+            let label = ["reply of billing", "reply of stock"][index % 2];
+            drop(spawn(task::waiting_for(label, sleep(secs(9)))));
+        }
+        let dump = settled().await;
+        let groups = groups(&dump);
+        assert_eq!(groups.len(), 2, "{dump}");
+        for (group, label) in groups
+            .iter()
+            .zip(["\"reply of billing\"", "\"reply of stock\""])
+        {
+            assert!(group.starts_with("3 ×  "), "{dump}");
+            assert!(group.contains(label), "{dump}");
+        }
+    });
+}
