@@ -547,8 +547,8 @@ impl Wait {
         self.location
     }
 
-    /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, or
-    /// the children of the scope.
+    /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
+    /// children of the scope, or the tasks that have taken the lock.
     ///
     /// # Examples
     ///

@@ -41,7 +41,7 @@ impl Dump {
     /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
     ///
-    /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. The root
+    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. The root
     /// future of a worker waits for the end of the workers, which is the kind `"idle"`. Later versions may add keys and
     /// kinds, but keep these.
     ///
