@@ -6,7 +6,7 @@ use self::tree::Node;
 use super::seen::{About, Mark};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
-use event_listener::EventListener;
+use crate::primitives::EventListener;
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;

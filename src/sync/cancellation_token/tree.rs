@@ -10,8 +10,7 @@
 //!    (under the lock)          the flag is set: begin as cancelled
 //! ```
 
-use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
-use event_listener::{Event, EventListener};
+use crate::primitives::{AtomicBool, Event, EventListener, Mutex, Ordering, lock};
 use std::collections::BTreeMap;
 use std::mem;
 use std::pin::Pin;

@@ -15,8 +15,7 @@
 //! A waiter that leaves removes its listener, then takes itself from the number. If a notifier was faster, it finds no
 //! listener and starts again. Notifications for all are counted, and each waiter knows the count at its beginning.
 
-use crate::primitives::{AtomicUsize, Ordering};
-use event_listener::{Event, EventListener, Listener};
+use crate::primitives::{AtomicUsize, Event, EventListener, Listener, Ordering};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
