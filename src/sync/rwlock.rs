@@ -283,7 +283,7 @@ impl<T> RwLock<T> {
         let Shared { lock, seen } = self.shared();
         let guard = lock.try_read().ok_or(TryLockError(()))?;
         let mark = ReadMark::new(&**seen, Location::caller());
-        Ok(RwLockReadGuard { mark, guard })
+        Ok(RwLockReadGuard { _mark: mark, guard })
     }
 
     /// Locks the lock to write, unless somebody reads or writes.
@@ -351,9 +351,9 @@ impl<T> RwLock<T> {
             };
             let mark = ReadMark::new(Arc::clone(seen), location);
             OwnedRwLockReadGuard {
-                mark,
+                _mark: mark,
                 guard,
-                lock: self,
+                _lock: self,
             }
         }
     }
@@ -427,9 +427,9 @@ impl<T> RwLock<T> {
         let guard = lock.try_read_arc().ok_or(TryLockError(()))?;
         let mark = ReadMark::new(Arc::clone(seen), Location::caller());
         Ok(OwnedRwLockReadGuard {
-            mark,
+            _mark: mark,
             guard,
-            lock: self,
+            _lock: self,
         })
     }
 
@@ -477,7 +477,7 @@ impl<T> RwLock<T> {
         let Shared { lock, seen } = self.shared();
         let guard = lock.read_blocking();
         let mark = ReadMark::new(&**seen, Location::caller());
-        RwLockReadGuard { mark, guard }
+        RwLockReadGuard { _mark: mark, guard }
     }
 
     /// Locks the lock to write, and blocks the thread while somebody reads or writes.
@@ -572,7 +572,7 @@ impl<'a, T> Future for RwLockRead<'a, T> {
             return match attempt {
                 Attempt::Entered(slot) => {
                     let mark = ReadMark { seen, slot };
-                    Poll::Ready(RwLockReadGuard { mark, guard })
+                    Poll::Ready(RwLockReadGuard { _mark: mark, guard })
                 }
                 _ => self.poll_further(attempt, guard),
             };
@@ -594,7 +594,7 @@ impl<'a, T> RwLockRead<'a, T> {
         match attempt {
             Attempt::Entered(slot) => {
                 let mark = ReadMark { seen, slot };
-                Poll::Ready(RwLockReadGuard { mark, guard })
+                Poll::Ready(RwLockReadGuard { _mark: mark, guard })
             }
             _ => self.finish(attempt, guard),
         }
@@ -611,7 +611,7 @@ impl<'a, T> RwLockRead<'a, T> {
         let seen = &*self.shared.seen;
         let slot = seen.readers.finish(attempt, self.location);
         let mark = ReadMark { seen, slot };
-        Poll::Ready(RwLockReadGuard { mark, guard })
+        Poll::Ready(RwLockReadGuard { _mark: mark, guard })
     }
 
     /// Waits for the writers.
@@ -625,7 +625,7 @@ impl<'a, T> RwLockRead<'a, T> {
             .poll_slow(this.slow, cx, location, &shared.seen, READ, begin);
         let guard = ready!(polled);
         let mark = ReadMark::new(&*shared.seen, location);
-        Poll::Ready(RwLockReadGuard { mark, guard })
+        Poll::Ready(RwLockReadGuard { _mark: mark, guard })
     }
 }
 
@@ -747,8 +747,7 @@ impl<S: Deref<Target = Seen> + Clone> WriteMark<S> {
 #[must_use = "dropping the guard unlocks the lock"]
 pub struct RwLockReadGuard<'a, T> {
     /// The mark of this reader. Dropped before the guard, after which the next writer sets its own.
-    #[expect(dead_code, reason = "dropped with the guard")]
-    mark: ReadMark<&'a Seen>,
+    _mark: ReadMark<&'a Seen>,
     /// The lock.
     guard: async_lock::RwLockReadGuard<'a, T>,
 }
@@ -783,7 +782,7 @@ impl<'a, T> RwLockWriteGuard<'a, T> {
     #[track_caller]
     pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
         RwLockReadGuard {
-            mark: self.mark.downgrade(Location::caller()),
+            _mark: self.mark.downgrade(Location::caller()),
             guard: async_lock::RwLockWriteGuard::downgrade(self.guard),
         }
     }
@@ -797,13 +796,11 @@ impl<'a, T> RwLockWriteGuard<'a, T> {
 #[must_use = "dropping the guard unlocks the lock"]
 pub struct OwnedRwLockReadGuard<T> {
     /// The mark of this reader. Dropped before the guard, after which the next writer sets its own.
-    #[expect(dead_code, reason = "dropped with the guard")]
-    mark: ReadMark<Arc<Seen>>,
+    _mark: ReadMark<Arc<Seen>>,
     /// The lock.
     guard: async_lock::RwLockReadGuardArc<T>,
     /// The lock as the user knows it. Dropped after the guard, because its last owner may take the value out.
-    #[expect(dead_code, reason = "it only has to live as long as the guard")]
-    lock: Arc<RwLock<T>>,
+    _lock: Arc<RwLock<T>>,
 }
 
 /// A guard that owns a reference to an [`RwLock`], and lets its owner write. Dropping it unlocks the lock.
@@ -838,9 +835,9 @@ impl<T> OwnedRwLockWriteGuard<T> {
     #[track_caller]
     pub fn downgrade(self) -> OwnedRwLockReadGuard<T> {
         OwnedRwLockReadGuard {
-            mark: self.mark.downgrade(Location::caller()),
+            _mark: self.mark.downgrade(Location::caller()),
             guard: async_lock::RwLockWriteGuardArc::downgrade(self.guard),
-            lock: self.lock,
+            _lock: self.lock,
         }
     }
 }
