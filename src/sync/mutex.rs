@@ -162,7 +162,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn named(name: impl Into<Cow<'static, str>>, value: T) -> Mutex<T> {
         Mutex {
-            value: Unused::NONE,
+            value: Unused::none(),
             shared: Lazy::named(name, |about| Shared {
                 lock: Arc::new(async_lock::Mutex::new(value)),
                 seen: Seen::new(about),

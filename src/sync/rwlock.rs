@@ -208,7 +208,7 @@ impl<T> RwLock<T> {
     #[track_caller]
     pub fn named(name: impl Into<Cow<'static, str>>, value: T) -> RwLock<T> {
         RwLock {
-            value: Unused::NONE,
+            value: Unused::none(),
             shared: Lazy::named(name, |about| Shared::new(about, value)),
         }
     }

@@ -112,8 +112,10 @@ impl<S> Lazy<S> {
 pub(super) struct Unused<T>(Mutex<Option<T>>);
 
 impl<T> Unused<T> {
-    /// The value has moved to the state.
-    pub(super) const NONE: Unused<T> = Unused(Mutex::new(None));
+    /// Keeps nothing, because the value is in the state from the beginning.
+    pub(super) const fn none() -> Unused<T> {
+        Unused(Mutex::new(None))
+    }
 
     /// Keeps a value until the first use.
     pub(super) const fn new(value: T) -> Unused<T> {

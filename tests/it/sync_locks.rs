@@ -55,6 +55,40 @@ fn on_threads(run: impl Fn(usize) + Sync) {
     });
 }
 
+#[test]
+fn everything_may_cross_threads() {
+    fn check<T: Send + Sync>(_: &T) {}
+    fn check_send<T: Send>(_: &T) {}
+    let (mutex, lock) = (Arc::new(Mutex::new(7)), Arc::new(RwLock::new(7)));
+    check(&mutex);
+    check(&lock);
+    check(&mutex.try_lock().unwrap());
+    check(&Arc::clone(&mutex).try_lock_owned().unwrap());
+    check(&lock.try_read().unwrap());
+    check(&lock.try_write().unwrap());
+    check(&Arc::clone(&lock).try_read_owned().unwrap());
+    check(&Arc::clone(&lock).try_write_owned().unwrap());
+    check_send(&mutex.lock());
+    check_send(&Arc::clone(&mutex).lock_owned());
+    check_send(&lock.read());
+    check_send(&lock.write());
+    check_send(&Arc::clone(&lock).read_owned());
+    check_send(&Arc::clone(&lock).write_owned());
+    let pool = Arc::new(Semaphore::new(2));
+    check(&pool);
+    check(&pool.try_acquire().unwrap());
+    check(&Arc::clone(&pool).try_acquire_owned().unwrap());
+    check_send(&pool.acquire());
+    check_send(&Arc::clone(&pool).acquire_owned());
+    let (barrier, cell) = (Barrier::new(2), OnceCell::new());
+    check(&barrier);
+    check_send(&barrier.wait());
+    check(&cell);
+    check_send(&cell.get_or_init(async || 7));
+    check_send(&cell.get_or_try_init(async || Err::<i32, ()>(())));
+    check(&sync::held());
+}
+
 // Mutex.
 
 #[test]
@@ -171,26 +205,26 @@ fn blocking_methods_panic_on_the_thread_of_a_loop() {
 #[test]
 fn the_last_owned_guard_drops_the_value_outside_any_lock() {
     /// Asks what is held when it is dropped, which would deadlock under the lock of the list.
-    struct Asks(Rc<Cell<usize>>);
+    struct Asks(Arc<AtomicUsize>);
     impl Drop for Asks {
         fn drop(&mut self) {
             let _held = sync::held();
-            self.0.set(self.0.get() + 1);
+            self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
-    let drops = Rc::new(Cell::new(0));
-    let mutex = Arc::new(Mutex::new(Asks(Rc::clone(&drops))));
+    let drops = Arc::new(AtomicUsize::new(0));
+    let mutex = Arc::new(Mutex::new(Asks(Arc::clone(&drops))));
     let guard = Arc::clone(&mutex).try_lock_owned().unwrap();
     drop(mutex);
-    assert_eq!(drops.get(), 0);
+    assert_eq!(drops.load(Ordering::SeqCst), 0);
     drop(guard);
-    assert_eq!(drops.get(), 1);
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
 
-    let lock = Arc::new(RwLock::new(Asks(Rc::clone(&drops))));
+    let lock = Arc::new(RwLock::new(Asks(Arc::clone(&drops))));
     let guards = [(); 2].map(|()| Arc::clone(&lock).try_read_owned().unwrap());
     drop(lock);
     drop(guards);
-    assert_eq!(drops.get(), 2);
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
 }
 
 #[test]
