@@ -2,12 +2,12 @@
 
 use super::seen::{HOLDABLE, Holdable, Holding, Taken};
 use crate::clock::Stamp;
+use crate::context;
 use crate::dump::Time;
 use crate::event_loop::others;
 use crate::executor::primitive::View;
 use crate::primitives::lock;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
@@ -20,8 +20,9 @@ use std::time::Duration;
 /// other threads take and release locks meanwhile, so the result is a picture of a moment that differs a little from
 /// lock to lock.
 ///
-/// A task is named with its runtime, by the number of its [`Id`](crate::task::Id). (Only the thread of a runtime knows
-/// the names of its tasks; the [dump](crate::task::dump) of the runtime has them.)
+/// A task of the runtime that runs on this thread is named as in its [dump](crate::task::dump). A task of another one
+/// is named by the number of its [`Id`](crate::task::Id) and its runtime, because only the thread of a runtime knows the
+/// names of its tasks.
 ///
 /// # Examples
 ///
@@ -40,11 +41,16 @@ use std::time::Duration;
 /// ```
 pub fn held() -> Held {
     let listed: Vec<Weak<dyn Holdable>> = lock(&HOLDABLE).values().cloned().collect();
+    let event_loop = context::running();
+    let snapshots = event_loop.as_ref().map(|this| this.executor.snapshot());
+    let snapshots = snapshots.unwrap_or_default();
+    // No runtime has the number 0.
+    let runtime = event_loop.map_or(0, |this| this.shared.number);
+    let tasks = snapshots.iter().map(|task| (task.id.low(), task));
     let view = View {
-        // No runtime has this number, so the tasks of all are named with their runtimes.
-        runtime: 0,
-        now: Stamp::ZERO,
-        tasks: HashMap::new(),
+        runtime,
+        now: others::describe(runtime).map_or(Stamp::ZERO, |(_, now)| now),
+        tasks: tasks.collect(),
         waits: &[],
         other: others::describe,
     };
@@ -258,9 +264,9 @@ impl fmt::Display for HeldThing {
 ///     let guard = mutex.lock().await;
 ///     let held = sync::held();
 ///     let holder = &held.iter().next().unwrap().holders()[0];
-///     // main of runtime 1 0 ms ago at src/main.rs:5
+///     // main 0 ms ago at src/main.rs:5
 ///     println!("{holder}");
-///     assert!(holder.name().starts_with("main of "), "{holder}");
+///     assert_eq!(holder.name(), "main");
 ///     assert!(holder.age().is_some() && holder.place().is_some());
 ///     # drop(guard);
 /// });
@@ -285,7 +291,7 @@ impl Holder {
         }
     }
 
-    /// Returns the name of the task with that of its runtime, or the name of the thread.
+    /// Returns the name of the task, with that of its runtime if it is another one, or the name of the thread.
     ///
     /// # Examples
     ///

@@ -11,6 +11,7 @@ use glassfrog::sync::{
 use glassfrog::task::{self, spawn_blocking, yield_now};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -886,6 +887,66 @@ fn an_error_or_a_panic_leaves_the_cell_empty() {
     });
 }
 
+// Circles.
+
+#[test]
+fn a_dump_finds_tasks_that_wait_for_one_another_in_a_circle() {
+    block_on(async {
+        // A reader that reads again behind a writer.
+        let lock = Rc::new(RwLock::new(7));
+        let reader = Rc::clone(&lock);
+        let reader = spawn(async move {
+            let _first = reader.read().await;
+            settle().await;
+            drop(reader.read().await);
+        });
+        yield_now().await;
+        let writer = spawn(async move { drop(lock.write().await) });
+        settle().await;
+        settle().await;
+        let ids = |tasks: &[&glassfrog::task::JoinHandle<()>]| {
+            let ids: Vec<u64> = tasks.iter().map(|task| u64::from(task.id())).collect();
+            BTreeSet::from_iter(ids)
+        };
+        let circles = || -> Vec<BTreeSet<u64>> {
+            let dump = task::dump();
+            let circles = dump.circles();
+            let ids = circles
+                .iter()
+                .map(|circle| circle.tasks().iter().map(|task| task.id()));
+            ids.map(Iterator::collect).collect()
+        };
+        assert_eq!(circles(), [ids(&[&reader, &writer])]);
+        reader.abort();
+        writer.await.unwrap();
+
+        // Two tasks that hold one of two permits and want both.
+        let pool = Rc::new(Semaphore::new(2));
+        let [first, second] = [(); 2].map(|()| {
+            let pool = Rc::clone(&pool);
+            spawn(async move {
+                let _one = pool.acquire().await;
+                yield_now().await;
+                drop(pool.acquire().await);
+            })
+        });
+        settle().await;
+        assert_eq!(circles(), [ids(&[&first, &second])]);
+        first.abort();
+        second.await.unwrap();
+
+        // A value that needs itself.
+        let cell = Rc::new(OnceCell::new());
+        let maker = spawn(async move {
+            cell.get_or_init(async || *cell.get_or_init(async || 7).await + 1)
+                .await;
+        });
+        settle().await;
+        assert_eq!(circles(), [ids(&[&maker])]);
+        maker.abort();
+    });
+}
+
 // What is held.
 
 /// Returns the text of what is held under a name, if anything is.
@@ -939,21 +1000,22 @@ fn what_is_held_is_listed_as_long_as_it_is_held() {
 }
 
 #[test]
-fn a_holder_in_a_task_is_named_with_its_runtime_and_age() {
+fn a_holder_in_a_task_is_named_and_elsewhere_with_its_runtime() {
     block_on(async {
         let mutex = Rc::new(Mutex::named("held in a task", 7));
         let holder = Rc::clone(&mutex);
-        let task = spawn(async move {
+        let task = task::Builder::new().name("keeper").spawn(async move {
             let _guard = holder.lock().await;
             pending::<()>().await;
         });
         settle().await;
         let text = held("held in a task").unwrap();
-        assert!(
-            text.contains(&format!("taken by task {} of runtime ", task.id())),
-            "{text}"
-        );
-        assert!(text.contains(" ago at "), "{text}");
+        let name = format!("taken by task {} \"keeper\" ", task.id());
+        assert!(text.contains(&name) && text.contains(" ago at "), "{text}");
+        let elsewhere = spawn_blocking(|| held("held in a task").unwrap());
+        let text = elsewhere.await.unwrap();
+        let name = format!("taken by task {} of runtime ", task.id());
+        assert!(text.contains(&name) && text.contains(" ago at "), "{text}");
         task.abort();
         settle().await;
         assert_eq!(held("held in a task"), None);
