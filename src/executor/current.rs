@@ -1,7 +1,7 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that find
-//! their executor here call it directly. On any other thread, they post to its inbox.
+//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that
+//! find their executor here call it directly. On any other thread, they post to its inbox.
 
 use super::Executor;
 use super::message::Remote;
@@ -29,7 +29,8 @@ thread_local! {
     /// The tag of the task that this thread polls, as a number.
     static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
 
-    /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low one.
+    /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low
+    /// one.
     static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -102,8 +103,8 @@ pub(super) fn note_turn(number: u32, now: Stamp) {
     TURN.set(u64::from(number) << 32 | u64::from(now.number()));
 }
 
-/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime in the high half of the other
-/// number and the stamp of the turn in the low one. These are two loads, because every lock asks.
+/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime in the high half of the
+/// other number and the stamp of the turn in the low one. These are two loads, because every lock asks.
 #[cfg(feature = "sync")]
 #[inline]
 pub(crate) fn actor() -> (Tag, u64) {

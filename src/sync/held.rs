@@ -21,8 +21,8 @@ use std::time::Duration;
 /// lock to lock.
 ///
 /// A task of the runtime that runs on this thread is named as in its [dump](crate::task::dump). A task of another one
-/// is named by the number of its [`Id`](crate::task::Id) and its runtime, because only the thread of a runtime knows the
-/// names of its tasks.
+/// is named by the number of its [`Id`](crate::task::Id) and its runtime, because only the thread of a runtime knows
+/// the names of its tasks.
 ///
 /// # Examples
 ///

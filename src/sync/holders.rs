@@ -47,8 +47,8 @@ impl Slot {
 }
 
 impl Holders {
-    /// Does what is easy of [`enter`](Holders::enter): notes a task whose place is known in the first mark. This calls no
-    /// function, so its caller saves no registers, which would make a third of the cost of a permit.
+    /// Does what is easy of [`enter`](Holders::enter): notes a task whose place is known in the first mark. This calls
+    /// no function, so its caller saves no registers, which would make a third of the cost of a permit.
     /// [`attempt_further`](Holders::attempt_further) and [`finish`](Holders::finish) do the rest.
     #[inline]
     pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {

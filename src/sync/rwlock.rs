@@ -33,8 +33,8 @@ use std::task::{Context, Poll, ready};
 /// # Fairness
 ///
 /// Writers come first: while a writer waits, nobody else begins to read, so readers cannot starve it. A stream of
-/// writers can starve the readers. Writers take turns in the order in which they came, except that a new one may overtake
-/// those who have waited for less than half a millisecond. (These are the rules of `async-lock`.)
+/// writers can starve the readers. Writers take turns in the order in which they came, except that a new one may
+/// overtake those who have waited for less than half a millisecond. (These are the rules of `async-lock`.)
 ///
 /// A task that reads and begins to read again, while a writer waits in between, waits for ever: for the writer, which
 /// waits for the task. The dump says that the reader waits behind a writer.
@@ -312,8 +312,8 @@ impl<T> RwLock<T> {
         Ok(RwLockWriteGuard { mark, guard })
     }
 
-    /// Locks the lock like [`read`](RwLock::read). The guard owns a reference to the lock, so it can be stored and moved
-    /// to other tasks.
+    /// Locks the lock like [`read`](RwLock::read). The guard owns a reference to the lock, so it can be stored and
+    /// moved to other tasks.
     ///
     /// # Cancel safety
     ///
@@ -466,7 +466,8 @@ impl<T> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a guard.
+    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a
+    /// guard.
     ///
     /// # Examples
     ///
@@ -484,7 +485,8 @@ impl<T> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a guard.
+    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a
+    /// guard.
     ///
     /// # Examples
     ///

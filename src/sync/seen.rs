@@ -209,8 +209,8 @@ impl Mark {
         true
     }
 
-    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag and
-    /// the turn.
+    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag
+    /// and the turn.
     #[inline]
     pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
         let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
@@ -550,8 +550,8 @@ pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
 }
 
 impl Wait {
-    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the operation
-    /// is pending.
+    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the
+    /// operation is pending.
     pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
         &mut self,
         mut slow: Pin<&mut Option<F>>,

@@ -369,8 +369,8 @@ impl Semaphore {
         self.acquire_many_owned(1)
     }
 
-    /// Takes permits like [`acquire_many`](Semaphore::acquire_many). They own a reference to the semaphore, so they can be
-    /// stored and moved to other tasks.
+    /// Takes permits like [`acquire_many`](Semaphore::acquire_many). They own a reference to the semaphore, so they can
+    /// be stored and moved to other tasks.
     ///
     /// # Errors
     ///

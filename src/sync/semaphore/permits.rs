@@ -7,16 +7,16 @@
 //! ```
 //!
 //! While nobody waits, taking is a compare-and-swap and giving is an addition. Whoever finds too few permits enters the
-//! queue under its lock and sets [`QUEUED`]. While the flag is set, nobody takes permits but the first in the queue, and
-//! whoever gives permits looks at the queue.
+//! queue under its lock and sets [`QUEUED`]. While the flag is set, nobody takes permits but the first in the queue,
+//! and whoever gives permits looks at the queue.
 //!
-//! No wake-up is lost, because a waiter sets the flag before it reads the number. Permits given before that are in
-//! the number that it reads. Whoever gives some later sees the flag, takes the lock after the waiter, and finds its waker
+//! No wake-up is lost, because a waiter sets the flag before it reads the number. Permits given before that are in the
+//! number that it reads. Whoever gives some later sees the flag, takes the lock after the waiter, and finds its waker
 //! there.
 //!
 //! The permits stay in the counter until the first in the queue takes them, in its next poll. It then wakes its
-//! successor if enough are left. A waiter that is dropped takes nothing with it, and its successor is woken likewise. So
-//! permits are never lost.
+//! successor if enough are left. A waiter that is dropped takes nothing with it, and its successor is woken likewise.
+//! So permits are never lost.
 //!
 //! Nothing here knows who holds the permits. `tests/loom` compiles this file.
 
@@ -140,15 +140,15 @@ impl Permits {
     /// Exchanges the word, to take permits.
     #[inline]
     fn exchange(&self, word: usize, new: usize) -> Result<usize, usize> {
-        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done; if this fails, with
-        // that of `close`. All changes of the word read and write it at once, so each Acquire sees what came before every
-        // earlier Release.
+        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done; if this fails,
+        // with that of `close`. All changes of the word read and write it at once, so each Acquire sees what came
+        // before every earlier Release.
         self.word
             .compare_exchange_weak(word, new, Ordering::Acquire, Ordering::Acquire)
     }
 
-    /// Takes permits in the name of a waiter. Returns `Pending` and keeps the waker if the waiter has to wait; `ticket` is
-    /// its number in the queue, which [`leave`](Permits::leave) takes out again if the waiter gives up.
+    /// Takes permits in the name of a waiter. Returns `Pending` and keeps the waker if the waiter has to wait; `ticket`
+    /// is its number in the queue, which [`leave`](Permits::leave) takes out again if the waiter gives up.
     pub(crate) fn poll_take(
         &self,
         ticket: &mut Option<u64>,
@@ -163,8 +163,8 @@ impl Permits {
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
         let number = *ticket.get_or_insert_with(|| queue.enter(wanted));
-        // Acquire: pairs with the Release of `close`. The flag and the number are in order because they are one word; see
-        // the head of this file.
+        // Acquire: pairs with the Release of `close`. The flag and the number are in order because they are one word;
+        // see the head of this file.
         let mut word = self.word.fetch_or(QUEUED, Ordering::Acquire) | QUEUED;
         let taken = loop {
             if word & CLOSED != 0 {
