@@ -64,7 +64,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Creates the state of a barrier where nobody waits.
+    /// Creates the state of a barrier where no task waits.
     fn new(about: About, number: usize) -> Arc<Seen> {
         let come = AtomicUsize::new(0);
         Arc::new(Seen {
@@ -90,7 +90,7 @@ impl Primitive for Seen {
 }
 
 impl Barrier {
-    /// Creates a barrier for this number of tasks. 0 means 1: nobody waits.
+    /// Creates a barrier for this number of tasks. 0 means 1: no task waits.
     ///
     /// # Examples
     ///
@@ -186,7 +186,7 @@ pin_project! {
         slow: Option<async_lock::futures::BarrierWait<'a>>,
         // Where `wait` was called.
         location: &'static Location<'static>,
-        // The wait, if somebody is missing.
+        // The wait, if others are missing.
         wait: Wait,
     }
 }

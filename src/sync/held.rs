@@ -13,10 +13,10 @@ use std::panic::Location;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Returns the locks and permits of this process that are held at the moment, whether anybody waits for them or not.
+/// Returns the locks and permits of this process that are held at the moment, whether tasks wait for them or not.
 ///
 /// A dump shows a holder when a task waits for it. This function also shows a lock that is held across a long wait
-/// while nobody else has asked for it yet. It works on any thread, inside and outside a runtime, and waits for nobody:
+/// while no other task has asked for it yet. It works on any thread, inside and outside a runtime, and never waits:
 /// other threads take and release locks meanwhile, so the result is a picture of a moment that differs a little from
 /// lock to lock.
 ///

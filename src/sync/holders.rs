@@ -1,4 +1,4 @@
-//! [`Holders`]: those who have taken something that several may hold at once.
+//! [`Holders`]: the holders of something that several tasks may hold at once.
 
 use super::seen::{Mark, Taken};
 use crate::executor::current::actor;
@@ -11,12 +11,12 @@ use std::panic::Location;
 /// `RwLock` cost 85 % more instructions.
 pub(super) const KNOWN: usize = 4;
 
-/// Those who have taken a lock to read, or permits.
+/// The readers of a lock, or the holders of permits.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     /// The holders that are known. Each sets a free mark, and clears it later.
     marks: [Mark; KNOWN],
-    /// The number of the others, who found no free mark.
+    /// The number of the others, which found no free mark.
     ///
     /// Relaxed is enough: the number guards no memory.
     others: AtomicUsize,
@@ -111,7 +111,7 @@ impl Holders {
         }
     }
 
-    /// Notes that whoever is polled on this thread is a holder.
+    /// Notes that the task on this thread is a holder.
     pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
         for (index, mark) in self.marks.iter().enumerate() {
             if mark.try_set(place) {

@@ -68,7 +68,7 @@ pub struct OnceCell<T> {
 struct Seen {
     /// How the cell is called.
     about: About,
-    /// Who makes the value.
+    /// The maker of the value.
     maker: Mark,
 }
 
@@ -94,7 +94,7 @@ impl Primitive for Seen {
                     let (name, when) = (taken.who.name(view), taken.when(view));
                     format!("being made by {name}, begun{when}")
                 }
-                None => String::from("which nobody makes"),
+                None => String::from("which no task makes"),
             },
             blocked_by: maker
                 .and_then(|taken| taken.who.task(view))
@@ -104,11 +104,11 @@ impl Primitive for Seen {
     }
 }
 
-/// Notes who makes the value until it is dropped.
+/// Notes the maker of the value until it is dropped.
 struct Making<'a>(&'a Seen);
 
 impl<'a> Making<'a> {
-    /// Notes that whoever is polled on this thread makes the value.
+    /// Notes that the task on this thread makes the value.
     fn begin(seen: &'a Seen, location: &'static Location<'static>) -> Making<'a> {
         seen.maker.set(location);
         Making(seen)
@@ -223,7 +223,7 @@ impl<T> OnceCell<T> {
     ///
     /// # Errors
     ///
-    /// Returns the value if the cell contains one already, or if somebody makes one at the moment.
+    /// Returns the value if the cell contains one already, or if a task makes one at the moment.
     ///
     /// # Examples
     ///
@@ -243,11 +243,11 @@ impl<T> OnceCell<T> {
             })
     }
 
-    /// Returns the value. If the cell is empty, makes the value first; if somebody makes one already, waits for it.
+    /// Returns the value. If the cell is empty, makes the value first; if another task makes one already, waits for it.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped while it makes the value, the cell stays empty, and one of those who wait makes the
+    /// If the future is dropped while it makes the value, the cell stays empty, and one of the waiting tasks makes the
     /// value instead.
     ///
     /// # Deadlocks
@@ -274,16 +274,16 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Returns the value. If the cell is empty, tries to make the value first; if somebody tries already, waits for the
-    /// outcome.
+    /// Returns the value. If the cell is empty, tries to make the value first; if another task tries already, waits for
+    /// the outcome.
     ///
     /// # Errors
     ///
-    /// Returns the error of `make`. The cell then stays empty, and one of those who wait tries next.
+    /// Returns the error of `make`. The cell then stays empty, and one of the waiting tasks tries next.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped while it makes the value, the cell stays empty, and one of those who wait makes the
+    /// If the future is dropped while it makes the value, the cell stays empty, and one of the waiting tasks makes the
     /// value instead.
     ///
     /// # Deadlocks
@@ -318,7 +318,7 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Makes the value, or waits for the one who does.
+    /// Makes the value, or waits for the task that does.
     async fn make<E, F, Fut>(&self, location: &'static Location<'static>, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
@@ -427,7 +427,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
 pub enum SetError<T> {
     /// The cell contains a value already.
     AlreadyInitializedError(T),
-    /// Somebody makes a value at the moment.
+    /// A task makes a value at the moment.
     InitializingError(T),
 }
 
@@ -445,7 +445,7 @@ impl<T> SetError<T> {
         matches!(self, SetError::AlreadyInitializedError(_))
     }
 
-    /// Returns whether somebody makes a value at the moment.
+    /// Returns whether a task makes a value at the moment.
     ///
     /// # Examples
     ///
@@ -471,7 +471,7 @@ impl<T> fmt::Display for SetError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SetError::AlreadyInitializedError(_) => "the cell contains a value already",
-            SetError::InitializingError(_) => "somebody makes the value of the cell at the moment",
+            SetError::InitializingError(_) => "a task makes the value of the cell at the moment",
         })
     }
 }

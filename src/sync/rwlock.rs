@@ -1,4 +1,4 @@
-//! [`RwLock`]: an async reader-writer lock that knows who reads and who writes.
+//! [`RwLock`]: an async reader-writer lock that knows its readers and its writer.
 
 use super::holders::{Attempt, Holders, Slot, list_each};
 use super::seen::{
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 /// A reader-writer lock whose methods wait without blocking the thread. It allows many readers at a time, or one
 /// writer. The guards may be held across an `.await`.
 ///
-/// A dump names a task that waits for the lock together with those that have taken it:
+/// A dump names a task that waits for the lock together with its holders:
 ///
 /// ```text
 /// rwlock "config" (made at src/config.rs:8), read by task 2 "poller" 3.2 s ago at src/poll.rs:24, task 5 0.1 s ago
@@ -28,11 +28,11 @@ use std::task::{Context, Poll, ready};
 /// ```
 ///
 /// It names the first four readers, and counts the others. A guard is a value that can be moved to another task: the
-/// lock knows who took it, not where it lies now.
+/// lock knows the task that took it, not the one that has it now.
 ///
 /// # Fairness
 ///
-/// Writers come first: while a writer waits, nobody else begins to read, so readers cannot starve it. A stream of
+/// Writers come first: while a writer waits, no other task begins to read, so readers cannot starve it. A stream of
 /// writers can starve the readers. Writers take turns in the order in which they came, except that a new one may
 /// overtake those who have waited for less than half a millisecond. (These are the rules of `async-lock`.)
 ///
@@ -79,9 +79,9 @@ struct Shared<T> {
 struct Seen {
     /// How the lock is called.
     about: About,
-    /// Who writes.
+    /// The writer.
     writer: Mark,
-    /// Who reads.
+    /// The readers.
     readers: Holders,
     /// Its entry in the list of what can be held.
     _listed: Listed,
@@ -220,7 +220,7 @@ impl<T> RwLock<T> {
             .get(|about| Shared::new(about, self.value.take()))
     }
 
-    /// Locks the lock to read, and waits while somebody writes or waits to write.
+    /// Locks the lock to read, and waits while another task writes or waits to write.
     ///
     /// # Cancel safety
     ///
@@ -240,7 +240,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Locks the lock to write, and waits while somebody reads or writes.
+    /// Locks the lock to write, and waits while other tasks read or write.
     ///
     /// # Cancel safety
     ///
@@ -260,11 +260,11 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Locks the lock to read, unless somebody writes or waits to write.
+    /// Locks the lock to read, unless the lock has a writer, or a writer waits for it.
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody writes or waits to write.
+    /// Returns an error if the lock has a writer, or if a writer waits for it.
     ///
     /// # Examples
     ///
@@ -286,11 +286,11 @@ impl<T> RwLock<T> {
         Ok(RwLockReadGuard { _mark: mark, guard })
     }
 
-    /// Locks the lock to write, unless somebody reads or writes.
+    /// Locks the lock to write, unless it has readers or a writer.
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody reads or writes.
+    /// Returns an error if the lock has readers or a writer.
     ///
     /// # Examples
     ///
@@ -408,7 +408,7 @@ impl<T> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody writes or waits to write.
+    /// Returns an error if the lock has a writer, or if a writer waits for it.
     ///
     /// # Examples
     ///
@@ -437,7 +437,7 @@ impl<T> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody reads or writes.
+    /// Returns an error if the lock has readers or a writer.
     ///
     /// # Examples
     ///
@@ -462,7 +462,7 @@ impl<T> RwLock<T> {
         })
     }
 
-    /// Locks the lock to read, and blocks the thread while somebody writes or waits to write.
+    /// Locks the lock to read, and blocks the thread while another one writes or waits to write.
     ///
     /// # Panics
     ///
@@ -481,7 +481,7 @@ impl<T> RwLock<T> {
         RwLockReadGuard { _mark: mark, guard }
     }
 
-    /// Locks the lock to write, and blocks the thread while somebody reads or writes.
+    /// Locks the lock to write, and blocks the thread while others read or write.
     ///
     /// # Panics
     ///
@@ -700,7 +700,7 @@ struct ReadMark<S: Deref<Target = Seen>> {
 }
 
 impl<S: Deref<Target = Seen>> ReadMark<S> {
-    /// Notes that whoever is polled on this thread reads.
+    /// Notes that the task on this thread reads.
     #[inline]
     fn new(seen: S, location: &'static Location<'static>) -> ReadMark<S> {
         let slot = seen.readers.enter(location);
@@ -719,7 +719,7 @@ impl<S: Deref<Target = Seen>> Drop for ReadMark<S> {
 struct WriteMark<S: Deref<Target = Seen>>(S);
 
 impl<S: Deref<Target = Seen>> WriteMark<S> {
-    /// Notes that whoever is polled on this thread writes.
+    /// Notes that the task on this thread writes.
     #[inline]
     fn new(seen: S, location: &'static Location<'static>) -> WriteMark<S> {
         seen.writer.set(location);
@@ -768,7 +768,7 @@ pub struct RwLockWriteGuard<'a, T> {
 }
 
 impl<'a, T> RwLockWriteGuard<'a, T> {
-    /// Turns this guard into one that reads. Nobody writes in between.
+    /// Turns this guard into one that reads. No other writer comes in between.
     ///
     /// # Examples
     ///
@@ -821,7 +821,7 @@ pub struct OwnedRwLockWriteGuard<T> {
 }
 
 impl<T> OwnedRwLockWriteGuard<T> {
-    /// Turns this guard into one that reads. Nobody writes in between.
+    /// Turns this guard into one that reads. No other writer comes in between.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! [`Semaphore`]: permits in limited number, taken by those whom a dump names.
+//! [`Semaphore`]: a limited number of permits, whose holders a dump names.
 
 mod permits;
 
@@ -19,14 +19,15 @@ use std::task::{Context, Poll};
 
 /// A limited number of permits, for which tasks wait without blocking their threads.
 ///
-/// A dump names a task that waits for a permit together with those that have taken some:
+/// A dump names a task that waits for a permit together with the holders:
 ///
 /// ```text
-/// permit of "pool" (made at src/pool.rs:12), 0 of 3 free: taken by tasks 4, 7, 9, the longest 8 s ago at src/pool.rs:40
+/// permit of "pool" (made at src/pool.rs:12), 0 of 3 free: taken by tasks 4, 7, 9, the longest 8 s ago at
+/// src/pool.rs:40
 /// ```
 ///
 /// It names the first four holders, and counts the others. A permit is a value that can be moved to another task: the
-/// semaphore knows who took it, not where it lies now.
+/// semaphore knows the task that took it, not the one that has it now.
 ///
 /// # Fairness
 ///
@@ -72,13 +73,13 @@ pub struct Semaphore {
 struct State {
     /// How the semaphore is called.
     about: About,
-    /// The free permits and those who wait for some.
+    /// The free permits and the queue for them.
     free: Permits,
     /// The number of permits, free or not. Never more than [`Semaphore::MAX_PERMITS`].
     ///
     /// Relaxed is enough: the number guards no memory.
     total: AtomicUsize,
-    /// Who has taken permits.
+    /// The holders of permits.
     holders: Holders,
     /// How many permits each of the known holders has. Without meaning where there is none.
     ///
@@ -101,7 +102,7 @@ impl State {
         })
     }
 
-    /// Notes that whoever is polled on this thread has taken permits.
+    /// Notes that the task on this thread has taken permits.
     fn enter(&self, permits: u32, place: &'static Location<'static>) -> Slot {
         let slot = self.holders.enter(place);
         self.note(slot, permits);
@@ -116,7 +117,7 @@ impl State {
         }
     }
 
-    /// Takes permits if nobody waits and enough are free.
+    /// Takes permits if enough are free and the queue is empty.
     fn try_take(&self, permits: u32, place: &'static Location<'static>) -> Result<Slot, Refused> {
         self.free.try_take(permits)?;
         Ok(self.enter(permits, place))
@@ -180,7 +181,7 @@ impl Primitive for State {
         let total = self.total.load(Ordering::Relaxed);
         let (known, others) = (self.known(), self.holders.others());
         let holders = match known.len() + others {
-            0 => String::from("taken by nobody"),
+            0 => String::from("no holder is known"),
             _ => format!("taken by {}", list_oldest(&known, others, view)),
         };
         let numbers = format!("{free} of {total} free");
@@ -399,11 +400,11 @@ impl Semaphore {
         }
     }
 
-    /// Takes one permit if one is free and nobody waits.
+    /// Takes one permit if one is free and no request waits.
     ///
     /// # Errors
     ///
-    /// Returns an error if no permit is free, if others wait for some, or if the semaphore is closed.
+    /// Returns an error if no permit is free, if other requests wait, or if the semaphore is closed.
     ///
     /// # Examples
     ///
@@ -423,11 +424,11 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Takes this number of permits if so many are free and nobody waits.
+    /// Takes this number of permits if so many are free and no request waits.
     ///
     /// # Errors
     ///
-    /// Returns an error if too few permits are free, if others wait for some, or if the semaphore is closed.
+    /// Returns an error if too few permits are free, if other requests wait, or if the semaphore is closed.
     ///
     /// # Examples
     ///
@@ -455,7 +456,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if no permit is free, if others wait for some, or if the semaphore is closed.
+    /// Returns an error if no permit is free, if other requests wait, or if the semaphore is closed.
     ///
     /// # Examples
     ///
@@ -477,7 +478,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if too few permits are free, if others wait for some, or if the semaphore is closed.
+    /// Returns an error if too few permits are free, if other requests wait, or if the semaphore is closed.
     ///
     /// # Examples
     ///
@@ -564,7 +565,7 @@ impl Semaphore {
         self.state().free.available()
     }
 
-    /// Closes the semaphore: those who wait and those who come later get an error. Permits that are taken stay valid.
+    /// Closes the semaphore: requests that wait and later ones get an error. Permits that are taken stay valid.
     ///
     /// # Examples
     ///
@@ -1028,7 +1029,7 @@ impl Error for AcquireError {}
 pub enum TryAcquireError {
     /// The semaphore is closed.
     Closed,
-    /// Too few permits are free, or others wait for some.
+    /// Too few permits are free, or other requests wait.
     NoPermits,
 }
 
