@@ -19,6 +19,7 @@
 //!                                      <------ +------------+
 //! ```
 
+pub(crate) mod actor;
 pub(crate) mod budget;
 pub(crate) mod children;
 pub(crate) mod current;
@@ -33,6 +34,7 @@ mod join_error;
 mod message;
 mod names;
 mod observe;
+#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 pub(crate) mod primitive;
 mod queue;
 mod receive;
@@ -117,7 +119,6 @@ pub(crate) struct Executor {
     /// Counts what tasks do.
     counters: Counters,
     /// The number of the runtime, which no other runtime of this process has.
-    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
     number: u32,
     /// The waits that tasks have declared.
     pub(crate) waits: Arc<Waits>,
@@ -234,8 +235,7 @@ impl Executor {
     /// Notes that a turn of the loop begins.
     pub(crate) fn begin_turn(&self, now: Stamp) {
         self.turn.set(now);
-        #[cfg(feature = "sync")]
-        current::note_turn(self.number, now);
+        actor::note_turn(self.number, now);
         self.status.begin_turn();
         let is_traced = is_traced("glassfrog::task");
         self.is_observed.set(is_traced || self.is_watched);

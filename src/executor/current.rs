@@ -3,11 +3,9 @@
 //! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that
 //! find their executor here call it directly. On any other thread, they post to its inbox.
 
-use super::Executor;
 use super::message::Remote;
 use super::waits::Waits;
-#[cfg(feature = "sync")]
-use crate::clock::Stamp;
+use super::{Executor, actor};
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -24,26 +22,9 @@ thread_local! {
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
-#[cfg(feature = "sync")]
-thread_local! {
-    /// The tag of the task that this thread polls, as a number.
-    static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
-
-    /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low
-    /// one.
-    static TURN: Cell<u64> = const { Cell::new(0) };
-}
-
 /// Sets the executor that this thread runs.
 pub(crate) fn set(executor: Option<&Rc<Executor>>) {
-    #[cfg(feature = "sync")]
-    {
-        note_poll(executor.map_or(Tag::NONE, |executor| executor.current_tag()));
-        match executor {
-            Some(executor) => note_turn(executor.number, executor.turn.get()),
-            None => TURN.set(0),
-        }
-    }
+    actor::enter(executor.map(|executor| &**executor));
     INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
     let executor = executor.map(Rc::clone);
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
@@ -88,25 +69,4 @@ pub(super) fn polled() -> Option<(Arc<Waits>, Tag)> {
         tag.parts()?;
         Some((Arc::clone(&executor.waits), tag))
     })
-}
-
-/// Notes that this thread polls a task, for those who ask with [`actor`].
-#[cfg(feature = "sync")]
-#[inline]
-pub(super) fn note_poll(tag: Tag) {
-    POLLED.set(tag.number());
-}
-
-/// Notes that the loop of this thread begins a turn, for those who ask with [`actor`].
-#[cfg(feature = "sync")]
-pub(super) fn note_turn(number: u32, now: Stamp) {
-    TURN.set(u64::from(number) << 32 | u64::from(now.number()));
-}
-
-/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime in the high half of the
-/// other number and the stamp of the turn in the low one. These are two loads, because every lock asks.
-#[cfg(feature = "sync")]
-#[inline]
-pub(crate) fn actor() -> (Tag, u64) {
-    (Tag::from_number(POLLED.get()), TURN.get())
 }

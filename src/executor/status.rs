@@ -186,8 +186,7 @@ impl LoopStatus {
     #[inline]
     pub(super) fn begin_poll(&self, tag: Tag) {
         self.polling.store(tag.number(), Ordering::Relaxed);
-        #[cfg(feature = "sync")]
-        super::current::note_poll(tag);
+        super::actor::note_poll(tag);
     }
 
     /// Notes that no task is being polled.

@@ -58,10 +58,7 @@ pub(crate) struct Declared {
 }
 
 /// The thing that a declared wait is for.
-#[cfg_attr(
-    not(feature = "sync"),
-    expect(dead_code, reason = "only `sync` has primitives")
-)]
+#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 #[derive(Clone)]
 pub(crate) enum Subject {
     /// Whatever the program says.

@@ -49,7 +49,7 @@ pub fn held() -> Held {
     let tasks = snapshots.iter().map(|task| (task.id.low(), task));
     let view = View {
         runtime,
-        now: others::describe(runtime).map_or(Stamp::ZERO, |(_, now)| now),
+        now: others::describe(runtime).map_or(Stamp::default(), |(_, now)| now),
         tasks: tasks.collect(),
         waits: &[],
         other: others::describe,

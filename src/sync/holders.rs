@@ -1,7 +1,7 @@
 //! [`Holders`]: the holders of something that several tasks may hold at once.
 
 use super::seen::{Mark, Taken};
-use crate::executor::current::actor;
+use crate::executor::actor::actor;
 use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
 use crate::waiter::Tag;

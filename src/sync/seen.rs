@@ -9,7 +9,7 @@
 
 use crate::clock::Stamp;
 use crate::dump::Time;
-use crate::executor::current::actor;
+use crate::executor::actor::actor;
 use crate::executor::primitive::{Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
