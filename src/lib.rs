@@ -65,11 +65,16 @@
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
 //!
+//! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation
+//! tokens. A dump shows who holds what a task waits for.
+//!
 //! To see what happens:
 //!
 //! - [`task::dump`], [`Handle::dump`] and [`Workers::dump`] show what every task is waiting for. As text, similar
 //!   tasks share a line. The module [`dump`] contains the parts of a dump, on which a test can assert. With the
 //!   feature `signal`, a process can print a dump when it receives `SIGUSR1`.
+//! - [`task::waiting_for`] gives a wait a name, which a dump shows. [`Builder::trace_waits`] lets a dump show the chain
+//!   of async functions that began each wait.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report certain and possible deadlocks.
@@ -91,14 +96,15 @@
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
+//! | `sync` | no | the module `sync`: locks, channels and notifications | 8 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
 //! items; they never change how other items behave.
 //!
 //! # Limitations
 //!
-//! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels, no locks
-//! and no HTTP. The crates `async-channel`, `async-lock` and `futures` work without an adapter.
+//! glassfrog does not move tasks between threads, does not use io_uring, and contains no HTTP. The crates
+//! `async-channel`, `async-lock` and `futures` work without an adapter.
 //!
 //! # From a blocking socket to an event-driven coroutine
 //!
