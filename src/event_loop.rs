@@ -40,7 +40,7 @@ use crate::timers::Timers;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,15 +152,20 @@ impl EventLoop {
         })
     }
 
-    /// Runs the loop until the root future completes.
+    /// Runs the loop until the root future completes. The program has called `block_on` at `location`.
     ///
     /// # Panics
     ///
     /// Panics if the root future panics, if the panic of a task ends or has ended the runtime, if a virtual clock
     /// reaches its end, and in a deadlock under [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
-    pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
+    pub(crate) fn run<F: Future>(
+        &self,
+        mut root: Pin<&mut F>,
+        location: Option<&'static Location<'static>>,
+    ) -> F::Output {
         assert!(!self.executor.is_closed(), "{ENDED}");
         let _running = self.begin(true);
+        self.executor.set_root_location(location);
         self.begin_turn(false);
         self.executor.queue_root();
         loop {

@@ -110,6 +110,8 @@ pub(crate) struct Executor {
     root_polls: Cell<u32>,
     /// When a root future was polled last.
     root_polled: Cell<Stamp>,
+    /// Where the program has called the newest `block_on`, if that is known.
+    root_location: Cell<Option<&'static Location<'static>>>,
     /// When this turn of the loop began.
     turn: Cell<Stamp>,
     /// Shows other threads which task is being polled, and the counts.
@@ -201,6 +203,7 @@ impl Executor {
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
             root_polled: Cell::default(),
+            root_location: Cell::default(),
             turn: Cell::default(),
             counters: Counters::default(),
             number,
@@ -318,6 +321,11 @@ impl Executor {
     /// Returns the number of tasks, including those whose outcome waits for a handle.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().slab.len()
+    }
+
+    /// Sets where the program has called `block_on`.
+    pub(crate) fn set_root_location(&self, location: Option<&'static Location<'static>>) {
+        self.root_location.set(location);
     }
 
     /// Pushes the root future to the run queue, when a `block_on` begins.

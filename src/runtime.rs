@@ -14,6 +14,7 @@ use crate::executor::OnTaskPanic;
 use crate::handle::Handle;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -147,10 +148,21 @@ impl Runtime {
     /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.block_on_at(future, Some(Location::caller()))
+    }
+
+    /// Runs a future like [`block_on`](Runtime::block_on), which the program has called at `location`; `None` if the
+    /// crate has called it itself.
+    #[track_caller]
+    pub(crate) fn block_on_at<F: Future>(
+        &self,
+        future: F,
+        location: Option<&'static Location<'static>>,
+    ) -> F::Output {
         let _context = context::enter_to_run(&self.event_loop);
         // Pinned after the context is entered, so that it is dropped inside the context.
         let root = pin!(future);
-        self.event_loop.run(root)
+        self.event_loop.run(root, location)
     }
 
     /// Returns a handle, which spawns tasks onto this runtime from any thread.

@@ -7,7 +7,7 @@
 use crate::event_loop::deadlock::OnDeadlock;
 use crate::runtime::{Builder, Runtime};
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
@@ -59,15 +59,17 @@ impl Test {
     /// # Panics
     ///
     /// Panics if the body panics, if no runtime can be created, or if the seed in the environment is not a number.
+    #[track_caller]
     pub fn run<F: Future<Output: Termination>>(self, body: fn() -> F) -> ExitCode {
+        let location = Some(Location::caller());
         let Some((first, runs)) = self.seeds() else {
-            return self.runtime(None).block_on(body()).report();
+            return self.runtime(None).block_on_at(body(), location).report();
         };
         for run in 0..runs {
             let seed = first.wrapping_add(run);
             let runtime = self.runtime(Some(seed));
             // After a panic, the runtime is used only to read the polls that it has noted.
-            let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
+            let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on_at(body(), location).report()));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 let clock = match self.virtual_clock {
                     true => "virtual_clock, ",

@@ -15,12 +15,12 @@ use std::collections::{BTreeMap, HashMap};
 /// left.
 type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 
-/// Adds a wait to those of the task that left this waiter.
-fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
-    if let Some((task, poll)) = waiter.tag.parts() {
-        let wait = Wait::new(what, poll);
-        waits.entry(task).or_default().push((wait, waiter.waker));
-    }
+/// Adds a wait to those of the task that left this waiter. Returns the wait, unless no task left the waiter.
+fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) -> Option<&mut Wait> {
+    let (task, poll) = waiter.tag.parts()?;
+    let waits = waits.entry(task).or_default();
+    waits.push((Wait::new(what, poll), waiter.waker));
+    waits.last_mut().map(|(wait, _)| wait)
 }
 
 impl EventLoop {
@@ -36,9 +36,12 @@ impl EventLoop {
         for (waiter, text) in self.shared.sources.kept_waiters() {
             note(&mut waits, waiter, What::Kept(text));
         }
-        for (waiter, deadline) in self.shared.timers.waiters() {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-            note(&mut waits, waiter, What::Timer(left));
+        for timer in self.shared.timers.waiters() {
+            let left = timer.deadline;
+            let left = left.map(|deadline| deadline.saturating_duration_since(now));
+            if let Some(wait) = note(&mut waits, timer.waiter, What::Timer(left)) {
+                wait.location = timer.location;
+            }
         }
         for (waiter, text) in self.shared.pool.jobs() {
             if let Some(waiter) = waiter {
@@ -120,7 +123,7 @@ impl EventLoop {
                     }
                 }
             };
-            dumped.location = Some(wait.location);
+            dumped.location = wait.location;
             dumped.depth = wait.depth;
             let waits = waits.entry(task).or_default();
             waits.push((dumped, wait.waiter.waker));

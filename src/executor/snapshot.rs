@@ -149,7 +149,7 @@ impl Executor {
         TaskSnapshot {
             id: Id(0),
             name: None,
-            location: None,
+            location: self.root_location.get(),
             polls: self.root_polls.get(),
             spawned: None,
             polled: self.root_polled.get(),

@@ -78,6 +78,9 @@ pub(crate) fn describe_task(
 ) -> String {
     match (location, name) {
         (None, _) => String::from("the future of `block_on`"),
+        (Some(location), _) if id == 0 => {
+            format!("the future of `block_on` (called at {location})")
+        }
         (Some(location), None) => format!("task {id} (spawned at {location})"),
         (Some(location), Some(name)) => format!("task {id} {name:?} (spawned at {location})"),
     }

@@ -49,8 +49,8 @@ pub(crate) struct Declared {
     pub(crate) waiter: WaiterInfo,
     /// What the task waits for.
     pub(crate) subject: Subject,
-    /// Where the wait began.
-    pub(crate) location: &'static Location<'static>,
+    /// Where the program began the wait, if that is known.
+    pub(crate) location: Option<&'static Location<'static>>,
     /// For a label, the number of labels around it.
     pub(crate) depth: u16,
     /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
@@ -116,7 +116,7 @@ impl Wait {
     pub(crate) fn declare(
         &mut self,
         waker: Option<&Waker>,
-        location: &'static Location<'static>,
+        location: impl Into<Option<&'static Location<'static>>>,
         depth: u16,
         subject: impl FnOnce() -> Subject,
     ) {
@@ -142,7 +142,7 @@ impl Wait {
         let key = table.declared.insert(Declared {
             waiter,
             subject,
-            location,
+            location: location.into(),
             depth,
             number,
         });

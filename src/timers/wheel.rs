@@ -22,6 +22,7 @@
 use crate::slab::{Key, Slab};
 use crate::waiter::Waiter;
 use std::mem;
+use std::panic::Location;
 
 /// The number of bits of a deadline that one wheel resolves.
 const DIGIT_BITS: u32 = 6;
@@ -64,6 +65,8 @@ struct Entry {
     deadline: u64,
     /// The waiter to wake.
     waiter: Waiter,
+    /// Where the program has set the deadline; `None` if the crate has set it itself.
+    location: Option<&'static Location<'static>>,
     /// The position of the next entry in the slot.
     next: u32,
     /// The position of the previous entry in the slot.
@@ -79,6 +82,18 @@ pub(crate) struct Due {
     pub(crate) deadline: u64,
     /// The waiter to wake.
     pub(crate) waiter: Waiter,
+}
+
+/// A deadline that has not fired.
+pub(crate) struct Pending<'a> {
+    /// The key of the deadline.
+    pub(crate) key: Key,
+    /// The deadline.
+    pub(crate) deadline: u64,
+    /// The waiter to wake.
+    pub(crate) waiter: &'a Waiter,
+    /// Where the program has set the deadline; `None` if the crate has set it itself.
+    pub(crate) location: Option<&'static Location<'static>>,
 }
 
 impl Wheel {
@@ -102,10 +117,16 @@ impl Wheel {
 
     /// Inserts a deadline. Returns its key, and whether it may now be the earliest. A deadline that has passed
     /// fires at the next [`advance`](Wheel::advance).
-    pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
+    pub(crate) fn insert(
+        &mut self,
+        deadline: u64,
+        waiter: Waiter,
+        location: Option<&'static Location<'static>>,
+    ) -> (Key, bool) {
         let key = self.entries.insert(Entry {
             deadline,
             waiter,
+            location,
             next: NIL,
             previous: NIL,
             slot: 0,
@@ -196,9 +217,13 @@ impl Wheel {
     }
 
     /// Returns all deadlines that have not fired, in arbitrary order.
-    pub(crate) fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
-        let entries = self.entries.iter();
-        entries.map(|(_, entry)| (entry.deadline, &entry.waiter))
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
+        self.entries.iter().map(|(key, entry)| Pending {
+            key,
+            deadline: entry.deadline,
+            waiter: &entry.waiter,
+            location: entry.location,
+        })
     }
 
     /// Removes all deadlines.
