@@ -10,6 +10,7 @@ mod json;
 mod text;
 
 pub(crate) use self::text::{Time, label};
+use crate::traces::Trace;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -162,9 +163,9 @@ pub struct Wait {
     pub(crate) location: Option<&'static Location<'static>>,
     /// The ids of the tasks of this runtime that must act before the wait ends.
     pub(crate) blocked_by: Vec<u64>,
-    /// The chain of async functions that began the wait, if the runtime traces waits. It is printed below the wait,
-    /// each of its lines indented.
-    pub(crate) trace: Option<String>,
+    /// The stack of the thread when the wait began, if the runtime traces waits. It is resolved when the dump is
+    /// printed, and its chain of async functions stands below the wait.
+    pub(crate) trace: Option<Trace>,
     /// The number of labels around this one. The text is indented accordingly.
     pub(crate) depth: u16,
 }

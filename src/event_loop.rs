@@ -19,6 +19,7 @@ mod pace;
 mod settings;
 mod shared;
 mod standstill;
+mod traces;
 mod turned;
 mod watchdog;
 
@@ -37,6 +38,7 @@ use crate::foreign::trace;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::timers::Timers;
+use crate::traces::Traces;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -105,6 +107,7 @@ impl EventLoop {
             Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit)?),
             None => None,
         };
+        let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
         let executor = Rc::new(Executor::new(
             number,
             Arc::clone(&inbox),
@@ -113,6 +116,7 @@ impl EventLoop {
             settings.seed,
             settings.on_task_panic,
             settings.watchdog,
+            traces.clone(),
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
@@ -130,10 +134,15 @@ impl EventLoop {
             owner: thread::current().id(),
             status,
             test_patience: settings.test_patience,
+            traces,
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
         });
         others::enlist(&shared);
+        if let Some(traces) = &shared.traces {
+            let engines = Arc::downgrade(&shared);
+            traces.set_engines(engines);
+        }
         Ok(EventLoop {
             executor,
             reactor,
@@ -474,6 +483,9 @@ impl EventLoop {
         self.executor.shut_down(messages);
         self.reactor.shut_down();
         self.shared.timers.shut_down();
+        if let Some(traces) = &self.shared.traces {
+            traces.clear();
+        }
         others::strike_off(&self.shared);
     }
 }

@@ -63,6 +63,7 @@ use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
 use crate::primitives::AtomicU32;
 use crate::slab::{Key, Slab};
+use crate::traces::Traces;
 use crate::waiter::Tag;
 use futures_task::waker_ref;
 use std::cell::{Cell, RefCell};
@@ -193,6 +194,7 @@ impl Executor {
         seed: Option<u64>,
         on_panic: OnTaskPanic,
         watchdog: Option<Duration>,
+        traces: Option<Arc<Traces>>,
     ) -> Executor {
         Executor {
             tasks: RefCell::new(Tasks {
@@ -207,7 +209,7 @@ impl Executor {
             turn: Cell::default(),
             counters: Counters::default(),
             number,
-            waits: Arc::default(),
+            waits: Arc::new(Waits::new(traces)),
             children: RefCell::default(),
             names: RefCell::default(),
             on_panic,
@@ -321,6 +323,11 @@ impl Executor {
     /// Returns the number of tasks, including those whose outcome waits for a handle.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().slab.len()
+    }
+
+    /// Returns where the program has called the newest `block_on`, if that is known.
+    pub(crate) fn root_location(&self) -> Option<&'static Location<'static>> {
+        self.root_location.get()
     }
 
     /// Sets where the program has called `block_on`.

@@ -161,6 +161,7 @@ pub mod signal;
 pub mod dump;
 mod metrics;
 mod clock;
+mod traces;
 mod waiter;
 mod foreign;
 mod slab;

@@ -69,7 +69,9 @@ impl Test {
             let seed = first.wrapping_add(run);
             let runtime = self.runtime(Some(seed));
             // After a panic, the runtime is used only to read the polls that it has noted.
-            let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on_at(body(), location).report()));
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on_at(body(), location).report()
+            }));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 let clock = match self.virtual_clock {
                     true => "virtual_clock, ",

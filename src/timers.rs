@@ -222,6 +222,11 @@ impl Timers {
         pending.map(info).collect()
     }
 
+    /// Returns the waiter of a timer that has not fired.
+    pub(crate) fn waiter(&self, key: Key) -> Option<WaiterInfo> {
+        self.with_waiter(key, |waiter| waiter.info()).ok()
+    }
+
     /// Shuts the timers down: wakes all waiters, which then find that the runtime has ended.
     pub(crate) fn shut_down(&self) {
         let wheel = lock(&self.wheel).take();

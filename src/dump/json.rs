@@ -1,6 +1,7 @@
 //! The JSON of a dump.
 
 use super::{Answer, Dump, TaskDump, Under, Wait, What};
+use crate::traces::Trace;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -136,7 +137,8 @@ impl Wait {
             json.key("line").or_null(line, Json::number);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
-            json.key("trace").or_null(self.trace.as_deref(), Json::text);
+            let chain = self.trace.as_ref().and_then(Trace::chain);
+            json.key("trace").or_null(chain.as_deref(), Json::text);
         });
     }
 }

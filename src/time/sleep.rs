@@ -7,6 +7,7 @@ use crate::executor::current;
 use crate::foreign::trace;
 use crate::slab::Key;
 use crate::timers::TimerState;
+use crate::traces::Slot;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
@@ -279,15 +280,16 @@ impl Sleep {
         let tag = self.shared.current_tag();
         let timer = match self.state {
             State::New if self.end_if_overdue() => TimerState::Fired,
-            State::New => {
-                timers.insert(self.deadline, cx.waker().clone(), tag, self.location)
-            }
+            State::New => timers.insert(self.deadline, cx.waker().clone(), tag, self.location),
             State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
         match timer {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
+                if let State::New = self.state {
+                    self.shared.note_wait(|| Slot::Timer(key.number()));
+                }
                 self.state = State::Registered(key);
                 trace!(
                     "glassfrog::time",

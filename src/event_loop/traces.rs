@@ -1,0 +1,39 @@
+//! What the [traces](crate::traces) of a runtime ask its engines: which waits have not ended.
+
+use super::Shared;
+use crate::executor::current;
+use crate::executor::join::Joiner;
+use crate::reactor::readiness::Direction;
+use crate::slab::Key;
+use crate::traces::{Engines, Slot};
+use crate::waiter::WaiterInfo;
+
+impl Engines for Shared {
+    fn waiting(&self, slot: Slot, hint: u64) -> Option<Vec<u32>> {
+        let waiters: Vec<WaiterInfo> = match slot {
+            Slot::Read(key) => self
+                .sources
+                .waiters_at(Key::from_number(key), Direction::Read),
+            Slot::Write(key) => self
+                .sources
+                .waiters_at(Key::from_number(key), Direction::Write),
+            Slot::Timer(key) => self
+                .timers
+                .waiter(Key::from_number(key))
+                .into_iter()
+                .collect(),
+            Slot::Awaited(id) => {
+                let key = Key::from_number(hint);
+                let joiner = current::with(&self.inbox, |executor| executor.joiner(key));
+                let joiner = joiner.unwrap_or(Joiner::Unknown);
+                match joiner {
+                    Joiner::Unknown => return None,
+                    Joiner::Waiter(waiter) => vec![waiter],
+                    Joiner::None => self.pool.waiters_for(id),
+                }
+            }
+        };
+        let tags = waiters.iter().filter_map(|waiter| waiter.tag.parts());
+        Some(tags.map(|(task, _poll)| task).collect())
+    }
+}
