@@ -5,14 +5,16 @@
 //! trace stays unresolved until a dump is printed, and `traces/chain.rs` then extracts the frames of the program.
 //!
 //! The traces are kept beside the waiters and not inside them, so that a runtime without traces pays one comparison
-//! for each wait. The engines do not report the end of a wait. Instead, whenever the table has doubled, a *sweep* asks
-//! them which of its waits have not ended, and drops the traces of the others. So each new wait pays for a constant
-//! number of questions, and the table holds at most twice as many traces as there were waits at the last sweep.
+//! for each wait. The engines do not report the end of a wait. Instead, a *sweep* asks them which of the waits in the
+//! table have not ended, and drops the traces of the others. A new wait causes a sweep if the table has doubled since
+//! the last one, so each wait pays for a constant number of questions, and the table holds at most twice as many traces
+//! as there were waits at the last sweep. After a burst, a wait also causes a sweep if the last one is long ago.
 //!
 //! The waits that tasks declare in `executor/waits.rs` hold their traces themselves.
 
 mod chain;
 
+use crate::clock::Stopwatch;
 use crate::primitives::{Mutex, lock};
 use std::backtrace::Backtrace;
 use std::collections::{HashMap, HashSet};
@@ -20,9 +22,18 @@ use std::env;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 /// The number of traces below which the table is never swept.
 const FEWEST_SWEPT: usize = 64;
+
+/// The time after which a table that has not doubled is swept too: long enough for the rate of sweeps to be low, and
+/// short enough that the memory of a burst is soon free.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many times longer than a sweep the pause after it is at least, unless the table doubles: such sweeps take at most
+/// a hundredth of the time.
+const PAUSE_FACTOR: u32 = 100;
 
 /// The stack of a thread at the moment when a task began to wait, unresolved.
 #[derive(Clone)]
@@ -102,6 +113,10 @@ struct Table {
     traces: HashMap<(u32, Slot), (Trace, u64)>,
     /// The number of traces at which the table is swept.
     full: usize,
+    /// Runs since the last sweep.
+    swept: Stopwatch,
+    /// The time after the last sweep until a table that is not full is swept.
+    pause: Duration,
 }
 
 impl Traces {
@@ -111,6 +126,8 @@ impl Traces {
             table: Mutex::new(Table {
                 traces: HashMap::new(),
                 full: FEWEST_SWEPT,
+                swept: Stopwatch::start(),
+                pause: SHORTEST_PAUSE,
             }),
             engines: OnceLock::new(),
         }
@@ -126,19 +143,26 @@ impl Traces {
     /// the same slot. The caller holds no lock and no borrow.
     #[cold]
     pub(crate) fn note(&self, task: u32, slot: Slot, hint: u64) {
-        let trace = Trace::capture();
+        self.insert(task, slot, hint, Trace::capture());
+    }
+
+    /// Adds a trace, and sweeps the table if it is time.
+    fn insert(&self, task: u32, slot: Slot, hint: u64, trace: Trace) {
         let mut table = lock(&self.table);
         let former = table.traces.insert((task, slot), (trace, hint));
-        let is_full = table.traces.len() >= table.full;
+        let len = table.traces.len();
+        let is_due =
+            len >= table.full || (len > FEWEST_SWEPT && table.swept.elapsed() >= table.pause);
         drop(table);
         drop(former);
-        if is_full && let Some(engines) = self.engines.get().and_then(Weak::upgrade) {
+        if is_due && let Some(engines) = self.engines.get().and_then(Weak::upgrade) {
             self.sweep(&*engines);
         }
     }
 
     /// Drops the traces of the waits that have ended.
     fn sweep(&self, engines: &dyn Engines) {
+        let begun = Stopwatch::start();
         let table = lock(&self.table);
         let entries = table.traces.iter();
         let slots: HashMap<Slot, u64> = entries
@@ -164,6 +188,9 @@ impl Traces {
         table.traces.shrink_to(full);
         drop(table);
         drop(ended);
+        let mut table = lock(&self.table);
+        table.pause = SHORTEST_PAUSE.max(begun.elapsed().saturating_mul(PAUSE_FACTOR));
+        table.swept = Stopwatch::start();
     }
 
     /// Returns the trace of a wait.
@@ -179,5 +206,88 @@ impl Traces {
     pub(crate) fn clear(&self) {
         let traces = std::mem::take(&mut lock(&self.table).traces);
         drop(traces);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+    /// The number of tasks that wait.
+    const WAITING: u32 = 500;
+
+    /// Engines in which only the newest tasks wait.
+    #[derive(Default)]
+    struct Newest {
+        /// The number that the next task will have.
+        next: AtomicU32,
+        /// How often a sweep has asked about a slot.
+        asked: AtomicUsize,
+    }
+
+    impl Engines for Newest {
+        fn waiting(&self, slot: Slot, hint: u64) -> Option<Vec<u32>> {
+            assert_eq!(hint, 7);
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let next = self.next.load(Ordering::Relaxed);
+            let waiting = next.saturating_sub(WAITING)..next;
+            let waits = |task: &u32| match slot {
+                Slot::Timer(key) => u64::from(*task) == key,
+                _ => true,
+            };
+            Some(waiting.filter(waits).collect())
+        }
+    }
+
+    /// Creates a table for these engines.
+    fn table(engines: &Arc<Newest>) -> Traces {
+        let traces = Traces::new();
+        let engines = Arc::downgrade(engines);
+        traces.set_engines(engines);
+        traces
+    }
+
+    #[test]
+    fn a_table_never_outgrows_the_waits() {
+        const WAITS: u32 = 1_000_000;
+        let engines = Arc::new(Newest::default());
+        let (traces, trace) = (table(&engines), Trace::capture());
+        for task in 0..WAITS {
+            let slot = match task % 2 {
+                0 => Slot::Timer(task.into()),
+                _ => Slot::Read(1),
+            };
+            engines.next.store(task + 1, Ordering::Relaxed);
+            traces.insert(task, slot, 7, trace.clone());
+            assert!(lock(&traces.table).traces.len() <= 2 * WAITING as usize);
+            assert!(traces.get(task, slot).is_some());
+        }
+        // Each wait pays for a constant number of questions.
+        assert!(engines.asked.load(Ordering::Relaxed) < 4 * WAITS as usize);
+
+        // After the end of all waits, the next sweep leaves nothing.
+        engines.next.store(0, Ordering::Relaxed);
+        traces.sweep(&*engines);
+        let table = lock(&traces.table);
+        assert_eq!(table.traces.len(), 0);
+        assert!(table.traces.capacity() < 4 * FEWEST_SWEPT);
+    }
+
+    #[test]
+    fn a_wait_in_the_same_slot_replaces_the_trace() {
+        let engines = Arc::default();
+        let traces = table(&engines);
+        traces.note(1, Slot::Read(1), 7);
+        let first = traces.get(1, Slot::Read(1)).expect("it was noted");
+        traces.note(1, Slot::Write(1), 7);
+        traces.note(2, Slot::Read(1), 7);
+        let same = traces.get(1, Slot::Read(1)).expect("it was noted");
+        assert!(Arc::ptr_eq(&first.stack, &same.stack));
+        traces.note(1, Slot::Read(1), 7);
+        let second = traces.get(1, Slot::Read(1)).expect("it was noted");
+        assert!(!Arc::ptr_eq(&first.stack, &second.stack));
+        traces.clear();
+        assert!(traces.get(1, Slot::Read(1)).is_none());
     }
 }

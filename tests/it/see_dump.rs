@@ -327,6 +327,7 @@ fn named<F: Future<Output: 'static> + 'static>(name: &str, future: F) -> JoinHan
 }
 
 /// Runs a future on a runtime with a virtual clock.
+#[track_caller]
 fn virtually<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
@@ -388,6 +389,7 @@ fn the_json_parser_of_these_tests_accepts_only_json() {
 
 #[test]
 fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
+    let called = (String::from(file!()), u64::from(line!()) + 1);
     virtually(async {
         let place = (String::from(file!()), u64::from(line!()) + 1);
         let _named = named("sleeper", async { sleep(secs(100)).await });
@@ -415,7 +417,8 @@ fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
         assert_eq!(unnamed.name, None);
 
         let main = by_id(&dump, 0);
-        assert_eq!((main.name, main.place, main.age), (None, None, None));
+        assert_eq!((main.name, main.age), (None, None));
+        assert_eq!(main.place, Some(called));
         assert_eq!((main.polls, &*main.state), (2, "running"));
         assert_eq!(main.idle, 0.0);
         assert_eq!(dump.to_string().lines().count(), 4);

@@ -119,6 +119,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("dump", &[]),
     ("metrics", &[]),
     ("clock", &["primitives"]),
+    ("traces", &["clock", "primitives"]),
     ("waiter", &[]),
     ("foreign", &[]),
     ("slab", &[]),
