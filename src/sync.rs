@@ -1,9 +1,15 @@
 //! Locks, channels and notifications that a dump can see through.
 
+mod cancellation_token;
 mod mutex;
+mod notify;
 pub(crate) mod seen;
 
+pub use self::cancellation_token::{
+    CancellationToken, Cancelled, CancelledOwned, DropGuard, RunUntilCancelled,
+};
 pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
+pub use self::notify::{Notified, Notify};
 
 use crate::context;
 use std::error::Error;
