@@ -414,14 +414,8 @@ impl Pool {
         ]
     }
 
-    /// Returns the waiters for the job or the standard stream with this id.
-    pub(crate) fn waiters_for(&self, id: u64) -> Vec<WaiterInfo> {
-        let state = lock(&self.state);
-        let about = state.queues.iter().find_map(|queue| queue.about(id));
-        drop(state);
-        if let Some(about) = about {
-            return about.awaited_by().into_iter().collect();
-        }
+    /// Returns the waiters of this runtime for the standard stream with this id.
+    pub(crate) fn waiters_for_stream(&self, id: u64) -> Vec<WaiterInfo> {
         if !self.awaits_streams() {
             return Vec::new();
         }

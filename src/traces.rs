@@ -92,11 +92,22 @@ pub(crate) enum Slot {
     Awaited(u64),
 }
 
+/// How a sweep finds out whether a wait has ended.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    /// It asks the engines about the slot.
+    Engines,
+    /// It asks the executor about the local task with this key.
+    Task(u64),
+    /// It calls this closure, which returns the task that awaits a job, or a task that was spawned through a handle.
+    Awaited(Arc<dyn Fn() -> Option<u32> + Send + Sync>),
+}
+
 /// The engines of a runtime, as the traces see them.
 pub(crate) trait Engines: Send + Sync {
-    /// Returns the tasks that have left a waker in a slot, or `None` if that cannot be found out at the moment. `hint`
-    /// is what [`Traces::note`] was given with the slot.
-    fn waiting(&self, slot: Slot, hint: u64) -> Option<Vec<u32>>;
+    /// Returns the tasks that have left a waker in a slot. `task` is the key of the local task, if the slot is its
+    /// handle.
+    fn waiting(&self, slot: Slot, task: Option<u64>) -> Vec<u32>;
 }
 
 /// The traces of one runtime.
@@ -109,8 +120,8 @@ pub(crate) struct Traces {
 
 /// The table of the traces.
 struct Table {
-    /// The trace of each wait, by the low half of the task's id and the slot; and the hint for the engine.
-    traces: HashMap<(u32, Slot), (Trace, u64)>,
+    /// The trace of each wait, by the low half of the task's id and the slot.
+    traces: HashMap<(u32, Slot), (Trace, Ask)>,
     /// The number of traces at which the table is swept.
     full: usize,
     /// Runs since the last sweep.
@@ -142,14 +153,14 @@ impl Traces {
     /// Captures the trace of a wait that a task has just begun. It replaces the trace of an earlier wait of the task in
     /// the same slot. The caller holds no lock and no borrow.
     #[cold]
-    pub(crate) fn note(&self, task: u32, slot: Slot, hint: u64) {
-        self.insert(task, slot, hint, Trace::capture());
+    pub(crate) fn note(&self, task: u32, slot: Slot, ask: Ask) {
+        self.insert(task, slot, ask, Trace::capture());
     }
 
     /// Adds a trace, and sweeps the table if it is time.
-    fn insert(&self, task: u32, slot: Slot, hint: u64, trace: Trace) {
+    fn insert(&self, task: u32, slot: Slot, ask: Ask, trace: Trace) {
         let mut table = lock(&self.table);
-        let former = table.traces.insert((task, slot), (trace, hint));
+        let former = table.traces.insert((task, slot), (trace, ask));
         let len = table.traces.len();
         let is_due =
             len >= table.full || (len > FEWEST_SWEPT && table.swept.elapsed() >= table.pause);
@@ -165,23 +176,23 @@ impl Traces {
         let begun = Stopwatch::start();
         let table = lock(&self.table);
         let entries = table.traces.iter();
-        let slots: HashMap<Slot, u64> = entries
-            .map(|((_, slot), (_, hint))| (*slot, *hint))
-            .collect();
-        drop(table);
         // Each slot is asked once, however many tasks wait there.
+        let slots = entries.map(|((_, slot), (_, ask))| (*slot, ask.clone()));
+        let slots: HashMap<Slot, Ask> = slots.collect();
+        drop(table);
         let mut waiting = HashSet::new();
-        let mut unknown = HashSet::new();
-        for (slot, hint) in slots {
-            match engines.waiting(slot, hint) {
-                Some(tasks) => waiting.extend(tasks.into_iter().map(|task| (task, slot))),
-                None => drop(unknown.insert(slot)),
-            }
+        for (slot, ask) in slots {
+            let tasks = match ask {
+                Ask::Engines => engines.waiting(slot, None),
+                Ask::Task(key) => engines.waiting(slot, Some(key)),
+                Ask::Awaited(by) => by().into_iter().collect(),
+            };
+            waiting.extend(tasks.into_iter().map(|task| (task, slot)));
         }
         let mut table = lock(&self.table);
         let ended: Vec<_> = table
             .traces
-            .extract_if(|wait, _| !waiting.contains(wait) && !unknown.contains(&wait.1))
+            .extract_if(|wait, _| !waiting.contains(wait))
             .collect();
         table.full = FEWEST_SWEPT.max(2 * table.traces.len());
         let full = table.full;
@@ -227,8 +238,8 @@ mod tests {
     }
 
     impl Engines for Newest {
-        fn waiting(&self, slot: Slot, hint: u64) -> Option<Vec<u32>> {
-            assert_eq!(hint, 7);
+        fn waiting(&self, slot: Slot, task: Option<u64>) -> Vec<u32> {
+            assert_eq!(task, None);
             self.asked.fetch_add(1, Ordering::Relaxed);
             let next = self.next.load(Ordering::Relaxed);
             let waiting = next.saturating_sub(WAITING)..next;
@@ -236,7 +247,7 @@ mod tests {
                 Slot::Timer(key) => u64::from(*task) == key,
                 _ => true,
             };
-            Some(waiting.filter(waits).collect())
+            waiting.filter(waits).collect()
         }
     }
 
@@ -259,7 +270,7 @@ mod tests {
                 _ => Slot::Read(1),
             };
             engines.next.store(task + 1, Ordering::Relaxed);
-            traces.insert(task, slot, 7, trace.clone());
+            traces.insert(task, slot, Ask::Engines, trace.clone());
             assert!(lock(&traces.table).traces.len() <= 2 * WAITING as usize);
             assert!(traces.get(task, slot).is_some());
         }
@@ -278,13 +289,13 @@ mod tests {
     fn a_wait_in_the_same_slot_replaces_the_trace() {
         let engines = Arc::default();
         let traces = table(&engines);
-        traces.note(1, Slot::Read(1), 7);
+        traces.note(1, Slot::Read(1), Ask::Engines);
         let first = traces.get(1, Slot::Read(1)).expect("it was noted");
-        traces.note(1, Slot::Write(1), 7);
-        traces.note(2, Slot::Read(1), 7);
+        traces.note(1, Slot::Write(1), Ask::Engines);
+        traces.note(2, Slot::Read(1), Ask::Engines);
         let same = traces.get(1, Slot::Read(1)).expect("it was noted");
         assert!(Arc::ptr_eq(&first.stack, &same.stack));
-        traces.note(1, Slot::Read(1), 7);
+        traces.note(1, Slot::Read(1), Ask::Engines);
         let second = traces.get(1, Slot::Read(1)).expect("it was noted");
         assert!(!Arc::ptr_eq(&first.stack, &second.stack));
         traces.clear();

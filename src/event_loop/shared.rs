@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::reactor::Sources;
 use crate::timers::Timers;
-use crate::traces::{Slot, Traces};
+use crate::traces::{Ask, Slot, Traces};
 use crate::waiter::Tag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -80,7 +80,7 @@ impl Shared {
     #[cold]
     fn trace_wait(&self, traces: &Traces, slot: Slot) {
         if let Some((task, _)) = self.current_tag().parts() {
-            traces.note(task, slot, 0);
+            traces.note(task, slot, Ask::Engines);
         }
     }
 

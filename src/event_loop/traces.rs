@@ -2,14 +2,13 @@
 
 use super::Shared;
 use crate::executor::current;
-use crate::executor::join::Joiner;
 use crate::reactor::readiness::Direction;
 use crate::slab::Key;
 use crate::traces::{Engines, Slot};
 use crate::waiter::WaiterInfo;
 
 impl Engines for Shared {
-    fn waiting(&self, slot: Slot, hint: u64) -> Option<Vec<u32>> {
+    fn waiting(&self, slot: Slot, task: Option<u64>) -> Vec<u32> {
         let waiters: Vec<WaiterInfo> = match slot {
             Slot::Read(key) => self
                 .sources
@@ -22,18 +21,16 @@ impl Engines for Shared {
                 .waiter(Key::from_number(key))
                 .into_iter()
                 .collect(),
-            Slot::Awaited(id) => {
-                let key = Key::from_number(hint);
-                let joiner = current::with(&self.inbox, |executor| executor.joiner(key));
-                let joiner = joiner.unwrap_or(Joiner::Unknown);
-                match joiner {
-                    Joiner::Unknown => return None,
-                    Joiner::Waiter(waiter) => vec![waiter],
-                    Joiner::None => self.pool.waiters_for(id),
+            Slot::Awaited(id) => match task {
+                None => self.pool.waiters_for_stream(id),
+                Some(key) => {
+                    let key = Key::from_number(key);
+                    let joiner = current::with(&self.inbox, |executor| executor.joiner(key));
+                    joiner.flatten().into_iter().collect()
                 }
-            }
+            },
         };
         let tags = waiters.iter().filter_map(|waiter| waiter.tag.parts());
-        Some(tags.map(|(task, _poll)| task).collect())
+        tags.map(|(task, _poll)| task).collect()
     }
 }

@@ -34,16 +34,6 @@ pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
     here.unwrap_or_else(|| remote.ended.has(key.index(), id.0))
 }
 
-/// The waiter that awaits a task.
-pub(crate) enum Joiner {
-    /// This one.
-    Waiter(WaiterInfo),
-    /// None, or there is no such task.
-    None,
-    /// The task is being polled, and its box says who awaits it.
-    Unknown,
-}
-
 /// The outcome of [`Executor::register_joiner`].
 pub(crate) struct Registered {
     /// The waiter that the new one replaces, or the new one itself if the task is gone. The caller drops it.
@@ -96,23 +86,11 @@ impl Executor {
         }
     }
 
-    /// Returns the waiter that awaits a task.
-    pub(crate) fn joiner(&self, key: Key) -> Joiner {
+    /// Returns the waiter that awaits a local task.
+    pub(crate) fn joiner(&self, key: Key) -> Option<WaiterInfo> {
         let mut tasks = self.tasks.borrow_mut();
-        let Some(task) = tasks.slab.get_mut(key) else {
-            return Joiner::None;
-        };
-        if let Some(joiner) = &task.joiner {
-            return Joiner::Waiter(joiner.info());
-        }
-        match &mut task.body {
-            Some(body) => body
-                .run
-                .as_mut()
-                .awaited_by()
-                .map_or(Joiner::None, Joiner::Waiter),
-            None => Joiner::Unknown,
-        }
+        let task = tasks.slab.get_mut(key)?;
+        task.joiner.as_ref().map(Waiter::info)
     }
 
     /// Aborts a task: instead of its next poll, its future is dropped. The current poll may still finish the

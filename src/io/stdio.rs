@@ -181,7 +181,7 @@ fn noting_wait<R>(
 ) -> Poll<R> {
     let task = |tag: Tag| tag.parts().map(|(task, _poll)| task);
     let is_waiting = || {
-        let mut waiters = shared.pool.waiters_for(stream).into_iter();
+        let mut waiters = shared.pool.waiters_for_stream(stream).into_iter();
         waiters.any(|waiter| task(waiter.tag) == task(tag))
     };
     let is_new = shared.traces.is_some() && !is_waiting();

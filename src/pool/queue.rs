@@ -127,10 +127,4 @@ impl<Id: Ord> Queue<Id> {
         let queued = self.queued.iter();
         running.chain(queued.map(|(id, queued)| (id, Arc::clone(&queued.about), false)))
     }
-
-    /// Returns the description of a job that was not abandoned.
-    pub(crate) fn about(&self, id: Id) -> Option<Arc<dyn About>> {
-        let queued = || self.queued.get(&id).map(|queued| &queued.about);
-        self.running.get(&id).or_else(queued).map(Arc::clone)
-    }
 }

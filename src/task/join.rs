@@ -10,7 +10,7 @@ use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, Registered, has_ended};
 use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
-use crate::traces::Slot;
+use crate::traces::{Ask, Slot};
 use crate::waiter::Tag;
 use std::any::Any;
 use std::fmt;
@@ -269,7 +269,7 @@ fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     if let Some(traces) = traces
         && let Some((task, _)) = tag.parts()
     {
-        traces.note(task, Slot::Awaited(id.0), key.number());
+        traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
     }
 }
 
@@ -328,8 +328,12 @@ impl Origin {
                     && let Some(traces) = traces
                     && let Some((waiting, _)) = tag.parts()
                 {
-                    let key = task.key().unwrap_or(Key::NONE);
-                    traces.note(waiting, Slot::Awaited(id.0), key.number());
+                    let task = Arc::downgrade(task);
+                    let by = move || {
+                        let (waiting, _) = task.upgrade()?.awaited_by()?.tag.parts()?;
+                        Some(waiting)
+                    };
+                    traces.note(waiting, Slot::Awaited(id.0), Ask::Awaited(Arc::new(by)));
                 }
                 polled
             }

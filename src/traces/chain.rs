@@ -14,7 +14,7 @@
 //! ```
 
 /// The crates whose frames are left out: those of `std`, this one, and those that only pass polls on.
-const LIBRARIES: [&str; 16] = [
+const LIBRARIES: [&str; 20] = [
     "std",
     "core",
     "alloc",
@@ -26,6 +26,10 @@ const LIBRARIES: [&str; 16] = [
     "event_listener_strategy",
     "futures",
     "futures_core",
+    "futures_executor",
+    "futures_io",
+    "futures_sink",
+    "futures_task",
     "futures_lite",
     "futures_util",
     "futures_concurrency",
@@ -258,7 +262,10 @@ fn first_crate(text: &str) -> Option<&str> {
 /// async block have the name of the function around them. Returns `None` if the name says nothing.
 fn short_name(name: &str) -> Option<String> {
     let mut segments = segments(name);
+    // After the first segment, `<…>` has the generic arguments of the one before.
+    let first = segments.first().copied();
     segments.retain(|segment| !segment.starts_with('{') && !segment.is_empty());
+    segments.retain(|segment| !segment.starts_with('<') || first == Some(*segment));
     if segments.last().is_some_and(|last| is_hash(last)) {
         segments.pop();
     }
@@ -278,6 +285,7 @@ fn short_name(name: &str) -> Option<String> {
         .strip_prefix('<')
         .map_or(*of, |inner| inner.strip_suffix('>').unwrap_or(inner));
     let inner = inner.split(" as ").next().unwrap_or(inner);
+    let inner = inner.rsplit(['&', ' ']).next().unwrap_or(inner);
     let path = self::segments(inner);
     let of = without_generics(path.last().copied().unwrap_or(inner));
     Some(match of.is_empty() {

@@ -14,3 +14,4 @@ mod see_signal;
 mod signal_listen;
 mod see_dump;
 mod see_log;
+mod see_traces;
