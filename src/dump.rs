@@ -22,10 +22,13 @@ use std::time::Duration;
 ///
 /// ```text
 /// task           spawned at             age  polls  state    waits for
-/// main           -                        -      4  waiting  join task 1 "writer" for 3.2 s
+/// main           examples/dump.rs:18      -      4  waiting  join task 1 "writer" for 3.2 s
 /// └ 1 "writer"   examples/dump.rs:20  3.2 s      2  waiting  write tcp 127.0.0.1:40112 → 127.0.0.1:80 for 3.2 s
-/// 2              examples/dump.rs:31  3.2 s      1  waiting  sleep, 250 ms to go
+/// 2              examples/dump.rs:31  3.2 s      1  waiting  sleep, 250 ms to go (examples/dump.rs:32)
 /// ```
+///
+/// The row of `main`, the root future, shows where `block_on` was called. A sleep shows where it was made. To see in
+/// which async function each task waits, turn on [`Builder::trace_waits`](crate::Builder::trace_waits).
 ///
 /// A task that awaits several tasks listed under it, such as those of a [`JoinSet`](crate::task::JoinSet), has
 /// one line for all of them: "join the 5 tasks below".
@@ -95,7 +98,7 @@ pub struct TaskDump {
     pub(crate) id: u64,
     /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where the task was spawned. The root future was not spawned.
+    /// Where the task was spawned or, for the root future, where `block_on` was called.
     pub(crate) location: Option<&'static Location<'static>>,
     /// The task under which this one is listed, and the reason.
     pub(crate) under: Option<(u64, Under)>,

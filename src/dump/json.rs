@@ -18,7 +18,7 @@ impl Dump {
     /// | --- | --- |
     /// | `id` | the id of the task; 0 for `main`, the future of `block_on` |
     /// | `name` | the name of the task, or `null` |
-    /// | `file`, `line` | where the task was spawned; `null` for `main` |
+    /// | `file`, `line` | where the task was spawned, or where `block_on` was called |
     /// | `joined_by` | the id of the task that awaits it, or `null` |
     /// | `child_of` | the id of the task in whose scope it is a child, or `null` |
     /// | `age` | the number of seconds since it was spawned; `null` for `main` |
@@ -36,6 +36,9 @@ impl Dump {
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
+    ///
+    /// A wait also has the keys `file` and `line`, where the program began it, or `null`, and `trace`, the chain of async
+    /// functions that led to it, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits).
     ///
     /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. Later
     /// versions may add keys and kinds, but keep these.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     // What users call.
     (
         "test_runs",
@@ -60,6 +60,8 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "executor",
             "reactor",
             "pool",
+            "traces",
+            "waiter",
             "foreign",
         ],
     ),
@@ -73,7 +75,9 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "executor",
             "reactor",
             "pool",
+            "traces",
             "foreign",
+            "slab",
         ],
     ),
     (
@@ -84,6 +88,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "event_loop",
             "executor",
             "timers",
+            "traces",
             "foreign",
             "slab",
         ],
@@ -96,6 +101,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "executor",
             "pool",
             "dump",
+            "traces",
             "waiter",
             "foreign",
             "slab",
@@ -114,25 +120,27 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "pool",
             "dump",
             "metrics",
+            "traces",
             "clock",
             "waiter",
             "foreign",
+            "slab",
             "primitives",
         ],
     ),
     // The engines, which do not use one another.
     (
         "executor",
-        &["clock", "waiter", "foreign", "slab", "primitives"],
+        &["traces", "clock", "waiter", "foreign", "slab", "primitives"],
     ),
     ("reactor", &["waiter", "foreign", "slab", "primitives"]),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "primitives"]),
     // Their building blocks.
-    ("dump", &[]),
+    ("dump", &["traces"]),
     ("metrics", &[]),
-    ("clock", &["primitives"]),
     ("traces", &["clock", "primitives"]),
+    ("clock", &["primitives"]),
     ("waiter", &[]),
     ("foreign", &[]),
     ("slab", &[]),
