@@ -280,16 +280,19 @@ impl Sleep {
         let tag = self.shared.current_tag();
         let timer = match self.state {
             State::New if self.end_if_overdue() => TimerState::Fired,
-            State::New => timers.insert(self.deadline, cx.waker().clone(), tag, self.location),
+            State::New => {
+                let timer = timers.insert(self.deadline, cx.waker().clone(), tag, self.location);
+                if let TimerState::Waiting { key, .. } = &timer {
+                    self.shared.note_wait(|| Slot::Timer(key.number()));
+                }
+                timer
+            }
             State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };
         match timer {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
-                if let State::New = self.state {
-                    self.shared.note_wait(|| Slot::Timer(key.number()));
-                }
                 self.state = State::Registered(key);
                 trace!(
                     "glassfrog::time",
