@@ -45,6 +45,9 @@ const NIL: u32 = u32::MAX;
 pub(crate) struct Wheel {
     /// The entries of all lists.
     entries: Slab<Entry>,
+    /// Where the program has set the deadline in each slot of the slab; `None` if the crate has set it itself. Inside the
+    /// entries, a location would be copied with each of their moves.
+    locations: Vec<Option<&'static Location<'static>>>,
     /// The first entry of each slot's circular list, ordered by wheel.
     slots: Box<[u32; SLOTS * WHEELS]>,
     /// A bit for each slot of each wheel, set if the slot is not empty.
@@ -65,8 +68,6 @@ struct Entry {
     deadline: u64,
     /// The waiter to wake.
     waiter: Waiter,
-    /// Where the program has set the deadline; `None` if the crate has set it itself.
-    location: Option<&'static Location<'static>>,
     /// The position of the next entry in the slot.
     next: u32,
     /// The position of the previous entry in the slot.
@@ -101,6 +102,7 @@ impl Wheel {
     pub(crate) fn new() -> Wheel {
         Wheel {
             entries: Slab::new(),
+            locations: Vec::new(),
             slots: Box::new([NIL; SLOTS * WHEELS]),
             used: [0; WHEELS],
             time: 0,
@@ -126,11 +128,15 @@ impl Wheel {
         let key = self.entries.insert(Entry {
             deadline,
             waiter,
-            location,
             next: NIL,
             previous: NIL,
             slot: 0,
         });
+        match self.locations.get_mut(key.index()) {
+            Some(slot) => *slot = location,
+            // The slab appends one slot at a time.
+            None => self.locations.push(location),
+        }
         self.inserted += 1;
         self.link(key);
         (key, self.note(deadline))
@@ -180,6 +186,11 @@ impl Wheel {
     /// Frees the capacity that a burst of deadlines has left.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink();
+        let slots = self.entries.slots();
+        if self.locations.len() > slots {
+            self.locations.truncate(slots);
+            self.locations.shrink_to(slots);
+        }
     }
 
     /// Returns the time of the next [`advance`](Wheel::advance): the earliest deadline, or an earlier time if very
@@ -222,7 +233,7 @@ impl Wheel {
             key,
             deadline: entry.deadline,
             waiter: &entry.waiter,
-            location: entry.location,
+            location: self.locations.get(key.index()).copied().flatten(),
         })
     }
 
