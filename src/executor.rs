@@ -186,6 +186,10 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 impl Executor {
     /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an independent part of the runtime"
+    )]
     pub(crate) fn new(
         number: u32,
         remote: Arc<Remote>,

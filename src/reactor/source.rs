@@ -180,6 +180,10 @@ impl<S> Source<S> {
     /// Polls an operation. If it would block, leaves the waker with its tag: under the key of an async
     /// method, or, without a key, on the list of the poll methods. If the waker was not there before, calls `joined` with
     /// the key of the source.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a struct for one caller would say the same twice"
+    )]
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,

@@ -229,9 +229,9 @@ fn in_registry(file: &str) -> Option<&str> {
 fn crate_of_path(file: &str) -> Option<&str> {
     let (directory, _) = in_registry(file)?.split_once('/')?;
     // The version begins with the first number after a hyphen.
-    let starts = directory.match_indices('-').map(|(at, _)| at);
+    let mut hyphens = directory.match_indices('-').map(|(at, _)| at);
     let is_version = |at: &usize| directory[at + 1..].starts_with(|c: char| c.is_ascii_digit());
-    let end = starts.filter(is_version).next();
+    let end = hyphens.find(is_version);
     end.map(|end| &directory[..end])
 }
 
