@@ -37,17 +37,14 @@ impl Dump {
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
-    /// | `trace` | the chain of async functions that began the wait, or `null` |
+    /// | `trace` | the chain of async functions that began the wait, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits) |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
     /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
     ///
-    /// A wait also has the keys `file` and `line`, where the program began it, or `null`, and `trace`, the chain of async
-    /// functions that led to it, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits).
-    ///
-    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait
-    /// for a socket that is over, although the socket still keeps the waker. The root future of a worker waits for the end of the workers, which is the kind `"idle"`. Later versions may add keys and
-    /// kinds, but keep these.
+    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket
+    /// that is over, although the socket still keeps the waker. The root future of a worker waits for the end of the
+    /// workers, which is the kind `"idle"`. Later versions may add keys and kinds, but keep these.
     ///
     /// # Examples
     ///

@@ -213,7 +213,7 @@ fn the_chain_of_a_child_continues_with_the_parent() {
 fn a_trace_is_captured_once_for_a_wait() {
     traced(async {
         let (stream, _peer) = accepted().await;
-        let poll = line!() + 5;
+        let poll = line!() + 6;
         let _task = named("twice", async move {
             let mut byte = [0; 1];
             let reading = stream.read(&mut byte).map(drop).boxed_local();
