@@ -65,6 +65,7 @@ use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
 use crate::primitives::AtomicU32;
 use crate::slab::{Key, Slab};
+use crate::traces::Traces;
 use crate::waiter::Tag;
 use futures_task::waker_ref;
 use std::cell::{Cell, RefCell};
@@ -112,6 +113,8 @@ pub(crate) struct Executor {
     root_polls: Cell<u32>,
     /// When a root future was polled last.
     root_polled: Cell<Stamp>,
+    /// Where the program has called the newest `block_on`, if that is known.
+    root_location: Cell<Option<&'static Location<'static>>>,
     /// When this turn of the loop began.
     turn: Cell<Stamp>,
     /// Shows other threads which task is being polled, and the counts.
@@ -184,6 +187,10 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 impl Executor {
     /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an independent part of the runtime"
+    )]
     pub(crate) fn new(
         number: u32,
         remote: Arc<Remote>,
@@ -192,6 +199,7 @@ impl Executor {
         seed: Option<u64>,
         on_panic: OnTaskPanic,
         watchdog: Option<Duration>,
+        traces: Option<Arc<Traces>>,
     ) -> Executor {
         Executor {
             tasks: RefCell::new(Tasks {
@@ -202,10 +210,11 @@ impl Executor {
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
             root_polled: Cell::default(),
+            root_location: Cell::default(),
             turn: Cell::default(),
             counters: Counters::default(),
             number,
-            waits: Arc::default(),
+            waits: Arc::new(Waits::new(traces)),
             children: RefCell::default(),
             names: RefCell::default(),
             on_panic,
@@ -318,6 +327,16 @@ impl Executor {
     /// Returns the number of tasks, including those whose outcome waits for a handle.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().slab.len()
+    }
+
+    /// Returns where the program has called the newest `block_on`, if that is known.
+    pub(crate) fn root_location(&self) -> Option<&'static Location<'static>> {
+        self.root_location.get()
+    }
+
+    /// Sets where the program has called `block_on`.
+    pub(crate) fn set_root_location(&self, location: Option<&'static Location<'static>>) {
+        self.root_location.set(location);
     }
 
     /// Pushes the root future to the run queue, when a `block_on` begins.

@@ -168,6 +168,7 @@ pub mod sync;
 pub mod signal;
 pub mod dump;
 mod metrics;
+mod traces;
 mod clock;
 mod waiter;
 mod foreign;

@@ -131,7 +131,8 @@ where
 
 /// Returns what every task of this thread's runtime waits for.
 ///
-/// Print the [`Dump`], or ask it for a task. On other threads, use [`Handle::dump`](crate::Handle::dump).
+/// Print the [`Dump`], or ask it for a task. On other threads, use [`Handle::dump`](crate::Handle::dump). To see in which
+/// async function each task waits, turn on [`Builder::trace_waits`](crate::Builder::trace_waits).
 ///
 /// # Panics
 ///

@@ -9,6 +9,7 @@ use super::current;
 use super::primitive::Primitive;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
+use crate::traces::{Trace, Traces};
 use crate::waiter::WaiterInfo;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -22,6 +23,8 @@ use std::task::Waker;
 pub(crate) struct Waits {
     /// The waits. Futures may be dropped on any thread, so they are behind a lock.
     table: Mutex<Table>,
+    /// The traces of the waits that are not declared, if the runtime traces waits. Declared waits hold their own.
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// The waits, and the number of the newest one.
@@ -49,12 +52,14 @@ pub(crate) struct Declared {
     pub(crate) waiter: WaiterInfo,
     /// What the task waits for.
     pub(crate) subject: Subject,
-    /// Where the wait began.
-    pub(crate) location: &'static Location<'static>,
+    /// Where the program began the wait, if that is known.
+    pub(crate) location: Option<&'static Location<'static>>,
     /// For a label, the number of labels around it.
     pub(crate) depth: u16,
     /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
     pub(crate) number: u64,
+    /// Where the program waits, if the runtime traces waits.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// The thing that a declared wait is for.
@@ -69,6 +74,14 @@ pub(crate) enum Subject {
 }
 
 impl Waits {
+    /// Creates an empty table for a runtime that keeps these traces.
+    pub(crate) fn new(traces: Option<Arc<Traces>>) -> Waits {
+        Waits {
+            traces,
+            ..Waits::default()
+        }
+    }
+
     /// Returns all waits, in the order in which they began.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
@@ -113,7 +126,7 @@ impl Wait {
     pub(crate) fn declare(
         &mut self,
         waker: Option<&Waker>,
-        location: &'static Location<'static>,
+        location: impl Into<Option<&'static Location<'static>>>,
         depth: u16,
         subject: impl FnOnce() -> Subject,
     ) {
@@ -133,15 +146,17 @@ impl Wait {
         }
         self.withdraw();
         let subject = subject();
+        let trace = waits.traces.as_ref().map(|_traces| Trace::capture());
         let mut table = lock(&waits.table);
         table.last += 1;
         let number = table.last;
         let key = table.declared.insert(Declared {
             waiter,
             subject,
-            location,
+            location: location.into(),
             depth,
             number,
+            trace,
         });
         drop(table);
         self.entry = Some((waits, key));

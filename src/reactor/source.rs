@@ -173,7 +173,12 @@ impl<S> Source<S> {
     }
 
     /// Polls an operation. If it would block, leaves the waker with its tag: under the key of an async
-    /// method, or, without a key, on the list of the poll methods.
+    /// method, or, without a key, on the list of the poll methods. If the waker was not there before, calls `joined` with
+    /// the key of the source.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a struct for one caller would say the same twice"
+    )]
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
@@ -181,6 +186,7 @@ impl<S> Source<S> {
         mut key: Option<&mut WaiterKey>,
         waker: &Waker,
         tag: impl Fn() -> Tag,
+        joined: impl FnOnce(Key),
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
@@ -200,6 +206,10 @@ impl<S> Source<S> {
             };
             match self.readiness.wait(direction, key, waiter, counters) {
                 Wait::Ready(unused) => drop(unused),
+                Wait::Waiting(None) => {
+                    joined(self.key());
+                    return Poll::Pending;
+                }
                 Wait::Waiting(former) => {
                     drop(former);
                     return Poll::Pending;
@@ -208,6 +218,7 @@ impl<S> Source<S> {
                     swept.wake();
                     let dropped = self.readiness.keep(direction, *swept);
                     log_panics("dropping wakers", || drop(dropped));
+                    joined(self.key());
                     return Poll::Pending;
                 }
             }
