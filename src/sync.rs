@@ -1,5 +1,7 @@
 //! Locks, channels and notifications that a dump can see through.
 
+mod ends;
+pub mod mpsc;
 mod mutex;
 pub(crate) mod seen;
 
