@@ -102,7 +102,10 @@ impl End {
         match (self.used.get(), self.made.get()) {
             (Some(used), _) => format!("its {what} was last used by {}", used.text(view)),
             (None, Some(made)) => {
-                format!("its {what} has not been used since it was made by {}", made.text(view))
+                format!(
+                    "its {what} has not been used since it was made by {}",
+                    made.text(view)
+                )
             }
             (None, None) => format!("its {what} has not been used"),
         }

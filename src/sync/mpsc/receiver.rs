@@ -446,6 +446,8 @@ impl<T> Future for Recv<'_, T> {
 
 impl<T> Recv<'_, T> {
     /// Waits for a value.
+    #[cold]
+    #[inline(never)]
     fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = self.project();
         let inner = *this.inner;
@@ -454,8 +456,8 @@ impl<T> Recv<'_, T> {
             .poll_slow(this.slow, cx, this.location, this.seen, RECV, || {
                 inner.recv()
             });
-        this.seen.receiver.use_at(this.location);
         let value = ready!(polled).ok();
+        this.seen.receiver.use_at(this.location);
         if value.is_some() {
             spend_budget();
         }

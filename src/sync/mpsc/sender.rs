@@ -377,22 +377,41 @@ impl<T> Future for Send<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
         ready!(poll_budget(cx));
-        let mut this = self.project();
+        let this = self.as_mut().project();
+        let mut refusal = None;
         if let Some(value) = this.value.take() {
             match this.sender.inner.try_send(value) {
                 Ok(()) => {
                     spend_budget();
                     return Poll::Ready(Ok(()));
                 }
-                Err(async_channel::TrySendError::Closed(value)) => {
-                    return Poll::Ready(Err(SendError(value)));
-                }
-                Err(async_channel::TrySendError::Full(value)) => {
-                    this.slow.set(Some(this.sender.inner.send(value)));
-                }
+                Err(error) => refusal = Some(error),
             }
+        }
+        self.poll_slow(refusal, cx)
+    }
+}
+
+impl<T> Send<'_, T> {
+    /// Waits for room, after the channel has refused the value in the first poll.
+    #[cold]
+    #[inline(never)]
+    fn poll_slow(
+        self: Pin<&mut Self>,
+        refusal: Option<async_channel::TrySendError<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError<T>>> {
+        let mut this = self.project();
+        match refusal {
+            Some(async_channel::TrySendError::Closed(value)) => {
+                return Poll::Ready(Err(SendError(value)));
+            }
+            Some(async_channel::TrySendError::Full(value)) => {
+                this.slow.set(Some(this.sender.inner.send(value)));
+            }
+            None => {}
         }
         let seen = &this.sender.seen;
         let sent = this
