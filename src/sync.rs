@@ -3,6 +3,7 @@
 mod ends;
 pub mod mpsc;
 mod mutex;
+pub mod oneshot;
 pub(crate) mod seen;
 
 pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
