@@ -5,6 +5,7 @@ pub mod mpsc;
 mod mutex;
 pub mod oneshot;
 pub(crate) mod seen;
+pub mod watch;
 
 pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
 
