@@ -1,5 +1,6 @@
 //! Locks, channels and notifications that a dump can see through.
 
+pub mod broadcast;
 mod ends;
 pub mod mpsc;
 mod mutex;
