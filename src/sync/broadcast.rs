@@ -3,6 +3,9 @@
 //! Every [`Receiver`] receives a clone of each value that is sent while it exists. The ends work on any thread and
 //! under any executor. The queue is that of the crate `async-broadcast`.
 //!
+//! The ends are `Send` if the values are `Send` and `Sync`, because receivers on several threads may clone the same
+//! value at once.
+//!
 //! # Lagging
 //!
 //! Sending never waits. The channel keeps the latest values, up to its capacity, until all receivers have received
