@@ -157,7 +157,8 @@ impl EventLoop {
     /// # Panics
     ///
     /// Panics if the root future panics, if the panic of a task ends or has ended the runtime, if a virtual clock
-    /// reaches its end, and in a deadlock under [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
+    /// reaches its end, if another thread tells the loop to panic (`executor/message.rs`), and in a deadlock under
+    /// [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
     pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
         assert!(!self.executor.is_closed(), "{ENDED}");
         let _running = self.begin(true);

@@ -13,6 +13,7 @@ use crate::pool::Lane;
 use crate::task::promise::promise;
 use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
+use crate::waiter::Tag;
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -326,22 +327,22 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
             // The caller may no longer be waiting.
             let _gone = send.send(event_loop.dump());
         }
+        Ok(())
     };
     let busy_before = shared.status.polling();
     let posted = shared.inbox.post(Message::Run(Box::new(take_dump)));
-    let (worker, tasks) = (shared.worker, Vec::new());
-    if posted.is_err() {
-        let answer = Answer::Ended;
-        return Dump {
-            answer,
-            worker,
-            tasks,
-        };
-    }
     let timeout = shared.test_patience.unwrap_or(ANSWER_TIMEOUT);
-    if let Ok(dump) = answer.recv_timeout(timeout) {
+    if posted.is_ok()
+        && let Ok(dump) = answer.recv_timeout(timeout)
+    {
         return dump;
     }
+    unanswered_dump(shared, busy_before, timeout)
+}
+
+/// Returns the dump of a loop that has not answered a message for the duration `timeout`. `busy_before` is the poll
+/// that it was in when the message was posted.
+pub(crate) fn unanswered_dump(shared: &Shared, busy_before: Tag, timeout: Duration) -> Dump {
     let busy = shared.status.polling();
     let answer = match busy.parts() {
         _ if shared.inbox.is_closed() => Answer::Ended,
@@ -366,8 +367,8 @@ pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
     };
     Dump {
         answer,
-        worker,
-        tasks,
+        worker: shared.worker,
+        tasks: Vec::new(),
     }
 }
 

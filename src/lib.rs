@@ -77,7 +77,8 @@
 //!
 //! - [`Builder::virtual_clock`] stops time while any task can run, so tests of long waits finish at once.
 //! - [`Builder::seed`] polls the ready tasks in a random order, which the seed reproduces.
-//! - `#[glassfrog::test]` offers both as settings of a test.
+//! - `#[glassfrog::test]` offers both as settings of a test. A test that hangs fails at its time limit, and lists
+//!   what every task is waiting for.
 //!
 //! The module [`guide`] lists the names of tokio, smol and asyncio beside those of glassfrog, and shows how
 //! to select, how to cancel, and how to share state.

@@ -10,6 +10,9 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
+#[cfg(feature = "sync")]
+pub(crate) use event_listener::{Event, EventListener, Listener};
+
 /// Locks a mutex, whether it is poisoned or not. No foreign code runs under a lock, so no panic leaves the value
 /// inconsistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -89,7 +89,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// ```
 pub struct Runtime {
     /// The event loop. While it runs, the context of the thread shares it.
-    event_loop: Rc<EventLoop>,
+    pub(crate) event_loop: Rc<EventLoop>,
 }
 
 impl Runtime {
@@ -518,7 +518,7 @@ impl Builder {
     /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
     /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a
     /// [dump](Handle::dump) instead. `#[glassfrog::test]` sets five seconds, and also prints the warning to the
-    /// standard error stream.
+    /// standard error stream, under the name of the test.
     ///
     /// # Examples
     ///
@@ -534,8 +534,8 @@ impl Builder {
         self
     }
 
-    /// Also prints the reports of possible deadlocks and of standstills to the standard error stream. For the
-    /// attribute `test`.
+    /// Also prints the reports of possible deadlocks and of standstills to the standard error stream, with the name of
+    /// the thread. For the attribute `test`, whose threads have the names of the tests.
     #[doc(hidden)]
     pub fn stall_to_stderr(mut self) -> Builder {
         self.settings.stall_to_stderr = true;

@@ -1,14 +1,20 @@
 //! Locks, channels and notifications that a dump can see through.
 
 pub mod broadcast;
+mod cancellation_token;
 mod ends;
 pub mod mpsc;
 mod mutex;
+mod notify;
 pub mod oneshot;
 pub(crate) mod seen;
 pub mod watch;
 
+pub use self::cancellation_token::{
+    CancellationToken, Cancelled, CancelledOwned, DropGuard, RunUntilCancelled,
+};
 pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
+pub use self::notify::{Notified, Notify};
 
 use crate::context;
 use std::error::Error;

@@ -1,27 +1,39 @@
 //! [`Test`]: the runs of a test. `#[glassfrog::test]` expands to a call of [`Test::run`], through `__private`.
 //!
-//! A test creates a runtime for each run, and reports the seed of a run that fails. The package `glassfrog-macros`
-//! parses the attribute. `#[glassfrog::main]` expands to a call of [`block_on`](crate::block_on), and uses nothing
-//! from here.
+//! A test creates a runtime for each run, and reports the seed of a run that fails. [`limit`] runs it on a thread of
+//! its own, for a limited time. The package `glassfrog-macros` parses the attribute. `#[glassfrog::main]` expands to a
+//! call of [`block_on`](crate::block_on), and uses nothing from here.
 
+mod limit;
+
+use self::limit::Watch;
 use crate::event_loop::deadlock::OnDeadlock;
 use crate::runtime::{Builder, Runtime};
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The environment variable with a seed. If it is set, every test with seeds runs once, with that seed.
 const SEED: &str = "GLASSFROG_SEED";
+
+/// The time limit of a test without the setting `timeout`. Few tests take so long, and few people wait longer before
+/// they look for the test that hangs.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a test may wait for something outside its runtime before a possible deadlock is reported. The wait may be
 /// normal, so the test continues.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A test with its settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "a test does nothing until `run` is called"]
 pub struct Test {
+    /// The name of the test in the output of the harness.
+    name: &'static str,
+    /// How long all runs together may take; `None` for any time.
+    limit: Option<Duration>,
     /// Whether the clock is virtual.
     virtual_clock: bool,
     /// The seed of the first run, if it was set.
@@ -31,9 +43,21 @@ pub struct Test {
 }
 
 impl Test {
-    /// Creates a test without settings.
-    pub fn new() -> Test {
-        Test::default()
+    /// Creates a test without settings. `path` is the path of its function, which begins with the crate.
+    pub fn new(path: &'static str) -> Test {
+        Test {
+            name: path.split_once("::").map_or(path, |(_crate, name)| name),
+            limit: Some(LIMIT),
+            virtual_clock: false,
+            seed: None,
+            iterations: None,
+        }
+    }
+
+    /// Sets how long all runs together may take; `None` for any time.
+    pub fn timeout(mut self, limit: Option<Duration>) -> Test {
+        self.limit = limit;
+        self
     }
 
     /// Uses a virtual clock.
@@ -54,32 +78,44 @@ impl Test {
         self
     }
 
-    /// Runs the test, each time on a new runtime, until a run fails.
+    /// Runs the test on a thread of its own, each time on a new runtime, until a run fails or the time limit passes.
     ///
     /// # Panics
     ///
-    /// Panics if the body panics, if no runtime can be created, or if the seed in the environment is not a number.
-    pub fn run<F: Future<Output: Termination>>(self, body: fn() -> F) -> ExitCode {
+    /// Panics if the body panics, if the time limit passes, if no thread or no runtime can be created, or if the seed
+    /// in the environment is not a number.
+    #[track_caller]
+    pub fn run<F>(self, body: fn() -> F) -> ExitCode
+    where
+        F: Future<Output: Termination> + 'static,
+    {
+        let (name, limit) = (self.name, self.limit);
+        limit::run(name, limit, move |watch| self.run_here(body, watch))
+    }
+
+    /// Runs the test on this thread.
+    fn run_here<F>(self, body: fn() -> F, watch: &Arc<Watch>) -> ExitCode
+    where
+        F: Future<Output: Termination>,
+    {
         let Some((first, runs)) = self.seeds() else {
-            return self.runtime(None).block_on(body()).report();
+            let runtime = self.runtime(None);
+            watch.begin(&runtime, None);
+            return runtime.block_on(body()).report();
         };
         for run in 0..runs {
-            let seed = first.wrapping_add(run);
-            let runtime = self.runtime(Some(seed));
+            let seeded = Seeded {
+                seed: first.wrapping_add(run),
+                run: run + 1,
+                runs,
+                virtual_clock: self.virtual_clock,
+            };
+            let runtime = self.runtime(Some(seeded.seed));
+            watch.begin(&runtime, Some(seeded));
             // After a panic, the runtime is used only to read the polls that it has noted.
             let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
-                let clock = match self.virtual_clock {
-                    true => "virtual_clock, ",
-                    false => "",
-                };
-                eprintln!(
-                    "this test failed with seed {seed} (run {} of {runs}): repeat it with \
-                     #[glassfrog::test({clock}seed = {seed})], or with {SEED}={seed} in the environment\n\
-                     the last polls, the oldest first:\n{}",
-                    run + 1,
-                    runtime.last_polls().unwrap_or_default()
-                );
+                seeded.report(Some(runtime.last_polls().unwrap_or_default()));
                 // The runtime is dropped before the panic resumes, so that no task is dropped while a panic unwinds.
                 drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
@@ -121,5 +157,39 @@ impl Test {
         builder
             .build()
             .unwrap_or_else(|error| panic!("cannot create a runtime: {error}"))
+    }
+}
+
+/// A run with a seed.
+#[derive(Clone, Copy, Debug)]
+struct Seeded {
+    /// The seed.
+    seed: u64,
+    /// The number of the run, counted from 1.
+    run: u64,
+    /// The number of all runs.
+    runs: u64,
+    /// Whether the clock is virtual.
+    virtual_clock: bool,
+}
+
+impl Seeded {
+    /// Reports that this run has failed, and how to repeat it. `last_polls` lists its last polls, if they are known.
+    fn report(self, last_polls: Option<String>) {
+        let Seeded {
+            seed, run, runs, ..
+        } = self;
+        let clock = match self.virtual_clock {
+            true => "virtual_clock, ",
+            false => "",
+        };
+        let last_polls = match last_polls {
+            Some(polls) => format!("\nthe last polls, the oldest first:\n{polls}"),
+            None => String::new(),
+        };
+        eprintln!(
+            "this test failed with seed {seed} (run {run} of {runs}): repeat it with \
+             #[glassfrog::test({clock}seed = {seed})], or with {SEED}={seed} in the environment{last_polls}"
+        );
     }
 }

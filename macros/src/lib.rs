@@ -85,6 +85,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- |
 /// | `virtual_clock` | stops time while any task can run, and advances it to the next deadline when none can; see [`Builder::virtual_clock`] |
 /// | `seed = N` | polls the ready tasks in a random order that `N` determines; see [`Builder::seed`] |
+/// | `timeout = "5s"` | fails the test if it has not ended after 5 seconds of real time; see [Tests that hang](#tests-that-hang) |
 /// | `iterations = N` | runs the function `N` times, each time on a new runtime, with the seeds `seed`, `seed + 1`, ... (from 0 without `seed`) |
 /// | `crate = path` | the path of glassfrog, if it is not `::glassfrog` |
 ///
@@ -111,19 +112,41 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// with that seed. Tests with neither setting poll their tasks in first-in, first-out order and ignore the
 /// variable.
 ///
+/// # The thread of a test
+///
+/// The function runs on a thread of its own, while the thread of the test harness waits. The thread has the
+/// name of the test. The harness captures its output, and a panic on it is a panic of the test. It does not
+/// see the values that other code has stored in thread-locals of the harness's thread.
+///
 /// # Tests that hang
 ///
-/// If no task can ever be woken again, the test panics and the message lists what every task is waiting
-/// for. The test prints the same list and continues:
+/// A test fails if it has not ended after 60 seconds of real time, all iterations together. The setting
+/// `timeout` changes this limit. It takes a whole number of `ms`, `s` or `min`, such as `"500ms"` or `"2min"`.
+/// With `timeout = "none"` there is no limit, for example under a debugger.
 ///
-/// - if, for five seconds, only something outside the runtime could wake a task;
-/// - if the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks
-///   yield until something happens (the report then lists only the busiest tasks).
+/// At the limit, the test panics, and the message lists what every task is waiting for:
+///
+/// ```text
+/// test `server::greets` has not ended within its time limit of 60s (the setting `timeout`):
+/// task          spawned at            age  polls  state    waits for
+/// main          -                       -      2  waiting  join task 1 "client" for 59.9 s
+/// └ 1 "client"  src/server.rs:31   59.9 s      3  waiting  read tcp 127.0.0.1:40112 → 127.0.0.1:80 for 59.9 s
+/// ```
+///
+/// The runtime cannot do that while a poll blocks the thread of the test. If the test has not ended within
+/// another second, it fails with a message that names the poll. Its thread stays behind until the process exits.
+///
+/// If no task can ever be woken again, the test panics with such a list at once. In the following cases it
+/// prints the list to the standard error stream, under the name of the test, and continues:
+///
+/// - for five seconds, only something outside the runtime could wake a task;
+/// - the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks yield
+///   until something happens (the report then lists only the busiest tasks).
 ///
 /// # Panics
 ///
-/// The test panics if the function panics, if the operating system has no descriptors left for a runtime,
-/// and if `GLASSFROG_SEED` is not a number.
+/// The test panics if the function panics, if the time limit passes, if the operating system has no threads or
+/// descriptors left for the test, and if `GLASSFROG_SEED` is not a number.
 ///
 /// # Examples
 ///
@@ -179,22 +202,26 @@ const MAIN: &str = "
     }";
 
 /// The expansion of a test that returns nothing.
-const TEST: &str = "
+const TEST: &str = r#"
     #[::core::prelude::v1::test]
     ATTRIBUTES
     VISIBILITY fn NAME() {
         FUNCTION
-        CRATE::__private::Test::new() SETTINGS.run(NAME);
-    }";
+        CRATE::__private::Test::new(
+            ::core::concat!(::core::module_path!(), "::", ::core::stringify!(NAME))
+        ) SETTINGS.run(NAME);
+    }"#;
 
 /// The expansion of a test that returns a value.
-const TEST_WITH_OUTPUT: &str = "
+const TEST_WITH_OUTPUT: &str = r#"
     #[::core::prelude::v1::test]
     ATTRIBUTES
     VISIBILITY fn NAME() -> ::std::process::ExitCode {
         FUNCTION
-        CRATE::__private::Test::new() SETTINGS.run(NAME)
-    }";
+        CRATE::__private::Test::new(
+            ::core::concat!(::core::module_path!(), "::", ::core::stringify!(NAME))
+        ) SETTINGS.run(NAME)
+    }"#;
 
 /// The expansion of a function that cannot be run, in addition to the error: a function that does nothing. Its
 /// callers still compile, and the compiler still reports the errors in the original function.

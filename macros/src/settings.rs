@@ -29,7 +29,7 @@ impl Settings {
             }
             match name.as_str() {
                 "crate" => krate = path(&mut tokens, span)?,
-                "virtual_clock" | "seed" | "iterations" if of == "main" => {
+                "virtual_clock" | "timeout" | "seed" | "iterations" if of == "main" => {
                     let message = format!(
                         "`{name}` is a setting of `#[glassfrog::test]` only: use `glassfrog::Builder` and \
                          `Runtime::block_on` instead of `#[glassfrog::main]`"
@@ -37,6 +37,7 @@ impl Settings {
                     return Err(Error::new(span, message));
                 }
                 "virtual_clock" => calls.extend(fill(".virtual_clock()", &[])),
+                "timeout" => calls.extend(timeout(&mut tokens, span)?),
                 "seed" | "iterations" => {
                     let least = if name == "seed" { 0 } else { 1 };
                     let number = number(&mut tokens, &token, least)?;
@@ -46,7 +47,9 @@ impl Settings {
                 _ => {
                     let settings = match of {
                         "main" => "`crate = path`",
-                        _ => "`virtual_clock`, `seed = N`, `iterations = N`, `crate = path`",
+                        _ => {
+                            "`virtual_clock`, `timeout = \"5s\"`, `seed = N`, `iterations = N`, `crate = path`"
+                        }
                     };
                     let message = format!(
                         "`{name}` is not a setting of `#[glassfrog::{of}]`, which has {settings}"
@@ -100,6 +103,45 @@ fn number(tokens: &mut Tokens, name: &TokenTree, least: u64) -> Result<TokenStre
             Err(Error::new(span, message))
         }
     }
+}
+
+/// The units of a time, each with its number of milliseconds. A unit comes before those that it ends with.
+const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("min", 60_000)];
+
+/// Reads the time that follows the name `timeout`. Returns the call of the method of the same name.
+fn timeout(tokens: &mut Tokens, name: Span) -> Result<TokenStream, Error> {
+    let value = tokens.take("=").and_then(|_| tokens.next());
+    let span = value.as_ref().map_or(name, TokenTree::span);
+    let text = value.map_or_else(String::new, |value| value.to_string());
+    let text = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    if text == Some("none") {
+        return Ok(fill(".timeout(::core::option::Option::None)", &[]));
+    }
+    match text.and_then(to_millis) {
+        Some(millis @ 1..) => {
+            let call = ".timeout(::core::option::Option::Some(::core::time::Duration::from_millis(MILLIS)))";
+            let millis = TokenTree::from(Literal::u64_unsuffixed(millis));
+            Ok(fill(call, &[("MILLIS", millis.into())]))
+        }
+        _ => {
+            let message = "`timeout` takes \"none\", or a whole number of `ms`, `s` or `min` that is not zero: \
+                           `timeout = \"5s\"`";
+            Err(Error::new(span, message))
+        }
+    }
+}
+
+/// Returns the number of milliseconds of a time such as `5s`.
+fn to_millis(text: &str) -> Option<u64> {
+    let mut units = UNITS.into_iter();
+    let (number, millis) =
+        units.find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, millis)))?;
+    // Not only `parse`, which accepts a sign.
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| is_number)?;
+    number.checked_mul(millis)
 }
 
 /// Returns the value of a literal.

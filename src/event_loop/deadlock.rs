@@ -22,6 +22,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the loop is quiet before the detector searches for a deadlock. A program that other threads wake
@@ -138,12 +139,15 @@ impl DeadlockDetector {
         left(report_after)
     }
 
-    /// Logs a warning. If the settings request it, also prints the warning to the standard error stream.
+    /// Logs a warning. If the settings request it, also prints the warning to the standard error stream, with the name
+    /// of the thread: that of a test bears the test's name.
     pub(super) fn warn(&self, text: &str) {
         swallow_panics(|| log::warn!(target: "glassfrog::task", "{text}"));
         if self.to_stderr {
-            // Not `eprint!`: the test harness captures its output until the test ends, which may never happen.
-            let _unread = writeln!(io::stderr(), "\n{text}");
+            let thread = thread::current();
+            let test = thread.name().unwrap_or("(without a name)");
+            // Not `eprint!`: the test harness captures its output until the test ends, which may be long after.
+            let _unread = writeln!(io::stderr(), "\ntest `{test}`: {text}");
         }
     }
 

@@ -45,8 +45,9 @@ pub(crate) enum Message {
         /// The id, the name and the location of the task.
         info: SpawnInfo,
     },
-    /// Runs a closure on the thread of the loop, for example to take a dump.
-    Run(Box<dyn FnOnce() + Send>),
+    /// Runs a closure on the thread of the loop, for example to take a dump. If the closure returns an error, the loop
+    /// panics with it: the panic comes out of `block_on` or the turn.
+    Run(Box<dyn FnOnce() -> Result<(), String> + Send>),
 }
 
 /// A task that another thread spawned. Its handle exists before the task has a key.

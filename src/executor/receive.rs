@@ -14,6 +14,10 @@ const KEPT_MESSAGES: usize = 1024;
 
 impl Executor {
     /// Notes that the loop is awake, and carries out the messages from other threads, if there are any.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a closure among the messages has returned an error.
     #[inline]
     pub(crate) fn take_messages(&self) {
         if self.remote.awake() {
@@ -22,7 +26,12 @@ impl Executor {
     }
 
     /// Carries out the messages from other threads. No task is being polled.
+    ///
+    /// # Panics
+    ///
+    /// Panics after the last message if a closure has returned an error.
     fn read_messages(&self) {
+        let mut result = Ok(());
         let mut messages = self.messages.take();
         self.remote.drain(&mut messages);
         for message in messages.drain(..) {
@@ -43,11 +52,20 @@ impl Executor {
                         task.marks |= DETACHED | REMOTE;
                     }
                 }
-                Message::Run(run) => log_panics("a closure from another thread", run),
+                Message::Run(run) => {
+                    log_panics("a closure from another thread", || {
+                        if let Err(message) = run() {
+                            result = Err(message);
+                        }
+                    });
+                }
             }
         }
         messages.shrink_to(KEPT_MESSAGES);
         self.messages.set(messages);
+        if let Err(message) = result {
+            panic!("{message}");
+        }
     }
 
     /// Wakes a task on behalf of another thread: pushes it to the run queue, unless it is already there or gone.

@@ -144,6 +144,8 @@ impl Executor {
         let state = match running.contains(&0) {
             true => TaskState::Running,
             _ if self.root.flags.is_queued() => TaskState::Ready,
+            // `block_on` reads messages before it queues the root future for the first time.
+            _ if self.root_polls.get() == 0 => TaskState::Ready,
             _ => TaskState::Waiting,
         };
         TaskSnapshot {

@@ -325,7 +325,12 @@ impl Taken {
 
     /// Says who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
-        let mut text = self.who.name(view);
+        self.who.name(view) + &self.when(view)
+    }
+
+    /// Says when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
+    pub(super) fn when(&self, view: &View<'_>) -> String {
+        let mut text = String::new();
         if let Some(age) = self.age(view) {
             let _infallible = write!(text, " {} ago", Time(age));
         }
@@ -492,10 +497,21 @@ impl Wait {
         let polled = operation.poll(cx);
         match polled {
             Poll::Ready(_) => self.withdraw(),
-            Poll::Pending => self.declare(Some(cx.waker()), location, 0, || {
-                Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
-            }),
+            Poll::Pending => self.pending(cx, location, primitive, wanted),
         }
         polled
+    }
+
+    /// Declares the wait for a primitive, at the end of a poll that is pending.
+    pub(super) fn pending<P: Primitive + 'static>(
+        &mut self,
+        cx: &Context<'_>,
+        location: &'static Location<'static>,
+        primitive: &Arc<P>,
+        wanted: u32,
+    ) {
+        self.declare(Some(cx.waker()), location, 0, || {
+            Subject::Primitive(Arc::clone(primitive) as Arc<dyn Primitive>, wanted)
+        });
     }
 }

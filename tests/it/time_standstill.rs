@@ -10,6 +10,7 @@ use std::env;
 use std::process::{self, Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// The number of polls after which the clock counts as standing still.
@@ -119,21 +120,26 @@ fn a_standstill_report_names_the_tasks_that_poll_in_a_loop() {
 const PART: &str = "GLASSFROG_TEST_STANDSTILL";
 
 #[test]
-fn a_test_without_a_logger_prints_the_report_to_standard_error() {
+fn a_test_without_a_logger_prints_the_report_and_its_name_to_standard_error() {
     let _watchdog = watchdog();
     if env::var_os(PART).is_some() {
-        let builder = Builder::new().virtual_clock().stall_to_stderr();
-        builder.build().unwrap().block_on(async {
-            let mut looks = 0;
-            wait_by_polling("standstill: second process", || {
-                looks += 1;
-                looks > PATIENCE / NOW_AND_THEN / 6 + 2
-            })
-            .await;
-        });
+        let run = || {
+            let builder = Builder::new().virtual_clock().stall_to_stderr();
+            builder.build().unwrap().block_on(async {
+                let mut looks = 0;
+                wait_by_polling("standstill: second process", || {
+                    looks += 1;
+                    looks > PATIENCE / NOW_AND_THEN / 6 + 2
+                })
+                .await;
+            });
+        };
+        let thread = thread::Builder::new().name(String::from("rooms::test"));
+        thread.spawn(run).unwrap().join().unwrap();
         process::exit(0);
     }
-    let test = "time_standstill::a_test_without_a_logger_prints_the_report_to_standard_error";
+    let test =
+        "time_standstill::a_test_without_a_logger_prints_the_report_and_its_name_to_standard_error";
     let output = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(PART, "1")
@@ -142,5 +148,7 @@ fn a_test_without_a_logger_prints_the_report_to_standard_error() {
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(text.matches(STILL).count(), 1, "{text}");
+    let heading = format!("\ntest `rooms::test`: {STILL}");
+    assert!(text.contains(&heading), "{text}");
     assert!(text.contains("standstill: second process"), "{text}");
 }

@@ -9,13 +9,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// An event that notifies its listeners.
+#[derive(Debug)]
 pub(crate) struct Event {
     /// The listeners.
     list: Arc<Mutex<List>>,
 }
 
 /// The listeners of an event.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct List {
     /// Those that have been neither dropped nor ready, the oldest first.
     entries: Vec<Entry>,
@@ -24,6 +25,7 @@ struct List {
 }
 
 /// A listener.
+#[derive(Debug)]
 struct Entry {
     /// Its number.
     number: usize,
@@ -32,6 +34,7 @@ struct Entry {
 }
 
 /// The states of a listener.
+#[derive(Debug)]
 enum State {
     /// It has not been polled.
     Created,
@@ -42,6 +45,7 @@ enum State {
 }
 
 /// A future that is ready when it has been notified.
+#[derive(Debug)]
 pub(crate) struct EventListener {
     /// The listeners of the event.
     list: Arc<Mutex<List>>,
@@ -61,22 +65,23 @@ impl List {
         self.entries.iter().filter(is_notified).count()
     }
 
-    /// Notifies the oldest listeners that have not been notified. Returns the wakers that the caller has to call.
-    fn notify(&mut self, mut count: usize, additional: bool) -> Vec<Waker> {
+    /// Notifies the oldest listeners that have not been notified. Returns their number, and the wakers that the caller
+    /// has to call.
+    fn notify(&mut self, mut count: usize, additional: bool) -> (usize, Vec<Waker>) {
         if !additional {
             count = count.saturating_sub(self.notified());
         }
-        let mut wakers = Vec::new();
+        let (mut notified, mut wakers) = (0, Vec::new());
         for entry in &mut self.entries {
-            if count > 0 && !matches!(entry.state, State::Notified(_)) {
-                count -= 1;
+            if notified < count && !matches!(entry.state, State::Notified(_)) {
+                notified += 1;
                 let before = std::mem::replace(&mut entry.state, State::Notified(additional));
                 if let State::Waiting(waker) = before {
                     wakers.push(waker);
                 }
             }
         }
-        wakers
+        (notified, wakers)
     }
 }
 
@@ -105,7 +110,7 @@ impl Event {
     }
 
     /// Makes sure that this number of listeners is notified, including those that are already. Returns how many were
-    /// notified now and have waited.
+    /// notified now.
     pub(crate) fn notify(&self, count: usize) -> usize {
         self.notify_as(count, false)
     }
@@ -122,10 +127,9 @@ impl Event {
 
     /// Notifies listeners, and wakes those that wait.
     fn notify_as(&self, count: usize, additional: bool) -> usize {
-        let wakers = lock(&self.list).notify(count, additional);
-        let count = wakers.len();
+        let (notified, wakers) = lock(&self.list).notify(count, additional);
         wakers.into_iter().for_each(Waker::wake);
-        count
+        notified
     }
 }
 
@@ -146,6 +150,23 @@ impl Future for EventListener {
     }
 }
 
+/// The methods of a listener besides the future.
+pub(crate) trait Listener {
+    /// Drops the listener without passing its notification on. Returns whether there was one.
+    fn discard(self) -> bool;
+}
+
+impl Listener for EventListener {
+    fn discard(self) -> bool {
+        let find = |entry: &Entry| entry.number == self.number;
+        let mut list = lock(&self.list);
+        let index = list.entries.iter().position(find);
+        let removed = index.map(|index| list.entries.remove(index));
+        drop(list);
+        removed.is_some_and(|entry| matches!(entry.state, State::Notified(_)))
+    }
+}
+
 impl Drop for EventListener {
     fn drop(&mut self) {
         let mut list = lock(&self.list);
@@ -155,7 +176,7 @@ impl Drop for EventListener {
         };
         let removed = list.entries.remove(index);
         let wakers = match removed.state {
-            State::Notified(additional) => list.notify(1, additional),
+            State::Notified(additional) => list.notify(1, additional).1,
             State::Created | State::Waiting(_) => Vec::new(),
         };
         drop(list);

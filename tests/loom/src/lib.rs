@@ -24,6 +24,11 @@ mod foreign;
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod readiness;
+#[path = "../../../src/sync/notify/signal.rs"]
+mod signal;
+#[path = "../../../src/sync/cancellation_token/tree.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod tree;
 #[path = "../../../src/waiter.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod waiter;
@@ -33,6 +38,7 @@ mod waiters;
 
 /// The crate's `primitives`, made of loom's types.
 mod primitives {
+    pub(crate) use crate::event_listener::{Event, EventListener, Listener};
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
@@ -51,7 +57,7 @@ mod oneshot_core;
 mod watch_core;
 
 mod channels_model;
-#[expect(dead_code, reason = "the models use a part of it")]
 mod event_listener;
 mod executor_model;
 mod reactor_model;
+mod sync_model;

@@ -3,20 +3,26 @@
 //! In an ordinary run they all pass. Those that should fail do so only when a test runs them.
 
 use glassfrog::task::{self, yield_now};
-use glassfrog::time::advance;
-use glassfrog::{Runtime, spawn};
+use glassfrog::time::{advance, sleep};
+use glassfrog::{Handle, Runtime, spawn};
 use std::cell::RefCell;
 use std::env;
 use std::future::{pending, poll_fn};
+use std::io::{self, Read};
+use std::panic::panic_any;
 use std::pin::pin;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
 /// The environment variable that marks a fixture run by another test.
 const PART: &str = "GLASSFROG_TEST_PART";
+
+/// How long a fixture may run. None runs for more than a few seconds, unless its time limit does not work.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a fixture ended.
 pub(crate) struct End {
@@ -24,24 +30,46 @@ pub(crate) struct End {
     pub(crate) passed: bool,
     /// The output of the harness, including captured output.
     pub(crate) output: String,
+    /// The standard error stream of the process, which is not captured.
+    pub(crate) errors: String,
 }
 
 /// Runs a fixture in a child process, with or without a seed in its environment.
 pub(crate) fn run(fixture: &str, seed: Option<&str>) -> End {
+    run_with(fixture, seed, &["--show-output"])
+}
+
+/// Runs a fixture in a child process, with more arguments for the harness.
+pub(crate) fn run_with(fixture: &str, seed: Option<&str>, arguments: &[&str]) -> End {
+    /// Reads a stream to its end, on a thread of its own.
+    fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
+        let (send, text) = mpsc::channel();
+        thread::spawn(move || send.send(io::read_to_string(stream.unwrap()).unwrap()));
+        text
+    }
     let mut command = Command::new(env::current_exe().unwrap());
     command
-        .args([&format!("fixtures::{fixture}"), "--exact", "--show-output"])
+        .args([&format!("fixtures::{fixture}"), "--exact"])
+        .args(arguments)
         .env(PART, fixture)
-        .env_remove("GLASSFROG_SEED");
+        .env_remove("GLASSFROG_SEED")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     if let Some(seed) = seed {
         command.env("GLASSFROG_SEED", seed);
     }
-    let process = command.output().unwrap();
-    let output = String::from_utf8(process.stdout).unwrap();
+    let mut process = command.spawn().unwrap();
+    let (output, errors) = (read(process.stdout.take()), read(process.stderr.take()));
+    let Ok(output) = output.recv_timeout(PATIENCE) else {
+        process.kill().unwrap();
+        panic!("{fixture} hangs");
+    };
     assert!(output.contains("running 1 test"), "{fixture}: {output}");
     End {
-        passed: process.status.success(),
+        passed: process.wait().unwrap().success(),
         output,
+        errors: errors.recv().unwrap(),
     }
 }
 
@@ -236,6 +264,158 @@ async fn panics_while_a_task_waits() {
         pending::<()>().await;
     }));
     assert!(!is_part(), "words of its own");
+}
+
+/// Panics with a payload that is not text.
+#[glassfrog::test]
+#[should_panic]
+pub(crate) async fn panics_with_a_number() {
+    panic_any(7_u32);
+}
+
+/// Prints the name of its thread.
+#[glassfrog::test(timeout = "5min")]
+async fn prints() {
+    println!("on {:?}", thread::current().name());
+    assert!(Handle::try_current().is_some());
+}
+
+/// The same for a test that fails.
+#[glassfrog::test]
+async fn prints_and_panics() {
+    println!("on {:?}", thread::current().name());
+    assert!(!is_part(), "words of its own");
+}
+
+/// The same for a test that returns an error.
+#[glassfrog::test(timeout = "none")]
+async fn prints_and_returns_an_error() -> Result<(), String> {
+    println!("on {:?}", thread::current().name());
+    match is_part() {
+        true => Err(String::from("words of its own")),
+        false => Ok(()),
+    }
+}
+
+/// Waits for something that never comes, while a handle makes a deadlock uncertain.
+async fn wait_forever() {
+    let _handle = Handle::current();
+    if is_part() {
+        pending::<()>().await;
+    }
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn waits_forever() {
+    wait_forever().await;
+}
+
+#[glassfrog::test(timeout = "100ms")]
+#[should_panic(
+    expected = "test `fixtures::waits_forever_as_expected` has not ended within its time \
+                           limit of 100ms"
+)]
+async fn waits_forever_as_expected() {
+    wait_forever().await;
+    panic!(
+        "test `fixtures::waits_forever_as_expected` has not ended within its time limit of 100ms"
+    );
+}
+
+#[glassfrog::test(timeout = "100ms")]
+#[should_panic(expected = "words of its own")]
+async fn waits_forever_not_as_expected() {
+    wait_forever().await;
+    panic!("words of its own");
+}
+
+#[glassfrog::test(timeout = "1s", virtual_clock, seed = 5, iterations = 100)]
+async fn waits_forever_in_its_third_run() {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    if is_run(3, &RUNS) {
+        wait_forever().await;
+    }
+}
+
+/// The runs are short, but together they take longer than the limit.
+#[glassfrog::test(timeout = "100ms", iterations = 0xffff_ffff_ffff_ffff)]
+#[should_panic(expected = "of 18446744073709551615 began ")]
+async fn runs_too_often() {}
+
+/// Its poll never returns.
+#[glassfrog::test(timeout = "1s", seed = 5)]
+async fn blocks() {
+    let blocker = task::Builder::new().name("blocker").spawn(async {
+        while is_part() {
+            thread::park();
+        }
+    });
+    blocker.await.unwrap();
+}
+
+/// The same, without a seed, and below a `should_panic`.
+#[glassfrog::test(timeout = "1s")]
+#[should_panic(
+    expected = "the loop does not answer: it has been in poll 1 of the future of `block_on`"
+)]
+async fn blocks_as_expected() {
+    while is_part() {
+        thread::park();
+    }
+    panic!("the loop does not answer: it has been in poll 1 of the future of `block_on`");
+}
+
+/// Never waits, so the virtual clock never moves.
+#[glassfrog::test(timeout = "100ms", virtual_clock)]
+async fn yields_forever() {
+    while is_part() {
+        yield_now().await;
+    }
+}
+
+/// Ends by the panic of its time limit, or by itself. Then a destructor blocks its thread.
+async fn block_when_dropped() {
+    /// Blocks its thread when it is dropped.
+    struct Blocks;
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            while is_part() {
+                thread::park();
+            }
+        }
+    }
+    let blocks = Blocks;
+    drop(spawn(async {
+        let _blocks = blocks;
+        pending::<()>().await;
+    }));
+    yield_now().await;
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn passes_and_never_drops_its_tasks() {
+    block_when_dropped().await;
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn waits_forever_and_never_drops_its_tasks() {
+    block_when_dropped().await;
+    wait_forever().await;
+}
+
+/// The limit is shorter than a deadline of the virtual clock, which takes no time.
+#[glassfrog::test(timeout = "1min", virtual_clock)]
+async fn sleeps_for_a_year() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    sleep(365 * day).await;
+}
+
+/// A deadlock is certain although another thread waits for the test.
+#[glassfrog::test(timeout = "none")]
+async fn is_in_a_deadlock() {
+    if is_part() {
+        pending::<()>().await;
+    }
 }
 
 #[cfg(any())]

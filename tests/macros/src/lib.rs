@@ -3,5 +3,6 @@
 
 mod fixtures;
 mod functions;
+mod limits;
 mod mistakes;
 mod runs;

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::LazyLock;
 
 /// The path of the compiled library of the attributes.
@@ -16,17 +16,20 @@ static MACROS: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = env::current_exe().unwrap().with_extension("macros");
     fs::create_dir_all(&directory).unwrap();
     let library = format!("{}glassfrog{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
+    // Some harnesses run each test in a process of its own, and another process may be reading the library.
+    let own = directory.join(format!("{}-{library}", process::id()));
     let library = directory.join(library);
     let status = rustc()
         .args(["--crate-name", "glassfrog", "--crate-type", "proc-macro"])
         .args(["--extern", "proc_macro", "-o"])
-        .arg(&library)
+        .arg(&own)
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../macros/src/lib.rs"
         ))
         .status();
     assert!(status.unwrap().success());
+    fs::rename(own, &library).unwrap();
     library
 });
 
@@ -182,8 +185,8 @@ fn an_unknown_setting_is_one_error_that_lists_the_settings() {
     ] {
         let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
         let message = format!(
-            "`{name}` is not a setting of `#[glassfrog::test]`, which has `virtual_clock`, `seed = \
-             N`, `iterations = N`, `crate = path`"
+            "`{name}` is not a setting of `#[glassfrog::test]`, which has `virtual_clock`, `timeout = \
+             \"5s\"`, `seed = N`, `iterations = N`, `crate = path`"
         );
         assert_wrong(&line, &message);
     }
@@ -202,6 +205,7 @@ fn an_unknown_setting_is_one_error_that_lists_the_settings() {
 fn a_setting_of_test_is_one_error_on_main() {
     for (name, settings) in [
         ("virtual_clock", "^virtual_clock"),
+        ("timeout", r#"^timeout = "5s""#),
         ("seed", r#"^seed = "seven""#),
         ("iterations", "crate = glassfrog, ^iterations = 7"),
     ] {
@@ -220,6 +224,7 @@ fn a_setting_that_is_set_twice_is_one_error() {
         ("seed", "seed = 7, virtual_clock, ^seed = 7"),
         ("iterations", "iterations = 7, ^iterations = 8"),
         ("virtual_clock", "virtual_clock, ^virtual_clock,"),
+        ("timeout", r#"timeout = "5s", ^timeout = "none""#),
         ("crate", "crate = glassfrog, ^crate = glassfrog"),
     ] {
         let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
@@ -251,6 +256,43 @@ fn an_invalid_number_is_one_error() {
         let most = u64::MAX;
         let message = format!("`{name}` takes a number from {least} to {most}: `{name} = 100`");
         assert_wrong(&line, &message);
+    }
+}
+
+#[test]
+fn an_invalid_timeout_is_one_error() {
+    for settings in [
+        r#"timeout = ^"5""#,
+        r#"timeout = ^"s""#,
+        r#"timeout = ^"""#,
+        r#"timeout = ^"0s""#,
+        r#"timeout = ^"5 s""#,
+        r#"timeout = ^"+5s""#,
+        r#"timeout = ^"-5s""#,
+        r#"timeout = ^"0.5s""#,
+        r#"timeout = ^"1_000ms""#,
+        r#"timeout = ^"5S""#,
+        r#"timeout = ^"5us""#,
+        r#"timeout = ^"1h""#,
+        r#"timeout = ^"1min 5s""#,
+        r#"timeout = ^"None""#,
+        r#"timeout = ^"18446744073709551615s""#,
+        r#"timeout = ^r"5s""#,
+        r#"timeout = ^b"5s""#,
+        r#"timeout = ^'5'"#,
+        "timeout = ^5",
+        "timeout = ^5.0",
+        "timeout = ^none",
+        "timeout = ^Duration::from_secs(5)",
+        "^timeout",
+        "^timeout =",
+        "^timeout(5)",
+        "virtual_clock, ^timeout, seed = 7",
+    ] {
+        let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
+        let message = "`timeout` takes \"none\", or a whole number of `ms`, `s` or `min` that is not zero: \
+                       `timeout = \"5s\"`";
+        assert_wrong(&line, message);
     }
 }
 
@@ -294,7 +336,7 @@ const FROG: &str = "
         pub mod __private {
             pub struct Test;
             impl Test {
-                pub fn new() -> Test { Test }
+                pub fn new(_: &str) -> Test { Test }
                 pub fn run<F: Future>(self, _: fn() -> F) -> std::process::ExitCode { loop {} }
             }
         }

@@ -121,7 +121,7 @@ fn folded(polls: &[&str]) -> Vec<(String, u64)> {
 
 #[test]
 fn the_last_polls_of_a_failed_run_are_printed_in_order() {
-    let End { passed, output } = run("panics_after_few_polls", None);
+    let End { passed, output, .. } = run("panics_after_few_polls", None);
     assert!(!passed, "{output}");
     let (before, told) = last_polls(&output);
     assert_eq!(before, 0, "{output}");
@@ -137,7 +137,7 @@ fn the_last_polls_of_a_failed_run_are_printed_in_order() {
 
 #[test]
 fn only_the_last_32_lines_of_many_polls_are_printed() {
-    let End { passed, output } = run("panics_after_many_polls", None);
+    let End { passed, output, .. } = run("panics_after_many_polls", None);
     assert!(!passed, "{output}");
     let (before, told) = last_polls(&output);
     let polls = folded(&polled(&output));
@@ -148,7 +148,7 @@ fn only_the_last_32_lines_of_many_polls_are_printed() {
 
 #[test]
 fn the_tasks_of_a_failed_run_are_dropped_after_its_panic_and_seed_are_printed() {
-    let End { passed, output } = run("panics_while_a_task_waits", None);
+    let End { passed, output, .. } = run("panics_while_a_task_waits", None);
     assert!(!passed, "{output}");
     let (_, after) = output.split_once("the last polls").unwrap();
     let dropped = "dropped, while a panic goes on: false\n";

@@ -1,0 +1,158 @@
+//! [`Node`]: a cancellation token and its place in the tree of tokens, which `tests/loom` checks.
+//!
+//! A child owns its parent, and a parent knows its children weakly. So the path from a token to the root exists as long as
+//! the token, and a token that is dropped leaves nothing behind. A token is cancelled once, from the root down:
+//!
+//! ```text
+//!    cancel                    child
+//!    set the flag              (under the lock of the parent)
+//!    take the children         the flag is not set: join them
+//!    (under the lock)          the flag is set: begin as cancelled
+//! ```
+
+use crate::primitives::{AtomicBool, Event, EventListener, Mutex, Ordering, lock};
+use std::collections::BTreeMap;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+/// A token in the tree. `A` is whatever its owner notes about it.
+#[derive(Debug)]
+pub(crate) struct Node<A> {
+    /// What the owner notes.
+    pub(crate) about: A,
+    /// Whether the token is cancelled.
+    is_cancelled: AtomicBool,
+    /// Wakes those who wait for the token.
+    cancelled: Event,
+    /// The tokens below this one.
+    children: Mutex<Children<A>>,
+    /// The token above this one, and the key of this one there.
+    parent: Option<(Arc<Node<A>>, u64)>,
+}
+
+/// The tokens below another.
+#[derive(Debug)]
+struct Children<A> {
+    /// The tokens, by their keys.
+    nodes: BTreeMap<u64, Weak<Node<A>>>,
+    /// The key of the newest one.
+    last: u64,
+}
+
+impl<A> Children<A> {
+    /// No tokens.
+    fn none() -> Children<A> {
+        Children {
+            nodes: BTreeMap::new(),
+            last: 0,
+        }
+    }
+}
+
+impl<A> Node<A> {
+    /// Creates a token with nothing above it.
+    pub(crate) fn root(about: A) -> Arc<Node<A>> {
+        Arc::new(Node::new(about, None, false))
+    }
+
+    /// Creates a token.
+    fn new(about: A, parent: Option<(Arc<Node<A>>, u64)>, is_cancelled: bool) -> Node<A> {
+        Node {
+            about,
+            is_cancelled: AtomicBool::new(is_cancelled),
+            cancelled: Event::new(),
+            children: Mutex::new(Children::none()),
+            parent,
+        }
+    }
+
+    /// Creates a token below this one.
+    pub(crate) fn child(self: &Arc<Self>, about: A) -> Arc<Node<A>> {
+        let mut children = lock(&self.children);
+        if self.is_cancelled() {
+            drop(children);
+            return Arc::new(Node::new(about, None, true));
+        }
+        children.last += 1;
+        let key = children.last;
+        let parent = Some((Arc::clone(self), key));
+        let child = Arc::new(Node::new(about, parent, false));
+        children.nodes.insert(key, Arc::downgrade(&child));
+        child
+    }
+
+    /// Returns whether the token is cancelled.
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // Acquire: whoever sees the flag sees what happened before the cancellation.
+        self.is_cancelled.load(Ordering::Acquire)
+    }
+
+    /// Cancels this token and those below it. Returns false if it was cancelled before.
+    pub(crate) fn cancel(self: &Arc<Self>) -> bool {
+        if !self.cancel_alone() {
+            return false;
+        }
+        // A loop, because the tree may be deep.
+        let mut cancelled = self.take_children();
+        while let Some(node) = cancelled.pop() {
+            if node.cancel_alone() {
+                cancelled.extend(node.take_children());
+            }
+        }
+        true
+    }
+
+    /// Cancels this token, and wakes those who wait for it. Returns false if it was cancelled before.
+    fn cancel_alone(&self) -> bool {
+        // Release: see `is_cancelled`. Acquire: what a former cancellation has done comes before this returns.
+        let is_first = !self.is_cancelled.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.cancelled.notify(usize::MAX);
+        }
+        is_first
+    }
+
+    /// Takes the tokens below this one, which is cancelled and gets no more of them.
+    fn take_children(&self) -> Vec<Arc<Node<A>>> {
+        let children = mem::replace(&mut *lock(&self.children), Children::none());
+        children.nodes.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Waits for the cancellation. `listener` is `None` at first.
+    pub(crate) fn poll_cancelled(
+        &self,
+        listener: &mut Option<EventListener>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            if self.is_cancelled() {
+                *listener = None;
+                return Poll::Ready(());
+            }
+            match listener {
+                // The flag is looked at again, because it may have been set before the listener came.
+                None => *listener = Some(self.cancelled.listen()),
+                Some(waiting) => {
+                    if Pin::new(waiting).poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    *listener = None;
+                }
+            }
+        }
+    }
+}
+
+impl<A> Drop for Node<A> {
+    fn drop(&mut self) {
+        // A loop, because a chain of tokens may be long: each that nothing else owns is taken apart here.
+        let mut parent = self.parent.take();
+        while let Some((node, key)) = parent {
+            lock(&node.children).nodes.remove(&key);
+            parent = Arc::into_inner(node).and_then(|mut node| node.parent.take());
+        }
+    }
+}

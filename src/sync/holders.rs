@@ -1,0 +1,122 @@
+//! [`Holders`]: those who have taken something that several may hold at once.
+
+use super::seen::{Mark, Taken};
+use crate::executor::waits::View;
+use crate::primitives::{AtomicUsize, Ordering};
+use std::panic::Location;
+
+/// The number of holders that are known by name. A list of all would need a lock: with one, reading an uncontended
+/// `RwLock` cost 85 % more instructions.
+pub(super) const KNOWN: usize = 4;
+
+/// Those who have taken a lock to read, or permits.
+#[derive(Debug, Default)]
+pub(super) struct Holders {
+    /// The holders that are known. Each sets a free mark, and clears it later.
+    marks: [Mark; KNOWN],
+    /// The number of the others, who found no free mark.
+    ///
+    /// Relaxed is enough: the number guards no memory.
+    others: AtomicUsize,
+}
+
+/// The index of a holder's mark; [`KNOWN`] for one of the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot(u8);
+
+impl Slot {
+    /// Returns the index of the mark, or `None` for one of the others.
+    #[inline]
+    pub(super) fn index(self) -> Option<usize> {
+        let index = usize::from(self.0);
+        (index < KNOWN).then_some(index)
+    }
+}
+
+impl Holders {
+    /// Notes that whoever is polled on this thread is a holder.
+    #[inline]
+    pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
+        match self.marks[0].try_set(place) {
+            true => Slot(0),
+            false => self.enter_further(place),
+        }
+    }
+
+    /// Notes a holder that is not the first.
+    #[cold]
+    fn enter_further(&self, place: &'static Location<'static>) -> Slot {
+        for (index, mark) in self.marks.iter().enumerate().skip(1) {
+            if mark.try_set(place) {
+                return Slot(index as u8);
+            }
+        }
+        self.others.fetch_add(1, Ordering::Relaxed);
+        Slot(KNOWN as u8)
+    }
+
+    /// Notes that a holder has given back what it took.
+    #[inline]
+    pub(super) fn leave(&self, slot: Slot) {
+        match slot.index() {
+            Some(index) => self.marks[index].clear(),
+            None => {
+                self.others.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Returns the holders that are known, each with the index of its mark.
+    pub(super) fn known(&self) -> Vec<(usize, Taken)> {
+        let marks = self.marks.iter().enumerate();
+        marks
+            .filter_map(|(index, mark)| Some((index, mark.get()?)))
+            .collect()
+    }
+
+    /// Returns the number of holders that are not known.
+    pub(super) fn others(&self) -> usize {
+        self.others.load(Ordering::Relaxed)
+    }
+}
+
+/// Lists holders, each with time and place: `task 2 3 s ago at src/a.rs:7, task 5 1 s ago at src/b.rs:8 and 2 more`.
+pub(super) fn list_each(known: &[Taken], others: usize, view: &View<'_>) -> String {
+    let texts: Vec<String> = known.iter().map(|taken| taken.text(view)).collect();
+    and_more(texts.join(", "), others)
+}
+
+/// Lists holders, with the time and place of the oldest: `tasks 4, 7, 9, the longest 8 s ago at src/a.rs:7`.
+pub(super) fn list_oldest(known: &[Taken], others: usize, view: &View<'_>) -> String {
+    let oldest = known.iter().max_by_key(|taken| taken.age(view));
+    let (Some(oldest), false) = (oldest, known.len() + others == 1) else {
+        return list_each(known, others, view);
+    };
+    let mut names: Vec<String> = Vec::new();
+    for taken in known {
+        let name = taken.who.name(view);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let numbers: Option<Vec<&str>> = names
+        .iter()
+        .map(|name| name.strip_prefix("task "))
+        .collect();
+    let names = match numbers {
+        Some(numbers) if numbers.len() > 1 => format!("tasks {}", numbers.join(", ")),
+        _ => names.join(", "),
+    };
+    let when = oldest.when(view);
+    format!("{}, the longest{when}", and_more(names, others))
+}
+
+/// Adds the number of the holders that are not known.
+fn and_more(names: String, others: usize) -> String {
+    match (names.is_empty(), others) {
+        (_, 0) => names,
+        (true, 1) => String::from("one other"),
+        (true, _) => format!("{others} others"),
+        (false, _) => format!("{names} and {others} more"),
+    }
+}

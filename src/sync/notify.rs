@@ -1,0 +1,299 @@
+//! [`Notify`]: wakes tasks without passing a value.
+
+mod signal;
+
+use self::signal::{Signal, Waiting};
+use super::seen::{About, Lazy, Mark};
+use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::waits::{Declared, Wait};
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Wakes tasks without passing a value: one that waits, or all.
+///
+/// A dump shows who has notified last:
+///
+/// ```text
+/// notified of "ready" (made at src/main.rs:9), last notified by task 3 12 s ago at src/loader.rs:40
+/// ```
+///
+/// # Fairness
+///
+/// [`notify_one`](Notify::notify_one) wakes the one that has waited longest.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::Notify;
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// glassfrog::block_on(async {
+///     let (ready, value) = (Rc::new(Notify::new()), Rc::new(Cell::new(0)));
+///     let (theirs, written) = (Rc::clone(&ready), Rc::clone(&value));
+///     glassfrog::spawn(async move {
+///         written.set(7);
+///         theirs.notify_one();
+///     });
+///     ready.notified().await;
+///     assert_eq!(value.get(), 7);
+/// });
+/// ```
+pub struct Notify {
+    /// The signal with its state for dumps.
+    shared: Lazy<Arc<Shared>>,
+}
+
+/// The signal with its state for dumps.
+struct Shared {
+    /// How the signal is called.
+    about: About,
+    /// The signal.
+    signal: Signal,
+    /// Who has notified last.
+    last: Mark,
+}
+
+impl Shared {
+    /// Creates a signal that nobody has notified.
+    fn new(about: About) -> Arc<Shared> {
+        Arc::new(Shared {
+            about,
+            signal: Signal::new(),
+            last: Mark::default(),
+        })
+    }
+}
+
+impl Primitive for Shared {
+    fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
+        Description {
+            kind: "notified",
+            subject: format!("notified of {}", self.about),
+            state: match self.last.get() {
+                Some(last) => format!("last notified by {}", last.text(view)),
+                None => String::from("never notified"),
+            },
+            blocked_by: Vec::new(),
+        }
+    }
+}
+
+impl Notify {
+    /// Creates a `Notify` that has not been notified.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::Notify;
+    ///
+    /// static STOP: Notify = Notify::new();
+    ///
+    /// STOP.notify_one();
+    /// glassfrog::block_on(async { STOP.notified().await });
+    /// ```
+    #[track_caller]
+    pub const fn new() -> Notify {
+        Notify {
+            shared: Lazy::new(),
+        }
+    }
+
+    /// Creates a `Notify` with a name, which dumps show.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::Notify;
+    ///
+    /// let ready = Notify::named("ready");
+    /// ready.notify_one();
+    /// ```
+    #[track_caller]
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Notify {
+        Notify {
+            shared: Lazy::named(name, Shared::new),
+        }
+    }
+
+    /// Returns the signal.
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared.get(Shared::new)
+    }
+
+    /// Notifies the one that has waited longest. If nobody waits, the next one to wait is notified at once; several such
+    /// notifications count as one.
+    ///
+    /// # Examples
+    ///
+    /// See [`Notify`].
+    #[track_caller]
+    pub fn notify_one(&self) {
+        let shared = self.shared();
+        shared.last.set(Location::caller());
+        shared.signal.notify_one();
+    }
+
+    /// Notifies all that wait. A future of [`notified`](Notify::notified) that exists already counts, even if it has not
+    /// been polled. A later one does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::Notify;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let closing = Notify::new();
+    ///     let (first, second) = (closing.notified(), closing.notified());
+    ///     closing.notify_waiters();
+    ///     first.await;
+    ///     second.await;
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn notify_waiters(&self) {
+        let shared = self.shared();
+        shared.last.set(Location::caller());
+        shared.signal.notify_waiters();
+    }
+
+    /// Waits for a notification.
+    ///
+    /// The future gets in line when it is first polled, or by [`enable`](Notified::enable).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in line. A notification that has arrived goes to the next in line.
+    ///
+    /// # Examples
+    ///
+    /// See [`Notify`].
+    #[track_caller]
+    pub fn notified(&self) -> Notified<'_> {
+        let shared = self.shared();
+        Notified {
+            shared,
+            waiting: shared.signal.begin(),
+            is_notified: false,
+            location: Location::caller(),
+            wait: Wait::default(),
+        }
+    }
+}
+
+impl Default for Notify {
+    #[track_caller]
+    fn default() -> Notify {
+        Notify::new()
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = &self.shared().about;
+        f.debug_struct("Notify")
+            .field("name", &about.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Notify::notified`].
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::{Notified, Notify};
+///
+/// glassfrog::block_on(async {
+///     let ready = Notify::new();
+///     let notified: Notified<'_> = ready.notified();
+///     ready.notify_one();
+///     notified.await;
+/// });
+/// ```
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Notified<'a> {
+    /// The signal.
+    shared: &'a Arc<Shared>,
+    /// The place in line.
+    waiting: Waiting,
+    /// Whether the notification has arrived in `enable` or in a poll.
+    is_notified: bool,
+    /// Where `notified` was called.
+    location: &'static Location<'static>,
+    /// The wait, while the future is pending.
+    wait: Wait,
+}
+
+impl Notified<'_> {
+    /// Gets in line without waiting. Returns true if a notification has arrived; the future is then ready.
+    ///
+    /// Two tasks that exchange a value need this: whoever gets in line *before* it looks for the value cannot miss the
+    /// notification that comes with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::Notify;
+    /// use std::cell::Cell;
+    /// use std::pin::pin;
+    ///
+    /// async fn take(value: &Cell<Option<i32>>, changed: &Notify) -> i32 {
+    ///     loop {
+    ///         let mut notified = pin!(changed.notified());
+    ///         notified.as_mut().enable();
+    ///         if let Some(value) = value.take() {
+    ///             return value;
+    ///         }
+    ///         notified.await;
+    ///     }
+    /// }
+    ///
+    /// let (value, changed) = (Cell::new(Some(7)), Notify::new());
+    /// assert_eq!(glassfrog::block_on(take(&value, &changed)), 7);
+    /// ```
+    pub fn enable(mut self: Pin<&mut Self>) -> bool {
+        // Nobody is woken: this poll only gets in line.
+        let mut cx = Context::from_waker(Waker::noop());
+        self.is_notified || self.poll_signal(&mut cx).is_ready()
+    }
+
+    /// Waits for the signal.
+    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.waiting.poll(&self.shared.signal, cx);
+        self.is_notified = polled.is_ready();
+        polled
+    }
+}
+
+impl Future for Notified<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.is_notified || this.poll_signal(cx).is_ready() {
+            this.wait.withdraw();
+            return Poll::Ready(());
+        }
+        this.wait.pending(cx, this.location, this.shared, 0);
+        Poll::Pending
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        self.waiting.end(&self.shared.signal);
+    }
+}
+
+impl fmt::Debug for Notified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notified")
+            .field("is_notified", &self.is_notified)
+            .finish_non_exhaustive()
+    }
+}

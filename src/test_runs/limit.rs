@@ -1,0 +1,208 @@
+//! The time limit of a test: [`run`] runs the test on a thread of its own, and waits for it no longer than the limit.
+//!
+//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test shows its
+//! runtime in the [`Watch`], which takes one lock. Neither the clock nor the deadlock detector of the runtime notices
+//! that a thread waits for it.
+//!
+//! ```text
+//!      the thread of the harness                       the thread of the test
+//!
+//!        waits ------------------------ starts ----------> runs the body
+//!          |                                                   |
+//!          | the limit passes                                  |
+//!          | ------------- posts `Message::Run` -------------> | `block_on` panics with a dump
+//!          |                                                   |
+//!          | <--------------------- ends --------------------- x
+//!          |
+//!          | or ANSWER_TIMEOUT passes: fails the test, and leaves its thread behind
+//!          v
+//! ```
+
+use super::Seeded;
+use crate::context;
+use crate::dump::Time;
+use crate::event_loop::Shared;
+use crate::executor::Message;
+use crate::handle::unanswered_dump;
+use crate::primitives::{Mutex, lock};
+use crate::runtime::Runtime;
+use crate::waiter::Tag;
+use std::panic::resume_unwind;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test may take after its limit to panic and to drop its runtime. A loop whose polls are short answers
+/// within milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs `test` on a thread with the name of the test, and waits until it ends. If `test` has not ended within
+/// `limit`, fails it.
+///
+/// # Panics
+///
+/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, and if no
+/// thread can be started.
+#[track_caller]
+pub(super) fn run(
+    name: &'static str,
+    limit: Option<Duration>,
+    test: impl FnOnce(&Arc<Watch>) -> ExitCode + Send + 'static,
+) -> ExitCode {
+    // A wait whose end is later than any `Instant` has no limit.
+    let limit = limit.unwrap_or(Duration::MAX);
+    let watch = Arc::new(Watch {
+        name,
+        limit,
+        state: Mutex::default(),
+    });
+    let (end, ended) = mpsc::channel::<()>();
+    let test = {
+        let watch = Arc::clone(&watch);
+        move || {
+            // Dropped when the test ends, by a panic or without one.
+            let _end = end;
+            test(&watch)
+        }
+    };
+    let thread = match thread::Builder::new().name(String::from(name)).spawn(test) {
+        Ok(thread) => thread,
+        Err(error) => panic!("cannot start the thread of a test: {error}"),
+    };
+    let is_late = |limit| ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+    if is_late(limit) {
+        let last = watch.expire();
+        if is_late(ANSWER_TIMEOUT) {
+            let report = watch.report(last.as_ref());
+            if let Some(seeded) = last.and_then(|(run, _)| run.seeded) {
+                seeded.report(None);
+            }
+            panic!("{report}");
+        }
+    }
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The part of a test that its thread shares with the thread of the harness.
+pub(super) struct Watch {
+    /// The name of the test.
+    name: &'static str,
+    /// The time limit.
+    limit: Duration,
+    /// The state of the test.
+    state: Mutex<State>,
+}
+
+/// The state of a test.
+#[derive(Default)]
+struct State {
+    /// The latest run. Written by the thread of the test.
+    run: Option<Run>,
+    /// Whether the limit has passed. Written by the thread of the harness, which also tells the latest run to end. A
+    /// run that begins later tells itself.
+    is_expired: bool,
+    /// The message of the panic in `block_on`, if the loop was told to end and has answered. Written by the thread of
+    /// the test.
+    answer: Option<String>,
+}
+
+/// A run of a test.
+#[derive(Clone)]
+struct Run {
+    /// The runtime of the run. Not a `Handle`, because a deadlock is not certain while there is one.
+    shared: Arc<Shared>,
+    /// The seed of the run, if it has one.
+    seeded: Option<Seeded>,
+    /// When the run began. The real time, even under a virtual clock.
+    began: Instant,
+}
+
+impl Watch {
+    /// Notes that a run begins. The thread of the test calls this.
+    pub(super) fn begin(self: &Arc<Self>, runtime: &Runtime, seeded: Option<Seeded>) {
+        let run = Run {
+            shared: Arc::clone(&runtime.event_loop.shared),
+            seeded,
+            began: Instant::now(),
+        };
+        let mut state = lock(&self.state);
+        let before = state.run.replace(run.clone());
+        let is_expired = state.is_expired;
+        drop(state);
+        drop(before);
+        if is_expired {
+            self.end(&run);
+        }
+    }
+
+    /// Notes that the limit has passed, and tells the loop of the latest run to end. Returns that run, and the poll
+    /// that it is in. The thread of the harness calls this.
+    fn expire(self: &Arc<Self>) -> Option<(Run, Tag)> {
+        let mut state = lock(&self.state);
+        state.is_expired = true;
+        let run = state.run.clone();
+        drop(state);
+        let run = run?;
+        let polling = run.shared.status.polling();
+        self.end(&run);
+        Some((run, polling))
+    }
+
+    /// Tells the loop of a run to end: `block_on` panics with a dump when the loop reads its messages.
+    fn end(self: &Arc<Self>, run: &Run) {
+        let (watch, told) = (Arc::clone(self), run.clone());
+        let answer = move || {
+            let Some(event_loop) = context::running() else {
+                return Ok(());
+            };
+            let answer = format!("{}:\n{}", watch.heading(&told), event_loop.dump());
+            lock(&watch.state).answer = Some(answer.clone());
+            Err(answer)
+        };
+        // A runtime that has ended refuses the message. The next run, if there is one, tells itself.
+        let _refused = run.shared.inbox.post(Message::Run(Box::new(answer)));
+    }
+
+    /// Returns the first words of a report about a run.
+    fn heading(&self, run: &Run) -> String {
+        let run = match run.seeded {
+            Some(Seeded {
+                run: number, runs, ..
+            }) if runs > 1 => {
+                let time = Time(run.began.elapsed());
+                format!("; run {number} of {runs} began {time} ago")
+            }
+            _ => String::new(),
+        };
+        let Watch { name, limit, .. } = self;
+        format!(
+            "test `{name}` has not ended within its time limit of {limit:?} (the setting `timeout`){run}"
+        )
+    }
+
+    /// Returns the report about a test that has not ended although its loop was told to. `last` is what
+    /// [`expire`](Watch::expire) has returned.
+    fn report(&self, last: Option<&(Run, Tag)>) -> String {
+        let Some((run, polling)) = last else {
+            let Watch { name, limit, .. } = self;
+            return format!(
+                "test `{name}` has not created its runtime within its time limit of {limit:?}"
+            );
+        };
+        let answer = lock(&self.state).answer.clone();
+        let has_ended = answer.is_some() || run.shared.inbox.is_closed();
+        let answer = answer.unwrap_or_else(|| {
+            let dump = unanswered_dump(&run.shared, *polling, ANSWER_TIMEOUT);
+            format!("{}:\n{dump}", self.heading(run))
+        });
+        let why = match has_ended {
+            true => ": `block_on` has ended, but a destructor blocks the thread",
+            false => "",
+        };
+        format!(
+            "{answer}the thread of the test has not ended within another {ANSWER_TIMEOUT:?}, and is left behind{why}"
+        )
+    }
+}
