@@ -28,6 +28,8 @@ pub(crate) struct Waits {
 struct Table {
     /// The waits that have not ended.
     declared: Slab<Declared>,
+    /// The waits that begin again and again, whether they have ended or not.
+    kept: Slab<(Declared, Arc<dyn Kept>)>,
     /// How many waits were ever declared.
     last: u64,
 }
@@ -36,6 +38,7 @@ impl Default for Table {
     fn default() -> Table {
         Table {
             declared: Slab::new(),
+            kept: Slab::new(),
             last: 0,
         }
     }
@@ -71,15 +74,64 @@ pub(crate) enum Subject {
     Primitive(Arc<dyn Primitive>, u32),
 }
 
+/// A wait that begins again and again.
+pub(crate) trait Kept: Send + Sync {
+    /// Returns who waits, if anybody does.
+    fn waiter(&self) -> Option<WaiterInfo>;
+}
+
 impl Waits {
     /// Returns all waits, in the order in which they began.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
         let waits = table.declared.iter().map(|(_, wait)| wait.clone());
-        let mut waits: Vec<Declared> = waits.collect();
+        let kept = table.kept.iter().filter_map(|(_, (wait, kept))| {
+            let waiter = kept.waiter()?;
+            Some(Declared {
+                waiter,
+                ..wait.clone()
+            })
+        });
+        let mut waits: Vec<Declared> = waits.chain(kept).collect();
         drop(table);
         waits.sort_by_key(|wait| wait.number);
         waits
+    }
+}
+
+#[cfg_attr(
+    not(feature = "sync"),
+    expect(dead_code, reason = "only the channels of `sync` keep waits")
+)]
+impl Waits {
+    /// Enters a wait that begins again and again.
+    pub(super) fn keep(
+        &self,
+        waiter: WaiterInfo,
+        location: &'static Location<'static>,
+        subject: Subject,
+        kept: Arc<dyn Kept>,
+    ) -> Key {
+        let mut table = lock(&self.table);
+        table.last += 1;
+        let number = table.last;
+        let wait = Declared {
+            waiter,
+            subject,
+            location,
+            depth: 0,
+            number,
+        };
+        table.kept.insert((wait, kept))
+    }
+
+    /// Removes such a wait.
+    pub(super) fn forget(&self, key: Key) {
+        let mut table = lock(&self.table);
+        let removed = table.kept.remove(key);
+        table.kept.shrink();
+        drop(table);
+        drop(removed);
     }
 }
 

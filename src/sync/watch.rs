@@ -53,7 +53,7 @@ use super::ends::{Senders, name};
 use super::seen::{About, Mark};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
-use ::event_listener::{self, EventListener};
+use crate::primitives::EventListener;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::pin::Pin;

@@ -3,8 +3,9 @@
 use super::error::TryRecvError;
 use super::{RECV, Seen};
 use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::kept::KeptWait;
 use crate::executor::primitive::Primitive;
-use crate::executor::waits::{Subject, Wait};
+use crate::executor::waits::Subject;
 use crate::foreign::log_panics;
 use crate::sync::assert_may_block;
 use futures_core::Stream;
@@ -21,8 +22,10 @@ pub(super) struct Rx<T> {
     inner: async_channel::Receiver<T>,
     /// Another one, which keeps the waker of `poll_recv`. Created when `poll_recv` waits for the first time.
     polled: Option<Pin<Box<async_channel::Receiver<T>>>>,
-    /// The wait of `poll_recv`.
-    wait: Wait,
+    /// The wait for a value.
+    wait: KeptWait,
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    has_waited: bool,
     /// The state of the channel for dumps.
     seen: Arc<Seen>,
 }
@@ -36,7 +39,8 @@ impl<T> Rx<T> {
         Rx {
             inner,
             polled: None,
-            wait: Wait::default(),
+            wait: KeptWait::default(),
+            has_waited: false,
             seen,
         }
     }
@@ -44,13 +48,13 @@ impl<T> Rx<T> {
     /// See [`Receiver::recv`].
     #[inline]
     pub(super) fn recv(&mut self, location: &'static Location<'static>) -> Recv<'_, T> {
-        self.wait.withdraw();
         Recv {
             slow: None,
             inner: &self.inner,
             seen: &self.seen,
             location,
-            wait: Wait::default(),
+            wait: &mut self.wait,
+            has_waited: &mut self.has_waited,
         }
     }
 
@@ -116,9 +120,7 @@ impl<T> Rx<T> {
             }
             Poll::Pending => {
                 let seen = &self.seen;
-                self.wait.declare(Some(cx.waker()), location, 0, || {
-                    Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, RECV)
-                });
+                self.wait.declare(cx.waker(), location, || subject(seen));
             }
         }
         received
@@ -423,17 +425,33 @@ pin_project! {
         // Where `recv` was called.
         location: &'static Location<'static>,
         // The wait, if the channel was empty.
-        wait: Wait,
+        wait: &'a mut KeptWait,
+        // Whether the last `recv` had to wait.
+        has_waited: &'a mut bool,
     }
+
+    impl<T> PinnedDrop for Recv<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().wait.withdraw();
+        }
+    }
+}
+
+/// Returns what a task waits for.
+#[cold]
+fn subject(seen: &Arc<Seen>) -> Subject {
+    Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, RECV)
 }
 
 impl<T> Future for Recv<'_, T> {
     type Output = Option<T>;
 
-    #[inline]
+    // Always: a task that receives in a loop would otherwise pay for two calls at each value, this one and `poll_slow`.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         ready!(poll_budget(cx));
-        if self.slow.is_none()
+        if !*self.has_waited
+            && self.slow.is_none()
             && let Ok(value) = self.inner.try_recv()
         {
             self.seen.receiver.use_at(self.location);
@@ -449,19 +467,23 @@ impl<T> Recv<'_, T> {
     #[cold]
     #[inline(never)]
     fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = self.project();
-        let inner = *this.inner;
-        let polled = this
-            .wait
-            .poll_slow(this.slow, cx, this.location, this.seen, RECV, || {
-                inner.recv()
-            });
-        let value = ready!(polled).ok();
-        this.seen.receiver.use_at(this.location);
-        if value.is_some() {
-            spend_budget();
+        let mut this = self.project();
+        if this.slow.is_none() {
+            **this.has_waited = false;
+            this.slow.set(Some(this.inner.recv()));
         }
-        Poll::Ready(value)
+        let slow = this.slow.as_pin_mut().expect("the operation has begun");
+        let Poll::Ready(received) = slow.poll(cx) else {
+            **this.has_waited = true;
+            let seen = *this.seen;
+            this.wait
+                .declare(cx.waker(), this.location, || subject(seen));
+            return Poll::Pending;
+        };
+        this.wait.withdraw();
+        this.seen.receiver.use_at(this.location);
+        spend_budget();
+        Poll::Ready(received.ok())
     }
 }
 

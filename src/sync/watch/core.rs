@@ -9,8 +9,7 @@
 //! afterwards. So either the waiter sees the change, or the notification finds the listener. `notify` has a full fence
 //! before it looks for listeners, and `listen` one after it has entered the listener.
 
-use super::event_listener::{Event, EventListener};
-use crate::primitives::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitives::{AtomicU64, AtomicUsize, Event, EventListener, Ordering};
 
 /// The versions, and the numbers of both ends.
 pub(crate) struct Core {
