@@ -8,7 +8,7 @@
 //! those that nobody else awaits. It takes them out before, under the lock of [`Messages`], so that no sender adds
 //! another one meanwhile.
 
-use crate::primitives::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::primitives::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use std::sync::Arc;
 
 /// A value in the queue. Clones share the value.
@@ -35,6 +35,8 @@ pub(super) struct Messages<T> {
     capacity: usize,
     /// The number of values that were ever sent. Written under the lock.
     sent: AtomicU64,
+    /// The number of receivers. Written under the lock.
+    receivers: AtomicUsize,
 }
 
 /// The lock of [`Messages`]. While it exists, no value is sent.
@@ -52,6 +54,7 @@ impl<T> Messages<T> {
             empty: Mutex::new(Vec::new()),
             capacity,
             sent: AtomicU64::new(0),
+            receivers: AtomicUsize::new(1),
         }
     }
 
@@ -67,6 +70,12 @@ impl<T> Messages<T> {
     pub(super) fn sent(&self) -> u64 {
         // Relaxed: the number protects nothing. Whoever needs the exact one holds the lock.
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of receivers.
+    pub(super) fn receivers(&self) -> usize {
+        // Relaxed, for the same reason.
+        self.receivers.load(Ordering::Relaxed)
     }
 
     /// Takes the value out of a message that was received, or clones it if other receivers await it.
@@ -95,6 +104,7 @@ impl<T> Messages<T> {
     }
 
     /// Keeps an empty message for a later value.
+    #[inline]
     fn recycle(&self, mut message: Message<T>) {
         if Arc::get_mut(&mut message.0).is_some() {
             let mut empty = lock(&self.empty);
@@ -120,6 +130,21 @@ impl<T> Gate<'_, T> {
 
     /// Counts a value that has been sent.
     pub(super) fn count(&self) {
-        self.messages.sent.fetch_add(1, Ordering::Relaxed);
+        // Only the owner of the lock writes, so this needs no atomic addition.
+        let sent = self.messages.sent() + 1;
+        self.messages.sent.store(sent, Ordering::Relaxed);
+    }
+
+    /// Counts a receiver that is created. Returns its position.
+    pub(super) fn add_receiver(&self) -> u64 {
+        let receivers = self.messages.receivers() + 1;
+        self.messages.receivers.store(receivers, Ordering::Relaxed);
+        self.messages.sent()
+    }
+
+    /// Counts a receiver that is being dropped.
+    pub(super) fn remove_receiver(&self) {
+        let receivers = self.messages.receivers() - 1;
+        self.messages.receivers.store(receivers, Ordering::Relaxed);
     }
 }

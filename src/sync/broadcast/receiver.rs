@@ -4,7 +4,9 @@ use super::Shared;
 use super::error::{RecvError, TryRecvError};
 use super::message::Message;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::waits::Wait;
+use crate::executor::kept::KeptWait;
+use crate::executor::primitive::Primitive;
+use crate::executor::waits::Subject;
 use crate::sync::assert_may_block;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -25,6 +27,10 @@ pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
     /// The number of values that were sent before the next one that this receiver receives or misses.
     position: u64,
+    /// The wait for a value.
+    wait: KeptWait,
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    has_waited: bool,
 }
 
 impl<T> Receiver<T> {
@@ -38,6 +44,8 @@ impl<T> Receiver<T> {
             inner: Some(inner),
             shared,
             position,
+            wait: KeptWait::default(),
+            has_waited: false,
         }
     }
 
@@ -145,7 +153,8 @@ impl<T: Clone> Receiver<T> {
             shared: &self.shared,
             position: &mut self.position,
             location: Location::caller(),
-            wait: Wait::default(),
+            wait: &mut self.wait,
+            has_waited: &mut self.has_waited,
         }
     }
 
@@ -218,7 +227,7 @@ impl<T: Clone> Receiver<T> {
     pub fn resubscribe(&self) -> Receiver<T> {
         let gate = self.shared.messages.lock();
         let inner = self.inner().new_receiver();
-        let position = self.shared.messages.sent();
+        let position = gate.add_receiver();
         drop(gate);
         Receiver::new(inner, Arc::clone(&self.shared), position)
     }
@@ -279,6 +288,7 @@ impl<T> Drop for Receiver<T> {
                 Err(_) => break,
             }
         }
+        gate.remove_receiver();
         drop(inner);
         drop(gate);
         drop(left);
@@ -322,40 +332,68 @@ pin_project! {
         // Where `recv` was called.
         location: &'static Location<'static>,
         // The wait, if there was no value.
-        wait: Wait,
+        wait: &'a mut KeptWait,
+        // Whether the last `recv` had to wait.
+        has_waited: &'a mut bool,
+    }
+
+    impl<T> PinnedDrop for Recv<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().wait.withdraw();
+        }
     }
 }
 
 impl<T: Clone> Future for Recv<'_, T> {
     type Output = Result<T, RecvError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         ready!(poll_budget(cx));
-        let mut this = self.project();
-        if let Some(inner) = this.inner.take() {
+        let this = self.as_mut().project();
+        if !**this.has_waited
+            && let Some(inner) = this.inner
+        {
             let received = match inner.try_recv() {
                 Ok(message) => Some(Ok(message)),
+                Err(async_broadcast::TryRecvError::Empty) => None,
                 Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
                     Some(Err(async_broadcast::RecvError::Overflowed(missed)))
                 }
                 Err(async_broadcast::TryRecvError::Closed) => {
                     Some(Err(async_broadcast::RecvError::Closed))
                 }
-                Err(async_broadcast::TryRecvError::Empty) => None,
             };
             if let Some(received) = received {
                 spend_budget();
                 return Poll::Ready(finish(this.shared, this.position, received));
             }
+        }
+        self.poll_slow(cx)
+    }
+}
+
+impl<T: Clone> Recv<'_, T> {
+    /// Waits for a value.
+    #[cold]
+    #[inline(never)]
+    fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let mut this = self.project();
+        if let Some(inner) = this.inner.take() {
+            **this.has_waited = false;
             this.slow.set(Some(inner.recv_direct()));
         }
-        let seen = &this.shared.seen;
-        let received = this
-            .wait
-            .poll_slow(this.slow, cx, this.location, seen, 0, || {
-                unreachable!("polled again after it was ready")
+        let slow = this.slow.as_pin_mut();
+        let slow = slow.expect("the receive operation has begun");
+        let Poll::Ready(received) = slow.poll(cx) else {
+            **this.has_waited = true;
+            let seen = &this.shared.seen;
+            this.wait.declare(cx.waker(), this.location, || {
+                Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, 0)
             });
-        let received = ready!(received);
+            return Poll::Pending;
+        };
+        this.wait.withdraw();
         spend_budget();
         Poll::Ready(finish(this.shared, this.position, received))
     }

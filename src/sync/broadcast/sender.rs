@@ -84,7 +84,7 @@ impl<T> Sender<T> {
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
         let messages = &self.shared.messages;
         let mut gate = messages.lock();
-        let receivers = self.inner.receiver_count();
+        let receivers = messages.receivers();
         if receivers == 0 {
             drop(gate);
             return Err(SendError(value));
@@ -128,7 +128,7 @@ impl<T> Sender<T> {
     pub fn subscribe(&self) -> Receiver<T> {
         let gate = self.shared.messages.lock();
         let inner = self.inner.new_receiver();
-        let position = self.shared.messages.sent();
+        let position = gate.add_receiver();
         drop(gate);
         Receiver::new(inner, Arc::clone(&self.shared), position)
     }
@@ -146,7 +146,7 @@ impl<T> Sender<T> {
     /// # drop(other);
     /// ```
     pub fn receiver_count(&self) -> usize {
-        self.inner.receiver_count()
+        self.shared.messages.receivers()
     }
 
     /// Returns the number of values that some receiver has not received.
