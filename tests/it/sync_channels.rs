@@ -1131,3 +1131,59 @@ fn a_wait_that_was_given_up_is_not_in_the_dump() {
         drop(task.await);
     });
 }
+
+#[test]
+fn a_receiver_waits_in_the_dump_of_the_runtime_that_polls_it() {
+    let _watchdog = watchdog();
+    let (sender, mut receiver) = mpsc::channel_named::<u32>("jobs", 1);
+    let (events, mut all) = broadcast::channel_named::<u32>("events", 1);
+    let runtimes = [(); 2].map(|()| glassfrog::Runtime::new().unwrap());
+    let is_waiting = |runtime: &glassfrog::Runtime| {
+        let text = runtime.block_on(dump());
+        assert_eq!(text.contains("jobs"), text.contains("events"), "{text}");
+        text.contains("jobs")
+    };
+    for (runtime, other) in [(0, 1), (1, 0), (1, 0), (0, 1)] {
+        let (runtime, other) = (&runtimes[runtime], &runtimes[other]);
+        let task = runtime.block_on(async {
+            task::spawn(async move {
+                let received = futures::join!(receiver.recv(), all.recv());
+                assert_eq!(received, (Some(1), Ok(2)));
+                (receiver, all)
+            })
+        });
+        assert!(is_waiting(runtime) && !is_waiting(other));
+        sender.try_send(1).unwrap();
+        events.send(2).unwrap();
+        (receiver, all) = runtime.block_on(task).unwrap();
+        assert!(!is_waiting(runtime) && !is_waiting(other));
+        // A wait outside any runtime is in no dump.
+        let mut recv = Box::pin(receiver.recv());
+        assert!(poll_once(&mut recv).is_pending());
+        drop(recv);
+        assert!(!is_waiting(runtime));
+    }
+    drop(runtimes);
+    sender.try_send(1).unwrap();
+    assert_eq!(park_on(receiver.recv()), Some(1));
+}
+
+#[test]
+fn a_wait_shows_the_place_of_the_latest_recv() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::channel_named("jobs", 1);
+        let first = line!() + 3;
+        let second = first + 1;
+        let task = task::spawn(async move {
+            receiver.recv().await;
+            receiver.recv().await;
+        });
+        for line in [first, second] {
+            let text = dump().await;
+            let place = format!("sync_channels.rs:{line}");
+            assert!(text.contains(&place), "{place} is not in {text}");
+            sender.send(()).await.unwrap();
+        }
+        task.await.unwrap();
+    });
+}
