@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-/// The number of operations (a read, a write, an accept, a joined task) that one poll may finish.
+/// The number of operations (a read, a write, an accept, a joined task, a received value) that one poll may finish.
 ///
 /// Without a limit, a task whose sockets are always ready would never return from its poll. If an operation takes
 /// a microsecond, the limit keeps the poll below an eighth of a millisecond. With a lower limit, a bulk transfer

@@ -5,8 +5,8 @@
 //! who waits. It leaves the table when it is dropped or moves to another runtime.
 
 use super::current::{self, actor};
-use super::waits::{Kept, Subject, Waits};
-use crate::primitives::{AtomicU64, AtomicUsize, Ordering};
+use super::waits::{Declared, Kept, Subject, Waits};
+use crate::primitives::{AtomicU64, AtomicUsize, Ordering, lock};
 use crate::slab::Key;
 use crate::waiter::{Tag, WaiterInfo};
 use std::fmt;
@@ -130,6 +130,38 @@ impl KeptWait {
         {
             waits.forget(entry.key);
         }
+    }
+}
+
+impl Waits {
+    /// Enters a wait that begins again and again.
+    fn keep(
+        &self,
+        waiter: WaiterInfo,
+        location: &'static Location<'static>,
+        subject: Subject,
+        kept: Arc<dyn Kept>,
+    ) -> Key {
+        let mut table = lock(&self.table);
+        table.last += 1;
+        let number = table.last;
+        let wait = Declared {
+            waiter,
+            subject,
+            location,
+            depth: 0,
+            number,
+        };
+        table.kept.insert((wait, kept))
+    }
+
+    /// Removes such a wait.
+    fn forget(&self, key: Key) {
+        let mut table = lock(&self.table);
+        let removed = table.kept.remove(key);
+        table.kept.shrink();
+        drop(table);
+        drop(removed);
     }
 }
 

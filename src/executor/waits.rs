@@ -21,17 +21,17 @@ use std::task::Waker;
 #[derive(Default)]
 pub(crate) struct Waits {
     /// The waits. Futures may be dropped on any thread, so they are behind a lock.
-    table: Mutex<Table>,
+    pub(super) table: Mutex<Table>,
 }
 
 /// The waits, and the number of the newest one.
-struct Table {
+pub(super) struct Table {
     /// The waits that have not ended.
     declared: Slab<Declared>,
     /// The waits that begin again and again, whether they have ended or not.
-    kept: Slab<(Declared, Arc<dyn Kept>)>,
+    pub(super) kept: Slab<(Declared, Arc<dyn Kept>)>,
     /// How many waits were ever declared.
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl Default for Table {
@@ -96,42 +96,6 @@ impl Waits {
         drop(table);
         waits.sort_by_key(|wait| wait.number);
         waits
-    }
-}
-
-#[cfg_attr(
-    not(feature = "sync"),
-    expect(dead_code, reason = "only the channels of `sync` keep waits")
-)]
-impl Waits {
-    /// Enters a wait that begins again and again.
-    pub(super) fn keep(
-        &self,
-        waiter: WaiterInfo,
-        location: &'static Location<'static>,
-        subject: Subject,
-        kept: Arc<dyn Kept>,
-    ) -> Key {
-        let mut table = lock(&self.table);
-        table.last += 1;
-        let number = table.last;
-        let wait = Declared {
-            waiter,
-            subject,
-            location,
-            depth: 0,
-            number,
-        };
-        table.kept.insert((wait, kept))
-    }
-
-    /// Removes such a wait.
-    pub(super) fn forget(&self, key: Key) {
-        let mut table = lock(&self.table);
-        let removed = table.kept.remove(key);
-        table.kept.shrink();
-        drop(table);
-        drop(removed);
     }
 }
 

@@ -440,12 +440,9 @@ fn blocking_methods_panic_on_the_thread_of_a_loop() {
 #[test]
 fn a_task_whose_channels_are_always_ready_lets_others_run() {
     /// Spawns a task that ends when another one has run.
-    fn spawn<F: Future<Output = ()>>(
+    fn spawn<F: Future<Output = ()> + 'static>(
         mut operation: impl FnMut() -> F + 'static,
-    ) -> task::JoinHandle<()>
-    where
-        F: 'static,
-    {
+    ) -> task::JoinHandle<()> {
         let has_run = Rc::new(Cell::new(false));
         let flag = Rc::clone(&has_run);
         let greedy = task::spawn(async move {
@@ -1145,12 +1142,10 @@ fn a_receiver_waits_in_the_dump_of_the_runtime_that_polls_it() {
     };
     for (runtime, other) in [(0, 1), (1, 0), (1, 0), (0, 1)] {
         let (runtime, other) = (&runtimes[runtime], &runtimes[other]);
-        let task = runtime.block_on(async {
-            task::spawn(async move {
-                let received = futures::join!(receiver.recv(), all.recv());
-                assert_eq!(received, (Some(1), Ok(2)));
-                (receiver, all)
-            })
+        let task = runtime.handle().spawn(async move {
+            let received = futures::join!(receiver.recv(), all.recv());
+            assert_eq!(received, (Some(1), Ok(2)));
+            (receiver, all)
         });
         assert!(is_waiting(runtime) && !is_waiting(other));
         sender.try_send(1).unwrap();
