@@ -12,8 +12,8 @@
 //!
 //! ```text
 //! recv on "jobs" (made at src/main.rs:9), 1 sender left, made by main 5.1 s ago at src/main.rs:9
-//! send on full "jobs" (100 of 100) (made at src/main.rs:9), its receiver was last used by task 3 "worker" 4 s ago at
-//! src/worker.rs:12
+//! send on full "jobs" (made at src/main.rs:9), 100 of 100 values, its receiver was last used by task 3 "worker" 4 s ago
+//! at src/worker.rs:12
 //! ```
 //!
 //! The ends are values that can be moved to other tasks. The channel knows who made or cloned each of the first four
@@ -236,8 +236,8 @@ impl Primitive for Seen {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
             SEND => (
                 "send",
-                format!("send on full {name} ({capacity} of {capacity})"),
-                receiver(),
+                format!("send on full {name}"),
+                format!("{capacity} of {capacity} values, {}", receiver()),
             ),
             _ => ("closed", format!("end of {name}"), receiver()),
         };

@@ -1073,7 +1073,7 @@ fn a_dump_names_the_task_that_has_used_the_receiver_of_a_full_channel() {
         });
         let text = dump().await;
         assert!(text.contains("send on full \"jobs\" (made at "), "{text}");
-        assert!(text.contains("2 of 2"), "{text}");
+        assert!(text.contains("2 of 2 values"), "{text}");
         let used = text.contains("its receiver was last used by task ");
         assert!(used && text.contains("\"worker\""), "{text}");
         assert!(text.contains("recv on oneshot \"go\" (made at "), "{text}");
@@ -1180,5 +1180,21 @@ fn a_wait_shows_the_place_of_the_latest_recv() {
             sender.send(()).await.unwrap();
         }
         task.await.unwrap();
+    });
+}
+
+#[test]
+fn a_dump_says_since_when_a_stream_has_not_been_polled() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::channel_named::<u32>("jobs", 1);
+        let task = task::spawn(async move {
+            assert!(futures::poll!(receiver.next()).is_pending());
+            yield_now().await;
+            std::future::pending::<()>().await;
+        });
+        let text = dump().await;
+        assert!(text.contains("since poll 1 of 2"), "{text}");
+        task.abort();
+        drop((task.await, sender));
     });
 }

@@ -196,7 +196,8 @@ impl<T> Receiver<T> {
     }
 
     /// Receives up to `limit` values, and appends them to the buffer. Waits for the first one if the channel is empty,
-    /// and takes as many as there are. Returns their number: 0 if the channel is empty and closed, or if the limit is 0.
+    /// and takes as many as there are. Returns their number. It is 0 if the channel is empty and closed, or if the
+    /// limit is 0.
     ///
     /// # Cancel safety
     ///
