@@ -56,7 +56,6 @@ use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::EventListener;
 use std::borrow::Cow;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::{Context, Poll};
 
@@ -196,42 +195,26 @@ struct Listening {
 }
 
 impl Listening {
-    /// Asks for a result, and listens until there is one. Listens before it asks for the last time, so that it misses
-    /// no change.
-    ///
-    /// The result may hold the lock of the value. So a listener that has a waker is dropped before `ask` is called: the
-    /// destructor of a waker is foreign code.
+    /// Asks for a result, and listens until there is one. Declares the wait meanwhile. See [`core::poll_until`].
     fn poll_until<R>(
         &mut self,
         cx: &mut Context<'_>,
         location: &'static Location<'static>,
         seen: &Arc<Seen>,
         wanted: u32,
-        mut ask: impl FnMut() -> Option<R>,
+        ask: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
-        loop {
-            if let Some(listener) = &mut self.listener {
-                if Pin::new(listener).poll(cx).is_pending() {
-                    self.wait.declare(Some(cx.waker()), location, 0, || {
-                        Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, wanted)
-                    });
-                    return Poll::Pending;
-                }
-                self.listener = None;
-            }
-            let mut result = ask();
-            if result.is_none() {
-                self.listener = Some(match wanted {
-                    CLOSED => seen.core.listen_closed(),
-                    _ => seen.core.listen(),
-                });
-                result = ask();
-            }
-            if let Some(result) = result {
-                self.listener = None;
-                self.wait.withdraw();
-                return Poll::Ready(result);
-            }
+        let listen = || match wanted {
+            CLOSED => seen.core.listen_closed(),
+            _ => seen.core.listen(),
+        };
+        let polled = core::poll_until(&mut self.listener, cx, listen, ask);
+        match polled {
+            Poll::Ready(_) => self.wait.withdraw(),
+            Poll::Pending => self.wait.declare(Some(cx.waker()), location, 0, || {
+                Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, wanted)
+            }),
         }
+        polled
     }
 }

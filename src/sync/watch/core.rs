@@ -10,6 +10,8 @@
 //! before it looks for listeners, and `listen` one after it has entered the listener.
 
 use crate::primitives::{AtomicU64, AtomicUsize, Event, EventListener, Ordering};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 /// The versions, and the numbers of both ends.
 pub(crate) struct Core {
@@ -34,6 +36,34 @@ pub(crate) enum News {
     Closed,
     /// The version is the same.
     Nothing,
+}
+
+/// Asks for a result, and listens until there is one. Listens before it asks for the last time, so that it misses no
+/// change.
+///
+/// The result may hold the lock of the value. So a listener that has a waker is dropped before `ask` is called: the
+/// destructor of a waker is foreign code.
+pub(crate) fn poll_until<R>(
+    listener: &mut Option<EventListener>,
+    cx: &mut Context<'_>,
+    listen: impl Fn() -> EventListener,
+    mut ask: impl FnMut() -> Option<R>,
+) -> Poll<R> {
+    loop {
+        if let Some(waiting) = listener {
+            ready!(Pin::new(waiting).poll(cx));
+            *listener = None;
+        }
+        let mut result = ask();
+        if result.is_none() {
+            *listener = Some(listen());
+            result = ask();
+        }
+        if let Some(result) = result {
+            *listener = None;
+            return Poll::Ready(result);
+        }
+    }
 }
 
 impl Core {

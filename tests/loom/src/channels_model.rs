@@ -2,7 +2,7 @@
 
 use crate::event_listener::block_on;
 use crate::oneshot_core;
-use crate::watch_core::{self, News};
+use crate::watch_core::{self, News, poll_until};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::future::poll_fn;
@@ -70,22 +70,16 @@ fn a_oneshot_value_is_dropped_once_by_the_sender_or_by_the_receiver() {
 
 /// Waits for news like `Receiver::changed`.
 async fn news(core: &watch_core::Core, seen: &mut u64) -> News {
-    loop {
-        let mut news = core.news(*seen);
-        let mut listener = None;
-        if news == News::Nothing {
-            listener = Some(core.listen());
-            news = core.news(*seen);
+    let mut listener = None;
+    let ask = |seen: &mut u64| match core.news(*seen) {
+        News::Changed(version) => {
+            *seen = version;
+            Some(News::Changed(version))
         }
-        match news {
-            News::Nothing => listener.expect("it listens").await,
-            News::Changed(version) => {
-                *seen = version;
-                return news;
-            }
-            News::Closed => return news,
-        }
-    }
+        News::Closed => Some(News::Closed),
+        News::Nothing => None,
+    };
+    poll_fn(|cx| poll_until(&mut listener, cx, || core.listen(), || ask(seen))).await
 }
 
 #[test]
@@ -133,14 +127,11 @@ fn a_watch_sender_notices_that_the_last_receiver_is_gone() {
         let thread = thread::spawn(move || receiver.drop_receiver());
         let other = Arc::clone(&core);
         let other = thread::spawn(move || other.drop_receiver());
-        block_on(async {
-            while core.receivers() > 0 {
-                let listener = core.listen_closed();
-                if core.receivers() > 0 {
-                    listener.await;
-                }
-            }
-        });
+        let mut listener = None;
+        let is_closed = || (core.receivers() == 0).then_some(());
+        block_on(poll_fn(|cx| {
+            poll_until(&mut listener, cx, || core.listen_closed(), is_closed)
+        }));
         thread.join().unwrap();
         other.join().unwrap();
     });
