@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Another thread takes the dump, as a signal handler or an administration page would. Inside the runtime,
-//! use `task::dump()`.
+//! use `task::dump()`. `{dump:#}` would list every task.
 
 use std::io;
 use std::net;
@@ -57,6 +57,14 @@ fn main() -> io::Result<()> {
         Builder::new()
             .name("lost")
             .spawn(std::future::pending::<()>());
+
+        // 8. Twenty similar tasks share a line of the dump.
+        for _ in 0..20 {
+            glassfrog::spawn(async move {
+                let stream = TcpStream::connect(addr).await?;
+                stream.read(&mut [0; 1]).await
+            });
+        }
 
         // Give all tasks time to get stuck.
         sleep(Duration::from_millis(300)).await;

@@ -1,33 +1,57 @@
 //! Dumps: what every task of a runtime waits for, as data, as text and as JSON.
 //!
-//! [`task::dump`](crate::task::dump), [`Handle::dump`](crate::Handle::dump) and
-//! [`Workers::dump`](crate::Workers::dump) take a dump. This module contains its parts, which a test can assert on.
-//!
-//! `event_loop/dump.rs` collects the data, and `handle.rs` requests it from other threads.
+//! [`task::dump`](crate::task::dump) and [`Handle::dump`](crate::Handle::dump) return a [`Dump`],
+//! [`Workers::dump`](crate::Workers::dump) a [`WorkersDump`]. The other types are parts of a dump, on which a test can
+//! assert.
 
+// `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
+
+mod circles;
 mod fold;
 mod json;
 mod text;
+mod workers;
 
+pub use self::circles::Circle;
 pub(crate) use self::text::{Time, label};
+pub use self::workers::WorkersDump;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// A list of all tasks of a runtime and what each was waiting for, at one moment.
+/// All tasks of a runtime and what each was waiting for, at one moment.
 ///
 /// The [`Display`](fmt::Display) implementation prints a table for a terminal. A task that another task awaits is
 /// listed under that task, and so are the children of a [`scope`](crate::task::scope()):
 ///
 /// ```text
-/// task           spawned at             age  polls  state    waits for
-/// main           -                        -      4  waiting  join task 1 "writer" for 3.2 s
-/// └ 1 "writer"   examples/dump.rs:20  3.2 s      2  waiting  write tcp 127.0.0.1:40112 → 127.0.0.1:80 for 3.2 s
-/// 2              examples/dump.rs:31  3.2 s      1  waiting  sleep, 250 ms to go
+/// task           spawned at             age  polls  state     waits for
+/// main           -                        -      4  waiting   join task 1 "writer" for 3.2 s
+/// └ 1 "writer"   examples/dump.rs:20  3.2 s      2  waiting   write tcp 127.0.0.1:40112 → 127.0.0.1:80 for 3.2 s
+/// 2              examples/dump.rs:31  3.2 s      1  waiting   sleep, 250 ms to go
+/// 32 ×           examples/dump.rs:40  4.2 s     71  waiting   read tcp 127.0.0.1:40116 → 127.0.0.1:80, the longest for 4.1 s: task 17
+/// 5 ×            examples/dump.rs:44  4.2 s      5  finished  not joined yet, the longest for 4.2 s: task 40
 /// ```
 ///
 /// A task that awaits several tasks listed under it, such as those of a [`JoinSet`](crate::task::JoinSet), has
-/// one line for all of them: "join the 5 tasks below".
+/// one line for all of them: "join the 5 tasks below". The row of a [worker](crate::Workers) has its number instead of
+/// "main".
+///
+/// # Folding
+///
+/// Three or more tasks share a line if they were spawned at the same place, have the same name or none, are listed under
+/// the same task, are in the same state, and wait for the same kinds of things. Reads, writes, sleeps and joins are
+/// different kinds, and so are waits with different labels. The line shows the number of the tasks, the age of the oldest,
+/// the sum of their polls, and the task that has not been polled for the longest time, with what it waits for. Finished
+/// tasks that nothing has joined share a line even if there are only two, whatever their names.
+///
+/// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
+/// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and
+/// the dump has more than 100 tasks, the text shows the ten largest groups and the number of the other tasks.
+///
+/// The alternate form, `{:#}`, and the [JSON](Dump::to_json) list every task.
+///
+/// # What a wait is
 ///
 /// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks and jobs that hold the waker of a task.
 /// If the task left its waker there before its last poll, the dump shows that poll ("since poll 12 of
@@ -38,7 +62,8 @@ use std::time::Duration;
 /// A task waits for something outside glassfrog, such as a channel or a lock, if nothing in glassfrog holds its
 /// waker, or if something else holds it too. The dump shows the number of these holders. Without a holder, the task
 /// will never be woken. A holder may be the task itself, or a task that waits for it, so a task with holders may
-/// never be woken either.
+/// never be woken either. If the program has [named the wait](crate::task::waiting_for), the dump shows that name
+/// instead, unless there is no holder.
 ///
 /// # Examples
 ///
@@ -49,10 +74,33 @@ use std::time::Duration;
 ///
 /// glassfrog::block_on(async {
 ///     task::Builder::new().name("sleeper").spawn(sleep(Duration::from_secs(60)));
+///     for _ in 0..1000 {
+///         glassfrog::spawn(sleep(Duration::from_secs(30)));
+///     }
 ///     task::yield_now().await;
-///     let dump = task::dump().to_string();
-///     assert!(dump.contains("1 \"sleeper\""), "{dump}");
-///     assert!(dump.contains("waiting  sleep, 59."), "{dump}");
+///     let dump = task::dump();
+///     let text = dump.to_string();
+///     assert!(text.contains("1 \"sleeper\""), "{text}");
+///     assert!(text.contains("waiting  sleep, 59."), "{text}");
+///     // The heading, `main`, the sleeper, and the others.
+///     assert_eq!(text.lines().count(), 4);
+///     assert!(text.contains("1000 ×"), "{text}");
+///     assert_eq!(format!("{dump:#}").lines().count(), 1003);
+/// });
+/// ```
+///
+/// A test asserts on what a task waits for:
+///
+/// ```
+/// use glassfrog::task;
+///
+/// glassfrog::block_on(async {
+///     let client = task::Builder::new().name("client");
+///     client.spawn(std::future::pending::<()>());
+///     task::yield_now().await;
+///     let dump = task::dump();
+///     let client = dump.find_by_name("client").unwrap();
+///     assert_eq!(client.waits()[0].to_string(), "something outside glassfrog");
 /// });
 /// ```
 #[derive(Clone, Debug)]
@@ -87,7 +135,98 @@ pub(crate) enum Answer {
     },
 }
 
+impl Dump {
+    /// Returns all tasks. A task that another one awaits follows that task, and so do the children of a scope.
+    ///
+    /// There are no tasks if the loop did not answer or the runtime has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// glassfrog::block_on(async {
+    ///     let task = glassfrog::spawn(async {});
+    ///     let dump = glassfrog::task::dump();
+    ///     let ids: Vec<u64> = dump.tasks().iter().map(|task| task.id()).collect();
+    ///     assert_eq!(ids, [0, u64::from(task.id())]);
+    /// });
+    /// ```
+    pub fn tasks(&self) -> &[TaskDump] {
+        &self.tasks
+    }
+
+    /// Returns all waits, each with the task that waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     for _ in 0..3 {
+    ///         glassfrog::spawn(sleep(Duration::from_secs(30)));
+    ///     }
+    ///     task::yield_now().await;
+    ///     let dump = task::dump();
+    ///     assert!(dump.waits().all(|(_, wait)| wait.kind() == "timer"));
+    ///     assert_eq!(dump.waits().count(), 3);
+    /// });
+    /// ```
+    pub fn waits(&self) -> impl Iterator<Item = (&TaskDump, &Wait)> {
+        let waits = |task| TaskDump::waits(task).iter().map(move |wait| (task, wait));
+        self.tasks.iter().flat_map(waits)
+    }
+
+    /// Returns the task with this name: the first of [`tasks`](Dump::tasks), if several have it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    ///
+    /// glassfrog::block_on(async {
+    ///     task::Builder::new().name("server").spawn(async {});
+    ///     assert!(task::dump().find_by_name("server").is_some());
+    ///     assert!(task::dump().find_by_name("client").is_none());
+    /// });
+    /// ```
+    pub fn find_by_name(&self, name: &str) -> Option<&TaskDump> {
+        self.tasks.iter().find(|task| task.name() == Some(name))
+    }
+
+    /// Returns the number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let workers = glassfrog::Workers::new(2)?;
+    /// assert_eq!(workers.handles()[1].dump().worker(), Some(1));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn worker(&self) -> Option<usize> {
+        self.worker
+    }
+}
+
 /// A task in a [`Dump`]: a spawned task, the future of `block_on`, or the child of a scope.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::dump::TaskState;
+/// use glassfrog::task;
+///
+/// glassfrog::block_on(async {
+///     task::Builder::new().name("stuck").spawn(std::future::pending::<()>());
+///     task::yield_now().await;
+///     let dump = task::dump();
+///     let stuck = dump.find_by_name("stuck").unwrap();
+///     assert_eq!((stuck.id(), stuck.polls()), (1, 1));
+///     assert_eq!(stuck.state(), TaskState::Waiting);
+///     assert_eq!(stuck.location().unwrap().file(), file!());
+/// });
+/// ```
 #[derive(Clone, Debug)]
 pub struct TaskDump {
     /// The id of the task; 0 for the root future.
@@ -112,11 +251,143 @@ pub struct TaskDump {
     pub(crate) waits: Vec<Wait>,
 }
 
+impl TaskDump {
+    /// Returns the id of the task; 0 for the future of `block_on`.
+    ///
+    /// An [`Id`](crate::task::Id) converts into this number.
+    ///
+    /// # Examples
+    ///
+    /// See [`Dump::tasks`].
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the name of the task, if it has one.
+    ///
+    /// # Examples
+    ///
+    /// See [`Dump::circles`].
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the place where the task was spawned; `None` for the future of `block_on`.
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskDump`].
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+
+    /// Returns the state of the task.
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskDump`].
+    pub fn state(&self) -> TaskState {
+        self.state
+    }
+
+    /// Returns the number of polls of the task (modulo 2³²).
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskDump`].
+    pub fn polls(&self) -> u32 {
+        self.polls
+    }
+
+    /// Returns the time since the task was spawned; `None` for the future of `block_on`.
+    ///
+    /// # Precision
+    ///
+    /// The time is known to 17 ms.
+    ///
+    /// # Examples
+    ///
+    /// See [`TaskDump::idle`].
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// Returns the time since the last poll of the task, or since its spawn if it was not polled.
+    ///
+    /// # Precision
+    ///
+    /// The time is known to 17 ms.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = glassfrog::Runtime::builder().virtual_clock().build()?;
+    /// runtime.block_on(async {
+    ///     task::Builder::new().name("sleeper").spawn(sleep(Duration::from_secs(60)));
+    ///     sleep(Duration::from_secs(5)).await;
+    ///     let dump = task::dump();
+    ///     let sleeper = dump.find_by_name("sleeper").unwrap();
+    ///     assert!(sleeper.idle() > Duration::from_millis(4950));
+    ///     assert!(sleeper.age() >= Some(sleeper.idle()));
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Returns the waits of the task, oldest first.
+    ///
+    /// # Examples
+    ///
+    /// See [`Wait`].
+    pub fn waits(&self) -> &[Wait] {
+        &self.waits
+    }
+
+    /// Returns the id of the task that awaits this one, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// See [`Wait::blocked_by`].
+    pub fn joined_by(&self) -> Option<u64> {
+        self.under(Under::Joined)
+    }
+
+    /// Returns the id of the task in whose scope this is a child, if it is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::{self, scope};
+    ///
+    /// glassfrog::block_on(scope(async |s| {
+    ///     let dump = s.spawn(async { task::dump() }).await;
+    ///     let child = dump.tasks().last().unwrap();
+    ///     // The scope belongs to `main`.
+    ///     assert_eq!(child.child_of(), Some(0));
+    /// }));
+    /// ```
+    pub fn child_of(&self) -> Option<u64> {
+        self.under(Under::Scope)
+    }
+
+    /// Returns the id of the task under which this one is listed for this reason.
+    fn under(&self, reason: Under) -> Option<u64> {
+        let (task, _) = self.under.filter(|(_, why)| *why == reason)?;
+        Some(task)
+    }
+}
+
 /// The state of a task in a [`Dump`].
 ///
 /// # Examples
 ///
-/// See [`TaskDump::state`].
+/// See [`TaskDump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskState {
@@ -152,6 +423,26 @@ pub(crate) enum Under {
 }
 
 /// Something that a task in a [`Dump`] waits for.
+///
+/// The [`Display`](fmt::Display) implementation prints what the task waits for, as in the text of the dump, and where the
+/// wait began, if that is known.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::task;
+/// use glassfrog::time::sleep;
+/// use std::time::Duration;
+///
+/// glassfrog::block_on(async {
+///     task::Builder::new().name("sleeper").spawn(sleep(Duration::MAX));
+///     task::yield_now().await;
+///     let dump = task::dump();
+///     let wait = &dump.find_by_name("sleeper").unwrap().waits()[0];
+///     assert_eq!((wait.kind(), wait.poll()), ("timer", 1));
+///     assert!(wait.to_string().starts_with("sleep, forever"));
+/// });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Wait {
     /// What the task waits for.
@@ -221,6 +512,64 @@ impl Wait {
             depth: 0,
         }
     }
+
+    /// Returns the kind of the thing that the task waits for: the `kind` in the [JSON](Dump::to_json).
+    ///
+    /// # Examples
+    ///
+    /// See [`Wait`].
+    pub fn kind(&self) -> &'static str {
+        self.what.kind()
+    }
+
+    /// Returns the number of the poll in which the task left its waker. If it is less than the number of the task's
+    /// polls, the wait may be over.
+    ///
+    /// # Examples
+    ///
+    /// See [`Wait`].
+    pub fn poll(&self) -> u32 {
+        self.poll
+    }
+
+    /// Returns the place where the program began the wait, if that is known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// for (task, wait) in glassfrog::block_on(async { glassfrog::task::dump() }).waits() {
+    ///     if let Some(at) = wait.location() {
+    ///         println!("task {} waits at {at}", task.id());
+    ///     }
+    /// }
+    /// ```
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+
+    /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
+    /// children of the scope, or the tasks that have taken the lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let slow = task::Builder::new().name("slow");
+    ///     let slow = slow.spawn(std::future::pending::<()>());
+    ///     task::Builder::new().name("waits").spawn(slow);
+    ///     task::yield_now().await;
+    ///     let dump = task::dump();
+    ///     let (slow, waits) = (dump.find_by_name("slow"), dump.find_by_name("waits"));
+    ///     let (slow, waits) = (slow.unwrap(), waits.unwrap());
+    ///     assert_eq!(waits.waits()[0].blocked_by(), [slow.id()]);
+    ///     assert_eq!(slow.joined_by(), Some(waits.id()));
+    /// });
+    /// ```
+    pub fn blocked_by(&self) -> &[u64] {
+        &self.blocked_by
+    }
 }
 
 impl What {
@@ -259,7 +608,6 @@ impl fmt::Display for What {
     }
 }
 
-/// Displays what the task waits for, as in the text of the dump, and where the wait began, if that is known.
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.what.fmt(f)?;

@@ -3,9 +3,11 @@
 //! A handle posts messages to the loop of its runtime. It does not run the loop, and keeps no task alive.
 
 mod block_on;
+pub(crate) mod request;
 
+use self::request::DumpRequest;
 use crate::context::{self, Enter};
-use crate::dump::{Answer, Dump, label};
+use crate::dump::Dump;
 use crate::event_loop::Shared;
 use crate::executor::{InboxHandle, Message, SpawnInfo, current};
 use crate::metrics::Metrics;
@@ -13,15 +15,10 @@ use crate::pool::Lane;
 use crate::task::promise::promise;
 use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
-use crate::waiter::Tag;
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
-
-/// How long a dump waits for the loop to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+use std::sync::Arc;
 
 /// A handle to a runtime, which spawns tasks onto it from any thread.
 ///
@@ -277,6 +274,11 @@ impl Handle {
         dump(&self.shared)
     }
 
+    /// Asks the loop for a dump; see [`dump`](Handle::dump).
+    pub(crate) fn request_dump(&self) -> DumpRequest {
+        DumpRequest::send(&self.shared)
+    }
+
     /// Returns the metrics of the runtime: counters and times.
     ///
     /// This method may be called on any thread, and never blocks on the loop.
@@ -318,58 +320,7 @@ impl Handle {
 
 /// Requests a dump from the loop of a runtime; see [`Handle::dump`].
 pub(crate) fn dump(shared: &Arc<Shared>) -> Dump {
-    if let Some(event_loop) = context::here(shared) {
-        return event_loop.dump();
-    }
-    let (send, answer) = mpsc::channel();
-    let take_dump = move || {
-        if let Some(event_loop) = context::running() {
-            // The caller may no longer be waiting.
-            let _gone = send.send(event_loop.dump());
-        }
-        Ok(())
-    };
-    let busy_before = shared.status.polling();
-    let posted = shared.inbox.post(Message::Run(Box::new(take_dump)));
-    let timeout = shared.test_patience.unwrap_or(ANSWER_TIMEOUT);
-    if posted.is_ok()
-        && let Ok(dump) = answer.recv_timeout(timeout)
-    {
-        return dump;
-    }
-    unanswered_dump(shared, busy_before, timeout)
-}
-
-/// Returns the dump of a loop that has not answered a message for the duration `timeout`. `busy_before` is the poll
-/// that it was in when the message was posted.
-pub(crate) fn unanswered_dump(shared: &Shared, busy_before: Tag, timeout: Duration) -> Dump {
-    let busy = shared.status.polling();
-    let answer = match busy.parts() {
-        _ if shared.inbox.is_closed() => Answer::Ended,
-        None => Answer::Asleep,
-        Some((task, poll)) => {
-            let polling = shared.status.last_poll();
-            let polling = polling.filter(|polling| (polling.id, polling.poll) == (task, poll));
-            Answer::Busy {
-                task,
-                poll,
-                at_least: match &polling {
-                    Some(polling) => polling.since.elapsed(),
-                    None if busy == busy_before => timeout,
-                    None => Duration::ZERO,
-                },
-                polling: match polling {
-                    Some(polling) => polling.to_string(),
-                    None => format!("poll {poll} of task {}", label(u64::from(task), None)),
-                },
-            }
-        }
-    };
-    Dump {
-        answer,
-        worker: shared.worker,
-        tasks: Vec::new(),
-    }
+    DumpRequest::send(shared).wait()
 }
 
 impl Spawn for Handle {

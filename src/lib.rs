@@ -67,8 +67,9 @@
 //!
 //! To see what happens:
 //!
-//! - [`task::dump`] and [`Handle::dump`] list every task and what it is waiting for. With the feature
-//!   `signal`, a process can print the list when it receives `SIGUSR1`.
+//! - [`task::dump`], [`Handle::dump`] and [`Workers::dump`] show what every task is waiting for. As text, similar
+//!   tasks share a line. The module [`dump`] contains the parts of a dump, on which a test can assert. With the
+//!   feature `signal`, a process can print a dump when it receives `SIGUSR1`.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report certain and possible deadlocks.

@@ -64,6 +64,12 @@ fn index(token: Token) -> usize {
 pub(crate) trait Io: Debug + Send + Sync {
     /// Describes the operation of a task that waits in this direction.
     fn describe(&self, direction: Direction, connecting: &Connecting) -> String;
+
+    /// Describes the operation for a descriptor that this crate has created, and that no other code has had. Its type
+    /// needs no inspection.
+    fn describe_own(&self, direction: Direction, connecting: &Connecting) -> String {
+        self.describe(direction, connecting)
+    }
 }
 
 /// The part of the reactor that belongs to the loop.
@@ -347,7 +353,12 @@ impl Sources {
         let registered = lock(&self.registered);
         for (_, source) in registered.slab.iter() {
             for (direction, waiter) in some(source) {
-                seen.push((waiter, source.io().describe(direction, &connecting)));
+                let io = source.io();
+                let text = match source.is_shared() {
+                    true => io.describe(direction, &connecting),
+                    false => io.describe_own(direction, &connecting),
+                };
+                seen.push((waiter, text));
             }
         }
         seen

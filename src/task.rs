@@ -132,7 +132,7 @@ where
 
 /// Returns what every task of this thread's runtime waits for.
 ///
-/// On other threads, use [`Handle::dump`](crate::Handle::dump).
+/// Print the [`Dump`], or ask it for a task. On other threads, use [`Handle::dump`](crate::Handle::dump).
 ///
 /// # Panics
 ///

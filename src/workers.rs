@@ -1,7 +1,9 @@
 //! [`Workers`]: several runtimes, each on its own thread.
 
+use crate::dump::WorkersDump;
 use crate::foreign::{panic_message, swallow_panics};
 use crate::handle::Handle;
+use crate::handle::request::DumpRequest;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::{Builder, block_on};
 use crate::task::oneshot::Oneshot;
@@ -130,6 +132,27 @@ impl Workers {
     /// ```
     pub fn handles(&self) -> &[Handle] {
         &self.handles
+    }
+
+    /// Returns the dumps of all runtimes, which show what every task is waiting for.
+    ///
+    /// This method blocks until all loops have answered, for at most one second altogether. On the thread of a worker,
+    /// the dump of that worker is taken at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let workers = glassfrog::Workers::new(2)?;
+    /// let dump = workers.dump();
+    /// assert!(dump.to_string().contains("worker 1"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn dump(&self) -> WorkersDump {
+        // All loops are asked before the first answer is awaited.
+        let requests: Vec<_> = self.handles.iter().map(Handle::request_dump).collect();
+        WorkersDump {
+            dumps: requests.into_iter().map(DumpRequest::wait).collect(),
+        }
     }
 
     /// Spawns a task on each worker. Each worker calls the closure on its own thread, with its number.

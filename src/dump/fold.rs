@@ -3,15 +3,15 @@
 //! [`fold`] tries four forms, each shorter than the one before, and returns the first that fits:
 //!
 //! ```text
-//!   form    tasks share a line if they have the same ...         otherwise
-//!   names   place, state, waits, parent and name                 three or more of them
-//!   tree    place, state, waits and parent
-//!   flat    place, state and waits
-//!   rest    place, state and waits; only the ten largest groups  the others are counted
+//!   form      tasks share a line if they have the same ...
+//!   names     place, state, waits, parent and name, and are at least three
+//!   tree      place, state, waits and parent
+//!   list      place, state and waits
+//!   largest   place, state and waits; only the ten largest groups have lines, and the other tasks are counted
 //! ```
 //!
-//! The parent of a task is the group of the task under which it is listed, so the trees of a thousand similar tasks
-//! become one tree. Each form takes time proportional to the number of tasks.
+//! The waits of two tasks are the same if they are of the same kinds, for example reads and sleeps. The parent of a task
+//! is the group of the task under which it is listed, so the trees of a thousand similar tasks become one tree.
 
 use super::{TaskDump, TaskState, Wait, What};
 use std::cmp::Reverse;
@@ -86,50 +86,46 @@ pub(super) fn unfolded(tasks: &[TaskDump]) -> Folded<'_> {
 pub(super) fn fold(tasks: &[TaskDump]) -> Folded<'_> {
     let traits = traits(tasks);
     let parents = parents(tasks);
-    let tree = |has_names, fewest| Folded {
-        groups: tree(tasks, &traits, &parents, has_names, fewest),
+    let mut tree = Folded {
+        groups: group_tree(tasks, &traits, &parents, true, FEWEST),
         is_tree: true,
         below: below(tasks),
         most_waits: MOST_WAITS,
         rest: (0, 0),
     };
-    let names = tree(true, FEWEST);
-    if names.fits() {
-        return names;
-    }
-    let tree = tree(false, 2);
     if tree.fits() {
         return tree;
     }
-    let mut flat = Folded {
-        groups: flat(tasks, &traits),
+    tree.groups = group_tree(tasks, &traits, &parents, false, 2);
+    if tree.fits() {
+        return tree;
+    }
+    let mut list = Folded {
+        groups: group_list(tasks, &traits),
         is_tree: false,
         below: HashSet::new(),
         most_waits: MOST_WAITS_FLAT,
         rest: (0, 0),
     };
-    if flat.fits() {
-        return flat;
+    if list.fits() {
+        return list;
     }
     if tasks.len() <= FEW_TASKS {
         return tree;
     }
-    let main = flat
-        .groups
-        .iter()
-        .filter(|group| group.task.id == 0)
-        .count();
-    let rest = flat.groups.split_off(flat.groups.len().min(main + LARGEST));
-    flat.rest = (rest.len(), rest.iter().map(|group| group.count).sum());
-    flat
+    let main = list.groups.iter().filter(|group| group.task.id == 0);
+    let shown = list.groups.len().min(main.count() + LARGEST);
+    let rest = list.groups.split_off(shown);
+    list.rest = (rest.len(), rest.iter().map(|group| group.count).sum());
+    list
 }
 
 impl Folded<'_> {
     /// Returns whether the text, with its heading, has at most [`MOST_LINES`].
     fn fits(&self) -> bool {
         let lines = self.groups.iter().map(|group| self.lines(group));
-        // The sum of a thousand groups that have more lines than memory would not overflow either.
-        1 + lines.sum::<usize>() <= MOST_LINES
+        // The heading is a line too.
+        lines.sum::<usize>() < MOST_LINES
     }
 
     /// Returns the number of lines of a group, without traces.
@@ -212,12 +208,19 @@ type Aspect<'a> = (&'static str, &'a str, bool);
 /// Returns the traits of each task.
 fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
     let mut places = HashMap::new();
+    // Most tasks of one place have the same `Location`, whose address is hashed faster than the name of the file.
+    let mut addresses: HashMap<usize, usize> = HashMap::new();
     let mut names = HashMap::new();
     let mut kinds: HashMap<Vec<Aspect<'_>>, usize> = HashMap::new();
     let mut kind: Vec<Aspect<'_>> = Vec::new();
     let mut all = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let place = task.location.map(|at| (at.file(), at.line()));
+        let address = task
+            .location
+            .map_or(0, |at| std::ptr::from_ref(at) as usize);
+        let place = *addresses
+            .entry(address)
+            .or_insert_with(|| number(&mut places, task.location.map(|at| (at.file(), at.line()))));
         let name = match task.state {
             TaskState::Finished => None,
             _ => task.name.as_deref(),
@@ -236,7 +239,7 @@ fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
             None => *kinds.entry(kind.clone()).or_insert(next),
         };
         all.push(Traits {
-            place: number(&mut places, place),
+            place,
             name: number(&mut names, name),
             kind,
         });
@@ -252,7 +255,7 @@ fn number<T: Eq + Hash>(numbers: &mut HashMap<T, usize>, value: T) -> usize {
 
 /// Groups the tasks that are listed under the same group, top down. A group of fewer than `fewest` unfinished tasks
 /// is split into its tasks.
-fn tree<'a>(
+fn group_tree<'a>(
     tasks: &'a [TaskDump],
     traits: &[Traits],
     parents: &[Option<usize>],
@@ -266,21 +269,20 @@ fn tree<'a>(
     let mut groups: Vec<(Group<'a>, usize)> = Vec::new();
     let mut under: Vec<Vec<usize>> = Vec::new();
     let mut roots = Vec::new();
-    for level in order.chunk_by(|a, b| tasks[*a].depth == tasks[*b].depth) {
-        let mut found = HashMap::new();
-        let mut alike: Vec<Vec<usize>> = Vec::new();
-        for task in level {
-            let Traits { place, name, kind } = traits[*task];
-            let parent = parents[*task].map(|parent| group_of[parent]);
-            let key = (parent, place, name * usize::from(has_names), kind);
-            let index = number(&mut found, key);
-            match alike.get_mut(index) {
-                Some(members) => members.push(*task),
-                None => alike.push(vec![*task]),
-            }
-        }
+    for level in order.chunk_by_mut(|a, b| tasks[*a].depth == tasks[*b].depth) {
+        let key = |task: usize, group_of: &[usize]| {
+            let Traits { place, name, kind } = traits[task];
+            let parent = parents[task].map(|parent| group_of[parent]);
+            (parent, place, name * usize::from(has_names), kind)
+        };
+        level.sort_unstable_by_key(|task| (key(*task, &group_of), *task));
+        let level = &*level;
         let first_of_level = groups.len();
-        for members in alike {
+        let keys: Vec<_> = level.iter().map(|task| key(*task, &group_of)).collect();
+        let mut at = 0;
+        for alike in keys.chunk_by(|a, b| a == b) {
+            let members = &level[at..at + alike.len()];
+            at += alike.len();
             let is_finished = tasks[members[0]].state == TaskState::Finished;
             let is_folded = is_finished || members.len() >= fewest;
             for (index, task) in members.iter().enumerate() {
@@ -293,7 +295,7 @@ fn tree<'a>(
         }
         under.resize_with(groups.len(), Vec::new);
         let mut added: Vec<usize> = (first_of_level..groups.len()).collect();
-        added.sort_by_key(|group| groups[*group].1);
+        added.sort_unstable_by_key(|group| groups[*group].1);
         for group in added {
             match parents[groups[group].1] {
                 Some(parent) => under[group_of[parent]].push(group),
@@ -314,7 +316,7 @@ fn tree<'a>(
 }
 
 /// Groups all tasks, whatever they are listed under: first `main`, then the largest groups.
-fn flat<'a>(tasks: &'a [TaskDump], traits: &[Traits]) -> Vec<Group<'a>> {
+fn group_list<'a>(tasks: &'a [TaskDump], traits: &[Traits]) -> Vec<Group<'a>> {
     let mut found = HashMap::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (task, traits) in tasks.iter().zip(traits) {
@@ -350,4 +352,283 @@ impl What {
 pub(super) fn sync_subject(text: &str) -> &str {
     let end = [", ", ": "].iter().filter_map(|end| text.find(end)).min();
     &text[..end.unwrap_or(text.len())]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::panic::Location;
+
+    /// A source of reproducible numbers (a linear congruential generator).
+    pub(in crate::dump) struct Dice(pub(in crate::dump) u64);
+
+    impl Dice {
+        /// Returns a number below `end`.
+        pub(in crate::dump) fn below(&mut self, end: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (self.0 >> 33) as usize % end
+        }
+    }
+
+    /// Creates the dump of a task.
+    pub(in crate::dump) fn task(
+        id: u64,
+        location: Option<&'static Location<'static>>,
+        state: TaskState,
+        depth: usize,
+        waits: Vec<Wait>,
+    ) -> TaskDump {
+        TaskDump {
+            id,
+            name: None,
+            location,
+            under: None,
+            depth,
+            age: Some(Duration::from_secs(9)),
+            idle: Duration::ZERO,
+            polls: 1,
+            state,
+            waits,
+        }
+    }
+
+    /// Returns the ten places of these tests.
+    fn places() -> [&'static Location<'static>; 10] {
+        /// Returns the place of the caller.
+        #[track_caller]
+        fn here() -> &'static Location<'static> {
+            Location::caller()
+        }
+        [
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+            here(),
+        ]
+    }
+
+    /// Creates `main` and random tasks of the first `places` places.
+    fn population(
+        dice: &mut Dice,
+        count: usize,
+        places_used: usize,
+        kinds: usize,
+    ) -> Vec<TaskDump> {
+        let places = places();
+        let is_flat = dice.below(3) == 0;
+        let named = dice.below(4);
+        let mut tasks = vec![task(0, None, TaskState::Running, 0, Vec::new())];
+        for id in 1..=count {
+            let deepest = tasks.last().map_or(0, |last| last.depth + 1);
+            let depth = match id > 1 && !is_flat {
+                true => dice.below(deepest.min(3) + 1),
+                false => 0,
+            };
+            let place = dice.below(places_used);
+            // The waits follow from the place if there is one kind a place.
+            let kind = match kinds {
+                1 => place,
+                kinds => dice.below(kinds),
+            };
+            let state = match kind % 8 {
+                6 => TaskState::Finished,
+                7 => TaskState::Ready,
+                _ => TaskState::Waiting,
+            };
+            let sync = |text: &str| What::Sync {
+                kind: "lock",
+                text: String::from(text),
+            };
+            let waits = match kind % 8 {
+                0 => vec![What::Io(format!("read tcp {id}"))],
+                1 => vec![What::Io(format!("write tcp {id}")), What::Timer(None)],
+                2 => vec![What::Outside(Some(dice.below(2)))],
+                3 => vec![sync("lock \"a\", taken by 7"), sync("lock \"a\", free")],
+                4 => vec![sync("lock \"b\": free")],
+                5 => vec![What::Label(format!("label {}", dice.below(2)))],
+                _ => Vec::new(),
+            };
+            let waits = waits.into_iter().map(|what| Wait::new(what, 1)).collect();
+            let mut task = task(id as u64, Some(places[place]), state, depth, waits);
+            task.idle = Duration::from_millis(dice.below(100) as u64);
+            task.name = match named {
+                0 => None,
+                1 => Some(format!("task {id}").into()),
+                2 => Some("same".into()),
+                _ => (dice.below(2) == 0).then(|| format!("task {id}").into()),
+            };
+            tasks.push(task);
+        }
+        tasks
+    }
+
+    /// Returns what keeps the waits of tasks apart, as a sorted set.
+    fn kinds(task: &TaskDump) -> Vec<String> {
+        let kind = |wait: &Wait| {
+            let text = wait.what.to_string();
+            match &wait.what {
+                What::Io(_) => String::from(&text[..4]),
+                What::Sync { .. } => String::from(&text[..8]),
+                What::Outside(holders) => format!("outside {}", *holders == Some(0)),
+                _ => text,
+            }
+        };
+        let mut kinds: Vec<String> = task.waits.iter().map(kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+
+    /// For each task, the lowest index of a task in its group, by comparing each with each.
+    fn naive(tasks: &[TaskDump], is_tree: bool, has_names: bool, fewest: usize) -> Vec<usize> {
+        let parent = |index: usize| {
+            let mut before = (0..index).rev();
+            before.find(|other| tasks[*other].depth < tasks[index].depth)
+        };
+        let parents: Vec<Option<usize>> = (0..tasks.len()).map(parent).collect();
+        let kinds: Vec<Vec<String>> = tasks.iter().map(kinds).collect();
+        let mut firsts: Vec<usize> = (0..tasks.len()).collect();
+        // The groups of the parents come first.
+        let mut order = firsts.clone();
+        order.sort_by_key(|index| tasks[*index].depth);
+        for index in order {
+            let task = &tasks[index];
+            let is_finished = task.state == TaskState::Finished;
+            let above = |index: usize| parents[index].map(|parent| firsts[parent]);
+            let is_alike = |other: &usize| {
+                let like = &tasks[*other];
+                (task.location, task.state) == (like.location, like.state)
+                    && kinds[index] == kinds[*other]
+                    && (!has_names || is_finished || task.name == like.name)
+                    && (!is_tree || task.depth == like.depth && above(index) == above(*other))
+            };
+            let alike: Vec<usize> = (0..tasks.len()).filter(is_alike).collect();
+            if is_finished || alike.len() >= fewest {
+                firsts[index] = alike[0];
+            }
+        }
+        firsts
+    }
+
+    /// Returns the first index of each group with the number of its tasks.
+    fn counts(firsts: &[usize]) -> Vec<(usize, usize)> {
+        let count = |first: &usize| firsts.iter().filter(|other| *other == first).count();
+        let mut counts: Vec<_> = firsts.iter().map(|first| (*first, count(first))).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        counts
+    }
+
+    /// Returns the number of lines of groups: their waits, at least one and at most `most`.
+    fn lines(tasks: &[TaskDump], groups: &[(usize, usize)], most: usize) -> usize {
+        let lines = |(first, _): &(usize, usize)| tasks[*first].waits.len().clamp(1, most);
+        1 + groups.iter().map(lines).sum::<usize>()
+    }
+
+    #[test]
+    fn random_tasks_fold_as_a_naive_oracle_folds_them() {
+        let mut dice = Dice(2);
+        let mut forms = [0; 4];
+        for round in 0..1000 {
+            let (count, places) = (dice.below(140), 1 + dice.below(10));
+            let kinds = 1 + dice.below(16);
+            let tasks = population(&mut dice, count, places, kinds);
+            let groups =
+                |is_tree, has_names, fewest| counts(&naive(&tasks, is_tree, has_names, fewest));
+            let names = groups(true, true, FEWEST);
+            let tree = groups(true, false, 2);
+            let mut list = groups(false, false, 2);
+            let (form, mut expected) = match () {
+                () if lines(&tasks, &names, MOST_WAITS) <= MOST_LINES => (0, names),
+                () if lines(&tasks, &tree, MOST_WAITS) <= MOST_LINES => (1, tree),
+                () if lines(&tasks, &list, MOST_WAITS_FLAT) <= MOST_LINES => (2, list),
+                () if tasks.len() <= FEW_TASKS => (1, tree),
+                () => {
+                    list.sort_by_key(|(first, count)| (*first != 0, Reverse(*count)));
+                    list.truncate(1 + LARGEST);
+                    (3, list)
+                }
+            };
+            forms[form] += 1;
+            let folded = fold(&tasks);
+            let left = tasks.len() - expected.iter().map(|(_, count)| count).sum::<usize>();
+            assert_eq!(folded.rest.1, left, "round {round}");
+            expected.sort_by_key(|(first, count)| (*count, tasks[*first].location));
+            let mut found: Vec<&Group<'_>> = folded.groups.iter().collect();
+            found.sort_by_key(|group| (group.count, group.task.location));
+            let shapes = found.iter().map(|group| (group.count, group.task.location));
+            let oracle = expected
+                .iter()
+                .map(|(first, count)| (*count, tasks[*first].location));
+            assert!(shapes.eq(oracle), "round {round}, form {form}");
+        }
+        assert!(forms.iter().all(|count| *count > 20), "{forms:?}");
+    }
+
+    #[test]
+    fn each_task_is_in_one_group_and_the_longest_wait_stands_for_it() {
+        let mut dice = Dice(3);
+        for _ in 0..100 {
+            let (count, places) = (dice.below(1000), 1 + dice.below(10));
+            let kinds = 1 + dice.below(16);
+            let tasks = population(&mut dice, count, places, kinds);
+            let whole = unfolded(&tasks);
+            assert_eq!(whole.groups.len(), tasks.len());
+            let folded = fold(&tasks);
+            let listed: usize = folded.groups.iter().map(|group| group.count).sum();
+            assert_eq!(listed + folded.rest.1, tasks.len());
+            assert!(folded.groups.iter().any(|group| group.task.id == 0));
+            if folded.rest.1 == 0 {
+                let polls: u64 = folded.groups.iter().map(|group| group.polls).sum();
+                assert_eq!(polls, tasks.len() as u64);
+                // The longest wait of all is never hidden behind a shorter one.
+                let longest = tasks.iter().map(|task| task.idle).max();
+                let shown = folded.groups.iter().map(|group| group.task.idle).max();
+                assert_eq!(longest, shown);
+            }
+        }
+    }
+
+    #[test]
+    fn five_thousand_tasks_of_ten_places_have_at_most_forty_lines() {
+        let mut dice = Dice(4);
+        for round in 0..30 {
+            // One kind a place, or any.
+            let kinds = [1, 16][round % 2];
+            let tasks = population(&mut dice, 5000, 10, kinds);
+            let folded = fold(&tasks);
+            let lines = folded.groups.iter().map(|group| folded.lines(group));
+            let lines = 1 + lines.sum::<usize>() + usize::from(folded.rest.0 > 0);
+            assert!(lines <= MOST_LINES, "{lines}");
+            // Nobody is left out if the tasks of a place are alike.
+            assert!(kinds != 1 || folded.rest == (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_tasks_folds_into_a_list() {
+        let place = places()[0];
+        let mut tasks = vec![task(0, None, TaskState::Running, 0, Vec::new())];
+        for id in 1..=100_000 {
+            let join = What::Join {
+                id: id + 1,
+                task: String::new(),
+            };
+            let waits = vec![Wait::new(join, 1)];
+            let depth = id as usize - 1;
+            tasks.push(task(id, Some(place), TaskState::Waiting, depth, waits));
+        }
+        let folded = fold(&tasks);
+        let counts: Vec<usize> = folded.groups.iter().map(|group| group.count).collect();
+        assert_eq!(counts, [1, 100_000]);
+    }
 }

@@ -1,6 +1,6 @@
 //! The JSON of a dump.
 
-use super::{Answer, Dump, TaskDump, Under, Wait, What};
+use super::{Answer, Dump, TaskDump, Wait, What};
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -9,9 +9,10 @@ impl Dump {
     /// Returns the dump as one line of JSON (RFC 8259).
     ///
     /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an
-    /// array in the order of the text. If the loop is busy, the object also has the keys `what`, `task` and `poll`,
-    /// which describe the poll that blocks the loop, and `seconds`, the minimum time that the poll has taken so far. A
-    /// task is an object:
+    /// array of all tasks in the order of [`tasks`](Dump::tasks). If the runtime belongs to
+    /// [`Workers`](crate::Workers), the object has the key `worker`, the number of the worker. If the loop is busy, the
+    /// object also has the keys `what`, `task` and `poll`, which describe the poll that blocks the loop, and `seconds`,
+    /// the minimum time that the poll has taken so far. A task is an object:
     ///
     /// | key | value |
     /// | --- | --- |
@@ -30,14 +31,19 @@ impl Dump {
     ///
     /// | key | value |
     /// | --- | --- |
-    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"` or `"outside"` |
+    /// | `kind` | `"io"`, `"kept"`, `"timer"`, `"join"`, `"job"`, `"children"`, `"label"`, `"outside"` or `"idle"` |
     /// | `what` | a description, as in the text |
     /// | `poll` | the number of the poll in which the task left its waker |
+    /// | `file`, `line` | where the program began the wait; `null` if that is not known |
+    /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
+    /// | `trace` | the chain of async functions that began the wait, or `null` |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
+    /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
     ///
-    /// The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. Later
-    /// versions may add keys and kinds, but keep these.
+    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. The root
+    /// future of a worker waits for the end of the workers, which is the kind `"idle"`. Later versions may add keys and
+    /// kinds, but keep these.
     ///
     /// # Examples
     ///
@@ -49,14 +55,23 @@ impl Dump {
     /// ```
     pub fn to_json(&self) -> String {
         let mut json = Json::default();
+        self.write_json(&mut json);
+        json.text
+    }
+
+    /// Writes the dump as an object.
+    pub(super) fn write_json(&self, json: &mut Json) {
+        let state = match self.answer {
+            Answer::Tasks => "tasks",
+            Answer::Ended => "ended",
+            Answer::Asleep => "asleep",
+            Answer::Busy { .. } => "busy",
+        };
         json.object(|json| {
-            let state = match self.answer {
-                Answer::Tasks => "tasks",
-                Answer::Ended => "ended",
-                Answer::Asleep => "asleep",
-                Answer::Busy { .. } => "busy",
-            };
             json.key("state").text(state);
+            if let Some(worker) = self.worker {
+                json.key("worker").number(worker);
+            }
             if let Answer::Busy {
                 task,
                 poll,
@@ -69,22 +84,14 @@ impl Dump {
                 json.key("poll").number(poll);
                 json.key("seconds").number(at_least.as_secs_f64());
             }
-            if let Some(worker) = self.worker {
-                json.key("worker").number(worker);
-            }
-            json.key("tasks").array(&self.tasks, TaskDump::to_json);
+            json.key("tasks").array(&self.tasks, TaskDump::write_json);
         });
-        json.text
     }
 }
 
 impl TaskDump {
     /// Writes the task as an object.
-    fn to_json(&self, json: &mut Json) {
-        let under = |why: Under| {
-            let (task, _) = self.under.filter(|(_, reason)| *reason == why)?;
-            Some(task)
-        };
+    fn write_json(&self, json: &mut Json) {
         json.object(|json| {
             json.key("id").number(self.id);
             json.key("name").or_null(self.name.as_deref(), Json::text);
@@ -93,22 +100,21 @@ impl TaskDump {
             json.key("line")
                 .or_null(self.location.map(Location::line), Json::number);
             json.key("joined_by")
-                .or_null(under(Under::Joined), Json::number);
-            json.key("child_of")
-                .or_null(under(Under::Scope), Json::number);
+                .or_null(self.joined_by(), Json::number);
+            json.key("child_of").or_null(self.child_of(), Json::number);
             let age = self.age.as_ref().map(Duration::as_secs_f64);
             json.key("age").or_null(age, Json::number);
             json.key("idle").number(self.idle.as_secs_f64());
             json.key("polls").number(self.polls);
             json.key("state").text(self.state.word());
-            json.key("waits").array(&self.waits, Wait::to_json);
+            json.key("waits").array(&self.waits, Wait::write_json);
         });
     }
 }
 
 impl Wait {
     /// Writes the wait as an object.
-    fn to_json(&self, json: &mut Json) {
+    fn write_json(&self, json: &mut Json) {
         json.object(|json| {
             json.key("kind").text(self.what.kind());
             json.key("what").text(&self.what.to_string());
@@ -143,9 +149,9 @@ impl Wait {
 
 /// A writer of JSON on one line.
 #[derive(Default)]
-struct Json {
+pub(super) struct Json {
     /// The text written so far.
-    text: String,
+    pub(super) text: String,
 }
 
 impl Json {
@@ -157,7 +163,7 @@ impl Json {
     }
 
     /// Writes a key. The caller writes the value next.
-    fn key(&mut self, key: &str) -> &mut Json {
+    pub(super) fn key(&mut self, key: &str) -> &mut Json {
         self.separate();
         self.text(key);
         self.text.push(':');
@@ -165,14 +171,14 @@ impl Json {
     }
 
     /// Writes an object.
-    fn object(&mut self, members: impl FnOnce(&mut Json)) {
+    pub(super) fn object(&mut self, members: impl FnOnce(&mut Json)) {
         self.text.push('{');
         members(self);
         self.text.push('}');
     }
 
     /// Writes an array.
-    fn array<T>(&mut self, elements: &[T], element: impl Fn(&T, &mut Json)) {
+    pub(super) fn array<T>(&mut self, elements: &[T], element: impl Fn(&T, &mut Json)) {
         self.text.push('[');
         for each in elements {
             self.separate();

@@ -9,7 +9,7 @@ use crate::executor::primitive::View;
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
 use crate::executor::waits::Subject;
 use crate::waiter::WaiterInfo;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// The waits of each task, by the low half of its id. Each wait comes with the identity of the waker that the task
 /// left.
@@ -29,7 +29,7 @@ impl EventLoop {
         let now = self.shared.clock.now();
         let stamp = Stamp::new(self.shared.timers.nanos(now));
         let snapshots = self.executor.snapshot();
-        let mut waits = Waits::new();
+        let mut waits = Waits::with_capacity(snapshots.len());
         for (waiter, text) in self.shared.sources.waiters() {
             note(&mut waits, waiter, What::Io(text));
         }
@@ -74,11 +74,11 @@ impl EventLoop {
             let waits = waits.remove(&id).unwrap_or_default();
             let children = children.remove(&id).unwrap_or_default();
             let mut task = task_dump(task, stamp, waits, children);
-            if worker.is_some() && id == 0 {
+            if worker.is_some() && id == 0 && task.state == dump::TaskState::Waiting {
                 // The root future of a worker waits only for the end of the workers.
                 task.waits = vec![Wait::new(What::Idle, task.polls)];
             }
-            (id, task)
+            task
         });
         Dump {
             answer: Answer::Tasks,
@@ -197,41 +197,42 @@ fn task_dump(
     }
 }
 
-/// Orders the tasks so that each follows the task under which it is listed. A cycle of tasks begins with the
-/// lowest id.
-fn tree(mut tasks: BTreeMap<u32, TaskDump>, under: &HashMap<u32, (u32, Under)>) -> Vec<TaskDump> {
-    let mut below: HashMap<u32, Vec<u32>> = HashMap::new();
+/// Orders the tasks, which are ordered by id, so that each follows the task under which it is listed. A cycle of tasks
+/// begins with the lowest id.
+fn tree(tasks: Vec<TaskDump>, under: &HashMap<u32, (u32, Under)>) -> Vec<TaskDump> {
+    if under.is_empty() {
+        return tasks;
+    }
+    let low = |task: &TaskDump| task.id as u32;
+    let indices = tasks.iter().enumerate();
+    let indices: HashMap<u32, usize> = indices.map(|(index, task)| (low(task), index)).collect();
+    let mut below: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
     let mut roots = Vec::new();
-    for id in tasks.keys() {
-        match under.get(id) {
-            Some((parent, _)) if tasks.contains_key(parent) => {
-                below.entry(*parent).or_default().push(*id);
-            }
-            _ => roots.push(*id),
+    for (index, task) in tasks.iter().enumerate() {
+        let parent = under
+            .get(&low(task))
+            .and_then(|(parent, _)| indices.get(parent));
+        match parent {
+            Some(parent) => below[*parent].push(index),
+            None => roots.push(index),
         }
     }
-    let mut tree = Vec::with_capacity(tasks.len());
-    roots.reverse();
-    loop {
-        let mut stack: Vec<(u32, usize)> = match roots.pop() {
-            Some(root) => vec![(root, 0)],
-            // Only cycles are left.
-            None => match tasks.keys().next() {
-                Some(first) => vec![(*first, 0)],
-                None => return tree,
-            },
-        };
-        while let Some((id, depth)) = stack.pop() {
-            let Some(mut task) = tasks.remove(&id) else {
+    let mut left: Vec<Option<TaskDump>> = tasks.into_iter().map(Some).collect();
+    let mut tree = Vec::with_capacity(left.len());
+    // The tasks of a cycle are under no root. They come last.
+    for root in roots.into_iter().chain(0..left.len()) {
+        let mut stack = vec![(root, 0)];
+        while let Some((index, depth)) = stack.pop() {
+            let Some(mut task) = left[index].take() else {
                 continue;
             };
             task.depth = depth;
-            task.under = under
-                .get(&id)
-                .map(|(parent, why)| (u64::from(*parent), *why));
+            let parent = under.get(&low(&task));
+            task.under = parent.map(|(parent, why)| (u64::from(*parent), *why));
             tree.push(task);
-            let below = below.get(&id).into_iter().flatten().rev();
-            stack.extend(below.map(|id| (*id, depth + 1)));
+            let below = below[index].iter().rev();
+            stack.extend(below.map(|index| (*index, depth + 1)));
         }
     }
+    tree
 }

@@ -37,3 +37,10 @@ impl fmt::Display for Id {
         self.0.fmt(f)
     }
 }
+
+/// Converts the id into the number that the [dumps](crate::Dump) show.
+impl From<Id> for u64 {
+    fn from(id: Id) -> u64 {
+        id.0
+    }
+}

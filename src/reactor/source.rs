@@ -112,11 +112,6 @@ impl<S> Source<S> {
         self.readiness.mark(HANDED_OUT);
     }
 
-    /// Returns whether other code has, or had, access to the descriptor.
-    pub(super) fn is_shared(&self) -> bool {
-        self.readiness.load().has(HANDED_OUT)
-    }
-
     /// Returns the readiness at this moment.
     ///
     /// # Errors
@@ -237,6 +232,11 @@ impl<S: ?Sized> Source<S> {
     /// Returns the descriptor, for operations that need no readiness.
     pub(crate) fn io(&self) -> &S {
         &self.io
+    }
+
+    /// Returns whether other code has, or had, access to the descriptor.
+    pub(super) fn is_shared(&self) -> bool {
+        self.readiness.load().has(HANDED_OUT)
     }
 
     /// Returns the waiters with their directions.

@@ -9,7 +9,7 @@ use std::thread;
 
 /// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
 ///
-/// The [`Dump`](crate::Dump) goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
+/// The [`Dump`](crate::Dump), in which similar tasks share a line, goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
 /// thread waits for the signal, so the dump works even if a task blocks the loop, and names that task. The thread
 /// exits at the first signal after the end of the runtime. If you call this function several times, each signal
 /// prints one dump per call.

@@ -23,7 +23,7 @@ use crate::context;
 use crate::dump::Time;
 use crate::event_loop::Shared;
 use crate::executor::Message;
-use crate::handle::unanswered_dump;
+use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
 use crate::waiter::Tag;

@@ -1,6 +1,10 @@
 //! Dumps: what they show of each task, its waits and its state. Making one has no effect on tasks, sockets and
 //! wakers.
 
+mod ask;
+mod fold;
+mod workers;
+
 use crate::support::{accepted, block_on, connected, few_or_many, park_on, settle, watchdog};
 use crate::task_probes::{OnDrop, Wakes, counted, inside, poll_with};
 use futures::channel::oneshot;
@@ -633,7 +637,7 @@ fn each_member_of_a_group_and_its_joiner_have_one_row() {
         assert!(line(&dump, "3 \"both\"").contains("join the 2 tasks below for "));
         // The headings, `main`, three owners with their members, and that line.
         let lines = 1 + 1 + (1 + MEMBERS) + (1 + MEMBERS) + (1 + 2) + 1;
-        assert_eq!(dump.to_string().lines().count(), lines, "{dump}");
+        assert_eq!(format!("{dump:#}").lines().count(), lines, "{dump:#}");
         // The JSON lists each wait.
         assert_eq!(by_name(&dump, "set").waits.len(), MEMBERS);
 
@@ -1602,7 +1606,7 @@ fn a_dump_lists_ten_thousand_tasks() {
             let left = task.waits.first().and_then(|leaf| leaf.seconds_left);
             assert_eq!(left, (id > 0).then_some(id as f64));
         }
-        assert_eq!(dump.to_string().lines().count(), 10_002);
+        assert_eq!(format!("{dump:#}").lines().count(), 10_002);
     });
 }
 

@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "runtime",
             "handle",
             "task",
+            "dump",
             "waiter",
             "foreign",
             "primitives",

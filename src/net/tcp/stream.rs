@@ -723,15 +723,15 @@ forward_write!([] &TcpStream, this => &this.socket);
 
 impl Io for mio::net::TcpStream {
     fn describe(&self, direction: Direction, connecting: &Connecting) -> String {
-        let what = match direction {
-            Direction::Read => "read",
-            Direction::Write => "write",
-        };
-        let local = self.local_addr();
-        if let Some(other) = describe_non_tcp(self, &self.nodelay(), &local) {
-            return format!("{what} {other}");
+        match describe_non_tcp(self, &self.nodelay(), &self.local_addr()) {
+            Some(other) => format!("{} {other}", operation(direction)),
+            None => self.describe_own(direction, connecting),
         }
-        match (local, self.peer_addr()) {
+    }
+
+    fn describe_own(&self, direction: Direction, connecting: &Connecting) -> String {
+        let what = operation(direction);
+        match (self.local_addr(), self.peer_addr()) {
             (Ok(local), Ok(peer)) => format!("{what} tcp {local} → {peer}"),
             // Not connected yet, or no longer connected. A connect in progress waits for the write direction.
             (Ok(local), Err(_)) => match (direction, connecting.target(local)) {
@@ -740,6 +740,14 @@ impl Io for mio::net::TcpStream {
             },
             (Err(error), _) => format!("{what} tcp (closed: {error})"),
         }
+    }
+}
+
+/// Returns the word for the operations in a direction.
+fn operation(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Read => "read",
+        Direction::Write => "write",
     }
 }
 

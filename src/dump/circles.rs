@@ -1,0 +1,404 @@
+//! [`Circle`]: tasks that wait for one another.
+//!
+//! The search finds the strongly connected components of the graph of waits (Tarjan's algorithm), and in each of them
+//! the shortest circle through the task with the lowest id. It takes time proportional to the number of tasks and
+//! waits, and keeps its path in a list, so that a chain of a hundred thousand tasks does not overflow the stack.
+
+use super::fold::sync_subject;
+use super::{Dump, TaskDump, Wait, What};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+/// A circle of tasks, each of which waits for the next, and the last for the first.
+///
+/// A circle is no proof of a deadlock: a task may wait for other things too, or an `AbortHandle` may end one of the
+/// tasks.
+///
+/// The [`Display`](fmt::Display) implementation prints a sentence: `"a" waits for "b" (join), which waits for "a"
+/// (join)`.
+///
+/// # Examples
+///
+/// See [`Dump::circles`].
+#[derive(Clone, Debug)]
+pub struct Circle<'a> {
+    /// The tasks, beginning with the lowest id.
+    tasks: Vec<&'a TaskDump>,
+    /// For each task, its wait for the next.
+    waits: Vec<&'a Wait>,
+}
+
+impl<'a> Circle<'a> {
+    /// Returns the tasks, beginning with the lowest id. Each waits for the next, and the last for the first.
+    ///
+    /// # Examples
+    ///
+    /// See [`Dump::circles`].
+    pub fn tasks(&self) -> &[&'a TaskDump] {
+        &self.tasks
+    }
+
+    /// Returns for each of the [tasks](Circle::tasks), in the same order, its wait for the next.
+    ///
+    /// # Examples
+    ///
+    /// See [`Dump::circles`].
+    pub fn waits(&self) -> &[&'a Wait] {
+        &self.waits
+    }
+}
+
+impl fmt::Display for Circle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let next = self.tasks.iter().cycle().skip(1);
+        for (index, ((task, next), wait)) in
+            self.tasks.iter().zip(next).zip(&self.waits).enumerate()
+        {
+            match index {
+                0 => write!(f, "{} waits for ", Named(task))?,
+                _ => f.write_str(", which waits for ")?,
+            }
+            match self.tasks.len() {
+                1 => f.write_str("itself")?,
+                _ => write!(f, "{}", Named(next))?,
+            }
+            match &wait.what {
+                What::Children => f.write_str(" (scope")?,
+                What::Sync { text, .. } => write!(f, " ({}", sync_subject(text))?,
+                what => write!(f, " ({}", what.kind())?,
+            }
+            if let Some(at) = wait.location {
+                write!(f, " at {}:{}", at.file(), at.line())?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// Displays a task by its name, or by its id if it has none.
+struct Named<'a>(&'a TaskDump);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.id, &self.0.name) {
+            (0, _) => f.write_str("main"),
+            (_, Some(name)) => write!(f, "{name:?}"),
+            (id, None) => write!(f, "task {id}"),
+        }
+    }
+}
+
+impl Dump {
+    /// Returns the circles of tasks that wait for one another: through joins, scopes, and everything else whose
+    /// [`blocked_by`](Wait::blocked_by) names a task.
+    ///
+    /// If several circles have a task in common, or are connected by waits in both directions, the result has only one
+    /// of them: the shortest through the lowest of their ids. The result is ordered by the id with which each circle
+    /// begins.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task::{self, JoinHandle};
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// glassfrog::block_on(async {
+    ///     // "a" awaits "b", and "b" awaits "a".
+    ///     let handle: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
+    ///     let theirs = Rc::clone(&handle);
+    ///     let a = task::Builder::new().name("a").spawn(async move {
+    ///         let b = theirs.take().unwrap();
+    ///         b.await.unwrap();
+    ///     });
+    ///     let b = task::Builder::new().name("b").spawn(async { a.await.unwrap() });
+    ///     handle.set(Some(b));
+    ///     task::yield_now().await;
+    ///
+    ///     let dump = task::dump();
+    ///     let circles = dump.circles();
+    ///     assert_eq!(circles.len(), 1);
+    ///     assert_eq!(circles[0].tasks()[0].name(), Some("a"));
+    ///     assert_eq!(circles[0].waits()[0].kind(), "join");
+    ///     assert_eq!(
+    ///         circles[0].to_string(),
+    ///         r#""a" waits for "b" (join), which waits for "a" (join)"#
+    ///     );
+    /// });
+    /// ```
+    pub fn circles(&self) -> Vec<Circle<'_>> {
+        let graph = Graph::new(&self.tasks);
+        let mut circles: Vec<Circle<'_>> = graph
+            .components()
+            .iter()
+            .filter_map(|component| graph.circle(component))
+            .collect();
+        circles.sort_by_key(|circle| circle.tasks[0].id);
+        circles
+    }
+}
+
+/// Which task waits for which, by their indices in the dump.
+struct Graph<'a> {
+    /// The tasks.
+    tasks: &'a [TaskDump],
+    /// For each task, the tasks that it waits for, and the waits.
+    edges: Vec<Vec<(usize, &'a Wait)>>,
+}
+
+/// The progress of the search at a task.
+#[derive(Clone, Copy)]
+struct Visit {
+    /// The number of tasks that were found before this one; `None` before it is found.
+    found: Option<usize>,
+    /// The lowest such number of a task on the stack that is known to be reachable.
+    lowest: usize,
+    /// Whether the task is on the stack: its component is not complete.
+    is_open: bool,
+    /// The number of its edges that were followed.
+    followed: usize,
+}
+
+impl<'a> Graph<'a> {
+    /// Creates the graph of some tasks. A wait that is over, or for a task that is not in the dump, is no edge.
+    fn new(tasks: &'a [TaskDump]) -> Graph<'a> {
+        let indices = tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| (task.id, index));
+        let indices: HashMap<u64, usize> = indices.collect();
+        let edges_of = |task: &'a TaskDump| {
+            let mut edges = Vec::new();
+            for wait in &task.waits {
+                if !matches!(wait.what, What::Kept(_)) {
+                    let known = wait.blocked_by.iter().filter_map(|id| indices.get(id));
+                    edges.extend(known.map(|index| (*index, wait)));
+                }
+            }
+            edges
+        };
+        Graph {
+            tasks,
+            edges: tasks.iter().map(edges_of).collect(),
+        }
+    }
+
+    /// Returns the strongly connected components: the sets of tasks of which each waits, directly or not, for all
+    /// others.
+    fn components(&self) -> Vec<Vec<usize>> {
+        let mut visits = vec![
+            Visit {
+                found: None,
+                lowest: 0,
+                is_open: false,
+                followed: 0,
+            };
+            self.tasks.len()
+        ];
+        let mut count = 0;
+        let mut components = Vec::new();
+        // The tasks whose components are not complete, and the path from the root of the search to the current task.
+        let mut open = Vec::new();
+        let mut path = Vec::new();
+        for root in 0..self.tasks.len() {
+            if visits[root].found.is_none() {
+                path.push(root);
+            }
+            while let Some(&task) = path.last() {
+                if visits[task].found.is_none() {
+                    visits[task] = Visit {
+                        found: Some(count),
+                        lowest: count,
+                        is_open: true,
+                        followed: 0,
+                    };
+                    count += 1;
+                    open.push(task);
+                }
+                let followed = visits[task].followed;
+                if let Some((next, _)) = self.edges[task].get(followed) {
+                    visits[task].followed += 1;
+                    match visits[*next].found {
+                        None => path.push(*next),
+                        Some(found) if visits[*next].is_open => {
+                            visits[task].lowest = visits[task].lowest.min(found);
+                        }
+                        Some(_) => {}
+                    }
+                    continue;
+                }
+                path.pop();
+                let lowest = visits[task].lowest;
+                if let Some(&parent) = path.last() {
+                    visits[parent].lowest = visits[parent].lowest.min(lowest);
+                }
+                if visits[task].found == Some(lowest) {
+                    // All open tasks that were found after this one can reach it.
+                    let first = open.iter().rposition(|other| *other == task);
+                    let component = open.split_off(first.unwrap_or_default());
+                    for member in &component {
+                        visits[*member].is_open = false;
+                    }
+                    components.push(component);
+                }
+            }
+        }
+        components
+    }
+
+    /// Returns the shortest circle through the lowest id of a component, or `None` if it is a single task that does not
+    /// wait for itself.
+    fn circle(&self, component: &[usize]) -> Option<Circle<'a>> {
+        let first = *component.iter().min_by_key(|task| self.tasks[**task].id)?;
+        // For each task that the search has reached, the task before it and its wait.
+        let mut before: HashMap<usize, Option<(usize, &'a Wait)>> =
+            component.iter().map(|task| (*task, None)).collect();
+        let mut reached = VecDeque::from([first]);
+        while let Some(task) = reached.pop_front() {
+            for (next, wait) in &self.edges[task] {
+                // An edge to another component does not lead back.
+                let Some(way) = before.get_mut(next).filter(|way| way.is_none()) else {
+                    continue;
+                };
+                *way = Some((task, wait));
+                reached.push_back(*next);
+            }
+        }
+        // From the first task backwards to itself.
+        let mut circle = Vec::new();
+        let mut task = first;
+        loop {
+            let (previous, wait) = (*before.get(&task)?)?;
+            circle.push((&self.tasks[previous], wait));
+            task = previous;
+            if task == first {
+                break;
+            }
+        }
+        let (tasks, waits) = circle.into_iter().rev().unzip();
+        Some(Circle { tasks, waits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::fold::tests::{Dice, task};
+    use crate::dump::{Answer, TaskState};
+
+    /// Creates a dump in which each task waits for the given ones.
+    fn dump(edges: &[Vec<u64>]) -> Dump {
+        let tasks = edges.iter().enumerate().map(|(id, edges)| {
+            let waits = edges.iter().map(|other| {
+                let join = What::Join {
+                    id: *other,
+                    task: other.to_string(),
+                };
+                Wait::new(join, 1)
+            });
+            task(id as u64, None, TaskState::Waiting, 0, waits.collect())
+        });
+        Dump {
+            answer: Answer::Tasks,
+            worker: None,
+            tasks: tasks.collect(),
+        }
+    }
+
+    /// Returns the ids in each circle.
+    fn ids(dump: &Dump) -> Vec<Vec<u64>> {
+        let ids = |circle: &Circle<'_>| circle.tasks().iter().map(|task| task.id()).collect();
+        dump.circles().iter().map(ids).collect()
+    }
+
+    /// For each pair of tasks, the number of waits on the shortest way from one to the other: by trying all ways over
+    /// one more task, again and again.
+    fn distances(edges: &[Vec<u64>]) -> Vec<Vec<Option<usize>>> {
+        let count = edges.len();
+        let direct = |from: usize, to: usize| edges[from].contains(&(to as u64)).then_some(1);
+        let row = |from| (0..count).map(|to| direct(from, to)).collect();
+        let mut distances: Vec<Vec<Option<usize>>> = (0..count).map(row).collect();
+        for over in 0..count {
+            for from in 0..count {
+                for to in 0..count {
+                    let way = distances[from][over].zip(distances[over][to]);
+                    let ways = [distances[from][to], way.map(|(a, b)| a + b)];
+                    distances[from][to] = ways.into_iter().flatten().min();
+                }
+            }
+        }
+        distances
+    }
+
+    #[test]
+    fn the_circles_of_random_graphs_are_the_shortest_through_the_lowest_ids() {
+        let mut dice = Dice(1);
+        for round in 0..5000 {
+            let count = 1 + dice.below(8);
+            let density = 1 + dice.below(4);
+            let edges: Vec<Vec<u64>> = (0..count)
+                .map(|_| {
+                    (0..count as u64)
+                        .filter(|_| dice.below(8) < density)
+                        .collect()
+                })
+                .collect();
+            let distances = distances(&edges);
+            // The lowest id of each set of tasks that wait for one another.
+            let is_lowest = |id: &usize| {
+                let both =
+                    |other: usize| distances[*id][other].and(distances[other][*id]).is_some();
+                both(*id) && !(0..*id).any(both)
+            };
+            let expected: Vec<usize> = (0..count).filter(is_lowest).collect();
+            let dump = dump(&edges);
+            let circles = ids(&dump);
+            let firsts: Vec<usize> = circles.iter().map(|circle| circle[0] as usize).collect();
+            assert_eq!(firsts, expected, "round {round}: {edges:?}");
+            for circle in circles {
+                assert_eq!(circle.iter().min(), Some(&circle[0]));
+                let first = circle[0] as usize;
+                assert_eq!(Some(circle.len()), distances[first][first], "round {round}");
+                for (from, to) in circle.iter().zip(circle.iter().cycle().skip(1)) {
+                    assert!(
+                        edges[*from as usize].contains(to),
+                        "{circle:?} in {edges:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_chain_is_no_circle_and_a_long_ring_is_one() {
+        const COUNT: u64 = 100_000;
+        let mut edges: Vec<Vec<u64>> = (0..COUNT).map(|id| vec![id + 1]).collect();
+        // The last task waits for a task that is not in the dump.
+        assert!(ids(&dump(&edges)).is_empty());
+        edges[COUNT as usize - 1] = vec![0];
+        assert_eq!(ids(&dump(&edges)), [Vec::from_iter(0..COUNT)]);
+    }
+
+    #[test]
+    fn a_wait_that_is_over_closes_no_circle() {
+        let mut dump = dump(&[vec![1], vec![0]]);
+        dump.tasks[1].waits[0].what = What::Kept(String::from("read tcp"));
+        assert!(dump.circles().is_empty());
+    }
+
+    #[test]
+    fn a_circle_reads_as_a_sentence() {
+        let mut dump = dump(&[vec![0], vec![2], vec![3], vec![1]]);
+        dump.tasks[1].name = Some("a".into());
+        dump.tasks[2].waits[0].what = What::Sync {
+            kind: "lock",
+            text: String::from("lock \"accounts\" (made at src/bank.rs:12), taken by task 3"),
+        };
+        dump.tasks[3].waits[0].what = What::Children;
+        let circles: Vec<String> = dump.circles().iter().map(Circle::to_string).collect();
+        let ring = "\"a\" waits for task 2 (join), which waits for task 3 (lock \"accounts\" (made at \
+                    src/bank.rs:12)), which waits for \"a\" (scope)";
+        assert_eq!(circles, ["main waits for itself (join)", ring]);
+    }
+}
