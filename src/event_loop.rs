@@ -14,7 +14,7 @@ pub(crate) mod deadlock;
 #[cfg(unix)]
 mod descriptor;
 mod dump;
-mod others;
+pub(crate) mod others;
 mod pace;
 mod settings;
 mod shared;

@@ -1,20 +1,37 @@
 //! Locks, channels and notifications that a dump can see through.
 
-pub mod broadcast;
-mod cancellation_token;
-mod ends;
-pub mod mpsc;
 mod mutex;
+mod rwlock;
+mod semaphore;
+mod barrier;
+mod once_cell;
 mod notify;
+mod cancellation_token;
+pub mod mpsc;
 pub mod oneshot;
-pub(crate) mod seen;
+pub mod broadcast;
 pub mod watch;
+mod ends;
+mod held;
+mod holders;
+pub(crate) mod seen;
 
+pub use self::barrier::{Barrier, BarrierWait, BarrierWaitResult};
 pub use self::cancellation_token::{
     CancellationToken, Cancelled, CancelledOwned, DropGuard, RunUntilCancelled,
 };
+pub use self::held::{Held, HeldThing, Holder, held};
 pub use self::mutex::{Lock, LockOwned, Mutex, MutexGuard, OwnedMutexGuard};
 pub use self::notify::{Notified, Notify};
+pub use self::once_cell::{OnceCell, SetError};
+pub use self::rwlock::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockRead, RwLockReadGuard, RwLockWrite,
+    RwLockWriteGuard,
+};
+pub use self::semaphore::{
+    Acquire, AcquireError, AcquireOwned, OwnedSemaphorePermit, Semaphore, SemaphorePermit,
+    TryAcquireError,
+};
 
 use crate::context;
 use std::error::Error;

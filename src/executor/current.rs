@@ -1,7 +1,7 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that find
-//! their executor here call it directly. On any other thread, they post to its inbox.
+//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that
+//! find their executor here call it directly. On any other thread, they post to its inbox.
 
 use super::Executor;
 use super::message::Remote;
@@ -29,8 +29,9 @@ thread_local! {
     /// The tag of the task that this thread polls, as a number.
     static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
 
-    /// The number of the runtime whose loop this thread runs, and the stamp of its turn.
-    static TURN: Cell<(u32, Stamp)> = const { Cell::new((0, Stamp::ZERO)) };
+    /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low
+    /// one.
+    static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Sets the executor that this thread runs.
@@ -38,8 +39,10 @@ pub(crate) fn set(executor: Option<&Rc<Executor>>) {
     #[cfg(feature = "sync")]
     {
         note_poll(executor.map_or(Tag::NONE, |executor| executor.current_tag()));
-        let turn = executor.map(|executor| (executor.number, executor.turn.get()));
-        TURN.set(turn.unwrap_or_default());
+        match executor {
+            Some(executor) => note_turn(executor.number, executor.turn.get()),
+            None => TURN.set(0),
+        }
     }
     INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
     let executor = executor.map(Rc::clone);
@@ -97,14 +100,13 @@ pub(super) fn note_poll(tag: Tag) {
 /// Notes that the loop of this thread begins a turn, for those who ask with [`actor`].
 #[cfg(feature = "sync")]
 pub(super) fn note_turn(number: u32, now: Stamp) {
-    TURN.set((number, now));
+    TURN.set(u64::from(number) << 32 | u64::from(now.number()));
 }
 
-/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime and the stamp of the turn.
-/// These are three loads, because every lock asks.
+/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime in the high half of the
+/// other number and the stamp of the turn in the low one. These are two loads, because every lock asks.
 #[cfg(feature = "sync")]
 #[inline]
-pub(crate) fn actor() -> (Tag, u32, Stamp) {
-    let (runtime, turn) = TURN.get();
-    (Tag::from_number(POLLED.get()), runtime, turn)
+pub(crate) fn actor() -> (Tag, u64) {
+    (Tag::from_number(POLLED.get()), TURN.get())
 }
