@@ -70,7 +70,8 @@ impl KeptWait {
         location: &'static Location<'static>,
         subject: impl FnOnce() -> Subject,
     ) {
-        let (tag, runtime, _) = actor();
+        let (tag, turn) = actor();
+        let runtime = (turn >> 32) as u32;
         match &self.entry {
             Some(entry)
                 if entry.runtime == runtime
@@ -93,7 +94,7 @@ impl KeptWait {
         let Some((waits, tag)) = current::polled() else {
             return;
         };
-        let (_, runtime, _) = actor();
+        let (_, turn) = actor();
         let waker = waker.data() as usize;
         let state = Arc::new(State {
             tag: AtomicU64::new(tag.number()),
@@ -103,7 +104,7 @@ impl KeptWait {
         let key = waits.keep(WaiterInfo { tag, waker }, location, subject, kept);
         self.entry = Some(Entry {
             state,
-            runtime,
+            runtime: (turn >> 32) as u32,
             location,
             waits: Arc::downgrade(&waits),
             key,
