@@ -31,6 +31,8 @@ mod id;
 pub(crate) mod inbox;
 pub(crate) mod join;
 mod join_error;
+#[cfg(feature = "sync")]
+pub(crate) mod kept;
 mod message;
 mod names;
 mod observe;

@@ -22,23 +22,26 @@ use std::task::Waker;
 #[derive(Default)]
 pub(crate) struct Waits {
     /// The waits. Futures may be dropped on any thread, so they are behind a lock.
-    table: Mutex<Table>,
+    pub(super) table: Mutex<Table>,
     /// The traces of the waits that are not declared, if the runtime traces waits. Declared waits hold their own.
     pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// The waits, and the number of the newest one.
-struct Table {
+pub(super) struct Table {
     /// The waits that have not ended.
     declared: Slab<Declared>,
+    /// The waits that begin again and again, whether they have ended or not.
+    pub(super) kept: Slab<(Declared, Arc<dyn Kept>)>,
     /// How many waits were ever declared.
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl Default for Table {
     fn default() -> Table {
         Table {
             declared: Slab::new(),
+            kept: Slab::new(),
             last: 0,
         }
     }
@@ -73,6 +76,12 @@ pub(crate) enum Subject {
     Primitive(Arc<dyn Primitive>, u32),
 }
 
+/// A wait that begins again and again.
+pub(crate) trait Kept: Send + Sync {
+    /// Returns who waits, if anybody does.
+    fn waiter(&self) -> Option<WaiterInfo>;
+}
+
 impl Waits {
     /// Creates an empty table for a runtime that keeps these traces.
     pub(crate) fn new(traces: Option<Arc<Traces>>) -> Waits {
@@ -86,7 +95,14 @@ impl Waits {
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
         let waits = table.declared.iter().map(|(_, wait)| wait.clone());
-        let mut waits: Vec<Declared> = waits.collect();
+        let kept = table.kept.iter().filter_map(|(_, (wait, kept))| {
+            let waiter = kept.waiter()?;
+            Some(Declared {
+                waiter,
+                ..wait.clone()
+            })
+        });
+        let mut waits: Vec<Declared> = waits.chain(kept).collect();
         drop(table);
         waits.sort_by_key(|wait| wait.number);
         waits

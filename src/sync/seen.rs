@@ -304,18 +304,6 @@ fn whoever() -> (u64, u64) {
     }
 }
 
-/// Returns the task or the thread that this is.
-pub(super) fn me() -> Who {
-    let (tag, turn) = actor();
-    match tag.parts() {
-        Some((task, _)) => Who::Task {
-            runtime: (turn >> 32) as u32,
-            task,
-        },
-        None => Who::Thread(thread_number()),
-    }
-}
-
 impl Who {
     /// Names the task or the thread.
     pub(super) fn name(self, view: &View<'_>) -> String {

@@ -51,6 +51,14 @@ mod primitives {
     }
 }
 
+#[path = "../../../src/sync/oneshot/core.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod oneshot_core;
+#[path = "../../../src/sync/watch/core.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod watch_core;
+
+mod channels_model;
 mod event_listener;
 mod executor_model;
 mod permits_model;
