@@ -33,7 +33,7 @@ use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
 use crate::clock::{Clock, Stamp};
 use crate::executor::status::LoopStatus;
-use crate::executor::{Executor, Payload, Polled, Remote};
+use crate::executor::{Choices, Executor, Payload, Polled, Remote};
 use crate::foreign::trace;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
@@ -113,10 +113,12 @@ impl EventLoop {
             Arc::clone(&inbox),
             Arc::clone(&status),
             rounds,
-            settings.seed,
-            settings.on_task_panic,
-            settings.watchdog,
             traces.clone(),
+            Choices {
+                seed: settings.seed,
+                on_panic: settings.on_task_panic,
+                watchdog: settings.watchdog,
+            },
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {

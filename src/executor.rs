@@ -139,6 +139,16 @@ pub(crate) struct Executor {
     messages: Cell<Vec<Message>>,
 }
 
+/// What a [`Builder`](crate::Builder) has chosen for the executor.
+pub(crate) struct Choices {
+    /// The seed of the order of ready tasks, if it is random.
+    pub(crate) seed: Option<u64>,
+    /// What happens when a task panics.
+    pub(crate) on_panic: OnTaskPanic,
+    /// How long a poll may take before a warning is logged, if there is a limit.
+    pub(crate) watchdog: Option<Duration>,
+}
+
 /// Whether the loop of an executor runs.
 ///
 /// ```text
@@ -189,20 +199,19 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 impl Executor {
     /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is an independent part of the runtime"
-    )]
     pub(crate) fn new(
         number: u32,
         remote: Arc<Remote>,
         status: Arc<LoopStatus>,
         rounds: Arc<AtomicU32>,
-        seed: Option<u64>,
-        on_panic: OnTaskPanic,
-        watchdog: Option<Duration>,
         traces: Option<Arc<Traces>>,
+        choices: Choices,
     ) -> Executor {
+        let Choices {
+            seed,
+            on_panic,
+            watchdog,
+        } = choices;
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
