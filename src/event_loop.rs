@@ -108,7 +108,7 @@ impl EventLoop {
             None => None,
         };
         let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
-        let executor = Rc::new(Executor::new(
+        let executor = Executor::new(
             number,
             Arc::clone(&inbox),
             Arc::clone(&status),
@@ -116,8 +116,8 @@ impl EventLoop {
             settings.seed,
             settings.on_task_panic,
             settings.watchdog,
-            traces.clone(),
-        ));
+        );
+        let executor = Rc::new(executor.tracing(traces.clone()));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
             number,

@@ -186,10 +186,6 @@ fn fill<T>(option: &mut Option<T>, value: T) {
 impl Executor {
     /// Creates an executor without tasks, which other threads reach through `remote`. The run queue counts its
     /// rounds in `rounds`. With a seed, the order of the ready tasks is random.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is an independent part of the runtime"
-    )]
     pub(crate) fn new(
         number: u32,
         remote: Arc<Remote>,
@@ -198,7 +194,6 @@ impl Executor {
         seed: Option<u64>,
         on_panic: OnTaskPanic,
         watchdog: Option<Duration>,
-        traces: Option<Arc<Traces>>,
     ) -> Executor {
         Executor {
             tasks: RefCell::new(Tasks {
@@ -213,7 +208,7 @@ impl Executor {
             turn: Cell::default(),
             counters: Counters::default(),
             number,
-            waits: Arc::new(Waits::new(traces)),
+            waits: Arc::default(),
             children: RefCell::default(),
             names: RefCell::default(),
             on_panic,
@@ -227,6 +222,12 @@ impl Executor {
             has_root: Cell::new(false),
             messages: Cell::default(),
         }
+    }
+
+    /// Traces the waits of the tasks, if there is a table for that.
+    pub(crate) fn tracing(self, traces: Option<Arc<Traces>>) -> Executor {
+        let waits = Arc::new(Waits::new(traces));
+        Executor { waits, ..self }
     }
 
     /// Returns whether `remote` is the inbox of this executor.

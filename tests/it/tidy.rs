@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 25] = [
     // What users call.
     (
         "test_runs",
@@ -77,6 +77,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "reactor",
             "pool",
             "traces",
+            "waiter",
             "foreign",
             "slab",
         ],
