@@ -77,6 +77,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
             "reactor",
             "pool",
             "traces",
+            "waiter",
             "foreign",
             "slab",
         ],
