@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     // What users call.
     (
         "test_runs",
@@ -21,6 +21,19 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "dump",
             "waiter",
             "primitives",
+        ],
+    ),
+    (
+        "hyper",
+        &[
+            "handle",
+            "net",
+            "time",
+            "task",
+            "context",
+            "event_loop",
+            "foreign",
+            "slab",
         ],
     ),
     ("signal", &["handle", "net", "context", "reactor"]),
@@ -144,10 +157,12 @@ const LAYERS: [(&str, &[&str]); 23] = [
 const LONGEST_FILE: usize = 600;
 
 /// The maximum number of crates, this one included: without features, with the default ones, and with others.
-const MOST_CRATES: [(&[&str], usize); 3] = [
+const MOST_CRATES: [(&[&str], usize); 5] = [
     (&["--no-default-features"], 8),
     (&[], 12),
     (&["--features", "macros"], 13),
+    (&["--features", "hyper"], 18),
+    (&["--features", "hyper-serve"], 36),
 ];
 
 /// The maximum number of crates to build for an example, glassfrog included: an example is the first thing that a
