@@ -125,13 +125,13 @@
 //! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    test_runs  hyper  signal  workers  runtime what a user calls
+//!    test_runs  hyper  signal  workers  runtime  what a user calls
 //!    handle  io  net  time  task
-//!         context                               which runtime this thread is in
-//!         event_loop                            the loop; owns one of each below
-//!    executor  reactor  timers  pool            four engines that do not know one another
-//!    dump  metrics                              what the runtime reports about itself
-//!    clock  waiter  foreign  slab  primitives   what all other modules are made of
+//!         context                                which runtime this thread is in
+//!         event_loop                             the loop; owns one of each below
+//!    executor  reactor  timers  pool             four engines that do not know one another
+//!    dump  metrics                               what the runtime reports about itself
+//!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
 //! ```
 //!
 //! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`

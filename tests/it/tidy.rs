@@ -652,6 +652,8 @@ fn cfg_appears_only_where_it_is_allowed() {
             }
             // The items of a package that belongs to a feature.
             "io.rs" if whole_module && next.starts_with("pub use futures_lite::") => true,
+            // The items of a module that belongs to a feature, and of its package.
+            "hyper.rs" if whole_module && next.starts_with("pub use ") => true,
             // A package that belongs to a feature.
             "lib.rs" if whole_module && next.starts_with("pub use glassfrog_") => true,
             // The badges of items that a feature enables.
