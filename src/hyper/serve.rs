@@ -350,7 +350,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// # Examples
     ///
-    /// With futures-rustls, the handshake is `async move |stream| acceptor.accept(stream).await`. This one expects a
+    /// With futures-rustls, the handshake is `move |stream| acceptor.accept(stream)`. This one expects a
     /// byte:
     ///
     /// ```
