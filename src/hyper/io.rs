@@ -76,8 +76,9 @@ pin_project! {
     /// [`hyper::rt::Read`](Read) and [`hyper::rt::Write`](Write). hyper serves it, or sends requests over it. Conversely, if
     /// `T` implements hyper's traits, as `hyper::upgrade::Upgraded` does, `Io<T>` implements those of `futures-io`.
     ///
-    /// Writes of several buffers reach the stream as one. A stream without such writes, which many implementations of TLS
-    /// are, then writes the buffers one by one. For these, turn them off with `http1::Builder::writev(false)`.
+    /// Vectored writes reach the stream as such. A stream that does not implement them writes one buffer at a time, and so
+    /// sends the head of a response apart from its body. For such a stream, turn them off with `writev(false)` of hyper's
+    /// builder, which the method `configure` of a server passes.
     ///
     /// # Cost
     ///
