@@ -68,6 +68,7 @@
 //! | `io::split` | `io::split` | | `io::split`; sockets need none |
 //! | `io::{stdin, stdout, stderr}` | `Unblock` | | [`io::stdin`](crate::io::stdin()), `io::stdout`, `io::stderr` |
 //! | `signal::ctrl_c`, `signal::unix::signal` | the crate `async-signal` | `loop.add_signal_handler` | `signal::ctrl_c`, `signal::signal` |
+//! | `axum::serve`; `TokioIo`, `TokioExecutor`, `TokioTimer` of `hyper-util` | `smol-hyper` | | `hyper::serve`; `hyper::Io`, `hyper::Executor`, `hyper::Timer` |
 //! | `StreamExt` of `tokio-stream` | `stream::StreamExt` | `async for` | `glassfrog::prelude` |
 //!
 //! ## Observation

@@ -89,9 +89,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let mut sleep = Sleep::new(context::shared(), deadline, Some(Location::caller()));
-    sleep.is_absolute = true;
-    sleep
+    Sleep::until(context::shared(), deadline, Some(Location::caller()))
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -166,6 +164,17 @@ impl Sleep {
             location,
             shared,
         }
+    }
+
+    /// Creates a sleep for a deadline that the caller has set.
+    pub(crate) fn until(
+        shared: Arc<Shared>,
+        deadline: Instant,
+        location: Option<&'static Location<'static>>,
+    ) -> Sleep {
+        let mut sleep = Sleep::new(shared, deadline, location);
+        sleep.is_absolute = true;
+        sleep
     }
 
     /// Returns the deadline.
