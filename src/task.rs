@@ -26,7 +26,7 @@
 //!   delays others by one of its polls at a time. If several tasks do, a deadline that a task renews at each
 //!   wake may be late by two such delays.
 //! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins, and with the
-//!   feature `sync` values sent to and received from its channels. After that, each operation wakes its task and
+//!   feature `sync` every future of its locks, channels and notifications. After that, each operation wakes its task and
 //!   returns `Pending` even if it could complete, so that other tasks run. Operations that never wait, such as
 //!   `try_read`, do not count.
 //! - After these 128 operations, a [`sleep_until`](crate::time::sleep_until) whose deadline has passed completes

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-/// The number of operations (a read, a write, an accept, a joined task, a received value) that one poll may finish.
+/// The number of operations (a read, a write, an accept, a joined task, a received value, a lock) that one poll may finish.
 ///
 /// Without a limit, a task whose sockets are always ready would never return from its poll. If an operation takes
 /// a microsecond, the limit keeps the poll below an eighth of a millisecond. With a lower limit, a bulk transfer
@@ -106,6 +106,14 @@ pub(crate) fn spend_budget() {
         let left = budget.left.saturating_sub(1);
         BUDGET_LEFT.set(Budget { left, ..budget });
     }
+}
+
+/// Waits until the poll may finish another operation, and takes it from the budget: for an operation that is an `async`
+/// block, and is about to finish or to wait for something else.
+#[cfg(feature = "sync")]
+pub(crate) async fn take_budget() {
+    std::future::poll_fn(poll_budget).await;
+    spend_budget();
 }
 
 /// Returns whether the poll has spent its budget and may still end an overdue sleep.

@@ -22,6 +22,11 @@ use std::task::{Context, Poll, ready};
 ///
 /// The barrier can be used again and again. The last task to come is the leader of the round.
 ///
+/// # Fairness
+///
+/// Each wait takes part in the [budget of a poll](crate::task#fairness): a task that finds the barrier open every time
+/// still lets other tasks run.
+///
 /// # Examples
 ///
 /// ```

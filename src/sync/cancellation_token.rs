@@ -4,6 +4,7 @@ mod tree;
 
 use self::tree::Node;
 use super::seen::{About, Mark};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use crate::primitives::EventListener;
@@ -13,7 +14,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Asks tasks to stop. Whoever has a clone can cancel the token, or wait until it is cancelled.
 ///
@@ -300,9 +301,13 @@ impl PollCancelled {
 
     /// Waits for the token.
     fn poll(&mut self, token: &CancellationToken, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(poll_budget(cx));
         let polled = token.node.poll_cancelled(&mut self.listener, cx);
         match polled {
-            Poll::Ready(()) => self.wait.withdraw(),
+            Poll::Ready(()) => {
+                spend_budget();
+                self.wait.withdraw();
+            }
             Poll::Pending => self.wait.pending(cx, self.location, &token.node, 0),
         }
         polled
@@ -394,6 +399,8 @@ impl<F: Future> Future for RunUntilCancelled<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        // Before the token, which would not say that it is cancelled without a budget: the future may be ready.
+        ready!(poll_budget(cx));
         let this = self.project();
         if Pin::new(this.cancelled).poll(cx).is_ready() {
             return Poll::Ready(None);

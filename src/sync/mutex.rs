@@ -2,6 +2,7 @@
 
 use super::seen::{About, Holdable, Holding, Lazy, Listed, Mark, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use pin_project_lite::pin_project;
@@ -31,6 +32,9 @@ use std::task::{Context, Poll, ready};
 /// The mutex wakes those who wait in the order in which they came. A task that comes at the moment of the unlock may
 /// overtake them, but not for long: whoever has waited for half a millisecond is not overtaken any more. (This is the
 /// queue of `async-lock`.)
+///
+/// Each lock takes part in the [budget of a poll](crate::task#fairness): a task that finds the mutex free every time
+/// still lets other tasks run.
 ///
 /// # Poisoning
 ///
@@ -376,9 +380,11 @@ impl<'a, T> Future for Lock<'a, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
+        ready!(poll_budget(cx));
         if self.slow.is_none()
             && let Some(guard) = self.shared.lock.try_lock()
         {
+            spend_budget();
             let seen = &self.shared.seen;
             seen.holder.set(self.location);
             return Poll::Ready(MutexGuard { seen, guard });

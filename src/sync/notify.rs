@@ -4,6 +4,7 @@ mod signal;
 
 use self::signal::{Signal, Waiting};
 use super::seen::{About, Lazy, Mark};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use std::borrow::Cow;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// Wakes tasks without passing a value: one that waits, or all.
 ///
@@ -24,6 +25,9 @@ use std::task::{Context, Poll, Waker};
 /// # Fairness
 ///
 /// [`notify_one`](Notify::notify_one) wakes the one that has waited longest.
+///
+/// Each wait takes part in the [budget of a poll](crate::task#fairness): a task that finds a notification every time
+/// still lets other tasks run.
 ///
 /// # Examples
 ///
@@ -274,8 +278,10 @@ impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(poll_budget(cx));
         let this = &mut *self;
         if this.is_notified || this.poll_signal(cx).is_ready() {
+            spend_budget();
             this.wait.withdraw();
             return Poll::Ready(());
         }

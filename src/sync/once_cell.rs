@@ -1,6 +1,7 @@
 //! [`OnceCell`]: a value that is made once, by the first task that needs it.
 
 use super::seen::{About, Lazy, Mark};
+use crate::executor::budget::take_budget;
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicBool, Ordering};
@@ -28,6 +29,9 @@ use std::task::Poll;
 ///
 /// If the task that makes the value is cancelled, fails or panics, one of the others tries to make it: the one that has
 /// waited longest, unless a new one comes first.
+///
+/// Each use takes part in the [budget of a poll](crate::task#fairness): a task that finds the value every time still
+/// lets other tasks run. [`get`](OnceCell::get) does not.
 ///
 /// # Poisoning
 ///
@@ -265,6 +269,7 @@ impl<T> OnceCell<T> {
     {
         let location = Location::caller();
         async move {
+            take_budget().await;
             if let Some(value) = self.get() {
                 return value;
             }
@@ -311,6 +316,7 @@ impl<T> OnceCell<T> {
     {
         let location = Location::caller();
         async move {
+            take_budget().await;
             match self.get() {
                 Some(value) => Ok(value),
                 None => self.make(location, make).await,

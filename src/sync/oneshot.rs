@@ -15,6 +15,11 @@
 //! The sender is a value that can be moved to another task. The channel knows who made it and who
 //! [waited with it](Sender::closed) last, not where it lies now.
 //!
+//! # Fairness
+//!
+//! Each value takes part in the [budget of a poll](crate::task#fairness): a task that finds a value in every channel
+//! still lets other tasks run.
+//!
 //! # Examples
 //!
 //! ```
@@ -35,6 +40,7 @@ use self::error::{RecvError, TryRecvError};
 use super::assert_may_block;
 use super::ends::End;
 use super::seen::About;
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use std::borrow::Cow;
@@ -42,7 +48,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 
 /// Creates a channel for a single value.
@@ -259,10 +265,14 @@ impl<T> Sender<T> {
         cx: &mut Context<'_>,
         location: &'static Location<'static>,
     ) -> Poll<()> {
+        ready!(poll_budget(cx));
         let polled = self.core().poll_closed(cx);
         self.seen.sender.use_at(location);
         match polled {
-            Poll::Ready(()) => self.wait.withdraw(),
+            Poll::Ready(()) => {
+                spend_budget();
+                self.wait.withdraw();
+            }
             Poll::Pending => self
                 .seen
                 .declare(&mut self.wait, cx.waker(), location, CLOSED),
@@ -478,12 +488,14 @@ impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        ready!(poll_budget(cx));
         let this = &mut *self;
         let received = this.core.poll_recv(cx);
         // An `.await` does not tell its place.
         let made = this.seen.about.made;
         match received {
             Poll::Ready(value) => {
+                spend_budget();
                 this.wait.withdraw();
                 Poll::Ready(value.ok_or(RecvError(())))
             }

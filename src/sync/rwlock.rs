@@ -5,6 +5,7 @@ use super::seen::{
     About, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
 };
 use super::{TryLockError, assert_may_block};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use pin_project_lite::pin_project;
@@ -38,6 +39,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// A task that reads and begins to read again, while a writer waits in between, waits for ever: for the writer, which
 /// waits for the task. The dump says that the reader waits behind a writer.
+///
+/// Each lock takes part in the [budget of a poll](crate::task#fairness): a task that finds it free every time still lets
+/// other tasks run.
 ///
 /// # Poisoning
 ///
@@ -337,8 +341,12 @@ impl<T> RwLock<T> {
         let location = Location::caller();
         async move {
             let Shared { lock, seen } = self.shared();
+            poll_fn(poll_budget).await;
             let guard = match lock.try_read_arc() {
-                Some(guard) => guard,
+                Some(guard) => {
+                    spend_budget();
+                    guard
+                }
                 None => {
                     let mut slow = pin!(Some(lock.read_arc()));
                     let mut wait = Wait::default();
@@ -383,8 +391,12 @@ impl<T> RwLock<T> {
         let location = Location::caller();
         async move {
             let Shared { lock, seen } = self.shared();
+            poll_fn(poll_budget).await;
             let guard = match lock.try_write_arc() {
-                Some(guard) => guard,
+                Some(guard) => {
+                    spend_budget();
+                    guard
+                }
                 None => {
                     let mut slow = pin!(Some(lock.write_arc()));
                     let mut wait = Wait::default();
@@ -566,9 +578,11 @@ impl<'a, T> Future for RwLockRead<'a, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RwLockReadGuard<'a, T>> {
+        ready!(poll_budget(cx));
         if self.slow.is_none()
             && let Some(guard) = self.shared.lock.try_read()
         {
+            spend_budget();
             let seen = &*self.shared.seen;
             let attempt = seen.readers.attempt(self.location);
             return match attempt {
@@ -665,9 +679,11 @@ impl<'a, T> Future for RwLockWrite<'a, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RwLockWriteGuard<'a, T>> {
+        ready!(poll_budget(cx));
         if self.slow.is_none()
             && let Some(guard) = self.shared.lock.try_write()
         {
+            spend_budget();
             let mark = WriteMark::new(&*self.shared.seen, self.location);
             return Poll::Ready(RwLockWriteGuard { mark, guard });
         }

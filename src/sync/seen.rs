@@ -10,6 +10,7 @@
 use crate::clock::Stamp;
 use crate::dump::Time;
 use crate::executor::actor::actor;
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
@@ -22,7 +23,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, fence};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
 
 /// The name of a primitive, and where it was made.
@@ -539,7 +540,7 @@ pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
 
 impl Wait {
     /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the
-    /// operation is pending.
+    /// operation is pending. The operation takes part in the budget of the poll.
     pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
         &mut self,
         mut slow: Pin<&mut Option<F>>,
@@ -549,13 +550,17 @@ impl Wait {
         wanted: u32,
         begin: impl FnOnce() -> F,
     ) -> Poll<F::Output> {
+        ready!(poll_budget(cx));
         if slow.is_none() {
             slow.set(Some(begin()));
         }
         let operation = slow.as_pin_mut().expect("the operation has begun");
         let polled = operation.poll(cx);
         match polled {
-            Poll::Ready(_) => self.withdraw(),
+            Poll::Ready(_) => {
+                spend_budget();
+                self.withdraw();
+            }
             Poll::Pending => self.pending(cx, location, primitive, wanted),
         }
         polled

@@ -5,6 +5,7 @@ mod permits;
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
 use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_future};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A limited number of permits, for which tasks wait without blocking their threads.
 ///
@@ -33,6 +34,9 @@ use std::task::{Context, Poll};
 ///
 /// Permits are given in the order of the requests. A request for many permits is not starved by requests for one: these
 /// wait behind it, even while permits are free that would suffice for them.
+///
+/// Each request takes part in the [budget of a poll](crate::task#fairness): a task that finds permits free every time
+/// still lets other tasks run.
 ///
 /// # Examples
 ///
@@ -662,8 +666,10 @@ impl<S: Reference> Operation<S> {
     /// Takes the permits, or waits for them.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AcquireError>> {
+        ready!(poll_budget(cx));
         let state = self.semaphore.state();
         if self.ticket.is_none() && state.free.try_take(self.wanted).is_ok() {
+            spend_budget();
             let attempt = state.holders.attempt(self.location);
             return match attempt {
                 Attempt::Entered(slot) => {
@@ -713,6 +719,7 @@ impl<S: Reference> Operation<S> {
             });
             return Poll::Pending;
         };
+        spend_budget();
         self.wait.withdraw();
         Poll::Ready(match taken {
             Ok(()) => Ok(state.enter(self.wanted, self.location)),

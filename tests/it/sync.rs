@@ -3,4 +3,5 @@
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
 mod sync_channels;
+mod sync_fairness;
 mod sync_locks;

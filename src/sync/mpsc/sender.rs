@@ -420,7 +420,6 @@ impl<T> Send<'_, T> {
                 unreachable!("polled again after it was ready")
             });
         let sent = ready!(sent);
-        spend_budget();
         Poll::Ready(sent.map_err(|error| SendError(error.0)))
     }
 }

@@ -3,6 +3,7 @@
 use super::error::SendError;
 use super::receiver::{Receiver, Ref};
 use super::{CLOSED, Listening, Shared};
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::sync::ends::Slot;
 use crate::sync::seen::About;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A sender of a [`channel`](super::channel). Clones change the same value.
 ///
@@ -339,13 +340,17 @@ impl<T> Future for Closed<'_, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(poll_budget(cx));
         let this = &mut *self;
         let sender = this.sender;
         let seen = &sender.shared.seen;
-        this.listening
-            .poll_until(cx, this.location, seen, CLOSED, || {
-                sender.is_closed().then_some(())
-            })
+        let is_closed = || sender.is_closed().then_some(());
+        ready!(
+            this.listening
+                .poll_until(cx, this.location, seen, CLOSED, is_closed)
+        );
+        spend_budget();
+        Poll::Ready(())
     }
 }
 
