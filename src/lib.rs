@@ -160,6 +160,8 @@ mod workers;
 pub mod sync;
 #[cfg(all(unix, feature = "signal"))]
 pub mod signal;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod dump;
 mod metrics;
 mod clock;

@@ -87,9 +87,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let mut sleep = Sleep::new(context::shared(), deadline);
-    sleep.is_absolute = true;
-    sleep
+    Sleep::until(context::shared(), deadline)
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -157,6 +155,13 @@ impl Sleep {
             state: State::New,
             shared,
         }
+    }
+
+    /// Creates a sleep for a deadline that the caller has set.
+    pub(crate) fn until(shared: Arc<Shared>, deadline: Instant) -> Sleep {
+        let mut sleep = Sleep::new(shared, deadline);
+        sleep.is_absolute = true;
+        sleep
     }
 
     /// Returns the deadline.

@@ -1,28 +1,27 @@
-//! What the rows share: the addresses of the servers that `.ci/interop` starts, programs of the system, and a server
-//! thread on tokio.
+//! What the rows share: the addresses of the servers that `.ci/interop` starts, programs of the system, and runtimes of
+//! tokio.
 
 use std::env;
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{self, Command, Stdio};
 
 /// Returns the address of a server, which `.ci/interop` leaves in the variable `INTEROP_<NAME>`.
 ///
-/// Prints that the test is skipped if the server does not run.
+/// Without a server, prints that the test is skipped.
 pub fn server(name: &str) -> Option<String> {
     let address = env::var(format!("INTEROP_{name}")).ok();
     if address.is_none() {
-        println!("SKIPPED: no server {name}; `.ci/interop` starts it where it is installed");
+        println!("SKIPPED: no {name}; `.ci/interop` starts the servers that are installed");
     }
     address
 }
 
 /// Returns a command for a program of the system.
 ///
-/// Prints that the test is skipped if the program is not installed.
+/// If it is not installed, prints that the test is skipped.
 pub fn program(name: &str) -> Option<Command> {
-    let found = Command::new("which")
-        .arg(name)
-        .stdout(Stdio::null())
-        .status();
+    let found = Command::new("which").arg(name).stdout(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return Some(Command::new(name));
     }
@@ -30,9 +29,23 @@ pub fn program(name: &str) -> Option<Command> {
     None
 }
 
+/// Runs a command to its end on a thread of the pool, and returns its standard output.
+///
+/// # Panics
+///
+/// Panics if the command fails.
+pub async fn output(mut command: Command) -> String {
+    let job = glassfrog::task::spawn_blocking(move || command.output());
+    let output = job.await.expect("the job ends").expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}\n{errors}", output.status);
+    text
+}
+
 /// A child process, which is killed and reaped when this is dropped.
 #[derive(Debug)]
-pub struct Child(pub std::process::Child);
+pub struct Child(pub process::Child);
 
 impl Drop for Child {
     fn drop(&mut self) {
@@ -49,14 +62,22 @@ pub fn temp_file(name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Runs a future to completion on a runtime of tokio, on a thread of its own.
-///
-/// The thread ends with the future, so a test joins it.
+/// Returns a runtime of tokio with one worker, as the guide builds it.
 #[cfg(feature = "tokio")]
-pub fn on_tokio<F>(future: F) -> thread::JoinHandle<F::Output>
+pub fn tokio_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("tokio starts its thread")
+}
+
+/// Runs a future on a runtime of tokio, on a thread of its own.
+#[cfg(feature = "tokio")]
+pub fn on_tokio<F>(future: F) -> std::thread::JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    thread::spawn(|| guard::tokio_runtime().block_on(future))
+    std::thread::spawn(|| tokio_runtime().block_on(future))
 }
