@@ -1,7 +1,6 @@
 //! The runtime kit of `lapin`, which is that of `async-rs`, for glassfrog. Copy this file, and pass
 //! `async_rs::Runtime::new(Glassfrog(Handle::current()))` to `lapin::Connection::connect_with_runtime`.
 
-use async_rs::sys::AsSysFd;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::{DummyIO, Task, TaskImpl};
 use futures::{AsyncRead, AsyncWrite, FutureExt, Stream};
@@ -58,7 +57,7 @@ impl Reactor for Glassfrog<Handle> {
     type Sleep = Sleep;
 
     #[rustfmt::skip]
-    fn register<H: Read + Write + AsSysFd + Send + 'static>(
+    fn register<H: Read + Write + Send + 'static>(
         &self, _: H,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
         // lapin connects by `tcp_connect_addr`.

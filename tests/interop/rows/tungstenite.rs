@@ -4,7 +4,7 @@
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::{accept_async, client_async};
 use futures::channel::mpsc;
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog_interop::program;
 use std::cell::RefCell;
