@@ -27,17 +27,13 @@ impl Executor for Glassfrog<Handle> {
         self.0.block_on(future)
     }
 
-    fn spawn<T: Send + 'static, F>(&self, future: F) -> Task<Glassfrog<JoinHandle<T>>>
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
+    #[rustfmt::skip]
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
         Glassfrog(self.0.spawn(future)).into()
     }
 
-    fn spawn_blocking<T: Send + 'static, F>(&self, work: F) -> Task<Glassfrog<JoinHandle<T>>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-    {
+    #[rustfmt::skip]
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
         Glassfrog(self.0.spawn_blocking(work)).into()
     }
 }
@@ -48,7 +44,9 @@ impl<T: Send + 'static> Future for Glassfrog<JoinHandle<T>> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.0.poll_unpin(cx).map(|output| output.expect("the task ended"))
+        self.0
+            .poll_unpin(cx)
+            .map(|output| output.expect("the task ended"))
     }
 }
 

@@ -66,14 +66,21 @@ fn curl_uses_every_route() {
 
         let curl = async |path: &str, options: &[&str]| {
             let mut curl = program("curl").unwrap();
-            curl.args(["-sS", "--fail", &format!("{url}{path}")]).args(options);
+            curl.args(["-sS", "--fail", &format!("{url}{path}")])
+                .args(options);
             output(curl).await
         };
         assert_eq!(curl("/add/40", &["-d", ""]).await, "40");
-        assert_eq!(curl("/add/2", &["-d", "", "--http2-prior-knowledge"]).await, "42");
+        assert_eq!(
+            curl("/add/2", &["-d", "", "--http2-prior-knowledge"]).await,
+            "42"
+        );
         let json = ["-H", "Content-Type: application/json", "-d", "[1, 2, 3]"];
         assert_eq!(curl("/sum", &json).await, "6");
-        assert_eq!(curl("/events", &[]).await, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+        assert_eq!(
+            curl("/events", &[]).await,
+            "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+        );
         assert_eq!(curl("/stream", &[]).await.len(), 1_000_000);
     });
 }

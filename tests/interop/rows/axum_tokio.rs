@@ -36,7 +36,9 @@ fn needs_the_guard<F: Future<Output = ()>>(test: impl Fn() -> F) {
     let without = catch_unwind(AssertUnwindSafe(|| glassfrog::block_on(test())));
     let panic = without.expect_err("the test passes without the guard");
     let text = panic.downcast_ref::<&str>().map(|text| String::from(*text));
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap();
     assert!(text.contains("there is no reactor running"), "{text}");
 
     let tokio = tokio_runtime();
@@ -49,7 +51,9 @@ fn the_keep_alive_of_sse_needs_the_guard() {
     needs_the_guard(async || {
         let events = async || {
             let silence = stream::pending::<Result<Event, Infallible>>();
-            let keep_alive = KeepAlive::new().interval(Duration::from_millis(5)).text("still here");
+            let keep_alive = KeepAlive::new()
+                .interval(Duration::from_millis(5))
+                .text("still here");
             Sse::new(silence).keep_alive(keep_alive)
         };
         let response = request(Router::new().route("/", get(events))).await;
@@ -115,7 +119,9 @@ fn a_web_socket_works_inside_the_guard() {
     let _guard = tokio.enter();
     glassfrog::block_on(async {
         let tcp = TcpStream::connect(start().await).await.unwrap();
-        let (mut socket, _) = async_tungstenite::client_async("ws://localhost/", tcp).await.unwrap();
+        let (mut socket, _) = async_tungstenite::client_async("ws://localhost/", tcp)
+            .await
+            .unwrap();
         for number in 0..100 {
             let text = async_tungstenite::tungstenite::Message::text(number.to_string());
             socket.send(text.clone()).await.unwrap();
@@ -127,14 +133,23 @@ fn a_web_socket_works_inside_the_guard() {
 
 #[test]
 fn a_web_socket_without_the_guard_ends_its_connection_alone() {
-    let Some(mut curl) = program("curl") else { return };
+    let Some(mut curl) = program("curl") else {
+        return;
+    };
     glassfrog::block_on(async {
         let addr = start().await;
         let tcp = TcpStream::connect(addr).await.unwrap();
         let upgraded = async_tungstenite::client_async("ws://localhost/", tcp).await;
         assert!(upgraded.is_err(), "the upgrade works without the guard");
         // The server still answers others.
-        curl.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", &format!("http://{addr}/none")]);
+        curl.args([
+            "-sS",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            &format!("http://{addr}/none"),
+        ]);
         assert_eq!(output(curl).await, "404");
     });
 }

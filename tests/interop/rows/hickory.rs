@@ -17,7 +17,9 @@ fn resolver(server: SocketAddr) -> Resolver<Glassfrog<()>> {
     }
     let server = NameServerConfig::new(server.ip(), true, connections);
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-    Resolver::builder_with_config(config, Glassfrog(())).build().unwrap()
+    Resolver::builder_with_config(config, Glassfrog(()))
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -47,7 +49,11 @@ fn a_long_answer_arrives_over_tcp() {
     glassfrog::block_on(async {
         let resolver = resolver(addr.parse().unwrap());
         let found = resolver.txt_lookup("long.pond.").await.unwrap();
-        let length: usize = found.answers().iter().map(|record| record.data.to_string().len()).sum();
+        let length: usize = found
+            .answers()
+            .iter()
+            .map(|record| record.data.to_string().len())
+            .sum();
         assert!(length > 5000, "{length}");
     });
 }
@@ -61,7 +67,10 @@ fn a_hundred_lookups_run_at_once() {
             .map(|number| {
                 let resolver = resolver.clone();
                 glassfrog::spawn(async move {
-                    let found = resolver.lookup_ip(format!("h{number}.pond.")).await.unwrap();
+                    let found = resolver
+                        .lookup_ip(format!("h{number}.pond."))
+                        .await
+                        .unwrap();
                     let expected = IpAddr::from([127, 0, 1, number]);
                     assert_eq!(found.iter().next(), Some(expected));
                 })

@@ -45,7 +45,9 @@ fn a_hundred_requests_share_few_connections_of_http1() {
 
 #[test]
 fn a_large_file_arrives_whole_in_both_versions() {
-    let (Some(http1), Some(http2)) = (server("HTTP"), server("HTTP2")) else { return };
+    let (Some(http1), Some(http2)) = (server("HTTP"), server("HTTP2")) else {
+        return;
+    };
     glassfrog::block_on(async {
         let mut lengths = Vec::new();
         for (addr, is_http2) in [(http1, false), (http2, true)] {

@@ -14,7 +14,12 @@ use std::time::Duration;
 
 /// Answers with the version, the method and the path of a request, or with its body if it has one.
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
-    let head = format!("{:?} {} {}", request.version(), request.method(), request.uri().path());
+    let head = format!(
+        "{:?} {} {}",
+        request.version(),
+        request.method(),
+        request.uri().path()
+    );
     let body = request.into_body().collect().await?.to_bytes();
     let answer = if body.is_empty() { head.into() } else { body };
     Ok(Response::new(Full::new(answer)))
@@ -70,24 +75,34 @@ fn curl_uploads_and_downloads_ten_megabytes_in_both_versions() {
 
 #[test]
 fn h2load_gets_all_its_responses() {
-    let Some(mut h2load) = program("h2load") else { return };
+    let Some(mut h2load) = program("h2load") else {
+        return;
+    };
     glassfrog::block_on(async {
         let url = format!("http://{}/", start().await);
         h2load.args(["-n", "20000", "-c", "10", "-m", "32", &url]);
         let report = output(h2load).await;
-        assert!(report.contains("20000 succeeded, 0 failed, 0 errored, 0 timeout"), "{report}");
+        assert!(
+            report.contains("20000 succeeded, 0 failed, 0 errored, 0 timeout"),
+            "{report}"
+        );
     });
 }
 
 #[test]
 fn wrk_gets_all_its_responses() {
-    let Some(mut wrk) = program("wrk") else { return };
+    let Some(mut wrk) = program("wrk") else {
+        return;
+    };
     glassfrog::block_on(async {
         let url = format!("http://{}/", start().await);
         wrk.args(["-t", "1", "-c", "64", "-d", "1s", &url]);
         let report = output(wrk).await;
         assert!(report.contains("requests in"), "{report}");
-        assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+        assert!(
+            !report.contains("Socket errors") && !report.contains("Non-2xx"),
+            "{report}"
+        );
     });
 }
 
@@ -112,7 +127,9 @@ print("done")
 
 #[test]
 fn python_sends_chunks_and_pipelined_requests() {
-    let Some(mut python) = program("python3") else { return };
+    let Some(mut python) = program("python3") else {
+        return;
+    };
     glassfrog::block_on(async {
         let port = start().await.port().to_string();
         python.args(["-c", PYTHON, &port]);
@@ -122,16 +139,20 @@ fn python_sends_chunks_and_pipelined_requests() {
 
 #[test]
 fn curl_speaks_over_a_unix_socket_and_a_graceful_stop_ends_the_server() {
-    let Some(mut curl) = program("curl") else { return };
+    let Some(mut curl) = program("curl") else {
+        return;
+    };
     let path = temp_file("socket", "");
     std::fs::remove_file(&path).unwrap();
     glassfrog::block_on(async {
         let listener = UnixListener::bind(&path).await.unwrap();
         let (stop, stopped) = futures::channel::oneshot::channel::<()>();
         let stopped = async { stopped.await.unwrap_or_default() };
-        let server = serve(listener, |_peer| service_fn(echo)).graceful(stopped, Duration::from_secs(10));
+        let server =
+            serve(listener, |_peer| service_fn(echo)).graceful(stopped, Duration::from_secs(10));
         let server = glassfrog::spawn(server);
-        curl.args(["-sS", "--fail", "http://localhost/unix", "--unix-socket"]).arg(&path);
+        curl.args(["-sS", "--fail", "http://localhost/unix", "--unix-socket"])
+            .arg(&path);
         assert_eq!(output(curl).await, "HTTP/1.1 GET /unix");
         drop(stop);
         assert_eq!(server.await.unwrap().unwrap(), 0);

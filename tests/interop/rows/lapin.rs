@@ -9,7 +9,8 @@ use futures::StreamExt;
 use glassfrog::Handle;
 use glassfrog_interop::server;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties, Result};
@@ -29,12 +30,26 @@ fn messages_are_published_confirmed_consumed_and_acknowledged() {
     glassfrog::block_on(async {
         let connection = connect(&addr).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
-        let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
-        let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await.unwrap();
+        let exclusive = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let queue = channel
+            .queue_declare("".into(), exclusive, FieldTable::default())
+            .await
+            .unwrap();
         let name = queue.name().clone();
-        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .unwrap();
         let mut consumer = channel
-            .basic_consume(name.clone(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .basic_consume(
+                name.clone(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
             .await
             .unwrap();
         let consumed = glassfrog::spawn(async move {
@@ -46,8 +61,15 @@ fn messages_are_published_confirmed_consumed_and_acknowledged() {
         });
         for number in 0..MESSAGES {
             let text = number.to_string();
-            let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-            let sent = channel.basic_publish("".into(), name.clone(), options, text.as_bytes(), properties);
+            let (options, properties) =
+                (BasicPublishOptions::default(), BasicProperties::default());
+            let sent = channel.basic_publish(
+                "".into(),
+                name.clone(),
+                options,
+                text.as_bytes(),
+                properties,
+            );
             assert_eq!(sent.await.unwrap().await.unwrap(), Confirmation::Ack(None));
         }
         consumed.await.unwrap();

@@ -6,7 +6,10 @@ use glassfrog_interop::{server, tokio_runtime};
 
 /// Connects to a server.
 async fn connect(addr: &str) -> Client {
-    ConnectOptions::new().connect(format!("nats://{addr}")).await.unwrap()
+    ConnectOptions::new()
+        .connect(format!("nats://{addr}"))
+        .await
+        .unwrap()
 }
 
 #[test]
@@ -20,7 +23,10 @@ fn messages_are_published_and_received_in_order() {
         receiver.flush().await.unwrap();
         let publisher = glassfrog::spawn(async move {
             for number in 0..1000 {
-                sender.publish("pond", number.to_string().into()).await.unwrap();
+                sender
+                    .publish("pond", number.to_string().into())
+                    .await
+                    .unwrap();
             }
             sender.flush().await.unwrap();
         });
@@ -44,9 +50,15 @@ fn a_request_gets_its_answer() {
         let answerer = client.clone();
         glassfrog::spawn(async move {
             while let Some(question) = questions.next().await {
-                let number: u32 = std::str::from_utf8(&question.payload).unwrap().parse().unwrap();
+                let number: u32 = std::str::from_utf8(&question.payload)
+                    .unwrap()
+                    .parse()
+                    .unwrap();
                 let answer = (number * 2).to_string().into();
-                answerer.publish(question.reply.unwrap(), answer).await.unwrap();
+                answerer
+                    .publish(question.reply.unwrap(), answer)
+                    .await
+                    .unwrap();
             }
         });
         let answer = client.request("double", "21".into()).await.unwrap();

@@ -41,7 +41,9 @@ async fn connect(addr: &str) -> Result<(Client, mpsc::UnboundedReceiver<Notifica
 
 #[test]
 fn queries_are_pipelined_in_one_connection() {
-    let Some(addr) = server("POSTGRES") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (client, _) = connect(&addr).await.unwrap();
         let add = client.prepare("SELECT $1::INT4 + $2::INT4").await.unwrap();
@@ -62,17 +64,28 @@ fn queries_are_pipelined_in_one_connection() {
 
 #[test]
 fn a_transaction_commits_or_rolls_back() {
-    let Some(addr) = server("POSTGRES") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (mut client, _) = connect(&addr).await.unwrap();
         let create = "CREATE TEMPORARY TABLE t (n INT4 PRIMARY KEY)";
         client.batch_execute(create).await.unwrap();
         let transaction = client.transaction().await.unwrap();
-        transaction.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap();
+        transaction
+            .execute("INSERT INTO t VALUES (1)", &[])
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
         let transaction = client.transaction().await.unwrap();
-        transaction.execute("INSERT INTO t VALUES (2)", &[]).await.unwrap();
-        let error = transaction.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap_err();
+        transaction
+            .execute("INSERT INTO t VALUES (2)", &[])
+            .await
+            .unwrap();
+        let error = transaction
+            .execute("INSERT INTO t VALUES (1)", &[])
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
         // A dropped transaction rolls back.
         drop(transaction);
@@ -83,10 +96,15 @@ fn a_transaction_commits_or_rolls_back() {
 
 #[test]
 fn copy_moves_rows_in_and_out() {
-    let Some(addr) = server("POSTGRES") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (client, _) = connect(&addr).await.unwrap();
-        client.batch_execute("CREATE TEMPORARY TABLE t (n INT4)").await.unwrap();
+        client
+            .batch_execute("CREATE TEMPORARY TABLE t (n INT4)")
+            .await
+            .unwrap();
         let sink = client.copy_in("COPY t FROM STDIN").await.unwrap();
         pin_mut!(sink);
         let mut expected = String::new();
@@ -110,28 +128,40 @@ fn copy_moves_rows_in_and_out() {
 
 #[test]
 fn notifications_arrive_while_the_listener_sends_nothing() {
-    let Some(addr) = server("POSTGRES") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (listener, mut notifications) = connect(&addr).await.unwrap();
         let (sender, _) = connect(&addr).await.unwrap();
         listener.batch_execute("LISTEN pond").await.unwrap();
         sender.batch_execute("NOTIFY pond, 'croak'").await.unwrap();
         let notification = notifications.next().await.unwrap();
-        assert_eq!((notification.channel(), notification.payload()), ("pond", "croak"));
+        assert_eq!(
+            (notification.channel(), notification.payload()),
+            ("pond", "croak")
+        );
     });
 }
 
 #[test]
 fn a_query_is_cancelled_from_another_connection() {
-    let Some(addr) = server("POSTGRES") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (client, _) = connect(&addr).await.unwrap();
         let (other, _) = connect(&addr).await.unwrap();
         let cancel = client.cancel_token();
-        let query = glassfrog::spawn(async move { client.batch_execute("SELECT pg_sleep(3600)").await });
-        let asleep = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'";
+        let query =
+            glassfrog::spawn(async move { client.batch_execute("SELECT pg_sleep(3600)").await });
+        let asleep =
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'";
         while other.query(asleep, &[]).await.unwrap().is_empty() {}
-        cancel.cancel_query_raw(stream(&addr).await.unwrap(), NoTls).await.unwrap();
+        cancel
+            .cancel_query_raw(stream(&addr).await.unwrap(), NoTls)
+            .await
+            .unwrap();
         let error = query.await.unwrap().unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
     });
@@ -140,19 +170,32 @@ fn a_query_is_cancelled_from_another_connection() {
 /// The last test of this row by name, because it restarts the server; `.ci/interop` runs the tests one by one.
 #[test]
 fn z_a_restart_of_the_server_is_an_error_and_a_new_connection_works() {
-    let Some(addr) = server("POSTGRES") else { return };
-    let Some(restart) = server("POSTGRES_RESTART") else { return };
+    let Some(addr) = server("POSTGRES") else {
+        return;
+    };
+    let Some(restart) = server("POSTGRES_RESTART") else {
+        return;
+    };
     glassfrog::block_on(async {
         let (client, mut notifications) = connect(&addr).await.unwrap();
         let waiting = glassfrog::spawn(async move {
-            let error = client.batch_execute("SELECT pg_sleep(3600)").await.unwrap_err();
+            let error = client
+                .batch_execute("SELECT pg_sleep(3600)")
+                .await
+                .unwrap_err();
             // The server says goodbye, or the connection breaks.
-            assert!(error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN), "{error:?}");
+            assert!(
+                error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN),
+                "{error:?}"
+            );
             let later = client.query("SELECT 1", &[]).await.unwrap_err();
             assert!(later.is_closed(), "{later:?}");
         });
         let restarted = glassfrog::task::spawn_blocking(move || {
-            Command::new("bash").args(["-c", &restart]).status().unwrap()
+            Command::new("bash")
+                .args(["-c", &restart])
+                .status()
+                .unwrap()
         });
         waiting.await.unwrap();
         // The task of the connection has ended.

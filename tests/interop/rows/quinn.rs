@@ -111,7 +111,9 @@ fn a_connection_without_traffic_times_out_on_the_virtual_clock() {
         let addr = here.local_addr().unwrap();
         let accepted = glassfrog::spawn(async move { here.accept().await.unwrap().await.unwrap() });
         let client_endpoint = endpoint(None, Arc::new(Glassfrog(())));
-        let connecting = client_endpoint.connect_with(client, addr, "localhost").unwrap();
+        let connecting = client_endpoint
+            .connect_with(client, addr, "localhost")
+            .unwrap();
         let connection = connecting.await.unwrap();
         let _other = accepted.await.unwrap();
         sleep(Duration::from_secs(60)).await;

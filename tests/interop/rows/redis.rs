@@ -29,7 +29,12 @@ fn a_value_is_set_and_read() {
     let Some(addr) = server("REDIS") else { return };
     glassfrog::block_on(async {
         let mut redis = connect(&addr).await.unwrap();
-        let () = cmd("SET").arg("a").arg(1).query_async(&mut redis).await.unwrap();
+        let () = cmd("SET")
+            .arg("a")
+            .arg(1)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
         let (next, text): (i64, String) = pipe()
             .atomic()
             .incr("a", 41)

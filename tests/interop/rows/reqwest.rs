@@ -21,7 +21,10 @@ fn pages_are_fetched_inside_the_guard() {
         for task in tasks {
             assert_eq!(task.await.unwrap().unwrap(), "hello\n");
         }
-        let large = client.get(format!("http://localhost:{}/large.bin", addr.rsplit(':').next().unwrap()));
+        let large = client.get(format!(
+            "http://localhost:{}/large.bin",
+            addr.rsplit(':').next().unwrap()
+        ));
         let response = large.send().await.unwrap();
         assert_eq!(response.bytes().await.unwrap().len(), 10_000_000);
     });
@@ -38,7 +41,9 @@ fn pages_are_fetched_inside_the_guard_of_a_worker() {
         async move {
             // The worker's thread leaves tokio when this future ends.
             let _guard = tokio.enter();
-            let response = reqwest::get(format!("http://{addr}/small.txt")).await.unwrap();
+            let response = reqwest::get(format!("http://{addr}/small.txt"))
+                .await
+                .unwrap();
             response.text().await.unwrap().len()
         }
     });
@@ -54,6 +59,8 @@ fn without_the_guard_a_request_panics() {
     });
     let panic = result.unwrap_err();
     let text = panic.downcast_ref::<&str>().copied().map(String::from);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap();
     assert!(text.contains("there is no reactor running"), "{text}");
 }

@@ -70,15 +70,26 @@ fn a_client_and_a_server_agree_on_a_protocol_and_exchange_a_megabyte() {
 
 #[test]
 fn openssl_talks_to_our_server() {
-    let Some(mut openssl) = program("openssl") else { return };
+    let Some(mut openssl) = program("openssl") else {
+        return;
+    };
     let (acceptor, _, pem) = configs();
     let roots = temp_file("client.pem", &pem);
     glassfrog::block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         openssl.args(["s_client", "-quiet", "-alpn", "h2", "-verify_return_error"]);
-        openssl.args(["-servername", "localhost", "-connect", &addr.to_string(), "-CAfile"]);
-        openssl.arg(&roots).stdin(Stdio::piped()).stdout(Stdio::piped());
+        openssl.args([
+            "-servername",
+            "localhost",
+            "-connect",
+            &addr.to_string(),
+            "-CAfile",
+        ]);
+        openssl
+            .arg(&roots)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = openssl.stderr(Stdio::null()).spawn().unwrap();
         // The client ends when its input ends, so keep it open.
         let stdin = child.stdin.take();
@@ -95,14 +106,27 @@ fn openssl_talks_to_our_server() {
 
 #[test]
 fn our_client_talks_to_openssl() {
-    let Some(mut openssl) = program("openssl") else { return };
+    let Some(mut openssl) = program("openssl") else {
+        return;
+    };
     let (_, connector, pem) = configs();
     let identity = temp_file("server.pem", &pem);
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    openssl.args(["s_server", "-www", "-alpn", "http/1.1", "-accept", &format!("127.0.0.1:{port}"), "-cert"]);
-    openssl.arg(&identity).stdin(Stdio::null()).stdout(Stdio::null());
+    openssl.args([
+        "s_server",
+        "-www",
+        "-alpn",
+        "http/1.1",
+        "-accept",
+        &format!("127.0.0.1:{port}"),
+        "-cert",
+    ]);
+    openssl
+        .arg(&identity)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     let _child = Child(openssl.stderr(Stdio::null()).spawn().unwrap());
     let page: io::Result<String> = glassfrog::block_on(async {
         let connected = timeout(Duration::from_secs(20), async {
@@ -114,7 +138,9 @@ fn our_client_talks_to_openssl() {
                 }
             }
         });
-        let mut tls = connector.connect(localhost(), connected.await.unwrap()).await?;
+        let mut tls = connector
+            .connect(localhost(), connected.await.unwrap())
+            .await?;
         assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
         tls.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
         let mut page = String::new();
@@ -122,5 +148,8 @@ fn our_client_talks_to_openssl() {
         Ok(page)
     });
     let page = page.unwrap();
-    assert!(page.starts_with("HTTP/1.0 200 ok") && page.contains("s_server"), "{page}");
+    assert!(
+        page.starts_with("HTTP/1.0 200 ok") && page.contains("s_server"),
+        "{page}"
+    );
 }

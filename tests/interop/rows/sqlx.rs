@@ -43,8 +43,14 @@ fn tasks_share_a_pool_inside_the_guard() {
         for task in tasks {
             task.await.unwrap();
         }
-        let row = sqlx::query("SELECT COUNT(*), MAX(name) FROM frogs").fetch_one(&pool).await.unwrap();
-        assert_eq!((row.get::<i64, _>(0), row.get::<&str, _>(1)), (50, "frog 98"));
+        let row = sqlx::query("SELECT COUNT(*), MAX(name) FROM frogs")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(
+            (row.get::<i64, _>(0), row.get::<&str, _>(1)),
+            (50, "frog 98")
+        );
         pool.close().await;
     });
 }
@@ -61,7 +67,10 @@ fn a_full_pool_times_out() {
             .await
             .unwrap();
         let only = pool.acquire().await.unwrap();
-        assert!(matches!(pool.acquire().await, Err(sqlx::Error::PoolTimedOut)));
+        assert!(matches!(
+            pool.acquire().await,
+            Err(sqlx::Error::PoolTimedOut)
+        ));
         drop(only);
         pool.acquire().await.unwrap();
     });

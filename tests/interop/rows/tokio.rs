@@ -23,7 +23,9 @@ fn sockets_sleeps_and_jobs_of_tokio_work_inside_the_guard() {
         tokio::net::TcpStream::connect(addr).await.unwrap();
         assert_eq!(accepted.await.unwrap(), here);
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let job = tokio::task::spawn_blocking(|| thread::current().id()).await.unwrap();
+        let job = tokio::task::spawn_blocking(|| thread::current().id())
+            .await
+            .unwrap();
         assert_ne!(job, here);
     });
 }
@@ -48,7 +50,9 @@ fn a_task_of_tokio_uses_a_socket_of_glassfrog() {
     let tokio = tokio_runtime();
     let _guard = tokio.enter();
     glassfrog::block_on(async {
-        let listener = glassfrog::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = glassfrog::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap();
         let addr = listener.local_addr().unwrap();
         let client = glassfrog::net::TcpStream::connect(addr).await.unwrap();
         let reader = tokio::spawn(async move {
@@ -87,10 +91,12 @@ fn a_dump_shows_something_outside() {
         let sleeper = glassfrog::task::Builder::new()
             .name("sleeper")
             .spawn(tokio::time::sleep(Duration::from_secs(3600)));
-        let socket = glassfrog::task::Builder::new().name("acceptor").spawn(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            listener.accept().await.unwrap();
-        });
+        let socket = glassfrog::task::Builder::new()
+            .name("acceptor")
+            .spawn(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                listener.accept().await.unwrap();
+            });
         sleep(Duration::from_millis(1)).await;
         let dump = glassfrog::task::dump().to_string();
         for name in ["sleeper", "acceptor"] {
@@ -118,6 +124,8 @@ fn without_the_guard_a_sleep_of_tokio_panics() {
     });
     let panic = result.unwrap_err();
     let text = panic.downcast_ref::<&str>().copied().map(String::from);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap();
     assert!(text.contains("there is no reactor running"), "{text}");
 }

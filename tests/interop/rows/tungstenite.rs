@@ -3,8 +3,8 @@
 
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::{accept_async, client_async};
-use futures::channel::mpsc;
 use futures::StreamExt;
+use futures::channel::mpsc;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog_interop::program;
 use std::cell::RefCell;
@@ -41,7 +41,8 @@ async fn member(tcp: TcpStream, members: Members) {
     });
     while let Some(Ok(message)) = stream.next().await {
         if message.is_text() {
-            let text = |queue: &mpsc::UnboundedSender<_>| queue.unbounded_send(message.clone()).is_ok();
+            let text =
+                |queue: &mpsc::UnboundedSender<_>| queue.unbounded_send(message.clone()).is_ok();
             members.borrow_mut().retain(text);
         }
     }
@@ -83,7 +84,9 @@ const PYTHON: &str = include_str!("tungstenite.py");
 
 #[test]
 fn a_client_in_python_takes_part() {
-    let Some(mut python) = program("python3") else { return };
+    let Some(mut python) = program("python3") else {
+        return;
+    };
     glassfrog::block_on(async {
         let port = start().await.port();
         python.args(["-c", PYTHON, &port.to_string(), "croak"]);

@@ -21,7 +21,10 @@ pub fn server(name: &str) -> Option<String> {
 ///
 /// If it is not installed, prints that the test is skipped.
 pub fn program(name: &str) -> Option<Command> {
-    let found = Command::new("which").arg(name).stdout(Stdio::null()).status();
+    let found = Command::new("which")
+        .arg(name)
+        .stdout(Stdio::null())
+        .status();
     if found.is_ok_and(|status| status.success()) {
         return Some(Command::new(name));
     }
@@ -36,10 +39,17 @@ pub fn program(name: &str) -> Option<Command> {
 /// Panics if the command fails.
 pub async fn output(mut command: Command) -> String {
     let job = glassfrog::task::spawn_blocking(move || command.output());
-    let output = job.await.expect("the job ends").expect("the program starts");
+    let output = job
+        .await
+        .expect("the job ends")
+        .expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {text}\n{errors}", output.status);
+    assert!(
+        output.status.success(),
+        "{}: {text}\n{errors}",
+        output.status
+    );
     text
 }
 
