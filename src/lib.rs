@@ -64,6 +64,7 @@
 //!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
+//! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
 //! To see what happens:
 //!
@@ -91,14 +92,15 @@
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
+//! | `hyper` | no | the module `hyper`: what hyper needs of a runtime | 6 |
+//! | `hyper-serve` | no | `hyper`, and its server of HTTP/1 and HTTP/2 | 24 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
 //! items; they never change how other items behave.
 //!
 //! # Limitations
 //!
-//! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels, no locks
-//! and no HTTP. The crates `async-channel`, `async-lock` and `futures` work without an adapter.
+//! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels and no locks. The crates `async-channel`, `async-lock` and `futures` work without an adapter.
 //!
 //! # From a blocking socket to an event-driven coroutine
 //!
@@ -124,13 +126,13 @@
 //! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    test_runs  signal  workers  runtime        what a user calls
+//!    test_runs  hyper  signal  workers  runtime  what a user calls
 //!    handle  io  net  time  task
-//!         context                               which runtime this thread is in
-//!         event_loop                            the loop; owns one of each below
-//!    executor  reactor  timers  pool            four engines that do not know one another
-//!    dump  metrics                              what the runtime reports about itself
-//!    clock  waiter  foreign  slab  primitives   what all other modules are made of
+//!         context                                which runtime this thread is in
+//!         event_loop                             the loop; owns one of each below
+//!    executor  reactor  timers  pool             four engines that do not know one another
+//!    dump  metrics                               what the runtime reports about itself
+//!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
 //! ```
 //!
 //! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// [virtual clock](crate::Builder::virtual_clock), the timeouts of hyper pass without waiting.
 ///
 /// hyper needs a timer for each of its timeouts. A connection of HTTP/1 without one ignores its header timeout, and one
-/// of HTTP/2 panics. [`serve`](super::serve()) sets it.
+/// of HTTP/2 panics. A server of `serve` has one.
 ///
 /// # Panics
 ///

@@ -46,7 +46,7 @@ impl<T: Send + 'static> Future for Glassfrog<JoinHandle<T>> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         self.0
             .poll_unpin(cx)
-            .map(|output| output.expect("the task ended"))
+            .map(|output| output.expect("the task panicked, or its runtime ended"))
     }
 }
 

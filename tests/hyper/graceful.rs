@@ -1,0 +1,199 @@
+//! How a server stops.
+
+use crate::support::{
+    Body, Client, Gate, bind, block_on, block_on_virtual, echo, echo_server, has_logged, keep_log,
+};
+use futures::channel::oneshot;
+use glassfrog::hyper::{Executor, Io, Timer, serve};
+use glassfrog::net::TcpStream;
+use glassfrog::prelude::*;
+use glassfrog::time::{now, sleep};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use std::future::pending;
+use std::time::Duration;
+
+/// A grace period that only a virtual clock can wait for.
+const GRACE: Duration = Duration::from_secs(10 * 60);
+
+#[test]
+fn a_request_in_flight_finishes_after_the_signal() {
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let gate = Gate::default();
+        let served = gate.clone();
+        let server = serve(listener, move |_peer| served.service()).graceful(stopped, GRACE);
+        let server = glassfrog::spawn(server);
+        let mut client = Client::connect(addr).await;
+        client.get("/").await;
+        gate.reached_by(1).await;
+        stop.send(()).unwrap();
+        sleep(GRACE / 2).await;
+        assert!(!server.is_finished());
+        // The listener is closed.
+        TcpStream::connect(addr).await.unwrap_err();
+        gate.open();
+        assert_eq!(client.body().await, "passed");
+        assert_eq!(client.end().await, "");
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_request_that_hangs_is_cut_after_the_grace_period() {
+    keep_log();
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let gate = Gate::default();
+        let served = gate.clone();
+        let server = serve(listener, move |_peer| served.service()).graceful(stopped, GRACE);
+        let server = glassfrog::spawn(server);
+        let mut clients = [Client::connect(addr).await, Client::connect(addr).await];
+        for client in &mut clients {
+            client.get("/").await;
+        }
+        gate.reached_by(2).await;
+        let before = now();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 2);
+        assert_eq!(now() - before, GRACE);
+        for client in &mut clients {
+            assert_eq!(client.end().await, "");
+        }
+    });
+    assert!(has_logged(&[
+        "WARN",
+        "aborting 2 connections",
+        "within 600s"
+    ]));
+}
+
+#[test]
+fn idle_and_silent_connections_are_closed_at_once() {
+    block_on_virtual(async {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (addr, server) = echo_server(|server| server.graceful(stopped, GRACE)).await;
+        let mut idle = Client::connect(addr).await;
+        idle.get("/").await;
+        idle.body().await;
+        let mut silent = Client::connect(addr).await;
+        let mut half = Client::connect(addr).await;
+        half.send("PRI *").await;
+        sleep(Duration::from_secs(1)).await;
+        let before = now();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+        assert_eq!(now(), before);
+        for client in [&mut idle, &mut silent, &mut half] {
+            assert_eq!(client.end().await, "");
+        }
+    });
+}
+
+#[test]
+fn a_handshake_that_hangs_does_not_delay_the_stop() {
+    block_on_virtual(async {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (addr, server) = echo_server(|server| {
+            server
+                .handshake(async |_stream: TcpStream| pending::<std::io::Result<TcpStream>>().await)
+                .handshake_timeout(GRACE * 2)
+                .graceful(stopped, GRACE)
+        })
+        .await;
+        let mut client = Client::connect(addr).await;
+        sleep(Duration::from_secs(1)).await;
+        let before = now();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+        assert_eq!(now(), before);
+        assert_eq!(client.end().await, "");
+    });
+}
+
+#[test]
+fn a_connection_of_http2_finishes_its_requests_and_accepts_no_more() {
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let gate = Gate::default();
+        let served = gate.clone();
+        let server = serve(listener, move |_peer| served.service()).graceful(stopped, GRACE);
+        let server = glassfrog::spawn(server);
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(Executor)
+            .timer(Timer::new())
+            .handshake::<_, Empty<Bytes>>(Io::new(stream))
+            .await
+            .unwrap();
+        let connection = glassfrog::spawn(connection);
+        let request = Request::get("http://test/").body(Empty::new()).unwrap();
+        let response = glassfrog::spawn(sender.send_request(request));
+        gate.reached_by(1).await;
+        stop.send(()).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert!(!server.is_finished());
+        gate.open();
+        let response = response.await.unwrap().unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "passed");
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+        connection.await.unwrap().unwrap();
+        let request = Request::get("http://test/").body(Empty::new()).unwrap();
+        sender.send_request(request).await.unwrap_err();
+    });
+}
+
+#[test]
+fn an_upgraded_connection_outlives_its_server() {
+    block_on(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let upgrade = |mut request: Request<Incoming>| async move {
+            glassfrog::spawn(async move {
+                let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
+                Io::new(upgraded).read_to_end(&mut Vec::new()).await
+            });
+            Response::builder()
+                .status(StatusCode::SWITCHING_PROTOCOLS)
+                .body(Body::default())
+        };
+        let server = serve(listener, move |_peer| service_fn(upgrade)).graceful(stopped, GRACE);
+        let server = glassfrog::spawn(server);
+        let mut client = Client::connect(addr).await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            .await;
+        assert_eq!(client.response().await.unwrap().0, 101);
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+        client.send("still here").await;
+    });
+}
+
+#[test]
+fn a_dropped_server_drops_its_connections() {
+    block_on(async {
+        let (addr, server) = echo_server(|server| server).await;
+        let mut client = Client::connect(addr).await;
+        client.get("/").await;
+        client.body().await;
+        server.abort();
+        assert_eq!(client.end().await, "");
+        TcpStream::connect(addr).await.unwrap_err();
+    });
+}
+
+#[test]
+fn a_signal_that_is_ready_stops_the_server_before_it_serves() {
+    block_on(async {
+        let (listener, addr) = bind().await;
+        let server = serve(listener, |_peer| service_fn(echo)).graceful(async {}, GRACE);
+        assert_eq!(server.await.unwrap(), 0);
+        TcpStream::connect(addr).await.unwrap_err();
+    });
+}
