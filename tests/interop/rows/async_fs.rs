@@ -1,5 +1,6 @@
 //! `async-fs`: files, on the threads of the crate `blocking`. Nothing to write: it runs as it is.
 
+use glassfrog_interop::assert_threads;
 use glassfrog::prelude::*;
 use std::env;
 use std::io::SeekFrom;
@@ -28,6 +29,7 @@ fn files_are_written_read_and_listed() {
         let entry = entries.try_next().await.unwrap().unwrap();
         assert_eq!(entry.file_name(), "a");
         assert!(entries.try_next().await.unwrap().is_none());
+        assert_threads(&["blocking-"]);
         async_fs::remove_dir_all(&dir).await.unwrap();
     });
 }

@@ -1,5 +1,6 @@
 //! `async-process`: child processes, which its own thread reaps. Nothing to write: it runs as it is.
 
+use glassfrog_interop::assert_threads;
 use async_process::{Command, Stdio};
 use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
@@ -35,6 +36,7 @@ fn the_status_of_a_child_arrives_while_other_tasks_run() {
             }
         });
         assert_eq!(child.status().await.unwrap().code(), Some(7));
+        assert_threads(&["async-io", "async-process"]);
         ticks.abort();
     });
 }

@@ -13,7 +13,7 @@ use axum::routing::get;
 use futures::{StreamExt, stream};
 use glassfrog::hyper::{TowerToHyperService, serve};
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog_interop::{output, program, tokio_runtime};
+use glassfrog_interop::{assert_threads, output, program, tokio_runtime};
 use http_body_util::BodyExt;
 use std::convert::Infallible;
 use std::future::pending;
@@ -127,6 +127,7 @@ fn a_web_socket_works_inside_the_guard() {
             socket.send(text.clone()).await.unwrap();
             assert_eq!(socket.next().await.unwrap().unwrap(), text);
         }
+        assert_threads(&["tokio-rt-worker"]);
         socket.close(None).await.unwrap();
     });
 }

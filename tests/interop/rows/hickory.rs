@@ -4,7 +4,7 @@
 mod adapter;
 
 use adapter::Glassfrog;
-use glassfrog_interop::server;
+use glassfrog_interop::{assert_threads, server};
 use hickory_resolver::Resolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +30,7 @@ fn a_name_has_its_addresses() {
         let found = resolver.lookup_ip("frog.pond.").await.unwrap();
         let found: Vec<IpAddr> = found.iter().collect();
         assert_eq!(found, [IpAddr::from([127, 0, 0, 7])]);
+        assert_threads(&[]);
     });
 }
 

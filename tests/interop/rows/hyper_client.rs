@@ -8,7 +8,7 @@ mod adapter;
 use adapter::Connector;
 use futures::future::join_all;
 use glassfrog::hyper::{Executor, Timer};
-use glassfrog_interop::server;
+use glassfrog_interop::{assert_threads, server};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, Uri, Version};
@@ -40,6 +40,7 @@ fn a_hundred_requests_share_few_connections_of_http1() {
             });
             join_all(requests).await;
         }
+        assert_threads(&[]);
     });
 }
 

@@ -4,7 +4,7 @@
 
 use glassfrog::hyper::serve;
 use glassfrog::net::{TcpListener, UnixListener};
-use glassfrog_interop::{output, program, temp_file};
+use glassfrog_interop::{assert_threads, output, program, temp_file};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -51,6 +51,7 @@ fn curl_speaks_both_versions_on_one_port() {
             curl.args(["-sS", "--fail", option, &url]);
             assert_eq!(output(curl).await, format!("{version} GET /pond"));
         }
+        assert_threads(&[]);
     });
 }
 

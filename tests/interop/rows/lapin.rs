@@ -7,7 +7,7 @@ mod adapter;
 use adapter::Glassfrog;
 use futures::StreamExt;
 use glassfrog::Handle;
-use glassfrog_interop::server;
+use glassfrog_interop::{assert_threads, server};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions,
     QueueDeclareOptions,
@@ -73,6 +73,7 @@ fn messages_are_published_confirmed_consumed_and_acknowledged() {
             assert_eq!(sent.await.unwrap().await.unwrap(), Confirmation::Ack(None));
         }
         consumed.await.unwrap();
+        assert_threads(&["lapin-io-loop"]);
         connection.close(200, "done".into()).await.unwrap();
     });
 }

@@ -2,7 +2,7 @@
 
 use async_nats::{Client, ConnectOptions};
 use futures::StreamExt;
-use glassfrog_interop::{server, tokio_runtime};
+use glassfrog_interop::{assert_threads, server, tokio_runtime};
 
 /// Connects to a server.
 async fn connect(addr: &str) -> Client {
@@ -35,6 +35,7 @@ fn messages_are_published_and_received_in_order() {
             assert_eq!(message.payload, number.to_string());
         }
         publisher.await.unwrap();
+        assert_threads(&["tokio-rt-worker"]);
     });
 }
 

@@ -4,7 +4,7 @@
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt, TryStreamExt, pin_mut, stream};
 use glassfrog::net::TcpStream;
-use glassfrog_interop::server;
+use glassfrog_interop::{assert_threads, server};
 use std::future::poll_fn;
 use std::io;
 use std::process::Command;
@@ -59,6 +59,7 @@ fn queries_are_pipelined_in_one_connection() {
             .collect::<Vec<_>>()
             .await;
         assert_eq!(sums, (1..=100).collect::<Vec<_>>());
+        assert_threads(&[]);
     });
 }
 

@@ -5,7 +5,7 @@ mod adapter;
 
 use adapter::Glassfrog;
 use glassfrog::time::sleep;
-use glassfrog_interop::on_tokio;
+use glassfrog_interop::{assert_threads, on_tokio};
 use quinn::rustls::RootCertStore;
 use quinn::rustls::pki_types::PrivateKeyDer;
 use quinn::{ClientConfig, Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime, VarInt};
@@ -117,6 +117,7 @@ fn a_connection_without_traffic_times_out_on_the_virtual_clock() {
         let connection = connecting.await.unwrap();
         let _other = accepted.await.unwrap();
         sleep(Duration::from_secs(60)).await;
+        assert_threads(&[]);
         let error = connection.close_reason().unwrap();
         assert_eq!(error, quinn::ConnectionError::TimedOut);
     });

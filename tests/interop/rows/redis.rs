@@ -4,7 +4,7 @@
 
 use glassfrog::net::TcpStream;
 use glassfrog::time::timeout;
-use glassfrog_interop::server;
+use glassfrog_interop::{assert_threads, server};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisResult, cmd, pipe};
 use std::time::Duration;
@@ -43,6 +43,7 @@ fn a_value_is_set_and_read() {
             .await
             .unwrap();
         assert_eq!((next, text.as_str()), (42, "42"));
+        assert_threads(&[]);
     });
 }
 

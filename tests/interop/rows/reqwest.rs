@@ -1,6 +1,6 @@
 //! `reqwest`, inside the guard of tokio: one thread, which watches the sockets. The server is nginx.
 
-use glassfrog_interop::{server, tokio_runtime};
+use glassfrog_interop::{assert_threads, server, tokio_runtime};
 
 #[test]
 fn pages_are_fetched_inside_the_guard() {
@@ -21,6 +21,7 @@ fn pages_are_fetched_inside_the_guard() {
         for task in tasks {
             assert_eq!(task.await.unwrap().unwrap(), "hello\n");
         }
+        assert_threads(&["tokio-rt-worker"]);
         let large = client.get(format!(
             "http://localhost:{}/large.bin",
             addr.rsplit(':').next().unwrap()

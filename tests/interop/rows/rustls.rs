@@ -7,7 +7,7 @@ use futures_rustls::{TlsAcceptor, TlsConnector};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
-use glassfrog_interop::{Child, program, temp_file};
+use glassfrog_interop::{Child, assert_threads, program, temp_file};
 use rcgen::CertifiedKey;
 use std::io;
 use std::process::Stdio;
@@ -65,6 +65,7 @@ fn a_client_and_a_server_agree_on_a_protocol_and_exchange_a_megabyte() {
         reader.read_to_end(&mut received).await.unwrap();
         assert!(received == sent);
         server.await.unwrap();
+        assert_threads(&[]);
     });
 }
 

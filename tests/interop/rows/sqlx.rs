@@ -1,7 +1,7 @@
 //! `sqlx` with its feature `runtime-tokio`, inside the guard of tokio: one thread of tokio, and a thread of SQLite for each
 //! connection. The database is SQLite, in memory.
 
-use glassfrog_interop::tokio_runtime;
+use glassfrog_interop::{assert_threads, tokio_runtime};
 use sqlx::Row;
 use sqlx::sqlite::SqlitePoolOptions;
 use std::time::Duration;
@@ -51,6 +51,7 @@ fn tasks_share_a_pool_inside_the_guard() {
             (row.get::<i64, _>(0), row.get::<&str, _>(1)),
             (50, "frog 98")
         );
+        assert_threads(&["tokio-rt-worker", "sqlx-sqlite"]);
         pool.close().await;
     });
 }

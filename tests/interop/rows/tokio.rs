@@ -2,7 +2,7 @@
 
 use glassfrog::Runtime;
 use glassfrog::time::{now, sleep, timeout};
-use glassfrog_interop::tokio_runtime;
+use glassfrog_interop::{assert_threads, tokio_runtime};
 use std::panic::catch_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,11 @@ use tokio::sync::oneshot;
 
 #[test]
 fn sockets_sleeps_and_jobs_of_tokio_work_inside_the_guard() {
-    let tokio = tokio_runtime();
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let _guard = tokio.enter();
     glassfrog::block_on(async {
         let here = thread::current().id();
@@ -27,6 +31,7 @@ fn sockets_sleeps_and_jobs_of_tokio_work_inside_the_guard() {
             .await
             .unwrap();
         assert_ne!(job, here);
+        assert_threads(&["tokio-rt-worker"]);
     });
 }
 

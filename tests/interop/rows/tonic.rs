@@ -10,7 +10,7 @@ mod adapter;
 use adapter::Connector;
 use glassfrog::hyper::{Executor, Timer, TowerToHyperService, serve};
 use glassfrog::net::TcpListener;
-use glassfrog_interop::{Child, output, program, server, temp_file};
+use glassfrog_interop::{Child, assert_threads, output, program, server, temp_file};
 use hyper_util::client::legacy::Client;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -85,6 +85,7 @@ fn a_thousand_calls_share_a_connection() {
         for call in calls {
             call.await.unwrap();
         }
+        assert_threads(&[]);
     });
 }
 

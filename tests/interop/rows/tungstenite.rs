@@ -6,7 +6,7 @@ use async_tungstenite::{accept_async, client_async};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog_interop::program;
+use glassfrog_interop::{assert_threads, program};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -76,6 +76,7 @@ fn every_member_hears_every_text() {
             assert!(text == long.as_str());
             member.close(None).await.unwrap();
         }
+        assert_threads(&[]);
     });
 }
 

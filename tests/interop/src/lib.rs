@@ -91,3 +91,29 @@ where
 {
     std::thread::spawn(|| tokio_runtime().block_on(future))
 }
+
+/// Checks which threads the process has besides those of the tests and of glassfrog, by the beginnings of their names.
+///
+/// # Panics
+///
+/// Panics if an expected thread is missing, or if there is another one.
+pub fn assert_threads(expected: &[&str]) {
+    let main = process::id().to_string();
+    let mut others = Vec::new();
+    for task in fs::read_dir("/proc/self/task").expect("this is Linux") {
+        let task = task.expect("the kernel lists the threads");
+        let Ok(name) = fs::read_to_string(task.path().join("comm")) else {
+            // The thread has just ended.
+            continue;
+        };
+        // The threads of tests have the names of the tests, which are sentences with underscores.
+        if task.file_name() != *main && !name.contains('_') && !name.starts_with("glassfrog") {
+            others.push(name);
+        }
+    }
+    let is_expected = |name: &String| expected.iter().any(|start| name.starts_with(start));
+    assert!(others.iter().all(is_expected), "{others:?} instead of {expected:?}");
+    for start in expected {
+        assert!(others.iter().any(|name| name.starts_with(start)), "no {start} among {others:?}");
+    }
+}
