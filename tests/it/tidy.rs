@@ -573,7 +573,10 @@ fn the_table_of_crates_lists_each_row_with_its_version() {
         listed.push(link.strip_suffix(".rs)").unwrap());
         let locked = locked_version("glassfrog-interop", name);
         if locked.as_deref() != Some(cells[1]) {
-            complaints.push(format!("{name} {}, but Cargo.lock has {locked:?}", cells[1]));
+            complaints.push(format!(
+                "{name} {}, but Cargo.lock has {locked:?}",
+                cells[1]
+            ));
         }
     }
     listed.sort_unstable();
@@ -605,7 +608,10 @@ fn an_adapter_to_copy_has_at_most_fifty_lines_of_code() {
 fn the_code_of_the_page_about_tokio_is_tested() {
     let page = read("src/guide/tokio_crates.rs");
     let example = page.split("//! ```").nth(1).unwrap();
-    let code = example.lines().skip(1).map(|line| line.trim_start_matches("//!").trim());
+    let code = example
+        .lines()
+        .skip(1)
+        .map(|line| line.trim_start_matches("//!").trim());
     // A test uses `unwrap` in place of `?`, and a server of its own.
     let test = read("tests/interop/rows/tokio.rs");
     for line in code.take_while(|line| !line.contains("glassfrog::block_on")) {

@@ -1,7 +1,7 @@
 //! `async-fs`: files, on the threads of the crate `blocking`. Nothing to write: it runs as it is.
 
-use glassfrog_interop::assert_threads;
 use glassfrog::prelude::*;
+use glassfrog_interop::assert_threads;
 use std::env;
 use std::io::SeekFrom;
 use std::process;

@@ -1,9 +1,9 @@
 //! `async-process`: child processes, which its own thread reaps. Nothing to write: it runs as it is.
 
-use glassfrog_interop::assert_threads;
 use async_process::{Command, Stdio};
 use glassfrog::prelude::*;
 use glassfrog::time::{sleep, timeout};
+use glassfrog_interop::assert_threads;
 use std::time::Duration;
 
 #[test]

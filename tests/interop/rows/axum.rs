@@ -81,8 +81,13 @@ async fn socket(request: Request) -> Result<Response, StatusCode> {
         texts.forward(sink).await.ok();
     });
     let head = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
-    let head = head.header(CONNECTION, "upgrade").header(UPGRADE, "websocket");
-    Ok(head.header(SEC_WEBSOCKET_ACCEPT, accept).body(Body::empty()).unwrap())
+    let head = head
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "websocket");
+    Ok(head
+        .header(SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Body::empty())
+        .unwrap())
 }
 
 #[test]

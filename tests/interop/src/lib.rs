@@ -112,8 +112,14 @@ pub fn assert_threads(expected: &[&str]) {
         }
     }
     let is_expected = |name: &String| expected.iter().any(|start| name.starts_with(start));
-    assert!(others.iter().all(is_expected), "{others:?} instead of {expected:?}");
+    assert!(
+        others.iter().all(is_expected),
+        "{others:?} instead of {expected:?}"
+    );
     for start in expected {
-        assert!(others.iter().any(|name| name.starts_with(start)), "no {start} among {others:?}");
+        assert!(
+            others.iter().any(|name| name.starts_with(start)),
+            "no {start} among {others:?}"
+        );
     }
 }
