@@ -4,6 +4,7 @@
 mod adapter;
 
 use adapter::Glassfrog;
+use futures::future::join_all;
 use glassfrog::time::sleep;
 use glassfrog_interop::{assert_threads, on_tokio};
 use quinn::rustls::RootCertStore;
@@ -49,7 +50,7 @@ async fn echo(endpoint: Endpoint) {
     endpoint.wait_idle().await;
 }
 
-/// Connects to an echo server, and sends many streams in turn and one datagram of nothing.
+/// Connects to an echo server, and exchanges many streams with it at once.
 async fn talk(endpoint: Endpoint, client: ClientConfig, addr: SocketAddr) {
     let connecting = endpoint.connect_with(client, addr, "localhost").unwrap();
     let connection = connecting.await.unwrap();
@@ -63,9 +64,7 @@ async fn talk(endpoint: Endpoint, client: ClientConfig, addr: SocketAddr) {
             assert!(receive.read_to_end(LENGTH).await.unwrap() == sent);
         }
     });
-    for stream in streams {
-        stream.await;
-    }
+    join_all(streams).await;
     connection.close(VarInt::from_u32(0), b"done");
     endpoint.wait_idle().await;
 }

@@ -4,7 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command};
 
 /// Returns the address of a server, which `.ci/interop` leaves in the variable `INTEROP_<NAME>`.
 ///
@@ -21,11 +21,8 @@ pub fn server(name: &str) -> Option<String> {
 ///
 /// If it is not installed, prints that the test is skipped.
 pub fn program(name: &str) -> Option<Command> {
-    let found = Command::new("which")
-        .arg(name)
-        .stdout(Stdio::null())
-        .status();
-    if found.is_ok_and(|status| status.success()) {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if env::split_paths(&path).any(|dir| dir.join(name).is_file()) {
         return Some(Command::new(name));
     }
     println!("SKIPPED: {name} is not installed");
