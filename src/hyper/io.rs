@@ -11,15 +11,18 @@ use std::task::{Context, Poll, ready};
 /// The maximum number of bytes of one read.
 ///
 /// hyper asks for 8 KiB at first, and for up to 496 KiB while a large body arrives, so this limit bounds other callers
-/// only. A smaller one costs more reads. On a connection whose body fills the socket's buffer, each read also moves the
-/// window of TCP, wakes the sender, and on loopback even does the sender's work. An upload of 10 MB at 64 KiB a read took
-/// 160 reads and 1.3 to 1.6 times the CPU time of the tokio adapter; without a limit it takes 30 reads, and 0.9 to 1.1
-/// times.
+/// only. A smaller one costs more reads, and each read of a full socket also moves the window of TCP, wakes the sender,
+/// and on loopback even does the sender's work. How often that happens depends on how the threads are scheduled, so the
+/// time of an upload varies by a factor of three. An upload of 10 MB takes 160 reads at 64 KiB and 30 without a limit. Its
+/// thread then takes 1.5 and 1.1 times the CPU time of tokio's adapter, at the median of 25 runs on Linux.
 const MOST_IN_ONE_READ: usize = 512 * 1024;
+
+/// The largest read for which a small buffer suffices: hyper asks for this until a body has filled it.
+const SMALL_READ: usize = 8 * 1024;
 
 thread_local! {
     /// The buffer of all reads on this thread: a stream of `futures-io` reads only into initialized memory, and hyper's
-    /// memory is not. It grows with the reads, up to [`MOST_IN_ONE_READ`]. A read takes it out and puts it back.
+    /// memory is not. A read takes it out and puts it back.
     ///
     /// The thread-local has a destructor. Where that has run, a read allocates a buffer of its own.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -132,7 +135,11 @@ impl<T: AsyncRead> Read for Io<T> {
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         let room = cursor.remaining().min(MOST_IN_ONE_READ);
         if buffer.len() < room {
-            buffer.resize(room, 0);
+            // The allocator zeroes a large buffer by mapping pages, which take memory when they are first written.
+            buffer = match room {
+                ..=SMALL_READ => vec![0; SMALL_READ],
+                _ => vec![0; MOST_IN_ONE_READ],
+            };
         }
         let polled = self.project().inner.poll_read(cx, &mut buffer[..room]);
         if let Poll::Ready(Ok(count)) = polled {

@@ -205,10 +205,13 @@ struct Settings<L, M, H> {
     /// The number of connections at which the server stops to accept.
     max_connections: usize,
     /// What asks the server to stop, and the time that connections then have.
-    stop: Option<(Pin<Box<dyn Future<Output = ()>>>, Duration)>,
+    stop: Option<(Signal, Duration)>,
     /// The user's settings of hyper.
     configure: Option<Configure>,
 }
+
+/// What asks a server to stop.
+type Signal = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Changes the settings of hyper.
 type Configure = Box<dyn FnOnce(&mut auto::Builder<Executor>)>;

@@ -12,7 +12,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::pending;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A grace period that only a virtual clock can wait for.
@@ -145,6 +148,44 @@ fn a_connection_of_http2_finishes_its_requests_and_accepts_no_more() {
         connection.await.unwrap().unwrap();
         let request = Request::get("http://test/").body(Empty::new()).unwrap();
         sender.send_request(request).await.unwrap_err();
+    });
+}
+
+#[test]
+fn a_request_of_http2_that_hangs_is_dropped_after_the_grace_period() {
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (begun, has_begun) = oneshot::channel::<()>();
+        let (dropped, is_dropped) = oneshot::channel::<()>();
+        let guards = Cell::new(Some((begun, dropped)));
+        let guards = Rc::new(guards);
+        let server = serve(listener, move |_peer| {
+            let guards = Rc::clone(&guards);
+            service_fn(move |_request| {
+                let (begun, dropped) = guards.take().unwrap();
+                begun.send(()).unwrap();
+                async move {
+                    let _dropped = dropped;
+                    pending::<Result<Response<Body>, Infallible>>().await
+                }
+            })
+        });
+        let server = glassfrog::spawn(server.graceful(stopped, GRACE));
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(Executor)
+            .timer(Timer::new())
+            .handshake::<_, Empty<Bytes>>(Io::new(stream))
+            .await
+            .unwrap();
+        drop(glassfrog::spawn(connection));
+        let request = Request::get("http://test/").body(Empty::new()).unwrap();
+        let response = glassfrog::spawn(sender.send_request(request));
+        has_begun.await.unwrap();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 1);
+        response.await.unwrap().unwrap_err();
+        is_dropped.await.unwrap_err();
     });
 }
 

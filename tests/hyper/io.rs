@@ -124,8 +124,10 @@ fn a_panic_within_a_read_does_not_spoil_the_next_one() {
 #[test]
 fn adapters_nest() {
     block_on(async {
-        let mut recorder = Recorder::default();
-        recorder.pieces = [b"deep".to_vec(), b"er".to_vec()].into();
+        let recorder = Recorder {
+            pieces: [b"deep".to_vec(), b"er".to_vec()].into(),
+            ..Recorder::default()
+        };
         // From futures-io to hyper, back, and to hyper again.
         let mut io = Io::new(Io::new(Io::new(recorder)));
         assert_eq!(read(&mut io, 10).await, b"deep");

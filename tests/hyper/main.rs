@@ -8,6 +8,8 @@ mod connector;
 mod graceful;
 mod io;
 mod limits;
+#[cfg(target_os = "linux")]
+mod process;
 mod protocol;
 mod support;
 mod timer;
