@@ -22,20 +22,22 @@ impl Tcp for TcpStream {}
 
 type Promise<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
+#[rustfmt::skip]
 impl RuntimeProvider for Glassfrog<()> {
     type Handle = Self;
     type Timer = Self;
     type Udp = Glassfrog<UdpSocket>;
     type Tcp = Box<dyn Tcp>;
 
-    fn create_handle(&self) -> Self {
-        *self
-    }
+    fn create_handle(&self) -> Self { *self }
 
-    #[rustfmt::skip]
     fn connect_tcp(&self, to: SocketAddr, _: Option<SocketAddr>, limit: Option<Duration>) -> Promise<Box<dyn Tcp>> {
         let limit = limit.unwrap_or(Duration::from_secs(5));
-        Box::pin(async move { Ok(Box::new(timeout(limit, TcpStream::connect(to)).await??) as _) })
+        Box::pin(async move {
+            let stream = timeout(limit, TcpStream::connect(to)).await??;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as _)
+        })
     }
 
     fn bind_udp(&self, local: SocketAddr, _: SocketAddr) -> Promise<Glassfrog<UdpSocket>> {

@@ -20,6 +20,7 @@ pub struct Glassfrog<T>(pub T);
 
 impl RuntimeKit for Glassfrog<Handle> {}
 
+#[rustfmt::skip]
 impl Executor for Glassfrog<Handle> {
     type Task<T: Send + 'static> = Glassfrog<JoinHandle<T>>;
 
@@ -27,12 +28,10 @@ impl Executor for Glassfrog<Handle> {
         self.0.block_on(future)
     }
 
-    #[rustfmt::skip]
     fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, future: F) -> Task<Self::Task<T>> {
         Glassfrog(self.0.spawn(future)).into()
     }
 
-    #[rustfmt::skip]
     fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(&self, work: F) -> Task<Self::Task<T>> {
         Glassfrog(self.0.spawn_blocking(work)).into()
     }
@@ -50,11 +49,11 @@ impl<T: Send + 'static> Future for Glassfrog<JoinHandle<T>> {
     }
 }
 
+#[rustfmt::skip]
 impl Reactor for Glassfrog<Handle> {
     type TcpStream = TcpStream;
     type Sleep = Sleep;
 
-    #[rustfmt::skip]
     fn register<H: Read + Write + Send + 'static>(
         &self, _: H,
     ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
@@ -72,10 +71,8 @@ impl Reactor for Glassfrog<Handle> {
         interval(period)
     }
 
-    #[rustfmt::skip]
-    fn tcp_connect_addr(
-        &self, addr: SocketAddr,
-    ) -> impl Future<Output = io::Result<TcpStream>> + Send + 'static {
-        TcpStream::connect(addr)
+    fn tcp_connect_addr(&self, addr: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> + Send + 'static {
+        let connected = TcpStream::connect(addr);
+        connected.map(|stream| stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
     }
 }
