@@ -32,9 +32,8 @@ impl RuntimeProvider for Glassfrog<()> {
     fn create_handle(&self) -> Self { *self }
 
     fn connect_tcp(&self, to: SocketAddr, _: Option<SocketAddr>, limit: Option<Duration>) -> Promise<Box<dyn Tcp>> {
-        let limit = limit.unwrap_or(Duration::from_secs(5));
         Box::pin(async move {
-            let stream = timeout(limit, TcpStream::connect(to)).await??;
+            let stream = timeout(limit.unwrap_or(Duration::from_secs(5)), TcpStream::connect(to)).await??;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as _)
         })
