@@ -590,6 +590,36 @@ fn the_table_of_crates_lists_each_row_with_its_version() {
 }
 
 #[test]
+fn no_feature_compiles_a_runtime_of_tokio() {
+    // Only what needs neither a thread nor an event queue.
+    let harmless =
+        ["bytes", "default", "io-util", "sync"].map(|name| format!("tokio feature \"{name}\""));
+    let Some(parts) = crates("normal,features", &["--all-features"]) else {
+        return;
+    };
+    for part in parts
+        .iter()
+        .filter(|part| part.starts_with("tokio feature "))
+    {
+        assert!(harmless.contains(part), "{part}");
+    }
+    for absent in ["async-compat ", "tokio-stream "] {
+        assert!(
+            !parts.iter().any(|part| part.starts_with(absent)),
+            "{absent}"
+        );
+    }
+    let manifest = read("Cargo.toml");
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+    for name in ["tokio", "async-compat"] {
+        let is_named = |line: &str| {
+            line.starts_with(&format!("{name} =")) || line.contains(&format!("dep:{name}\""))
+        };
+        assert!(!dependencies.lines().any(is_named), "{name}");
+    }
+}
+
+#[test]
 fn an_adapter_to_copy_has_at_most_fifty_lines_of_code() {
     let mut count = 0;
     for file in fs::read_dir(root().join("tests/interop/adapters")).unwrap() {
