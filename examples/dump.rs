@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! cargo run --release --example dump
+//! GLASSFROG_TRACE_WAITS=1 cargo run --example dump
 //! ```
+//!
+//! The second command also prints below each wait where in the program the task waits. The build has debug
+//! information, which that needs.
 //!
 //! Another thread takes the dump, as a signal handler or an administration page would. Inside the runtime,
 //! use `task::dump()`. `{dump:#}` would list every task.

@@ -72,22 +72,17 @@ impl Clock {
 pub(crate) struct Stamp(u32);
 
 impl Stamp {
-    /// The stamp of the time at which a runtime was created.
-    #[cfg(feature = "sync")]
-    pub(crate) const ZERO: Stamp = Stamp(0);
-
     /// The number of low bits that are dropped from the nanoseconds. The resolution is 17 ms, and the stamp wraps
     /// around after two years.
     const COARSE: u32 = 24;
 
     /// Returns the stamp as a number.
-    #[cfg(feature = "sync")]
     pub(crate) const fn number(self) -> u32 {
         self.0
     }
 
     /// Creates the stamp with this number.
-    #[cfg(feature = "sync")]
+    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
     pub(crate) const fn from_number(number: u32) -> Stamp {
         Stamp(number)
     }

@@ -15,6 +15,7 @@ mod workers;
 pub use self::circles::Circle;
 pub(crate) use self::text::{Time, label};
 pub use self::workers::WorkersDump;
+use crate::traces::Trace;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -26,12 +27,15 @@ use std::time::Duration;
 ///
 /// ```text
 /// task           spawned at             age  polls  state     waits for
-/// main           -                        -      4  waiting   join task 1 "writer" for 3.2 s
+/// main           examples/dump.rs:18      -      4  waiting   join task 1 "writer" for 3.2 s
 /// └ 1 "writer"   examples/dump.rs:20  3.2 s      2  waiting   write tcp 127.0.0.1:40112 → 127.0.0.1:80 for 3.2 s
-/// 2              examples/dump.rs:31  3.2 s      1  waiting   sleep, 250 ms to go
+/// 2              examples/dump.rs:31  3.2 s      1  waiting   sleep, 250 ms to go (examples/dump.rs:32)
 /// 32 ×           examples/dump.rs:40  4.2 s     71  waiting   read tcp 127.0.0.1:40116 → 127.0.0.1:80, the longest for 4.1 s: task 17
 /// 5 ×            examples/dump.rs:44  4.2 s      5  finished  not joined yet, the longest for 4.2 s: task 40
 /// ```
+///
+/// The row of `main`, the root future, shows where `block_on` was called. A sleep shows where it was made. To see in
+/// which async function each task waits, turn on [`Builder::trace_waits`](crate::Builder::trace_waits).
 ///
 /// A task that awaits several tasks listed under it, such as those of a [`JoinSet`](crate::task::JoinSet), has
 /// one line for all of them: "join the 5 tasks below". The row of a [worker](crate::Workers) has its number instead of
@@ -233,7 +237,7 @@ pub struct TaskDump {
     pub(crate) id: u64,
     /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where the task was spawned. The root future was not spawned.
+    /// Where the task was spawned or, for the root future, where `block_on` was called.
     pub(crate) location: Option<&'static Location<'static>>,
     /// The task under which this one is listed, and the reason.
     pub(crate) under: Option<(u64, Under)>,
@@ -453,9 +457,9 @@ pub struct Wait {
     pub(crate) location: Option<&'static Location<'static>>,
     /// The ids of the tasks of this runtime that must act before the wait ends.
     pub(crate) blocked_by: Vec<u64>,
-    /// The chain of async functions that began the wait, if the runtime traces waits. It is printed below the wait,
-    /// each of its lines indented.
-    pub(crate) trace: Option<String>,
+    /// The stack of the thread when the wait began, if the runtime traces waits. It is resolved when the dump is
+    /// printed, and its chain of async functions stands below the wait.
+    pub(crate) trace: Option<Trace>,
     /// The number of labels around this one. The text is indented accordingly.
     pub(crate) depth: u16,
 }

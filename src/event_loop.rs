@@ -14,11 +14,12 @@ pub(crate) mod deadlock;
 #[cfg(unix)]
 mod descriptor;
 mod dump;
-mod others;
+pub(crate) mod others;
 mod pace;
 mod settings;
 mod shared;
 mod standstill;
+mod traces;
 mod turned;
 mod watchdog;
 
@@ -32,15 +33,16 @@ use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
 use crate::clock::{Clock, Stamp};
 use crate::executor::status::LoopStatus;
-use crate::executor::{Executor, Payload, Polled, Remote};
+use crate::executor::{Choices, Executor, Payload, Polled, Remote};
 use crate::foreign::trace;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
 use crate::timers::Timers;
+use crate::traces::Traces;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -105,14 +107,18 @@ impl EventLoop {
             Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit)?),
             None => None,
         };
+        let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
         let executor = Rc::new(Executor::new(
             number,
             Arc::clone(&inbox),
             Arc::clone(&status),
             rounds,
-            settings.seed,
-            settings.on_task_panic,
-            settings.watchdog,
+            traces.clone(),
+            Choices {
+                seed: settings.seed,
+                on_panic: settings.on_task_panic,
+                watchdog: settings.watchdog,
+            },
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
         let shared = Arc::new(Shared {
@@ -130,10 +136,15 @@ impl EventLoop {
             owner: thread::current().id(),
             status,
             test_patience: settings.test_patience,
+            traces,
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
         });
         others::enlist(&shared);
+        if let Some(traces) = &shared.traces {
+            let engines = Arc::downgrade(&shared);
+            traces.set_engines(engines);
+        }
         Ok(EventLoop {
             executor,
             reactor,
@@ -152,16 +163,21 @@ impl EventLoop {
         })
     }
 
-    /// Runs the loop until the root future completes.
+    /// Runs the loop until the root future completes. The program has called `block_on` at `location`.
     ///
     /// # Panics
     ///
     /// Panics if the root future panics, if the panic of a task ends or has ended the runtime, if a virtual clock
     /// reaches its end, if another thread tells the loop to panic (`executor/message.rs`), and in a deadlock under
     /// [`OnDeadlock::Panic`](deadlock::OnDeadlock::Panic).
-    pub(crate) fn run<F: Future>(&self, mut root: Pin<&mut F>) -> F::Output {
+    pub(crate) fn run<F: Future>(
+        &self,
+        mut root: Pin<&mut F>,
+        location: Option<&'static Location<'static>>,
+    ) -> F::Output {
         assert!(!self.executor.is_closed(), "{ENDED}");
         let _running = self.begin(true);
+        self.executor.set_root_location(location);
         self.begin_turn(false);
         self.executor.queue_root();
         loop {
@@ -470,6 +486,9 @@ impl EventLoop {
         self.executor.shut_down(messages);
         self.reactor.shut_down();
         self.shared.timers.shut_down();
+        if let Some(traces) = &self.shared.traces {
+            traces.clear();
+        }
         others::strike_off(&self.shared);
     }
 }

@@ -19,6 +19,7 @@
 //!                                      <------ +------------+
 //! ```
 
+pub(crate) mod actor;
 pub(crate) mod budget;
 pub(crate) mod children;
 pub(crate) mod current;
@@ -30,9 +31,12 @@ mod id;
 pub(crate) mod inbox;
 pub(crate) mod join;
 mod join_error;
+#[cfg(feature = "sync")]
+pub(crate) mod kept;
 mod message;
 mod names;
 mod observe;
+#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 pub(crate) mod primitive;
 mod queue;
 mod receive;
@@ -63,6 +67,7 @@ use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
 use crate::primitives::AtomicU32;
 use crate::slab::{Key, Slab};
+use crate::traces::Traces;
 use crate::waiter::Tag;
 use futures_task::waker_ref;
 use std::cell::{Cell, RefCell};
@@ -110,6 +115,8 @@ pub(crate) struct Executor {
     root_polls: Cell<u32>,
     /// When a root future was polled last.
     root_polled: Cell<Stamp>,
+    /// Where the program has called the newest `block_on`, if that is known.
+    root_location: Cell<Option<&'static Location<'static>>>,
     /// When this turn of the loop began.
     turn: Cell<Stamp>,
     /// Shows other threads which task is being polled, and the counts.
@@ -117,7 +124,6 @@ pub(crate) struct Executor {
     /// Counts what tasks do.
     counters: Counters,
     /// The number of the runtime, which no other runtime of this process has.
-    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
     number: u32,
     /// The waits that tasks have declared.
     pub(crate) waits: Arc<Waits>,
@@ -131,6 +137,16 @@ pub(crate) struct Executor {
     has_root: Cell<bool>,
     /// The empty vector that messages are read into, kept for its capacity.
     messages: Cell<Vec<Message>>,
+}
+
+/// What a [`Builder`](crate::Builder) has chosen for the executor.
+pub(crate) struct Choices {
+    /// The seed of the order of ready tasks, if it is random.
+    pub(crate) seed: Option<u64>,
+    /// What happens when a task panics.
+    pub(crate) on_panic: OnTaskPanic,
+    /// How long a poll may take before a warning is logged, if there is a limit.
+    pub(crate) watchdog: Option<Duration>,
 }
 
 /// Whether the loop of an executor runs.
@@ -188,10 +204,14 @@ impl Executor {
         remote: Arc<Remote>,
         status: Arc<LoopStatus>,
         rounds: Arc<AtomicU32>,
-        seed: Option<u64>,
-        on_panic: OnTaskPanic,
-        watchdog: Option<Duration>,
+        traces: Option<Arc<Traces>>,
+        choices: Choices,
     ) -> Executor {
+        let Choices {
+            seed,
+            on_panic,
+            watchdog,
+        } = choices;
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
@@ -201,10 +221,11 @@ impl Executor {
             root: Arc::new(TaskWaker::new(Arc::clone(&remote), Key::NONE)),
             root_polls: Cell::new(0),
             root_polled: Cell::default(),
+            root_location: Cell::default(),
             turn: Cell::default(),
             counters: Counters::default(),
             number,
-            waits: Arc::default(),
+            waits: Arc::new(Waits::new(traces)),
             children: RefCell::default(),
             names: RefCell::default(),
             on_panic,
@@ -234,8 +255,7 @@ impl Executor {
     /// Notes that a turn of the loop begins.
     pub(crate) fn begin_turn(&self, now: Stamp) {
         self.turn.set(now);
-        #[cfg(feature = "sync")]
-        current::note_turn(self.number, now);
+        actor::note_turn(self.number, now);
         self.status.begin_turn();
         let is_traced = is_traced("glassfrog::task");
         self.is_observed.set(is_traced || self.is_watched);
@@ -318,6 +338,16 @@ impl Executor {
     /// Returns the number of tasks, including those whose outcome waits for a handle.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().slab.len()
+    }
+
+    /// Returns where the program has called the newest `block_on`, if that is known.
+    pub(crate) fn root_location(&self) -> Option<&'static Location<'static>> {
+        self.root_location.get()
+    }
+
+    /// Sets where the program has called `block_on`.
+    pub(crate) fn set_root_location(&self, location: Option<&'static Location<'static>>) {
+        self.root_location.set(location);
     }
 
     /// Pushes the root future to the run queue, when a `block_on` begins.

@@ -68,6 +68,7 @@
 //! | `io::split` | `io::split` | | `io::split`; sockets need none |
 //! | `io::{stdin, stdout, stderr}` | `Unblock` | | [`io::stdin`](crate::io::stdin()), `io::stdout`, `io::stderr` |
 //! | `signal::ctrl_c`, `signal::unix::signal` | the crate `async-signal` | `loop.add_signal_handler` | `signal::ctrl_c`, `signal::signal` |
+//! | `axum::serve`; `TokioIo`, `TokioExecutor`, `TokioTimer` of `hyper-util` | `smol-hyper` | | `hyper::serve`; `hyper::Io`, `hyper::Executor`, `hyper::Timer` |
 //! | `StreamExt` of `tokio-stream` | `stream::StreamExt` | `async for` | `glassfrog::prelude` |
 //!
 //! ## Observation
@@ -79,12 +80,27 @@
 //! | | | `loop.slow_callback_duration` | [`Builder::watchdog`](crate::Builder::watchdog) |
 //! | | | | [`Builder::on_deadlock`](crate::Builder::on_deadlock) |
 //!
+//! ## Locks and channels
+//!
+//! They need the feature `sync`.
+//!
+//! | tokio | smol | asyncio | glassfrog |
+//! | --- | --- | --- | --- |
+//! | `sync::{Mutex, RwLock, Semaphore}` | `smol::lock` | `asyncio.Lock`, `asyncio.Semaphore` | `sync::{Mutex, RwLock, Semaphore}` |
+//! | `sync::{Barrier, OnceCell}` | `smol::lock` | `asyncio.Barrier` | `sync::{Barrier, OnceCell}` |
+//! | `sync::Notify` | `event-listener` | `asyncio.Event` | `sync::Notify` |
+//! | `sync::mpsc` | `smol::channel` | `asyncio.Queue` | `sync::mpsc`, with one receiver; the crate `async-channel`, with several |
+//! | `sync::oneshot` | | `asyncio.Future` | `sync::oneshot` |
+//! | `sync::broadcast`, `sync::watch` | `async-broadcast` | | `sync::broadcast`, `sync::watch` |
+//! | `CancellationToken` of `tokio-util` | | | `sync::CancellationToken` |
+//!
+//! Those of other crates work too, such as `async-lock`, `async-channel` and `futures-channel`. A dump then shows
+//! "something outside glassfrog", unless [`waiting_for`](crate::task::waiting_for) gives the wait a name.
+//!
 //! ## Use another crate
 //!
 //! | tokio | smol | asyncio | with glassfrog |
 //! | --- | --- | --- | --- |
-//! | `sync::{Mutex, RwLock, Semaphore}` | `smol::lock` | `asyncio.Lock`, `asyncio.Semaphore` | the crate `async-lock` |
-//! | `sync::{mpsc, oneshot}` | `smol::channel` | `asyncio.Queue` | the crates `async-channel` and `futures-channel` |
 //! | `tokio::join!` | `future::zip` | `asyncio.gather` | `join!` of the crate `futures`, or [`scope`](crate::task::scope) |
 //! | `tokio::select!` | `future::or`, `future::race` | `asyncio.wait` | `or` and `race` of `glassfrog::prelude`; see [below](#how-to-select) |
 //! | `tokio::fs` | `smol::fs` | | `std::fs` in [`spawn_blocking`](crate::task::spawn_blocking) |
@@ -393,7 +409,8 @@
 //! });
 //! ```
 //!
-//! **Across an `.await`**, hold an async lock, such as `async_lock::Mutex`:
+//! **Across an `.await`**, hold an async lock: `glassfrog::sync::Mutex`, with the feature `sync`, or, as here, that of
+//! another crate:
 //!
 //! ```
 //! use async_lock::Mutex;

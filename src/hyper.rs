@@ -36,7 +36,7 @@
 //!
 //! The examples in `examples/axum` go on from here: `hyper_hello` is a server without axum, `axum` shows shared state,
 //! JSON, streamed bodies and events, and `axum_test` tests an application under a virtual clock. To pass the address of
-//! the peer to axum's `ConnectInfo`, add it to each request: `app.clone().layer(Extension(ConnectInfo(peer)))`.
+//! the peer to the handlers, add it to the requests of its connection: `app.clone().layer(Extension(peer))`.
 //!
 //! To use all cores, call `serve` in each of the [`Workers`](crate::Workers), on a listener with `SO_REUSEPORT`.
 //!
@@ -45,7 +45,7 @@
 //! The method `handshake` of the server passes each stream through TLS, in the task of its connection. With futures-rustls:
 //!
 //! ```ignore
-//! serve(listener, service).handshake(async move |stream| acceptor.accept(stream).await)
+//! serve(listener, service).handshake(move |stream| acceptor.accept(stream))
 //! ```
 //!
 //! Let ALPN offer `h2` and `http/1.1`. The server recognizes the version by what the client sends.

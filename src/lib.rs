@@ -66,11 +66,16 @@
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
 //! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
+//! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation
+//! tokens. A dump shows who holds what a task waits for.
+//!
 //! To see what happens:
 //!
 //! - [`task::dump`], [`Handle::dump`] and [`Workers::dump`] show what every task is waiting for. As text, similar
 //!   tasks share a line. The module [`dump`] contains the parts of a dump, on which a test can assert. With the
 //!   feature `signal`, a process can print a dump when it receives `SIGUSR1`.
+//! - [`task::waiting_for`] gives a wait a name, which a dump shows. [`Builder::trace_waits`] lets a dump show the chain
+//!   of async functions that began each wait.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report certain and possible deadlocks.
@@ -93,6 +98,7 @@
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
+//! | `sync` | no | the module `sync`: locks, channels and notifications | 8 |
 //! | `hyper` | no | the module `hyper`: what hyper needs of a runtime | 6 |
 //! | `hyper-serve` | no | `hyper`, and its server of HTTP/1 and HTTP/2 | 24 |
 //!
@@ -101,7 +107,8 @@
 //!
 //! # Limitations
 //!
-//! glassfrog does not move tasks between threads, does not use io_uring, and contains no channels and no locks. The crates `async-channel`, `async-lock` and `futures` work without an adapter.
+//! glassfrog does not move tasks between threads and does not use io_uring. The crates `async-channel`, `async-lock` and
+//! `futures` work without an adapter.
 //!
 //! # From a blocking socket to an event-driven coroutine
 //!
@@ -167,6 +174,7 @@ pub mod signal;
 pub mod hyper;
 pub mod dump;
 mod metrics;
+mod traces;
 mod clock;
 mod waiter;
 mod foreign;

@@ -119,6 +119,19 @@ struct State {
     closed: bool,
 }
 
+/// The id that stands for the standard input in dumps. The ids of jobs have 48 bits.
+pub(crate) const INPUT_ID: u64 = u64::MAX;
+
+/// A job or a wait for a standard stream, for dumps.
+pub(crate) struct JobInfo {
+    /// The id of the job or the stream.
+    pub(crate) id: u64,
+    /// The task that awaits it.
+    pub(crate) waiter: Option<WaiterInfo>,
+    /// Its description.
+    pub(crate) text: String,
+}
+
 impl State {
     /// Begins the oldest job that may begin.
     fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
@@ -365,22 +378,51 @@ impl Pool {
 
     /// Returns the waiter and a description of each job that is queued or running. For the standard streams, these
     /// are the waiters of this runtime, whichever runtime reads or writes for them.
-    pub(crate) fn jobs(&self) -> Vec<(Option<WaiterInfo>, String)> {
+    pub(crate) fn jobs(&self) -> Vec<JobInfo> {
         let state = lock(&self.state);
         let lanes = [Lane::Jobs, Lane::Lookups].map(|lane| &state.queues[lane as usize]);
-        let jobs: Vec<_> = lanes.into_iter().flat_map(Queue::jobs).collect();
+        let jobs = lanes.into_iter().flat_map(Queue::jobs);
+        let jobs: Vec<_> = jobs
+            .map(|(id, about, has_begun)| (*id, about, has_begun))
+            .collect();
         drop(state);
-        let described = jobs.iter().map(|(about, has_begun)| {
-            let state = if *has_begun { "" } else { ", queued" };
-            (about.awaited_by(), about.describe() + state)
+        let described = jobs.iter().map(|(id, about, has_begun)| JobInfo {
+            id: *id,
+            waiter: about.awaited_by(),
+            text: about.describe() + if *has_begun { "" } else { ", queued" },
         });
         let mut described: Vec<_> = described.collect();
         if self.awaits_streams() {
-            let streams = [&STDOUT, &STDERR].map(|stream| stream.waiters_of(self));
-            let streams = streams.into_iter().flatten().chain(INPUT.waiters_of(self));
-            described.extend(streams.map(|(waiter, text)| (Some(waiter), text)));
+            for (id, waiters) in self.stream_waiters() {
+                described.extend(waiters.into_iter().map(|(waiter, text)| JobInfo {
+                    id,
+                    waiter: Some(waiter),
+                    text,
+                }));
+            }
         }
         described
+    }
+
+    /// Returns the waiters of this runtime for the standard streams.
+    fn stream_waiters(&self) -> [(u64, Vec<(WaiterInfo, String)>); 3] {
+        let of_output = |output: &output::Output| (output.id, output.waiters_of(self));
+        [
+            of_output(&STDOUT),
+            of_output(&STDERR),
+            (INPUT_ID, INPUT.waiters_of(self)),
+        ]
+    }
+
+    /// Returns the waiters of this runtime for the standard stream with this id.
+    pub(crate) fn waiters_for_stream(&self, id: u64) -> Vec<WaiterInfo> {
+        if !self.awaits_streams() {
+            return Vec::new();
+        }
+        let streams = self.stream_waiters().into_iter();
+        let waiters = streams.filter(|(stream, _)| *stream == id);
+        let waiters = waiters.flat_map(|(_, waiters)| waiters);
+        waiters.map(|(waiter, _)| waiter).collect()
     }
 
     /// Returns the number of threads, and the number of queued jobs.
@@ -579,7 +621,7 @@ mod tests {
         /// Returns the descriptions of the jobs, as a dump shows them.
         fn seen(&self) -> Vec<String> {
             let seen = self.pool.jobs().into_iter();
-            seen.map(|(_, description)| description).collect()
+            seen.map(|job| job.text).collect()
         }
     }
 

@@ -115,6 +115,18 @@ struct Registrar {
     next: Key,
 }
 
+/// The waiter of a source, for dumps.
+pub(crate) struct SourceWaiter {
+    /// The key of the source.
+    pub(crate) key: Key,
+    /// The direction for which it waits.
+    pub(crate) direction: Direction,
+    /// The task and its waker.
+    pub(crate) waiter: WaiterInfo,
+    /// A description of the operation.
+    pub(crate) text: String,
+}
+
 /// The sources, under their lock.
 struct Registered {
     /// The sources, by their keys.
@@ -331,13 +343,13 @@ impl Sources {
     }
 
     /// Returns all waiters, with a description of the operation that each waits for.
-    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, String)> {
+    pub(crate) fn waiters(&self) -> Vec<SourceWaiter> {
         self.describe_waiters(Source::waiting)
     }
 
     /// Returns the wakers that a sweep has kept although they no longer wait, with the operations that
     /// they waited for.
-    pub(crate) fn kept_waiters(&self) -> Vec<(WaiterInfo, String)> {
+    pub(crate) fn kept_waiters(&self) -> Vec<SourceWaiter> {
         self.describe_waiters(Source::kept)
     }
 
@@ -345,23 +357,38 @@ impl Sources {
     fn describe_waiters(
         &self,
         some: impl Fn(&Source<dyn Io>) -> Vec<(Direction, WaiterInfo)>,
-    ) -> Vec<(WaiterInfo, String)> {
+    ) -> Vec<SourceWaiter> {
         let connecting = Connecting::default();
         let mut seen = Vec::new();
         // This holds the lock instead of cloning the sources, because a thread that removes a socket from
         // the runtime needs the only reference.
         let registered = lock(&self.registered);
-        for (_, source) in registered.slab.iter() {
+        for (key, source) in registered.slab.iter() {
             for (direction, waiter) in some(source) {
                 let io = source.io();
                 let text = match source.is_shared() {
                     true => io.describe(direction, &connecting),
                     false => io.describe_own(direction, &connecting),
                 };
-                seen.push((waiter, text));
+                seen.push(SourceWaiter {
+                    key,
+                    direction,
+                    waiter,
+                    text,
+                });
             }
         }
         seen
+    }
+
+    /// Returns the waiters of one direction of a source.
+    pub(crate) fn waiters_at(&self, key: Key, direction: Direction) -> Vec<WaiterInfo> {
+        let mut registered = lock(&self.registered);
+        let source = registered.slab.get_mut(key);
+        let waiting = source.map(|source| source.waiting()).unwrap_or_default();
+        drop(registered);
+        let ours = waiting.into_iter().filter(|(of, _)| *of == direction);
+        ours.map(|(_, waiter)| waiter).collect()
     }
 
     /// Returns whether anything waits for a descriptor. This is a single load, however many descriptors

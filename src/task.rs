@@ -25,9 +25,10 @@
 //!   the check wakes waits for at most one poll of each ready task. If a single task computes and yields, it
 //!   delays others by one of its polls at a time. If several tasks do, a deadline that a task renews at each
 //!   wake may be late by two such delays.
-//! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins. After that,
-//!   each operation wakes its task and returns `Pending` even if it could complete, so that other tasks run.
-//!   Operations that never wait, such as `try_read`, do not count.
+//! - One poll completes at most 128 operations that make progress: reads, writes, accepts, joins, and with the
+//!   feature `sync` values sent to and received from its channels. After that, each operation wakes its task and
+//!   returns `Pending` even if it could complete, so that other tasks run. Operations that never wait, such as
+//!   `try_read`, do not count.
 //! - After these 128 operations, a [`sleep_until`](crate::time::sleep_until) whose deadline has passed completes
 //!   in its first poll. A deadline therefore takes effect even beside operations that always complete at once.
 //!   This applies to 128 sleeps per poll, so that a task that continues after its deadline still lets other tasks
@@ -131,7 +132,8 @@ where
 
 /// Returns what every task of this thread's runtime waits for.
 ///
-/// Print the [`Dump`], or ask it for a task. On other threads, use [`Handle::dump`](crate::Handle::dump).
+/// Print the [`Dump`], or ask it for a task. On other threads, use [`Handle::dump`](crate::Handle::dump). To see in which
+/// async function each task waits, turn on [`Builder::trace_waits`](crate::Builder::trace_waits).
 ///
 /// # Panics
 ///

@@ -10,7 +10,7 @@ use self::limit::Watch;
 use crate::event_loop::deadlock::OnDeadlock;
 use crate::runtime::{Builder, Runtime};
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,19 +89,28 @@ impl Test {
     where
         F: Future<Output: Termination> + 'static,
     {
+        let location = Location::caller();
         let (name, limit) = (self.name, self.limit);
-        limit::run(name, limit, move |watch| self.run_here(body, watch))
+        limit::run(name, limit, move |watch| {
+            self.run_here(body, location, watch)
+        })
     }
 
-    /// Runs the test on this thread.
-    fn run_here<F>(self, body: fn() -> F, watch: &Arc<Watch>) -> ExitCode
+    /// Runs the test on this thread. The test stands at `location`.
+    fn run_here<F>(
+        self,
+        body: fn() -> F,
+        location: &'static Location<'static>,
+        watch: &Arc<Watch>,
+    ) -> ExitCode
     where
         F: Future<Output: Termination>,
     {
+        let location = Some(location);
         let Some((first, runs)) = self.seeds() else {
             let runtime = self.runtime(None);
             watch.begin(&runtime, None);
-            return runtime.block_on(body()).report();
+            return runtime.block_on_at(body(), location).report();
         };
         for run in 0..runs {
             let seeded = Seeded {
@@ -113,7 +122,9 @@ impl Test {
             let runtime = self.runtime(Some(seeded.seed));
             watch.begin(&runtime, Some(seeded));
             // After a panic, the runtime is used only to read the polls that it has noted.
-            let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body()).report()));
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on_at(body(), location).report()
+            }));
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 seeded.report(Some(runtime.last_polls().unwrap_or_default()));
                 // The runtime is dropped before the panic resumes, so that no task is dropped while a panic unwinds.

@@ -5,11 +5,12 @@
 
 mod wheel;
 
-use self::wheel::Wheel;
+use self::wheel::{Pending, Wheel};
 use crate::foreign::wake_all;
 use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
 use crate::slab::Key;
 use crate::waiter::{Tag, Waiter, WaiterInfo};
+use std::panic::Location;
 use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -51,6 +52,18 @@ pub(crate) enum TimerState {
     Ended,
 }
 
+/// A deadline that has not fired, for dumps.
+pub(crate) struct TimerInfo {
+    /// The key of the timer.
+    pub(crate) key: Key,
+    /// The waiter to wake.
+    pub(crate) waiter: WaiterInfo,
+    /// The deadline, or `None` if it is never reached.
+    pub(crate) deadline: Option<Instant>,
+    /// Where the program has made the sleep; `None` if the crate has made it itself.
+    pub(crate) location: Option<&'static Location<'static>>,
+}
+
 impl Timers {
     /// Creates timers that count from `epoch`, the earliest possible deadline.
     pub(crate) fn new(epoch: Instant) -> Timers {
@@ -69,13 +82,20 @@ impl Timers {
         u64::try_from(nanos).unwrap_or(NEVER)
     }
 
-    /// Registers a deadline. The caller clones the waker, because foreign code must not run under the lock.
-    pub(crate) fn insert(&self, deadline: Instant, waker: Waker, tag: Tag) -> TimerState {
+    /// Registers a deadline, which the program has set at `location`. The caller clones the waker, because foreign code
+    /// must not run under the lock.
+    pub(crate) fn insert(
+        &self,
+        deadline: Instant,
+        waker: Waker,
+        tag: Tag,
+        location: Option<&'static Location<'static>>,
+    ) -> TimerState {
         let deadline = self.nanos(deadline);
         match &mut *lock(&self.wheel) {
             None => TimerState::Ended,
             Some(wheel) => {
-                let (key, earliest) = wheel.insert(deadline, Waiter { waker, tag });
+                let (key, earliest) = wheel.insert(deadline, Waiter { waker, tag }, location);
                 self.is_in_use.store(true, Ordering::Relaxed);
                 TimerState::Waiting { key, earliest }
             }
@@ -190,12 +210,21 @@ impl Timers {
     }
 
     /// Returns all deadlines with their waiters.
-    pub(crate) fn waiters(&self) -> Vec<(WaiterInfo, Option<Instant>)> {
+    pub(crate) fn waiters(&self) -> Vec<TimerInfo> {
         let wheel = lock(&self.wheel);
-        let entries = wheel.iter().flat_map(Wheel::waiters);
-        entries
-            .map(|(deadline, waiter)| (waiter.info(), self.instant(deadline)))
-            .collect()
+        let pending = wheel.iter().flat_map(Wheel::pending);
+        let info = |pending: Pending<'_>| TimerInfo {
+            key: pending.key,
+            waiter: pending.waiter.info(),
+            deadline: self.instant(pending.deadline),
+            location: pending.location,
+        };
+        pending.map(info).collect()
+    }
+
+    /// Returns the waiter of a timer that has not fired.
+    pub(crate) fn waiter(&self, key: Key) -> Option<WaiterInfo> {
+        self.with_waiter(key, |waiter| waiter.info()).ok()
     }
 
     /// Shuts the timers down: wakes all waiters, which then find that the runtime has ended.

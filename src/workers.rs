@@ -396,7 +396,7 @@ impl Worker {
                     Err(error) => return drop(sender.send(Err(error))),
                 };
                 drop(sender.send(Ok(runtime.handle())));
-                runtime.block_on(poll_fn(|cx| stopped.poll(cx, Tag::NONE)));
+                runtime.block_on_at(poll_fn(|cx| stopped.poll(cx, Tag::NONE)), None);
             })?;
         let error = match receiver.recv() {
             Ok(Ok(handle)) => {

@@ -1,6 +1,7 @@
 //! The JSON of a dump.
 
 use super::{Answer, Dump, TaskDump, Wait, What};
+use crate::traces::Trace;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -18,7 +19,7 @@ impl Dump {
     /// | --- | --- |
     /// | `id` | the id of the task; 0 for `main`, the future of `block_on` |
     /// | `name` | the name of the task, or `null` |
-    /// | `file`, `line` | where the task was spawned; `null` for `main` |
+    /// | `file`, `line` | where the task was spawned, or where `block_on` was called |
     /// | `joined_by` | the id of the task that awaits it, or `null` |
     /// | `child_of` | the id of the task in whose scope it is a child, or `null` |
     /// | `age` | the number of seconds since it was spawned; `null` for `main` |
@@ -36,14 +37,14 @@ impl Dump {
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
-    /// | `trace` | the chain of async functions that began the wait, or `null` |
+    /// | `trace` | the chain of async functions that began the wait, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits) |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
     /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
     ///
-    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket that is over, although the socket still keeps the waker. The root
-    /// future of a worker waits for the end of the workers, which is the kind `"idle"`. Later versions may add keys and
-    /// kinds, but keep these.
+    /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket
+    /// that is over, although the socket still keeps the waker. The root future of a worker waits for the end of the
+    /// workers, which is the kind `"idle"`. Later versions may add keys and kinds, but keep these.
     ///
     /// # Examples
     ///
@@ -142,7 +143,8 @@ impl Wait {
             json.key("line").or_null(line, Json::number);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
-            json.key("trace").or_null(self.trace.as_deref(), Json::text);
+            let chain = self.trace.as_ref().and_then(Trace::chain);
+            json.key("trace").or_null(chain.as_deref(), Json::text);
         });
     }
 }

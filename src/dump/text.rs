@@ -4,6 +4,7 @@
 
 use super::fold::{self, Folded, Group};
 use super::{Answer, Dump, TaskState, Wait, What};
+use crate::traces::Trace;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -237,8 +238,10 @@ impl Group<'_> {
             };
             let indent = "  ".repeat(usize::from(wait.depth));
             lines.push(format!("{indent}{line}"));
-            let trace = wait.trace.iter().flat_map(|trace| trace.lines());
-            lines.extend(trace.map(|frame| format!("{indent}  {frame}")));
+            // Resolved only here, for the lines that are printed.
+            let chain = wait.trace.as_ref().and_then(Trace::chain);
+            let chain = chain.iter().flat_map(|chain| chain.lines());
+            lines.extend(chain.map(|frame| format!("{indent}  {frame}")));
         }
         if shown < count {
             lines.push(format!("and {} more waits", count - shown));

@@ -188,7 +188,7 @@ fn can_be_woken(event_loop: &EventLoop) -> bool {
             .timers
             .waiters()
             .into_iter()
-            .map(|(waiter, _)| waiter)
+            .map(|timer| timer.waiter)
     };
     shared.had_outside_waiter.load(Ordering::Relaxed)
         || shared.inbox.has_handles()

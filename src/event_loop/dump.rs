@@ -8,6 +8,8 @@ use crate::dump::{self, Answer, Dump, TaskDump, Under, Wait, What, label};
 use crate::executor::primitive::View;
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
 use crate::executor::waits::Subject;
+use crate::reactor::readiness::Direction;
+use crate::traces::{Slot, Trace};
 use crate::waiter::WaiterInfo;
 use std::collections::HashMap;
 
@@ -15,12 +17,12 @@ use std::collections::HashMap;
 /// left.
 type Waits = HashMap<u32, Vec<(Wait, usize)>>;
 
-/// Adds a wait to those of the task that left this waiter.
-fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) {
-    if let Some((task, poll)) = waiter.tag.parts() {
-        let wait = Wait::new(what, poll);
-        waits.entry(task).or_default().push((wait, waiter.waker));
-    }
+/// Adds a wait to those of the task that left this waiter. Returns the wait, unless no task left the waiter.
+fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) -> Option<&mut Wait> {
+    let (task, poll) = waiter.tag.parts()?;
+    let waits = waits.entry(task).or_default();
+    waits.push((Wait::new(what, poll), waiter.waker));
+    waits.last_mut().map(|(wait, _)| wait)
 }
 
 impl EventLoop {
@@ -30,19 +32,32 @@ impl EventLoop {
         let stamp = Stamp::new(self.shared.timers.nanos(now));
         let snapshots = self.executor.snapshot();
         let mut waits = Waits::with_capacity(snapshots.len());
-        for (waiter, text) in self.shared.sources.waiters() {
-            note(&mut waits, waiter, What::Io(text));
+        for source in self.shared.sources.waiters() {
+            let key = source.key.number();
+            let slot = match source.direction {
+                Direction::Read => Slot::Read(key),
+                Direction::Write => Slot::Write(key),
+            };
+            if let Some(wait) = note(&mut waits, source.waiter, What::Io(source.text)) {
+                wait.trace = self.trace(source.waiter, slot);
+            }
         }
-        for (waiter, text) in self.shared.sources.kept_waiters() {
-            note(&mut waits, waiter, What::Kept(text));
+        for source in self.shared.sources.kept_waiters() {
+            note(&mut waits, source.waiter, What::Kept(source.text));
         }
-        for (waiter, deadline) in self.shared.timers.waiters() {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-            note(&mut waits, waiter, What::Timer(left));
+        for timer in self.shared.timers.waiters() {
+            let left = timer.deadline;
+            let left = left.map(|deadline| deadline.saturating_duration_since(now));
+            if let Some(wait) = note(&mut waits, timer.waiter, What::Timer(left)) {
+                wait.location = timer.location;
+                wait.trace = self.trace(timer.waiter, Slot::Timer(timer.key.number()));
+            }
         }
-        for (waiter, text) in self.shared.pool.jobs() {
-            if let Some(waiter) = waiter {
-                note(&mut waits, waiter, What::Job(text));
+        for job in self.shared.pool.jobs() {
+            if let Some(waiter) = job.waiter
+                && let Some(wait) = note(&mut waits, waiter, What::Job(job.text))
+            {
+                wait.trace = self.trace(waiter, Slot::Awaited(job.id));
             }
         }
         self.note_declared(&mut waits, &snapshots, stamp);
@@ -52,7 +67,9 @@ impl EventLoop {
             if let Some(waiter) = task.awaited_by {
                 let id = task.id.0;
                 let name = label(id, task.name.as_deref());
-                note(&mut waits, waiter, What::Join { id, task: name });
+                if let Some(wait) = note(&mut waits, waiter, What::Join { id, task: name }) {
+                    wait.trace = self.trace(waiter, Slot::Awaited(id));
+                }
                 if let Some((joiner, _)) = waiter.tag.parts() {
                     under.insert(task.id.low(), (joiner, Under::Joined));
                 }
@@ -89,6 +106,18 @@ impl EventLoop {
 }
 
 impl EventLoop {
+    /// Returns the trace of a wait, if the runtime traces waits. It is not resolved here, on the thread of the loop.
+    fn trace(&self, waiter: WaiterInfo, slot: Slot) -> Option<Trace> {
+        let traces = self.shared.traces.as_ref()?;
+        let (task, _) = waiter.tag.parts()?;
+        traces.get(task, slot).map(|trace| self.in_program(trace))
+    }
+
+    /// Adds the place of `block_on` to a trace.
+    fn in_program(&self, trace: Trace) -> Trace {
+        trace.in_program(self.executor.root_location())
+    }
+
     /// Adds the waits that tasks have declared.
     fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
         let declared = self.executor.waits.declared();
@@ -120,8 +149,9 @@ impl EventLoop {
                     }
                 }
             };
-            dumped.location = Some(wait.location);
+            dumped.location = wait.location;
             dumped.depth = wait.depth;
+            dumped.trace = wait.trace.clone().map(|trace| self.in_program(trace));
             let waits = waits.entry(task).or_default();
             waits.push((dumped, wait.waiter.waker));
         }

@@ -30,7 +30,7 @@ pub(super) fn strike_off(shared: &Shared) {
 }
 
 /// Returns the name of a runtime and the stamp of its present time, unless it has ended.
-pub(super) fn describe(number: u32) -> Option<(String, Stamp)> {
+pub(crate) fn describe(number: u32) -> Option<(String, Stamp)> {
     let shared = lock(&RUNTIMES).get(&number)?.upgrade()?;
     let name = match shared.worker {
         Some(worker) => format!("worker {worker}"),

@@ -3,6 +3,7 @@
 use super::deadlock::OnDeadlock;
 use crate::executor::OnTaskPanic;
 use crate::pool::DEFAULT_THREADS;
+use std::env;
 use std::time::Duration;
 
 /// The settings of a runtime.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     /// Whether the reports of possible deadlocks and of standstills also go to the standard error stream: most
     /// tests have no logger.
     pub(crate) stall_to_stderr: bool,
+    /// Whether the waits of the tasks are traced, if that was set. Otherwise the environment decides.
+    pub(crate) trace_waits: Option<bool>,
     /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
     pub(crate) worker: Option<usize>,
     /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
@@ -36,6 +39,18 @@ pub(crate) struct Settings {
 /// How long a poll may take in a debug build before a warning is logged. Even on a machine under load, only a poll
 /// that blocks takes this long.
 const WATCHDOG: Duration = Duration::from_millis(100);
+
+/// The environment variable that turns the traces of waits on, unless it is empty or `0`.
+const TRACE_WAITS: &str = "GLASSFROG_TRACE_WAITS";
+
+impl Settings {
+    /// Returns whether the waits of the tasks are traced.
+    pub(crate) fn traces_waits(&self) -> bool {
+        let by_environment =
+            || env::var_os(TRACE_WAITS).is_some_and(|value| !value.is_empty() && value != "0");
+        self.trace_waits.unwrap_or_else(by_environment)
+    }
+}
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -50,6 +65,7 @@ impl Default for Settings {
             on_deadlock: OnDeadlock::default(),
             stall_report: None,
             stall_to_stderr: false,
+            trace_waits: None,
             worker: None,
             test_patience: None,
         }

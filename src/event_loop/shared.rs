@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::reactor::Sources;
 use crate::timers::Timers;
+use crate::traces::{Ask, Slot, Traces};
 use crate::waiter::Tag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<LoopStatus>,
     /// How long a dump and `Handle::block_on` wait for the loop, if a test has set this.
     pub(crate) test_patience: Option<Duration>,
+    /// The traces of the waits, if the runtime traces waits.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// The id of the newest task or job. The root future has 0.
     pub(super) last_id: AtomicU64,
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
@@ -61,6 +64,23 @@ impl Shared {
                 self.had_outside_waiter.store(true, Ordering::Relaxed);
                 Tag::NONE
             }
+        }
+    }
+
+    /// Notes that the task that is being polled has begun to wait. A runtime that traces waits captures a trace. The
+    /// caller holds no lock.
+    #[inline(always)]
+    pub(crate) fn note_wait(&self, slot: impl FnOnce() -> Slot) {
+        if let Some(traces) = &self.traces {
+            self.trace_wait(traces, slot());
+        }
+    }
+
+    /// Captures the trace of a wait that has just begun.
+    #[cold]
+    fn trace_wait(&self, traces: &Traces, slot: Slot) {
+        if let Some((task, _)) = self.current_tag().parts() {
+            traces.note(task, slot, Ask::Engines);
         }
     }
 

@@ -122,7 +122,7 @@ impl Report {
         let deadlines = event_loop.shared.timers.waiters();
         let next = deadlines
             .into_iter()
-            .filter_map(|(waiter, deadline)| Some((deadline?, waiter.tag)))
+            .filter_map(|timer| Some((timer.deadline?, timer.waiter.tag)))
             .min_by_key(|(deadline, _)| *deadline);
         let mut tasks = event_loop.executor.snapshot();
         let sleeper = next.and_then(|(_, tag)| {

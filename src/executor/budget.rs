@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-/// The number of operations (a read, a write, an accept, a joined task) that one poll may finish.
+/// The number of operations (a read, a write, an accept, a joined task, a received value) that one poll may finish.
 ///
 /// Without a limit, a task whose sockets are always ready would never return from its poll. If an operation takes
 /// a microsecond, the limit keeps the poll below an eighth of a millisecond. With a lower limit, a bulk transfer
@@ -74,11 +74,18 @@ pub(super) fn end_budget() {
 ///
 /// An executor that runs within the poll may call this repeatedly without returning from the poll. It gets a new
 /// budget after [`MAX_POSTPONED`] calls.
+#[inline]
 pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     let budget = BUDGET_LEFT.get();
     if budget.left > 0 {
         return Poll::Ready(());
     }
+    postpone(budget, cx)
+}
+
+/// Postpones an operation, because the poll has spent its budget.
+#[cold]
+fn postpone(budget: Budget, cx: &mut Context<'_>) -> Poll<()> {
     let postponed = budget.postponed + 1;
     BUDGET_LEFT.set(match postponed < MAX_POSTPONED {
         true => Budget {
@@ -92,6 +99,7 @@ pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// Takes one finished operation from the budget of the poll.
+#[inline]
 pub(crate) fn spend_budget() {
     let budget = BUDGET_LEFT.get();
     if budget.left != Budget::UNLIMITED.left {

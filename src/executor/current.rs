@@ -1,13 +1,11 @@
 //! The executor that the current thread runs.
 //!
-//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that find
-//! their executor here call it directly. On any other thread, they post to its inbox.
+//! It is set while a runtime is inside `block_on` or a turn, and while a runtime shuts down. Wakers and handles that
+//! find their executor here call it directly. On any other thread, they post to its inbox.
 
-use super::Executor;
 use super::message::Remote;
 use super::waits::Waits;
-#[cfg(feature = "sync")]
-use crate::clock::Stamp;
+use super::{Executor, actor};
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -24,23 +22,9 @@ thread_local! {
     static INBOX: Cell<usize> = const { Cell::new(0) };
 }
 
-#[cfg(feature = "sync")]
-thread_local! {
-    /// The tag of the task that this thread polls, as a number.
-    static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
-
-    /// The number of the runtime whose loop this thread runs, and the stamp of its turn.
-    static TURN: Cell<(u32, Stamp)> = const { Cell::new((0, Stamp::ZERO)) };
-}
-
 /// Sets the executor that this thread runs.
 pub(crate) fn set(executor: Option<&Rc<Executor>>) {
-    #[cfg(feature = "sync")]
-    {
-        note_poll(executor.map_or(Tag::NONE, |executor| executor.current_tag()));
-        let turn = executor.map(|executor| (executor.number, executor.turn.get()));
-        TURN.set(turn.unwrap_or_default());
-    }
+    actor::enter(executor.map(|executor| &**executor));
     INBOX.set(executor.map_or(0, |executor| address(&executor.remote)));
     let executor = executor.map(Rc::clone);
     let previous = EXECUTOR.with(|current| current.replace(ManuallyDrop::new(executor)));
@@ -85,26 +69,4 @@ pub(super) fn polled() -> Option<(Arc<Waits>, Tag)> {
         tag.parts()?;
         Some((Arc::clone(&executor.waits), tag))
     })
-}
-
-/// Notes that this thread polls a task, for those who ask with [`actor`].
-#[cfg(feature = "sync")]
-#[inline]
-pub(super) fn note_poll(tag: Tag) {
-    POLLED.set(tag.number());
-}
-
-/// Notes that the loop of this thread begins a turn, for those who ask with [`actor`].
-#[cfg(feature = "sync")]
-pub(super) fn note_turn(number: u32, now: Stamp) {
-    TURN.set((number, now));
-}
-
-/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime and the stamp of the turn.
-/// These are three loads, because every lock asks.
-#[cfg(feature = "sync")]
-#[inline]
-pub(crate) fn actor() -> (Tag, u32, Stamp) {
-    let (runtime, turn) = TURN.get();
-    (Tag::from_number(POLLED.get()), runtime, turn)
 }

@@ -10,7 +10,8 @@ use super::task::Run;
 use super::{Executor, current};
 use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::Waiter;
+use crate::traces::Traces;
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -31,6 +32,16 @@ pub(crate) enum Joined {
 pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
     let here = current::with(remote, |executor| executor.is_finished(key));
     here.unwrap_or_else(|| remote.ended.has(key.index(), id.0))
+}
+
+/// The outcome of [`Executor::register_joiner`].
+pub(crate) struct Registered {
+    /// The waiter that the new one replaces, or the new one itself if the task is gone. The caller drops it.
+    pub(crate) former: Option<Waiter>,
+    /// The traces of the runtime, if it traces waits and this wait is new.
+    pub(crate) traces: Option<Arc<Traces>>,
+    /// The task that waits.
+    pub(crate) tag: Tag,
 }
 
 impl Executor {
@@ -57,13 +68,29 @@ impl Executor {
 
     /// Registers a waker, which the end of the task wakes. Returns the previous waiter, which the caller drops.
     #[inline]
-    pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Option<Waiter> {
+    pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Registered {
         let tag = self.current_tag();
         let waiter = Waiter { waker, tag };
-        match self.tasks.borrow_mut().slab.get_mut(key) {
+        let former = match self.tasks.borrow_mut().slab.get_mut(key) {
             Some(task) => task.joiner.replace(waiter),
             None => Some(waiter),
+        };
+        let traces = match former {
+            None => self.waits.traces.clone(),
+            Some(_) => None,
+        };
+        Registered {
+            former,
+            traces,
+            tag,
         }
+    }
+
+    /// Returns the waiter that awaits a local task.
+    pub(crate) fn joiner(&self, key: Key) -> Option<WaiterInfo> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.slab.get_mut(key)?;
+        task.joiner.as_ref().map(Waiter::info)
     }
 
     /// Aborts a task: instead of its next poll, its future is dropped. The current poll may still finish the

@@ -17,7 +17,10 @@ impl Executor {
     pub(super) fn observe_begin(&self, key: Key, tag: Tag) -> Box<Polling> {
         let (id, poll) = tag.parts().unwrap_or_default();
         let mut tasks = self.tasks.borrow_mut();
-        let location = tasks.slab.get_mut(key).map(|task| task.location);
+        let location = match tasks.slab.get_mut(key) {
+            Some(task) => Some(task.location),
+            None => self.root_location.get(),
+        };
         drop(tasks);
         let polling = Polling {
             id,

@@ -26,10 +26,6 @@ pub(crate) struct Description {
 }
 
 /// What a primitive needs to know to describe a wait.
-#[cfg_attr(
-    not(feature = "sync"),
-    expect(dead_code, reason = "only `sync` has primitives")
-)]
 pub(crate) struct View<'a> {
     /// The number of the runtime whose dump is taken.
     pub(crate) runtime: u32,
@@ -45,10 +41,6 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     /// Names a task of the runtime.
-    #[cfg_attr(
-        not(feature = "sync"),
-        expect(dead_code, reason = "only `sync` has primitives")
-    )]
     pub(crate) fn task(&self, task: u32) -> String {
         let snapshot = self.tasks.get(&task);
         match (task, snapshot.and_then(|task| task.name.as_ref())) {

@@ -18,7 +18,7 @@ pub(crate) struct TaskSnapshot {
     pub(crate) id: Id,
     /// The name of the task, if it has one.
     pub(crate) name: Option<Box<str>>,
-    /// Where the task was spawned. The root future was not spawned.
+    /// Where the task was spawned or, for the root future, where `block_on` was called.
     pub(crate) location: Option<&'static Location<'static>>,
     /// How many times the task was polled (modulo 2³²).
     pub(crate) polls: u32,
@@ -151,7 +151,7 @@ impl Executor {
         TaskSnapshot {
             id: Id(0),
             name: None,
-            location: None,
+            location: self.root_location.get(),
             polls: self.root_polls.get(),
             spawned: None,
             polled: self.root_polled.get(),

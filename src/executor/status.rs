@@ -54,7 +54,7 @@ pub(crate) struct Polling {
     pub(crate) id: u32,
     /// The name of the task.
     pub(crate) name: Option<Box<str>>,
-    /// Where the task was spawned.
+    /// Where the task was spawned, or where `block_on` was called.
     pub(crate) location: Option<&'static Location<'static>>,
     /// The number of the poll, counted from 1.
     pub(crate) poll: u32,
@@ -69,8 +69,8 @@ impl Polling {
     }
 }
 
-/// Describes a task for a report: by its id, its name if it has one, and where it was spawned. The root future
-/// was not spawned.
+/// Describes a task for a report: by its id, its name if it has one, and where it was spawned. `block_on` was
+/// called at the location of the root future, which has the id 0.
 pub(crate) fn describe_task(
     id: u32,
     name: Option<&str>,
@@ -78,6 +78,9 @@ pub(crate) fn describe_task(
 ) -> String {
     match (location, name) {
         (None, _) => String::from("the future of `block_on`"),
+        (Some(location), _) if id == 0 => {
+            format!("the future of `block_on` (called at {location})")
+        }
         (Some(location), None) => format!("task {id} (spawned at {location})"),
         (Some(location), Some(name)) => format!("task {id} {name:?} (spawned at {location})"),
     }
@@ -186,8 +189,7 @@ impl LoopStatus {
     #[inline]
     pub(super) fn begin_poll(&self, tag: Tag) {
         self.polling.store(tag.number(), Ordering::Relaxed);
-        #[cfg(feature = "sync")]
-        super::current::note_poll(tag);
+        super::actor::note_poll(tag);
     }
 
     /// Notes that no task is being polled.

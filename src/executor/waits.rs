@@ -9,6 +9,7 @@ use super::current;
 use super::primitive::Primitive;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
+use crate::traces::{Trace, Traces};
 use crate::waiter::WaiterInfo;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -21,21 +22,26 @@ use std::task::Waker;
 #[derive(Default)]
 pub(crate) struct Waits {
     /// The waits. Futures may be dropped on any thread, so they are behind a lock.
-    table: Mutex<Table>,
+    pub(super) table: Mutex<Table>,
+    /// The traces of the waits that are not declared, if the runtime traces waits. Declared waits hold their own.
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// The waits, and the number of the newest one.
-struct Table {
+pub(super) struct Table {
     /// The waits that have not ended.
     declared: Slab<Declared>,
+    /// The waits that begin again and again, whether they have ended or not.
+    pub(super) kept: Slab<(Declared, Arc<dyn Kept>)>,
     /// How many waits were ever declared.
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl Default for Table {
     fn default() -> Table {
         Table {
             declared: Slab::new(),
+            kept: Slab::new(),
             last: 0,
         }
     }
@@ -49,19 +55,18 @@ pub(crate) struct Declared {
     pub(crate) waiter: WaiterInfo,
     /// What the task waits for.
     pub(crate) subject: Subject,
-    /// Where the wait began.
-    pub(crate) location: &'static Location<'static>,
+    /// Where the program began the wait, if that is known.
+    pub(crate) location: Option<&'static Location<'static>>,
     /// For a label, the number of labels around it.
     pub(crate) depth: u16,
     /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
     pub(crate) number: u64,
+    /// Where the program waits, if the runtime traces waits.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// The thing that a declared wait is for.
-#[cfg_attr(
-    not(feature = "sync"),
-    expect(dead_code, reason = "only `sync` has primitives")
-)]
+#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 #[derive(Clone)]
 pub(crate) enum Subject {
     /// Whatever the program says.
@@ -71,12 +76,33 @@ pub(crate) enum Subject {
     Primitive(Arc<dyn Primitive>, u32),
 }
 
+/// A wait that begins again and again.
+pub(crate) trait Kept: Send + Sync {
+    /// Returns who waits, if anybody does.
+    fn waiter(&self) -> Option<WaiterInfo>;
+}
+
 impl Waits {
+    /// Creates an empty table for a runtime that keeps these traces.
+    pub(crate) fn new(traces: Option<Arc<Traces>>) -> Waits {
+        Waits {
+            traces,
+            ..Waits::default()
+        }
+    }
+
     /// Returns all waits, in the order in which they began.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
         let waits = table.declared.iter().map(|(_, wait)| wait.clone());
-        let mut waits: Vec<Declared> = waits.collect();
+        let kept = table.kept.iter().filter_map(|(_, (wait, kept))| {
+            let waiter = kept.waiter()?;
+            Some(Declared {
+                waiter,
+                ..wait.clone()
+            })
+        });
+        let mut waits: Vec<Declared> = waits.chain(kept).collect();
         drop(table);
         waits.sort_by_key(|wait| wait.number);
         waits
@@ -116,7 +142,7 @@ impl Wait {
     pub(crate) fn declare(
         &mut self,
         waker: Option<&Waker>,
-        location: &'static Location<'static>,
+        location: impl Into<Option<&'static Location<'static>>>,
         depth: u16,
         subject: impl FnOnce() -> Subject,
     ) {
@@ -136,15 +162,17 @@ impl Wait {
         }
         self.withdraw();
         let subject = subject();
+        let trace = waits.traces.as_ref().map(|_traces| Trace::capture());
         let mut table = lock(&waits.table);
         table.last += 1;
         let number = table.last;
         let key = table.declared.insert(Declared {
             waiter,
             subject,
-            location,
+            location: location.into(),
             depth,
             number,
+            trace,
         });
         drop(table);
         self.entry = Some((waits, key));

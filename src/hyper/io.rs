@@ -20,12 +20,53 @@ const MOST_IN_ONE_READ: usize = 512 * 1024;
 /// The largest read for which a small buffer suffices: hyper asks for this until a body has filled it.
 const SMALL_READ: usize = 8 * 1024;
 
+/// The number of small reads after which a large buffer is replaced by a small one. A large body may arrive beside many
+/// small requests, and a new large buffer costs a page fault for each of its 128 pages. At this number, that is an eighth
+/// of a fault for each small read.
+const SMALL_READS_TO_SHRINK: u32 = 1024;
+
 thread_local! {
     /// The buffer of all reads on this thread: a stream of `futures-io` reads only into initialized memory, and hyper's
     /// memory is not. A read takes it out and puts it back.
     ///
     /// The thread-local has a destructor. Where that has run, a read allocates a buffer of its own.
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static BUFFER: Cell<Buffer> = const { Cell::new(Buffer::NONE) };
+}
+
+/// The buffer of a thread.
+#[derive(Default)]
+struct Buffer {
+    /// Initialized memory: none, [`SMALL_READ`] bytes, or [`MOST_IN_ONE_READ`] bytes.
+    bytes: Vec<u8>,
+    /// The number of small reads since the last large one.
+    small_reads: u32,
+}
+
+impl Buffer {
+    /// The buffer of a thread that has not read.
+    const NONE: Buffer = Buffer {
+        bytes: Vec::new(),
+        small_reads: 0,
+    };
+
+    /// Returns memory for a read of `room` bytes.
+    fn for_read(&mut self, room: usize) -> &mut [u8] {
+        if room > SMALL_READ {
+            self.small_reads = 0;
+            if self.bytes.len() < room {
+                // The allocator zeroes a large buffer by mapping pages, which take memory when they are first written.
+                self.bytes = vec![0; MOST_IN_ONE_READ];
+            }
+        } else {
+            self.small_reads = self.small_reads.saturating_add(1);
+            let is_wasteful =
+                self.bytes.len() > SMALL_READ && self.small_reads >= SMALL_READS_TO_SHRINK;
+            if self.bytes.is_empty() || is_wasteful {
+                self.bytes = vec![0; SMALL_READ];
+            }
+        }
+        &mut self.bytes[..room]
+    }
 }
 
 pin_project! {
@@ -35,14 +76,15 @@ pin_project! {
     /// [`hyper::rt::Read`](Read) and [`hyper::rt::Write`](Write). hyper serves it, or sends requests over it. Conversely, if
     /// `T` implements hyper's traits, as `hyper::upgrade::Upgraded` does, `Io<T>` implements those of `futures-io`.
     ///
-    /// Writes of several buffers reach the stream as one. A stream without such writes, which many implementations of TLS
-    /// are, then writes the buffers one by one. For these, turn them off with `http1::Builder::writev(false)`.
+    /// Vectored writes reach the stream as such. A stream that does not implement them writes one buffer at a time, and so
+    /// sends the head of a response apart from its body. For such a stream, turn them off with `writev(false)` of hyper's
+    /// builder, which the method `configure` of a server passes.
     ///
     /// # Cost
     ///
     /// hyper reads into uninitialized memory, which only unsafe code can pass to a stream of `futures-io`. A read goes
-    /// through a buffer of its thread, and is copied once. Each thread that reads large bodies keeps a buffer of up to
-    /// 512 KiB until it ends; a thread that reads only heads keeps 8 KiB.
+    /// through a buffer of its thread, and is copied once. The buffer has 8 KiB, or 512 KiB while large bodies arrive. A
+    /// thread keeps it until it ends.
     ///
     /// # Examples
     ///
@@ -134,16 +176,10 @@ impl<T: AsyncRead> Read for Io<T> {
         // The stream is foreign code, which may panic, or read through another `Io`. It then finds an empty buffer.
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         let room = cursor.remaining().min(MOST_IN_ONE_READ);
-        if buffer.len() < room {
-            // The allocator zeroes a large buffer by mapping pages, which take memory when they are first written.
-            buffer = match room {
-                ..=SMALL_READ => vec![0; SMALL_READ],
-                _ => vec![0; MOST_IN_ONE_READ],
-            };
-        }
-        let polled = self.project().inner.poll_read(cx, &mut buffer[..room]);
+        let memory = buffer.for_read(room);
+        let polled = self.project().inner.poll_read(cx, memory);
         if let Poll::Ready(Ok(count)) = polled {
-            cursor.put_slice(&buffer[..count]);
+            cursor.put_slice(&memory[..count]);
         }
         // An error means that the thread ends, and drops the buffer.
         let _ = BUFFER.try_with(|place| place.set(buffer));

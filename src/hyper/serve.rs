@@ -56,9 +56,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 
 /// Serves HTTP/1 and HTTP/2 on the connections to a listener.
 ///
-/// `service` is called with the address of the peer once for each connection, and returns the [`Service`] that answers
-/// its requests. Neither need be `Send`. For a service of tower, such as a router of axum, use
-/// [`TowerToHyperService`](super::TowerToHyperService).
+/// The listener is a [`TcpListener`](crate::net::TcpListener), or on Unix a `UnixListener`. `service` is called with the
+/// address of the peer once for each connection, and returns the [`Service`] that answers its requests. Neither need be
+/// `Send`. For a service of tower, such as a router of axum, use [`TowerToHyperService`](super::TowerToHyperService).
 ///
 /// The future of the server runs until it is dropped, unless [`graceful`](Serve::graceful) gives it a signal to stop. Each
 /// connection runs in a task of its own. The task
@@ -350,7 +350,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// # Examples
     ///
-    /// With futures-rustls, the handshake is `async move |stream| acceptor.accept(stream).await`. This one expects a
+    /// With futures-rustls, the handshake is `move |stream| acceptor.accept(stream)`. This one expects a
     /// byte:
     ///
     /// ```

@@ -78,11 +78,11 @@ impl Default for Timer {
 impl hyper::rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
         let deadline = saturating_add(self.shared.clock.now(), duration);
-        Box::pin(Sleep::new(Arc::clone(&self.shared), deadline))
+        Box::pin(Sleep::new(Arc::clone(&self.shared), deadline, None))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep::until(Arc::clone(&self.shared), deadline))
+        Box::pin(Sleep::until(Arc::clone(&self.shared), deadline, None))
     }
 
     fn now(&self) -> Instant {

@@ -7,8 +7,11 @@ use crate::context;
 use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::net::bytes::{forward_read, forward_write};
+use crate::pool::INPUT_ID;
 use crate::pool::input::INPUT;
 use crate::pool::output::{Output, STDERR, STDOUT};
+use crate::traces::Slot;
+use crate::waiter::Tag;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io;
@@ -169,6 +172,26 @@ struct Reader {
     shared: Arc<Shared>,
 }
 
+/// Polls a standard stream. If a wait begins, notes it for a runtime that traces waits.
+fn noting_wait<R>(
+    shared: &Shared,
+    tag: Tag,
+    stream: u64,
+    poll: impl FnOnce() -> Poll<R>,
+) -> Poll<R> {
+    let task = |tag: Tag| tag.parts().map(|(task, _poll)| task);
+    let is_waiting = || {
+        let mut waiters = shared.pool.waiters_for_stream(stream).into_iter();
+        waiters.any(|waiter| task(waiter.tag) == task(tag))
+    };
+    let is_new = shared.traces.is_some() && !is_waiting();
+    let polled = poll();
+    if is_new && polled.is_pending() {
+        shared.note_wait(|| Slot::Awaited(stream));
+    }
+    polled
+}
+
 impl AsyncRead for Reader {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -178,7 +201,8 @@ impl AsyncRead for Reader {
         ready!(poll_budget(cx));
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
-        let result = ready!(INPUT.poll_read(self.key, pool, cx, tag, new_id, buf));
+        let poll = || INPUT.poll_read(self.key, pool, cx, tag, new_id, buf);
+        let result = ready!(noting_wait(&self.shared, tag, INPUT_ID, poll));
         spend_budget();
         Poll::Ready(result)
     }
@@ -228,7 +252,8 @@ impl AsyncWrite for Writer {
         ready!(poll_budget(cx));
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
-        let result = ready!(self.output.poll_write(self.key, pool, cx, tag, new_id, buf));
+        let poll = || self.output.poll_write(self.key, pool, cx, tag, new_id, buf);
+        let result = ready!(noting_wait(&self.shared, tag, self.output.id, poll));
         spend_budget();
         Poll::Ready(result)
     }
@@ -237,7 +262,8 @@ impl AsyncWrite for Writer {
         ready!(poll_budget(cx));
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
-        let result = ready!(self.output.poll_flush(self.key, pool, cx, tag, new_id));
+        let poll = || self.output.poll_flush(self.key, pool, cx, tag, new_id);
+        let result = ready!(noting_wait(&self.shared, tag, self.output.id, poll));
         spend_budget();
         Poll::Ready(result)
     }

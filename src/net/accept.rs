@@ -110,7 +110,7 @@ where
                     });
                 }
                 let deadline = shared.clock.now() + ACCEPT_BACKOFF;
-                self.backoff = Some(Sleep::new(Arc::clone(shared), deadline));
+                self.backoff = Some(Sleep::new(Arc::clone(shared), deadline, None));
                 None
             }
             Err(error) => Some(Err(error)),

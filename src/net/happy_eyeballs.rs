@@ -43,7 +43,7 @@ where
     while let Some(addr) = waiting.pop_front() {
         attempts.running.push((addr, Box::pin(connect(addr))));
         let deadline = shared.clock.now() + CONNECTION_ATTEMPT_DELAY;
-        let mut delay = Sleep::new(Arc::clone(shared), deadline);
+        let mut delay = Sleep::new(Arc::clone(shared), deadline, None);
         let connected = poll_fn(|cx| {
             let polled = attempts.poll(cx, waiting.is_empty());
             if polled.is_pending() && !waiting.is_empty() {

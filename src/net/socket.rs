@@ -16,6 +16,9 @@ use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::source::{InitialState, Source};
 use crate::reactor::waiters::WaiterKey;
+use crate::slab::Key;
+use crate::traces::Slot;
+use crate::waiter::Waiter;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -185,11 +188,20 @@ impl<S: AsRaw + Io> Socket<S> {
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
-        let tag = || self.shared.current_tag();
+        let waiter = || Waiter {
+            waker: cx.waker().clone(),
+            tag: self.shared.current_tag(),
+        };
+        let joined = |key: Key| {
+            self.shared.note_wait(|| match direction {
+                Direction::Read => Slot::Read(key.number()),
+                Direction::Write => Slot::Write(key.number()),
+            });
+        };
         let sources = &self.shared.sources;
         let poll = self
             .source
-            .poll_op(sources, direction, key, cx.waker(), tag, op);
+            .poll_op(sources, direction, key, waiter, joined, op);
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }

@@ -10,6 +10,7 @@ pub use self::stream::UnixStream;
 
 use super::error::{with_context, with_hint};
 use crate::event_loop::Shared;
+use crate::executor::waits::{Subject, Wait, nested};
 use crate::pool::Lane;
 use crate::reactor::refusal::runtime_ended;
 use crate::task::blocking;
@@ -32,15 +33,18 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pauses between the attempts of an operation for which no event comes. Each is twice as long as the one
 /// before.
-struct Pauses {
+struct Pauses<N> {
     /// The next pause.
     next: Duration,
+    /// Names what the operation waits for, for dumps.
+    name: N,
 }
 
-impl Pauses {
-    /// Creates pauses that begin with the shortest.
-    fn new() -> Pauses {
-        Pauses { next: FIRST_PAUSE }
+impl<N: Fn() -> String> Pauses<N> {
+    /// Creates pauses that begin with the shortest. `name` names what the operation waits for.
+    fn new(name: N) -> Pauses<N> {
+        let next = FIRST_PAUSE;
+        Pauses { next, name }
     }
 
     /// Waits for the next pause.
@@ -51,15 +55,24 @@ impl Pauses {
         let pause = self.next;
         self.next = LONGEST_PAUSE.min(self.next * 2);
         if shared.clock.is_virtual() {
-            let name = Box::from("pause of a Unix socket");
+            let name = Some((self.name)().into_boxed_str());
             // Blocks a thread of the pool, not the loop.
             let work = move || thread::sleep(pause);
-            let job = blocking::submit(shared, Lane::Jobs, Some(name), Location::caller(), work);
+            let job = blocking::submit(shared, Lane::Jobs, name, Location::caller(), work);
             job.await.map_err(|_cancelled| runtime_ended())?;
         }
         let deadline = shared.clock.now() + pause;
-        let mut sleep = Sleep::new(Arc::clone(shared), deadline);
-        let paused = poll_fn(|cx| sleep.poll_deadline(cx)).await;
+        let mut sleep = Sleep::new(Arc::clone(shared), deadline, None);
+        // A dump shows the name above the sleep.
+        let mut named = Wait::default();
+        let paused = poll_fn(|cx| {
+            let (depth, polled) = nested(|| sleep.poll_deadline(cx));
+            if polled.is_pending() {
+                named.declare(None, None, depth, || Subject::Label((self.name)().into()));
+            }
+            polled
+        });
+        let paused = paused.await;
         paused.map_err(|RuntimeEnded| runtime_ended())
     }
 }

@@ -22,12 +22,12 @@ use std::task::{Context, Poll};
 const MOST_UNWRITTEN: usize = 64 * 1024;
 
 /// The standard output of the process.
-pub(crate) static STDOUT: Output = Output::new("standard output", |bytes| {
+pub(crate) static STDOUT: Output = Output::new("standard output", u64::MAX - 1, |bytes| {
     write_to(&mut io::stdout().lock(), bytes)
 });
 
 /// The standard error stream of the process.
-pub(crate) static STDERR: Output = Output::new("standard error", |bytes| {
+pub(crate) static STDERR: Output = Output::new("standard error", u64::MAX - 2, |bytes| {
     write_to(&mut io::stderr().lock(), bytes)
 });
 
@@ -41,6 +41,8 @@ fn write_to(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 pub(crate) struct Output {
     /// The name of the stream, for dumps.
     name: &'static str,
+    /// The id that stands for the stream in dumps. The ids of jobs have 48 bits.
+    pub(crate) id: u64,
     /// Writes all bytes to the stream.
     write: fn(&[u8]) -> io::Result<()>,
     /// The bytes and their writers, under one lock.
@@ -80,9 +82,10 @@ struct Writer {
 
 impl Output {
     /// Creates the state of a stream to which nothing has been written.
-    const fn new(name: &'static str, write: fn(&[u8]) -> io::Result<()>) -> Output {
+    const fn new(name: &'static str, id: u64, write: fn(&[u8]) -> io::Result<()>) -> Output {
         Output {
             name,
+            id,
             write,
             state: Mutex::new(State {
                 chunks: VecDeque::new(),

@@ -120,10 +120,11 @@ impl<Id: Ord> Queue<Id> {
         !self.queued.is_empty() || !self.running.is_empty()
     }
 
-    /// Returns the descriptions of the jobs that were not abandoned, and whether each has begun.
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = (Arc<dyn About>, bool)> {
-        let running = self.running.values().map(|about| (Arc::clone(about), true));
-        let queued = self.queued.values();
-        running.chain(queued.map(|queued| (Arc::clone(&queued.about), false)))
+    /// Returns the ids and the descriptions of the jobs that were not abandoned, and whether each has begun.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (&Id, Arc<dyn About>, bool)> {
+        let running = self.running.iter();
+        let running = running.map(|(id, about)| (id, Arc::clone(about), true));
+        let queued = self.queued.iter();
+        running.chain(queued.map(|(id, queued)| (id, Arc::clone(&queued.about), false)))
     }
 }

@@ -25,11 +25,10 @@ use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Tag, Waiter, WaiterInfo};
+use crate::waiter::{Waiter, WaiterInfo};
 use std::fmt;
 use std::io;
 use std::task::Poll;
-use std::task::Waker;
 
 /// The state in which a socket is registered, which determines its initial readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,15 +171,16 @@ impl<S> Source<S> {
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Polls an operation. If it would block, leaves the waker with its tag: under the key of an async
-    /// method, or, without a key, on the list of the poll methods.
+    /// Polls an operation. If it would block, leaves the waiter: under the key of an async
+    /// method, or, without a key, on the list of the poll methods. If the waiter was not there before, calls `joined` with
+    /// the key of the source.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
         mut key: Option<&mut WaiterKey>,
-        waker: &Waker,
-        tag: impl Fn() -> Tag,
+        waiter: impl Fn() -> Waiter,
+        joined: impl FnOnce(Key),
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
@@ -194,12 +194,12 @@ impl<S> Source<S> {
                 return Poll::Ready(result);
             }
             let key = key.as_deref_mut();
-            let waiter = Waiter {
-                waker: waker.clone(),
-                tag: tag(),
-            };
-            match self.readiness.wait(direction, key, waiter, counters) {
+            match self.readiness.wait(direction, key, waiter(), counters) {
                 Wait::Ready(unused) => drop(unused),
+                Wait::Waiting(None) => {
+                    joined(self.key());
+                    return Poll::Pending;
+                }
                 Wait::Waiting(former) => {
                     drop(former);
                     return Poll::Pending;
@@ -208,6 +208,7 @@ impl<S> Source<S> {
                     swept.wake();
                     let dropped = self.readiness.keep(direction, *swept);
                     log_panics("dropping wakers", || drop(dropped));
+                    joined(self.key());
                     return Poll::Pending;
                 }
             }

@@ -1,20 +1,22 @@
-//! [`Holders`]: those who have taken something that several may hold at once.
+//! [`Holders`]: the holders of something that several tasks may hold at once.
 
 use super::seen::{Mark, Taken};
-use crate::executor::waits::View;
+use crate::executor::actor::actor;
+use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
+use crate::waiter::Tag;
 use std::panic::Location;
 
 /// The number of holders that are known by name. A list of all would need a lock: with one, reading an uncontended
 /// `RwLock` cost 85 % more instructions.
 pub(super) const KNOWN: usize = 4;
 
-/// Those who have taken a lock to read, or permits.
+/// The readers of a lock, or the holders of permits.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     /// The holders that are known. Each sets a free mark, and clears it later.
     marks: [Mark; KNOWN],
-    /// The number of the others, who found no free mark.
+    /// The number of the others, which found no free mark.
     ///
     /// Relaxed is enough: the number guards no memory.
     others: AtomicUsize,
@@ -23,6 +25,17 @@ pub(super) struct Holders {
 /// The index of a holder's mark; [`KNOWN`] for one of the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot(u8);
+
+/// The outcome of [`Holders::attempt`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    /// The holder is noted.
+    Entered(Slot),
+    /// The holder is noted but for the place.
+    WithoutPlace(Slot),
+    /// The holder is not noted.
+    NotEntered,
+}
 
 impl Slot {
     /// Returns the index of the mark, or `None` for one of the others.
@@ -34,19 +47,73 @@ impl Slot {
 }
 
 impl Holders {
-    /// Notes that whoever is polled on this thread is a holder.
+    /// Does what is easy of [`enter`](Holders::enter): notes a task whose place is known in the first mark. This calls
+    /// no function, so its caller saves no registers, which would make a third of the cost of a permit.
+    /// [`attempt_further`](Holders::attempt_further) and [`finish`](Holders::finish) do the rest.
     #[inline]
-    pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
-        match self.marks[0].try_set(place) {
-            true => Slot(0),
-            false => self.enter_further(place),
+    pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {
+        let (tag, turn) = actor();
+        match tag {
+            Tag::NONE => Attempt::NotEntered,
+            _ => self.attempt_mark(0, tag, turn, place),
         }
     }
 
-    /// Notes a holder that is not the first.
-    #[cold]
-    fn enter_further(&self, place: &'static Location<'static>) -> Slot {
-        for (index, mark) in self.marks.iter().enumerate().skip(1) {
+    /// Does the same with the other marks, unless the holder is noted.
+    #[inline]
+    pub(super) fn attempt_further(
+        &self,
+        attempt: Attempt,
+        place: &'static Location<'static>,
+    ) -> Attempt {
+        let (tag, turn) = actor();
+        if tag == Tag::NONE || !matches!(attempt, Attempt::NotEntered) {
+            return attempt;
+        }
+        for index in 1..KNOWN {
+            let attempt = self.attempt_mark(index, tag, turn, place);
+            if !matches!(attempt, Attempt::NotEntered) {
+                return attempt;
+            }
+        }
+        Attempt::NotEntered
+    }
+
+    /// Does the same with one mark.
+    #[inline]
+    fn attempt_mark(
+        &self,
+        index: usize,
+        tag: Tag,
+        turn: u64,
+        place: &'static Location<'static>,
+    ) -> Attempt {
+        let mark = &self.marks[index];
+        let slot = Slot(index as u8);
+        if !mark.claim(tag, turn) {
+            Attempt::NotEntered
+        } else if mark.set_known_place(place) {
+            Attempt::Entered(slot)
+        } else {
+            Attempt::WithoutPlace(slot)
+        }
+    }
+
+    /// Finishes what these have begun.
+    pub(super) fn finish(&self, attempt: Attempt, place: &'static Location<'static>) -> Slot {
+        match attempt {
+            Attempt::Entered(slot) => slot,
+            Attempt::WithoutPlace(slot) => {
+                self.marks[usize::from(slot.0)].set_place(place);
+                slot
+            }
+            Attempt::NotEntered => self.enter(place),
+        }
+    }
+
+    /// Notes that the task on this thread is a holder.
+    pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
+        for (index, mark) in self.marks.iter().enumerate() {
             if mark.try_set(place) {
                 return Slot(index as u8);
             }

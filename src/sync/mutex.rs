@@ -1,6 +1,6 @@
 //! [`Mutex`]: an async mutex that knows who has locked it.
 
-use super::seen::{About, Holdable, Lazy, Listed, Mark, Taken, Unused, next_in_line};
+use super::seen::{About, Holdable, Holding, Lazy, Listed, Mark, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
@@ -117,9 +117,14 @@ impl Primitive for Seen {
 }
 
 impl Holdable for Seen {
-    fn holders(&self) -> (String, Vec<Taken>) {
-        let holders = self.holder.get().into_iter().collect();
-        (format!("lock {}", self.about), holders)
+    fn holding(&self) -> Holding {
+        Holding {
+            kind: "lock",
+            about: self.about.clone(),
+            how: "taken",
+            known: self.holder.get().into_iter().collect(),
+            others: 0,
+        }
     }
 }
 
@@ -157,7 +162,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn named(name: impl Into<Cow<'static, str>>, value: T) -> Mutex<T> {
         Mutex {
-            value: Unused::NONE,
+            value: Unused::none(),
             shared: Lazy::named(name, |about| Shared {
                 lock: Arc::new(async_lock::Mutex::new(value)),
                 seen: Seen::new(about),

@@ -9,7 +9,7 @@
 
 use crate::clock::Stamp;
 use crate::dump::Time;
-use crate::executor::current::actor;
+use crate::executor::actor::actor;
 use crate::executor::primitive::{Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
@@ -26,7 +26,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 /// The name of a primitive, and where it was made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct About {
     /// The name, if it has one.
     pub(super) name: Option<Cow<'static, str>>,
@@ -112,8 +112,10 @@ impl<S> Lazy<S> {
 pub(super) struct Unused<T>(Mutex<Option<T>>);
 
 impl<T> Unused<T> {
-    /// The value has moved to the state.
-    pub(super) const NONE: Unused<T> = Unused(Mutex::new(None));
+    /// Keeps nothing, because the value is in the state from the beginning.
+    pub(super) const fn none() -> Unused<T> {
+        Unused(Mutex::new(None))
+    }
 
     /// Keeps a value until the first use.
     pub(super) const fn new(value: T) -> Unused<T> {
@@ -207,6 +209,43 @@ impl Mark {
         true
     }
 
+    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag
+    /// and the turn.
+    #[inline]
+    pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
+        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
+            // Acquire: as in `try_set`.
+            && self
+                .tag
+                .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            self.turn.store(turn, Ordering::Relaxed);
+        }
+        is_mine
+    }
+
+    /// Writes the place into a claimed mark, if that is easy: if this thread knows that the place is entered. Otherwise
+    /// returns false.
+    #[inline]
+    pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
+        let address = address(place);
+        if self.place.load(Ordering::Relaxed) != address {
+            if !is_entered(address) {
+                return false;
+            }
+            self.place.store(address, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Writes the place into a claimed mark.
+    pub(super) fn set_place(&self, place: &'static Location<'static>) {
+        let address = address(place);
+        enter_place(address, place);
+        self.place.store(address, Ordering::Relaxed);
+    }
+
     /// Writes everything but the tag.
     #[inline]
     fn write(&self, turn: u64, place: &'static Location<'static>) {
@@ -259,22 +298,9 @@ impl Mark {
 /// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.
 #[inline]
 fn whoever() -> (u64, u64) {
-    let (tag, runtime, turn) = actor();
-    match tag {
-        Tag::NONE => (Tag::NONE.number(), u64::from(thread_number()) << 32),
-        _ => (
-            tag.number(),
-            u64::from(runtime) << 32 | u64::from(turn.number()),
-        ),
-    }
-}
-
-/// Returns the task or the thread that this is.
-pub(super) fn me() -> Who {
-    let (tag, runtime, _) = actor();
-    match tag.parts() {
-        Some((task, _)) => Who::Task { runtime, task },
-        None => Who::Thread(thread_number()),
+    match actor() {
+        (Tag::NONE, _) => (Tag::NONE.number(), u64::from(thread_number()) << 32),
+        (tag, turn) => (tag.number(), turn),
     }
 }
 
@@ -358,14 +384,23 @@ thread_local! {
     static ENTERED: [Cell<usize>; REMEMBERED] = const { [const { Cell::new(0) }; REMEMBERED] };
 }
 
+/// Returns the position of an address in [`ENTERED`].
+#[inline]
+fn position(address: usize) -> usize {
+    // The low bits of an address are all alike.
+    (address >> 3) % REMEMBERED
+}
+
+/// Returns whether this thread knows that an address is in [`PLACES`].
+#[inline]
+fn is_entered(address: usize) -> bool {
+    ENTERED.with(|entered| entered[position(address)].get() == address)
+}
+
 /// Makes sure that an address is in [`PLACES`].
 #[inline]
 fn enter_place(address: usize, place: &'static Location<'static>) {
-    let is_entered = ENTERED.with(|entered| {
-        // The low bits of an address are all alike.
-        let entered = &entered[(address >> 3) % REMEMBERED];
-        entered.replace(address) == address
-    });
+    let is_entered = ENTERED.with(|entered| entered[position(address)].replace(address) == address);
     if !is_entered {
         enter_new_place(address, place);
     }
@@ -424,8 +459,22 @@ pub(super) static HOLDABLE: Mutex<BTreeMap<u64, Weak<dyn Holdable>>> = Mutex::ne
 
 /// A primitive that somebody can hold.
 pub(super) trait Holdable: Send + Sync {
-    /// Returns its kind, name and place, and its holders.
-    fn holders(&self) -> (String, Vec<Taken>);
+    /// Returns what it is, and who holds it.
+    fn holding(&self) -> Holding;
+}
+
+/// A primitive and its holders.
+pub(super) struct Holding {
+    /// What it is: "lock", "rwlock", "semaphore".
+    pub(super) kind: &'static str,
+    /// How it is called.
+    pub(super) about: About,
+    /// What its holders have done: "taken", "read", "written".
+    pub(super) how: &'static str,
+    /// The holders that are known.
+    pub(super) known: Vec<Taken>,
+    /// The number of the other ones.
+    pub(super) others: usize,
 }
 
 /// The entry of a primitive in [`HOLDABLE`]. Dropping it removes the entry.
@@ -452,35 +501,45 @@ impl Drop for Listed {
     }
 }
 
-/// Says who is next for something that is free although a task waits for it.
+/// Returns whether two waits are for the same primitive.
+pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
+    match (&wait.subject, &other.subject) {
+        (Subject::Primitive(wait, _), Subject::Primitive(other, _)) => {
+            std::ptr::addr_eq(Arc::as_ptr(wait), Arc::as_ptr(other))
+        }
+        _ => false,
+    }
+}
+
+/// Says who is next for something that is free although a task waits for it; see [`next_future`].
+pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
+    match next_future(wait, view) {
+        Some(next) => format!("free, and {next}"),
+        None => String::from("free"),
+    }
+}
+
+/// Says who is next for something of which enough is free for a task that waits for it.
 ///
 /// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
 /// that its task polls, such as the branch of a `select` that has stopped polling the others.
-pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
-    let is_same = |other: &&Declared| match (&other.subject, &wait.subject) {
-        (Subject::Primitive(other, _), Subject::Primitive(this, _)) => {
-            std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(this))
-        }
-        _ => false,
-    };
+pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
     let first = view
         .waits
         .iter()
-        .filter(is_same)
-        .min_by_key(|wait| wait.number);
-    let Some((task, poll)) = first.and_then(|first| first.waiter.tag.parts()) else {
-        return String::from("free");
-    };
+        .filter(|other| is_same(other, wait))
+        .min_by_key(|wait| wait.number)?;
+    let (task, poll) = first.waiter.tag.parts()?;
     let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
     let task = view.task(task);
-    format!(
-        "free, and next for it is a future of {task}, not polled since its poll {poll} of {polls}"
-    )
+    Some(format!(
+        "next for it is a future of {task}, not polled since its poll {poll} of {polls}"
+    ))
 }
 
 impl Wait {
-    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the operation
-    /// is pending.
+    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the
+    /// operation is pending.
     pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
         &mut self,
         mut slow: Pin<&mut Option<F>>,

@@ -7,9 +7,10 @@ use super::abort::{AbortHandle, TaskRef, abort_local, abort_remote};
 use super::promise::RemoteJoin;
 use super::{Id, JoinError};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::join::{Joined, has_ended};
+use crate::executor::join::{Joined, Registered, has_ended};
 use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
+use crate::traces::{Ask, Slot};
 use crate::waiter::Tag;
 use std::any::Any;
 use std::fmt;
@@ -252,12 +253,24 @@ impl<T: 'static> Future for JoinHandle<T> {
 }
 
 /// Registers a clone of the waker, which the end of the task wakes.
-fn register_waker(inbox: &Arc<Remote>, key: Key, waker: &Waker) {
+fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     // The clone and the drop of a waker are foreign code, so they run outside the borrow of the executor.
     let waker = waker.clone();
-    drop(current::with(inbox, |executor| {
-        executor.register_joiner(key, waker)
-    }));
+    let registered = current::with(inbox, |executor| executor.register_joiner(key, waker));
+    let Some(Registered {
+        former,
+        traces,
+        tag,
+    }) = registered
+    else {
+        return;
+    };
+    drop(former);
+    if let Some(traces) = traces
+        && let Some((task, _)) = tag.parts()
+    {
+        traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
+    }
 }
 
 /// Panics because a handle of a local task was polled outside its runtime.
@@ -295,7 +308,7 @@ impl Origin {
                     Some(Joined::Gone) => {}
                     Some(Joined::Waiting) => return Poll::Pending,
                     Some(Joined::Unregistered) => {
-                        register_waker(inbox, key, cx.waker());
+                        register_waker(inbox, id, key, cx.waker());
                         return Poll::Pending;
                     }
                     // The runtime has ended, and has cancelled its tasks.
@@ -306,8 +319,23 @@ impl Origin {
             }
             Origin::Remote(task) => {
                 let executor = current::here(task.inbox());
-                let tag = executor.map_or(Tag::NONE, |executor| executor.current_tag());
-                task.poll(cx, tag, out)
+                let tag = executor.as_ref();
+                let tag = tag.map_or(Tag::NONE, |executor| executor.current_tag());
+                let traces = executor.and_then(|executor| executor.waits.traces.clone());
+                let traces = traces.filter(|_traces| task.awaited_by().is_none());
+                let polled = task.poll(cx, tag, out);
+                if polled.is_pending()
+                    && let Some(traces) = traces
+                    && let Some((waiting, _)) = tag.parts()
+                {
+                    let task = Arc::downgrade(task);
+                    let by = move || {
+                        let (waiting, _) = task.upgrade()?.awaited_by()?.tag.parts()?;
+                        Some(waiting)
+                    };
+                    traces.note(waiting, Slot::Awaited(id.0), Ask::Awaited(Arc::new(by)));
+                }
+                polled
             }
             Origin::Taken => {
                 panic!("the `JoinHandle` of task {id} was polled after it had returned the output")

@@ -87,7 +87,7 @@ impl<F: Future> Future for WaitingFor<F> {
         let (depth, polled) = nested(|| this.future.poll(cx));
         match polled {
             Poll::Ready(_) => this.wait.withdraw(),
-            Poll::Pending => this.wait.declare(None, this.location, depth, || {
+            Poll::Pending => this.wait.declare(None, *this.location, depth, || {
                 Subject::Label(this.label.clone())
             }),
         }

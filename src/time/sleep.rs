@@ -7,7 +7,9 @@ use crate::executor::current;
 use crate::foreign::trace;
 use crate::slab::Key;
 use crate::timers::TimerState;
+use crate::traces::Slot;
 use std::fmt;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -55,7 +57,7 @@ pub(crate) fn saturating_add(start: Instant, duration: Duration) -> Instant {
 pub fn sleep(duration: Duration) -> Sleep {
     let shared = context::shared();
     let deadline = saturating_add(shared.clock.now(), duration);
-    Sleep::new(shared, deadline)
+    Sleep::new(shared, deadline, Some(Location::caller()))
 }
 
 /// Waits until `deadline` is reached.
@@ -87,7 +89,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep::until(context::shared(), deadline)
+    Sleep::until(context::shared(), deadline, Some(Location::caller()))
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -120,6 +122,8 @@ pub struct Sleep {
     is_absolute: bool,
     /// The state of the sleep.
     state: State,
+    /// Where the program has made the sleep, for dumps; `None` if the crate has made it itself.
+    location: Option<&'static Location<'static>>,
     /// The runtime whose clock and timers the sleep uses.
     shared: Arc<Shared>,
 }
@@ -147,19 +151,28 @@ enum State {
 }
 
 impl Sleep {
-    /// Creates a sleep for a duration that ends at `deadline`.
-    pub(crate) fn new(shared: Arc<Shared>, deadline: Instant) -> Sleep {
+    /// Creates a sleep for a duration that ends at `deadline`, which the program has made at `location`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        deadline: Instant,
+        location: Option<&'static Location<'static>>,
+    ) -> Sleep {
         Sleep {
             deadline,
             is_absolute: false,
             state: State::New,
+            location,
             shared,
         }
     }
 
     /// Creates a sleep for a deadline that the caller has set.
-    pub(crate) fn until(shared: Arc<Shared>, deadline: Instant) -> Sleep {
-        let mut sleep = Sleep::new(shared, deadline);
+    pub(crate) fn until(
+        shared: Arc<Shared>,
+        deadline: Instant,
+        location: Option<&'static Location<'static>>,
+    ) -> Sleep {
+        let mut sleep = Sleep::new(shared, deadline, location);
         sleep.is_absolute = true;
         sleep
     }
@@ -276,7 +289,13 @@ impl Sleep {
         let tag = self.shared.current_tag();
         let timer = match self.state {
             State::New if self.end_if_overdue() => TimerState::Fired,
-            State::New => timers.insert(self.deadline, cx.waker().clone(), tag),
+            State::New => {
+                let timer = timers.insert(self.deadline, cx.waker().clone(), tag, self.location);
+                if let TimerState::Waiting { key, .. } = &timer {
+                    self.shared.note_wait(|| Slot::Timer(key.number()));
+                }
+                timer
+            }
             State::Registered(key) => timers.check(key, cx.waker(), tag),
             State::Elapsed => return Poll::Ready(Ok(())),
         };

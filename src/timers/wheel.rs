@@ -22,6 +22,7 @@
 use crate::slab::{Key, Slab};
 use crate::waiter::Waiter;
 use std::mem;
+use std::panic::Location;
 
 /// The number of bits of a deadline that one wheel resolves.
 const DIGIT_BITS: u32 = 6;
@@ -44,6 +45,9 @@ const NIL: u32 = u32::MAX;
 pub(crate) struct Wheel {
     /// The entries of all lists.
     entries: Slab<Entry>,
+    /// Where the program has set the deadline in each slot of the slab; `None` if the crate has set it itself. Inside the
+    /// entries, a location would be copied with each of their moves.
+    locations: Vec<Option<&'static Location<'static>>>,
     /// The first entry of each slot's circular list, ordered by wheel.
     slots: Box<[u32; SLOTS * WHEELS]>,
     /// A bit for each slot of each wheel, set if the slot is not empty.
@@ -81,11 +85,24 @@ pub(crate) struct Due {
     pub(crate) waiter: Waiter,
 }
 
+/// A deadline that has not fired.
+pub(crate) struct Pending<'a> {
+    /// The key of the deadline.
+    pub(crate) key: Key,
+    /// The deadline.
+    pub(crate) deadline: u64,
+    /// The waiter to wake.
+    pub(crate) waiter: &'a Waiter,
+    /// Where the program has set the deadline; `None` if the crate has set it itself.
+    pub(crate) location: Option<&'static Location<'static>>,
+}
+
 impl Wheel {
     /// Creates an empty wheel at time 0.
     pub(crate) fn new() -> Wheel {
         Wheel {
             entries: Slab::new(),
+            locations: Vec::new(),
             slots: Box::new([NIL; SLOTS * WHEELS]),
             used: [0; WHEELS],
             time: 0,
@@ -102,7 +119,12 @@ impl Wheel {
 
     /// Inserts a deadline. Returns its key, and whether it may now be the earliest. A deadline that has passed
     /// fires at the next [`advance`](Wheel::advance).
-    pub(crate) fn insert(&mut self, deadline: u64, waiter: Waiter) -> (Key, bool) {
+    pub(crate) fn insert(
+        &mut self,
+        deadline: u64,
+        waiter: Waiter,
+        location: Option<&'static Location<'static>>,
+    ) -> (Key, bool) {
         let key = self.entries.insert(Entry {
             deadline,
             waiter,
@@ -110,6 +132,11 @@ impl Wheel {
             previous: NIL,
             slot: 0,
         });
+        match self.locations.get_mut(key.index()) {
+            Some(slot) => *slot = location,
+            // The slab appends one slot at a time.
+            None => self.locations.push(location),
+        }
         self.inserted += 1;
         self.link(key);
         (key, self.note(deadline))
@@ -159,6 +186,11 @@ impl Wheel {
     /// Frees the capacity that a burst of deadlines has left.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink();
+        let slots = self.entries.slots();
+        if self.locations.len() > slots {
+            self.locations.truncate(slots);
+            self.locations.shrink_to(slots);
+        }
     }
 
     /// Returns the time of the next [`advance`](Wheel::advance): the earliest deadline, or an earlier time if very
@@ -196,9 +228,13 @@ impl Wheel {
     }
 
     /// Returns all deadlines that have not fired, in arbitrary order.
-    pub(crate) fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
-        let entries = self.entries.iter();
-        entries.map(|(_, entry)| (entry.deadline, &entry.waiter))
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
+        self.entries.iter().map(|(key, entry)| Pending {
+            key,
+            deadline: entry.deadline,
+            waiter: &entry.waiter,
+            location: self.locations.get(key.index()).copied().flatten(),
+        })
     }
 
     /// Removes all deadlines.

@@ -98,6 +98,24 @@ fn idle_and_silent_connections_are_closed_at_once() {
 }
 
 #[test]
+fn half_a_head_does_not_outlive_its_timeout() {
+    block_on_virtual(async {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let limit = GRACE / 10;
+        let (addr, server) =
+            echo_server(|server| server.header_read_timeout(limit).graceful(stopped, GRACE)).await;
+        let mut client = Client::connect(addr).await;
+        client.send("GET / HTTP/1.1\r\nHost: test\r\nX").await;
+        sleep(Duration::from_secs(1)).await;
+        let before = now();
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 0);
+        assert!(now() - before <= limit);
+        client.end().await;
+    });
+}
+
+#[test]
 fn a_handshake_that_hangs_does_not_delay_the_stop() {
     block_on_virtual(async {
         let (stop, stopped) = oneshot::channel::<()>();

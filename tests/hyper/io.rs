@@ -19,6 +19,8 @@ struct Recorder {
     pieces: VecDeque<Vec<u8>>,
     /// The room of each read.
     rooms: Vec<usize>,
+    /// The address of the memory of the last read.
+    address: usize,
     /// The calls of the writer.
     calls: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl AsyncRead for Recorder {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         self.rooms.push(buf.len());
+        self.address = buf.as_ptr() as usize;
         // What is not written must not appear.
         buf.fill(b'?');
         match self.pieces.pop_front() {
@@ -105,6 +108,27 @@ fn a_read_asks_for_as_much_as_hyper_and_never_for_more_than_the_buffer() {
             read(&mut io, room).await;
         }
         assert_eq!(io.get_ref().rooms, [8192, 507_904, 512 * 1024]);
+    });
+}
+
+#[test]
+fn a_large_buffer_is_replaced_after_many_small_reads() {
+    block_on(async {
+        let mut io = Io::new(Recorder::default());
+        read(&mut io, 100_000).await;
+        let large = io.get_ref().address;
+        for _ in 0..1000 {
+            read(&mut io, 100).await;
+            assert_eq!(io.get_ref().address, large);
+        }
+        // A large read begins a new count.
+        read(&mut io, 100_000).await;
+        for _ in 0..1023 {
+            read(&mut io, 100).await;
+            assert_eq!(io.get_ref().address, large);
+        }
+        read(&mut io, 100).await;
+        assert_ne!(io.get_ref().address, large);
     });
 }
 

@@ -192,6 +192,22 @@ fn a_silent_client_in_its_handshake_holds_up_no_other() {
 }
 
 #[test]
+fn an_accepted_connection_has_no_delay() {
+    block_on(async {
+        let (addr, _server) = echo_server(|server| {
+            server.handshake(async |stream: TcpStream| {
+                assert!(stream.nodelay()?);
+                Ok(stream)
+            })
+        })
+        .await;
+        let mut client = Client::connect(addr).await;
+        client.get("/").await;
+        assert_eq!(client.body().await, "GET / 0");
+    });
+}
+
+#[test]
 fn a_failed_handshake_closes_and_is_logged() {
     keep_log();
     block_on(async {

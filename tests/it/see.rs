@@ -14,3 +14,5 @@ mod see_signal;
 mod signal_listen;
 mod see_dump;
 mod see_log;
+mod see_places;
+mod see_traces;

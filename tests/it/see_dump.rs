@@ -331,6 +331,7 @@ fn named<F: Future<Output: 'static> + 'static>(name: &str, future: F) -> JoinHan
 }
 
 /// Runs a future on a runtime with a virtual clock.
+#[track_caller]
 fn virtually<F: Future>(future: F) -> F::Output {
     let _watchdog = watchdog();
     let runtime = Runtime::builder().virtual_clock().build().unwrap();
@@ -392,6 +393,7 @@ fn the_json_parser_of_these_tests_accepts_only_json() {
 
 #[test]
 fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
+    let called = (String::from(file!()), u64::from(line!()) + 1);
     virtually(async {
         let place = (String::from(file!()), u64::from(line!()) + 1);
         let _named = named("sleeper", async { sleep(secs(100)).await });
@@ -408,7 +410,10 @@ fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
         let line = line(&dump, "1 \"sleeper\"");
         assert!(line.contains(&format!("{}:{}", place.0, place.1)), "{line}");
         assert!(
-            line.ends_with("  1  waiting  sleep, 1 min 35 s to go"),
+            line.ends_with(&format!(
+                "  1  waiting  sleep, 1 min 35 s to go ({}:{})",
+                place.0, place.1
+            )),
             "{line}"
         );
 
@@ -416,7 +421,8 @@ fn a_dump_shows_id_name_location_age_polls_and_state_of_a_task() {
         assert_eq!(unnamed.name, None);
 
         let main = by_id(&dump, 0);
-        assert_eq!((main.name, main.place, main.age), (None, None, None));
+        assert_eq!((main.name, main.age), (None, None));
+        assert_eq!(main.place, Some(called));
         assert_eq!((main.polls, &*main.state), (2, "running"));
         assert_eq!(main.idle, 0.0);
         assert_eq!(dump.to_string().lines().count(), 4);
@@ -877,6 +883,7 @@ fn a_dump_shows_the_leaves_of_all_branches() {
 #[test]
 fn a_wait_registered_in_an_earlier_poll_is_shown_with_that_poll() {
     virtually(async {
+        let place = line!() + 2;
         let _task = named("unordered", async {
             let sleeps = [1, 10, 20].map(|n| sleep(secs(n)));
             let mut sleeps = FuturesUnordered::from_iter(sleeps);
@@ -899,8 +906,9 @@ fn a_wait_registered_in_an_earlier_poll_is_shown_with_that_poll() {
         let text = dump.to_string();
         for left in ["8.0", "18.0"] {
             let line = format!(
-                "sleep, {left} s to go, since poll 1 of {}
+                "sleep, {left} s to go ({}:{place}), since poll 1 of {}
 ",
+                file!(),
                 task.polls
             );
             assert!(text.contains(&line), "{text}");
@@ -1376,6 +1384,7 @@ fn a_dump_of_a_busy_loop_names_the_task_that_blocks_it() {
 
 #[test]
 fn a_dump_of_a_loop_blocked_by_the_root_future_says_so() {
+    let place = line!() + 2;
     let dump = told_while(impatient(), |runtime, busy, released| {
         runtime.block_on(async move {
             yield_now().await;
@@ -1386,10 +1395,14 @@ fn a_dump_of_a_loop_blocked_by_the_root_future_says_so() {
     let json = json(&dump);
     assert_eq!((json.get("task").count(), json.get("poll").count()), (0, 2));
     let who = match cfg!(debug_assertions) {
-        true => "poll 2 of the future of `block_on`",
-        false => "poll 2 of task main",
+        true => format!(
+            "poll 2 of the future of `block_on` (called at {}:{place}:",
+            file!()
+        ),
+        false => String::from("poll 2 of task main"),
     };
-    assert_eq!(json.get("what").text(), who);
+    let what = json.get("what").text();
+    assert!(what.starts_with(&who), "{what}");
 }
 
 #[test]
@@ -1404,7 +1417,7 @@ fn the_id_and_the_description_of_the_blocking_task_agree_in_a_scope() {
     });
     let json = json(&dump);
     let (task, what) = (json.get("task").count(), json.get("what").text());
-    let is_main = what.ends_with("the future of `block_on`") || what.ends_with("task main");
+    let is_main = what.contains("the future of `block_on`") || what.ends_with("task main");
     assert_eq!(is_main, task == 0, "task {task}: {what}");
     assert!(
         is_main || what.contains(&format!("of task {task}")),

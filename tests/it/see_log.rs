@@ -120,7 +120,8 @@ fn the_log_records_a_fetch_in_order() {
             }
         });
         let addr = server(receiver);
-        let place = format!("spawned at {}:{}", file!(), line!() + 2);
+        let place = format!("spawned at {}:{}", file!(), line!() + 3);
+        let called = line!() + 1;
         let text = patient().block_on(async {
             let task = task::Builder::new().name("fetch").spawn(fetch(addr));
             task.await.unwrap()
@@ -128,13 +129,14 @@ fn the_log_records_a_fetch_in_order() {
         assert_eq!(text, b"answer");
         let lines = told(&["task", "net", "reactor"]);
         let task = |poll| format!("task: poll {poll} of task 1 \"fetch\" ({place}:");
-        let main = |poll, what| format!("task: poll {poll} of the future of `block_on` {what}");
+        let called = format!("called at {}:{}:", file!(), called);
+        let main = |poll| format!("task: poll {poll} of the future of `block_on` ({called}");
         assert_order(
             &lines,
             &[
-                main(1, "begins"),
+                main(1),
                 format!("task: task 1 {place}"),
-                main(1, "leaves the task waiting"),
+                main(1),
                 task(1),
                 format!("→ {addr}: would block, waker left with the reactor"),
                 task(1),
@@ -149,8 +151,8 @@ fn the_log_records_a_fetch_in_order() {
                 task(3),
                 format!("→ {addr}: done"),
                 task(3),
-                main(2, "begins"),
-                main(2, "ends the task"),
+                main(2),
+                main(2),
             ],
         );
         // Each poll is logged exactly once.

@@ -190,20 +190,19 @@ fn only_debug_builds_report_slow_polls_by_default() {
 fn a_slow_poll_of_the_root_future_is_reported() {
     child(|| {
         let _watchdog = watchdog();
+        let place = format!("called at {}:{}:", file!(), line!() + 1);
         watching(LIMIT).block_on(async {
             yield_now().await;
             dawdle();
         });
-        let begin = "WARN poll 2 of the future of `block_on` took ";
-        let told = logged(begin);
+        let begin = format!("WARN poll 2 of the future of `block_on` ({place}");
+        let told = logged(&begin);
         assert_eq!(told.len(), 1, "{:?}", logged(HELD));
-        assert!(told[0].starts_with(begin), "{}", told[0]);
+        assert!(told[0].starts_with(&begin), "{}", told[0]);
+        assert!(told[0].contains(") took "), "{}", told[0]);
         // The thread reports it meanwhile.
         watched(LIMIT).block_on(async {
-            block_until_told(
-                "poll 1 of the future of `block_on` has blocked its thread for ",
-                1,
-            );
+            block_until_told("poll 1 of the future of `block_on` (called at ", 1);
         });
         let told = logged(HOLDS);
         assert_eq!(told.len(), 1, "{told:?}");

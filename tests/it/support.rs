@@ -306,6 +306,13 @@ fn limited(limit: &str) -> Command {
     limited
 }
 
+/// Runs a part of the test in a child process with a variable in its environment.
+pub(crate) fn child_with_variable<F: FnOnce()>(name: &str, value: &str, part: F) -> Child {
+    let mut command = Command::new(this_program());
+    command.env(name, value);
+    second_process(command, part)
+}
+
 /// Returns the path of this program.
 fn this_program() -> PathBuf {
     env::current_exe().unwrap()

@@ -407,7 +407,7 @@ impl UnixDatagram {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             sent => sent.map(Some),
         };
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::new(|| format!("room in the queue of unix {}", name(addr)));
         loop {
             if let Some(count) = self.socket.op_with(Direction::Write, send).await? {
                 return Ok(count);

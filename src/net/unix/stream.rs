@@ -145,7 +145,7 @@ impl UnixStream {
 
     /// Connects to an address, waiting while the backlog is full.
     async fn connect_to(addr: &SocketAddr, shared: &Arc<Shared>) -> io::Result<UnixStream> {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::new(|| format!("room in the backlog of unix {}", name(addr)));
         let io = loop {
             if shared.inbox.is_closed() {
                 // The registration would fail, and the peer would see a connection that closes at once.

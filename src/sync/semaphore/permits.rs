@@ -1,31 +1,31 @@
-//! [`Permits`]: the counter of a semaphore, and the queue of those who wait for permits.
+//! [`Permits`]: the counter of a semaphore, and the queue of the requests that wait.
 //!
-//! The counter and two flags are one word, so everybody sees them change together:
+//! The counter and two flags are one word, so every thread sees them change together:
 //!
 //! ```text
 //!    number of free permits │ QUEUED │ CLOSED
 //! ```
 //!
-//! While nobody waits, taking is a compare-and-swap and giving is an addition. Whoever finds too few permits enters the
-//! queue under its lock and sets [`QUEUED`]. While the flag is set, nobody takes permits but the first in the queue, and
-//! whoever gives permits looks at the queue.
+//! While the queue is empty, taking is a compare-and-swap and giving is an addition. A request that finds too few
+//! permits enters the queue under its lock and sets [`QUEUED`]. While the flag is set, only the first in the queue
+//! takes permits, and a giver looks at the queue.
 //!
-//! No wake-up is lost, because a waiter sets the flag before it reads the number. Permits given before that are in
-//! the number that it reads. Whoever gives some later sees the flag, takes the lock after the waiter, and finds its waker
+//! No wake-up is lost, because a waiter sets the flag before it reads the number. Permits given before that are in the
+//! number that it reads. A giver that comes later sees the flag, takes the lock after the waiter, and finds its waker
 //! there.
 //!
 //! The permits stay in the counter until the first in the queue takes them, in its next poll. It then wakes its
-//! successor if enough are left. A waiter that is dropped takes nothing with it, and its successor is woken likewise. So
-//! permits are never lost.
+//! successor if enough are left. A waiter that is dropped takes nothing with it, and its successor is woken likewise.
+//! So permits are never lost.
 //!
-//! Nothing here knows who holds the permits. `tests/loom` compiles this file.
+//! Nothing here knows the holders of the permits. `tests/loom` compiles this file.
 
 use crate::foreign::wake_all;
 use crate::primitives::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 
-/// The semaphore is closed. It never lets anybody take permits again.
+/// The semaphore is closed. No request gets permits any more.
 const CLOSED: usize = 1;
 
 /// The queue is not empty.
@@ -40,16 +40,16 @@ pub(crate) const MAX_PERMITS: usize = usize::MAX >> 3;
 /// A number of permits that there never are.
 const TOO_MANY: usize = MAX_PERMITS + 1;
 
-/// The free permits of a semaphore, and those who wait for some.
+/// The free permits of a semaphore, and the requests that wait.
 #[derive(Debug)]
 pub(crate) struct Permits {
     /// The number of free permits, and the flags. Only the holder of the lock changes `QUEUED`.
     word: AtomicUsize,
-    /// Those who wait.
+    /// The requests that wait.
     queue: Mutex<Queue>,
 }
 
-/// Those who wait for permits.
+/// The requests that wait for permits.
 #[derive(Debug)]
 struct Queue {
     /// The waiters by their numbers, so the first one has waited longest.
@@ -58,7 +58,7 @@ struct Queue {
     last: u64,
 }
 
-/// One who waits for permits.
+/// A request that waits.
 #[derive(Debug)]
 struct Waiter {
     /// How many it wants.
@@ -83,6 +83,18 @@ fn in_word(permits: u32) -> usize {
     (permits as usize).min(TOO_MANY) * ONE
 }
 
+/// Says why a request gets no permits while the word is this. A request for none is granted even behind a queue.
+#[cold]
+fn refuse(word: usize, wanted: u32) -> Result<(), Refused> {
+    if word & CLOSED != 0 {
+        Err(Refused::Closed)
+    } else if wanted == 0 {
+        Ok(())
+    } else {
+        Err(Refused::TooFew)
+    }
+}
+
 impl Permits {
     /// Creates free permits.
     pub(crate) fn new(permits: usize) -> Permits {
@@ -98,7 +110,7 @@ impl Permits {
 
     /// Returns the number of free permits.
     pub(crate) fn available(&self) -> usize {
-        // Acquire: whoever sees permits that were given back sees what their holder did before.
+        // Acquire: a thread that sees permits that were given back sees what their holder did before.
         self.word.load(Ordering::Acquire) / ONE
     }
 
@@ -108,23 +120,17 @@ impl Permits {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Takes permits if nobody waits and enough are free.
+    /// Takes permits if enough are free and the queue is empty.
     #[inline]
     pub(crate) fn try_take(&self, wanted: u32) -> Result<(), Refused> {
-        let wanted = in_word(wanted);
-        // Acquire: pairs with the Release of `close`.
+        let permits = in_word(wanted);
+        // Acquire: pairs with the Release of `close`, for the sake of `refuse`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            if word & CLOSED != 0 {
-                return Err(Refused::Closed);
+            if word & (CLOSED | QUEUED) != 0 || word < permits {
+                return refuse(word, wanted);
             }
-            if wanted == 0 {
-                return Ok(());
-            }
-            if word & QUEUED != 0 || word < wanted {
-                return Err(Refused::TooFew);
-            }
-            match self.exchange(word, word - wanted) {
+            match self.exchange(word, word - permits) {
                 Ok(_) => return Ok(()),
                 Err(changed) => word = changed,
             }
@@ -134,15 +140,15 @@ impl Permits {
     /// Exchanges the word, to take permits.
     #[inline]
     fn exchange(&self, word: usize, new: usize) -> Result<usize, usize> {
-        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done; if this fails, with
-        // that of `close`. All changes of the word read and write it at once, so each Acquire sees what came before every
-        // earlier Release.
+        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done; if this fails,
+        // with that of `close`. All changes of the word read and write it at once, so each Acquire sees what came
+        // before every earlier Release.
         self.word
             .compare_exchange_weak(word, new, Ordering::Acquire, Ordering::Acquire)
     }
 
-    /// Takes permits in the name of a waiter. Returns `Pending` and keeps the waker if the waiter has to wait; `ticket` is
-    /// its number in the queue, which [`leave`](Permits::leave) takes out again if the waiter gives up.
+    /// Takes permits in the name of a waiter. Returns `Pending` and keeps the waker if the waiter has to wait; `ticket`
+    /// is its number in the queue, which [`leave`](Permits::leave) takes out again if the waiter gives up.
     pub(crate) fn poll_take(
         &self,
         ticket: &mut Option<u64>,
@@ -157,8 +163,8 @@ impl Permits {
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
         let number = *ticket.get_or_insert_with(|| queue.enter(wanted));
-        // Acquire: pairs with the Release of `close`. The flag and the number are in order because they are one word; see
-        // the head of this file.
+        // Acquire: pairs with the Release of `close`. The flag and the number are in order because they are one word;
+        // see the head of this file.
         let mut word = self.word.fetch_or(QUEUED, Ordering::Acquire) | QUEUED;
         let taken = loop {
             if word & CLOSED != 0 {
@@ -166,10 +172,7 @@ impl Permits {
             }
             if word < wanted || !queue.is_first(number) {
                 let waiter = queue.waiters.get_mut(&number);
-                let old = waiter
-                    .expect("the ticket is valid")
-                    .waker
-                    .replace(waker);
+                let old = waiter.expect("the ticket is valid").waker.replace(waker);
                 drop(queue);
                 drop(old);
                 return Poll::Pending;
@@ -217,7 +220,7 @@ impl Permits {
     /// Adds free permits. The caller makes sure that there are never more than [`MAX_PERMITS`].
     #[inline]
     pub(crate) fn give(&self, permits: usize) {
-        // Release: pairs with the Acquire of whoever takes them.
+        // Release: pairs with the Acquire of the next holder.
         let before = self.word.fetch_add(permits * ONE, Ordering::Release);
         if before & QUEUED != 0 {
             self.wake_first();
@@ -246,9 +249,9 @@ impl Permits {
         }
     }
 
-    /// Closes the semaphore, and wakes all who wait.
+    /// Closes the semaphore, and wakes all waiters.
     pub(crate) fn close(&self) {
-        // Release: pairs with the Acquire of those who find it closed.
+        // Release: pairs with the Acquire of the requests that find it closed.
         self.word.fetch_or(CLOSED, Ordering::Release);
         let mut queue = lock(&self.queue);
         let wakers: Vec<Waker> = queue

@@ -4,6 +4,8 @@
 //! example build proptest.
 #![cfg(test)]
 
+#[path = "../../../src/traces/chain.rs"]
+mod chain;
 #[path = "../../../src/executor/ended.rs"]
 mod ended;
 #[path = "../../../src/foreign.rs"]
@@ -31,6 +33,7 @@ mod waiter;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod wheel;
 
+mod chain_laws;
 mod ended_laws;
 mod queue_laws;
 mod read_to_end_laws;

@@ -197,7 +197,7 @@ proptest! {
             prop_assert_eq!(queue.threads(), jobs.len() - queued);
             prop_assert_eq!(queue.is_busy(), queued + running > 0);
             prop_assert_eq!(queue.is_stuck(), queued > 0 && jobs.len() - queued == most_threads);
-            let begun: Vec<bool> = queue.jobs().map(|(_, has_begun)| has_begun).collect();
+            let begun: Vec<bool> = queue.jobs().map(|(_, _, has_begun)| has_begun).collect();
             let seen = [vec![true; running], vec![false; queued]].concat();
             prop_assert_eq!(begun, seen);
         }

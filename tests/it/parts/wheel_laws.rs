@@ -29,7 +29,7 @@ fn due(wheel: &mut Wheel, now: u64) -> Vec<(u64, Tag)> {
 #[test]
 fn the_last_representable_deadline_fires_on_time() {
     let mut wheel = Wheel::new();
-    wheel.insert(u64::MAX, waiter(0));
+    wheel.insert(u64::MAX, waiter(0), None);
     assert_eq!(due(&mut wheel, u64::MAX - 1), []);
     assert_eq!(wheel.next(), Some(u64::MAX));
     assert_eq!(due(&mut wheel, u64::MAX), [(u64::MAX, Tag::new(1, 0))]);
@@ -41,7 +41,7 @@ fn a_crowded_slot_never_yields_a_next_deadline_in_the_past() {
     let mut wheel = Wheel::new();
     let far = 1 << 30;
     let keys: Vec<_> = (0..100)
-        .map(|n| wheel.insert(far + n, waiter(0)).0)
+        .map(|n| wheel.insert(far + n, waiter(0), None).0)
         .collect();
     wheel.remove(keys[0]);
     let mut now = 0;
@@ -102,7 +102,7 @@ proptest! {
                 Step::Insert(distance) => {
                     let deadline = now.saturating_add(distance);
                     let before = wheel.next();
-                    let (key, earliest) = wheel.insert(deadline, waiter(number));
+                    let (key, earliest) = wheel.insert(deadline, waiter(number), None);
                     prop_assert_eq!(earliest, before.is_none_or(|before| deadline < before));
                     oracle.push((deadline, number, key));
                     given.push(key);

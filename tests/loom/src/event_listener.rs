@@ -1,7 +1,7 @@
 //! The face of the crate `event-listener`, made of loom's types, for the files of `sync` that stand on it.
 //!
-//! It keeps the promises of that crate and none of its algorithms: a listener that exists when `notify` is called can be
-//! notified, listeners are notified in the order in which they were created, and a notified listener that is dropped
+//! It keeps the promises of that crate and none of its algorithms: a listener that exists when `notify` is called can
+//! be notified, listeners are notified in the order in which they were created, and a notified listener that is dropped
 //! before it is polled passes the notification on.
 
 use loom::sync::{Arc, Mutex, MutexGuard, Notify};

@@ -21,6 +21,8 @@ mod inbox;
     reason = "the models use a part of it"
 )]
 mod foreign;
+#[path = "../../../src/sync/semaphore/permits.rs"]
+mod permits;
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod readiness;
@@ -49,7 +51,16 @@ mod primitives {
     }
 }
 
+#[path = "../../../src/sync/oneshot/core.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod oneshot_core;
+#[path = "../../../src/sync/watch/core.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod watch_core;
+
+mod channels_model;
 mod event_listener;
 mod executor_model;
+mod permits_model;
 mod reactor_model;
 mod sync_model;

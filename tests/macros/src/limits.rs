@@ -133,7 +133,7 @@ fn the_seed_of_the_run_that_the_time_limit_ends_is_printed() {
     let (dump, polls) = report.split_once(seed).unwrap();
     assert!(dump.contains("something outside glassfrog"), "{report}");
     assert!(
-        polls.starts_with("  the future of `block_on`\n"),
+        polls.starts_with("  the future of `block_on` (called at "),
         "{report}"
     );
 }

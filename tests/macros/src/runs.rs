@@ -99,12 +99,12 @@ fn last_polls(output: &str) -> (u64, Vec<String>) {
             before = count.strip_prefix('(').unwrap().parse().unwrap();
             continue;
         }
-        lines.push(
-            match (line.split_once(" (spawned at "), line.split_once(')')) {
-                (Some((who, _)), Some((_, times))) => format!("{who}{times}"),
-                _ => String::from(line),
-            },
-        );
+        let place = [" (spawned at ", " (called at "];
+        let place = place.iter().find_map(|place| line.split_once(place));
+        lines.push(match (place, line.split_once(')')) {
+            (Some((who, _)), Some((_, times))) => format!("{who}{times}"),
+            _ => String::from(line),
+        });
     }
     (before, lines)
 }

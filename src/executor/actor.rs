@@ -1,0 +1,51 @@
+//! Who acts: the task that the current thread polls, for the marks of `sync`.
+//!
+//! Every lock asks, so the answer lies in two thread-locals, and to ask costs two loads. A build without the feature
+//! notes nothing.
+
+use super::Executor;
+use crate::clock::Stamp;
+use crate::waiter::Tag;
+use std::cell::Cell;
+
+thread_local! {
+    /// The tag of the task that this thread polls, as a number.
+    static POLLED: Cell<u64> = const { Cell::new(Tag::NONE.number()) };
+
+    /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low
+    /// one.
+    static TURN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Notes that this thread runs an executor, or none.
+pub(super) fn enter(executor: Option<&Executor>) {
+    note_poll(executor.map_or(Tag::NONE, Executor::current_tag));
+    match executor {
+        Some(executor) => note_turn(executor.number, executor.turn.get()),
+        None => TURN.set(0),
+    }
+}
+
+/// Notes that this thread polls a task.
+#[inline]
+pub(super) fn note_poll(tag: Tag) {
+    if cfg!(feature = "sync") {
+        POLLED.set(tag.number());
+    }
+}
+
+/// Notes that the loop of this thread begins a turn.
+#[inline]
+pub(super) fn note_turn(number: u32, now: Stamp) {
+    if cfg!(feature = "sync") {
+        TURN.set(u64::from(number) << 32 | u64::from(now.number()));
+    }
+}
+
+/// Returns the task that this thread polls, or [`Tag::NONE`], with the number of its runtime in the high half of the
+/// other number and the stamp of the turn in the low one.
+#[inline]
+#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
+pub(crate) fn actor() -> (Tag, u64) {
+    (Tag::from_number(POLLED.get()), TURN.get())
+}

@@ -1,0 +1,189 @@
+//! [`KeptWait`]: a declared wait that begins again and again, and costs a few stores each time.
+//!
+//! A [`Wait`](super::waits::Wait) enters the table of its runtime when it begins and leaves it when it ends. A task
+//! that receives from a channel may do so for each value, so the receiver enters the table once, and then only says
+//! who waits. It leaves the table when it is dropped or moves to another runtime.
+
+use super::actor::actor;
+use super::current;
+use super::waits::{Declared, Kept, Subject, Waits};
+use crate::primitives::{AtomicU64, AtomicUsize, Ordering, lock};
+use crate::slab::Key;
+use crate::traces::Trace;
+use crate::waiter::{Tag, WaiterInfo};
+use std::fmt;
+use std::panic::Location;
+use std::ptr;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+/// Who waits. Written by the owner of the wait, and read by dumps.
+///
+/// All accesses are Relaxed: a dump that comes in between may combine the old waker with the new tag, which a dump taken
+/// a moment later does not.
+#[derive(Debug)]
+struct State {
+    /// The tag of the task, or that of nobody.
+    tag: AtomicU64,
+    /// The waker that the task left.
+    waker: AtomicUsize,
+}
+
+impl Kept for State {
+    fn waiter(&self) -> Option<WaiterInfo> {
+        let tag = Tag::from_number(self.tag.load(Ordering::Relaxed));
+        tag.parts()?;
+        Some(WaiterInfo {
+            tag,
+            waker: self.waker.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// A wait that begins again and again. Dropping it removes it from the table of its runtime.
+#[derive(Default)]
+pub(crate) struct KeptWait {
+    /// The entry in the table of a runtime, from the first wait on.
+    entry: Option<Entry>,
+    /// Whether somebody waits.
+    is_declared: bool,
+}
+
+/// The entry of a wait in the table of a runtime.
+struct Entry {
+    /// Who waits.
+    state: Arc<State>,
+    /// The number of the runtime.
+    runtime: u32,
+    /// Where the wait begins.
+    location: &'static Location<'static>,
+    /// The table.
+    waits: Weak<Waits>,
+    /// The key in the table.
+    key: Key,
+    /// Whether the runtime traces waits, so that each one needs an entry of its own.
+    is_traced: bool,
+}
+
+impl KeptWait {
+    /// Declares that the task that is being polled waits, or that it still waits. Outside the tasks of a runtime, there
+    /// is nobody to declare it to.
+    pub(crate) fn declare(
+        &mut self,
+        waker: &Waker,
+        location: &'static Location<'static>,
+        subject: impl FnOnce() -> Subject,
+    ) {
+        let (tag, turn) = actor();
+        let runtime = (turn >> 32) as u32;
+        match &self.entry {
+            Some(entry)
+                if entry.runtime == runtime
+                    && ptr::eq(entry.location, location)
+                    && tag != Tag::NONE
+                    && (self.is_declared || !entry.is_traced) =>
+            {
+                let address = waker.data() as usize;
+                entry.state.waker.store(address, Ordering::Relaxed);
+                entry.state.tag.store(tag.number(), Ordering::Relaxed);
+                self.is_declared = true;
+            }
+            _ => self.enter(waker, location, subject()),
+        }
+    }
+
+    /// Enters the table of the current runtime.
+    #[cold]
+    fn enter(&mut self, waker: &Waker, location: &'static Location<'static>, subject: Subject) {
+        self.leave();
+        let Some((waits, tag)) = current::polled() else {
+            return;
+        };
+        let (_, turn) = actor();
+        let waker = waker.data() as usize;
+        let state = Arc::new(State {
+            tag: AtomicU64::new(tag.number()),
+            waker: AtomicUsize::new(waker),
+        });
+        let kept = Arc::clone(&state) as Arc<dyn Kept>;
+        let key = waits.keep(WaiterInfo { tag, waker }, location, subject, kept);
+        self.entry = Some(Entry {
+            state,
+            runtime: (turn >> 32) as u32,
+            location,
+            is_traced: waits.traces.is_some(),
+            waits: Arc::downgrade(&waits),
+            key,
+        });
+        self.is_declared = true;
+    }
+
+    /// Withdraws the wait, because it has ended. Does nothing if none is declared.
+    #[inline]
+    pub(crate) fn withdraw(&mut self) {
+        if self.is_declared {
+            self.is_declared = false;
+            if let Some(entry) = &self.entry {
+                entry.state.tag.store(Tag::NONE.number(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Leaves the table.
+    fn leave(&mut self) {
+        self.is_declared = false;
+        if let Some(entry) = self.entry.take()
+            && let Some(waits) = entry.waits.upgrade()
+        {
+            waits.forget(entry.key);
+        }
+    }
+}
+
+impl Waits {
+    /// Enters a wait that begins again and again.
+    fn keep(
+        &self,
+        waiter: WaiterInfo,
+        location: &'static Location<'static>,
+        subject: Subject,
+        kept: Arc<dyn Kept>,
+    ) -> Key {
+        let trace = self.traces.as_ref().map(|_traces| Trace::capture());
+        let mut table = lock(&self.table);
+        table.last += 1;
+        let number = table.last;
+        let wait = Declared {
+            waiter,
+            subject,
+            location: Some(location),
+            depth: 0,
+            number,
+            trace,
+        };
+        table.kept.insert((wait, kept))
+    }
+
+    /// Removes such a wait.
+    fn forget(&self, key: Key) {
+        let mut table = lock(&self.table);
+        let removed = table.kept.remove(key);
+        table.kept.shrink();
+        drop(table);
+        drop(removed);
+    }
+}
+
+impl Drop for KeptWait {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for KeptWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptWait")
+            .field("is_declared", &self.is_declared)
+            .finish_non_exhaustive()
+    }
+}

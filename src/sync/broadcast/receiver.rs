@@ -1,0 +1,406 @@
+//! [`Receiver`]: receives each value.
+
+use super::Shared;
+use super::error::{RecvError, TryRecvError};
+use super::message::Message;
+use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::kept::KeptWait;
+use crate::executor::primitive::Primitive;
+use crate::executor::waits::Subject;
+use crate::sync::assert_may_block;
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// A receiver of a [`channel`](super::channel).
+///
+/// # Examples
+///
+/// See [`broadcast`](super).
+pub struct Receiver<T> {
+    /// The receiver; `None` while it is being dropped.
+    inner: Option<async_broadcast::Receiver<Message<T>>>,
+    /// What all ends share.
+    shared: Arc<Shared<T>>,
+    /// The number of values that were sent before the next one that this receiver receives or misses.
+    position: u64,
+    /// The wait for a value.
+    wait: KeptWait,
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    has_waited: bool,
+}
+
+impl<T> Receiver<T> {
+    /// Wraps a receiver.
+    pub(super) fn new(
+        inner: async_broadcast::Receiver<Message<T>>,
+        shared: Arc<Shared<T>>,
+        position: u64,
+    ) -> Receiver<T> {
+        Receiver {
+            inner: Some(inner),
+            shared,
+            position,
+            wait: KeptWait::default(),
+            has_waited: false,
+        }
+    }
+
+    /// Returns the receiver.
+    fn inner(&self) -> &async_broadcast::Receiver<Message<T>> {
+        self.inner.as_ref().expect("the receiver exists")
+    }
+
+    /// Returns the number of values that were sent and that this receiver has not received, including those that it has
+    /// missed without having been told.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// let (sender, mut receiver) = broadcast::channel(16);
+    /// sender.send(1).unwrap();
+    /// sender.send(2).unwrap();
+    /// assert_eq!(receiver.len(), 2);
+    /// receiver.try_recv().unwrap();
+    /// assert_eq!(receiver.len(), 1);
+    /// ```
+    pub fn len(&self) -> usize {
+        let left = self.shared.messages.sent().saturating_sub(self.position);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Returns whether this receiver has received or missed all values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel(16);
+    /// assert!(receiver.is_empty());
+    /// sender.send(1).unwrap();
+    /// assert!(!receiver.is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns whether all senders have been dropped. The receiver may still have values to receive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel::<u32>(16);
+    /// assert!(!receiver.is_closed());
+    /// drop(sender);
+    /// assert!(receiver.is_closed());
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.inner().is_closed()
+    }
+
+    /// Returns whether both receivers belong to the same channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// let (_sender, receiver) = broadcast::channel::<u32>(16);
+    /// assert!(receiver.same_channel(&receiver.resubscribe()));
+    /// ```
+    pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl<T: Clone> Receiver<T> {
+    /// Receives the next value, and waits for it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RecvError::Lagged`] if this receiver has [missed](super#lagging) values, and [`RecvError::Closed`] if
+    /// all senders have been dropped and it has received all values.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let (sender, mut receiver) = broadcast::channel(16);
+    ///     glassfrog::spawn(async move { sender.send("hello").unwrap() });
+    ///     assert_eq!(receiver.recv().await, Ok("hello"));
+    ///     assert!(receiver.recv().await.is_err());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn recv(&mut self) -> Recv<'_, T> {
+        Recv {
+            slow: None,
+            inner: self.inner.as_mut(),
+            shared: &self.shared,
+            position: &mut self.position,
+            location: Location::caller(),
+            wait: &mut self.wait,
+            has_waited: &mut self.has_waited,
+        }
+    }
+
+    /// Receives the next value if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`TryRecvError::Lagged`] if this receiver has [missed](super#lagging) values, and the other errors if
+    /// there is no value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast::{self, error::TryRecvError};
+    ///
+    /// let (sender, mut receiver) = broadcast::channel(16);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// sender.send(7).unwrap();
+    /// assert_eq!(receiver.try_recv(), Ok(7));
+    /// ```
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let inner = self.inner.as_mut().expect("the receiver exists");
+        let received = inner.try_recv();
+        take(&self.shared, &mut self.position, received)
+    }
+
+    /// Receives the next value, and blocks the thread until it comes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`recv`](Receiver::recv).
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
+    /// sender.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    /// use std::thread;
+    ///
+    /// let (sender, mut receiver) = broadcast::channel(16);
+    /// let printer = thread::spawn(move || receiver.blocking_recv());
+    /// sender.send("hello").unwrap();
+    /// assert_eq!(printer.join().unwrap(), Ok("hello"));
+    /// ```
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        assert_may_block("blocking_recv");
+        let inner = self.inner.as_mut().expect("the receiver exists");
+        let received = inner.recv_blocking();
+        finish(&self.shared, &mut self.position, received)
+    }
+
+    /// Creates a receiver of the values that are sent from now on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast;
+    ///
+    /// let (sender, receiver) = broadcast::channel(16);
+    /// sender.send(1).unwrap();
+    /// let mut receiver = receiver.resubscribe();
+    /// sender.send(2).unwrap();
+    /// assert_eq!(receiver.try_recv(), Ok(2));
+    /// ```
+    pub fn resubscribe(&self) -> Receiver<T> {
+        let gate = self.shared.messages.lock();
+        let inner = self.inner().new_receiver();
+        let position = gate.add_receiver();
+        drop(gate);
+        Receiver::new(inner, Arc::clone(&self.shared), position)
+    }
+}
+
+/// Opens a message that was received at once.
+fn take<T: Clone>(
+    shared: &Shared<T>,
+    position: &mut u64,
+    received: Result<Message<T>, async_broadcast::TryRecvError>,
+) -> Result<T, TryRecvError> {
+    match received {
+        Ok(message) => {
+            *position += 1;
+            Ok(shared.messages.open(message))
+        }
+        Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
+            *position += missed;
+            Err(TryRecvError::Lagged(missed))
+        }
+        Err(async_broadcast::TryRecvError::Empty) => Err(TryRecvError::Empty),
+        Err(async_broadcast::TryRecvError::Closed) => Err(TryRecvError::Closed),
+    }
+}
+
+/// Opens a message that was received after a wait.
+fn finish<T: Clone>(
+    shared: &Shared<T>,
+    position: &mut u64,
+    received: Result<Message<T>, async_broadcast::RecvError>,
+) -> Result<T, RecvError> {
+    match received {
+        Ok(message) => {
+            *position += 1;
+            Ok(shared.messages.open(message))
+        }
+        Err(async_broadcast::RecvError::Overflowed(missed)) => {
+            *position += missed;
+            Err(RecvError::Lagged(missed))
+        }
+        Err(async_broadcast::RecvError::Closed) => Err(RecvError::Closed),
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        use async_broadcast::TryRecvError::Overflowed;
+        let Some(mut inner) = self.inner.take() else {
+            return;
+        };
+        // The queue would drop the values under its lock. See the head of `message.rs`.
+        let gate = self.shared.messages.lock();
+        let mut left = Vec::new();
+        loop {
+            match inner.try_recv() {
+                Ok(message) => left.push(message),
+                Err(Overflowed(_)) => {}
+                Err(_) => break,
+            }
+        }
+        gate.remove_receiver();
+        drop(inner);
+        drop(gate);
+        drop(left);
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Receiver::recv`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sync::broadcast::{self, Recv};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let (sender, mut receiver) = broadcast::channel(16);
+    ///     sender.send(7).unwrap();
+    ///     let recv: Recv<'_, i32> = receiver.recv();
+    ///     assert_eq!(recv.await, Ok(7));
+    /// });
+    /// ```
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Recv<'a, T> {
+        // The receive operation, if there was no value.
+        #[pin]
+        slow: Option<async_broadcast::Recv<'a, Message<T>>>,
+        // The receiver, until the operation borrows it.
+        inner: Option<&'a mut async_broadcast::Receiver<Message<T>>>,
+        // What all ends share.
+        shared: &'a Arc<Shared<T>>,
+        // The position of the receiver.
+        position: &'a mut u64,
+        // Where `recv` was called.
+        location: &'static Location<'static>,
+        // The wait, if there was no value.
+        wait: &'a mut KeptWait,
+        // Whether the last `recv` had to wait.
+        has_waited: &'a mut bool,
+    }
+
+    impl<T> PinnedDrop for Recv<'_, T> {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().wait.withdraw();
+        }
+    }
+}
+
+impl<T: Clone> Future for Recv<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        ready!(poll_budget(cx));
+        let this = self.as_mut().project();
+        if !**this.has_waited
+            && let Some(inner) = this.inner
+        {
+            let received = match inner.try_recv() {
+                Ok(message) => Some(Ok(message)),
+                Err(async_broadcast::TryRecvError::Empty) => None,
+                Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
+                    Some(Err(async_broadcast::RecvError::Overflowed(missed)))
+                }
+                Err(async_broadcast::TryRecvError::Closed) => {
+                    Some(Err(async_broadcast::RecvError::Closed))
+                }
+            };
+            if let Some(received) = received {
+                spend_budget();
+                return Poll::Ready(finish(this.shared, this.position, received));
+            }
+        }
+        self.poll_slow(cx)
+    }
+}
+
+impl<T: Clone> Recv<'_, T> {
+    /// Waits for a value.
+    #[cold]
+    #[inline(never)]
+    fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let mut this = self.project();
+        if let Some(inner) = this.inner.take() {
+            **this.has_waited = false;
+            this.slow.set(Some(inner.recv_direct()));
+        }
+        let slow = this.slow.as_pin_mut();
+        let slow = slow.expect("the receive operation has begun");
+        let Poll::Ready(received) = slow.poll(cx) else {
+            **this.has_waited = true;
+            let seen = &this.shared.seen;
+            this.wait.declare(cx.waker(), this.location, || {
+                Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, 0)
+            });
+            return Poll::Pending;
+        };
+        this.wait.withdraw();
+        spend_budget();
+        Poll::Ready(finish(this.shared, this.position, received))
+    }
+}
+
+impl<T> fmt::Debug for Recv<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recv").finish_non_exhaustive()
+    }
+}

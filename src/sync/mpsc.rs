@@ -1,0 +1,255 @@
+//! Channels with many senders and one receiver.
+//!
+//! [`channel`] has a capacity, and its [`Sender::send`] waits while the channel is full. [`unbounded_channel`] grows
+//! without limit, so its [`UnboundedSender::send`] never waits. The receiver gets the values in the order in which they
+//! were sent, and is a [`Stream`](futures_core::Stream) too.
+//!
+//! The ends work on any thread and under any executor. The queue is that of the crate `async-channel`.
+//!
+//! # Dumps
+//!
+//! A dump shows a task that waits for a channel, and who has the other end:
+//!
+//! ```text
+//! recv on "jobs" (made at src/main.rs:9), 1 sender left, made by main 5.1 s ago at src/main.rs:9
+//! send on full "jobs" (made at src/main.rs:9), 100 of 100 values, its receiver was last used by task 3 "worker" 4 s ago
+//! at src/worker.rs:12
+//! ```
+//!
+//! The ends are values that can be moved to other tasks. The channel knows who made or cloned each of the first four
+//! senders and who used the receiver last, not where they lie now.
+//!
+//! # Closing
+//!
+//! A channel closes when its last sender is dropped, and when its receiver is dropped or
+//! [closed](Receiver::close). After that, no value can be sent. A receiver that still exists receives the values that
+//! were sent before, and then `None`. A receiver that is dropped drops these values.
+//!
+//! # Fairness
+//!
+//! Receiving, and sending into a channel with a capacity, count as operations of the
+//! [budget of a poll](crate::task#fairness): a task that finds a value in every `recv` still lets other tasks run.
+//!
+//! The channel wakes waiting senders in the order in which they came, but keeps no place for them: a `send` that comes
+//! when there is room goes first, and a woken sender that finds the channel full again waits behind the others.
+//!
+//! # Examples
+//!
+//! ```
+//! use glassfrog::sync::mpsc;
+//!
+//! glassfrog::block_on(async {
+//!     let (sender, mut receiver) = mpsc::channel_named("jobs", 10);
+//!     for worker in 0..3 {
+//!         let sender = sender.clone();
+//!         glassfrog::spawn(async move { sender.send(worker).await.unwrap() });
+//!     }
+//!     drop(sender);
+//!
+//!     let mut sum = 0;
+//!     while let Some(number) = receiver.recv().await {
+//!         sum += number;
+//!     }
+//!     assert_eq!(sum, 3);
+//! });
+//! ```
+
+pub mod error;
+mod receiver;
+mod sender;
+mod unbounded;
+
+pub use self::receiver::{Receiver, Recv, RecvMany};
+pub use self::sender::{Closed, Send, Sender, WeakSender};
+pub use self::unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender};
+
+use self::receiver::Rx;
+use self::sender::Tx;
+use super::ends::{End, Senders, name};
+use super::seen::About;
+use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::waits::{Declared, Subject};
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Creates a channel that holds at most `capacity` values.
+///
+/// # Panics
+///
+/// Panics if the capacity is 0.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::mpsc;
+///
+/// glassfrog::block_on(async {
+///     let (sender, mut receiver) = mpsc::channel(1);
+///     sender.send("hello").await.unwrap();
+///     assert_eq!(receiver.recv().await, Some("hello"));
+/// });
+/// ```
+#[track_caller]
+pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    bounded(None, Location::caller(), capacity)
+}
+
+/// Creates a channel that holds at most `capacity` values, with a name that dumps show.
+///
+/// # Panics
+///
+/// Panics if the capacity is 0.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::channel_named("jobs", 1);
+/// sender.try_send("hello").unwrap();
+/// assert_eq!(receiver.try_recv(), Ok("hello"));
+/// ```
+#[track_caller]
+pub fn channel_named<T>(
+    name: impl Into<Cow<'static, str>>,
+    capacity: usize,
+) -> (Sender<T>, Receiver<T>) {
+    bounded(Some(name.into()), Location::caller(), capacity)
+}
+
+/// Creates a channel that grows without limit.
+///
+/// A receiver that is slower than the senders lets it grow until the memory is exhausted. Prefer [`channel`] wherever
+/// a sender can wait.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::mpsc;
+///
+/// glassfrog::block_on(async {
+///     let (sender, mut receiver) = mpsc::unbounded_channel();
+///     sender.send("hello").unwrap();
+///     assert_eq!(receiver.recv().await, Some("hello"));
+/// });
+/// ```
+#[track_caller]
+pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
+    unbounded_with(None, Location::caller())
+}
+
+/// Creates a channel that grows without limit, with a name that dumps show.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::mpsc;
+///
+/// let (sender, mut receiver) = mpsc::unbounded_channel_named("events");
+/// sender.send("hello").unwrap();
+/// assert_eq!(receiver.try_recv(), Ok("hello"));
+/// ```
+#[track_caller]
+pub fn unbounded_channel_named<T>(
+    name: impl Into<Cow<'static, str>>,
+) -> (UnboundedSender<T>, UnboundedReceiver<T>) {
+    unbounded_with(Some(name.into()), Location::caller())
+}
+
+/// Creates a channel with a capacity.
+#[track_caller]
+fn bounded<T>(
+    name: Option<Cow<'static, str>>,
+    made: &'static Location<'static>,
+    capacity: usize,
+) -> (Sender<T>, Receiver<T>) {
+    assert!(capacity > 0, "a channel needs a capacity of at least 1");
+    let seen = Seen::new(name, made, Some(capacity));
+    let (sender, receiver) = async_channel::bounded(capacity);
+    (
+        Sender(Tx::new(sender, &seen, made)),
+        Receiver(Rx::new(receiver, seen)),
+    )
+}
+
+/// Creates a channel without a capacity.
+fn unbounded_with<T>(
+    name: Option<Cow<'static, str>>,
+    made: &'static Location<'static>,
+) -> (UnboundedSender<T>, UnboundedReceiver<T>) {
+    let seen = Seen::new(name, made, None);
+    let (sender, receiver) = async_channel::unbounded();
+    (
+        UnboundedSender(Tx::new(sender, &seen, made)),
+        UnboundedReceiver(Rx::new(receiver, seen)),
+    )
+}
+
+/// The state of a channel for dumps. It does not own the queue.
+#[derive(Debug)]
+struct Seen {
+    /// How the channel is called.
+    about: About,
+    /// Its capacity, if it has one.
+    capacity: Option<usize>,
+    /// Who made the senders.
+    senders: Senders,
+    /// Who made the receiver, and who used it last.
+    receiver: End,
+}
+
+/// The number of a wait for a value.
+const RECV: u32 = 0;
+/// The number of a wait for room.
+const SEND: u32 = 1;
+/// The number of a wait for the end of the receiver.
+const CLOSED: u32 = 2;
+
+impl Seen {
+    /// Creates the state of a channel that is being made.
+    fn new(
+        name: Option<Cow<'static, str>>,
+        made: &'static Location<'static>,
+        capacity: Option<usize>,
+    ) -> Arc<Seen> {
+        let seen = Seen {
+            about: About { name, made },
+            capacity,
+            senders: Senders::new(),
+            receiver: End::default(),
+        };
+        seen.receiver.make(made);
+        Arc::new(seen)
+    }
+}
+
+impl Primitive for Seen {
+    fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
+        let name = name(&self.about, "mpsc channel");
+        let receiver = || self.receiver.text("receiver", view);
+        let capacity = self.capacity.unwrap_or(usize::MAX);
+        let Subject::Primitive(_, wanted) = wait.subject else {
+            unreachable!("a label describes itself");
+        };
+        let (kind, subject, state) = match wanted {
+            RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
+            SEND => (
+                "send",
+                format!("send on full {name}"),
+                format!("{capacity} of {capacity} values, {}", receiver()),
+            ),
+            _ => ("closed", format!("end of {name}"), receiver()),
+        };
+        Description {
+            kind,
+            subject,
+            state,
+            blocked_by: match kind {
+                "send" => self.receiver.user(view).into_iter().collect(),
+                // A sender may lie anywhere.
+                _ => Vec::new(),
+            },
+        }
+    }
+}
