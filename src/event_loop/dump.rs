@@ -97,10 +97,12 @@ impl EventLoop {
             }
             task
         });
+        let mut tasks = tasks.collect();
+        note_other_ends(&mut tasks);
         Dump {
             answer: Answer::Tasks,
             worker,
-            tasks: tree(tasks.collect(), &under),
+            tasks: tree(tasks, &under),
         }
     }
 }
@@ -122,9 +124,10 @@ impl EventLoop {
     fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
         let declared = self.executor.waits.declared();
         let tasks = snapshots.iter().map(|task| (task.id.low(), task));
-        let view = View {
+        let mut view = View {
             runtime: self.shared.number,
             now,
+            waiting: None,
             tasks: tasks.collect(),
             waits: &declared,
             other: others::describe,
@@ -133,16 +136,22 @@ impl EventLoop {
             let Some((task, poll)) = wait.waiter.tag.parts() else {
                 continue;
             };
+            view.waiting = Some(task);
             let mut dumped = match &wait.subject {
                 Subject::Label(label) => Wait::new(What::Label(label.to_string()), poll),
                 Subject::Primitive(primitive, _) => {
                     let description = primitive.describe(wait, &view);
+                    let id = |task: &u32| Some(view.tasks.get(task)?.id.0);
+                    let other_end = description.other_end.filter(|end| *end != task);
                     let what = What::Sync {
                         kind: description.kind,
-                        text: format!("{}, {}", description.subject, description.state),
+                        subject: description.subject,
+                        state: description.state,
+                        other_end: other_end.as_ref().and_then(id),
+                        made: description.made,
                     };
                     let blocked_by = description.blocked_by.iter();
-                    let blocked_by = blocked_by.filter_map(|task| Some(view.tasks.get(task)?.id.0));
+                    let blocked_by = blocked_by.filter_map(id);
                     Wait {
                         blocked_by: blocked_by.collect(),
                         ..Wait::new(what, poll)
@@ -154,6 +163,36 @@ impl EventLoop {
             dumped.trace = wait.trace.clone().map(|trace| self.in_program(trace));
             let waits = waits.entry(task).or_default();
             waits.push((dumped, wait.waiter.waker));
+        }
+    }
+}
+
+/// Adds to each wait for a channel what the task with the other end does.
+fn note_other_ends(tasks: &mut Vec<TaskDump>) {
+    let waits = tasks.iter().flat_map(|task| &task.waits);
+    let mut doing: HashMap<u64, String> = waits
+        .filter_map(|wait| match wait.what {
+            What::Sync { other_end, .. } => Some((other_end?, String::new())),
+            _ => None,
+        })
+        .collect();
+    if doing.is_empty() {
+        return;
+    }
+    for task in tasks.iter() {
+        if let Some(text) = doing.get_mut(&task.id) {
+            *text = task.doing();
+        }
+    }
+    for wait in tasks.iter_mut().flat_map(|task| &mut task.waits) {
+        if let What::Sync {
+            state,
+            other_end: Some(task),
+            ..
+        } = &mut wait.what
+            && let Some(text) = doing.get(task)
+        {
+            state.push_str(text);
         }
     }
 }

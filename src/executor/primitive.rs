@@ -4,6 +4,7 @@ use super::snapshot::TaskSnapshot;
 use super::waits::Declared;
 use crate::clock::Stamp;
 use std::collections::HashMap;
+use std::panic::Location;
 
 /// A lock, a channel or another thing that tasks wait for.
 ///
@@ -14,13 +15,19 @@ pub(crate) trait Primitive: Send + Sync {
 }
 
 /// What a dump says about a wait for a primitive.
+#[derive(Default)]
 pub(crate) struct Description {
     /// What is wanted, in a word: "lock", "permit", "recv".
     pub(crate) kind: &'static str,
-    /// The name of the primitive and where it was made. Waits for the same one have the same subject.
+    /// The name of the primitive. Waits for the same one have the same subject.
     pub(crate) subject: String,
-    /// The rest: who has taken it, where and when.
+    /// What follows the subject, with the punctuation between them: who has taken it, where and when.
     pub(crate) state: String,
+    /// The task of this runtime that the state names last, by the low half of its id: the dump adds what this task
+    /// waits for.
+    pub(crate) other_end: Option<u32>,
+    /// Where the primitive was made, unless the subject says so.
+    pub(crate) made: Option<&'static Location<'static>>,
     /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
     pub(crate) blocked_by: Vec<u32>,
 }
@@ -31,6 +38,8 @@ pub(crate) struct View<'a> {
     pub(crate) runtime: u32,
     /// When the dump is taken.
     pub(crate) now: Stamp,
+    /// The task that waits, by the low half of its id; `None` if none does.
+    pub(crate) waiting: Option<u32>,
     /// The tasks of the runtime, by the low halves of their ids.
     pub(crate) tasks: HashMap<u32, &'a TaskSnapshot>,
     /// All declared waits of the runtime.

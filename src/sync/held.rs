@@ -50,6 +50,7 @@ pub fn held() -> Held {
     let view = View {
         runtime,
         now: others::describe(runtime).map_or(Stamp::default(), |(_, now)| now),
+        waiting: None,
         tasks: tasks.collect(),
         waits: &[],
         other: others::describe,

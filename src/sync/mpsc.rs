@@ -11,9 +11,9 @@
 //! A dump shows a task that waits for a channel, and who has the other end:
 //!
 //! ```text
-//! recv on "jobs" (made at src/main.rs:9), 1 sender left, made by main 5.1 s ago at src/main.rs:9
-//! send on full "jobs" (made at src/main.rs:9), 100 of 100 values, its receiver was last used by task 3 "worker" 4 s ago
-//! at src/worker.rs:12
+//! recv on "jobs": 1 sender left, made by main at src/main.rs:9; made at src/main.rs:9
+//! send on full "jobs" (100 of 100): its receiver was last used by task 3 "worker" (4 s ago at src/worker.rs:12), which
+//! waits for lock "index" (made at src/main.rs:7) at src/worker.rs:15; made at src/main.rs:9
 //! ```
 //!
 //! The ends are values that can be moved to other tasks. The channel knows who made or cloned each of the first four
@@ -65,7 +65,7 @@ pub use self::unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSende
 
 use self::receiver::Rx;
 use self::sender::Tx;
-use super::ends::{End, Senders, name};
+use super::ends::{End, Senders};
 use super::seen::About;
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject};
@@ -226,7 +226,7 @@ impl Seen {
 
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let name = name(&self.about, "mpsc channel");
+        let (name, made) = self.about.name_and_place("the mpsc channel");
         let receiver = || self.receiver.text("receiver", view);
         let capacity = self.capacity.unwrap_or(usize::MAX);
         let Subject::Primitive(_, wanted) = wait.subject else {
@@ -236,20 +236,23 @@ impl Primitive for Seen {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
             SEND => (
                 "send",
-                format!("send on full {name}"),
-                format!("{capacity} of {capacity} values, {}", receiver()),
+                format!("send on full {name} ({capacity} of {capacity})"),
+                receiver(),
             ),
             _ => ("closed", format!("end of {name}"), receiver()),
+        };
+        let user = match kind {
+            "recv" => None,
+            _ => self.receiver.user(view),
         };
         Description {
             kind,
             subject,
-            state,
-            blocked_by: match kind {
-                "send" => self.receiver.user(view).into_iter().collect(),
-                // A sender may lie anywhere.
-                _ => Vec::new(),
-            },
+            state: format!(": {state}"),
+            other_end: user,
+            made,
+            // A sender may lie anywhere.
+            blocked_by: user.into_iter().collect(),
         }
     }
 }

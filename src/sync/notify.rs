@@ -15,10 +15,11 @@ use std::task::{Context, Poll, Waker};
 
 /// Wakes tasks without passing a value: one that waits, or all.
 ///
-/// A dump shows who has notified last:
+/// A dump shows who has notified last, if anybody has:
 ///
 /// ```text
-/// notified of "ready" (made at src/main.rs:9), last notified by task 3 12 s ago at src/loader.rs:40
+/// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; made at src/main.rs:9
+/// notified of "ready", nobody has notified since it was made; made at src/main.rs:9
 /// ```
 ///
 /// # Fairness
@@ -71,14 +72,19 @@ impl Shared {
 
 impl Primitive for Shared {
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
+        let (subject, made) = self.about.name_and_place("the `Notify`");
         Description {
             kind: "notified",
-            subject: format!("notified of {}", self.about),
+            subject: format!("notified of {subject}"),
             state: match self.last.get() {
-                Some(last) => format!("last notified by {}", last.text(view)),
-                None => String::from("never notified"),
+                Some(last) => {
+                    let (who, when) = (last.who.name(view), last.when(view));
+                    format!(", nobody has notified since {who} did{when}")
+                }
+                None => String::from(", nobody has notified since it was made"),
             },
-            blocked_by: Vec::new(),
+            made,
+            ..Description::default()
         }
     }
 }

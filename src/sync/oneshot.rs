@@ -148,8 +148,10 @@ impl Primitive for Seen {
         Description {
             kind,
             subject,
-            state,
+            state: format!(", {state}"),
+            other_end: blocked_by,
             blocked_by: blocked_by.into_iter().collect(),
+            ..Description::default()
         }
     }
 }
