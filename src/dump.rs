@@ -520,7 +520,7 @@ pub(crate) enum What {
         /// The id of the task that has the other end of a channel, if it is known. The state ends with what it does.
         other_end: Option<u64>,
         /// Where the primitive was made, unless the subject says so.
-        made: Option<&'static Location<'static>>,
+        origin: Option<String>,
     },
     /// Something outside glassfrog, with the number of other references to the task's waker, if it is known.
     Outside(Option<usize>),
@@ -629,12 +629,12 @@ impl fmt::Display for What {
             What::Sync {
                 subject,
                 state,
-                made,
+                origin,
                 ..
             } => {
                 write!(f, "{subject}{state}")?;
-                match made {
-                    Some(made) => write!(f, "; made at {}:{}", made.file(), made.line()),
+                match origin {
+                    Some(origin) => write!(f, "; {origin}"),
                     None => Ok(()),
                 }
             }

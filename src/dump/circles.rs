@@ -395,7 +395,7 @@ mod tests {
             subject: String::from("lock \"accounts\" (made at src/bank.rs:12)"),
             state: String::from(", taken by task 3"),
             other_end: None,
-            made: None,
+            origin: None,
         };
         dump.tasks[3].waits[0].what = What::Children;
         let circles: Vec<String> = dump.circles().iter().map(Circle::to_string).collect();

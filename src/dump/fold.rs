@@ -443,7 +443,7 @@ pub(super) mod tests {
                 subject: String::from(subject),
                 state: String::from(state),
                 other_end: None,
-                made: None,
+                origin: None,
             };
             let waits = match kind % 8 {
                 0 => vec![What::Io(format!("read tcp {id}"))],

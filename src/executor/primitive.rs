@@ -4,7 +4,6 @@ use super::snapshot::TaskSnapshot;
 use super::waits::Declared;
 use crate::clock::Stamp;
 use std::collections::HashMap;
-use std::panic::Location;
 
 /// A lock, a channel or another thing that tasks wait for.
 ///
@@ -12,6 +11,11 @@ use std::panic::Location;
 pub(crate) trait Primitive: Send + Sync {
     /// Describes a wait for this.
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
+
+    /// Returns how many clones of the waker a pending wait for this keeps.
+    fn wakers(&self) -> usize {
+        1
+    }
 }
 
 /// What a dump says about a wait for a primitive.
@@ -26,8 +30,8 @@ pub(crate) struct Description {
     /// The task of this runtime that the state names last, by the low half of its id: the dump adds what this task
     /// waits for.
     pub(crate) other_end: Option<u32>,
-    /// Where the primitive was made, unless the subject says so.
-    pub(crate) made: Option<&'static Location<'static>>,
+    /// Where the primitive was made, unless the subject says so: `channel made at src/main.rs:9`.
+    pub(crate) origin: Option<String>,
     /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
     pub(crate) blocked_by: Vec<u32>,
 }
@@ -46,6 +50,8 @@ pub(crate) struct View<'a> {
     pub(crate) waits: &'a [Declared],
     /// Names another runtime, and returns the stamp of its present time. Returns `None` if it has ended.
     pub(crate) other: fn(u32) -> Option<(String, Stamp)>,
+    /// Returns the name of a task of another runtime, by the low half of its id.
+    pub(crate) other_task: fn(u32, u32) -> Option<Box<str>>,
 }
 
 impl View<'_> {
@@ -54,10 +60,10 @@ impl View<'_> {
         let snapshot = self.tasks.get(&task);
         match (task, snapshot.and_then(|task| task.name.as_ref())) {
             (0, _) if snapshot.is_some() => String::from("main"),
-            (0, _) => String::from("main, which has ended"),
+            (0, _) => String::from("main (which has ended)"),
             (_, Some(name)) => format!("task {task} {name:?}"),
             (_, None) if snapshot.is_some() => format!("task {task}"),
-            (_, None) => format!("task {task}, which has ended"),
+            (_, None) => format!("task {task} (which has ended)"),
         }
     }
 }

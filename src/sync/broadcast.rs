@@ -29,7 +29,7 @@
 //! A dump shows a task that waits for a value, and who made the senders:
 //!
 //! ```text
-//! recv on "events": 1 sender left, made by main at src/main.rs:9; made at src/main.rs:9
+//! recv on "events": 1 sender left, made by main at src/main.rs:9; broadcast channel made at src/main.rs:9
 //! ```
 //!
 //! # Examples
@@ -146,13 +146,13 @@ struct Seen {
 
 impl Primitive for Seen {
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
-        let (name, made) = self.about.name_and_place("the broadcast channel");
+        let (name, origin) = self.about.name_and_origin("broadcast channel");
         // No task blocks this one: a sender may lie anywhere.
         Description {
             kind: "recv",
             subject: format!("recv on {name}"),
             state: format!(": {}", self.senders.text(view)),
-            made,
+            origin,
             ..Description::default()
         }
     }

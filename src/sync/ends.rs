@@ -113,10 +113,16 @@ impl End {
     pub(super) fn text(&self, what: &str, view: &View<'_>) -> String {
         match (self.used.get(), self.made.get()) {
             (Some(used), _) => {
-                let (who, when) = (used.who.name_for_waiter(view), used.when(view));
-                match when.strip_prefix(' ') {
-                    Some(when) => format!("its {what} was last used by {who} ({when})"),
-                    None => format!("its {what} was last used by {who}"),
+                let (who, when) = (used.who.name(view), used.when(view));
+                let this = match used.who.task(view) {
+                    task if task.is_some() && task == view.waiting => "this task,",
+                    _ => "",
+                };
+                let remark = format!("{this}{when}");
+                let remark = remark.trim_matches([' ', ',']);
+                match remark {
+                    "" => format!("its {what} was last used by {who}"),
+                    _ => format!("its {what} was last used by {who} ({remark})"),
                 }
             }
             (None, Some(made)) => {

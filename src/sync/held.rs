@@ -54,6 +54,7 @@ pub fn held() -> Held {
         tasks: tasks.collect(),
         waits: &[],
         other: others::describe,
+        other_task: others::name_of,
     };
     let things = listed
         .iter()

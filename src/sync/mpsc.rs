@@ -11,9 +11,9 @@
 //! A dump shows a task that waits for a channel, and who has the other end:
 //!
 //! ```text
-//! recv on "jobs": 1 sender left, made by main at src/main.rs:9; made at src/main.rs:9
+//! recv on "jobs": 1 sender left, made by main at src/main.rs:9; mpsc channel made at src/main.rs:9
 //! send on full "jobs" (100 of 100): its receiver was last used by task 3 "worker" (4 s ago at src/worker.rs:12), which
-//! waits for lock "index" (made at src/main.rs:7) at src/worker.rs:15; made at src/main.rs:9
+//! waits for lock "index" (made at src/main.rs:7) at src/worker.rs:15; mpsc channel made at src/main.rs:9
 //! ```
 //!
 //! The ends are values that can be moved to other tasks. The channel knows who made or cloned each of the first four
@@ -226,7 +226,7 @@ impl Seen {
 
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let (name, made) = self.about.name_and_place("the mpsc channel");
+        let (name, origin) = self.about.name_and_origin("mpsc channel");
         let receiver = || self.receiver.text("receiver", view);
         let capacity = self.capacity.unwrap_or(usize::MAX);
         let Subject::Primitive(_, wanted) = wait.subject else {
@@ -250,7 +250,7 @@ impl Primitive for Seen {
             subject,
             state: format!(": {state}"),
             other_end: user,
-            made,
+            origin,
             // A sender may lie anywhere.
             blocked_by: user.into_iter().collect(),
         }

@@ -18,8 +18,8 @@ use std::task::{Context, Poll, Waker};
 /// A dump shows who has notified last, if anybody has:
 ///
 /// ```text
-/// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; made at src/main.rs:9
-/// notified of "ready", nobody has notified since it was made; made at src/main.rs:9
+/// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; `Notify` made at src/main.rs:9
+/// notified of "ready", nobody has notified since it was made; `Notify` made at src/main.rs:9
 /// ```
 ///
 /// # Fairness
@@ -71,8 +71,13 @@ impl Shared {
 }
 
 impl Primitive for Shared {
+    fn wakers(&self) -> usize {
+        // One for notifications for one, and one for those for all.
+        2
+    }
+
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
-        let (subject, made) = self.about.name_and_place("the `Notify`");
+        let (subject, origin) = self.about.name_and_origin("`Notify`");
         Description {
             kind: "notified",
             subject: format!("notified of {subject}"),
@@ -83,7 +88,7 @@ impl Primitive for Shared {
                 }
                 None => String::from(", nobody has notified since it was made"),
             },
-            made,
+            origin,
             ..Description::default()
         }
     }

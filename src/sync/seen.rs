@@ -35,14 +35,13 @@ pub(super) struct About {
 }
 
 impl About {
-    /// Returns the name, and the place separately. Without a name, returns the kind with the place.
-    pub(super) fn name_and_place(
-        &self,
-        kind: &str,
-    ) -> (String, Option<&'static Location<'static>>) {
+    /// Returns the name, and separately where it was made: `"jobs"` and `channel made at src/main.rs:9`. Without a name,
+    /// the first text contains the place: `the channel made at src/main.rs:9`.
+    pub(super) fn name_and_origin(&self, kind: &str) -> (String, Option<String>) {
+        let origin = format!("{kind} made at {}:{}", self.made.file(), self.made.line());
         match &self.name {
-            Some(name) => (format!("{name:?}"), Some(self.made)),
-            None => (format!("{kind} {self}"), None),
+            Some(name) => (format!("{name:?}"), Some(origin)),
+            None => (format!("the {origin}"), None),
         }
     }
 }
@@ -323,13 +322,15 @@ impl Who {
         match self {
             Who::Task { runtime, task } if runtime == view.runtime => view.task(task),
             Who::Task { runtime, task } => {
+                let name = (view.other_task)(runtime, task);
                 let runtime = match (view.other)(runtime) {
                     Some((name, _)) => name,
-                    None => format!("runtime {runtime}, which has ended"),
+                    None => format!("runtime {runtime} (which has ended)"),
                 };
-                match task {
-                    0 => format!("main of {runtime}"),
-                    _ => format!("task {task} of {runtime}"),
+                match (task, name) {
+                    (0, _) => format!("main of {runtime}"),
+                    (_, Some(name)) => format!("task {task} {name:?} of {runtime}"),
+                    (_, None) => format!("task {task} of {runtime}"),
                 }
             }
             Who::Thread(number) => match lock(&THREADS).names.get(&number) {

@@ -211,15 +211,15 @@ impl Primitive for State {
         let total = self.total.load(Ordering::Relaxed);
         let (known, others) = (self.known(), self.holders.others());
         let holders = match known.len() + others {
-            0 => String::from("no holder is known"),
+            0 => String::from("taken by nobody"),
             _ => format!("taken by {}", list_oldest(&known, others, view)),
         };
         let (state, blocked_by) = if total < wanted {
             let forgotten = match self.forgotten.get() {
-                Some(last) => format!("permits were forgotten, last by {}; ", last.text(view)),
+                Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
                 None => String::new(),
             };
-            let state = format!(": more than there are; {forgotten}{holders}");
+            let state = format!(": more than there are{forgotten}; {holders}");
             (state, Vec::new())
         } else if free < wanted {
             let state = format!(": {holders}");
@@ -231,12 +231,12 @@ impl Primitive for State {
             1 => String::from("permit"),
             _ => format!("{wanted} permits"),
         };
-        let (of, made) = self.about.name_and_place("the semaphore");
+        let (of, origin) = self.about.name_and_origin("semaphore");
         Description {
             kind: "permit",
             subject: format!("{permits} of {of} ({free} of {total} free)"),
             state,
-            made,
+            origin,
             blocked_by,
             ..Description::default()
         }

@@ -21,7 +21,7 @@
 //! A dump shows a task that waits for a change, and who has sent the last one:
 //!
 //! ```text
-//! changed on "config": last sent by task 2 "reloader" 75.2 s ago at src/config.rs:31; made at src/main.rs:9
+//! changed on "config": last sent by task 2 "reloader" 75.2 s ago at src/config.rs:31; watch channel made at src/main.rs:9
 //! ```
 //!
 //! # Examples
@@ -154,7 +154,7 @@ struct Seen {
 
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let (name, made) = self.about.name_and_place("the watch channel");
+        let (name, origin) = self.about.name_and_origin("watch channel");
         let (kind, subject, state) = match (&wait.subject, self.sent.get()) {
             (Subject::Primitive(_, CLOSED), _) => (
                 "closed",
@@ -180,7 +180,7 @@ impl Primitive for Seen {
             kind,
             subject,
             state: format!(": {state}"),
-            made,
+            origin,
             ..Description::default()
         }
     }
