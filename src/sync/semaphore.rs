@@ -163,7 +163,7 @@ impl State {
                 (text, vec![task])
             }
             _ => match next_future(first, view) {
-                Some(next) => (format!(": next for them: {next}"), Vec::new()),
+                Some(next) => (format!(": next in line: {next}"), Vec::new()),
                 None => (String::new(), Vec::new()),
             },
         }
@@ -211,7 +211,7 @@ impl Primitive for State {
         let total = self.total.load(Ordering::Relaxed);
         let (known, others) = (self.known(), self.holders.others());
         let holders = match known.len() + others {
-            0 => String::from("taken by nobody"),
+            0 => String::from("no holder is known"),
             _ => format!("taken by {}", list_oldest(&known, others, view)),
         };
         let (state, blocked_by) = if total < wanted {
@@ -219,7 +219,11 @@ impl Primitive for State {
                 Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
                 None => String::new(),
             };
-            let state = format!(": more than there are{forgotten}; {holders}");
+            let holders = match known.is_empty() {
+                true => String::new(),
+                false => format!("; {holders}"),
+            };
+            let state = format!(": more than there are{forgotten}{holders}");
             (state, Vec::new())
         } else if free < wanted {
             let state = format!(": {holders}");

@@ -9,6 +9,8 @@ use futures::FutureExt as _;
 use futures::future::{Either, join, pending, select};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use glassfrog::dump::Dump;
+#[cfg(target_os = "linux")]
+use glassfrog::net::UnixStream;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::sync::{
     Barrier, CancellationToken, Mutex, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc,
@@ -16,7 +18,7 @@ use glassfrog::sync::{
 };
 use glassfrog::task::{self, JoinHandle, JoinSet, scope, spawn_blocking, waiting_for, yield_now};
 use glassfrog::time::{sleep, timeout};
-use glassfrog::{Handle, Runtime};
+use glassfrog::{Handle, Runtime, Workers};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::mem;
@@ -658,6 +660,87 @@ fn a_large_request_keeps_small_ones_waiting() {
     });
 }
 
+#[test]
+fn a_request_for_a_permit_that_is_next_is_not_polled_any_more() {
+    block_on(async {
+        let pool = Rc::new(Semaphore::named("slots", 1));
+        let permit = pool.acquire().await.unwrap();
+        let theirs = Rc::clone(&pool);
+        spawn("server", async move {
+            let first = pin!(theirs.acquire()); // here: first permit
+            let other = pin!(yield_now());
+            let lost = select(first, other).await;
+            assert!(matches!(lost, Either::Right(_)));
+            drop(theirs.acquire().await); // here: second permit
+        });
+        settle().await;
+        drop(permit);
+        look().await.says(
+            "server",
+            &[
+                "permit of \"slots\" (1 of 1 free): next in line: a future of task 1 \"server\", not polled since its poll ",
+                &place("first permit"),
+                &place("second permit"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_task_of_a_worker_holds_a_lock() {
+    let _watchdog = watchdog();
+    let lock = Arc::new(Mutex::named("catalogue", 0));
+    let theirs = Arc::clone(&lock);
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    let end = CancellationToken::new();
+    let ended = end.clone();
+    let workers = thread::spawn(move || {
+        Workers::new(1).unwrap().run(move |_| {
+            let (lock, locked, ended) = (Arc::clone(&theirs), locked.clone(), ended.clone());
+            async move {
+                let _guard = lock.lock().await; // here: worker
+                locked.send(()).unwrap();
+                ended.cancelled().await;
+            }
+        })
+    });
+    is_locked.recv().unwrap();
+    glassfrog::block_on(async {
+        spawn("client", async move { drop(lock.lock().await) });
+        look().await.says(
+            "client",
+            &[
+                "lock \"catalogue\" ",
+                " of worker 0 ",
+                " ago at ",
+                &place("worker"),
+            ],
+        );
+    });
+    end.cancel();
+    workers.join().unwrap();
+}
+
+#[test]
+fn a_lock_is_held_across_a_wait_and_nobody_wants_it() {
+    block_on(async {
+        let lock = Rc::new(Mutex::named("quiet", 0));
+        spawn("holder", async move {
+            let _guard = lock.lock().await; // here: quiet holder
+            pending::<()>().await;
+        });
+        settle().await;
+        let held = glassfrog::sync::held().to_string();
+        let line = held
+            .lines()
+            .find(|line| line.contains("\"quiet\""))
+            .unwrap();
+        assert!(line.starts_with("lock \"quiet\" (made at "), "{line}");
+        assert!(line.contains("), taken by task 1 \"holder\" "), "{line}");
+        assert!(line.ends_with(&place("quiet holder")), "{line}");
+    });
+}
+
 // Channels.
 
 #[test]
@@ -753,6 +836,76 @@ fn a_task_sends_to_itself() {
         assert!(
             seen.circles()
                 .starts_with("\"loop\" waits for itself (send on full \"todo\"")
+        );
+    });
+}
+
+#[test]
+fn a_send_that_is_next_is_not_polled_any_more() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::channel_named("requests", 1);
+        let (go, is_allowed) = oneshot::channel::<()>();
+        spawn("receiver", async move {
+            is_allowed.await.unwrap();
+            while receiver.recv().await.is_some() {}
+        });
+        sender.send(1).await.unwrap();
+        let theirs = sender.clone();
+        spawn("undecided", async move {
+            let first = pin!(theirs.send(2)); // here: first send
+            let other = pin!(yield_now());
+            let lost = select(first, other).await;
+            assert!(matches!(lost, Either::Right(_)));
+            pending::<()>().await;
+        });
+        settle().await;
+        spawn("client", async move { sender.send(3).await }); // here: second send
+        settle().await;
+        go.send(()).unwrap();
+        let seen = look().await;
+        seen.says(
+            "client",
+            &[
+                "send on \"requests\" (0 of 1): next in line: a future of task 2 \"undecided\", not polled since its poll ",
+                &place("first send"),
+                &place("second send"),
+            ],
+        );
+        assert!(seen.circles().is_empty());
+    });
+}
+
+#[test]
+fn nobody_sends_to_an_unbounded_channel() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::unbounded_channel_named::<u32>("commands"); // here: commands
+        spawn("actor", async move { receiver.recv().await });
+        look().await.says(
+            "actor",
+            &[
+                "recv on \"commands\": 1 sender left, made by main at ",
+                &place("commands"),
+            ],
+        );
+        drop(sender);
+    });
+}
+
+#[test]
+fn a_sender_waits_for_the_end_of_its_receiver() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::channel_named::<u32>("frames", 1);
+        spawn("player", async move { receiver.recv().await }); // here: player
+        settle().await;
+        spawn("decoder", async move { sender.closed().await }); // here: decoder
+        let seen = look().await;
+        seen.says(
+            "decoder",
+            &[
+                "end of \"frames\": its receiver is used by task 1 \"player\", which waits for recv on \"frames\" at ",
+                &place("player"),
+                &place("decoder"),
+            ],
         );
     });
 }
@@ -1148,6 +1301,60 @@ fn a_blocking_job_waits_for_a_channel_whose_sender_waits_for_the_job() {
         look()
             .await
             .says("owner", &["blocking job 2 (", &place("job waits")]);
+    });
+}
+
+#[test]
+fn nobody_connects() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        spawn("server", async move { listener.accept().await });
+        look()
+            .await
+            .says("server", &[&format!("accept tcp {address}")]);
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_unix_listener_does_not_accept() {
+    block_on(async {
+        let path = std::env::temp_dir().join(format!("glassfrog-stuck-{}", std::process::id()));
+        let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None);
+        let listener = listener.unwrap();
+        listener
+            .bind(&socket2::SockAddr::unix(&path).unwrap())
+            .unwrap();
+        listener.listen(0).unwrap();
+        let _first = UnixStream::connect(&path).await.unwrap();
+        let theirs = path.clone();
+        spawn("client", async move { UnixStream::connect(theirs).await });
+        sleep(Duration::from_millis(50)).await;
+        look().await.says(
+            "client",
+            &["room in the backlog of unix ", "glassfrog-stuck-"],
+        );
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+#[test]
+fn blocking_jobs_use_all_threads() {
+    let _watchdog = watchdog();
+    let runtime = Runtime::builder().blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        spawn("first", async move {
+            spawn_blocking(move || ended.recv()).await // here: first job
+        });
+        spawn("second", async {
+            spawn_blocking(|| ()).await // here: second job
+        });
+        let seen = look().await;
+        seen.says("first", &["blocking job ", &place("first job")]);
+        seen.says("second", &["blocking job ", &place("second job"), "queued"]);
+        drop(end);
     });
 }
 
