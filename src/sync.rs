@@ -39,6 +39,9 @@
 //! "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a future is often the branch of
 //! a `select` that another branch holds up, or one in a buffer of futures.
 //!
+//! `examples/stuck.rs` prints a dump of some programs that are stuck: a lock held across a sleep, a pool without permits,
+//! a circle of a channel and a lock, a future that is not polled, and a sender that keeps a channel open.
+//!
 //! [`held`] lists all locks and permits that are held at the moment, with or without waiters.
 //!
 //! # What it costs
