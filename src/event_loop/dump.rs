@@ -109,7 +109,7 @@ impl EventLoop {
             }
             task
         });
-        let mut tasks = tasks.collect();
+        let mut tasks: Vec<TaskDump> = tasks.collect();
         note_other_ends(&mut tasks);
         Dump {
             answer: Answer::Tasks,
@@ -184,7 +184,7 @@ impl EventLoop {
 }
 
 /// Adds to each wait for a channel what the task with the other end does.
-fn note_other_ends(tasks: &mut Vec<TaskDump>) {
+fn note_other_ends(tasks: &mut [TaskDump]) {
     let waits = tasks.iter().flat_map(|task| &task.waits);
     let mut doing: HashMap<u64, String> = waits
         .filter_map(|wait| match wait.what {
