@@ -10,58 +10,48 @@ use std::task::Waker;
 ///
 /// The tag comes from the thread that polls the task, not from the waker, because combinators wrap wakers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tag {
-    /// The low half of the task's id; [`OUTSIDE`] outside a task.
-    task: u32,
-    /// The number of the poll, counted from 1 (modulo 2³²).
-    poll: u32,
-}
+pub(crate) struct Tag(
+    /// The low half of the task's id, [`OUTSIDE`] outside a task, in the high half; the number of the poll, counted from
+    /// 1 (modulo 2³²), in the low half. One number is moved and shown to other threads at once.
+    u64,
+);
 
-/// The `task` of a waiter that was not left by a task of this runtime.
+/// The task of a waiter that was not left by a task of this runtime.
 const OUTSIDE: u32 = u32::MAX;
 
 impl Tag {
     /// The tag outside a task.
-    pub(crate) const NONE: Tag = Tag {
-        task: OUTSIDE,
-        poll: 0,
-    };
+    pub(crate) const NONE: Tag = Tag((OUTSIDE as u64) << 32);
 
     /// Creates the tag of a task in one of its polls.
     pub(crate) fn new(task: u64, poll: u32) -> Tag {
-        Tag {
-            // Two tasks whose ids differ by a multiple of 2³² have the same tags, and a dump may confuse them. This
-            // saves eight bytes in every waiter.
-            task: task as u32,
-            poll,
-        }
+        // Two tasks whose ids differ by a multiple of 2³² have the same tags, and a dump may confuse them. This saves
+        // eight bytes in every waiter.
+        Tag(task << 32 | u64::from(poll))
     }
 
     /// Returns the tag as one number.
     pub(crate) const fn number(self) -> u64 {
-        (self.task as u64) << 32 | self.poll as u64
+        self.0
     }
 
     /// Creates the tag with this number.
     pub(crate) fn from_number(number: u64) -> Tag {
-        Tag {
-            task: (number >> 32) as u32,
-            poll: number as u32,
-        }
+        Tag(number)
     }
 
     /// Returns the low half of the task's id and the number of the poll, or `None` outside a task.
     pub(crate) fn parts(self) -> Option<(u32, u32)> {
-        (self != Tag::NONE).then_some((self.task, self.poll))
+        (self != Tag::NONE).then_some(((self.0 >> 32) as u32, self.0 as u32))
     }
 }
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Tag::NONE => f.write_str("outside any task"),
-            Tag { task: 0, poll } => write!(f, "main (poll {poll})"),
-            Tag { task, poll } => write!(f, "task {task} (poll {poll})"),
+        match self.parts() {
+            None => f.write_str("outside any task"),
+            Some((0, poll)) => write!(f, "main (poll {poll})"),
+            Some((task, poll)) => write!(f, "task {task} (poll {poll})"),
         }
     }
 }

@@ -68,6 +68,13 @@ struct Entry {
     deadline: u64,
     /// The waiter to wake.
     waiter: Waiter,
+    /// The place of the entry in a list.
+    links: Links,
+}
+
+/// The place of an entry in the list of a slot.
+#[derive(Clone, Copy)]
+struct Links {
     /// The position of the next entry in the slot.
     next: u32,
     /// The position of the previous entry in the slot.
@@ -125,12 +132,12 @@ impl Wheel {
         waiter: Waiter,
         location: Option<&'static Location<'static>>,
     ) -> (Key, bool) {
+        let position = self.entries.next_key().index() as u32;
+        let links = self.join(deadline, position);
         let key = self.entries.insert(Entry {
             deadline,
             waiter,
-            next: NIL,
-            previous: NIL,
-            slot: 0,
+            links,
         });
         match self.locations.get_mut(key.index()) {
             Some(slot) => *slot = location,
@@ -138,16 +145,16 @@ impl Wheel {
             None => self.locations.push(location),
         }
         self.inserted += 1;
-        self.link(key);
         (key, self.note(deadline))
     }
 
     /// Changes a deadline that has not fired. Returns whether it may now be the earliest, or `None` if it has
     /// fired.
     pub(crate) fn reset(&mut self, key: Key, deadline: u64) -> Option<bool> {
-        self.unlink(key);
         let entry = self.entries.get_mut(key)?;
         let former = mem::replace(&mut entry.deadline, deadline);
+        let links = entry.links;
+        self.leave(links, key.index() as u32);
         self.link(key);
         self.forget(former);
         Some(self.note(deadline))
@@ -177,8 +184,8 @@ impl Wheel {
 
     /// Removes a deadline that has not fired.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Waiter> {
-        self.unlink(key);
         let entry = self.entries.remove(key)?;
+        self.leave(entry.links, key.index() as u32);
         self.forget(entry.deadline);
         Some(entry.waiter)
     }
@@ -251,7 +258,7 @@ impl Wheel {
         self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
         let mut position = first;
         while let Some((key, entry)) = self.entries.at(position as usize) {
-            let next = entry.next;
+            let next = entry.links.next;
             if entry.deadline <= now {
                 if let Some(Entry {
                     deadline, waiter, ..
@@ -289,7 +296,7 @@ impl Wheel {
         for _ in 0..MOST_SEARCHED {
             let (_, entry) = self.entries.at(position as usize)?;
             earliest = earliest.min(entry.deadline);
-            position = entry.next;
+            position = entry.links.next;
             if position == first {
                 return Some(earliest);
             }
@@ -297,48 +304,57 @@ impl Wheel {
         None
     }
 
-    /// Appends an entry to the list of its slot.
+    /// Appends an entry that is in no list to the list of its slot.
     fn link(&mut self, key: Key) {
-        let position = key.index() as u32;
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
+        let deadline = entry.deadline;
+        let links = self.join(deadline, key.index() as u32);
+        self.entries.occupied(key.index() as u32).links = links;
+    }
+
+    /// Appends a position to the list of the slot for a deadline. Returns the links of the entry at that position, which
+    /// need not exist yet.
+    #[inline]
+    fn join(&mut self, deadline: u64, position: u32) -> Links {
         // A deadline that has passed goes to the slot of the current time, which is always due.
-        let deadline = entry.deadline.max(self.time);
+        let deadline = deadline.max(self.time);
         let digits = (u64::BITS - (deadline ^ self.time).leading_zeros()).max(1);
         let wheel = ((digits - 1) / DIGIT_BITS) as usize;
         let digit = (deadline >> (wheel as u32 * DIGIT_BITS)) as usize % SLOTS;
         let slot = wheel * SLOTS + digit;
         let first = self.slots[slot];
-        entry.slot = slot as u32;
-        if first == NIL {
-            entry.next = position;
-            entry.previous = position;
+        let (next, previous) = if first == NIL {
             self.slots[slot] = position;
             self.used[wheel] |= 1 << digit;
+            (position, position)
         } else {
-            let last = self.entries.occupied(first).previous;
-            let entry = self.entries.occupied(position);
-            entry.next = first;
-            entry.previous = last;
-            self.entries.occupied(last).next = position;
-            self.entries.occupied(first).previous = position;
+            let last = mem::replace(&mut self.entries.occupied(first).links.previous, position);
+            self.entries.occupied(last).links.next = position;
+            (first, last)
+        };
+        Links {
+            next,
+            previous,
+            slot: slot as u32,
         }
     }
 
-    /// Removes an entry from the list of its slot.
-    fn unlink(&mut self, key: Key) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
-        };
-        let position = key.index() as u32;
-        let (next, previous, slot) = (entry.next, entry.previous, entry.slot as usize);
+    /// Removes a position with these links from its list. The entry need not exist any more.
+    fn leave(&mut self, links: Links, position: u32) {
+        let Links {
+            next,
+            previous,
+            slot,
+        } = links;
+        let slot = slot as usize;
         if next == position {
             self.slots[slot] = NIL;
             self.used[slot / SLOTS] &= !(1 << (slot % SLOTS));
         } else {
-            self.entries.occupied(previous).next = next;
-            self.entries.occupied(next).previous = previous;
+            self.entries.occupied(previous).links.next = next;
+            self.entries.occupied(next).links.previous = previous;
             if self.slots[slot] == position {
                 self.slots[slot] = next;
             }

@@ -14,10 +14,13 @@
 //! of their lengths. The cost of starting and exiting is in both runs and cancels out.
 //!
 //! In reading order: the [`workloads`], generic over the trait [`runtime::Runtime`]; the [`server`]; the counting
-//! of a run ([`measure`]); the output ([`table`]).
+//! of a run ([`measure`]); the output ([`table`]). With the feature `sync`, the module of the same name counts the
+//! operations of `glassfrog::sync`.
 
 pub mod measure;
 pub mod runtime;
 pub mod server;
+#[cfg(feature = "sync")]
+pub mod sync;
 pub mod table;
 pub mod workloads;

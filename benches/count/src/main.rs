@@ -4,12 +4,16 @@
 //! - `check` measures, compares with the baseline of its profile, and fails if a cost exceeds its tolerance, or
 //!   the cost of a fetch its limit;
 //! - `bless` measures and writes a new baseline;
-//! - `report` measures and prints.
+//! - `report` measures and prints;
+//! - `sync`, in a build with the feature of that name, measures the operations of `glassfrog::sync` beside those of the
+//!   crates below, and fails if one costs too much more.
+//!
+//! `check` and `bless` need a build without the feature `sync`: the baseline says what glassfrog costs without it.
 //!
 //! Counts depend on the optimizer, so only counts of the same profile are comparable. Counting instructions needs
 //! `valgrind`, and counting syscalls `perf`. If one is missing, the program says so and checks the rest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
@@ -93,6 +97,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Result<ExitCode, String> {
+    #[cfg(feature = "sync")]
+    if glassfrog_count::sync::hidden_subcommand(arguments)? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let hidden = hidden_subcommand(arguments, |_, workload, n, server| {
         let workload: Workload = workload.parse()?;
         Ok(vec![workload.run::<Glassfrog>(n, server)])
@@ -101,6 +109,11 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     match arguments {
+        [word] if cfg!(feature = "sync") && (word == "check" || word == "bless") => Err(
+            "the baseline is for a build without the feature `sync`: omit `--features sync`".into(),
+        ),
+        #[cfg(feature = "sync")]
+        [word] if word == "sync" => check_sync(),
         [word] if word == "check" => {
             let baseline =
                 fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
@@ -127,20 +140,48 @@ fn run(arguments: &[String]) -> Result<ExitCode, String> {
             print!("{}", measure()?);
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err("usage: glassfrog-count check|bless|report".into()),
+        [word] if word == "sync" => {
+            Err("the subcommand `sync` needs a build with `--features sync`".into())
+        }
+        _ => Err("usage: glassfrog-count check|bless|report|sync".into()),
     }
 }
 
-/// Measures all quantities for which this machine has the tools.
-fn measure() -> Result<Table, String> {
+/// Returns the path of this binary. Warns if it was not built with the profile of the gate.
+fn this_binary() -> Result<PathBuf, String> {
     let this = env::current_exe().map_err(|error| error.to_string())?;
     if this
         .parent()
         .and_then(Path::file_name)
         .is_none_or(|name| name != PROFILE)
     {
-        eprintln!("not built with `--profile {PROFILE}`: the counts will differ from the baseline");
+        eprintln!(
+            "not built with `--profile {PROFILE}`: the counts will differ from those of the gate"
+        );
     }
+    Ok(this)
+}
+
+/// Measures the operations of `sync`, prints them beside those of the crates below, and fails if one costs too much
+/// more.
+#[cfg(feature = "sync")]
+fn check_sync() -> Result<ExitCode, String> {
+    if !Quantity::Instructions.is_available() {
+        eprintln!("valgrind is missing: the costs of `sync` are not checked");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let measured = glassfrog_count::sync::measure(&this_binary()?);
+    let (table, all_fit) = measured.map_err(|error| error.to_string())?;
+    print!("{table}");
+    Ok(match all_fit {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Measures all quantities for which this machine has the tools.
+fn measure() -> Result<Table, String> {
+    let this = this_binary()?;
     for quantity in Quantity::ALL {
         if let (Some(tool), false) = (quantity.tool(), quantity.is_available()) {
             eprintln!("{tool} is missing: no {}", quantity.name());

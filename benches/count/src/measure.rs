@@ -1,5 +1,6 @@
 //! Measures a run with callgrind, with perf, and from the kernel's files about this process.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -30,6 +31,9 @@ const TIMEOUT: &str = "120";
 
 /// The tracepoint that counts syscalls.
 pub const SYSCALLS: &str = "raw_syscalls:sys_enter";
+
+/// The functions of the C library that return memory.
+const ALLOCATORS: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
 
 /// A quantity that can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,46 @@ impl Quantity {
     }
 }
 
+/// What callgrind counts in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The instructions in user space.
+    pub instructions: u64,
+    /// The calls of the allocator that return memory.
+    pub allocations: u64,
+}
+
+impl Profile {
+    /// Reads a file of callgrind. A function has its name only where the file mentions it first; later, a number stands
+    /// for it. A line with the number of calls follows the line with the function that is called.
+    fn parse(text: &str) -> Option<Profile> {
+        let mut allocators = HashSet::new();
+        let mut calls_allocator = false;
+        let mut allocations = 0;
+        for line in text.lines() {
+            if let Some((mention, function)) = line.split_once("fn=")
+                && matches!(mention, "" | "c")
+            {
+                let (number, name) = function.split_once(' ').unwrap_or((function, ""));
+                if ALLOCATORS.contains(&name) {
+                    allocators.insert(number);
+                }
+                calls_allocator = mention == "c" && allocators.contains(number);
+            } else if let Some(calls) = line.strip_prefix("calls=")
+                && calls_allocator
+            {
+                let count: u64 = calls.split_whitespace().next()?.parse().ok()?;
+                allocations += count;
+            }
+        }
+        let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+        Some(Profile {
+            instructions: totals?.trim().parse().ok()?,
+            allocations,
+        })
+    }
+}
+
 /// The subject of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
@@ -113,10 +157,10 @@ impl Subject<'_> {
     pub fn measure(self, workload: Workload, quantity: Quantity) -> io::Result<Option<f64>> {
         let cost = match (workload.kind(), quantity) {
             (Kind::Counted(short, long), Quantity::Instructions) => {
-                per_operation(short, long, |n| self.instructions(workload.name(), n))?
+                least_per_operation((short, long), |n| self.instructions(workload.name(), n))?
             }
             (Kind::Counted(short, long), Quantity::Syscalls) => {
-                per_operation(short, long, |n| self.syscalls(workload.name(), n))?
+                least_per_operation((short, long), |n| self.syscalls(workload.name(), n))?
             }
             (Kind::Bytes(n), Quantity::Bytes) => self.value(workload, n)? as f64 / n as f64,
             (Kind::WakeUps(n), Quantity::WakeUps) => self.value(workload, n)? as f64,
@@ -153,6 +197,11 @@ impl Subject<'_> {
 
     /// Returns the number of instructions that one run executes in user space.
     pub fn instructions(self, workload: &str, n: u64) -> io::Result<u64> {
+        Ok(self.profile(workload, n)?.instructions)
+    }
+
+    /// Returns what callgrind counts in one run.
+    pub fn profile(self, workload: &str, n: u64) -> io::Result<Profile> {
         let out = env::temp_dir().join(format!("glassfrog-count.{}", process::id()));
         let out_file = format!("--callgrind-out-file={}", out.display());
         let callgrind = ["valgrind", "--tool=callgrind", &out_file];
@@ -160,11 +209,7 @@ impl Subject<'_> {
         output(command.env("GLIBC_TUNABLES", NO_STRING_INSTRUCTIONS))?;
         let profile = fs::read_to_string(&out)?;
         fs::remove_file(&out)?;
-        let total = profile
-            .lines()
-            .find_map(|line| line.strip_prefix("totals: "));
-        let total = total.ok_or_else(|| io::Error::other("callgrind wrote no totals"))?;
-        total.trim().parse().map_err(io::Error::other)
+        Profile::parse(&profile).ok_or_else(|| io::Error::other("callgrind wrote no totals"))
     }
 
     /// Returns the number of syscalls that one run makes on all its threads. The kernel counts them: a tool that
@@ -200,16 +245,25 @@ impl Subject<'_> {
     }
 }
 
-/// Returns the cost of one operation: the difference between the counts of a long and a short run, divided by the
+/// Returns the cost of one operation: the difference between the counts of a short and a long run, divided by the
 /// difference of their lengths.
-fn per_operation(short: u64, long: u64, count: impl Fn(u64) -> io::Result<u64>) -> io::Result<f64> {
+pub fn per_operation((short, long): (u64, u64), count_short: u64, count_long: u64) -> f64 {
+    // If the workload makes no syscalls, a long run may by chance make one less than a short run.
+    let difference = count_long.saturating_sub(count_short);
+    difference as f64 / (long - short) as f64
+}
+
+/// Returns the cost of one operation by the least counts of several runs of these lengths.
+fn least_per_operation(
+    lengths: (u64, u64),
+    count: impl Fn(u64) -> io::Result<u64>,
+) -> io::Result<f64> {
     let least = |n| {
         let counts: io::Result<Vec<u64>> = (0..RUNS).map(|_| count(n)).collect();
         counts.map(|counts| counts.into_iter().min().unwrap_or(0))
     };
-    // If the workload makes no syscalls, a long run may by chance make one less than a short run.
-    let difference = least(long)?.saturating_sub(least(short)?);
-    Ok(difference as f64 / (long - short) as f64)
+    let (short, long) = lengths;
+    Ok(per_operation(lengths, least(short)?, least(long)?))
 }
 
 /// Runs `command`. An error contains the command and its output.
@@ -304,4 +358,34 @@ fn field(text: &str, name: &str) -> u64 {
     value
         .and_then(|value| value.parse().ok())
         .expect("a number after the field's name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Profile;
+
+    #[test]
+    fn calls_of_the_allocator_are_counted_by_name_and_by_number() {
+        let profile = "\
+fn=(1) main
+cfn=(2) malloc
+calls=3 0
+7 30
+cfn=(3) poll
+calls=5 0
+8 50
+fn=(2)
+9 10
+fn=(3)
+cfn=(2)
+calls=4 0
+10 40
+totals: 130
+";
+        let expected = Profile {
+            instructions: 130,
+            allocations: 7,
+        };
+        assert_eq!(Profile::parse(profile), Some(expected));
+    }
 }
