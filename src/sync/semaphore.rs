@@ -4,7 +4,9 @@ mod permits;
 
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
-use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_future};
+use super::seen::{
+    About, Holdable, Holding, Lazy, Listed, Mark, Taken, first_in_line, next_future,
+};
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
@@ -23,7 +25,7 @@ use std::task::{Context, Poll, ready};
 /// A dump names a task that waits for a permit together with the holders:
 ///
 /// ```text
-/// permit of "pool" (made at src/pool.rs:12), 0 of 3 free: taken by tasks 4, 7, 9, the longest 8 s ago at
+/// permit of "pool" (0 of 3 free): taken by tasks 4, 7, 9, the longest 8 s ago at
 /// src/pool.rs:40
 /// ```
 ///
@@ -89,6 +91,8 @@ struct State {
     ///
     /// Relaxed is enough: the numbers are only for dumps.
     taken: [AtomicU32; KNOWN],
+    /// Who has forgotten permits last.
+    forgotten: Mark,
     /// Its entry in the list of what can be held.
     _listed: Listed,
 }
@@ -102,6 +106,7 @@ impl State {
             total: AtomicUsize::new(permits),
             holders: Holders::default(),
             taken: Default::default(),
+            forgotten: Mark::default(),
             _listed: listed,
         })
     }
@@ -141,6 +146,31 @@ impl State {
     fn known(&self) -> Vec<Taken> {
         let known = self.holders.known().into_iter();
         known.map(|(_, taken)| taken).collect()
+    }
+
+    /// Says who is first in line while there are enough permits for a request. Returns the task that keeps it waiting
+    /// too, if there is one.
+    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
+        let Some(first) = first_in_line(wait, view) else {
+            return (String::new(), Vec::new());
+        };
+        let (task, _) = first.waiter.tag.parts().unwrap_or_default();
+        match first.subject {
+            Subject::Primitive(_, wanted) if wanted as usize > free => {
+                let at = first.location;
+                let at = at.map(|at| format!(" at {}:{}", at.file(), at.line()));
+                let text = format!(
+                    ": behind {}, which waits for {wanted} permits{}",
+                    view.task(task),
+                    at.unwrap_or_default()
+                );
+                (text, vec![task])
+            }
+            _ => match next_future(first, view) {
+                Some(next) => (format!(": next in line: {next}"), Vec::new()),
+                None => (String::new(), Vec::new()),
+            },
+        }
     }
 
     /// Returns the tasks without whose permits the others are too few: the wait cannot end before each of them gives
@@ -188,36 +218,35 @@ impl Primitive for State {
             0 => String::from("no holder is known"),
             _ => format!("taken by {}", list_oldest(&known, others, view)),
         };
-        let numbers = format!("{free} of {total} free");
         let (state, blocked_by) = if total < wanted {
-            let state = format!("{numbers}, which are too few: {holders}");
+            let forgotten = match self.forgotten.get() {
+                Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
+                None => String::new(),
+            };
+            let holders = match known.is_empty() {
+                true => String::new(),
+                false => format!("; {holders}"),
+            };
+            let state = format!(": more than there are{forgotten}{holders}");
             (state, Vec::new())
         } else if free < wanted {
-            (
-                format!("{numbers}: {holders}"),
-                self.needed(wait, wanted, view),
-            )
+            let state = format!(": {holders}");
+            (state, self.needed(wait, wanted, view))
         } else {
-            // Enough are free, so this waits for its turn.
-            let state = match next_future(wait, view) {
-                Some(next) => format!("{numbers}, and {next}"),
-                None => numbers,
-            };
-            (state, Vec::new())
+            self.turn(wait, free, view)
         };
         let permits = match wanted {
             1 => String::from("permit"),
             _ => format!("{wanted} permits"),
         };
-        let of = match self.about.name {
-            Some(_) => "",
-            None => "the semaphore ",
-        };
+        let (of, origin) = self.about.name_and_origin("semaphore");
         Description {
             kind: "permit",
-            subject: format!("{permits} of {of}{}", self.about),
+            subject: format!("{permits} of {of} ({free} of {total} free)"),
             state,
+            origin,
             blocked_by,
+            ..Description::default()
         }
     }
 }
@@ -922,8 +951,10 @@ macro_rules! permit {
             #[doc = concat!($acquire, "(2).unwrap().forget();")]
             /// assert_eq!(pool.available_permits(), 1);
             /// ```
+            #[track_caller]
             pub fn forget(mut self) {
                 let permits = mem::take(&mut self.permits) as usize;
+                self.state().forgotten.set(Location::caller());
                 self.state().total.fetch_sub(permits, Ordering::Relaxed);
             }
 
