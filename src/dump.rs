@@ -485,6 +485,8 @@ pub struct Wait {
     pub(crate) trace: Option<Trace>,
     /// The number of labels around this one. The text is indented accordingly.
     pub(crate) depth: u16,
+    /// How long the wait has lasted, if the task has declared it. Other waits are known since a poll.
+    pub(crate) lasted: Option<Duration>,
 }
 
 /// The things that a task can wait for.
@@ -528,6 +530,14 @@ pub(crate) enum What {
     Idle,
 }
 
+impl TaskDump {
+    /// Returns how long the longest wait of the task has lasted: since it was declared, or else since the last poll.
+    fn longest(&self) -> Duration {
+        let lasted = self.waits.iter().filter_map(|wait| wait.lasted);
+        lasted.fold(self.idle, Duration::max)
+    }
+}
+
 impl Wait {
     /// Creates a wait that began in a poll, with the details that most waits have.
     pub(crate) fn new(what: What, poll: u32) -> Wait {
@@ -542,6 +552,7 @@ impl Wait {
             blocked_by,
             trace: None,
             depth: 0,
+            lasted: None,
         }
     }
 

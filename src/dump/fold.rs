@@ -54,7 +54,7 @@ pub(super) struct Folded<'a> {
 
 /// Tasks that share a line of the text.
 pub(super) struct Group<'a> {
-    /// The task that the line shows: the first of those that were polled the longest time ago.
+    /// The task that the line shows: the first of those that have waited for the longest time.
     pub(super) task: &'a TaskDump,
     /// The number of tasks.
     pub(super) count: usize,
@@ -165,7 +165,7 @@ impl<'a> Group<'a> {
         self.polls += u64::from(task.polls);
         self.age = self.age.max(task.age);
         self.is_named &= self.task.name == task.name;
-        if task.idle > self.task.idle {
+        if task.longest() > self.task.longest() {
             self.task = task;
         }
     }

@@ -38,6 +38,7 @@ impl Dump {
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
     /// | `trace` | the chain of async functions that began the wait, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits) |
+    /// | `seconds` | for a label or a primitive of `sync`, the number of seconds since the wait began; `null` for others |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
     /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
@@ -120,6 +121,8 @@ impl Wait {
             json.key("kind").text(self.what.kind());
             json.key("what").text(&self.what.to_string());
             json.key("poll").number(self.poll);
+            let lasted = self.lasted.as_ref().map(Duration::as_secs_f64);
+            json.key("seconds").or_null(lasted, Json::number);
             match &self.what {
                 What::Timer(left) => {
                     let left = left.as_ref().map(Duration::as_secs_f64);

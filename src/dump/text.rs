@@ -213,7 +213,7 @@ impl Group<'_> {
                 _ if first == last => format!(", since poll {first} of {}", task.polls),
                 _ => format!(", since polls {first} to {last} of {}", task.polls),
             };
-            lines.push(self.line(what, since, "", true));
+            lines.push(self.line(what, since, "", true, None));
         }
         for wait in waits.iter().take(shown - lines.len()) {
             let what = match wait.what {
@@ -232,8 +232,8 @@ impl Group<'_> {
             let note = self.note(&wait.what);
             let is_first = lines.is_empty();
             let line = match self.count {
-                1 => self.line(what, since, &note, has_duration),
-                _ if is_first => self.line(what, since, &note, true),
+                1 => self.line(what, since, &note, has_duration, wait.lasted),
+                _ if is_first => self.line(what, since, &note, true, wait.lasted),
                 _ => what + &since + &note,
             };
             let indent = "  ".repeat(usize::from(wait.depth));
@@ -247,21 +247,36 @@ impl Group<'_> {
             lines.push(format!("and {} more waits", count - shown));
         }
         if self.count > 1 && task.state == TaskState::Finished {
-            lines.push(self.line(String::from("not joined yet"), String::new(), "", true));
+            lines.push(self.line(
+                String::from("not joined yet"),
+                String::new(),
+                "",
+                true,
+                None,
+            ));
         }
         lines
     }
 
-    /// Returns the line of a wait. If no poll since the wait began is known, the line says for how long the task has
-    /// not been polled.
-    fn line(&self, what: String, since: String, note: &str, has_duration: bool) -> String {
-        let idle = Time(self.task.idle);
+    /// Returns the line of a wait. The line says for how long it has lasted, if that is known; otherwise, if no poll
+    /// since the wait began is known, for how long the task has not been polled.
+    fn line(
+        &self,
+        what: String,
+        since: String,
+        note: &str,
+        has_duration: bool,
+        lasted: Option<Duration>,
+    ) -> String {
+        let time = Time(lasted.unwrap_or(self.task.idle));
         match self.count {
-            1 if has_duration && since.is_empty() => format!("{what} for {idle}{note}"),
+            1 if lasted.is_some() || (has_duration && since.is_empty()) => {
+                format!("{what} for {time}{since}{note}")
+            }
             1 => format!("{what}{since}{note}"),
             _ => {
                 let task = label(self.task.id, self.task.name.as_deref());
-                format!("{what}{since}, the longest for {idle}: task {task}{note}")
+                format!("{what}{since}, the longest for {time}: task {task}{note}")
             }
         }
     }

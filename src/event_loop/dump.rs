@@ -5,7 +5,7 @@
 use super::{EventLoop, others};
 use crate::clock::Stamp;
 use crate::dump::{self, Answer, Dump, TaskDump, Under, Wait, What, label};
-use crate::executor::primitive::View;
+use crate::executor::primitive::{Lines, View};
 use crate::executor::snapshot::{TaskSnapshot, TaskState};
 use crate::executor::waits::Subject;
 use crate::reactor::readiness::Direction;
@@ -141,7 +141,7 @@ impl EventLoop {
             now,
             waiting: None,
             tasks: tasks.collect(),
-            waits: &declared,
+            waits: Lines::new(&declared),
             other: others::describe,
             other_task: others::name_of,
         };
@@ -174,6 +174,7 @@ impl EventLoop {
                 }
             };
             dumped.location = wait.location;
+            dumped.lasted = Some(wait.since.until(now));
             dumped.depth = wait.depth;
             dumped.trace = wait.trace.clone().map(|trace| self.in_program(trace));
             let waits = waits.entry(task).or_default();

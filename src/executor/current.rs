@@ -6,6 +6,7 @@
 use super::message::Remote;
 use super::waits::Waits;
 use super::{Executor, actor};
+use crate::clock::Stamp;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -60,13 +61,14 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
     })
 }
 
-/// Returns the tag of the task that this thread polls, and the table of the waits that it declares.
-pub(super) fn polled() -> Option<(Arc<Waits>, Tag)> {
+/// Returns the tag of the task that this thread polls, the table of the waits that it declares, and the stamp of the
+/// turn.
+pub(super) fn polled() -> Option<(Arc<Waits>, Tag, Stamp)> {
     EXECUTOR.with(|current| {
         let current = current.borrow();
         let executor = current.as_ref()?;
         let tag = executor.current_tag();
         tag.parts()?;
-        Some((Arc::clone(&executor.waits), tag))
+        Some((Arc::clone(&executor.waits), tag, executor.turn.get()))
     })
 }

@@ -7,7 +7,8 @@
 use super::actor::actor;
 use super::current;
 use super::waits::{Declared, Kept, Subject, Waits};
-use crate::primitives::{AtomicU64, AtomicUsize, Ordering, lock};
+use crate::clock::Stamp;
+use crate::primitives::{AtomicU32, AtomicU64, AtomicUsize, Ordering, lock};
 use crate::slab::Key;
 use crate::traces::Trace;
 use crate::waiter::{Tag, WaiterInfo};
@@ -27,6 +28,8 @@ struct State {
     tag: AtomicU64,
     /// The waker that the task left.
     waker: AtomicUsize,
+    /// The stamp of the turn in which the present wait began.
+    since: AtomicU32,
 }
 
 impl Kept for State {
@@ -37,6 +40,10 @@ impl Kept for State {
             tag,
             waker: self.waker.load(Ordering::Relaxed),
         })
+    }
+
+    fn since(&self) -> Stamp {
+        Stamp::from_number(self.since.load(Ordering::Relaxed))
     }
 }
 
@@ -85,6 +92,9 @@ impl KeptWait {
             {
                 let address = waker.data() as usize;
                 entry.state.waker.store(address, Ordering::Relaxed);
+                if !self.is_declared {
+                    entry.state.since.store(turn as u32, Ordering::Relaxed);
+                }
                 entry.state.tag.store(tag.number(), Ordering::Relaxed);
                 self.is_declared = true;
             }
@@ -96,7 +106,7 @@ impl KeptWait {
     #[cold]
     fn enter(&mut self, waker: &Waker, location: &'static Location<'static>, subject: Subject) {
         self.leave();
-        let Some((waits, tag)) = current::polled() else {
+        let Some((waits, tag, since)) = current::polled() else {
             return;
         };
         let (_, turn) = actor();
@@ -104,6 +114,7 @@ impl KeptWait {
         let state = Arc::new(State {
             tag: AtomicU64::new(tag.number()),
             waker: AtomicUsize::new(waker),
+            since: AtomicU32::new(since.number()),
         });
         let kept = Arc::clone(&state) as Arc<dyn Kept>;
         let key = waits.keep(WaiterInfo { tag, waker }, location, subject, kept);
@@ -159,6 +170,7 @@ impl Waits {
             location: Some(location),
             depth: 0,
             number,
+            since: Stamp::default(),
             trace,
         };
         table.kept.insert((wait, kept))

@@ -1,9 +1,11 @@
 //! [`Primitive`]: what the executor knows of a lock or a channel of `sync`: how to describe a wait for it.
 
 use super::snapshot::TaskSnapshot;
-use super::waits::Declared;
+use super::waits::{Declared, Subject};
 use crate::clock::Stamp;
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A lock, a channel or another thing that tasks wait for.
 ///
@@ -47,11 +49,55 @@ pub(crate) struct View<'a> {
     /// The tasks of the runtime, by the low halves of their ids.
     pub(crate) tasks: HashMap<u32, &'a TaskSnapshot>,
     /// All declared waits of the runtime.
-    pub(crate) waits: &'a [Declared],
+    pub(crate) waits: Lines<'a>,
     /// Names another runtime, and returns the stamp of its present time. Returns `None` if it has ended.
     pub(crate) other: fn(u32) -> Option<(String, Stamp)>,
     /// Returns the name of a task of another runtime, by the low half of its id.
     pub(crate) other_task: fn(u32, u32) -> Option<Box<str>>,
+}
+
+/// The declared waits of a runtime, by what they are for.
+#[derive(Default)]
+pub(crate) struct Lines<'a> {
+    /// The waits, in the order in which they began.
+    waits: &'a [Declared],
+    /// The waits for each primitive, by its address. Under the same address and what is wanted, those that want it. Made
+    /// at the first question, because each description of a wait may ask.
+    lines: OnceCell<HashMap<(usize, Option<u32>), Vec<&'a Declared>>>,
+}
+
+impl<'a> Lines<'a> {
+    /// Creates the lines of these waits, which are in the order in which they began.
+    pub(crate) fn new(waits: &'a [Declared]) -> Lines<'a> {
+        Lines {
+            waits,
+            lines: OnceCell::new(),
+        }
+    }
+
+    /// Returns the waits for the same primitive as `wait`, in the order in which they began; only those for `wanted`, if
+    /// that is given.
+    #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
+    pub(crate) fn of(&self, wait: &Declared, wanted: Option<u32>) -> &[&'a Declared] {
+        let Subject::Primitive(primitive, _) = &wait.subject else {
+            return &[];
+        };
+        let address = |primitive: &Arc<dyn Primitive>| Arc::as_ptr(primitive).addr();
+        let lines = self.lines.get_or_init(|| {
+            let mut lines: HashMap<_, Vec<&'a Declared>> = HashMap::new();
+            for wait in self.waits {
+                if let Subject::Primitive(primitive, wanted) = &wait.subject {
+                    for wanted in [None, Some(*wanted)] {
+                        let line = lines.entry((address(primitive), wanted));
+                        line.or_default().push(wait);
+                    }
+                }
+            }
+            lines
+        });
+        let line = lines.get(&(address(primitive), wanted));
+        line.map_or(&[], Vec::as_slice)
+    }
 }
 
 impl View<'_> {

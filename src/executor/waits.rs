@@ -7,6 +7,7 @@
 
 use super::current;
 use super::primitive::Primitive;
+use crate::clock::Stamp;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
 use crate::traces::{Trace, Traces};
@@ -14,6 +15,7 @@ use crate::waiter::WaiterInfo;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
@@ -61,6 +63,8 @@ pub(crate) struct Declared {
     pub(crate) depth: u16,
     /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
     pub(crate) number: u64,
+    /// In which turn the wait was declared first. Later polls that are pending leave it.
+    pub(crate) since: Stamp,
     /// Where the program waits, if the runtime traces waits.
     pub(crate) trace: Option<Trace>,
 }
@@ -80,6 +84,9 @@ pub(crate) enum Subject {
 pub(crate) trait Kept: Send + Sync {
     /// Returns who waits, if anybody does.
     fn waiter(&self) -> Option<WaiterInfo>;
+
+    /// Returns the turn in which the present wait began.
+    fn since(&self) -> Stamp;
 }
 
 impl Waits {
@@ -91,6 +98,27 @@ impl Waits {
         }
     }
 
+    /// Notes that a task still waits. If the future has moved to another task, its trace is captured again.
+    fn renew(&self, key: Key, waiter: WaiterInfo) {
+        let task = |waiter: WaiterInfo| waiter.tag.parts().map(|(task, _)| task);
+        let mut table = lock(&self.table);
+        let Some(wait) = table.declared.get_mut(key) else {
+            return;
+        };
+        let has_moved = task(wait.waiter) != task(waiter);
+        wait.waiter = waiter;
+        drop(table);
+        if has_moved && self.traces.is_some() {
+            // Not under the lock: it takes microseconds.
+            let trace = Some(Trace::capture());
+            let mut table = lock(&self.table);
+            let wait = table.declared.get_mut(key);
+            let before = wait.and_then(|wait| mem::replace(&mut wait.trace, trace));
+            drop(table);
+            drop(before);
+        }
+    }
+
     /// Returns all waits, in the order in which they began.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let table = lock(&self.table);
@@ -99,6 +127,7 @@ impl Waits {
             let waiter = kept.waiter()?;
             Some(Declared {
                 waiter,
+                since: kept.since(),
                 ..wait.clone()
             })
         });
@@ -146,7 +175,7 @@ impl Wait {
         depth: u16,
         subject: impl FnOnce() -> Subject,
     ) {
-        let Some((waits, tag)) = current::polled() else {
+        let Some((waits, tag, since)) = current::polled() else {
             return self.withdraw();
         };
         let waiter = WaiterInfo {
@@ -155,9 +184,8 @@ impl Wait {
         };
         if let Some((table, key)) = &self.entry
             && Arc::ptr_eq(table, &waits)
-            && let Some(wait) = lock(&table.table).declared.get_mut(*key)
         {
-            wait.waiter = waiter;
+            table.renew(*key, waiter);
             return;
         }
         self.withdraw();
@@ -172,6 +200,7 @@ impl Wait {
             location: location.into(),
             depth,
             number,
+            since,
             trace,
         });
         drop(table);

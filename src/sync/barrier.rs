@@ -1,6 +1,6 @@
 //! [`Barrier`]: lets tasks wait for one another.
 
-use super::seen::{About, Lazy, is_same};
+use super::seen::{About, Lazy};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use crate::primitives::{AtomicUsize, Ordering};
@@ -103,7 +103,7 @@ impl Primitive for Seen {
 
 /// Lists some of the tasks that wait for the same barrier: `: task 2 "left", task 3 "right"`.
 fn list(wait: &Declared, view: &View<'_>) -> String {
-    let waits = view.waits.iter().filter(|other| is_same(wait, other));
+    let waits = view.waits.of(wait, None).iter();
     let mut tasks = waits.filter_map(|wait| wait.waiter.tag.parts());
     let listed: Vec<String> = tasks
         .by_ref()

@@ -5,7 +5,7 @@ use crate::clock::Stamp;
 use crate::context;
 use crate::dump::Time;
 use crate::event_loop::others;
-use crate::executor::primitive::View;
+use crate::executor::primitive::{Lines, View};
 use crate::primitives::lock;
 use std::borrow::Cow;
 use std::fmt;
@@ -52,7 +52,7 @@ pub fn held() -> Held {
         now: others::describe(runtime).map_or(Stamp::default(), |(_, now)| now),
         waiting: None,
         tasks: tasks.collect(),
-        waits: &[],
+        waits: Lines::default(),
         other: others::describe,
         other_task: others::name_of,
     };

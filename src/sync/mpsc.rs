@@ -66,7 +66,7 @@ pub use self::unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSende
 use self::receiver::Rx;
 use self::sender::Tx;
 use super::ends::{End, Senders};
-use super::seen::{About, is_same, next_future};
+use super::seen::{About, next_future};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject};
 use std::borrow::Cow;
@@ -224,23 +224,11 @@ impl Seen {
     }
 }
 
-/// Returns the waits of the same kind for the same channel, in the order in which they began.
-fn waits_of<'a>(
-    wait: &'a Declared,
-    view: &View<'a>,
-    kind: u32,
-) -> impl Iterator<Item = &'a Declared> {
-    view.waits.iter().filter(move |other| {
-        matches!(other.subject, Subject::Primitive(_, wanted) if wanted == kind)
-            && is_same(other, wait)
-    })
-}
-
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let (name, origin) = self.about.name_and_origin("mpsc channel");
         // A `recv` that is pending borrows the receiver.
-        let receiving = waits_of(wait, view, RECV).next();
+        let receiving = view.waits.of(wait, Some(RECV)).first();
         let receiving = receiving.and_then(|wait| Some(wait.waiter.tag.parts()?.0));
         let receiver = || match receiving {
             Some(task) => format!("its receiver is used by {}", view.task(task)),
@@ -254,9 +242,8 @@ impl Primitive for Seen {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
             // The channel is empty. The first in line has been woken, but has not been polled since.
             SEND if receiving.is_some() => {
-                let next = waits_of(wait, view, SEND)
-                    .next()
-                    .and_then(|first| next_future(first, view));
+                let senders = view.waits.of(wait, Some(SEND));
+                let next = senders.first().and_then(|first| next_future(first, view));
                 let next = next.map(|next| format!("next in line: {next}"));
                 let state = next.unwrap_or_else(receiver);
                 ("send", format!("send on {name} (0 of {capacity})"), state)

@@ -2,7 +2,7 @@
 
 use super::holders::{Attempt, Holders, Slot, list_each};
 use super::seen::{
-    About, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_same, next_in_line,
+    About, Holdable, Holding, Lazy, Listed, Mark, Taken, Unused, is_woken, next_for, next_in_line,
 };
 use super::{TryLockError, assert_may_block};
 use crate::executor::budget::{poll_budget, spend_budget};
@@ -130,16 +130,22 @@ impl Primitive for Seen {
             blocked_by.extend(writer.who.task(view));
             format!(", taken to write by {}", writer.text(view))
         } else if readers.is_empty() && others == 0 {
-            next_in_line(wait, view)
+            // A writer that waits does not keep readers from a free lock, unless it has begun to take the lock.
+            let readers = view.waits.of(wait, Some(READ));
+            match readers
+                .first()
+                .filter(|first| is_reader && is_woken(first, view))
+            {
+                Some(first) => next_for(first, view),
+                None => next_in_line(wait, view),
+            }
         } else {
             let read = format!(", taken to read by {}", list_each(&readers, others, view));
             if is_reader {
                 // Reading is not what keeps a reader waiting.
-                let is_writer =
-                    |other: &&Declared| matches!(other.subject, Subject::Primitive(_, WRITE));
-                let mut waits = view.waits.iter().filter(|other| is_same(wait, other));
-                let writer = waits
-                    .find(is_writer)
+                let writers = view.waits.of(wait, Some(WRITE));
+                let writer = writers
+                    .first()
                     .and_then(|other| Some((other.waiter.tag.parts()?.0, other.location)));
                 blocked_by.extend(writer.map(|(task, _)| task));
                 let writer = writer.map(|(task, location)| {

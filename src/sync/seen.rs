@@ -12,6 +12,7 @@ use crate::dump::Time;
 use crate::executor::actor::actor;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Primitive, View};
+use crate::executor::snapshot::TaskState;
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::Tag;
@@ -537,38 +538,49 @@ impl Drop for Listed {
     }
 }
 
-/// Returns whether two waits are for the same primitive.
-pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
-    match (&wait.subject, &other.subject) {
-        (Subject::Primitive(wait, _), Subject::Primitive(other, _)) => {
-            std::ptr::addr_eq(Arc::as_ptr(wait), Arc::as_ptr(other))
-        }
-        _ => false,
-    }
-}
-
 /// Returns the first of those who wait for the same primitive.
 pub(super) fn first_in_line<'a>(wait: &Declared, view: &View<'a>) -> Option<&'a Declared> {
-    // The waits are in the order in which they began.
-    view.waits.iter().find(|other| is_same(other, wait))
+    view.waits.of(wait, None).first().copied()
 }
 
 /// Says that a lock is free although a task waits for it, and who is next; see [`next_future`].
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
-    match first_in_line(wait, view).and_then(|first| next_future(first, view)) {
+    match first_in_line(wait, view) {
+        Some(first) => next_for(first, view),
+        None => String::from(", free"),
+    }
+}
+
+/// Says that a lock is free although this future waits for it, and is the next.
+pub(super) fn next_for(first: &Declared, view: &View<'_>) -> String {
+    match next_future(first, view) {
         Some(next) => format!(", free; next for this lock: {next}"),
         None => String::from(", free"),
     }
 }
 
+/// Returns whether the task of a wait has been woken since it has polled the future that waits.
+pub(super) fn is_woken(wait: &Declared, view: &View<'_>) -> bool {
+    let tag = wait.waiter.tag.parts();
+    tag.is_some_and(|(task, poll)| {
+        let task = view.tasks.get(&task);
+        task.is_some_and(|task| task.state == TaskState::Ready && task.polls == poll)
+    })
+}
+
 /// Describes the future that is first in line for something that is free.
 ///
 /// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
-/// that its task polls, such as the branch of a `select` that has stopped polling the others.
+/// that its task polls, such as the branch of a `select` that has stopped polling the others. If the task is in the run
+/// queue and has polled the future in its last poll, it has only just been woken.
 pub(super) fn next_future(first: &Declared, view: &View<'_>) -> Option<String> {
     let (task, poll) = first.waiter.tag.parts()?;
-    let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
+    let snapshot = view.tasks.get(&task);
+    let polls = snapshot.map_or(poll, |task| task.polls);
     let task = view.task(task);
+    if is_woken(first, view) {
+        return Some(format!("{task}, which has been woken"));
+    }
     let mut text = format!("a future of {task}, not polled since its poll {poll} of {polls}");
     if let Some(at) = first.location {
         let _infallible = write!(text, ", begun at {}:{}", at.file(), at.line());
