@@ -13,7 +13,7 @@ mod text;
 mod workers;
 
 pub use self::circles::Circle;
-pub(crate) use self::text::{Time, label};
+pub(crate) use self::text::{Quoted, Time, label};
 pub use self::workers::WorkersDump;
 use crate::traces::Trace;
 use std::fmt;

@@ -8,11 +8,13 @@ mod limit;
 
 use self::limit::Watch;
 use crate::event_loop::deadlock::OnDeadlock;
+use crate::foreign::log_panics;
 use crate::runtime::{Builder, Runtime};
 use std::env;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// The environment variable with a seed. If it is set, every test with seeds runs once, with that seed.
@@ -110,7 +112,10 @@ impl Test {
         let Some((first, runs)) = self.seeds() else {
             let runtime = self.runtime(None);
             watch.begin(&runtime, None);
-            return runtime.block_on_at(body(), location).report();
+            return block_on(&runtime, body(), location).unwrap_or_else(|panic| {
+                drop(runtime);
+                resume_unwind(panic)
+            });
         };
         for run in 0..runs {
             let seeded = Seeded {
@@ -122,9 +127,7 @@ impl Test {
             let runtime = self.runtime(Some(seeded.seed));
             watch.begin(&runtime, Some(seeded));
             // After a panic, the runtime is used only to read the polls that it has noted.
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                runtime.block_on_at(body(), location).report()
-            }));
+            let result = block_on(&runtime, body(), location);
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 seeded.report(Some(runtime.last_polls().unwrap_or_default()));
                 // The runtime is dropped before the panic resumes, so that no task is dropped while a panic unwinds.
@@ -168,6 +171,28 @@ impl Test {
         builder
             .build()
             .unwrap_or_else(|error| panic!("cannot create a runtime: {error}"))
+    }
+}
+
+/// Runs the future of a test. If the test or the runtime panics, returns the panic after the future was dropped. A
+/// destructor in the future may panic too, and must not do so while the first panic unwinds: this would abort the
+/// process.
+fn block_on<F: Future<Output: Termination>>(
+    runtime: &Runtime,
+    future: F,
+    location: Option<&'static Location<'static>>,
+) -> thread::Result<ExitCode> {
+    let mut future = Box::pin(future);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on_at(future.as_mut(), location).report()
+    }));
+    let _context = runtime.enter();
+    match result {
+        Ok(code) => catch_unwind(AssertUnwindSafe(|| drop(future))).map(|()| code),
+        Err(panic) => {
+            log_panics("dropping the future of a test", || drop(future));
+            Err(panic)
+        }
     }
 }
 

@@ -4,14 +4,16 @@
 //! the shortest circle through the task with the lowest id. It takes time proportional to the number of tasks and
 //! waits, and keeps its path in a list, so that a chain of a hundred thousand tasks does not overflow the stack.
 
-use super::{Dump, TaskDump, Wait, What};
+use super::{Dump, Quoted, TaskDump, Wait, What};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 /// A circle of tasks, each of which waits for the next, and the last for the first.
 ///
 /// A circle is no proof of a deadlock: a task may wait for other things too, or an `AbortHandle` may end one of the
-/// tasks.
+/// tasks. If [`is_likely`](Circle::is_likely) returns true, a wait in the circle is for a lock, a permit, a cell or a
+/// channel. The program may have moved the guard, the permit or the end of the channel to another task, which then gives
+/// it back or uses it, and the circle ends by itself. The text says so.
 ///
 /// The [`Display`](fmt::Display) implementation prints a sentence: `"a" waits for "b" (join), which waits for "a"
 /// (join)`.
@@ -45,6 +47,18 @@ impl<'a> Circle<'a> {
     pub fn waits(&self) -> &[&'a Wait] {
         &self.waits
     }
+
+    /// Returns true if the circle is likely, but not certain, because one of the waits is for a primitive of `sync`. A
+    /// primitive knows who took or used a guard, a permit or the end of a channel, not where it lies now. Returns false
+    /// if all waits are joins and scopes.
+    ///
+    /// # Examples
+    ///
+    /// See [`Dump::circles`].
+    pub fn is_likely(&self) -> bool {
+        let mut waits = self.waits.iter();
+        waits.any(|wait| matches!(wait.what, What::Sync { .. }))
+    }
 }
 
 impl fmt::Display for Circle<'_> {
@@ -71,6 +85,11 @@ impl fmt::Display for Circle<'_> {
             }
             f.write_str(")")?;
         }
+        if self.is_likely() {
+            f.write_str(
+                "; likely, unless a guard, a permit or the end of a channel has been moved",
+            )?;
+        }
         Ok(())
     }
 }
@@ -82,7 +101,7 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.id, &self.0.name) {
             (0, _) => f.write_str("main"),
-            (_, Some(name)) => write!(f, "{name:?}"),
+            (_, Some(name)) => Quoted(name).fmt(f),
             (id, None) => write!(f, "task {id}"),
         }
     }
@@ -90,7 +109,8 @@ impl fmt::Display for Named<'_> {
 
 impl Dump {
     /// Returns the circles of tasks that wait for one another: through joins, scopes, and everything else whose
-    /// [`blocked_by`](Wait::blocked_by) names a task.
+    /// [`blocked_by`](Wait::blocked_by) names a task. Circles through joins and scopes are certain, others
+    /// [likely](Circle::is_likely).
     ///
     /// If several circles have a task in common, or are connected by waits in both directions, the result has only one
     /// of them: the shortest through the lowest of their ids. The result is ordered by the id with which each circle
@@ -120,6 +140,7 @@ impl Dump {
     ///     assert_eq!(circles.len(), 1);
     ///     assert_eq!(circles[0].tasks()[0].name(), Some("a"));
     ///     assert_eq!(circles[0].waits()[0].kind(), "join");
+    ///     assert!(!circles[0].is_likely());
     ///     assert_eq!(
     ///         circles[0].to_string(),
     ///         r#""a" waits for "b" (join), which waits for "a" (join)"#

@@ -64,6 +64,8 @@ pub(super) struct Group<'a> {
     pub(super) age: Option<Duration>,
     /// Whether all have the name of `task`.
     pub(super) is_named: bool,
+    /// Whether all wait for the same locks, channels and tasks.
+    pub(super) is_same: bool,
     /// Its depth in the tree.
     pub(super) depth: usize,
 }
@@ -155,6 +157,7 @@ impl<'a> Group<'a> {
             polls: u64::from(task.polls),
             age: task.age,
             is_named: true,
+            is_same: true,
             depth,
         }
     }
@@ -165,10 +168,28 @@ impl<'a> Group<'a> {
         self.polls += u64::from(task.polls);
         self.age = self.age.max(task.age);
         self.is_named &= self.task.name == task.name;
+        self.is_same = self.is_same && waits_for_same(self.task, task);
         if task.longest() > self.task.longest() {
             self.task = task;
         }
     }
+}
+
+/// Returns whether two tasks wait for the same locks, channels and tasks, as far as the descriptions tell.
+fn waits_for_same(one: &TaskDump, other: &TaskDump) -> bool {
+    let is_same = |(one, other): (&Wait, &Wait)| match (&one.what, &other.what) {
+        (What::Join { id: one, .. }, What::Join { id: other, .. }) => one == other,
+        (
+            What::Sync { subject, state, .. },
+            What::Sync {
+                subject: other_subject,
+                state: other_state,
+                ..
+            },
+        ) => subject == other_subject && state == other_state,
+        _ => true,
+    };
+    one.waits.iter().zip(&other.waits).all(is_same)
 }
 
 /// Returns the tasks that are listed under another task.

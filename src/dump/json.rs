@@ -211,13 +211,30 @@ impl Json {
         for c in text.chars() {
             match c {
                 '"' | '\\' => self.text.extend(['\\', c]),
-                c if c.is_control() => {
-                    // The number of a control character has at most four hexadecimal digits.
+                c if c.is_control() || is_direction(c) => {
+                    // The numbers of these characters have at most four hexadecimal digits.
                     self.text.push_str(&format!("\\u{:04x}", u32::from(c)));
                 }
                 c => self.text.push(c),
             }
         }
         self.text.push('"');
+    }
+}
+
+/// Returns whether the character controls the direction of text, and so could reorder what a terminal or an editor shows.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_of_the_direction_of_text_are_escaped() {
+        let mut json = Json::default();
+        json.text("a\u{202e}b\u{2066}c\u{200f}d\u{61c}é");
+        assert_eq!(json.text, r#""a\u202eb\u2066c\u200fd\u061cé""#);
     }
 }

@@ -5,6 +5,7 @@
 use super::fold::{self, Folded, Group};
 use super::{Answer, Dump, TaskState, Wait, What};
 use crate::traces::Trace;
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -24,11 +25,32 @@ impl fmt::Display for Time {
     }
 }
 
+/// The number of characters of a name that a report shows. A longer one would push the rest of each line out of sight,
+/// and the formatter of `std` pads to at most 65,535 characters.
+const LONGEST_NAME: usize = 60;
+
+/// Displays a name in quotes. A long one is cut off.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*shortened(self.0))
+    }
+}
+
+/// Returns a text, or its first [`LONGEST_NAME`] characters and an ellipsis.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Returns the label of a task in a dump: its id and, if it has one, its name.
 pub(crate) fn label(id: u64, name: Option<&str>) -> String {
     match (id, name) {
         (0, _) => String::from("main"),
-        (_, Some(name)) => format!("{id} {name:?}"),
+        (_, Some(name)) => format!("{id} {}", Quoted(name)),
         (_, None) => id.to_string(),
     }
 }
@@ -162,7 +184,7 @@ impl Group<'_> {
                 Some(worker) if self.task.id == 0 => format!("worker {worker}"),
                 _ => label(self.task.id, name),
             },
-            (count, Some(name)) if self.is_named => format!("{count} × {name:?}"),
+            (count, Some(name)) if self.is_named => format!("{count} × {}", Quoted(name)),
             (count, _) => format!("{count} ×"),
         };
         let branch = match self.depth {
@@ -218,6 +240,8 @@ impl Group<'_> {
         for wait in waits.iter().take(shown - lines.len()) {
             let what = match wait.what {
                 What::Children if self.count > 1 => String::from("the children of their scopes"),
+                // Each of them may wait for another one.
+                What::Sync { .. } | What::Join { .. } if !self.is_same => format!("e.g. {wait}"),
                 _ => wait.to_string(),
             };
             let since = match wait.what {

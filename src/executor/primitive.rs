@@ -3,6 +3,7 @@
 use super::snapshot::TaskSnapshot;
 use super::waits::{Declared, Subject};
 use crate::clock::Stamp;
+use crate::dump::Quoted;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,7 +108,7 @@ impl View<'_> {
         match (task, snapshot.and_then(|task| task.name.as_ref())) {
             (0, _) if snapshot.is_some() => String::from("main"),
             (0, _) => String::from("main (which has ended)"),
-            (_, Some(name)) => format!("task {task} {name:?}"),
+            (_, Some(name)) => format!("task {task} {}", Quoted(name)),
             (_, None) if snapshot.is_some() => format!("task {task}"),
             (_, None) => format!("task {task} (which has ended)"),
         }

@@ -6,6 +6,7 @@
 
 use super::names::Names;
 use crate::clock::Stopwatch;
+use crate::dump::Quoted;
 use crate::primitives::{Mutex, lock};
 use crate::waiter::Tag;
 use std::cell::Cell;
@@ -85,7 +86,9 @@ pub(crate) fn describe_task(
             format!("the future of `block_on` (called at {location})")
         }
         (Some(location), None) => format!("task {id} (spawned at {location})"),
-        (Some(location), Some(name)) => format!("task {id} {name:?} (spawned at {location})"),
+        (Some(location), Some(name)) => {
+            format!("task {id} {} (spawned at {location})", Quoted(name))
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! each thread enters an address there before it uses it for the first time.
 
 use crate::clock::Stamp;
-use crate::dump::Time;
+use crate::dump::{Quoted, Time};
 use crate::executor::actor::actor;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Primitive, View};
@@ -42,7 +42,7 @@ impl About {
     pub(super) fn name_and_origin(&self, kind: &str) -> (String, Option<String>) {
         let origin = format!("{kind} made at {}:{}", self.made.file(), self.made.line());
         match &self.name {
-            Some(name) => (format!("{name:?}"), Some(origin)),
+            Some(name) => (Quoted(name).to_string(), Some(origin)),
             None => (format!("the {origin}"), None),
         }
     }
@@ -52,7 +52,7 @@ impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (file, line) = (self.made.file(), self.made.line());
         match &self.name {
-            Some(name) => write!(f, "{name:?} (made at {file}:{line})"),
+            Some(name) => write!(f, "{} (made at {file}:{line})", Quoted(name)),
             None => write!(f, "made at {file}:{line}"),
         }
     }
@@ -331,7 +331,7 @@ impl Who {
                 };
                 match (task, name) {
                     (0, _) => format!("main of {runtime}"),
-                    (_, Some(name)) => format!("task {task} {name:?} of {runtime}"),
+                    (_, Some(name)) => format!("task {task} {} of {runtime}", Quoted(&name)),
                     (_, None) => format!("task {task} of {runtime}"),
                 }
             }

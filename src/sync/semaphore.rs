@@ -148,6 +148,20 @@ impl State {
         known.map(|(_, taken)| taken).collect()
     }
 
+    /// Says how many permits the known holders have, of those that have more than one: ` (2 by task 4, 3 by task 7)`.
+    fn several(&self, view: &View<'_>) -> String {
+        let known = self.holders.known().into_iter();
+        let texts: Vec<String> = known
+            .map(|(index, taken)| (self.taken[index].load(Ordering::Relaxed), taken))
+            .filter(|(permits, _)| *permits > 1)
+            .map(|(permits, taken)| format!("{permits} by {}", taken.who.name_for_waiter(view)))
+            .collect();
+        match texts.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", texts.join(", ")),
+        }
+    }
+
     /// Says who is first in line while there are enough permits for a request. Returns the task that keeps it waiting
     /// too, if there is one.
     fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
@@ -216,7 +230,11 @@ impl Primitive for State {
         let (known, others) = (self.known(), self.holders.others());
         let holders = match known.len() + others {
             0 => String::from("no holder is known"),
-            _ => format!("taken by {}", list_oldest(&known, others, view)),
+            _ => format!(
+                "taken by {}{}",
+                list_oldest(&known, others, view),
+                self.several(view)
+            ),
         };
         let (state, blocked_by) = if total < wanted {
             let forgotten = match self.forgotten.get() {
@@ -227,7 +245,11 @@ impl Primitive for State {
                 true => String::new(),
                 false => format!("; {holders}"),
             };
-            let state = format!(": more than there are{forgotten}{holders}");
+            let state = match (total, forgotten.is_empty() && known.is_empty()) {
+                // A semaphore that serves as a signal.
+                (0, true) => String::from(": no permit has been added"),
+                _ => format!(": more than there are{forgotten}{holders}"),
+            };
             (state, Vec::new())
         } else if free < wanted {
             let state = format!(": {holders}");

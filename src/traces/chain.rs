@@ -88,6 +88,12 @@ pub(crate) fn chain(text: &str, directory: &str, program: &str) -> String {
         program: root_above(program),
         directory: directory.replace('\\', "/"),
     };
+    // Every trace goes through this crate. If no frame is known, the symbols were stripped, and only frames of the C
+    // library are left.
+    let is_known = |frame: &Frame<'_>| is_library(crate_of_name(frame.name));
+    if context.library.is_none() && !frames.iter().any(is_known) {
+        return String::from(NO_DEBUG_INFO);
+    }
     let polls = frames.iter().take_while(|frame| !context.is_runtime(frame));
     let (mut links, mut has_places): (Vec<String>, bool) = (Vec::new(), false);
     for frame in polls {
@@ -187,10 +193,9 @@ impl Context {
         let Some((file, line)) = &frame.place else {
             return name;
         };
-        let is_std = file.starts_with("/rustc/")
-            || ["core", "std", "alloc"]
-                .iter()
-                .any(|library| file.contains(&format!("/library/{library}/")));
+        // As compiled by the project, and as the component `rust-src` has it. A program may have a `library` too.
+        let is_std = (file.starts_with("/rustc/") && file.contains("/library/"))
+            || file.contains("/lib/rustlib/src/rust/library/");
         if is_std || is_library(crate_of_path(file)) || self.within_library(file).is_some() {
             return None;
         }

@@ -5,5 +5,6 @@ mod see_stuck;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
 mod sync_channels;
+mod sync_dumps;
 mod sync_fairness;
 mod sync_locks;

@@ -112,6 +112,32 @@ fn a_trace_without_frames_of_the_program_says_what_is_missing() {
 }
 
 #[test]
+fn a_stripped_program_has_no_chain() {
+    let text = "   0: <unknown>
+   1: <unknown>
+   2: <unknown>
+             at ./csu/../sysdeps/nptl/libc_start_call_main.h:58:16
+   3: __libc_start_main_impl
+             at ./csu/../csu/libc-start.c:360:3
+";
+    let hint = "(no places: compile with ";
+    assert!(chain(text, "/home/u/app", "src/main.rs").starts_with(hint));
+}
+
+#[test]
+fn a_program_below_a_directory_with_the_name_of_a_library_has_a_chain() {
+    let text = FULL.replace("./src", "/home/u/library/core/app/src");
+    let text = text.replace(
+        "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/",
+        "/home/u/.rustup/toolchains/stable/lib/rustlib/src/rust/",
+    );
+    assert_eq!(
+        chain(&text, "/home/u/library/core/app", "src/main.rs"),
+        CHAIN
+    );
+}
+
+#[test]
 fn an_unknown_format_is_returned_as_it_is() {
     for text in [
         "unsupported backtrace",
@@ -130,7 +156,9 @@ fn an_endless_recursion_is_cut_off() {
             10 + number
         )
     });
-    let chain = chain(&frames.collect::<String>(), "/", "");
+    let capture = String::from("   0: glassfrog::traces::Trace::capture\n");
+    let text = capture + &frames.collect::<String>();
+    let chain = chain(&text, "/", "");
     assert!(chain.ends_with(" ← …"));
     assert!(chain.len() < 2000, "{}", chain.len());
 }

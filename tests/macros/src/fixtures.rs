@@ -310,6 +310,21 @@ async fn waits_forever() {
     wait_forever().await;
 }
 
+/// Panics when it is dropped.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        assert!(!is_part(), "a destructor of the test");
+    }
+}
+
+#[glassfrog::test(timeout = "100ms")]
+async fn waits_forever_with_a_destructor_that_panics() {
+    let _panics = PanicsWhenDropped;
+    wait_forever().await;
+}
+
 #[glassfrog::test(timeout = "100ms")]
 #[should_panic(
     expected = "test `fixtures::waits_forever_as_expected` has not ended within its time \

@@ -112,6 +112,13 @@ fn a_test_that_waits_forever_fails_at_its_limit_with_a_dump() {
 }
 
 #[test]
+fn a_test_whose_destructor_panics_at_its_limit_fails_alone() {
+    let report = report("waits_forever_with_a_destructor_that_panics", "100ms");
+    assert!(report.contains("something outside glassfrog"), "{report}");
+    assert!(!report.contains("abort"), "{report}");
+}
+
+#[test]
 fn should_panic_may_expect_the_time_limit() {
     let End { passed, output, .. } = run("waits_forever_as_expected", None);
     assert!(passed, "{output}");
