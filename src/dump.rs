@@ -46,7 +46,8 @@ use std::time::Duration;
 /// Three or more tasks share a line if they were spawned at the same place, have the same name or none, are listed under
 /// the same task, are in the same state, and wait for the same kinds of things. Reads, writes, sleeps and joins are
 /// different kinds, and so are waits with different labels. The line shows the number of the tasks, the age of the oldest,
-/// the sum of their polls, and the task that has not been polled for the longest time, with what it waits for. Finished
+/// the sum of their polls, and the task that has waited for the longest time, with what it waits for. If the others wait
+/// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
 /// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
@@ -62,6 +63,9 @@ use std::time::Duration;
 /// 15"): the wait may belong to one of several futures that the task polls in turn, or to a future that was dropped.
 /// If a wait is certainly over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of
 /// 15").
+///
+/// Waits with a [label](crate::task::waiting_for) and waits for the primitives of `sync` last from the first poll in which
+/// they were pending, even if the task has been polled for another reason since. Other waits last from the last poll.
 ///
 /// A task waits for something outside glassfrog, such as a channel or a lock, if nothing in glassfrog holds its
 /// waker, or if something else holds it too. The dump shows the number of these holders. Without a holder, the task

@@ -37,7 +37,8 @@
 //!
 //! If a lock is free although a task waits for it, the lock was handed to a future that its task has stopped polling:
 //! "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a future is often the branch of
-//! a `select` that another branch holds up, or one in a buffer of futures.
+//! a `select` that another branch holds up, or one in a buffer of futures. A task that "has been woken" is only about to
+//! take the lock.
 //!
 //! `examples/stuck.rs` prints a dump of some programs that are stuck: a lock held across a sleep, a pool without permits,
 //! a circle of a channel and a lock, a future that is not polled, and a sender that keeps a channel open.

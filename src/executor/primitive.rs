@@ -62,10 +62,12 @@ pub(crate) struct View<'a> {
 pub(crate) struct Lines<'a> {
     /// The waits, in the order in which they began.
     waits: &'a [Declared],
-    /// The waits for each primitive, by its address. Under the same address and what is wanted, those that want it. Made
-    /// at the first question, because each description of a wait may ask.
-    lines: OnceCell<HashMap<(usize, Option<u32>), Vec<&'a Declared>>>,
+    /// The same waits, by what they are for. Made at the first question: each description of a wait may ask.
+    lines: OnceCell<ByPrimitive<'a>>,
 }
+
+/// Waits by the address of their primitive and what is wanted of it; under `None`, whatever is wanted.
+type ByPrimitive<'a> = HashMap<(usize, Option<u32>), Vec<&'a Declared>>;
 
 impl<'a> Lines<'a> {
     /// Creates the lines of these waits, which are in the order in which they began.
@@ -85,7 +87,7 @@ impl<'a> Lines<'a> {
         };
         let address = |primitive: &Arc<dyn Primitive>| Arc::as_ptr(primitive).addr();
         let lines = self.lines.get_or_init(|| {
-            let mut lines: HashMap<_, Vec<&'a Declared>> = HashMap::new();
+            let mut lines = ByPrimitive::new();
             for wait in self.waits {
                 if let Subject::Primitive(primitive, wanted) = &wait.subject {
                     for wanted in [None, Some(*wanted)] {
