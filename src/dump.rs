@@ -13,6 +13,7 @@ mod text;
 mod workers;
 
 pub use self::circles::Circle;
+use self::text::QuotedLabel;
 pub(crate) use self::text::{Quoted, Time, label};
 pub use self::workers::WorkersDump;
 use crate::traces::Trace;
@@ -47,7 +48,7 @@ use std::time::Duration;
 /// the same task, are in the same state, and wait for the same kinds of things. Reads, writes, sleeps and joins are
 /// different kinds, and so are waits with different labels. The line shows the number of the tasks, the age of the oldest,
 /// the sum of their polls, and the task that has waited for the longest time, with what it waits for. If the others wait
-/// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters are cut off. Finished
+/// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters and labels of more than 200 are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
 /// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
@@ -658,7 +659,7 @@ impl fmt::Display for What {
             What::Timer(Some(Duration::ZERO)) => f.write_str("sleep, due now"),
             What::Timer(Some(left)) => write!(f, "sleep, {} to go", Time(*left)),
             What::Children => f.write_str("the children of its scope"),
-            What::Label(text) => write!(f, "{text:?}"),
+            What::Label(text) => QuotedLabel(text).fmt(f),
             What::Outside(_) => f.write_str("something outside glassfrog"),
             What::Idle => f.write_str("idle"),
         }

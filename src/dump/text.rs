@@ -29,18 +29,30 @@ impl fmt::Display for Time {
 /// and the formatter of `std` pads to at most 65,535 characters.
 const LONGEST_NAME: usize = 60;
 
+/// The number of characters of a label that a report shows. A label may be a sentence, and stands in the last column.
+const LONGEST_LABEL: usize = 200;
+
 /// Displays a name in quotes. A long one is cut off.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*shortened(self.0))
+        write!(f, "{:?}", &*shortened(self.0, LONGEST_NAME))
     }
 }
 
-/// Returns a text, or its first [`LONGEST_NAME`] characters and an ellipsis.
-pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(LONGEST_NAME) {
+/// Displays a label in quotes. A long one is cut off.
+pub(super) struct QuotedLabel<'a>(pub(super) &'a str);
+
+impl fmt::Display for QuotedLabel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*shortened(self.0, LONGEST_LABEL))
+    }
+}
+
+/// Returns a text, or its first characters and an ellipsis.
+fn shortened(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
         None => Cow::Borrowed(text),
     }

@@ -102,8 +102,9 @@ fn postpone(budget: Budget, cx: &mut Context<'_>) -> Poll<()> {
 #[inline]
 pub(crate) fn spend_budget() {
     let budget = BUDGET_LEFT.get();
-    if budget.left != Budget::UNLIMITED.left {
-        let left = budget.left.saturating_sub(1);
+    let left = budget.left.wrapping_sub(1);
+    // One comparison for both: neither an unlimited budget nor a spent one, which has wrapped around, changes.
+    if left < Budget::UNLIMITED.left - 1 {
         BUDGET_LEFT.set(Budget { left, ..budget });
     }
 }

@@ -85,6 +85,8 @@ fn a_long_name_is_cut_off_in_the_text_and_whole_in_the_json() {
         let theirs = Rc::clone(&lock);
         let task = task::Builder::new().name(long.clone());
         let _task = task.spawn(async move { drop(theirs.lock().await) });
+        let labelled = task::waiting_for(long.clone(), std::future::pending::<()>());
+        let _labelled = spawn(labelled);
         settle().await;
         let dump = task::dump();
         for text in [dump.to_string(), format!("{dump:#}")] {
