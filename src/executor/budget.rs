@@ -109,14 +109,6 @@ pub(crate) fn spend_budget() {
     }
 }
 
-/// Waits until the poll may finish another operation, and takes it from the budget: for an operation that is an `async`
-/// block, and is about to finish or to wait for something else.
-#[cfg(feature = "sync")]
-pub(crate) async fn take_budget() {
-    std::future::poll_fn(poll_budget).await;
-    spend_budget();
-}
-
 /// Returns whether the poll has spent its budget and may still end an overdue sleep.
 #[inline]
 pub(crate) fn may_overdraw() -> bool {

@@ -1,7 +1,7 @@
 //! [`OnceCell`]: a value that is made once, by the first task that needs it.
 
 use super::seen::{About, Lazy, Mark};
-use crate::executor::budget::take_budget;
+use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicBool, Ordering};
@@ -124,6 +124,12 @@ impl Drop for Making<'_> {
     fn drop(&mut self) {
         self.0.maker.clear();
     }
+}
+
+/// Waits until the poll may finish another operation, and takes it from the budget of the poll.
+async fn take_budget() {
+    poll_fn(poll_budget).await;
+    spend_budget();
 }
 
 impl<T> OnceCell<T> {

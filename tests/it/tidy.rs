@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "executor",
             "dump",
             "waiter",
+            "foreign",
             "primitives",
         ],
     ),
@@ -159,7 +160,15 @@ const LAYERS: [(&str, &[&str]); 26] = [
     // The engines, which do not use one another.
     (
         "executor",
-        &["traces", "clock", "waiter", "foreign", "slab", "primitives"],
+        &[
+            "dump",
+            "traces",
+            "clock",
+            "waiter",
+            "foreign",
+            "slab",
+            "primitives",
+        ],
     ),
     ("reactor", &["waiter", "foreign", "slab", "primitives"]),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
