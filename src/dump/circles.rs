@@ -421,7 +421,8 @@ mod tests {
         dump.tasks[3].waits[0].what = What::Children;
         let circles: Vec<String> = dump.circles().iter().map(Circle::to_string).collect();
         let ring = "\"a\" waits for task 2 (join), which waits for task 3 (lock \"accounts\" (made at \
-                    src/bank.rs:12)), which waits for \"a\" (scope)";
+                    src/bank.rs:12)), which waits for \"a\" (scope); likely, unless a guard, a permit or \
+                    the end of a channel has been moved";
         assert_eq!(circles, ["main waits for itself (join)", ring]);
     }
 }
