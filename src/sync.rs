@@ -1,8 +1,10 @@
-//! Locks, channels and notifications that a [dump](crate::task::dump) can see through.
+//! Locks, channels and notifications whose holders and senders a [dump](crate::task::dump) names. This module needs the
+//! feature `sync`.
 //!
-//! The primitives have the names and the signatures of tokio's. They work on any thread and under any executor. A task of
-//! glassfrog that waits for one appears in a dump with the name of the primitive, the place where it was made, and
-//! whoever must act before the wait ends:
+//! The types and methods have the names that they have in tokio, and take the same arguments. [The
+//! guide](crate::guide#what-differs) lists what is missing and what behaves differently. The primitives work on any
+//! thread and under any executor. If a task of glassfrog waits for one, a dump shows the name of the primitive, the
+//! place where the program made it, and the task that must act before the wait ends:
 //!
 //! ```text
 //! 2 "auditor"  src/audit.rs:9    3.2 s  1  waiting  sleep, 56.7 s to go (src/audit.rs:25)
@@ -31,26 +33,27 @@
 //!
 //! # What a dump knows
 //!
-//! A guard, a permit and the end of a channel are values, which can be moved to another task. A primitive notes who took,
-//! cloned or last used them, and where. It cannot know where they lie now, so a dump says "taken by" and "last used by".
-//! It names a task of another runtime with that runtime, and a thread outside any task with the name of the thread.
+//! A program can move a guard, a permit or the end of a channel to another task. A primitive records which task took,
+//! cloned or last used it, and where. It cannot know which task owns it now, so a dump says "taken by" and "last used
+//! by". It names a task of another runtime with that runtime, and a thread outside any task with the name of the
+//! thread.
 //!
-//! If a lock is free although a task waits for it, the lock was handed to a future that its task has stopped polling:
-//! "free, and next for it is a future of task 4, not polled since its poll 2 of 9". Such a future is often the branch of
-//! a `select` that another branch holds up, or one in a buffer of futures.
+//! If a lock is free although a task waits for it, the future that is next in the queue has been woken, but its task
+//! has not polled it since: "free, and next for it is a future of task 4, not polled since its poll 2 of 9". Such a
+//! future is often a branch of a `select` while another branch runs, or an element of a buffer of futures.
 //!
-//! [`held`] lists all locks and permits that are held at the moment, with or without waiters.
+//! [`held`] returns all locks and permits that are held at the moment, with or without waiters.
 //!
 //! # What it costs
 //!
-//! A primitive notes its holder in three words, without reading a clock and without a lock of its own. A wait is entered
-//! in a table of the runtime when a poll returns `Pending`, and removed when it ends. Names and descriptions are put
-//! together when a dump is taken.
+//! A primitive records its holder in three words. It reads no clock and takes no lock for that. A future adds its wait
+//! to a table of the runtime when a poll returns `Pending`, and removes it when the wait ends. Only a dump formats
+//! names and descriptions.
 //!
 //! # What it stands on
 //!
-//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes those who wait for
-//! [`Notify`], [`CancellationToken`], [`oneshot`] and [`watch`]. No lock is poisoned by a panic.
+//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes the tasks that
+//! wait for [`Notify`], [`CancellationToken`] and [`watch`]. A panic poisons no lock.
 
 mod mutex;
 mod rwlock;
@@ -89,7 +92,7 @@ use crate::context;
 use std::error::Error;
 use std::fmt;
 
-/// The error of `try_lock`, `try_read` and `try_write`: somebody holds the lock.
+/// The error of `try_lock`, `try_read` and `try_write`: the lock is already locked.
 ///
 /// # Examples
 ///
@@ -113,7 +116,7 @@ impl fmt::Display for TryLockError {
 
 impl Error for TryLockError {}
 
-/// Panics if this thread runs a loop, whose tasks would stand still while the thread is blocked.
+/// Panics if this thread runs a loop: it would poll no task while it is blocked.
 #[track_caller]
 fn assert_may_block(method: &str) {
     assert!(

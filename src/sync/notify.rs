@@ -13,9 +13,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Wakes tasks without passing a value: one that waits, or all.
+/// Notifies one waiting task or all of them, without passing a value.
 ///
-/// A dump shows who has notified last:
+/// If a task waits, a dump shows which task has notified last:
 ///
 /// ```text
 /// notified of "ready" (made at src/main.rs:9), last notified by task 3 12 s ago at src/loader.rs:40
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 ///
 /// # Fairness
 ///
-/// [`notify_one`](Notify::notify_one) wakes the one that has waited longest.
+/// [`notify_one`](Notify::notify_one) wakes the task that has waited longest.
 ///
 /// # Examples
 ///
@@ -50,16 +50,16 @@ pub struct Notify {
 
 /// The signal with its state for dumps.
 struct Shared {
-    /// How the signal is called.
+    /// The name of the signal, and where it was made.
     about: About,
     /// The signal.
     signal: Signal,
-    /// Who has notified last.
+    /// The task that has notified last.
     last: Mark,
 }
 
 impl Shared {
-    /// Creates a signal that nobody has notified.
+    /// Creates a signal that has not been notified.
     fn new(about: About) -> Arc<Shared> {
         Arc::new(Shared {
             about,
@@ -125,8 +125,8 @@ impl Notify {
         self.shared.get(Shared::new)
     }
 
-    /// Notifies the one that has waited longest. If nobody waits, the next one to wait is notified at once; several such
-    /// notifications count as one.
+    /// Notifies the task that has waited longest. If no task waits, stores a permit, which the next `notified` takes.
+    /// At most one permit is stored.
     ///
     /// # Examples
     ///
@@ -138,8 +138,8 @@ impl Notify {
         shared.signal.notify_one();
     }
 
-    /// Notifies all that wait. A future of [`notified`](Notify::notified) that exists already counts, even if it has not
-    /// been polled. A later one does not.
+    /// Notifies all waiting tasks. This includes each future of [`notified`](Notify::notified) that exists, even if it
+    /// has not been polled, and none that is created later. Stores no permit.
     ///
     /// # Examples
     ///
@@ -163,7 +163,7 @@ impl Notify {
 
     /// Waits for a notification.
     ///
-    /// The future gets in line when it is first polled, or by [`enable`](Notified::enable).
+    /// The future enters the line at its first poll, or by [`enable`](Notified::enable).
     ///
     /// # Cancel safety
     ///
@@ -230,10 +230,9 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Gets in line without waiting. Returns true if a notification has arrived; the future is then ready.
+    /// Enters the line without waiting. Returns true if a notification has arrived; the future is then ready.
     ///
-    /// Two tasks that exchange a value need this: whoever gets in line *before* it looks for the value cannot miss the
-    /// notification that comes with it.
+    /// A future that enters the line before its task checks the condition cannot miss the notification.
     ///
     /// # Examples
     ///
@@ -257,7 +256,7 @@ impl Notified<'_> {
     /// assert_eq!(glassfrog::block_on(take(&value, &changed)), 7);
     /// ```
     pub fn enable(mut self: Pin<&mut Self>) -> bool {
-        // Nobody is woken: this poll only gets in line.
+        // The waker does nothing, because this poll only enters the line.
         let mut cx = Context::from_waker(Waker::noop());
         self.is_notified || self.poll_signal(&mut cx).is_ready()
     }

@@ -1,11 +1,11 @@
-//! What the primitives show of themselves: how they are called, where they were made, and who took them.
+//! What dumps show about the primitives: their names, where they were made, and which tasks have taken them.
 //!
-//! A [`Mark`] says who took something, where and when. To set it costs a few loads and stores, because every lock does
-//! so, and somebody may ask for it only once a year. Everything that costs more (names, descriptions) happens when a
-//! dump is taken.
+//! A [`Mark`] records which task took a primitive, where and when. Setting one takes a few loads and stores, because
+//! every lock sets one and only dumps read it. Whatever costs more, such as names and descriptions, is left to the
+//! dump.
 //!
-//! A mark keeps the address of a [`Location`], because an atomic can't hold a reference. [`PLACES`] translates it back:
-//! each thread enters an address there before it uses it for the first time.
+//! A mark keeps the address of a [`Location`], because an atomic can't hold a reference. [`PLACES`] translates the
+//! address back: a thread adds an address there before it uses it for the first time.
 
 use crate::clock::Stamp;
 use crate::dump::Time;
@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::thread;
 
-/// The name of a primitive, and where it was made.
+/// The name of a primitive, and the place where it was made.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     /// The name, if it has one.
@@ -44,7 +44,7 @@ impl fmt::Display for About {
     }
 }
 
-/// A state that is created when it is used for the first time, so that `new` can be `const`.
+/// A state that is created at its first use, so that `new` can be `const`.
 #[derive(Debug)]
 pub(super) struct Lazy<S> {
     /// Where the primitive was made.
@@ -54,7 +54,7 @@ pub(super) struct Lazy<S> {
 }
 
 impl<S> Lazy<S> {
-    /// Creates a state later.
+    /// Creates no state yet.
     #[track_caller]
     pub(super) const fn new() -> Lazy<S> {
         Lazy {
@@ -112,17 +112,17 @@ impl<S> Lazy<S> {
 pub(super) struct Unused<T>(Mutex<Option<T>>);
 
 impl<T> Unused<T> {
-    /// Keeps nothing, because the value is in the state from the beginning.
+    /// Contains nothing, because the state has the value from the beginning.
     pub(super) const fn none() -> Unused<T> {
         Unused(Mutex::new(None))
     }
 
-    /// Keeps a value until the first use.
+    /// Contains the value until the first use.
     pub(super) const fn new(value: T) -> Unused<T> {
         Unused(Mutex::new(Some(value)))
     }
 
-    /// Takes the value, at the first use.
+    /// Takes the value at the first use.
     pub(super) fn take(&self) -> T {
         lock(&self.0)
             .take()
@@ -130,10 +130,10 @@ impl<T> Unused<T> {
     }
 }
 
-/// Who took something, where and when; or nobody.
+/// Records the task or the thread that took a primitive, where and when. An unset mark names none.
 ///
-/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come in between: it reads
-/// the task twice, and tries again if the task has changed.
+/// A mark has one writer at a time: the holder. A reader on another thread may read during a write, so it reads the
+/// task twice, and retries if the task has changed.
 #[derive(Debug)]
 pub(super) struct Mark {
     /// The tag of the task, or [`NOBODY`].
@@ -144,17 +144,17 @@ pub(super) struct Mark {
     place: AtomicUsize,
 }
 
-/// The tag of a mark that nobody has set.
+/// The tag of an unset mark.
 const NOBODY: u64 = u64::MAX;
 
-/// What a mark says.
+/// The contents of a mark.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// Who took it.
+    /// The task or the thread.
     pub(super) who: Who,
     /// Where.
     pub(super) place: Option<&'static Location<'static>>,
-    /// In which turn of the runtime. Unknown outside any task.
+    /// The turn of the runtime in which it was taken. Unknown outside any task.
     turn: Stamp,
 }
 
@@ -183,7 +183,7 @@ impl Default for Mark {
 }
 
 impl Mark {
-    /// Notes that whoever is polled on this thread has taken the thing.
+    /// Records that the task on this thread has taken the primitive.
     #[inline]
     pub(super) fn set(&self, place: &'static Location<'static>) {
         let (tag, turn) = whoever();
@@ -192,12 +192,12 @@ impl Mark {
         self.tag.store(tag, Ordering::Release);
     }
 
-    /// Notes the same in a mark that others may set too. Returns false if one has set it already.
+    /// Records the same in a mark that other threads may set too. Returns false if the mark is already set.
     #[inline]
     pub(super) fn try_set(&self, place: &'static Location<'static>) -> bool {
         let (tag, turn) = whoever();
         if self.tag.load(Ordering::Relaxed) != NOBODY
-            // Acquire: what the last holder has read comes before what is written now.
+            // Acquire: orders the loads of the last holder before the stores below.
             || self
                 .tag
                 .compare_exchange(NOBODY, tag, Ordering::Acquire, Ordering::Relaxed)
@@ -209,7 +209,7 @@ impl Mark {
         true
     }
 
-    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag
+    /// Sets a free mark to a task, without the place. Returns false if the mark is not free. [`actor`] returns the tag
     /// and the turn.
     #[inline]
     pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
@@ -225,8 +225,8 @@ impl Mark {
         is_mine
     }
 
-    /// Writes the place into a claimed mark, if that is easy: if this thread knows that the place is entered. Otherwise
-    /// returns false.
+    /// Writes the place into a claimed mark if this thread knows that [`PLACES`] contains the place. Otherwise returns
+    /// false.
     #[inline]
     pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
         let address = address(place);
@@ -246,7 +246,7 @@ impl Mark {
         self.place.store(address, Ordering::Relaxed);
     }
 
-    /// Writes everything but the tag.
+    /// Writes all fields except for the tag.
     #[inline]
     fn write(&self, turn: u64, place: &'static Location<'static>) {
         self.turn.store(turn, Ordering::Relaxed);
@@ -257,13 +257,13 @@ impl Mark {
         }
     }
 
-    /// Notes that the thing has been given back.
+    /// Clears the mark, because the primitive has been released.
     #[inline]
     pub(super) fn clear(&self) {
         self.tag.store(NOBODY, Ordering::Release);
     }
 
-    /// Returns who has taken the thing, if anybody.
+    /// Returns the contents of the mark if it is set.
     pub(super) fn get(&self) -> Option<Taken> {
         let mut tag = self.tag.load(Ordering::Acquire);
         loop {
@@ -295,7 +295,7 @@ impl Mark {
     }
 }
 
-/// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.
+/// Returns the tag of the task on this thread, and the number of its runtime with the stamp of the turn.
 #[inline]
 fn whoever() -> (u64, u64) {
     match actor() {
@@ -337,7 +337,7 @@ impl Who {
 }
 
 impl Taken {
-    /// Returns how long ago it was taken, and a larger number for a longer time.
+    /// Returns the time since it was taken, and a number that is larger the longer that time is.
     pub(super) fn age(&self, view: &View<'_>) -> Option<std::time::Duration> {
         let Who::Task { runtime, .. } = self.who else {
             return None;
@@ -349,12 +349,12 @@ impl Taken {
         Some(self.turn.until(now))
     }
 
-    /// Says who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
+    /// Displays who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         self.who.name(view) + &self.when(view)
     }
 
-    /// Says when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
+    /// Displays when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
     pub(super) fn when(&self, view: &View<'_>) -> String {
         let mut text = String::new();
         if let Some(age) = self.age(view) {
@@ -373,14 +373,14 @@ fn address(place: &'static Location<'static>) -> usize {
     std::ptr::from_ref(place).addr()
 }
 
-/// The places that marks name, by their addresses. There are as many as the program has calls.
+/// The places that marks name, by their addresses. Their number is bounded by the number of calls in the program.
 static PLACES: Mutex<BTreeMap<usize, &'static Location<'static>>> = Mutex::new(BTreeMap::new());
 
-/// The number of places that each thread remembers to have entered.
+/// The number of places that each thread remembers to have added to [`PLACES`].
 const REMEMBERED: usize = 64;
 
 thread_local! {
-    /// Addresses that are in [`PLACES`], each at a position that follows from it.
+    /// Addresses that are in [`PLACES`], each at a position that is computed from the address.
     static ENTERED: [Cell<usize>; REMEMBERED] = const { [const { Cell::new(0) }; REMEMBERED] };
 }
 
@@ -397,7 +397,7 @@ fn is_entered(address: usize) -> bool {
     ENTERED.with(|entered| entered[position(address)].get() == address)
 }
 
-/// Makes sure that an address is in [`PLACES`].
+/// Adds an address to [`PLACES`], unless this thread knows that it is there.
 #[inline]
 fn enter_place(address: usize, place: &'static Location<'static>) {
     let is_entered = ENTERED.with(|entered| entered[position(address)].replace(address) == address);
@@ -406,19 +406,19 @@ fn enter_place(address: usize, place: &'static Location<'static>) {
     }
 }
 
-/// Enters an address in [`PLACES`], unless it is there.
+/// Adds an address to [`PLACES`], unless it is there.
 #[cold]
 fn enter_new_place(address: usize, place: &'static Location<'static>) {
     lock(&PLACES).insert(address, place);
 }
 
-/// The threads that have taken something outside any task.
+/// The threads that have taken a primitive outside any task.
 struct Threads {
-    /// The names of those that have not ended, by their numbers.
+    /// The names of the threads that have not ended, by their numbers.
     names: BTreeMap<u32, Option<String>>,
 }
 
-/// The threads that have taken something outside any task.
+/// The threads that have taken a primitive outside any task.
 static THREADS: Mutex<Threads> = Mutex::new(Threads {
     names: BTreeMap::new(),
 });
@@ -457,23 +457,23 @@ fn thread_number() -> u32 {
 /// The locks and semaphores that have been used and not been dropped, so that [`held`](super::held) can list them.
 pub(super) static HOLDABLE: Mutex<BTreeMap<u64, Weak<dyn Holdable>>> = Mutex::new(BTreeMap::new());
 
-/// A primitive that somebody can hold.
+/// A primitive that a task can hold.
 pub(super) trait Holdable: Send + Sync {
-    /// Returns what it is, and who holds it.
+    /// Returns a description of the primitive and its holders.
     fn holding(&self) -> Holding;
 }
 
 /// A primitive and its holders.
 pub(super) struct Holding {
-    /// What it is: "lock", "rwlock", "semaphore".
+    /// The kind: "lock", "rwlock", "semaphore".
     pub(super) kind: &'static str,
-    /// How it is called.
+    /// Its name, and where it was made.
     pub(super) about: About,
-    /// What its holders have done: "taken", "read", "written".
+    /// The verb for its holders: "taken", "read", "written".
     pub(super) how: &'static str,
-    /// The holders that are known.
+    /// The holders that have marks.
     pub(super) known: Vec<Taken>,
-    /// The number of the other ones.
+    /// The number of the other holders.
     pub(super) others: usize,
 }
 
@@ -511,7 +511,7 @@ pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
     }
 }
 
-/// Says who is next for something that is free although a task waits for it; see [`next_future`].
+/// Names the future that is next for a primitive that is free although a task waits for it; see [`next_future`].
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     match next_future(wait, view) {
         Some(next) => format!("free, and {next}"),
@@ -519,10 +519,10 @@ pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     }
 }
 
-/// Says who is next for something of which enough is free for a task that waits for it.
+/// Names the future that is next for a primitive that is available although a task waits for it.
 ///
-/// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
-/// that its task polls, such as the branch of a `select` that has stopped polling the others.
+/// The last holder has woken the first future in the queue, and its task has not polled it since. The task may poll
+/// several futures, such as the branches of a `select`, one of which keeps it from polling the others.
 pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
     let first = view
         .waits
@@ -538,8 +538,8 @@ pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
 }
 
 impl Wait {
-    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the
-    /// operation is pending.
+    /// Polls an operation of a primitive, which `begin` creates in the first poll. While the operation is pending,
+    /// declares the wait.
     pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
         &mut self,
         mut slow: Pin<&mut Option<F>>,

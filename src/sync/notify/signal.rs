@@ -1,8 +1,8 @@
 //! [`Signal`]: the protocol of [`Notify`](super::Notify), which `tests/loom` checks.
 //!
-//! One word says whether the permit is stored, or else how many wait. A notifier takes one from their number, then
-//! notifies a listener; if nobody waits, it stores the permit. A waiter listens first, then takes the permit or adds
-//! itself to the number. So there is a listener for each that is counted, and the permit is never stored while one is:
+//! One word contains the stored permit or the number of waiters. A notifier decrements the number and then notifies a
+//! listener. If the number is 0, it stores the permit. A waiter first listens, and then takes the permit or increments
+//! the number. So each waiter that is counted has a listener, and the permit is never stored while one is counted:
 //!
 //! ```text
 //!                    notify_one                     listen
@@ -12,29 +12,30 @@
 //!                  begin to wait             the last is notified or leaves
 //! ```
 //!
-//! A waiter that leaves removes its listener, then takes itself from the number. If a notifier was faster, it finds no
-//! listener and starts again. Notifications for all are counted, and each waiter knows the count at its beginning.
+//! A waiter that leaves first removes its listener, and then decrements the number. A notifier that was faster finds no
+//! listener, and retries. The signal counts the notifications for all, and each waiter keeps the count from its
+//! beginning.
 
 use crate::primitives::{AtomicUsize, Event, EventListener, Listener, Ordering};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The word of a signal for which nobody waits.
+/// The word of a signal without waiters and without the permit.
 const NOBODY: usize = 0;
 
-/// The word of a signal whose permit is stored. Smaller numbers are those of the waiters.
+/// The word of a signal whose permit is stored. A smaller word is the number of waiters.
 const PERMIT: usize = usize::MAX;
 
-/// Notifications, and those who wait for them.
+/// Notifications and their waiters.
 #[derive(Debug)]
 pub(crate) struct Signal {
-    /// [`PERMIT`], or the number of those who wait.
+    /// [`PERMIT`], or the number of waiters.
     word: AtomicUsize,
-    /// The listeners of those who wait, for notifications for one.
+    /// The listeners of the waiters for notifications for one.
     one: Event,
-    /// How often all were notified.
+    /// The number of notifications for all.
     generation: AtomicUsize,
-    /// The listeners of those who wait, for notifications for all.
+    /// The listeners of the waiters for notifications for all.
     all: Event,
 }
 
@@ -49,14 +50,14 @@ impl Signal {
         }
     }
 
-    /// Changes the word. Returns the former word, or `None` if `change` does not want to.
+    /// Changes the word. Returns the former word, or `None` if `change` returns `None`.
     fn change(&self, change: impl Fn(usize) -> Option<usize>) -> Option<usize> {
-        // Release and Acquire: whoever takes a notification sees what its sender has done before.
+        // Release and Acquire: a waiter that takes a notification sees what the notifier did before.
         let (set, get) = (Ordering::AcqRel, Ordering::Acquire);
         self.word.fetch_update(set, get, change).ok()
     }
 
-    /// Notifies the first in line, or stores the permit if nobody waits.
+    /// Notifies the first waiter in line, or stores the permit if there is none.
     pub(crate) fn notify_one(&self) {
         loop {
             let before = self.change(|word| match word {
@@ -70,9 +71,9 @@ impl Signal {
         }
     }
 
-    /// Notifies all who wait.
+    /// Notifies all waiters.
     pub(crate) fn notify_waiters(&self) {
-        // Release: whoever sees the new generation sees what its notifier has done before.
+        // Release: a waiter that sees the new generation sees what the notifier did before.
         self.generation.fetch_add(1, Ordering::Release);
         self.all.notify(usize::MAX);
     }
@@ -96,8 +97,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for a notification. From the first poll on, the waiter is in line. It is not polled again after it was
-    /// ready.
+    /// Waits for a notification. The waiter enters the line at the first poll. The caller does not poll it again after
+    /// it was ready.
     pub(crate) fn poll(&mut self, signal: &Signal, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // Acquire: see `notify_waiters`.
@@ -124,7 +125,7 @@ impl Waiting {
         }
     }
 
-    /// Gets in line. Returns true if the permit was stored, which ends the wait.
+    /// Enters the line. Returns true if the permit was stored, which ends the wait.
     pub(crate) fn enable(&mut self, signal: &Signal) -> bool {
         let listeners = (signal.one.listen(), signal.all.listen());
         let before = signal.change(|word| match word {
@@ -144,7 +145,7 @@ impl Waiting {
         true
     }
 
-    /// Ends the wait. A notification for one that has arrived and was not taken goes to the next in line.
+    /// Ends the wait. If a notification for one has arrived and was not taken, passes it to the next waiter in line.
     pub(crate) fn end(&mut self, signal: &Signal) {
         let Some((one, _all)) = self.listeners.take() else {
             return;
@@ -152,7 +153,7 @@ impl Waiting {
         if one.discard() {
             signal.notify_one();
         } else {
-            // If nobody is counted any more, a notifier has counted on this waiter and starts again.
+            // If the number is 0, a notifier has decremented it for this waiter, and will retry.
             signal.change(|word| match word {
                 NOBODY | PERMIT => None,
                 waiting => Some(waiting - 1),
