@@ -1,8 +1,8 @@
 //! [`KeptWait`]: a declared wait that begins again and again, and costs a few stores each time.
 //!
 //! A [`Wait`](super::waits::Wait) enters the table of its runtime when it begins and leaves it when it ends. A task
-//! that receives from a channel may do so for each value, so the receiver enters the table once, and then only says
-//! who waits. It leaves the table when it is dropped or moves to another runtime.
+//! that receives from a channel may wait for each value. So a receiver enters the table once, and then only records
+//! which task waits. It leaves the table when it is dropped or moves to another runtime.
 
 use super::actor::actor;
 use super::current;
@@ -17,13 +17,13 @@ use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-/// Who waits. Written by the owner of the wait, and read by dumps.
+/// The task that waits. Written by the owner of the wait, and read by dumps.
 ///
-/// All accesses are Relaxed: a dump that comes in between may combine the old waker with the new tag, which a dump taken
-/// a moment later does not.
+/// All accesses are Relaxed: a dump during a write may combine the old waker with the new tag, and the next dump is
+/// right again.
 #[derive(Debug)]
 struct State {
-    /// The tag of the task, or that of nobody.
+    /// The tag of the task, or `Tag::NONE`.
     tag: AtomicU64,
     /// The waker that the task left.
     waker: AtomicUsize,
@@ -45,13 +45,13 @@ impl Kept for State {
 pub(crate) struct KeptWait {
     /// The entry in the table of a runtime, from the first wait on.
     entry: Option<Entry>,
-    /// Whether somebody waits.
+    /// Whether a task waits.
     is_declared: bool,
 }
 
 /// The entry of a wait in the table of a runtime.
 struct Entry {
-    /// Who waits.
+    /// The task that waits.
     state: Arc<State>,
     /// The number of the runtime.
     runtime: u32,
@@ -66,8 +66,8 @@ struct Entry {
 }
 
 impl KeptWait {
-    /// Declares that the task that is being polled waits, or that it still waits. Outside the tasks of a runtime, there
-    /// is nobody to declare it to.
+    /// Declares that the task that is being polled waits, or that it still waits. Does nothing outside the tasks of a
+    /// runtime.
     pub(crate) fn declare(
         &mut self,
         waker: &Waker,
@@ -141,7 +141,7 @@ impl KeptWait {
 }
 
 impl Waits {
-    /// Enters a wait that begins again and again.
+    /// Adds a wait that begins again and again.
     fn keep(
         &self,
         waiter: WaiterInfo,

@@ -1,31 +1,31 @@
-//! [`Primitive`]: what the executor knows of a lock or a channel of `sync`: how to describe a wait for it.
+//! [`Primitive`]: what the executor knows about a lock or a channel of `sync`: how to describe a wait for it.
 
 use super::snapshot::TaskSnapshot;
 use super::waits::Declared;
 use crate::clock::Stamp;
 use std::collections::HashMap;
 
-/// A lock, a channel or another thing that tasks wait for.
+/// A lock, a channel or another primitive that tasks wait for.
 ///
-/// Its values belong to the program, so an implementation must not own any: the last owner drops it in a dump.
+/// An implementation owns no value of the program, because a dump may be its last owner and would then drop the value.
 pub(crate) trait Primitive: Send + Sync {
     /// Describes a wait for this.
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
 }
 
-/// What a dump says about a wait for a primitive.
+/// The description of a wait for a primitive.
 pub(crate) struct Description {
-    /// What is wanted, in a word: "lock", "permit", "recv".
+    /// The kind of the wait in a word: "lock", "permit", "recv".
     pub(crate) kind: &'static str,
     /// The name of the primitive and where it was made. Waits for the same one have the same subject.
     pub(crate) subject: String,
-    /// The rest: who has taken it, where and when.
+    /// The state: the tasks that have taken it, where and when.
     pub(crate) state: String,
     /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
     pub(crate) blocked_by: Vec<u32>,
 }
 
-/// What a primitive needs to know to describe a wait.
+/// The state of a runtime from which a primitive describes a wait.
 pub(crate) struct View<'a> {
     /// The number of the runtime whose dump is taken.
     pub(crate) runtime: u32,

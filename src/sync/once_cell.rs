@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A cell for a cell whose value is initialized at most once. Other tasks that need it meanwhile wait.
+/// A cell whose value is initialized at most once, by the first task that needs it. Other tasks wait meanwhile.
 ///
 /// If a task waits for the value, a dump shows which task makes it:
 ///

@@ -308,7 +308,7 @@ impl Semaphore {
         self.acquire_many(1)
     }
 
-    /// Acquires `count` permits at once, waiting until so many are available.
+    /// Acquires the given number of permits at once, waiting until all of them are available.
     ///
     /// If the semaphore never has so many permits, the future never completes.
     ///
@@ -940,7 +940,7 @@ macro_rules! permit {
                 self.state().note(self.slot, self.permits);
             }
 
-            /// Splits `count` permits off, and returns them. Returns `None` if these are too few.
+            /// Splits off the given number of permits and returns them. Returns `None` if these are too few.
             ///
             /// # Examples
             ///

@@ -1,8 +1,8 @@
-//! The time limit of a test: [`run`] runs the test on a thread of its own, and waits for it no longer than the limit.
+//! The time limit of a test: [`run`] runs the test on a thread of its own, and waits until it ends or the limit passes.
 //!
-//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test shows its
-//! runtime in the [`Watch`], which takes one lock. Neither the clock nor the deadlock detector of the runtime notices
-//! that a thread waits for it.
+//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test stores its
+//! runtime in the [`Watch`], which takes one lock. The wait of the harness's thread affects neither the clock nor the
+//! deadlock detector of the runtime.
 //!
 //! ```text
 //!      the thread of the harness                       the thread of the test
@@ -34,7 +34,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test may take after its limit to panic and to drop its runtime. A loop whose polls are short answers
+/// The time that a test has after its limit to panic and to drop its runtime. A loop whose polls are short answers
 /// within milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -43,15 +43,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Panics
 ///
-/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, and if no
-/// thread can be started.
+/// Panics with the payload of `test` if `test` panics. Also panics if `test` does not end after a request to its loop,
+/// and if no thread can be started.
 #[track_caller]
 pub(super) fn run(
     name: &'static str,
     limit: Option<Duration>,
     test: impl FnOnce(&Arc<Watch>) -> ExitCode + Send + 'static,
 ) -> ExitCode {
-    // A wait whose end is later than any `Instant` has no limit.
+    // A limit that exceeds every `Instant` is no limit.
     let limit = limit.unwrap_or(Duration::MAX);
     let watch = Arc::new(Watch {
         name,
@@ -62,7 +62,7 @@ pub(super) fn run(
     let test = {
         let watch = Arc::clone(&watch);
         move || {
-            // Dropped when the test ends, by a panic or without one.
+            // Dropped when the test returns or panics.
             let _end = end;
             test(&watch)
         }
@@ -100,10 +100,10 @@ pub(super) struct Watch {
 struct State {
     /// The latest run. Written by the thread of the test.
     run: Option<Run>,
-    /// Whether the limit has passed. Written by the thread of the harness, which also tells the latest run to end. A
-    /// run that begins later tells itself.
+    /// Whether the limit has passed. Written by the thread of the harness, which also asks the latest run to end. A run
+    /// that begins later asks itself.
     is_expired: bool,
-    /// The message of the panic in `block_on`, if the loop was told to end and has answered. Written by the thread of
+    /// The message of the panic in `block_on`, if the loop has answered the request to end. Written by the thread of
     /// the test.
     answer: Option<String>,
 }
@@ -111,7 +111,7 @@ struct State {
 /// A run of a test.
 #[derive(Clone)]
 struct Run {
-    /// The runtime of the run. Not a `Handle`, because a deadlock is not certain while there is one.
+    /// The runtime of the run. Not a `Handle`, which would keep the runtime from detecting a deadlock.
     shared: Arc<Shared>,
     /// The seed of the run, if it has one.
     seeded: Option<Seeded>,
@@ -120,7 +120,7 @@ struct Run {
 }
 
 impl Watch {
-    /// Notes that a run begins. The thread of the test calls this.
+    /// Records that a run begins. The thread of the test calls this.
     pub(super) fn begin(self: &Arc<Self>, runtime: &Runtime, seeded: Option<Seeded>) {
         let run = Run {
             shared: Arc::clone(&runtime.event_loop.shared),
@@ -137,8 +137,8 @@ impl Watch {
         }
     }
 
-    /// Notes that the limit has passed, and tells the loop of the latest run to end. Returns that run, and the poll
-    /// that it is in. The thread of the harness calls this.
+    /// Records that the limit has passed, and asks the loop of the latest run to end. Returns that run and its current
+    /// poll. The thread of the harness calls this.
     fn expire(self: &Arc<Self>) -> Option<(Run, Tag)> {
         let mut state = lock(&self.state);
         state.is_expired = true;
@@ -150,7 +150,7 @@ impl Watch {
         Some((run, polling))
     }
 
-    /// Tells the loop of a run to end: `block_on` panics with a dump when the loop reads its messages.
+    /// Asks the loop of a run to end: `block_on` panics with a dump when the loop reads its messages.
     fn end(self: &Arc<Self>, run: &Run) {
         let (watch, told) = (Arc::clone(self), run.clone());
         let answer = move || {
@@ -161,7 +161,7 @@ impl Watch {
             lock(&watch.state).answer = Some(answer.clone());
             Err(answer)
         };
-        // A runtime that has ended refuses the message. The next run, if there is one, tells itself.
+        // A runtime that has ended rejects the message. The next run, if there is one, asks itself to end.
         let _refused = run.shared.inbox.post(Message::Run(Box::new(answer)));
     }
 
@@ -182,8 +182,8 @@ impl Watch {
         )
     }
 
-    /// Returns the report about a test that has not ended although its loop was told to. `last` is what
-    /// [`expire`](Watch::expire) has returned.
+    /// Returns the report about a test that has not ended after the request to its loop. `last` is the return value of
+    /// [`expire`](Watch::expire).
     fn report(&self, last: Option<&(Run, Tag)>) -> String {
         let Some((run, polling)) = last else {
             let Watch { name, limit, .. } = self;

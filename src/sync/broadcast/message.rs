@@ -1,12 +1,12 @@
-//! [`Message`]: a value in the queue, and [`Messages`]: those that are not in it.
+//! [`Message`]: a value in the queue, and [`Messages`]: the empty messages that are not in it.
 //!
 //! The queue of `async-broadcast` clones and drops its items under a lock of its own. If the items were the values, a
-//! destructor that used the channel would wait for itself, and a `clone` that panicked would poison the channel. So the
-//! queue has references to the values, and whoever removes one clones or drops the value outside that lock.
+//! destructor that uses the channel would deadlock, and a `clone` that panics would poison the channel. So the queue
+//! contains references to the values, and the code that removes one clones or drops the value outside that lock.
 //!
-//! One case needs more: a receiver that is dropped removes itself from the items that it has not received, and drops
-//! those that nobody else awaits. It takes them out before, under the lock of [`Messages`], so that no sender adds
-//! another one meanwhile.
+//! One case needs more: when a receiver is dropped, the queue drops the items that only this receiver has not received.
+//! So the receiver takes these items out first, under the lock of [`Messages`], which keeps senders from adding another
+//! one meanwhile.
 
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl<T> Message<T> {
 
 /// The messages that are not in the queue.
 pub(super) struct Messages<T> {
-    /// Empty messages, whose memory later values use.
+    /// Empty messages, whose memory later values reuse.
     empty: Mutex<Vec<Message<T>>>,
     /// The largest number of empty messages: the capacity of the queue.
     capacity: usize,
@@ -71,7 +71,7 @@ impl<T> Messages<T> {
 
     /// Returns the number of values that were ever sent.
     pub(super) fn sent(&self) -> u64 {
-        // Relaxed: the number protects nothing. Whoever needs the exact one holds the lock.
+        // Relaxed: the number guards no memory. A caller that needs the exact number holds the lock.
         self.sent.load(Ordering::Relaxed)
     }
 
@@ -86,19 +86,19 @@ impl<T> Messages<T> {
     where
         T: Clone,
     {
-        // The only owner knows that it is the only one: nobody else can clone the reference meanwhile.
+        // The only owner knows that it is the only one, because no other thread can clone the reference.
         if let Some(content) = Arc::get_mut(&mut message.0) {
             let value = content.take();
             self.keep(message);
             return value.expect(FULL);
         }
         let value = message.0.as_ref().clone().expect(FULL);
-        // The other receivers may have received it meanwhile.
+        // The other receivers may have received the value meanwhile.
         self.discard(message);
         value
     }
 
-    /// Drops the value of a message that nobody else awaits, such as one that the queue had no room for.
+    /// Drops the value of a message that no receiver awaits, such as one that the queue had no room for.
     pub(super) fn discard(&self, mut message: Message<T>) {
         if let Some(content) = Arc::get_mut(&mut message.0) {
             drop(content.take());
@@ -131,7 +131,7 @@ impl<T> Gate<'_, T> {
 
     /// Counts a value that has been sent.
     pub(super) fn count(&self) {
-        // Only the owner of the lock writes, so this needs no atomic addition.
+        // Only the owner of the lock writes the number, so no atomic addition is needed.
         let sent = self.messages.sent() + 1;
         self.messages.sent.store(sent, Ordering::Relaxed);
     }

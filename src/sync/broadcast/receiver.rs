@@ -23,13 +23,13 @@ use std::task::{Context, Poll, ready};
 pub struct Receiver<T> {
     /// The receiver; `None` while it is being dropped.
     inner: Option<async_broadcast::Receiver<Message<T>>>,
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The number of values that were sent before the next one that this receiver receives or misses.
     position: u64,
     /// The wait for a value.
     wait: KeptWait,
-    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it skips the fast path.
     has_waited: bool,
 }
 
@@ -54,8 +54,8 @@ impl<T> Receiver<T> {
         self.inner.as_ref().expect("the receiver exists")
     }
 
-    /// Returns the number of values that were sent and that this receiver has not received, including those that it has
-    /// missed without having been told.
+    /// Returns the number of values that were sent and that this receiver has not received, including missed values
+    /// that no `recv` has reported yet.
     ///
     /// # Examples
     ///
@@ -122,7 +122,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T: Clone> Receiver<T> {
-    /// Receives the next value, and waits for it if there is none.
+    /// Receives the next value, waiting until there is one.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl<T: Clone> Receiver<T> {
         take(&self.shared, &mut self.position, received)
     }
 
-    /// Receives the next value, and blocks the thread until it comes.
+    /// Receives the next value, blocking the thread until there is one.
     ///
     /// # Errors
     ///
@@ -189,8 +189,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
-    /// sender.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that owns the sender.
     ///
     /// # Examples
     ///
@@ -233,7 +232,7 @@ impl<T: Clone> Receiver<T> {
     }
 }
 
-/// Opens a message that was received at once.
+/// Takes the value out of a message that was received without a wait.
 fn take<T: Clone>(
     shared: &Shared<T>,
     position: &mut u64,
@@ -253,7 +252,7 @@ fn take<T: Clone>(
     }
 }
 
-/// Opens a message that was received after a wait.
+/// Takes the value out of a message that was received after a wait.
 fn finish<T: Clone>(
     shared: &Shared<T>,
     position: &mut u64,
@@ -278,7 +277,7 @@ impl<T> Drop for Receiver<T> {
         let Some(mut inner) = self.inner.take() else {
             return;
         };
-        // The queue would drop the values under its lock. See the head of `message.rs`.
+        // Takes out the values, which the queue would drop under its lock. See the head of `message.rs`.
         let gate = self.shared.messages.lock();
         let mut left = Vec::new();
         loop {
@@ -325,7 +324,7 @@ pin_project! {
         slow: Option<async_broadcast::Recv<'a, Message<T>>>,
         // The receiver, until the operation borrows it.
         inner: Option<&'a mut async_broadcast::Receiver<Message<T>>>,
-        // What all ends share.
+        // The state that all ends share.
         shared: &'a Arc<Shared<T>>,
         // The position of the receiver.
         position: &'a mut u64,

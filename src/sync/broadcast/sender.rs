@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Sender<T> {
     /// The sender.
     inner: async_broadcast::Sender<Message<T>>,
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The position of the mark of this sender.
     slot: Slot,
@@ -29,7 +29,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     ///
-    /// Panics if the capacity is 0.
+    /// See [`channel`](super::channel).
     ///
     /// # Examples
     ///
@@ -61,10 +61,11 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Sends a value to all receivers, and returns their number. Never waits: if the channel is full, it drops the
-    /// oldest value, and the receivers that have not received it [lag](super#lagging).
+    /// Sends a value to all receivers, and returns their number. Never waits: if the channel is full, drops the oldest
+    /// value, and the receivers that have not received it [lag](super#lagging).
     ///
-    /// A success does not mean that the value will be received: a receiver may lag or be dropped before.
+    /// A return value of `Ok` does not mean that the value will be received: a receiver may lag or be dropped before
+    /// that.
     ///
     /// # Errors
     ///
@@ -149,7 +150,7 @@ impl<T> Sender<T> {
         self.shared.messages.receivers()
     }
 
-    /// Returns the number of values that some receiver has not received.
+    /// Returns the number of values in the channel: those that at least one receiver has not received.
     ///
     /// # Examples
     ///

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 ///
 /// See [`watch`](super).
 pub struct Sender<T> {
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The position of the mark of this sender.
     slot: Slot,
@@ -77,7 +77,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Replaces the value, notifies the receivers, and returns the former value. This works without receivers too.
+    /// Replaces the value, notifies the receivers, and returns the former value. Works even without receivers.
     ///
     /// # Examples
     ///
@@ -94,7 +94,7 @@ impl<T> Sender<T> {
         value
     }
 
-    /// Changes the value in place, and notifies the receivers. This works without receivers too.
+    /// Changes the value in place, and notifies the receivers. Works even without receivers.
     ///
     /// The closure runs under the [lock](super#locks) of the value.
     ///
@@ -120,7 +120,7 @@ impl<T> Sender<T> {
     }
 
     /// Changes the value in place, and notifies the receivers if the closure returns true. Returns what the closure
-    /// returns. This works without receivers too.
+    /// returns. Works even without receivers.
     ///
     /// The closure runs under the [lock](super#locks) of the value.
     ///
