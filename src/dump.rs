@@ -353,6 +353,29 @@ impl TaskDump {
         &self.waits
     }
 
+    /// Says what the task does, after its name: `, which waits for lock "index" (made at src/main.rs:7) at
+    /// src/worker.rs:15`.
+    pub(crate) fn doing(&self) -> String {
+        let is_open = |wait: &&Wait| !matches!(wait.what, What::Kept(_));
+        let waits = || self.waits.iter().filter(is_open);
+        let wait = waits().find(|wait| wait.poll == self.polls);
+        let wait = match (self.state, wait.or_else(|| waits().next())) {
+            (TaskState::Running, _) => return String::from(", which is running"),
+            (TaskState::Ready, _) => return String::from(", which is ready to run"),
+            (TaskState::Finished, _) => return String::from(", which has finished"),
+            (TaskState::Waiting, None) => return String::new(),
+            (TaskState::Waiting, Some(wait)) => wait,
+        };
+        match (&wait.what, wait.location) {
+            (What::Sync { subject, .. }, Some(at)) => {
+                let (file, line) = (at.file(), at.line());
+                format!(", which waits for {subject} at {file}:{line}")
+            }
+            (What::Sync { subject, .. }, None) => format!(", which waits for {subject}"),
+            _ => format!(", which waits for {wait}"),
+        }
+    }
+
     /// Returns the id of the task that awaits this one, if there is one.
     ///
     /// # Examples
@@ -490,9 +513,14 @@ pub(crate) enum What {
     Sync {
         /// The `kind` in JSON, such as `"lock"`.
         kind: &'static str,
-        /// The description: first the subject, such as `lock "accounts" (made at src/bank.rs:12)`, then, after a
-        /// comma or a colon, its state.
-        text: String,
+        /// The subject, such as `lock "accounts" (made at src/bank.rs:12)`.
+        subject: String,
+        /// The state, which follows the subject after a comma or a colon.
+        state: String,
+        /// The id of the task that has the other end of a channel, if it is known. The state ends with what it does.
+        other_end: Option<u64>,
+        /// Where the primitive was made, unless the subject says so.
+        origin: Option<String>,
     },
     /// Something outside glassfrog, with the number of other references to the task's waker, if it is known.
     Outside(Option<usize>),
@@ -597,8 +625,18 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Io(text) | What::Kept(text) | What::Job(text) | What::Sync { text, .. } => {
-                f.write_str(text)
+            What::Io(text) | What::Kept(text) | What::Job(text) => f.write_str(text),
+            What::Sync {
+                subject,
+                state,
+                origin,
+                ..
+            } => {
+                write!(f, "{subject}{state}")?;
+                match origin {
+                    Some(origin) => write!(f, "; {origin}"),
+                    None => Ok(()),
+                }
             }
             What::Join { task, .. } => write!(f, "join task {task}"),
             What::Timer(None) => f.write_str("sleep, forever"),

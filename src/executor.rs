@@ -34,7 +34,7 @@ mod join_error;
 #[cfg(feature = "sync")]
 pub(crate) mod kept;
 mod message;
-mod names;
+pub(crate) mod names;
 mod observe;
 #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 pub(crate) mod primitive;
@@ -97,8 +97,6 @@ struct Tasks {
 pub(crate) struct Executor {
     /// The tasks and the run queue.
     tasks: RefCell<Tasks>,
-    /// The names of tasks, by the low halves of their ids. Most tasks have none.
-    names: RefCell<HashMap<u32, Box<str>>>,
     /// What happens when a task panics.
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
@@ -227,7 +225,6 @@ impl Executor {
             number,
             waits: Arc::new(Waits::new(traces)),
             children: RefCell::default(),
-            names: RefCell::default(),
             on_panic,
             watchdog,
             is_watched: status.is_watched() || seed.is_some(),
@@ -583,7 +580,7 @@ impl Executor {
         ready.clear();
         self.remote.ended.note_all(ended);
         self.spare.take();
-        self.names.take();
+        self.status.names.clear();
         self.publish();
     }
 }

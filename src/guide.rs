@@ -2,7 +2,7 @@
 //!
 //! The first part lists the names of four runtimes side by side. The second part shows
 //! [how to select](#how-to-select), [how to cancel](#how-to-cancel) and
-//! [how to share state](#how-to-share-state).
+//! [how to share state](#how-to-share-state). The module [`tokio_crates`] shows how to use crates that need tokio.
 //!
 //! # From tokio, smol and asyncio
 //!
@@ -112,7 +112,8 @@
 //! - [`spawn`](crate::spawn) does not require `Send`, so no `LocalSet` is needed. To spawn from another
 //!   thread, use a [`Handle`](crate::Handle).
 //! - Streams implement the traits of `futures-io`. A library that requires tokio's traits needs an
-//!   adapter, such as the module `compat` of `tokio-util`.
+//!   adapter, such as the module `compat` of `tokio-util`. A library that requires tokio itself runs inside a guard; see
+//!   [`tokio_crates`].
 //! - `read` and `write` of [`TcpStream`](crate::net::TcpStream) take `&self`, so two futures of one
 //!   task can read and write without a split.
 //! - If a task without a handle panics, the runtime also logs the panic through the `log` crate. To end the
@@ -485,3 +486,5 @@
 //! assert_eq!(hits.load(Relaxed), 2);
 //! # std::io::Result::Ok(())
 //! ```
+
+pub mod tokio_crates;

@@ -88,7 +88,8 @@
 //!   what every task is waiting for.
 //!
 //! The module [`guide`] lists the names of tokio, smol and asyncio beside those of glassfrog, and shows how
-//! to select, how to cancel, and how to share state.
+//! to select, how to cancel, and how to share state. The module [`guide::tokio_crates`] shows how to use
+//! crates that need tokio.
 //!
 //! # Feature flags
 //!

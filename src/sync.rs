@@ -39,8 +39,11 @@
 //! thread.
 //!
 //! If a lock is free although a task waits for it, the future that is next in the queue has been woken, but its task
-//! has not polled it since: "free, and next for it is a future of task 4, not polled since its poll 2 of 9". Such a
+//! has not polled it since: "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a
 //! future is often a branch of a `select` while another branch runs, or an element of a buffer of futures.
+//!
+//! `examples/stuck.rs` prints a dump of some programs that are stuck: a lock held across a sleep, a pool without permits,
+//! a circle of a channel and a lock, a future that is not polled, and a sender that keeps a channel open.
 //!
 //! [`held`] returns all locks and permits that are held at the moment, with or without waiters.
 //!

@@ -4,7 +4,6 @@
 //! the shortest circle through the task with the lowest id. It takes time proportional to the number of tasks and
 //! waits, and keeps its path in a list, so that a chain of a hundred thousand tasks does not overflow the stack.
 
-use super::fold::sync_subject;
 use super::{Dump, TaskDump, Wait, What};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -64,7 +63,7 @@ impl fmt::Display for Circle<'_> {
             }
             match &wait.what {
                 What::Children => f.write_str(" (scope")?,
-                What::Sync { text, .. } => write!(f, " ({}", sync_subject(text))?,
+                What::Sync { subject, .. } => write!(f, " ({subject}")?,
                 what => write!(f, " ({}", what.kind())?,
             }
             if let Some(at) = wait.location {
@@ -393,7 +392,10 @@ mod tests {
         dump.tasks[1].name = Some("a".into());
         dump.tasks[2].waits[0].what = What::Sync {
             kind: "lock",
-            text: String::from("lock \"accounts\" (made at src/bank.rs:12), taken by task 3"),
+            subject: String::from("lock \"accounts\" (made at src/bank.rs:12)"),
+            state: String::from(", taken by task 3"),
+            other_end: None,
+            origin: None,
         };
         dump.tasks[3].waits[0].what = What::Children;
         let circles: Vec<String> = dump.circles().iter().map(Circle::to_string).collect();

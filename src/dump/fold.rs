@@ -336,7 +336,7 @@ impl What {
         match self {
             What::Io(text) | What::Kept(text) => text.split(' ').next().unwrap_or_default(),
             What::Label(text) => text,
-            What::Sync { text, .. } => sync_subject(text),
+            What::Sync { subject, .. } => subject,
             What::Outside(Some(0)) => "lost",
             What::Timer(_)
             | What::Join { .. }
@@ -346,12 +346,6 @@ impl What {
             | What::Idle => "",
         }
     }
-}
-
-/// Returns the subject at the beginning of the description of a primitive, without its state.
-pub(super) fn sync_subject(text: &str) -> &str {
-    let end = [", ", ": "].iter().filter_map(|end| text.find(end)).min();
-    &text[..end.unwrap_or(text.len())]
 }
 
 #[cfg(test)]
@@ -444,16 +438,22 @@ pub(super) mod tests {
                 7 => TaskState::Ready,
                 _ => TaskState::Waiting,
             };
-            let sync = |text: &str| What::Sync {
+            let sync = |subject: &str, state: &str| What::Sync {
                 kind: "lock",
-                text: String::from(text),
+                subject: String::from(subject),
+                state: String::from(state),
+                other_end: None,
+                origin: None,
             };
             let waits = match kind % 8 {
                 0 => vec![What::Io(format!("read tcp {id}"))],
                 1 => vec![What::Io(format!("write tcp {id}")), What::Timer(None)],
                 2 => vec![What::Outside(Some(dice.below(2)))],
-                3 => vec![sync("lock \"a\", taken by 7"), sync("lock \"a\", free")],
-                4 => vec![sync("lock \"b\": free")],
+                3 => vec![
+                    sync("lock \"a\"", ", taken by 7"),
+                    sync("lock \"a\"", ", free"),
+                ],
+                4 => vec![sync("lock \"b\"", ": free")],
                 5 => vec![What::Label(format!("label {}", dice.below(2)))],
                 _ => Vec::new(),
             };

@@ -13,15 +13,27 @@ use crate::traces::{Slot, Trace};
 use crate::waiter::WaiterInfo;
 use std::collections::HashMap;
 
-/// The waits of each task, by the low half of its id. Each wait comes with the identity of the waker that the task
-/// left.
-type Waits = HashMap<u32, Vec<(Wait, usize)>>;
+/// The waits of each task, by the low half of its id. Each wait comes with the waker that the task left.
+type Waits = HashMap<u32, Vec<(Wait, Left)>>;
+
+/// A waker that a task has left.
+#[derive(Clone, Copy)]
+struct Left {
+    /// The identity of the waker.
+    waker: usize,
+    /// How many clones of it there are.
+    clones: usize,
+}
 
 /// Adds a wait to those of the task that left this waiter. Returns the wait, unless no task left the waiter.
 fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) -> Option<&mut Wait> {
     let (task, poll) = waiter.tag.parts()?;
     let waits = waits.entry(task).or_default();
-    waits.push((Wait::new(what, poll), waiter.waker));
+    let left = Left {
+        waker: waiter.waker,
+        clones: 1,
+    };
+    waits.push((Wait::new(what, poll), left));
     waits.last_mut().map(|(wait, _)| wait)
 }
 
@@ -97,10 +109,12 @@ impl EventLoop {
             }
             task
         });
+        let mut tasks: Vec<TaskDump> = tasks.collect();
+        note_other_ends(&mut tasks);
         Dump {
             answer: Answer::Tasks,
             worker,
-            tasks: tree(tasks.collect(), &under),
+            tasks: tree(tasks, &under),
         }
     }
 }
@@ -122,27 +136,37 @@ impl EventLoop {
     fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
         let declared = self.executor.waits.declared();
         let tasks = snapshots.iter().map(|task| (task.id.low(), task));
-        let view = View {
+        let mut view = View {
             runtime: self.shared.number,
             now,
+            waiting: None,
             tasks: tasks.collect(),
             waits: &declared,
             other: others::describe,
+            other_task: others::name_of,
         };
         for wait in &declared {
             let Some((task, poll)) = wait.waiter.tag.parts() else {
                 continue;
             };
+            view.waiting = Some(task);
+            let mut clones = 1;
             let mut dumped = match &wait.subject {
                 Subject::Label(label) => Wait::new(What::Label(label.to_string()), poll),
                 Subject::Primitive(primitive, _) => {
+                    clones = primitive.wakers();
                     let description = primitive.describe(wait, &view);
+                    let id = |task: &u32| Some(view.tasks.get(task)?.id.0);
+                    let other_end = description.other_end.filter(|end| *end != task);
                     let what = What::Sync {
                         kind: description.kind,
-                        text: format!("{}, {}", description.subject, description.state),
+                        subject: description.subject,
+                        state: description.state,
+                        other_end: other_end.as_ref().and_then(id),
+                        origin: description.origin,
                     };
                     let blocked_by = description.blocked_by.iter();
-                    let blocked_by = blocked_by.filter_map(|task| Some(view.tasks.get(task)?.id.0));
+                    let blocked_by = blocked_by.filter_map(id);
                     Wait {
                         blocked_by: blocked_by.collect(),
                         ..Wait::new(what, poll)
@@ -153,7 +177,38 @@ impl EventLoop {
             dumped.depth = wait.depth;
             dumped.trace = wait.trace.clone().map(|trace| self.in_program(trace));
             let waits = waits.entry(task).or_default();
-            waits.push((dumped, wait.waiter.waker));
+            let waker = wait.waiter.waker;
+            waits.push((dumped, Left { waker, clones }));
+        }
+    }
+}
+
+/// Adds to each wait for a channel what the task with the other end does.
+fn note_other_ends(tasks: &mut [TaskDump]) {
+    let waits = tasks.iter().flat_map(|task| &task.waits);
+    let mut doing: HashMap<u64, String> = waits
+        .filter_map(|wait| match wait.what {
+            What::Sync { other_end, .. } => Some((other_end?, String::new())),
+            _ => None,
+        })
+        .collect();
+    if doing.is_empty() {
+        return;
+    }
+    for task in tasks.iter() {
+        if let Some(text) = doing.get_mut(&task.id) {
+            *text = task.doing();
+        }
+    }
+    for wait in tasks.iter_mut().flat_map(|task| &mut task.waits) {
+        if let What::Sync {
+            state,
+            other_end: Some(task),
+            ..
+        } = &mut wait.what
+            && let Some(text) = doing.get(task)
+        {
+            state.push_str(text);
         }
     }
 }
@@ -162,12 +217,12 @@ impl EventLoop {
 fn task_dump(
     task: TaskSnapshot,
     now: Stamp,
-    mut waits: Vec<(Wait, usize)>,
+    mut waits: Vec<(Wait, Left)>,
     children: Vec<u64>,
 ) -> TaskDump {
     // Labels first, and among them the outermost first.
     let order =
-        |(wait, _): &(Wait, usize)| (!matches!(wait.what, What::Label(_)), wait.depth, wait.poll);
+        |(wait, _): &(Wait, Left)| (!matches!(wait.what, What::Label(_)), wait.depth, wait.poll);
     waits.sort_by_key(order);
     let is_over = |wait: &Wait| matches!(wait.what, What::Kept(_));
     // A label names a wait but holds no waker.
@@ -175,20 +230,22 @@ fn task_dump(
     // A task that was just woken may wait for the same socket again.
     waits.retain(|(wait, _)| task.state == TaskState::Waiting || !is_over(wait));
     if task.state == TaskState::Waiting {
-        let is_ours = |waker: usize| task.waker.is_some_and(|(address, _)| address == waker);
+        let is_ours = |left: &Left| task.waker.is_some_and(|(address, _)| address == left.waker);
         let is_current = |wait: &Wait| wait.poll == task.polls;
         let (labels, held_by): (Vec<_>, Vec<_>) =
             waits.iter().partition(|(wait, _)| is_label(wait));
-        let ours = held_by.iter().filter(|(_, waker)| is_ours(*waker)).count();
+        let is_wrapped = held_by.iter().any(|(_, left)| !is_ours(left));
+        let ours = held_by.iter().filter(|(_, left)| is_ours(left));
+        let ours: usize = ours.map(|(_, left)| left.clones).sum();
         // The other waits hold a waker that wraps this one (from a `JoinSet` or a combinator), and the wrapper
         // holds this one.
-        let wrapped = usize::from(ours < held_by.len());
+        let wrapped = usize::from(is_wrapped);
         let held = task
             .waker
             .map(|(_, others)| others.saturating_sub(ours + wrapped));
         let open = || held_by.iter().filter(|(wait, _)| !is_over(wait));
         let current = open().any(|(wait, _)| is_current(wait));
-        let is_explained = current || open().any(|(_, waker)| !is_ours(*waker));
+        let is_explained = current || open().any(|(_, left)| !is_ours(left));
         let is_labelled = labels.iter().any(|(wait, _)| is_current(wait));
         let what = match held {
             _ if !children.is_empty() && !current => Some(What::Children),
@@ -205,7 +262,13 @@ fn task_dump(
             if let What::Children = wait.what {
                 wait.blocked_by = children;
             }
-            waits.push((wait, 0));
+            waits.push((
+                wait,
+                Left {
+                    waker: 0,
+                    clones: 0,
+                },
+            ));
         }
     }
     TaskDump {

@@ -29,6 +29,12 @@ pub(super) fn strike_off(shared: &Shared) {
     lock(&RUNTIMES).remove(&shared.number);
 }
 
+/// Returns the name of a task of a runtime, by the low half of its id, if both exist and the task has one.
+pub(crate) fn name_of(number: u32, task: u32) -> Option<Box<str>> {
+    let shared = lock(&RUNTIMES).get(&number)?.upgrade()?;
+    shared.status.names.get(task)
+}
+
 /// Returns the name of a runtime and the stamp of its present time, unless it has ended.
 pub(crate) fn describe(number: u32) -> Option<(String, Stamp)> {
     let shared = lock(&RUNTIMES).get(&number)?.upgrade()?;

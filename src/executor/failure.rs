@@ -64,7 +64,7 @@ impl Executor {
         let id = tasks.slab.get_mut(key).map(|task| task.id(key));
         drop(tasks);
         let error = error(id.unwrap_or_default());
-        let name = self.names.borrow().get(&key.generation()).cloned();
+        let name = self.name_of(key.generation());
         error.with_name(name)
     }
 }

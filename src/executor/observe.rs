@@ -24,7 +24,7 @@ impl Executor {
         drop(tasks);
         let polling = Polling {
             id,
-            name: self.names.borrow().get(&id).cloned(),
+            name: self.name_of(id),
             location,
             poll,
             since: Stopwatch::start(),

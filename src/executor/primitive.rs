@@ -11,16 +11,27 @@ use std::collections::HashMap;
 pub(crate) trait Primitive: Send + Sync {
     /// Describes a wait for this.
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
+
+    /// Returns how many clones of the waker a pending wait for this keeps.
+    fn wakers(&self) -> usize {
+        1
+    }
 }
 
 /// The description of a wait for a primitive.
+#[derive(Default)]
 pub(crate) struct Description {
     /// The kind of the wait in a word: "lock", "permit", "recv".
     pub(crate) kind: &'static str,
-    /// The name of the primitive and where it was made. Waits for the same one have the same subject.
+    /// The name of the primitive. Waits for the same one have the same subject.
     pub(crate) subject: String,
-    /// The state: the tasks that have taken it, where and when.
+    /// What follows the subject, with the punctuation between them: who has taken it, where and when.
     pub(crate) state: String,
+    /// The task of this runtime that the state names last, by the low half of its id: the dump adds what this task
+    /// waits for.
+    pub(crate) other_end: Option<u32>,
+    /// Where the primitive was made, unless the subject says so: `channel made at src/main.rs:9`.
+    pub(crate) origin: Option<String>,
     /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
     pub(crate) blocked_by: Vec<u32>,
 }
@@ -31,12 +42,16 @@ pub(crate) struct View<'a> {
     pub(crate) runtime: u32,
     /// When the dump is taken.
     pub(crate) now: Stamp,
+    /// The task that waits, by the low half of its id; `None` if none does.
+    pub(crate) waiting: Option<u32>,
     /// The tasks of the runtime, by the low halves of their ids.
     pub(crate) tasks: HashMap<u32, &'a TaskSnapshot>,
     /// All declared waits of the runtime.
     pub(crate) waits: &'a [Declared],
     /// Names another runtime, and returns the stamp of its present time. Returns `None` if it has ended.
     pub(crate) other: fn(u32) -> Option<(String, Stamp)>,
+    /// Returns the name of a task of another runtime, by the low half of its id.
+    pub(crate) other_task: fn(u32, u32) -> Option<Box<str>>,
 }
 
 impl View<'_> {
@@ -45,10 +60,10 @@ impl View<'_> {
         let snapshot = self.tasks.get(&task);
         match (task, snapshot.and_then(|task| task.name.as_ref())) {
             (0, _) if snapshot.is_some() => String::from("main"),
-            (0, _) => String::from("main, which has ended"),
+            (0, _) => String::from("main (which has ended)"),
             (_, Some(name)) => format!("task {task} {name:?}"),
             (_, None) if snapshot.is_some() => format!("task {task}"),
-            (_, None) => format!("task {task}, which has ended"),
+            (_, None) => format!("task {task} (which has ended)"),
         }
     }
 }

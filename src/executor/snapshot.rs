@@ -57,7 +57,6 @@ impl Executor {
         if self.has_root.get() {
             snapshots.push(self.root_snapshot(&running));
         }
-        let names = self.names.borrow();
         for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
             let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());
             let (queued, waker) = match waker {
@@ -80,7 +79,7 @@ impl Executor {
             };
             snapshots.push(TaskSnapshot {
                 id,
-                name: names.get(&key.generation()).cloned(),
+                name: self.name_of(key.generation()),
                 location: Some(task.location),
                 polls: task.polls,
                 spawned: Some(task.spawned),

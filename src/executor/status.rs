@@ -4,6 +4,7 @@
 //! write it; metrics, dumps and the watchdog's thread read it. The hot paths count in [`Counters`], which
 //! belong to the loop's own thread and are published once a turn.
 
+use super::names::Names;
 use crate::clock::Stopwatch;
 use crate::primitives::{Mutex, lock};
 use crate::waiter::Tag;
@@ -43,6 +44,8 @@ pub(crate) struct LoopStatus {
     pub(crate) events: Counter,
     /// Polls that took longer than the limit of the watchdog.
     pub(crate) slow_polls: Counter,
+    /// The names of tasks.
+    pub(crate) names: Names,
     /// The record of the last poll that began, if polls are watched.
     last_poll: Option<Mutex<Option<Polling>>>,
 }

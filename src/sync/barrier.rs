@@ -1,6 +1,6 @@
 //! [`Barrier`]: lets tasks wait for one another.
 
-use super::seen::{About, Lazy};
+use super::seen::{About, Lazy, is_same};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use crate::primitives::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use std::task::{Context, Poll, ready};
 
 /// A synchronization point for a fixed number of tasks: each waits until all of them have arrived.
 ///
-/// A dump shows how many tasks have arrived:
+/// A dump shows who has come:
 ///
 /// ```text
-/// barrier "start" (made at src/main.rs:12), 2 of 3 have come
+/// barrier "start" (made at src/main.rs:12), 2 of 3 have come: task 2 "left", task 3 "right"
 /// ```
 ///
 /// Tasks can pass the barrier any number of times. The last task to arrive is the leader of its round.
@@ -50,6 +50,9 @@ pub struct Barrier {
     seen: Lazy<Arc<Seen>>,
 }
 
+/// The number of tasks that a dump lists of those who have come. A line of a dump has no place for more.
+const LISTED: usize = 8;
+
 /// The state of a barrier for dumps.
 #[derive(Debug)]
 struct Seen {
@@ -76,17 +79,34 @@ impl Seen {
 }
 
 impl Primitive for Seen {
-    fn describe(&self, _: &Declared, _: &View<'_>) -> Description {
+    fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         // The first task of the next round may arrive before the leader has subtracted this round.
         let come = self.come.load(Ordering::Relaxed).min(self.number);
         let have = if come == 1 { "has" } else { "have" };
         Description {
             kind: "barrier",
             subject: format!("barrier {}", self.about),
-            state: format!("{come} of {} {have} come", self.number),
-            blocked_by: Vec::new(),
+            state: format!(
+                ", {come} of {} {have} come{}",
+                self.number,
+                list(wait, view)
+            ),
+            ..Description::default()
         }
     }
+}
+
+/// Lists some of the tasks that wait for the same barrier: `: task 2 "left", task 3 "right"`.
+fn list(wait: &Declared, view: &View<'_>) -> String {
+    let waits = view.waits.iter().filter(|other| is_same(wait, other));
+    let mut tasks = waits.filter_map(|wait| wait.waiter.tag.parts());
+    let listed: Vec<String> = tasks
+        .by_ref()
+        .take(LISTED)
+        .map(|(task, _)| view.task(task))
+        .collect();
+    let more = if tasks.next().is_some() { ", ..." } else { "" };
+    format!(": {}{more}", listed.join(", "))
 }
 
 impl Barrier {

@@ -29,7 +29,7 @@
 //! If a task waits for a value, a dump shows which tasks made the senders:
 //!
 //! ```text
-//! recv on "events" (made at src/main.rs:9), 1 sender left, made by main 5.1 s ago at src/main.rs:9
+//! recv on "events": 1 sender left, made by main at src/main.rs:9; broadcast channel made at src/main.rs:9
 //! ```
 //!
 //! # Examples
@@ -55,7 +55,7 @@ pub use self::receiver::{Receiver, Recv};
 pub use self::sender::Sender;
 
 use self::message::{Message, Messages};
-use super::ends::{Senders, name};
+use super::ends::Senders;
 use super::seen::About;
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::Declared;
@@ -149,12 +149,14 @@ struct Seen {
 
 impl Primitive for Seen {
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
+        let (name, origin) = self.about.name_and_origin("broadcast channel");
+        // No task blocks this one: a sender may lie anywhere.
         Description {
             kind: "recv",
-            subject: format!("recv on {}", name(&self.about, "broadcast channel")),
-            state: self.senders.text(view),
-            // Any task may own a sender.
-            blocked_by: Vec::new(),
+            subject: format!("recv on {name}"),
+            state: format!(": {}", self.senders.text(view)),
+            origin,
+            ..Description::default()
         }
     }
 }

@@ -77,10 +77,13 @@ impl Primitive for Node<Seen> {
             kind: "cancelled",
             subject: format!("cancellation of {about}"),
             state: match maker.get() {
-                Some(maker) => format!("the token of {}", maker.who.name(view)),
-                None => String::new(),
+                Some(maker) => {
+                    let maker = maker.who.name(view);
+                    format!(", created by {maker}, nobody has cancelled it")
+                }
+                None => String::from(", nobody has cancelled it"),
             },
-            blocked_by: Vec::new(),
+            ..Description::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A program can move the ends from task to task, so a channel cannot know which task owns one. It records which task
 //! made each sender, and which task used the receiver last.
 
-use super::seen::{About, Mark, Taken};
+use super::seen::{Mark, Taken};
 use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
 use std::fmt::Write;
@@ -56,7 +56,7 @@ impl Senders {
         }
     }
 
-    /// Describes the senders: their number, and the tasks that made them.
+    /// Says how many senders are left, and who made them: `1 sender left, made by main at src/main.rs:9`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         let others = self.others.load(Ordering::Relaxed);
         let marks: Vec<Taken> = self.marks.iter().filter_map(Mark::get).collect();
@@ -65,9 +65,20 @@ impl Senders {
             1 => String::from("1 sender left"),
             many => format!("{many} senders left"),
         };
-        for (index, mark) in marks.iter().enumerate() {
+        let mut makers: Vec<(String, usize)> = Vec::new();
+        for mark in &marks {
+            let maker = mark.made_text(view);
+            match makers.iter_mut().find(|(known, _)| *known == maker) {
+                Some((_, count)) => *count += 1,
+                None => makers.push((maker, 1)),
+            }
+        }
+        for (index, (maker, count)) in makers.iter().enumerate() {
             text.push_str(if index == 0 { ", made by " } else { ", by " });
-            text.push_str(&mark.text(view));
+            text.push_str(maker);
+            if *count > 1 {
+                let _infallible = write!(text, " ({count} of them)");
+            }
         }
         if others > 0 {
             let _infallible = write!(text, ", and {others} more");
@@ -97,10 +108,23 @@ impl End {
         self.used.set(location);
     }
 
-    /// Describes the last use of the end: `its receiver was last used by task 3 "worker" 4 s ago at src/worker.rs:12`.
+    /// Describes the last use of the end: `its receiver was last used by task 3 "worker" (4 s ago at
+    /// src/worker.rs:12)`.
     pub(super) fn text(&self, what: &str, view: &View<'_>) -> String {
         match (self.used.get(), self.made.get()) {
-            (Some(used), _) => format!("its {what} was last used by {}", used.text(view)),
+            (Some(used), _) => {
+                let (who, when) = (used.who.name(view), used.when(view));
+                let this = match used.who.task(view) {
+                    task if task.is_some() && task == view.waiting => "this task,",
+                    _ => "",
+                };
+                let remark = format!("{this}{when}");
+                let remark = remark.trim_matches([' ', ',']);
+                match remark {
+                    "" => format!("its {what} was last used by {who}"),
+                    _ => format!("its {what} was last used by {who} ({remark})"),
+                }
+            }
             (None, Some(made)) => {
                 format!(
                     "its {what} has not been used since it was made by {}",
@@ -116,13 +140,5 @@ impl End {
     /// A task that only made the end does not count, because a task that makes a channel usually gives one end away.
     pub(super) fn user(&self, view: &View<'_>) -> Option<u32> {
         self.used.get()?.who.task(view)
-    }
-}
-
-/// Names a channel in a dump: by its name, or by its kind if it has none.
-pub(super) fn name(about: &About, kind: &str) -> String {
-    match about.name {
-        Some(_) => about.to_string(),
-        None => format!("{kind} {about}"),
     }
 }

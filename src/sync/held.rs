@@ -50,9 +50,11 @@ pub fn held() -> Held {
     let view = View {
         runtime,
         now: others::describe(runtime).map_or(Stamp::default(), |(_, now)| now),
+        waiting: None,
         tasks: tasks.collect(),
         waits: &[],
         other: others::describe,
+        other_task: others::name_of,
     };
     let things = listed
         .iter()

@@ -161,7 +161,7 @@ pub(super) fn list_oldest(known: &[Taken], others: usize, view: &View<'_>) -> St
     };
     let mut names: Vec<String> = Vec::new();
     for taken in known {
-        let name = taken.who.name(view);
+        let name = taken.who.name_for_waiter(view);
         if !names.contains(&name) {
             names.push(name);
         }

@@ -11,9 +11,9 @@
 //! If a task waits for a channel, a dump shows which tasks made or used the other end:
 //!
 //! ```text
-//! recv on "jobs" (made at src/main.rs:9), 1 sender left, made by main 5.1 s ago at src/main.rs:9
-//! send on full "jobs" (made at src/main.rs:9), 100 of 100 values, its receiver was last used by task 3 "worker" 4 s ago
-//! at src/worker.rs:12
+//! recv on "jobs": 1 sender left, made by main at src/main.rs:9; mpsc channel made at src/main.rs:9
+//! send on full "jobs" (100 of 100): its receiver was last used by task 3 "worker" (4 s ago at src/worker.rs:12), which
+//! waits for lock "index" (made at src/main.rs:7) at src/worker.rs:15; mpsc channel made at src/main.rs:9
 //! ```
 //!
 //! A program can move the ends to other tasks. The channel knows the tasks that made or cloned the first four senders,
@@ -65,8 +65,8 @@ pub use self::unbounded::{UnboundedReceiver, UnboundedSender, WeakUnboundedSende
 
 use self::receiver::Rx;
 use self::sender::Tx;
-use super::ends::{End, Senders, name};
-use super::seen::About;
+use super::ends::{End, Senders};
+use super::seen::{About, is_same, next_future};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject};
 use std::borrow::Cow;
@@ -229,32 +229,63 @@ impl Seen {
     }
 }
 
+/// Returns the waits of the same kind for the same channel, in the order in which they began.
+fn waits_of<'a>(
+    wait: &'a Declared,
+    view: &View<'a>,
+    kind: u32,
+) -> impl Iterator<Item = &'a Declared> {
+    view.waits.iter().filter(move |other| {
+        matches!(other.subject, Subject::Primitive(_, wanted) if wanted == kind)
+            && is_same(other, wait)
+    })
+}
+
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let name = name(&self.about, "mpsc channel");
-        let receiver = || self.receiver.text("receiver", view);
+        let (name, origin) = self.about.name_and_origin("mpsc channel");
+        // A `recv` that is pending borrows the receiver.
+        let receiving = waits_of(wait, view, RECV).next();
+        let receiving = receiving.and_then(|wait| Some(wait.waiter.tag.parts()?.0));
+        let receiver = || match receiving {
+            Some(task) => format!("its receiver is used by {}", view.task(task)),
+            None => self.receiver.text("receiver", view),
+        };
         let capacity = self.capacity.unwrap_or(usize::MAX);
         let Subject::Primitive(_, wanted) = wait.subject else {
             unreachable!("a label describes itself");
         };
         let (kind, subject, state) = match wanted {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
+            // The channel is empty. The first in line has been woken, but has not been polled since.
+            SEND if receiving.is_some() => {
+                let next = waits_of(wait, view, SEND)
+                    .next()
+                    .and_then(|first| next_future(first, view));
+                let next = next.map(|next| format!("next in line: {next}"));
+                let state = next.unwrap_or_else(receiver);
+                ("send", format!("send on {name} (0 of {capacity})"), state)
+            }
             SEND => (
                 "send",
-                format!("send on full {name}"),
-                format!("{capacity} of {capacity} values, {}", receiver()),
+                format!("send on full {name} ({capacity} of {capacity})"),
+                receiver(),
             ),
             _ => ("closed", format!("end of {name}"), receiver()),
+        };
+        let user = match kind {
+            "recv" => None,
+            "send" if receiving.is_some() => None,
+            _ => receiving.or_else(|| self.receiver.user(view)),
         };
         Description {
             kind,
             subject,
-            state,
-            blocked_by: match kind {
-                "send" => self.receiver.user(view).into_iter().collect(),
-                // Any task may own a sender.
-                _ => Vec::new(),
-            },
+            state: format!(": {state}"),
+            other_end: user,
+            origin,
+            // Any task may own a sender.
+            blocked_by: user.into_iter().collect(),
         }
     }
 }

@@ -104,13 +104,14 @@ impl Primitive for Seen {
             kind: "lock",
             subject: format!("lock {}", self.about),
             state: match &holder {
-                Some(taken) => format!("taken by {}", taken.text(view)),
+                Some(taken) => format!(", taken by {}", taken.text(view)),
                 None => next_in_line(wait, view),
             },
             blocked_by: holder
                 .and_then(|taken| taken.who.task(view))
                 .into_iter()
                 .collect(),
+            ..Description::default()
         }
     }
 }

@@ -15,10 +15,11 @@ use std::task::{Context, Poll, Waker};
 
 /// Notifies one waiting task or all of them, without passing a value.
 ///
-/// If a task waits, a dump shows which task has notified last:
+/// A dump shows who has notified last, if anybody has:
 ///
 /// ```text
-/// notified of "ready" (made at src/main.rs:9), last notified by task 3 12 s ago at src/loader.rs:40
+/// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; `Notify` made at src/main.rs:9
+/// notified of "ready", nobody has notified since it was made; `Notify` made at src/main.rs:9
 /// ```
 ///
 /// # Fairness
@@ -70,15 +71,25 @@ impl Shared {
 }
 
 impl Primitive for Shared {
+    fn wakers(&self) -> usize {
+        // One for notifications for one, and one for those for all.
+        2
+    }
+
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
+        let (subject, origin) = self.about.name_and_origin("`Notify`");
         Description {
             kind: "notified",
-            subject: format!("notified of {}", self.about),
+            subject: format!("notified of {subject}"),
             state: match self.last.get() {
-                Some(last) => format!("last notified by {}", last.text(view)),
-                None => String::from("never notified"),
+                Some(last) => {
+                    let (who, when) = (last.who.name(view), last.when(view));
+                    format!(", nobody has notified since {who} did{when}")
+                }
+                None => String::from(", nobody has notified since it was made"),
             },
-            blocked_by: Vec::new(),
+            origin,
+            ..Description::default()
         }
     }
 }

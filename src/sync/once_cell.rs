@@ -91,15 +91,16 @@ impl Primitive for Seen {
             },
             state: match &maker {
                 Some(taken) => {
-                    let (name, when) = (taken.who.name(view), taken.when(view));
-                    format!("being made by {name}, begun{when}")
+                    let (name, when) = (taken.who.name_for_waiter(view), taken.when(view));
+                    format!(", being made by {name}, begun{when}")
                 }
-                None => String::from("which no task makes"),
+                None => String::from(", which no task makes"),
             },
             blocked_by: maker
                 .and_then(|taken| taken.who.task(view))
                 .into_iter()
                 .collect(),
+            ..Description::default()
         }
     }
 }

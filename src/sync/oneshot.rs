@@ -117,7 +117,7 @@ impl Seen {
         self: &Arc<Seen>,
         wait: &mut Wait,
         waker: &Waker,
-        location: &'static Location<'static>,
+        location: Option<&'static Location<'static>>,
         wanted: u32,
     ) {
         wait.declare(Some(waker), location, 0, || {
@@ -148,8 +148,10 @@ impl Primitive for Seen {
         Description {
             kind,
             subject,
-            state,
+            state: format!(", {state}"),
+            other_end: blocked_by,
             blocked_by: blocked_by.into_iter().collect(),
+            ..Description::default()
         }
     }
 }
@@ -265,7 +267,7 @@ impl<T> Sender<T> {
             Poll::Ready(()) => self.wait.withdraw(),
             Poll::Pending => self
                 .seen
-                .declare(&mut self.wait, cx.waker(), location, CLOSED),
+                .declare(&mut self.wait, cx.waker(), Some(location), CLOSED),
         }
         polled
     }
@@ -488,7 +490,7 @@ impl<T> Future for Receiver<T> {
             }
             Poll::Pending => {
                 this.seen.receiver.use_at(made);
-                this.seen.declare(&mut this.wait, cx.waker(), made, RECV);
+                this.seen.declare(&mut this.wait, cx.waker(), None, RECV);
                 Poll::Pending
             }
         }

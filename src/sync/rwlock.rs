@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 /// If a task waits for the lock, a dump shows the holders of the lock:
 ///
 /// ```text
-/// rwlock "config" (made at src/config.rs:8), read by task 2 "poller" 3.2 s ago at src/poll.rs:24, task 5 0.1 s ago
+/// rwlock "config" (made at src/config.rs:8), taken to read by task 2 "poller" 3.2 s ago at src/poll.rs:24, task 5 0.1 s ago
 /// at src/show.rs:61
 /// ```
 ///
@@ -125,11 +125,11 @@ impl Primitive for Seen {
         let mut blocked_by: Vec<u32> = Vec::new();
         let state = if let Some(writer) = &writer {
             blocked_by.extend(writer.who.task(view));
-            format!("written by {}", writer.text(view))
+            format!(", taken to write by {}", writer.text(view))
         } else if readers.is_empty() && others == 0 {
             next_in_line(wait, view)
         } else {
-            let read = format!("read by {}", list_each(&readers, others, view));
+            let read = format!(", taken to read by {}", list_each(&readers, others, view));
             if is_reader {
                 // A reader does not wait for other readers.
                 let is_writer =
@@ -137,9 +137,12 @@ impl Primitive for Seen {
                 let mut waits = view.waits.iter().filter(|other| is_same(wait, other));
                 let writer = waits
                     .find(is_writer)
-                    .and_then(|other| other.waiter.tag.parts());
+                    .and_then(|other| Some((other.waiter.tag.parts()?.0, other.location)));
                 blocked_by.extend(writer.map(|(task, _)| task));
-                let writer = writer.map(|(task, _)| format!(": {}", view.task(task)));
+                let writer = writer.map(|(task, location)| {
+                    let at = location.map(|at| format!(" at {}:{}", at.file(), at.line()));
+                    format!(": {}{}", view.task(task), at.unwrap_or_default())
+                });
                 format!(
                     "{read}; behind a writer that waits{}",
                     writer.unwrap_or_default()
@@ -155,6 +158,7 @@ impl Primitive for Seen {
             subject: format!("rwlock {}", self.about),
             state,
             blocked_by,
+            ..Description::default()
         }
     }
 }
@@ -162,8 +166,8 @@ impl Primitive for Seen {
 impl Holdable for Seen {
     fn holding(&self) -> Holding {
         let (how, known, others) = match self.writer.get() {
-            Some(writer) => ("written", vec![writer], 0),
-            None => ("read", self.known_readers(), self.readers.others()),
+            Some(writer) => ("taken to write", vec![writer], 0),
+            None => ("taken to read", self.known_readers(), self.readers.others()),
         };
         Holding {
             kind: "rwlock",

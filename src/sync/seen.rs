@@ -34,6 +34,18 @@ pub(super) struct About {
     pub(super) made: &'static Location<'static>,
 }
 
+impl About {
+    /// Returns the name, and separately where it was made: `"jobs"` and `channel made at src/main.rs:9`. Without a name,
+    /// the first text contains the place: `the channel made at src/main.rs:9`.
+    pub(super) fn name_and_origin(&self, kind: &str) -> (String, Option<String>) {
+        let origin = format!("{kind} made at {}:{}", self.made.file(), self.made.line());
+        match &self.name {
+            Some(name) => (format!("{name:?}"), Some(origin)),
+            None => (format!("the {origin}"), None),
+        }
+    }
+}
+
 impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (file, line) = (self.made.file(), self.made.line());
@@ -310,13 +322,15 @@ impl Who {
         match self {
             Who::Task { runtime, task } if runtime == view.runtime => view.task(task),
             Who::Task { runtime, task } => {
+                let name = (view.other_task)(runtime, task);
                 let runtime = match (view.other)(runtime) {
                     Some((name, _)) => name,
-                    None => format!("runtime {runtime}, which has ended"),
+                    None => format!("runtime {runtime} (which has ended)"),
                 };
-                match task {
-                    0 => format!("main of {runtime}"),
-                    _ => format!("task {task} of {runtime}"),
+                match (task, name) {
+                    (0, _) => format!("main of {runtime}"),
+                    (_, Some(name)) => format!("task {task} {name:?} of {runtime}"),
+                    (_, None) => format!("task {task} of {runtime}"),
                 }
             }
             Who::Thread(number) => match lock(&THREADS).names.get(&number) {
@@ -325,6 +339,18 @@ impl Who {
                 None => String::from("a thread that has ended"),
             },
         }
+    }
+
+    /// Names the task or the thread, and says whether it is the task that waits.
+    pub(super) fn name_for_waiter(self, view: &View<'_>) -> String {
+        let mut name = self.name(view);
+        if self
+            .task(view)
+            .is_some_and(|task| view.waiting == Some(task))
+        {
+            name.push_str(" (this task)");
+        }
+        name
     }
 
     /// Returns the task, if it belongs to the runtime of this view.
@@ -351,7 +377,16 @@ impl Taken {
 
     /// Displays who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
-        self.who.name(view) + &self.when(view)
+        self.who.name_for_waiter(view) + &self.when(view)
+    }
+
+    /// Says who made it, and where: `main at src/main.rs:9`.
+    pub(super) fn made_text(&self, view: &View<'_>) -> String {
+        let mut text = self.who.name(view);
+        if let Some(place) = self.place {
+            let _infallible = write!(text, " at {}:{}", place.file(), place.line());
+        }
+        text
     }
 
     /// Displays when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
@@ -469,7 +504,7 @@ pub(super) struct Holding {
     pub(super) kind: &'static str,
     /// Its name, and where it was made.
     pub(super) about: About,
-    /// The verb for its holders: "taken", "read", "written".
+    /// What its holders have done: "taken", "taken to read", "taken to write".
     pub(super) how: &'static str,
     /// The holders that have marks.
     pub(super) known: Vec<Taken>,
@@ -511,30 +546,33 @@ pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
     }
 }
 
-/// Names the future that is next for a primitive that is free although a task waits for it; see [`next_future`].
+/// Returns the first of those who wait for the same primitive.
+pub(super) fn first_in_line<'a>(wait: &Declared, view: &View<'a>) -> Option<&'a Declared> {
+    // The waits are in the order in which they began.
+    view.waits.iter().find(|other| is_same(other, wait))
+}
+
+/// Says that a lock is free although a task waits for it, and who is next; see [`next_future`].
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
-    match next_future(wait, view) {
-        Some(next) => format!("free, and {next}"),
-        None => String::from("free"),
+    match first_in_line(wait, view).and_then(|first| next_future(first, view)) {
+        Some(next) => format!(", free; next for this lock: {next}"),
+        None => String::from(", free"),
     }
 }
 
-/// Names the future that is next for a primitive that is available although a task waits for it.
+/// Describes the future that is first in line for something that is free.
 ///
 /// The last holder has woken the first future in the queue, and its task has not polled it since. The task may poll
 /// several futures, such as the branches of a `select`, one of which keeps it from polling the others.
-pub(super) fn next_future(wait: &Declared, view: &View<'_>) -> Option<String> {
-    let first = view
-        .waits
-        .iter()
-        .filter(|other| is_same(other, wait))
-        .min_by_key(|wait| wait.number)?;
+pub(super) fn next_future(first: &Declared, view: &View<'_>) -> Option<String> {
     let (task, poll) = first.waiter.tag.parts()?;
     let polls = view.tasks.get(&task).map_or(poll, |task| task.polls);
     let task = view.task(task);
-    Some(format!(
-        "next for it is a future of {task}, not polled since its poll {poll} of {polls}"
-    ))
+    let mut text = format!("a future of {task}, not polled since its poll {poll} of {polls}");
+    if let Some(at) = first.location {
+        let _infallible = write!(text, ", begun at {}:{}", at.file(), at.line());
+    }
+    Some(text)
 }
 
 impl Wait {

@@ -4,7 +4,9 @@ mod permits;
 
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
-use super::seen::{About, Holdable, Holding, Lazy, Listed, Taken, next_future};
+use super::seen::{
+    About, Holdable, Holding, Lazy, Listed, Mark, Taken, first_in_line, next_future,
+};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
@@ -22,7 +24,7 @@ use std::task::{Context, Poll};
 /// If a task waits for a permit, a dump shows the holders of the permits:
 ///
 /// ```text
-/// permit of "pool" (made at src/pool.rs:12), 0 of 3 free: taken by tasks 4, 7, 9, the longest 8 s ago at
+/// permit of "pool" (0 of 3 free): taken by tasks 4, 7, 9, the longest 8 s ago at
 /// src/pool.rs:40
 /// ```
 ///
@@ -85,6 +87,8 @@ struct State {
     ///
     /// Relaxed is enough, because only dumps read the numbers.
     taken: [AtomicU32; KNOWN],
+    /// Who has forgotten permits last.
+    forgotten: Mark,
     /// Its entry in the list of primitives that can be held.
     _listed: Listed,
 }
@@ -98,6 +102,7 @@ impl State {
             total: AtomicUsize::new(permits),
             holders: Holders::default(),
             taken: Default::default(),
+            forgotten: Mark::default(),
             _listed: listed,
         })
     }
@@ -137,6 +142,31 @@ impl State {
     fn known(&self) -> Vec<Taken> {
         let known = self.holders.known().into_iter();
         known.map(|(_, taken)| taken).collect()
+    }
+
+    /// Says who is first in line while there are enough permits for a request. Returns the task that keeps it waiting
+    /// too, if there is one.
+    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
+        let Some(first) = first_in_line(wait, view) else {
+            return (String::new(), Vec::new());
+        };
+        let (task, _) = first.waiter.tag.parts().unwrap_or_default();
+        match first.subject {
+            Subject::Primitive(_, wanted) if wanted as usize > free => {
+                let at = first.location;
+                let at = at.map(|at| format!(" at {}:{}", at.file(), at.line()));
+                let text = format!(
+                    ": behind {}, which waits for {wanted} permits{}",
+                    view.task(task),
+                    at.unwrap_or_default()
+                );
+                (text, vec![task])
+            }
+            _ => match next_future(first, view) {
+                Some(next) => (format!(": next in line: {next}"), Vec::new()),
+                None => (String::new(), Vec::new()),
+            },
+        }
     }
 
     /// Returns the tasks that the wait certainly needs: without the permits of each of them, there are too few.
@@ -183,36 +213,35 @@ impl Primitive for State {
             0 => String::from("no holder is known"),
             _ => format!("taken by {}", list_oldest(&known, others, view)),
         };
-        let numbers = format!("{free} of {total} free");
         let (state, blocked_by) = if total < wanted {
-            let state = format!("{numbers}, which are too few: {holders}");
+            let forgotten = match self.forgotten.get() {
+                Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
+                None => String::new(),
+            };
+            let holders = match known.is_empty() {
+                true => String::new(),
+                false => format!("; {holders}"),
+            };
+            let state = format!(": more than there are{forgotten}{holders}");
             (state, Vec::new())
         } else if free < wanted {
-            (
-                format!("{numbers}: {holders}"),
-                self.needed(wait, wanted, view),
-            )
+            let state = format!(": {holders}");
+            (state, self.needed(wait, wanted, view))
         } else {
-            // Enough permits are free, so the request waits behind others.
-            let state = match next_future(wait, view) {
-                Some(next) => format!("{numbers}, and {next}"),
-                None => numbers,
-            };
-            (state, Vec::new())
+            self.turn(wait, free, view)
         };
         let permits = match wanted {
             1 => String::from("permit"),
             _ => format!("{wanted} permits"),
         };
-        let of = match self.about.name {
-            Some(_) => "",
-            None => "the semaphore ",
-        };
+        let (of, origin) = self.about.name_and_origin("semaphore");
         Description {
             kind: "permit",
-            subject: format!("{permits} of {of}{}", self.about),
+            subject: format!("{permits} of {of} ({free} of {total} free)"),
             state,
+            origin,
             blocked_by,
+            ..Description::default()
         }
     }
 }
@@ -914,8 +943,10 @@ macro_rules! permit {
             #[doc = concat!($acquire, "(2).unwrap().forget();")]
             /// assert_eq!(pool.available_permits(), 1);
             /// ```
+            #[track_caller]
             pub fn forget(mut self) {
                 let permits = mem::take(&mut self.permits) as usize;
+                self.state().forgotten.set(Location::caller());
                 self.state().total.fetch_sub(permits, Ordering::Relaxed);
             }
 

@@ -20,7 +20,7 @@
 //! If a task waits for a change, a dump shows which task sent the last one:
 //!
 //! ```text
-//! changed on "config" (made at src/main.rs:9), last sent by task 2 "reloader" 75.2 s ago at src/config.rs:31
+//! changed on "config": last sent by task 2 "reloader" 75.2 s ago at src/config.rs:31; watch channel made at src/main.rs:9
 //! ```
 //!
 //! # Examples
@@ -48,7 +48,7 @@ pub use self::receiver::{Changed, Receiver, Ref, WaitFor};
 pub use self::sender::{Closed, Sender};
 
 use self::core::Core;
-use super::ends::{Senders, name};
+use super::ends::Senders;
 use super::seen::{About, Mark};
 use crate::executor::primitive::{Description, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
@@ -153,7 +153,7 @@ struct Seen {
 
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let name = name(&self.about, "watch channel");
+        let (name, origin) = self.about.name_and_origin("watch channel");
         let (kind, subject, state) = match (&wait.subject, self.sent.get()) {
             (Subject::Primitive(_, CLOSED), _) => (
                 "closed",
@@ -174,12 +174,13 @@ impl Primitive for Seen {
                 format!("nothing has been sent, {}", self.senders.text(view)),
             ),
         };
+        // No task blocks this one: any task may have another sender or receiver.
         Description {
             kind,
             subject,
-            state,
-            // Any task may own another sender or receiver.
-            blocked_by: Vec::new(),
+            state: format!(": {state}"),
+            origin,
+            ..Description::default()
         }
     }
 }

@@ -1,5 +1,7 @@
-//! The tests of `glassfrog::sync`, a module per kind of primitive.
+//! The tests of `glassfrog::sync`, a module per kind of primitive, and of what dumps say about
+//! stuck programs.
 
+mod see_stuck;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
 mod sync_channels;

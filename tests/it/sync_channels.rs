@@ -1039,8 +1039,11 @@ fn a_dump_names_the_senders_of_the_channel_that_a_task_waits_for() {
         let (sender, mut receiver) = mpsc::channel_named::<u32>("jobs", 1);
         let task = task::spawn(async move { receiver.recv().await });
         let text = dump().await;
-        assert!(text.contains("recv on \"jobs\" (made at "), "{text}");
-        assert!(text.contains("1 sender left, made by main "), "{text}");
+        assert!(
+            text.contains("recv on \"jobs\": 1 sender left, made by main at "),
+            "{text}"
+        );
+        assert!(text.contains("; mpsc channel made at "), "{text}");
         assert!(text.contains("sync_channels.rs"), "{text}");
         let clones = [(); 5].map(|()| sender.clone());
         let text = dump().await;
@@ -1072,10 +1075,10 @@ fn a_dump_names_the_task_that_has_used_the_receiver_of_a_full_channel() {
             }
         });
         let text = dump().await;
-        assert!(text.contains("send on full \"jobs\" (made at "), "{text}");
-        assert!(text.contains("2 of 2 values"), "{text}");
-        let used = text.contains("its receiver was last used by task ");
-        assert!(used && text.contains("\"worker\""), "{text}");
+        let full = "send on full \"jobs\" (2 of 2): its receiver was last used by task ";
+        assert!(text.contains(full) && text.contains("\"worker\""), "{text}");
+        let waits = "), which waits for recv on oneshot \"go\" (made at ";
+        assert!(text.contains(waits), "{text}");
         assert!(text.contains("recv on oneshot \"go\" (made at "), "{text}");
         assert!(
             text.contains("its sender has not been used since it was made by main"),
@@ -1095,12 +1098,18 @@ fn a_dump_says_who_sent_last_to_a_watch_channel() {
         let watching = task::spawn(async move { while receiver.changed().await.is_ok() {} });
         let listening = task::spawn(async move { while all.recv().await.is_ok() {} });
         let text = dump().await;
-        assert!(text.contains("changed on \"config\" (made at "), "{text}");
+        assert!(
+            text.contains("changed on \"config\": nothing has been sent, "),
+            "{text}"
+        );
         assert!(
             text.contains("nothing has been sent, 1 sender left, made by main"),
             "{text}"
         );
-        assert!(text.contains("recv on \"events\" (made at "), "{text}");
+        assert!(
+            text.contains("recv on \"events\": 1 sender left, "),
+            "{text}"
+        );
         sender.send(1).unwrap();
         let text = dump().await;
         assert!(text.contains("last sent by main "), "{text}");

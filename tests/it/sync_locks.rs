@@ -562,12 +562,9 @@ fn a_dump_names_the_holders_of_permits() {
         let two = spawn(async move { two.acquire_many(2).await.is_ok() });
         let dump = dump().await;
         let ids: Vec<String> = holders.iter().map(|task| task.id().to_string()).collect();
-        assert_says(&dump, "permit of \"pool\" (made at ");
-        assert_says(&dump, "2 permits of \"pool\" (made at ");
-        let taken = format!(
-            "0 of 3 free: taken by tasks {}, the longest ",
-            ids.join(", ")
-        );
+        assert_says(&dump, " permit of \"pool\" (0 of 3 free): ");
+        assert_says(&dump, " 2 permits of \"pool\" (0 of 3 free): ");
+        let taken = format!("taken by tasks {}, the longest ", ids.join(", "));
         assert_says(&dump, &taken);
         holders.iter().for_each(|holder| holder.abort());
         assert!(one.await.unwrap() && two.await.unwrap());
@@ -592,7 +589,7 @@ fn a_dump_names_the_future_that_is_next_but_is_not_polled() {
         settle().await;
         drop(permit);
         let next = format!(
-            "1 of 1 free, and next for it is a future of task {}",
+            "(1 of 1 free): next in line: a future of task {}",
             stuck.id()
         );
         assert_says(&dump().await, &next);
@@ -979,9 +976,17 @@ fn what_is_held_is_listed_as_long_as_it_is_held() {
 
     let lock = RwLock::named("held rwlock", 7);
     let writer = lock.try_write().unwrap();
-    assert!(held("held rwlock").unwrap().contains("written by thread"));
+    assert!(
+        held("held rwlock")
+            .unwrap()
+            .contains("taken to write by thread")
+    );
     let first = writer.downgrade();
-    assert!(held("held rwlock").unwrap().contains("read by thread"));
+    assert!(
+        held("held rwlock")
+            .unwrap()
+            .contains("taken to read by thread")
+    );
     let more = [(); 5].map(|()| lock.try_read().unwrap());
     assert!(held("held rwlock").unwrap().ends_with(" and 2 more"));
     drop(first);
@@ -1014,7 +1019,7 @@ fn a_holder_in_a_task_is_named_and_elsewhere_with_its_runtime() {
         assert!(text.contains(&name) && text.contains(" ago at "), "{text}");
         let elsewhere = spawn_blocking(|| held("held in a task").unwrap());
         let text = elsewhere.await.unwrap();
-        let name = format!("taken by task {} of runtime ", task.id());
+        let name = format!("taken by task {} \"keeper\" of runtime ", task.id());
         assert!(text.contains(&name) && text.contains(" ago at "), "{text}");
         task.abort();
         settle().await;

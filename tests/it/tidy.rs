@@ -558,6 +558,121 @@ fn the_code_in_the_readme_is_tested() {
     assert!(lines[at - 1].starts_with("#[cfg(") && lines[at - 1].contains("doctest"));
 }
 
+/// Returns the version of a crate that a package of the workspace depends on, from `Cargo.lock`.
+fn locked_version(package: &str, name: &str) -> Option<String> {
+    let lock = read("Cargo.lock");
+    let entries: Vec<&str> = lock.split("[[package]]").collect();
+    let entry = |name: &str| {
+        let head = format!("\nname = \"{name}\"\n");
+        let is_of = move |entry: &&&str| entry.starts_with(&head);
+        entries.iter().find(is_of).copied()
+    };
+    let dependencies = entry(package)?.split_once("dependencies = [")?.1;
+    let mut words = dependencies
+        .split('"')
+        .map(|dependency| dependency.split(' '))
+        .find(|words| words.clone().next() == Some(name))?;
+    // The list gives the version only if there are several.
+    match words.nth(1) {
+        Some(version) => Some(String::from(version)),
+        None => {
+            let version = entry(name)?.split_once("version = \"")?.1;
+            Some(String::from(version.split_once('"')?.0))
+        }
+    }
+}
+
+#[test]
+fn the_table_of_crates_lists_each_row_with_its_version() {
+    let readme = read("README.md");
+    let table = readme.split_once("<!-- crates -->").unwrap().1;
+    let table = table.split_once("<!-- end of crates -->").unwrap().0;
+    let mut complaints = Vec::new();
+    let mut listed = Vec::new();
+    for line in table.lines().filter(|line| line.starts_with("| [`")) {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let (name, link) = cells[0].split_once("`](tests/interop/rows/").unwrap();
+        let name = name.strip_prefix("| [`").unwrap();
+        listed.push(link.strip_suffix(".rs)").unwrap());
+        let locked = locked_version("glassfrog-interop", name);
+        if locked.as_deref() != Some(cells[1]) {
+            complaints.push(format!(
+                "{name} {}, but Cargo.lock has {locked:?}",
+                cells[1]
+            ));
+        }
+    }
+    listed.sort_unstable();
+    let manifest = read("tests/interop/Cargo.toml");
+    let path = |line| str::strip_prefix(line, "path = \"rows/")?.strip_suffix(".rs\"");
+    let mut rows: Vec<&str> = manifest.lines().filter_map(path).collect();
+    rows.sort_unstable();
+    assert!(rows.len() > 20, "these {} rows are not all", rows.len());
+    assert_eq!(listed, rows, "the table and the programs");
+    assert_none(complaints);
+}
+
+#[test]
+fn no_feature_compiles_a_runtime_of_tokio() {
+    // Only what needs neither a thread nor an event queue.
+    let harmless =
+        ["bytes", "default", "io-util", "sync"].map(|name| format!("tokio feature \"{name}\""));
+    let Some(parts) = crates("normal,features", &["--all-features"]) else {
+        return;
+    };
+    for part in parts
+        .iter()
+        .filter(|part| part.starts_with("tokio feature "))
+    {
+        assert!(harmless.contains(part), "{part}");
+    }
+    for absent in ["async-compat ", "tokio-stream "] {
+        assert!(
+            !parts.iter().any(|part| part.starts_with(absent)),
+            "{absent}"
+        );
+    }
+    let manifest = read("Cargo.toml");
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+    for name in ["tokio", "async-compat"] {
+        let is_named = |line: &str| {
+            line.starts_with(&format!("{name} =")) || line.contains(&format!("dep:{name}\""))
+        };
+        assert!(!dependencies.lines().any(is_named), "{name}");
+    }
+}
+
+#[test]
+fn an_adapter_to_copy_has_at_most_fifty_lines_of_code() {
+    let mut count = 0;
+    for file in fs::read_dir(root().join("tests/interop/adapters")).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().map(str::trim_start).filter(|line| {
+            !line.is_empty() && !line.starts_with("//") && !line.starts_with("use ")
+        });
+        assert!(code.count() <= 50, "{} is too long", path.display());
+        count += 1;
+    }
+    assert!(count > 3, "these {count} adapters are not all");
+}
+
+#[test]
+fn the_code_of_the_page_about_tokio_is_tested() {
+    let page = read("src/guide/tokio_crates.rs");
+    let example = page.split("//! ```").nth(1).unwrap();
+    let code = example
+        .lines()
+        .skip(1)
+        .map(|line| line.trim_start_matches("//!").trim());
+    // A test uses `unwrap` in place of `?`, and a server of its own.
+    let test = read("tests/interop/rows/tokio.rs");
+    for line in code.take_while(|line| !line.contains("glassfrog::block_on")) {
+        let line = line.replace("?;", ".unwrap();");
+        assert!(test.contains(&line), "`{line}` is in no test");
+    }
+}
+
 #[test]
 fn each_file_begins_with_a_module_doc_and_is_not_too_long() {
     let mut complaints = Vec::new();
