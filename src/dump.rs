@@ -353,7 +353,7 @@ impl TaskDump {
         &self.waits
     }
 
-    /// Says what the task does, after its name: `, which waits for lock "index" (made at src/main.rs:7) at
+    /// Displays what the task does, after its name: `, which waits for lock "index" (made at src/main.rs:7) at
     /// src/worker.rs:15`.
     pub(crate) fn doing(&self) -> String {
         let is_open = |wait: &&Wait| !matches!(wait.what, What::Kept(_));

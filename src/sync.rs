@@ -2,7 +2,7 @@
 //! feature `sync`.
 //!
 //! The types and methods have the names that they have in tokio, and take the same arguments. [The
-//! guide](crate::guide#what-differs) lists what is missing and what behaves differently. The primitives work on any
+//! guide](crate::guide#locks-and-channels) lists what is missing and what behaves differently. The primitives work on any
 //! thread and under any executor. If a task of glassfrog waits for one, a dump shows the name of the primitive, the
 //! place where the program made it, and the task that must act before the wait ends:
 //!
@@ -42,7 +42,7 @@
 //! has not polled it since: "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a
 //! future is often a branch of a `select` while another branch runs, or an element of a buffer of futures.
 //!
-//! `examples/stuck.rs` prints a dump of some programs that are stuck: a lock held across a sleep, a pool without permits,
+//! `examples/stuck.rs` prints the dumps of programs that are stuck: a lock held across a sleep, a pool without permits,
 //! a circle of a channel and a lock, a future that is not polled, and a sender that keeps a channel open.
 //!
 //! [`held`] returns all locks and permits that are held at the moment, with or without waiters.

@@ -131,7 +131,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// ```text
 /// test `server::greets` has not ended within its time limit of 60s (the setting `timeout`):
 /// task          spawned at            age  polls  state    waits for
-/// main          -                       -      2  waiting  join task 1 "client" for 59.9 s
+/// main          src/server.rs:28        -      2  waiting  join task 1 "client" for 59.9 s
 /// └ 1 "client"  src/server.rs:31   59.9 s      3  waiting  read tcp 127.0.0.1:40112 → 127.0.0.1:80 for 59.9 s
 /// ```
 ///

@@ -21,7 +21,7 @@ type Waits = HashMap<u32, Vec<(Wait, Left)>>;
 struct Left {
     /// The identity of the waker.
     waker: usize,
-    /// How many clones of it there are.
+    /// The number of its clones.
     clones: usize,
 }
 
@@ -183,7 +183,7 @@ impl EventLoop {
     }
 }
 
-/// Adds to each wait for a channel what the task with the other end does.
+/// Appends to each wait for a channel what the task with the other end waits for.
 fn note_other_ends(tasks: &mut [TaskDump]) {
     let waits = tasks.iter().flat_map(|task| &task.waits);
     let mut doing: HashMap<u64, String> = waits

@@ -25,9 +25,10 @@ pub(crate) struct Description {
     pub(crate) kind: &'static str,
     /// The name of the primitive. Waits for the same one have the same subject.
     pub(crate) subject: String,
-    /// What follows the subject, with the punctuation between them: who has taken it, where and when.
+    /// The state, which follows the subject, with the punctuation between them: the tasks that have taken the
+    /// primitive, where and when.
     pub(crate) state: String,
-    /// The task of this runtime that the state names last, by the low half of its id: the dump adds what this task
+    /// The task of this runtime that the state names last, by the low half of its id: the dump appends what this task
     /// waits for.
     pub(crate) other_end: Option<u32>,
     /// Where the primitive was made, unless the subject says so: `channel made at src/main.rs:9`.

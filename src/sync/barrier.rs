@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 /// A synchronization point for a fixed number of tasks: each waits until all of them have arrived.
 ///
-/// A dump shows who has come:
+/// A dump shows which tasks have arrived:
 ///
 /// ```text
 /// barrier "start" (made at src/main.rs:12), 2 of 3 have come: task 2 "left", task 3 "right"
@@ -50,7 +50,7 @@ pub struct Barrier {
     seen: Lazy<Arc<Seen>>,
 }
 
-/// The number of tasks that a dump lists of those who have come. A line of a dump has no place for more.
+/// The maximum number of arrived tasks that a dump lists, because a line has no room for more.
 const LISTED: usize = 8;
 
 /// The state of a barrier for dumps.

@@ -150,7 +150,7 @@ struct Seen {
 impl Primitive for Seen {
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
         let (name, origin) = self.about.name_and_origin("broadcast channel");
-        // No task blocks this one: a sender may lie anywhere.
+        // No task is known to block this one, because any task may own a sender.
         Description {
             kind: "recv",
             subject: format!("recv on {name}"),

@@ -56,7 +56,8 @@ impl Senders {
         }
     }
 
-    /// Says how many senders are left, and who made them: `1 sender left, made by main at src/main.rs:9`.
+    /// Describes the senders by their number and the tasks that made them: `1 sender left, made by main at
+    /// src/main.rs:9`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         let others = self.others.load(Ordering::Relaxed);
         let marks: Vec<Taken> = self.marks.iter().filter_map(Mark::get).collect();

@@ -257,7 +257,7 @@ impl Primitive for Seen {
         };
         let (kind, subject, state) = match wanted {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
-            // The channel is empty. The first in line has been woken, but has not been polled since.
+            // The channel is empty. The first future in the queue has been woken, but its task has not polled it since.
             SEND if receiving.is_some() => {
                 let next = waits_of(wait, view, SEND)
                     .next()

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 /// Notifies one waiting task or all of them, without passing a value.
 ///
-/// A dump shows who has notified last, if anybody has:
+/// If a task waits, a dump shows which task has notified last:
 ///
 /// ```text
 /// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; `Notify` made at src/main.rs:9
@@ -72,7 +72,7 @@ impl Shared {
 
 impl Primitive for Shared {
     fn wakers(&self) -> usize {
-        // One for notifications for one, and one for those for all.
+        // One clone for notifications for one, and one for notifications for all.
         2
     }
 

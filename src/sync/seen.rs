@@ -341,7 +341,7 @@ impl Who {
         }
     }
 
-    /// Names the task or the thread, and says whether it is the task that waits.
+    /// Names the task or the thread, with a remark if it is the task that waits.
     pub(super) fn name_for_waiter(self, view: &View<'_>) -> String {
         let mut name = self.name(view);
         if self
@@ -380,7 +380,7 @@ impl Taken {
         self.who.name_for_waiter(view) + &self.when(view)
     }
 
-    /// Says who made it, and where: `main at src/main.rs:9`.
+    /// Displays who made it, and where: `main at src/main.rs:9`.
     pub(super) fn made_text(&self, view: &View<'_>) -> String {
         let mut text = self.who.name(view);
         if let Some(place) = self.place {
@@ -546,13 +546,13 @@ pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
     }
 }
 
-/// Returns the first of those who wait for the same primitive.
+/// Returns the task that has waited longest for the same primitive.
 pub(super) fn first_in_line<'a>(wait: &Declared, view: &View<'a>) -> Option<&'a Declared> {
     // The waits are in the order in which they began.
     view.waits.iter().find(|other| is_same(other, wait))
 }
 
-/// Says that a lock is free although a task waits for it, and who is next; see [`next_future`].
+/// Names the future that is next for a lock that is free although a task waits for it; see [`next_future`].
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     match first_in_line(wait, view).and_then(|first| next_future(first, view)) {
         Some(next) => format!(", free; next for this lock: {next}"),

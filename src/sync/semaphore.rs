@@ -87,7 +87,7 @@ struct State {
     ///
     /// Relaxed is enough, because only dumps read the numbers.
     taken: [AtomicU32; KNOWN],
-    /// Who has forgotten permits last.
+    /// The task that has forgotten permits last.
     forgotten: Mark,
     /// Its entry in the list of primitives that can be held.
     _listed: Listed,
