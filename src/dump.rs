@@ -57,12 +57,11 @@ use std::time::Duration;
 ///
 /// # What a wait is
 ///
-/// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks and jobs that hold the waker of a task. It
-/// also shows the primitives of `sync` that the task waits for, with their names and holders, and the labels of
-/// [`waiting_for`](crate::task::waiting_for). If the task left its waker there before its last poll, the dump shows
-/// that poll ("since poll 12 of 15"): the wait may belong to one of several futures that the task polls in turn, or to
-/// a future that was dropped. If a wait is over, but the socket still keeps the waker, the dump shows it as over
-/// ("until poll 12 of 15").
+/// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks, jobs and primitives of `sync` that hold the
+/// waker of a task, with the holders of the primitives, and the labels of [`waiting_for`](crate::task::waiting_for). If
+/// the task left its waker in a poll before its last one, the dump shows that poll ("since poll 12 of 15"): the wait
+/// may belong to one of several futures that the task polls in turn, or to a future that was dropped. If a wait is
+/// over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of 15").
 ///
 /// A task waits for something outside glassfrog, such as a channel or a lock of another crate, if nothing in glassfrog
 /// holds its waker, or if something else holds it too. The dump shows the number of these holders. Without a holder,

@@ -504,7 +504,7 @@ pub(super) struct Holding {
     pub(super) kind: &'static str,
     /// Its name, and where it was made.
     pub(super) about: About,
-    /// What its holders have done: "taken", "taken to read", "taken to write".
+    /// The verb for its holders: "taken", "taken to read", "taken to write".
     pub(super) how: &'static str,
     /// The holders that have marks.
     pub(super) known: Vec<Taken>,
@@ -546,7 +546,7 @@ pub(super) fn is_same(wait: &Declared, other: &Declared) -> bool {
     }
 }
 
-/// Returns the task that has waited longest for the same primitive.
+/// Returns the wait for the same primitive that began first.
 pub(super) fn first_in_line<'a>(wait: &Declared, view: &View<'a>) -> Option<&'a Declared> {
     // The waits are in the order in which they began.
     view.waits.iter().find(|other| is_same(other, wait))
@@ -560,7 +560,7 @@ pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     }
 }
 
-/// Describes the future that is first in line for something that is free.
+/// Describes the future that is first in line for a primitive that is free.
 ///
 /// The last holder has woken the first future in the queue, and its task has not polled it since. The task may poll
 /// several futures, such as the branches of a `select`, one of which keeps it from polling the others.

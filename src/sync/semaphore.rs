@@ -144,8 +144,8 @@ impl State {
         known.map(|(_, taken)| taken).collect()
     }
 
-    /// Says who is first in line while there are enough permits for a request. Returns the task that keeps it waiting
-    /// too, if there is one.
+    /// Describes the first request in the queue, for a request that waits although enough permits are free. Also
+    /// returns the task that keeps it waiting, if there is one.
     fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
         let Some(first) = first_in_line(wait, view) else {
             return (String::new(), Vec::new());
@@ -322,7 +322,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed or is closed while the task waits.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
@@ -343,7 +343,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed or is closed while the task waits.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
@@ -373,7 +373,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed or is closed while the task waits.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
@@ -403,7 +403,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed or is closed while the task waits.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///

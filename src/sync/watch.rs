@@ -174,7 +174,7 @@ impl Primitive for Seen {
                 format!("nothing has been sent, {}", self.senders.text(view)),
             ),
         };
-        // No task blocks this one: any task may have another sender or receiver.
+        // No task blocks this one: any task may own another sender or receiver.
         Description {
             kind,
             subject,
