@@ -78,8 +78,7 @@ use std::sync::Arc;
 /// # Panics
 ///
 /// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
-/// aborts, as it does for [`Vec::with_capacity`]. For a limit that is rarely reached, combine an [`unbounded_channel`]
-/// with a [`Semaphore`](super::Semaphore).
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
@@ -103,8 +102,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// # Panics
 ///
 /// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
-/// aborts, as it does for [`Vec::with_capacity`]. For a limit that is rarely reached, combine an [`unbounded_channel`]
-/// with a [`Semaphore`](super::Semaphore).
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
