@@ -11,6 +11,9 @@
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use std::sync::Arc;
 
+/// Why a message has a value.
+const FULL: &str = "only the last owner takes the value";
+
 /// A value in the queue. Clones share the value.
 pub(super) struct Message<T>(Arc<Option<T>>);
 
@@ -83,34 +86,32 @@ impl<T> Messages<T> {
     where
         T: Clone,
     {
-        let value = match message.take() {
-            Some(value) => value,
-            None => {
-                let value = message.0.as_ref().clone();
-                let value = value.expect("only the last owner takes the value");
-                // The other receivers may have received it meanwhile.
-                drop(message.take());
-                value
-            }
-        };
-        self.recycle(message);
+        // The only owner knows that it is the only one: nobody else can clone the reference meanwhile.
+        if let Some(content) = Arc::get_mut(&mut message.0) {
+            let value = content.take();
+            self.keep(message);
+            return value.expect(FULL);
+        }
+        let value = message.0.as_ref().clone().expect(FULL);
+        // The other receivers may have received it meanwhile.
+        self.discard(message);
         value
     }
 
-    /// Drops the value of a message that the queue had no room for.
+    /// Drops the value of a message that nobody else awaits, such as one that the queue had no room for.
     pub(super) fn discard(&self, mut message: Message<T>) {
-        drop(message.take());
-        self.recycle(message);
+        if let Some(content) = Arc::get_mut(&mut message.0) {
+            drop(content.take());
+            self.keep(message);
+        }
     }
 
-    /// Keeps an empty message for a later value.
+    /// Keeps an empty message, which has no other owner, for a later value.
     #[inline]
-    fn recycle(&self, mut message: Message<T>) {
-        if Arc::get_mut(&mut message.0).is_some() {
-            let mut empty = lock(&self.empty);
-            if empty.len() < self.capacity {
-                empty.push(message);
-            }
+    fn keep(&self, message: Message<T>) {
+        let mut empty = lock(&self.empty);
+        if empty.len() < self.capacity {
+            empty.push(message);
         }
     }
 }
