@@ -7,8 +7,8 @@ use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::kept::KeptWait;
 use crate::executor::primitive::Primitive;
 use crate::executor::waits::Subject;
+use crate::slab::Key;
 use crate::sync::assert_may_block;
-use pin_project_lite::pin_project;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
@@ -148,8 +148,8 @@ impl<T: Clone> Receiver<T> {
     #[track_caller]
     pub fn recv(&mut self) -> Recv<'_, T> {
         Recv {
-            slow: None,
-            inner: self.inner.as_mut(),
+            inner: self.inner.as_mut().expect("the receiver exists"),
+            ticket: None,
             shared: &self.shared,
             position: &mut self.position,
             location: Location::caller(),
@@ -178,7 +178,7 @@ impl<T: Clone> Receiver<T> {
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let inner = self.inner.as_mut().expect("the receiver exists");
         let received = inner.try_recv();
-        take(&self.shared, &mut self.position, received)
+        open(&self.shared, &mut self.position, received)
     }
 
     /// Receives the next value, and blocks the thread until it comes.
@@ -207,8 +207,17 @@ impl<T: Clone> Receiver<T> {
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
         assert_may_block("blocking_recv");
         let inner = self.inner.as_mut().expect("the receiver exists");
-        let received = inner.recv_blocking();
-        finish(&self.shared, &mut self.position, received)
+        // The queue wakes this thread under its lock, but to unpark a thread is no foreign code.
+        let received = inner.recv_blocking().map_err(|error| match error {
+            async_broadcast::RecvError::Overflowed(missed) => {
+                async_broadcast::TryRecvError::Overflowed(missed)
+            }
+            async_broadcast::RecvError::Closed => async_broadcast::TryRecvError::Closed,
+        });
+        match finish(&self.shared, &mut self.position, received) {
+            Poll::Ready(received) => received,
+            Poll::Pending => unreachable!("a blocking receive has waited for the value"),
+        }
     }
 
     /// Creates a receiver of the values that are sent from now on.
@@ -233,8 +242,8 @@ impl<T: Clone> Receiver<T> {
     }
 }
 
-/// Opens a message that was received at once.
-fn take<T: Clone>(
+/// Opens a message that was received.
+fn open<T: Clone>(
     shared: &Shared<T>,
     position: &mut u64,
     received: Result<Message<T>, async_broadcast::TryRecvError>,
@@ -253,23 +262,25 @@ fn take<T: Clone>(
     }
 }
 
-/// Opens a message that was received after a wait.
+/// Opens a message that was received by a call that waits. Returns `Pending` if there is none yet.
+#[inline]
 fn finish<T: Clone>(
     shared: &Shared<T>,
     position: &mut u64,
-    received: Result<Message<T>, async_broadcast::RecvError>,
-) -> Result<T, RecvError> {
-    match received {
+    received: Result<Message<T>, async_broadcast::TryRecvError>,
+) -> Poll<Result<T, RecvError>> {
+    Poll::Ready(match received {
         Ok(message) => {
             *position += 1;
             Ok(shared.messages.open(message))
         }
-        Err(async_broadcast::RecvError::Overflowed(missed)) => {
+        Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
             *position += missed;
             Err(RecvError::Lagged(missed))
         }
-        Err(async_broadcast::RecvError::Closed) => Err(RecvError::Closed),
-    }
+        Err(async_broadcast::TryRecvError::Closed) => Err(RecvError::Closed),
+        Err(async_broadcast::TryRecvError::Empty) => return Poll::Pending,
+    })
 }
 
 impl<T> Drop for Receiver<T> {
@@ -291,7 +302,9 @@ impl<T> Drop for Receiver<T> {
         gate.remove_receiver();
         drop(inner);
         drop(gate);
-        drop(left);
+        for message in left {
+            self.shared.messages.discard(message);
+        }
     }
 }
 
@@ -303,43 +316,43 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-pin_project! {
-    /// The future of [`Receiver::recv`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use glassfrog::sync::broadcast::{self, Recv};
-    ///
-    /// glassfrog::block_on(async {
-    ///     let (sender, mut receiver) = broadcast::channel(16);
-    ///     sender.send(7).unwrap();
-    ///     let recv: Recv<'_, i32> = receiver.recv();
-    ///     assert_eq!(recv.await, Ok(7));
-    /// });
-    /// ```
-    #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Recv<'a, T> {
-        // The receive operation, if there was no value.
-        #[pin]
-        slow: Option<async_broadcast::Recv<'a, Message<T>>>,
-        // The receiver, until the operation borrows it.
-        inner: Option<&'a mut async_broadcast::Receiver<Message<T>>>,
-        // What all ends share.
-        shared: &'a Arc<Shared<T>>,
-        // The position of the receiver.
-        position: &'a mut u64,
-        // Where `recv` was called.
-        location: &'static Location<'static>,
-        // The wait, if there was no value.
-        wait: &'a mut KeptWait,
-        // Whether the last `recv` had to wait.
-        has_waited: &'a mut bool,
-    }
+/// The future of [`Receiver::recv`].
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::broadcast::{self, Recv};
+///
+/// glassfrog::block_on(async {
+///     let (sender, mut receiver) = broadcast::channel(16);
+///     sender.send(7).unwrap();
+///     let recv: Recv<'_, i32> = receiver.recv();
+///     assert_eq!(recv.await, Ok(7));
+/// });
+/// ```
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Recv<'a, T> {
+    /// The receiver.
+    inner: &'a mut async_broadcast::Receiver<Message<T>>,
+    /// The key of the waker that the last pending poll has left.
+    ticket: Option<Key>,
+    /// What all ends share.
+    shared: &'a Arc<Shared<T>>,
+    /// The position of the receiver.
+    position: &'a mut u64,
+    /// Where `recv` was called.
+    location: &'static Location<'static>,
+    /// The wait, if there was no value.
+    wait: &'a mut KeptWait,
+    /// Whether the last `recv` had to wait.
+    has_waited: &'a mut bool,
+}
 
-    impl<T> PinnedDrop for Recv<'_, T> {
-        fn drop(this: Pin<&mut Self>) {
-            this.project().wait.withdraw();
+impl<T> Drop for Recv<'_, T> {
+    fn drop(&mut self) {
+        self.wait.withdraw();
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.messages.withdraw(ticket);
         }
     }
 }
@@ -350,26 +363,19 @@ impl<T: Clone> Future for Recv<'_, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         ready!(poll_budget(cx));
-        let this = self.as_mut().project();
-        if !**this.has_waited
-            && let Some(inner) = this.inner
-        {
-            let received = match inner.try_recv() {
-                Ok(message) => Some(Ok(message)),
-                Err(async_broadcast::TryRecvError::Empty) => None,
-                Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
-                    Some(Err(async_broadcast::RecvError::Overflowed(missed)))
+        let this = &mut *self;
+        if !*this.has_waited || this.ticket.is_some() {
+            let received = this.inner.try_recv();
+            let received = finish(this.shared, this.position, received);
+            if received.is_ready() {
+                if this.ticket.is_some() {
+                    this.wait.withdraw();
                 }
-                Err(async_broadcast::TryRecvError::Closed) => {
-                    Some(Err(async_broadcast::RecvError::Closed))
-                }
-            };
-            if let Some(received) = received {
                 spend_budget();
-                return Poll::Ready(finish(this.shared, this.position, received));
+                return received;
             }
         }
-        self.poll_slow(cx)
+        this.poll_slow(cx)
     }
 }
 
@@ -377,25 +383,29 @@ impl<T: Clone> Recv<'_, T> {
     /// Waits for a value.
     #[cold]
     #[inline(never)]
-    fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let mut this = self.project();
-        if let Some(inner) = this.inner.take() {
-            **this.has_waited = false;
-            this.slow.set(Some(inner.recv_direct()));
-        }
-        let slow = this.slow.as_pin_mut();
-        let slow = slow.expect("the receive operation has begun");
-        let Poll::Ready(received) = slow.poll(cx) else {
-            **this.has_waited = true;
-            let seen = &this.shared.seen;
-            this.wait.declare(cx.waker(), this.location, || {
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        // A clone may run foreign code, so not under the lock.
+        let waker = cx.waker().clone();
+        let mut gate = self.shared.messages.lock();
+        let received = self.inner.try_recv();
+        if matches!(received, Err(async_broadcast::TryRecvError::Empty)) {
+            let older = gate.wait(&mut self.ticket, waker);
+            drop(gate);
+            drop(older);
+            *self.has_waited = true;
+            let seen = &self.shared.seen;
+            self.wait.declare(cx.waker(), self.location, || {
                 Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, 0)
             });
             return Poll::Pending;
-        };
-        this.wait.withdraw();
+        }
+        drop(gate);
+        drop(waker);
+        // The next `recv` tries before it waits.
+        *self.has_waited = false;
+        self.wait.withdraw();
         spend_budget();
-        Poll::Ready(finish(this.shared, this.position, received))
+        finish(self.shared, self.position, received)
     }
 }
 

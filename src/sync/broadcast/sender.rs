@@ -4,6 +4,7 @@ use super::error::SendError;
 use super::message::Message;
 use super::receiver::Receiver;
 use super::{Shared, create};
+use crate::foreign::wake_all;
 use crate::sync::ends::Slot;
 use async_broadcast::TrySendError;
 use std::fmt;
@@ -16,8 +17,14 @@ use std::sync::Arc;
 ///
 /// See [`broadcast`](super).
 pub struct Sender<T> {
-    /// The sender.
+    /// The sender. Dropped before the rest, and closes the queue if it is the last one.
     inner: async_broadcast::Sender<Message<T>>,
+    /// The rest.
+    end: End<T>,
+}
+
+/// What a sender consists of beside its part of the queue.
+struct End<T> {
     /// What all ends share.
     shared: Arc<Shared<T>>,
     /// The position of the mark of this sender.
@@ -54,11 +61,8 @@ impl<T> Sender<T> {
         location: &'static Location<'static>,
     ) -> Sender<T> {
         let slot = shared.seen.senders.enter(location);
-        Sender {
-            inner,
-            shared,
-            slot,
-        }
+        let end = End { shared, slot };
+        Sender { inner, end }
     }
 
     /// Sends a value to all receivers, and returns their number. Never waits: if the channel is full, it drops the
@@ -82,7 +86,7 @@ impl<T> Sender<T> {
     /// assert!(sender.send(8).is_err());
     /// ```
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        let messages = &self.shared.messages;
+        let messages = &self.end.shared.messages;
         let mut gate = messages.lock();
         let receivers = messages.receivers();
         if receivers == 0 {
@@ -91,10 +95,15 @@ impl<T> Sender<T> {
         }
         let message = gate.wrap(value);
         let sent = self.inner.try_broadcast(message);
+        let mut waiting = None;
         if sent.is_ok() {
             gate.count();
+            waiting = gate.take_waiting();
         }
         drop(gate);
+        if let Some(wakers) = waiting {
+            wake_all(wakers);
+        }
         match sent {
             Ok(None) => Ok(receivers),
             Ok(Some(oldest)) => {
@@ -126,11 +135,11 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.try_recv(), Ok(2));
     /// ```
     pub fn subscribe(&self) -> Receiver<T> {
-        let gate = self.shared.messages.lock();
+        let gate = self.end.shared.messages.lock();
         let inner = self.inner.new_receiver();
         let position = gate.add_receiver();
         drop(gate);
-        Receiver::new(inner, Arc::clone(&self.shared), position)
+        Receiver::new(inner, Arc::clone(&self.end.shared), position)
     }
 
     /// Returns the number of receivers.
@@ -146,7 +155,7 @@ impl<T> Sender<T> {
     /// # drop(other);
     /// ```
     pub fn receiver_count(&self) -> usize {
-        self.shared.messages.receivers()
+        self.end.shared.messages.receivers()
     }
 
     /// Returns the number of values that some receiver has not received.
@@ -186,21 +195,26 @@ impl<T> Sender<T> {
     /// assert!(sender.same_channel(&sender.clone()));
     /// ```
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Arc::ptr_eq(&self.end.shared, &other.end.shared)
     }
 }
 
 impl<T> Clone for Sender<T> {
     #[track_caller]
     fn clone(&self) -> Sender<T> {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.end.shared);
         Sender::new_at(self.inner.clone(), shared, Location::caller())
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl<T> Drop for End<T> {
     fn drop(&mut self) {
-        self.shared.seen.senders.leave(&self.slot);
+        let shared = &self.shared;
+        shared.seen.senders.leave(&self.slot);
+        if shared.keep_open.is_closed() {
+            let waiting = shared.messages.lock().take_waiting();
+            wake_all(waiting.into_iter().flatten());
+        }
     }
 }
 
