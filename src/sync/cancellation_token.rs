@@ -139,7 +139,11 @@ impl CancellationToken {
         }
     }
 
-    /// Cancels this token and all tokens below it. Does nothing if it is cancelled already.
+    /// Cancels this token and all tokens below it, and then wakes those who wait for one of them. Does nothing if it is
+    /// cancelled already.
+    ///
+    /// If another thread cancels the token at the same time, this may return before that thread has cancelled all
+    /// tokens below.
     ///
     /// # Examples
     ///
