@@ -11,7 +11,7 @@ pub(crate) use std::sync::atomic::{
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 #[cfg(feature = "sync")]
-pub(crate) use event_listener::{Event, EventListener, Listener};
+pub(crate) use event_listener::{Event, EventListener};
 
 /// Locks a mutex, whether it is poisoned or not. No foreign code runs under a lock, so no panic leaves the value
 /// inconsistent.

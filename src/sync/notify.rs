@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Wakes tasks without passing a value: one that waits, or all.
 ///
@@ -230,7 +230,8 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Gets in line without waiting. Returns true if a notification has arrived; the future is then ready.
+    /// Gets in line without waiting. If the future has been polled, the task of that poll is still the one to be woken.
+    /// Returns true if a notification has arrived; the future is then ready.
     ///
     /// Two tasks that exchange a value need this: whoever gets in line *before* it looks for the value cannot miss the
     /// notification that comes with it.
@@ -257,16 +258,9 @@ impl Notified<'_> {
     /// assert_eq!(glassfrog::block_on(take(&value, &changed)), 7);
     /// ```
     pub fn enable(mut self: Pin<&mut Self>) -> bool {
-        // Nobody is woken: this poll only gets in line.
-        let mut cx = Context::from_waker(Waker::noop());
-        self.is_notified || self.poll_signal(&mut cx).is_ready()
-    }
-
-    /// Waits for the signal.
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.waiting.poll(&self.shared.signal, cx);
-        self.is_notified = polled.is_ready();
-        polled
+        let this = &mut *self;
+        this.is_notified = this.is_notified || this.waiting.enable(&this.shared.signal);
+        this.is_notified
     }
 }
 
@@ -275,7 +269,9 @@ impl Future for Notified<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.is_notified || this.poll_signal(cx).is_ready() {
+        this.is_notified =
+            this.is_notified || this.waiting.poll(&this.shared.signal, cx).is_ready();
+        if this.is_notified {
             this.wait.withdraw();
             return Poll::Ready(());
         }

@@ -4,3 +4,4 @@
 mod support;
 mod sync_channels;
 mod sync_locks;
+mod sync_signals;
