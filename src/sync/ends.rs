@@ -11,7 +11,7 @@ use std::panic::Location;
 
 /// The number of senders whose makers a channel knows.
 ///
-/// Most channels have fewer, and a line of a dump has no place for more. A mark is three words.
+/// Most channels have fewer, and a line of a dump has no place for more. A mark is four words.
 const MARKED: usize = 4;
 
 /// Who made the senders that have not been dropped.

@@ -134,7 +134,7 @@ impl Notify {
     #[track_caller]
     pub fn notify_one(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_one();
     }
 
@@ -157,7 +157,7 @@ impl Notify {
     #[track_caller]
     pub fn notify_waiters(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_waiters();
     }
 

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::hint;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, fence};
@@ -132,20 +133,41 @@ impl<T> Unused<T> {
 
 /// Who took something, where and when; or nobody.
 ///
-/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come in between: it reads
-/// the task twice, and tries again if the task has changed.
+/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come at any time, and never
+/// sees a mixture of two writers:
+///
+/// ```text
+///    writer                               reader
+///    tag = BUSY                           read the tag: that of a task
+///    ---- fence ----                      read the version
+///    write the runtime and the place      read the runtime and the place
+///    version += 1                         ---- fence ----
+///    tag = that of the task               the tag and the version are still the same
+/// ```
+///
+/// A reader that has seen anything of a later writer sees that the tag is [`BUSY`] or has been, because the fences pair.
+/// If the later writer has finished, it may have set the same tag, but the version has grown.
 #[derive(Debug)]
 pub(super) struct Mark {
-    /// The tag of the task, or [`NOBODY`].
+    /// The tag of the task, [`BUSY`] or [`NOBODY`].
     tag: AtomicU64,
     /// The number of its runtime, and the stamp of the turn. Outside any task, the number of the thread, and 0.
     turn: AtomicU64,
     /// The address of the place.
     place: AtomicUsize,
+    /// How often the mark has been set.
+    version: AtomicUsize,
 }
 
 /// The tag of a mark that nobody has set.
 const NOBODY: u64 = u64::MAX;
+
+/// The tag of a mark that is being set.
+const BUSY: u64 = u64::MAX - 1;
+
+/// How often a reader looks at a mark that changes or is being set. A writer takes a few nanoseconds, but may lose its
+/// processor meanwhile. The reader then takes the mark for one that has not been set yet.
+const LOOKS: usize = 100;
 
 /// What a mark says.
 #[derive(Clone, Copy, Debug)]
@@ -178,57 +200,85 @@ impl Default for Mark {
             tag: AtomicU64::new(NOBODY),
             turn: AtomicU64::new(0),
             place: AtomicUsize::new(0),
+            version: AtomicUsize::new(0),
         }
     }
 }
 
 impl Mark {
-    /// Notes that whoever is polled on this thread has taken the thing.
+    /// Notes that whoever is polled on this thread has taken the thing. Nobody else sets the mark meanwhile.
     #[inline]
     pub(super) fn set(&self, place: &'static Location<'static>) {
         let (tag, turn) = whoever();
-        self.write(turn, place);
-        // Release: pairs with the Acquire in `get`, which then sees the other two.
-        self.tag.store(tag, Ordering::Release);
+        // Relaxed: see `begin`.
+        self.tag.store(BUSY, Ordering::Relaxed);
+        self.begin(turn);
+        self.write_place(place);
+        self.publish(tag);
+    }
+
+    /// Notes the same in a mark that others may set at the same time; one of them wins.
+    #[inline]
+    pub(super) fn set_shared(&self, place: &'static Location<'static>) {
+        let (tag, turn) = whoever();
+        // Acquire: what the last writer has written comes before what is written now.
+        if self.tag.swap(BUSY, Ordering::Acquire) != BUSY {
+            self.begin(turn);
+            self.write_place(place);
+            self.publish(tag);
+        }
     }
 
     /// Notes the same in a mark that others may set too. Returns false if one has set it already.
     #[inline]
     pub(super) fn try_set(&self, place: &'static Location<'static>) -> bool {
         let (tag, turn) = whoever();
-        if self.tag.load(Ordering::Relaxed) != NOBODY
-            // Acquire: what the last holder has read comes before what is written now.
-            || self
-                .tag
-                .compare_exchange(NOBODY, tag, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return false;
-        }
-        self.write(turn, place);
-        true
-    }
-
-    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag
-    /// and the turn.
-    #[inline]
-    pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
-        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
-            // Acquire: as in `try_set`.
-            && self
-                .tag
-                .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
+        let is_mine = self.claim(turn);
         if is_mine {
-            self.turn.store(turn, Ordering::Relaxed);
+            self.write_place(place);
+            self.publish(tag);
         }
         is_mine
     }
 
-    /// Writes the place into a claimed mark, if that is easy: if this thread knows that the place is entered. Otherwise
-    /// returns false.
+    /// Claims a free mark for a task. Returns false if the mark is not free. [`actor`] returns the turn. The place
+    /// follows, and then the tag.
     #[inline]
-    pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
+    pub(super) fn claim(&self, turn: u64) -> bool {
+        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
+            // Acquire: what the last holder has written comes before what is written now.
+            && self
+                .tag
+                .compare_exchange(NOBODY, BUSY, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            self.begin(turn);
+        }
+        is_mine
+    }
+
+    /// Begins to write into a mark that is [`BUSY`].
+    #[inline]
+    fn begin(&self, turn: u64) {
+        // Pairs with the fence in `get`: a reader that sees what is written from here on sees that the mark is busy.
+        fence(Ordering::Release);
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    /// Ends the writing: the mark shows the task with this tag.
+    #[inline]
+    fn publish(&self, tag: u64) {
+        let version = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        // Release: pairs with the Acquire in `get`, which then sees what has been written with this version.
+        self.version.store(version, Ordering::Release);
+        // Release: likewise with this tag.
+        self.tag.store(tag, Ordering::Release);
+    }
+
+    /// Writes the place into a claimed mark and publishes it, if that is easy: if this thread knows that the place is
+    /// entered. Otherwise returns false.
+    #[inline]
+    pub(super) fn finish_known(&self, tag: Tag, place: &'static Location<'static>) -> bool {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             if !is_entered(address) {
@@ -236,20 +286,20 @@ impl Mark {
             }
             self.place.store(address, Ordering::Relaxed);
         }
+        self.publish(tag.number());
         true
     }
 
-    /// Writes the place into a claimed mark.
-    pub(super) fn set_place(&self, place: &'static Location<'static>) {
-        let address = address(place);
-        enter_place(address, place);
-        self.place.store(address, Ordering::Relaxed);
+    /// Writes the place into a mark that this thread has claimed, and publishes it.
+    pub(super) fn finish(&self, place: &'static Location<'static>) {
+        let (tag, _) = whoever();
+        self.write_place(place);
+        self.publish(tag);
     }
 
-    /// Writes everything but the tag.
+    /// Writes the place.
     #[inline]
-    fn write(&self, turn: u64, place: &'static Location<'static>) {
-        self.turn.store(turn, Ordering::Relaxed);
+    fn write_place(&self, place: &'static Location<'static>) {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             enter_place(address, place);
@@ -265,17 +315,27 @@ impl Mark {
 
     /// Returns who has taken the thing, if anybody.
     pub(super) fn get(&self) -> Option<Taken> {
-        let mut tag = self.tag.load(Ordering::Acquire);
-        loop {
-            if tag == NOBODY {
-                return None;
+        for _look in 0..LOOKS {
+            // Acquire: pairs with the Release in `publish`.
+            let tag = self.tag.load(Ordering::Acquire);
+            match tag {
+                NOBODY => return None,
+                BUSY => {
+                    hint::spin_loop();
+                    continue;
+                }
+                _ => {}
             }
+            // Acquire: pairs with the Release in `publish`.
+            let version = self.version.load(Ordering::Acquire);
             let turn = self.turn.load(Ordering::Relaxed);
             let place = self.place.load(Ordering::Relaxed);
-            // The loads above come before the load below.
+            // Pairs with the fence in `begin`.
             fence(Ordering::Acquire);
-            let again = self.tag.load(Ordering::Relaxed);
-            if again == tag {
+            // Acquire: the version is read after the tag.
+            let is_same = self.tag.load(Ordering::Acquire) == tag
+                && self.version.load(Ordering::Relaxed) == version;
+            if is_same {
                 let (number, stamp) = ((turn >> 32) as u32, turn as u32);
                 let who = match Tag::from_number(tag).parts() {
                     Some((task, _)) => Who::Task {
@@ -290,8 +350,8 @@ impl Mark {
                     turn: Stamp::from_number(stamp),
                 });
             }
-            tag = again;
         }
+        None
     }
 }
 

@@ -1023,6 +1023,61 @@ fn a_holder_in_a_task_is_named_and_elsewhere_with_its_runtime() {
 }
 
 #[test]
+fn a_holder_that_is_seen_while_others_come_and_go_is_no_mixture_of_two() {
+    const SAMPLES: usize = 60_000;
+    let _watchdog = watchdog();
+    let (lock, mutex) = (
+        Arc::new(RwLock::named("mixed", 0)),
+        Arc::new(Mutex::named("mixed", 0)),
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = [0, 7].map(|tasks| {
+        let (lock, mutex, stop) = (Arc::clone(&lock), Arc::clone(&mutex), Arc::clone(&stop));
+        thread::spawn(move || {
+            block_on(async move {
+                // The tasks that take the locks differ in their ids, and their runtimes in their numbers.
+                for _ in 0..tasks {
+                    spawn(async {});
+                }
+                let task = spawn(async move {
+                    while !stop.load(Ordering::SeqCst) {
+                        for _ in 0..100 {
+                            // Each task has places of its own.
+                            if tasks == 0 {
+                                drop(lock.read().await);
+                                drop(mutex.try_lock());
+                            } else {
+                                drop(lock.read().await);
+                                drop(mutex.try_lock());
+                            }
+                        }
+                    }
+                });
+                task.await.unwrap();
+            });
+        })
+    });
+    let mut places = BTreeSet::new();
+    for _ in 0..SAMPLES {
+        for thing in &sync::held() {
+            if thing.name() == Some("mixed") {
+                let holders = thing.holders().iter();
+                places.extend(holders.map(|holder| {
+                    let place = holder.place().unwrap();
+                    (place.line(), place.column(), String::from(holder.name()))
+                }));
+            }
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // Each place belongs to one task.
+    assert!(places.len() <= 4, "{places:?}");
+}
+
+#[test]
 fn a_dropped_primitive_is_no_longer_listed() {
     let mutex = Mutex::named("leaked guard", 7);
     std::mem::forget(mutex.try_lock().unwrap());
