@@ -11,11 +11,11 @@
 //!
 //! # No wake-up is lost
 //!
-//! A receiver looks for a value and leaves its waker under one lock. A sender sends under the same lock, and takes the
-//! wakers. The last sender closes the queue first, and then takes the wakers under the lock. The wakers are cloned,
-//! called and dropped outside of it.
+//! A receiver looks for a value and leaves its waker under one lock. A sender sends under the same lock, and
+//! then takes the wakers under it. The last sender closes the queue first. The wakers are cloned, called and dropped
+//! outside of the lock.
 
-use crate::foreign::log_panics;
+use crate::foreign::{log_panics, wake_all};
 use crate::primitives::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use crate::slab::{Key, Slab};
 use std::sync::Arc;
@@ -144,6 +144,14 @@ impl<T> Messages<T> {
         }
     }
 
+    /// Wakes the receivers that wait.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wake(&self) {
+        let wakers = lock(&self.state).waiting.drain();
+        wake_all(wakers);
+    }
+
     /// Removes the waker of a receiver that no longer waits, unless a sender has taken it.
     pub(super) fn withdraw(&self, ticket: Key) {
         let removed = lock(&self.state).waiting.remove(ticket);
@@ -175,10 +183,10 @@ impl<T> Gate<'_, T> {
         None
     }
 
-    /// Takes the wakers of the receivers that wait. The caller calls them outside the lock.
-    pub(super) fn take_waiting(&mut self) -> Option<impl Iterator<Item = Waker> + use<T>> {
-        let waiting = &mut self.state.waiting;
-        (waiting.len() > 0).then(|| waiting.drain())
+    /// Returns whether receivers wait. The caller calls [`wake`](Messages::wake) when it has released the lock.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.waiting.len() > 0
     }
 
     /// Counts a value that has been sent.

@@ -4,7 +4,6 @@ use super::error::SendError;
 use super::message::Message;
 use super::receiver::Receiver;
 use super::{Shared, create};
-use crate::foreign::wake_all;
 use crate::sync::ends::Slot;
 use async_broadcast::TrySendError;
 use std::fmt;
@@ -95,14 +94,14 @@ impl<T> Sender<T> {
         }
         let message = gate.wrap(value);
         let sent = self.inner.try_broadcast(message);
-        let mut waiting = None;
+        let mut is_awaited = false;
         if sent.is_ok() {
             gate.count();
-            waiting = gate.take_waiting();
+            is_awaited = gate.is_awaited();
         }
         drop(gate);
-        if let Some(wakers) = waiting {
-            wake_all(wakers);
+        if is_awaited {
+            messages.wake();
         }
         match sent {
             Ok(None) => Ok(receivers),
@@ -212,8 +211,7 @@ impl<T> Drop for End<T> {
         let shared = &self.shared;
         shared.seen.senders.leave(&self.slot);
         if shared.keep_open.is_closed() {
-            let waiting = shared.messages.lock().take_waiting();
-            wake_all(waiting.into_iter().flatten());
+            shared.messages.wake();
         }
     }
 }
