@@ -59,7 +59,9 @@ struct Seen {
     number: usize,
     /// How many have come in this round. The leader takes them off when the round is over.
     ///
-    /// Relaxed is enough: the number is only for dumps.
+    /// Relaxed is enough: the number is only for dumps. A wait counts from its first poll on. If another thread enters
+    /// the barrier at that moment, `async-lock` counts the wait only in its next poll. If the wait is dropped before, this
+    /// number stays too large by one: nothing here can tell that wait from the others.
     come: AtomicUsize,
 }
 
@@ -136,7 +138,9 @@ impl Barrier {
     /// # Cancel safety
     ///
     /// This method is not cancel-safe. Once the future has been polled, its caller counts as having come, even if the
-    /// future is dropped: the barrier then opens for the others although one of them is missing.
+    /// future is dropped: the barrier then opens for the others although one of them is missing. If another thread
+    /// enters the barrier during that poll, the caller may count only from the next poll on. A dump then shows one too
+    /// many if the future is dropped in between.
     ///
     /// # Examples
     ///

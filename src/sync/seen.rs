@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, ThreadId};
 
 /// The name of a primitive, and where it was made.
 #[derive(Clone, Debug)]
@@ -380,8 +380,8 @@ impl Who {
                 }
             }
             Who::Thread(number) => match lock(&THREADS).names.get(&number) {
-                Some(Some(name)) => format!("thread {name:?}"),
-                Some(None) => format!("thread {number}"),
+                Some((Some(name), _)) => format!("thread {name:?}"),
+                Some((None, id)) => format!("an unnamed thread, {id:?}"),
                 None => String::from("a thread that has ended"),
             },
         }
@@ -474,8 +474,8 @@ fn enter_new_place(address: usize, place: &'static Location<'static>) {
 
 /// The threads that have taken something outside any task.
 struct Threads {
-    /// The names of those that have not ended, by their numbers.
-    names: BTreeMap<u32, Option<String>>,
+    /// The names and the ids of those that have not ended, by their numbers. A mark has no room for a [`ThreadId`].
+    names: BTreeMap<u32, (Option<String>, ThreadId)>,
 }
 
 /// The threads that have taken something outside any task.
@@ -483,7 +483,8 @@ static THREADS: Mutex<Threads> = Mutex::new(Threads {
     names: BTreeMap::new(),
 });
 
-/// The number of a thread, until the thread ends.
+/// The number of a thread, until the thread ends. It has a destructor, unlike other thread-locals of this crate, because
+/// nothing else says that a thread has ended, and [`THREADS`] would grow with each thread.
 struct Numbered(u32);
 
 impl Drop for Numbered {
@@ -502,8 +503,9 @@ impl Numbered {
     fn new() -> Numbered {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = thread::current().name().map(String::from);
-        lock(&THREADS).names.insert(number, name);
+        let thread = thread::current();
+        let named = (thread.name().map(String::from), thread.id());
+        lock(&THREADS).names.insert(number, named);
         Numbered(number)
     }
 }

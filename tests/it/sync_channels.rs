@@ -1325,3 +1325,36 @@ fn a_dump_says_since_when_a_stream_has_not_been_polled() {
         drop((task.await, sender));
     });
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_traced_wait_that_has_ended_leaves_no_trace() {
+    use crate::support::{child, resident};
+    /// Enough for the receivers, and by far not for a trace each, which takes several KiB.
+    const TOLERANCE: u64 = 8 * 1024;
+    const RECEIVERS: usize = 8_000;
+    child(|| {
+        let runtime = glassfrog::Runtime::builder().trace_waits(true);
+        runtime.build().unwrap().block_on(async {
+            let (sender, receiver) = broadcast::channel::<()>(1);
+            let mut receivers = vec![receiver];
+            let wait = async |receiver: &mut broadcast::Receiver<()>| {
+                let mut recv = pin!(receiver.recv());
+                poll_fn(|cx| Poll::Ready(recv.as_mut().poll(cx).is_pending())).await
+            };
+            assert!(wait(&mut receivers[0]).await);
+            let before = resident();
+            for _ in 0..RECEIVERS {
+                let mut receiver = sender.subscribe();
+                assert!(wait(&mut receiver).await);
+                receivers.push(receiver);
+            }
+            let after = resident();
+            assert!(
+                after <= before + TOLERANCE,
+                "{before} KiB, then {after} KiB"
+            );
+        });
+    })
+    .finish();
+}
