@@ -124,6 +124,7 @@ impl<T> Messages<T> {
 
     /// Drops the value of a message that nobody else awaits, such as one that the queue had no room for. If the
     /// destructor panics, logs the panic.
+    #[inline(never)]
     pub(super) fn discard(&self, mut message: Message<T>) {
         if let Some(content) = Arc::get_mut(&mut message.0) {
             let value = content.take();

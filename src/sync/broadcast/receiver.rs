@@ -15,6 +15,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+/// Why there is a receiver.
+const EXISTS: &str = "only the destructor takes the receiver";
+
 /// A receiver of a [`channel`](super::channel).
 ///
 /// # Examples
@@ -51,7 +54,13 @@ impl<T> Receiver<T> {
 
     /// Returns the receiver.
     fn inner(&self) -> &async_broadcast::Receiver<Message<T>> {
-        self.inner.as_ref().expect("the receiver exists")
+        self.inner.as_ref().expect(EXISTS)
+    }
+
+    /// Returns the receiver.
+    #[inline]
+    fn inner_mut(&mut self) -> &mut async_broadcast::Receiver<Message<T>> {
+        self.inner.as_mut().expect(EXISTS)
     }
 
     /// Returns the number of values that were sent and that this receiver has not received, including those that it has
@@ -148,13 +157,9 @@ impl<T: Clone> Receiver<T> {
     #[track_caller]
     pub fn recv(&mut self) -> Recv<'_, T> {
         Recv {
-            inner: self.inner.as_mut().expect("the receiver exists"),
+            receiver: self,
             ticket: None,
-            shared: &self.shared,
-            position: &mut self.position,
             location: Location::caller(),
-            wait: &mut self.wait,
-            has_waited: &mut self.has_waited,
         }
     }
 
@@ -176,9 +181,13 @@ impl<T: Clone> Receiver<T> {
     /// assert_eq!(receiver.try_recv(), Ok(7));
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let inner = self.inner.as_mut().expect("the receiver exists");
-        let received = inner.try_recv();
-        open(&self.shared, &mut self.position, received)
+        let received = self.inner_mut().try_recv();
+        match self.finish(received) {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Ready(Err(RecvError::Lagged(missed))) => Err(TryRecvError::Lagged(missed)),
+            Poll::Ready(Err(RecvError::Closed)) => Err(TryRecvError::Closed),
+            Poll::Pending => Err(TryRecvError::Empty),
+        }
     }
 
     /// Receives the next value, and blocks the thread until it comes.
@@ -206,15 +215,17 @@ impl<T: Clone> Receiver<T> {
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
         assert_may_block("blocking_recv");
-        let inner = self.inner.as_mut().expect("the receiver exists");
         // The queue wakes this thread under its lock, but to unpark a thread is no foreign code.
-        let received = inner.recv_blocking().map_err(|error| match error {
-            async_broadcast::RecvError::Overflowed(missed) => {
-                async_broadcast::TryRecvError::Overflowed(missed)
-            }
-            async_broadcast::RecvError::Closed => async_broadcast::TryRecvError::Closed,
-        });
-        match finish(&self.shared, &mut self.position, received) {
+        let received = self
+            .inner_mut()
+            .recv_blocking()
+            .map_err(|error| match error {
+                async_broadcast::RecvError::Overflowed(missed) => {
+                    async_broadcast::TryRecvError::Overflowed(missed)
+                }
+                async_broadcast::RecvError::Closed => async_broadcast::TryRecvError::Closed,
+            });
+        match self.finish(received) {
             Poll::Ready(received) => received,
             Poll::Pending => unreachable!("a blocking receive has waited for the value"),
         }
@@ -242,45 +253,26 @@ impl<T: Clone> Receiver<T> {
     }
 }
 
-/// Opens a message that was received.
-fn open<T: Clone>(
-    shared: &Shared<T>,
-    position: &mut u64,
-    received: Result<Message<T>, async_broadcast::TryRecvError>,
-) -> Result<T, TryRecvError> {
-    match received {
-        Ok(message) => {
-            *position += 1;
-            Ok(shared.messages.open(message))
-        }
-        Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
-            *position += missed;
-            Err(TryRecvError::Lagged(missed))
-        }
-        Err(async_broadcast::TryRecvError::Empty) => Err(TryRecvError::Empty),
-        Err(async_broadcast::TryRecvError::Closed) => Err(TryRecvError::Closed),
+impl<T: Clone> Receiver<T> {
+    /// Opens a message that was received by a call that waits. Returns `Pending` if there is none yet.
+    #[inline]
+    fn finish(
+        &mut self,
+        received: Result<Message<T>, async_broadcast::TryRecvError>,
+    ) -> Poll<Result<T, RecvError>> {
+        Poll::Ready(match received {
+            Ok(message) => {
+                self.position += 1;
+                Ok(self.shared.messages.open(message))
+            }
+            Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
+                self.position += missed;
+                Err(RecvError::Lagged(missed))
+            }
+            Err(async_broadcast::TryRecvError::Closed) => Err(RecvError::Closed),
+            Err(async_broadcast::TryRecvError::Empty) => return Poll::Pending,
+        })
     }
-}
-
-/// Opens a message that was received by a call that waits. Returns `Pending` if there is none yet.
-#[inline]
-fn finish<T: Clone>(
-    shared: &Shared<T>,
-    position: &mut u64,
-    received: Result<Message<T>, async_broadcast::TryRecvError>,
-) -> Poll<Result<T, RecvError>> {
-    Poll::Ready(match received {
-        Ok(message) => {
-            *position += 1;
-            Ok(shared.messages.open(message))
-        }
-        Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
-            *position += missed;
-            Err(RecvError::Lagged(missed))
-        }
-        Err(async_broadcast::TryRecvError::Closed) => Err(RecvError::Closed),
-        Err(async_broadcast::TryRecvError::Empty) => return Poll::Pending,
-    })
 }
 
 impl<T> Drop for Receiver<T> {
@@ -333,27 +325,17 @@ impl<T> fmt::Debug for Receiver<T> {
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Recv<'a, T> {
     /// The receiver.
-    inner: &'a mut async_broadcast::Receiver<Message<T>>,
-    /// The key of the waker that the last pending poll has left.
+    receiver: &'a mut Receiver<T>,
+    /// The key of the waker that the last pending poll has left. The wait is declared as long as there is one.
     ticket: Option<Key>,
-    /// What all ends share.
-    shared: &'a Arc<Shared<T>>,
-    /// The position of the receiver.
-    position: &'a mut u64,
     /// Where `recv` was called.
     location: &'static Location<'static>,
-    /// The wait, if there was no value.
-    wait: &'a mut KeptWait,
-    /// Whether the last `recv` had to wait.
-    has_waited: &'a mut bool,
 }
 
 impl<T> Drop for Recv<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        self.wait.withdraw();
-        if let Some(ticket) = self.ticket.take() {
-            self.shared.messages.withdraw(ticket);
-        }
+        self.end();
     }
 }
 
@@ -364,18 +346,36 @@ impl<T: Clone> Future for Recv<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         ready!(poll_budget(cx));
         let this = &mut *self;
-        if !*this.has_waited || this.ticket.is_some() {
-            let received = this.inner.try_recv();
-            let received = finish(this.shared, this.position, received);
-            if received.is_ready() {
-                if this.ticket.is_some() {
-                    this.wait.withdraw();
-                }
+        if this.receiver.has_waited && this.ticket.is_none() {
+            return this.poll_slow(cx);
+        }
+        let received = this.receiver.inner_mut().try_recv();
+        match this.receiver.finish(received) {
+            Poll::Pending => this.poll_slow(cx),
+            received => {
+                this.end();
                 spend_budget();
-                return received;
+                received
             }
         }
-        this.poll_slow(cx)
+    }
+}
+
+impl<T> Recv<'_, T> {
+    /// Ends the wait, if there is one.
+    #[inline]
+    fn end(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.withdraw(ticket);
+        }
+    }
+
+    /// Removes the waker, and withdraws the wait.
+    #[cold]
+    #[inline(never)]
+    fn withdraw(&mut self, ticket: Key) {
+        self.receiver.wait.withdraw();
+        self.receiver.shared.messages.withdraw(ticket);
     }
 }
 
@@ -386,15 +386,22 @@ impl<T: Clone> Recv<'_, T> {
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         // A clone may run foreign code, so not under the lock.
         let waker = cx.waker().clone();
-        let mut gate = self.shared.messages.lock();
-        let received = self.inner.try_recv();
+        let Receiver {
+            inner,
+            shared,
+            wait,
+            has_waited,
+            ..
+        } = &mut *self.receiver;
+        let mut gate = shared.messages.lock();
+        let received = inner.as_mut().expect(EXISTS).try_recv();
         if matches!(received, Err(async_broadcast::TryRecvError::Empty)) {
             let older = gate.wait(&mut self.ticket, waker);
             drop(gate);
             drop(older);
-            *self.has_waited = true;
-            let seen = &self.shared.seen;
-            self.wait.declare(cx.waker(), self.location, || {
+            *has_waited = true;
+            let seen = &shared.seen;
+            wait.declare(cx.waker(), self.location, || {
                 Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, 0)
             });
             return Poll::Pending;
@@ -402,10 +409,10 @@ impl<T: Clone> Recv<'_, T> {
         drop(gate);
         drop(waker);
         // The next `recv` tries before it waits.
-        *self.has_waited = false;
-        self.wait.withdraw();
+        *has_waited = false;
+        self.end();
         spend_budget();
-        finish(self.shared, self.position, received)
+        self.receiver.finish(received)
     }
 }
 

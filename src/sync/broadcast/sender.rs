@@ -94,19 +94,17 @@ impl<T> Sender<T> {
         }
         let message = gate.wrap(value);
         let sent = self.inner.try_broadcast(message);
-        let mut is_awaited = false;
-        if sent.is_ok() {
-            gate.count();
-            is_awaited = gate.is_awaited();
-        }
-        drop(gate);
-        if is_awaited {
-            messages.wake();
-        }
         match sent {
-            Ok(None) => Ok(receivers),
-            Ok(Some(oldest)) => {
-                messages.discard(oldest);
+            Ok(oldest) => {
+                gate.count();
+                let is_awaited = gate.is_awaited();
+                drop(gate);
+                if is_awaited {
+                    messages.wake();
+                }
+                if let Some(oldest) = oldest {
+                    messages.discard(oldest);
+                }
                 Ok(receivers)
             }
             Err(
@@ -114,6 +112,7 @@ impl<T> Sender<T> {
                 | TrySendError::Closed(mut message)
                 | TrySendError::Full(mut message),
             ) => {
+                drop(gate);
                 let value = message.take();
                 Err(SendError(value.expect("the queue has refused the message")))
             }
