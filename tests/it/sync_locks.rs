@@ -1100,8 +1100,8 @@ fn a_holder_that_is_seen_while_others_come_and_go_is_no_mixture_of_two() {
                                 drop(lock.read().await);
                                 drop(mutex.try_lock());
                             } else {
-                                drop(lock.read().await);
                                 drop(mutex.try_lock());
+                                drop(lock.read().await);
                             }
                         }
                     }
