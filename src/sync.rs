@@ -55,8 +55,17 @@
 //!
 //! # What it stands on
 //!
-//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes the tasks that
-//! wait for [`Notify`], [`CancellationToken`] and [`watch`]. A panic poisons no lock.
+//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes the tasks that wait
+//! in the first two, for a [`CancellationToken`] and for a [`watch`] channel. [`Notify`], [`Semaphore`], [`oneshot`] and
+//! [`broadcast`] keep the wakers of their waiters themselves, and call them outside of any lock.
+//!
+//! `event-listener` calls, clones and drops wakers under a lock of its own. So a waker that uses the same primitive from
+//! within `wake` waits for itself. If a waker panics, the panic unwinds into the call that woke it (a cancellation logs it
+//! instead), the waiters behind it in the queue may never be woken, and dropping the future that left the waker may panic
+//! too. The wakers of glassfrog, tokio, futures and smol do neither.
+//!
+//! If the program panics while it holds a guard or a permit, in a closure, a `clone` or a destructor, nothing is
+//! poisoned: the lock is released, and the primitive works as before.
 
 mod mutex;
 mod rwlock;

@@ -61,7 +61,8 @@ struct Entry {
     waits: Weak<Waits>,
     /// The key in the table.
     key: Key,
-    /// Whether the runtime traces waits, so that each one needs an entry of its own.
+    /// Whether the runtime traces waits. Each wait then has an entry of its own, so that its trace, which takes some
+    /// kilobytes, is freed when it ends.
     is_traced: bool,
 }
 
@@ -80,8 +81,7 @@ impl KeptWait {
             Some(entry)
                 if entry.runtime == runtime
                     && ptr::eq(entry.location, location)
-                    && tag != Tag::NONE
-                    && (self.is_declared || !entry.is_traced) =>
+                    && tag != Tag::NONE =>
             {
                 let address = waker.data() as usize;
                 entry.state.waker.store(address, Ordering::Relaxed);
@@ -123,13 +123,17 @@ impl KeptWait {
     pub(crate) fn withdraw(&mut self) {
         if self.is_declared {
             self.is_declared = false;
-            if let Some(entry) = &self.entry {
-                entry.state.tag.store(Tag::NONE.number(), Ordering::Relaxed);
+            match &self.entry {
+                Some(entry) if !entry.is_traced => {
+                    entry.state.tag.store(Tag::NONE.number(), Ordering::Relaxed);
+                }
+                _ => self.leave(),
             }
         }
     }
 
     /// Leaves the table.
+    #[cold]
     fn leave(&mut self) {
         self.is_declared = false;
         if let Some(entry) = self.entry.take()

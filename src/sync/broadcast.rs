@@ -1,7 +1,8 @@
 //! Channels that send each value to all receivers.
 //!
 //! Every [`Receiver`] receives a clone of each value that is sent while it exists. The ends work on any thread and
-//! under any executor. The queue is that of the crate `async-broadcast`.
+//! under any executor. The queue is that of the crate `async-broadcast`; the receivers that wait are woken outside of
+//! its lock.
 //!
 //! The ends are `Send` if the values are `Send` and `Sync`, because receivers on several threads may clone one value at
 //! the same time.
@@ -117,8 +118,8 @@ fn create<T>(
     sender.set_overflow(true);
     let shared = Arc::new(Shared {
         messages: Messages::new(capacity),
-        // Creates the second receiver before the first is deactivated, so that the channel does not close.
-        _keep_open: receiver.new_receiver().deactivate(),
+        // Two receivers for a moment, so that the channel does not close.
+        keep_open: receiver.new_receiver().deactivate(),
         seen: Arc::new(Seen {
             about: About { name, made },
             senders: Senders::new(),
@@ -133,7 +134,7 @@ struct Shared<T> {
     /// The messages that are not in the queue.
     messages: Messages<T>,
     /// Keeps the channel open when it has no receiver.
-    _keep_open: async_broadcast::InactiveReceiver<Message<T>>,
+    keep_open: async_broadcast::InactiveReceiver<Message<T>>,
     /// The state of the channel for dumps.
     seen: Arc<Seen>,
 }

@@ -90,9 +90,9 @@ impl Holders {
     ) -> Attempt {
         let mark = &self.marks[index];
         let slot = Slot(index as u8);
-        if !mark.claim(tag, turn) {
+        if !mark.claim(turn) {
             Attempt::NotEntered
-        } else if mark.set_known_place(place) {
+        } else if mark.finish_known(tag, place) {
             Attempt::Entered(slot)
         } else {
             Attempt::WithoutPlace(slot)
@@ -104,7 +104,7 @@ impl Holders {
         match attempt {
             Attempt::Entered(slot) => slot,
             Attempt::WithoutPlace(slot) => {
-                self.marks[usize::from(slot.0)].set_place(place);
+                self.marks[usize::from(slot.0)].finish(place);
                 slot
             }
             Attempt::NotEntered => self.enter(place),

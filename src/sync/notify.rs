@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Notifies one waiting task or all of them, without passing a value.
 ///
@@ -145,7 +145,7 @@ impl Notify {
     #[track_caller]
     pub fn notify_one(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_one();
     }
 
@@ -168,7 +168,7 @@ impl Notify {
     #[track_caller]
     pub fn notify_waiters(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_waiters();
     }
 
@@ -241,7 +241,8 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Enters the line without waiting. Returns true if a notification has arrived; the future is then ready.
+    /// Gets in line without waiting. If the future has been polled, the task of that poll is still the one to be woken.
+    /// Returns true if a notification has arrived; the future is then ready.
     ///
     /// A future that enters the line before its task checks the condition cannot miss the notification.
     ///
@@ -267,16 +268,9 @@ impl Notified<'_> {
     /// assert_eq!(glassfrog::block_on(take(&value, &changed)), 7);
     /// ```
     pub fn enable(mut self: Pin<&mut Self>) -> bool {
-        // The waker does nothing, because this poll only enters the line.
-        let mut cx = Context::from_waker(Waker::noop());
-        self.is_notified || self.poll_signal(&mut cx).is_ready()
-    }
-
-    /// Waits for the signal.
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.waiting.poll(&self.shared.signal, cx);
-        self.is_notified = polled.is_ready();
-        polled
+        let this = &mut *self;
+        this.is_notified = this.is_notified || this.waiting.enable(&this.shared.signal);
+        this.is_notified
     }
 }
 
@@ -285,7 +279,9 @@ impl Future for Notified<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.is_notified || this.poll_signal(cx).is_ready() {
+        this.is_notified =
+            this.is_notified || this.waiting.poll(&this.shared.signal, cx).is_ready();
+        if this.is_notified {
             this.wait.withdraw();
             return Poll::Ready(());
         }

@@ -117,6 +117,19 @@ impl Seen {
     }
 }
 
+/// Returns one reading of each reader: the oldest. A task may read more than once at the same time.
+fn oldest_of_each(readers: &[Taken], view: &View<'_>) -> Vec<Taken> {
+    let mut oldest: Vec<Taken> = Vec::new();
+    for reader in readers {
+        match oldest.iter_mut().find(|other| other.who == reader.who) {
+            Some(other) if other.age(view) < reader.age(view) => *other = *reader,
+            Some(_) => {}
+            None => oldest.push(*reader),
+        }
+    }
+    oldest
+}
+
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let is_reader = matches!(wait.subject, Subject::Primitive(_, READ));
@@ -129,7 +142,8 @@ impl Primitive for Seen {
         } else if readers.is_empty() && others == 0 {
             next_in_line(wait, view)
         } else {
-            let read = format!(", taken to read by {}", list_each(&readers, others, view));
+            let each = oldest_of_each(&readers, view);
+            let read = format!(", taken to read by {}", list_each(&each, others, view));
             if is_reader {
                 // A reader does not wait for other readers.
                 let is_writer =
@@ -152,6 +166,7 @@ impl Primitive for Seen {
                 read
             }
         };
+        blocked_by.sort_unstable();
         blocked_by.dedup();
         Description {
             kind: if is_reader { "read" } else { "write" },

@@ -18,12 +18,13 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::hint;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, ThreadId};
 
 /// The name of a primitive, and the place where it was made.
 #[derive(Clone, Debug)]
@@ -144,22 +145,43 @@ impl<T> Unused<T> {
 
 /// Records the task or the thread that took a primitive, where and when. An unset mark names none.
 ///
-/// A mark has one writer at a time: the holder. A reader on another thread may read during a write, so it reads the
-/// task twice, and retries if the task has changed.
+/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come at any time, and never
+/// sees a mixture of two writers:
+///
+/// ```text
+///    writer                               reader
+///    tag = BUSY                           read the tag: that of a task
+///    ---- fence ----                      read the version
+///    write the runtime and the place      read the runtime and the place
+///    version += 1                         ---- fence ----
+///    tag = that of the task               the tag and the version are still the same
+/// ```
+///
+/// A reader that has seen anything of a later writer sees that the tag is [`BUSY`] or has been, because the fences pair.
+/// If the later writer has finished, it may have set the same tag, but the version has grown.
 #[derive(Debug)]
 pub(super) struct Mark {
-    /// The tag of the task, or [`NOBODY`].
+    /// The tag of the task, [`BUSY`] or [`NOBODY`].
     tag: AtomicU64,
     /// The number of its runtime, and the stamp of the turn. Outside any task, the number of the thread, and 0.
     turn: AtomicU64,
     /// The address of the place.
     place: AtomicUsize,
+    /// How often the mark has been set.
+    version: AtomicUsize,
 }
 
 /// The tag of an unset mark.
 const NOBODY: u64 = u64::MAX;
 
-/// The contents of a mark.
+/// The tag of a mark that is being set.
+const BUSY: u64 = u64::MAX - 1;
+
+/// How often a reader looks at a mark that changes or is being set. A writer takes a few nanoseconds, but may lose its
+/// processor meanwhile. The reader then takes the mark for one that has not been set yet.
+const LOOKS: usize = 100;
+
+/// What a mark says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
     /// The task or the thread.
@@ -190,57 +212,85 @@ impl Default for Mark {
             tag: AtomicU64::new(NOBODY),
             turn: AtomicU64::new(0),
             place: AtomicUsize::new(0),
+            version: AtomicUsize::new(0),
         }
     }
 }
 
 impl Mark {
-    /// Records that the task on this thread has taken the primitive.
+    /// Notes that whoever is polled on this thread has taken the thing. Nobody else sets the mark meanwhile.
     #[inline]
     pub(super) fn set(&self, place: &'static Location<'static>) {
         let (tag, turn) = whoever();
-        self.write(turn, place);
-        // Release: pairs with the Acquire in `get`, which then sees the other two.
-        self.tag.store(tag, Ordering::Release);
+        // Relaxed: see `begin`.
+        self.tag.store(BUSY, Ordering::Relaxed);
+        self.begin(turn);
+        self.write_place(place);
+        self.publish(tag);
+    }
+
+    /// Notes the same in a mark that others may set at the same time; one of them wins.
+    #[inline]
+    pub(super) fn set_shared(&self, place: &'static Location<'static>) {
+        let (tag, turn) = whoever();
+        // Acquire: what the last writer has written comes before what is written now.
+        if self.tag.swap(BUSY, Ordering::Acquire) != BUSY {
+            self.begin(turn);
+            self.write_place(place);
+            self.publish(tag);
+        }
     }
 
     /// Records the same in a mark that other threads may set too. Returns false if the mark is already set.
     #[inline]
     pub(super) fn try_set(&self, place: &'static Location<'static>) -> bool {
         let (tag, turn) = whoever();
-        if self.tag.load(Ordering::Relaxed) != NOBODY
-            // Acquire: orders the loads of the last holder before the stores below.
-            || self
-                .tag
-                .compare_exchange(NOBODY, tag, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return false;
-        }
-        self.write(turn, place);
-        true
-    }
-
-    /// Sets a free mark to a task, without the place. Returns false if the mark is not free. [`actor`] returns the tag
-    /// and the turn.
-    #[inline]
-    pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
-        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
-            // Acquire: as in `try_set`.
-            && self
-                .tag
-                .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
+        let is_mine = self.claim(turn);
         if is_mine {
-            self.turn.store(turn, Ordering::Relaxed);
+            self.write_place(place);
+            self.publish(tag);
         }
         is_mine
     }
 
-    /// Writes the place into a claimed mark if this thread knows that [`PLACES`] contains the place. Otherwise returns
-    /// false.
+    /// Claims a free mark for a task. Returns false if the mark is not free. [`actor`] returns the turn. The place
+    /// follows, and then the tag.
     #[inline]
-    pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
+    pub(super) fn claim(&self, turn: u64) -> bool {
+        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
+            // Acquire: what the last holder has written comes before what is written now.
+            && self
+                .tag
+                .compare_exchange(NOBODY, BUSY, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            self.begin(turn);
+        }
+        is_mine
+    }
+
+    /// Begins to write into a mark that is [`BUSY`].
+    #[inline]
+    fn begin(&self, turn: u64) {
+        // Pairs with the fence in `get`: a reader that sees what is written from here on sees that the mark is busy.
+        fence(Ordering::Release);
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    /// Ends the writing: the mark shows the task with this tag.
+    #[inline]
+    fn publish(&self, tag: u64) {
+        let version = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        // Release: pairs with the Acquire in `get`, which then sees what has been written with this version.
+        self.version.store(version, Ordering::Release);
+        // Release: likewise with this tag.
+        self.tag.store(tag, Ordering::Release);
+    }
+
+    /// Writes the place into a claimed mark and publishes it, if that is easy: if this thread knows that the place is
+    /// entered. Otherwise returns false.
+    #[inline]
+    pub(super) fn finish_known(&self, tag: Tag, place: &'static Location<'static>) -> bool {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             if !is_entered(address) {
@@ -248,20 +298,20 @@ impl Mark {
             }
             self.place.store(address, Ordering::Relaxed);
         }
+        self.publish(tag.number());
         true
     }
 
-    /// Writes the place into a claimed mark.
-    pub(super) fn set_place(&self, place: &'static Location<'static>) {
-        let address = address(place);
-        enter_place(address, place);
-        self.place.store(address, Ordering::Relaxed);
+    /// Writes the place into a mark that this thread has claimed, and publishes it.
+    pub(super) fn finish(&self, place: &'static Location<'static>) {
+        let (tag, _) = whoever();
+        self.write_place(place);
+        self.publish(tag);
     }
 
-    /// Writes all fields except for the tag.
+    /// Writes the place.
     #[inline]
-    fn write(&self, turn: u64, place: &'static Location<'static>) {
-        self.turn.store(turn, Ordering::Relaxed);
+    fn write_place(&self, place: &'static Location<'static>) {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             enter_place(address, place);
@@ -277,17 +327,27 @@ impl Mark {
 
     /// Returns the contents of the mark if it is set.
     pub(super) fn get(&self) -> Option<Taken> {
-        let mut tag = self.tag.load(Ordering::Acquire);
-        loop {
-            if tag == NOBODY {
-                return None;
+        for _look in 0..LOOKS {
+            // Acquire: pairs with the Release in `publish`.
+            let tag = self.tag.load(Ordering::Acquire);
+            match tag {
+                NOBODY => return None,
+                BUSY => {
+                    hint::spin_loop();
+                    continue;
+                }
+                _ => {}
             }
+            // Acquire: pairs with the Release in `publish`.
+            let version = self.version.load(Ordering::Acquire);
             let turn = self.turn.load(Ordering::Relaxed);
             let place = self.place.load(Ordering::Relaxed);
-            // The loads above come before the load below.
+            // Pairs with the fence in `begin`.
             fence(Ordering::Acquire);
-            let again = self.tag.load(Ordering::Relaxed);
-            if again == tag {
+            // Acquire: the version is read after the tag.
+            let is_same = self.tag.load(Ordering::Acquire) == tag
+                && self.version.load(Ordering::Relaxed) == version;
+            if is_same {
                 let (number, stamp) = ((turn >> 32) as u32, turn as u32);
                 let who = match Tag::from_number(tag).parts() {
                     Some((task, _)) => Who::Task {
@@ -302,8 +362,8 @@ impl Mark {
                     turn: Stamp::from_number(stamp),
                 });
             }
-            tag = again;
         }
+        None
     }
 }
 
@@ -334,8 +394,8 @@ impl Who {
                 }
             }
             Who::Thread(number) => match lock(&THREADS).names.get(&number) {
-                Some(Some(name)) => format!("thread {name:?}"),
-                Some(None) => format!("thread {number}"),
+                Some((Some(name), _)) => format!("thread {name:?}"),
+                Some((None, id)) => format!("an unnamed thread, {id:?}"),
                 None => String::from("a thread that has ended"),
             },
         }
@@ -449,8 +509,8 @@ fn enter_new_place(address: usize, place: &'static Location<'static>) {
 
 /// The threads that have taken a primitive outside any task.
 struct Threads {
-    /// The names of the threads that have not ended, by their numbers.
-    names: BTreeMap<u32, Option<String>>,
+    /// The names and the ids of those that have not ended, by their numbers. A mark has no room for a [`ThreadId`].
+    names: BTreeMap<u32, (Option<String>, ThreadId)>,
 }
 
 /// The threads that have taken a primitive outside any task.
@@ -458,7 +518,8 @@ static THREADS: Mutex<Threads> = Mutex::new(Threads {
     names: BTreeMap::new(),
 });
 
-/// The number of a thread, until the thread ends.
+/// The number of a thread, until the thread ends. It has a destructor, unlike other thread-locals of this crate, because
+/// nothing else says that a thread has ended, and [`THREADS`] would grow with each thread.
 struct Numbered(u32);
 
 impl Drop for Numbered {
@@ -477,8 +538,9 @@ impl Numbered {
     fn new() -> Numbered {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = thread::current().name().map(String::from);
-        lock(&THREADS).names.insert(number, name);
+        let thread = thread::current();
+        let named = (thread.name().map(String::from), thread.id());
+        lock(&THREADS).names.insert(number, named);
         Numbered(number)
     }
 }

@@ -965,8 +965,14 @@ macro_rules! permit {
                     std::ptr::eq(self.state(), other.state()),
                     "only permits of one semaphore can be merged"
                 );
-                let sum = self.permits.checked_add(other.permits);
-                self.permits = sum.expect("the sum of two permits fits into a `u32`");
+                let (here, there) = (self.permits, other.permits);
+                let Some(sum) = here.checked_add(there) else {
+                    panic!(
+                        "{here} permits and {there} others are more than `u32::MAX`, which one value can hold: keep \
+                         both values instead of merging them"
+                    );
+                };
+                self.permits = sum;
                 other.permits = 0;
                 self.state().note(self.slot, self.permits);
             }

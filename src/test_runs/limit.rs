@@ -12,26 +12,31 @@
 //!          | the limit passes                                  |
 //!          | ------------- posts `Message::Run` -------------> | `block_on` panics with a dump
 //!          |                                                   |
+//!          | <--------------- sends the result --------------- | runs the destructors of thread-locals
+//!          |                                                   |
 //!          | <--------------------- ends --------------------- x
 //!          |
 //!          | or ANSWER_TIMEOUT passes: fails the test, and leaves its thread behind
 //!          v
 //! ```
+//!
+//! The result counts even if the thread does not end: a destructor of a thread-local may block it.
 
 use super::Seeded;
 use crate::context;
 use crate::dump::Time;
 use crate::event_loop::Shared;
 use crate::executor::Message;
+use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
 use crate::waiter::Tag;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The time that a test has after its limit to panic and to drop its runtime. A loop whose polls are short answers
@@ -43,8 +48,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Panics
 ///
-/// Panics with the payload of `test` if `test` panics. Also panics if `test` does not end after a request to its loop,
-/// and if no thread can be started.
+/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, if a destructor
+/// of a thread-local blocks the thread beyond the limit, and if no thread can be started.
 #[track_caller]
 pub(super) fn run(
     name: &'static str,
@@ -58,31 +63,64 @@ pub(super) fn run(
         limit,
         state: Mutex::default(),
     });
-    let (end, ended) = mpsc::channel::<()>();
+    let (end, ended) = mpsc::channel();
     let test = {
         let watch = Arc::clone(&watch);
         move || {
-            // Dropped when the test returns or panics.
-            let _end = end;
-            test(&watch)
+            let result = catch_unwind(AssertUnwindSafe(|| test(&watch)));
+            if let Err(unsent) = end.send(result) {
+                // The harness has given up. The destructor of a payload is foreign code.
+                swallow_panics(|| drop(unsent));
+            }
         }
     };
     let thread = match thread::Builder::new().name(String::from(name)).spawn(test) {
         Ok(thread) => thread,
         Err(error) => panic!("cannot start the thread of a test: {error}"),
     };
-    let is_late = |limit| ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-    if is_late(limit) {
-        let last = watch.expire();
-        if is_late(ANSWER_TIMEOUT) {
-            let report = watch.report(last.as_ref());
-            if let Some(seeded) = last.and_then(|(run, _)| run.seeded) {
-                seeded.report(None);
+    let began = Instant::now();
+    let (result, left) = match ended.recv_timeout(limit) {
+        Ok(result) => (result, limit.saturating_sub(began.elapsed())),
+        Err(_late) => {
+            let last = watch.expire();
+            let told = Instant::now();
+            match ended.recv_timeout(ANSWER_TIMEOUT) {
+                Ok(result) => (result, ANSWER_TIMEOUT.saturating_sub(told.elapsed())),
+                Err(_late) => {
+                    let report = watch.report(last.as_ref());
+                    if let Some(seeded) = last.and_then(|(run, _)| run.seeded) {
+                        seeded.report(None);
+                    }
+                    panic!("{report}");
+                }
             }
-            panic!("{report}");
         }
+    };
+    let has_ended = join_within(thread, left);
+    match result {
+        Err(panic) => resume_unwind(panic),
+        Ok(_) if !has_ended => panic!(
+            "test `{name}` has ended, but its thread has not within the time limit of {limit:?} (the setting \
+             `timeout`), and is left behind: a destructor of a thread-local blocks it"
+        ),
+        Ok(code) => code,
     }
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Waits until a thread has ended, at most for `limit`. Returns whether it has.
+///
+/// The standard library joins without a limit, so another thread does that. It is left behind with the first one.
+fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
+    let (end, ended) = mpsc::channel();
+    let join = move || {
+        let _panicked = thread.join();
+        let _given_up = end.send(());
+    };
+    match thread::Builder::new().spawn(join) {
+        Ok(_detached) => ended.recv_timeout(limit).is_ok(),
+        // Without another thread, the thread of the test ends by itself.
+        Err(_no_thread) => true,
+    }
 }
 
 /// The part of a test that its thread shares with the thread of the harness.

@@ -6,3 +6,4 @@ mod see_stuck;
 mod support;
 mod sync_channels;
 mod sync_locks;
+mod sync_signals;

@@ -10,7 +10,12 @@
 //!    take the children         the flag is not set: join them
 //!    (under the lock)          the flag is set: begin as cancelled
 //! ```
+//!
+//! A cancellation first sets all flags of its subtree, and then wakes those who wait. So a task that is woken sees all
+//! tokens below cancelled, and a waker that panics keeps no token from being cancelled. A second cancellation on another
+//! thread may return while the first one is still on its way down.
 
+use crate::foreign::log_panics;
 use crate::primitives::{AtomicBool, Event, EventListener, Mutex, Ordering, lock};
 use std::collections::BTreeMap;
 use std::mem;
@@ -93,27 +98,44 @@ impl<A> Node<A> {
 
     /// Cancels this token and its descendants. Returns false if it was already cancelled.
     pub(crate) fn cancel(self: &Arc<Self>) -> bool {
-        if !self.cancel_alone() {
+        if !self.set() {
             return false;
         }
         // A loop instead of a recursion, because the tree may be deep.
         let mut cancelled = self.take_children();
-        while let Some(node) = cancelled.pop() {
-            if node.cancel_alone() {
-                cancelled.extend(node.take_children());
+        let mut next = 0;
+        while let Some(node) = cancelled.get(next) {
+            match node.set() {
+                true => {
+                    let children = node.take_children();
+                    cancelled.extend(children);
+                    next += 1;
+                }
+                // Another thread cancels it and those below it.
+                false => drop(cancelled.swap_remove(next)),
             }
         }
+        self.notify();
+        cancelled.iter().for_each(|node| node.notify());
         true
     }
 
-    /// Cancels this token, and wakes the tasks that wait for it. Returns false if it was already cancelled.
-    fn cancel_alone(&self) -> bool {
+    /// Sets the flag of this token. Returns false if it was set before.
+    fn set(&self) -> bool {
         // Release: see `is_cancelled`. Acquire: what a former cancellation has done comes before this returns.
-        let is_first = !self.is_cancelled.swap(true, Ordering::AcqRel);
-        if is_first {
-            self.cancelled.notify(usize::MAX);
+        !self.is_cancelled.swap(true, Ordering::AcqRel)
+    }
+
+    /// Wakes those who wait for this token.
+    fn notify(&self) {
+        let mut is_done = false;
+        while !is_done {
+            // A waker that panics ends `notify`, which has passed its listener then. So this goes on with the next one.
+            log_panics("a waker", || {
+                self.cancelled.notify(usize::MAX);
+                is_done = true;
+            });
         }
-        is_first
     }
 
     /// Takes the children of this token, which is cancelled and gets no more of them.
