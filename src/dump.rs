@@ -21,7 +21,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// All tasks of a runtime and what each was waiting for, at one moment.
+/// A snapshot of all tasks of a runtime and of what each is waiting for.
 ///
 /// The [`Display`](fmt::Display) implementation prints a table for a terminal. A task that another task awaits is
 /// listed under that task, and so are the children of a [`scope`](crate::task::scope()):
@@ -59,20 +59,19 @@ use std::time::Duration;
 ///
 /// # What a wait is
 ///
-/// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks and jobs that hold the waker of a task.
-/// If the task left its waker there before its last poll, the dump shows that poll ("since poll 12 of
-/// 15"): the wait may belong to one of several futures that the task polls in turn, or to a future that was dropped.
-/// If a wait is certainly over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of
-/// 15").
+/// Taking a dump polls no task. A dump shows the sockets, deadlines, tasks, jobs and primitives of `sync` that hold the
+/// waker of a task, with the holders of the primitives, and the labels of [`waiting_for`](crate::task::waiting_for). If
+/// the task left its waker in a poll before its last one, the dump shows that poll ("since poll 12 of 15"): the wait
+/// may belong to one of several futures that the task polls in turn, or to a future that was dropped. If a wait is
+/// over, but the socket still keeps the waker, the dump shows it as over ("until poll 12 of 15").
 ///
 /// Waits with a [label](crate::task::waiting_for) and waits for the primitives of `sync` last from the first poll in which
 /// they were pending, even if the task has been polled for another reason since. Other waits last from the last poll.
 ///
-/// A task waits for something outside glassfrog, such as a channel or a lock, if nothing in glassfrog holds its
-/// waker, or if something else holds it too. The dump shows the number of these holders. Without a holder, the task
-/// will never be woken. A holder may be the task itself, or a task that waits for it, so a task with holders may
-/// never be woken either. If the program has [named the wait](crate::task::waiting_for), the dump shows that name
-/// instead, unless there is no holder.
+/// A task waits for something outside glassfrog, such as a channel or a lock of another crate, if nothing in glassfrog
+/// holds its waker, or if something else holds it too. The dump shows the number of these holders. Without a holder,
+/// the task will never be woken. A holder may be the task itself, or a task that waits for it, so a task with holders
+/// may never be woken either. If the wait has a label, the dump shows the label instead, unless there is no holder.
 ///
 /// # Examples
 ///
@@ -281,7 +280,7 @@ impl TaskDump {
         self.name.as_deref()
     }
 
-    /// Returns the place where the task was spawned; `None` for the future of `block_on`.
+    /// Returns the place where the task was spawned or, for the root future, where `block_on` was called.
     ///
     /// # Examples
     ///
@@ -312,7 +311,7 @@ impl TaskDump {
     ///
     /// # Precision
     ///
-    /// The time is known to 17 ms.
+    /// The time is within 17 ms of the true one.
     ///
     /// # Examples
     ///
@@ -325,7 +324,7 @@ impl TaskDump {
     ///
     /// # Precision
     ///
-    /// The time is known to 17 ms.
+    /// The time is within 17 ms of the true one.
     ///
     /// # Examples
     ///
@@ -358,7 +357,7 @@ impl TaskDump {
         &self.waits
     }
 
-    /// Says what the task does, after its name: `, which waits for lock "index" (made at src/main.rs:7) at
+    /// Displays what the task does, after its name: `, which waits for lock "index" (made at src/main.rs:7) at
     /// src/worker.rs:15`.
     pub(crate) fn doing(&self) -> String {
         let is_open = |wait: &&Wait| !matches!(wait.what, What::Kept(_));

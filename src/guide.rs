@@ -82,7 +82,7 @@
 //!
 //! ## Locks and channels
 //!
-//! They need the feature `sync`.
+//! The types of the last column need the feature `sync`, except for those of other crates.
 //!
 //! | tokio | smol | asyncio | glassfrog |
 //! | --- | --- | --- | --- |
@@ -94,7 +94,21 @@
 //! | `sync::broadcast`, `sync::watch` | `async-broadcast` | | `sync::broadcast`, `sync::watch` |
 //! | `CancellationToken` of `tokio-util` | | | `sync::CancellationToken` |
 //!
-//! Those of other crates work too, such as `async-lock`, `async-channel` and `futures-channel`. A dump then shows
+//! `sync` differs from `tokio::sync` in these points:
+//!
+//! - `new` is a `const fn`, so there is no `const_new`. `named`, and the constructors of channels, are not `const`.
+//! - The values in a `Mutex` or an `RwLock` must be `Sized`.
+//! - Guards have no `map` and no `try_map`.
+//! - A new task may overtake one that has waited for a `Mutex` for less than half a millisecond.
+//! - `RwLock` prefers writers, and has no `with_max_readers`.
+//! - A full `mpsc` channel reserves no room for the senders that wait: a new `send` may overtake them. There is no
+//!   `reserve`, no `send_timeout`, and no `strong_count`.
+//! - An `mpsc` or `broadcast` channel with a capacity allocates the memory for all its values at once. A `broadcast`
+//!   channel does not round its capacity up, and has no weak senders and no `Sender::closed`.
+//! - `SetOnce`, `Semaphore::blocking_acquire`, `Mutex::blocking_lock_owned`, `Notify::notify_last` and
+//!   `Notify::notified_owned` are missing.
+//!
+//! The primitives of other crates work too, such as `async-lock`, `async-channel` and `futures-channel`. A dump then shows
 //! "something outside glassfrog", unless [`waiting_for`](crate::task::waiting_for) gives the wait a name.
 //!
 //! ## Use another crate
@@ -118,6 +132,8 @@
 //!   task can read and write without a split.
 //! - If a task without a handle panics, the runtime also logs the panic through the `log` crate. To end the
 //!   runtime instead, set [`Builder::on_task_panic`](crate::Builder::on_task_panic).
+//! - `sync` has the names of `tokio::sync`, but lacks some methods and orders some waits differently; see
+//!   [locks and channels](#locks-and-channels).
 //!
 //! From **smol**:
 //!

@@ -1,14 +1,14 @@
-//! HTTP: what hyper needs of a runtime, and a server for hyper and axum.
+//! HTTP: the runtime traits of hyper, and a server for hyper and axum.
 //!
-//! [hyper](https://docs.rs/hyper) implements HTTP/1 and HTTP/2 without a runtime of its own. The feature `hyper` adds what it
-//! asks for: [`Io`] for streams, [`Executor`] for tasks, and [`Timer`] for timeouts. The feature `hyper-serve` adds
-//! `serve`, which accepts connections, tells the versions of HTTP apart, and shuts down gracefully.
+//! [hyper](https://docs.rs/hyper) implements HTTP/1 and HTTP/2 without a runtime of its own. The feature `hyper`
+//! implements its traits: [`Io`] for streams, [`Executor`] for tasks, and [`Timer`] for timeouts. The feature
+//! `hyper-serve` adds `serve`, which accepts connections, tells the versions of HTTP apart, and shuts down gracefully.
 //!
 //! # A server with axum
 //!
-//! A router of axum is a service of tower, and `TowerToHyperService` makes it one of hyper. Turn off the default features
-//! of axum, which include sockets of tokio: `axum = { version = "0.8", default-features = false, features = ["http1",
-//! "json"] }`. Then this is a server:
+//! A router of axum is a service of tower, which `TowerToHyperService` adapts for hyper. Turn off the default features
+//! of axum, which include the sockets of tokio: `axum = { version = "0.8", default-features = false, features =
+//! ["http1", "json"] }`. This is a complete server:
 //!
 //! ```ignore
 //! use axum::{Json, Router, routing::get};
@@ -34,7 +34,7 @@
 //! }
 //! ```
 //!
-//! The examples in `examples/axum` go on from here: `hyper_hello` is a server without axum, `axum` shows shared state,
+//! The package `examples/axum` has more examples: `hyper_hello` is a server without axum, `axum` shows shared state,
 //! JSON, streamed bodies and events, and `axum_test` tests an application under a virtual clock. To pass the address of
 //! the peer to the handlers, add it to the requests of its connection: `app.clone().layer(Extension(peer))`.
 //!
@@ -48,7 +48,7 @@
 //! serve(listener, service).handshake(move |stream| acceptor.accept(stream))
 //! ```
 //!
-//! Let ALPN offer `h2` and `http/1.1`. The server recognizes the version by what the client sends.
+//! Let ALPN offer `h2` and `http/1.1`. The server recognizes the version of HTTP by the first bytes of the client.
 //!
 //! # A client
 //!
@@ -61,8 +61,8 @@
 //! let response = sender.send_request(request).await?;
 //! ```
 //!
-//! The `Client` of hyper-util (its feature `client-legacy`) has a pool of connections, and speaks both versions. It needs a
-//! connector, a service that turns a URI into a stream:
+//! The `Client` of hyper-util (its feature `client-legacy`) has a pool of connections and speaks both versions. It
+//! needs a connector, a service that turns a URI into a stream:
 //!
 //! ```ignore
 //! /// Connects to the host of a URI.
@@ -95,15 +95,15 @@
 //! let response = client.get("http://127.0.0.1:8000/".parse()?).await?;
 //! ```
 //!
-//! `Stream` wraps `Io<TcpStream>`, forwards hyper's `Read` and `Write`, and implements `Connection`; `tests/hyper/connector.rs`
-//! is the whole file, to copy. For https, complete the handshake of TLS in `call`. The feature `client-legacy` compiles the
-//! sockets of tokio, and does not use them.
+//! `Stream` wraps `Io<TcpStream>`, forwards hyper's `Read` and `Write`, and implements `Connection`;
+//! `tests/hyper/connector.rs` is the complete file. For https, complete the handshake of TLS in `call`. The feature
+//! `client-legacy` compiles the sockets of tokio, but the connector does not use them.
 //!
 //! # What calls tokio
 //!
-//! hyper and h2 depend on tokio for its channels and its traits (the features `sync` and `io-util`). These need no runtime
-//! of tokio, and start no thread. Some parts of axum and of tower call the runtime, however, and panic without one. As of
-//! axum 0.8.9, tower 0.5.3, and tower-http 0.6 and 0.7, these are:
+//! hyper and h2 depend on tokio for its channels and its traits (the features `sync` and `io-util`). These need no
+//! runtime of tokio and start no thread. Some parts of axum and of tower call the runtime, however, and panic without
+//! one. As of axum 0.8.9, tower 0.5.3, and tower-http 0.6 and 0.7, these are:
 //!
 //! | part | what it calls | on glassfrog |
 //! | --- | --- | --- |

@@ -2,8 +2,9 @@
 //!
 //! Every file that implements a protocol between threads takes these types from here. `tests/loom` compiles some of
 //! these files again (`executor/inbox.rs`, `executor/flag.rs`, `executor/ended.rs`, `reactor/readiness.rs`,
-//! `reactor/waiters.rs`, `sync/semaphore/permits.rs`), with a module of the same name that exports the types of the model checker loom. So the
-//! model checker checks the code that runs here.
+//! `reactor/waiters.rs`, and of `sync`: `semaphore/permits.rs`, `notify/signal.rs`, `cancellation_token/tree.rs`,
+//! `oneshot/core.rs`, `watch/core.rs`), with a module of the same name that exports the types of the model checker loom.
+//! So the model checker checks the code that runs here.
 
 pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -11,7 +12,7 @@ pub(crate) use std::sync::atomic::{
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 #[cfg(feature = "sync")]
-pub(crate) use event_listener::{Event, EventListener, Listener};
+pub(crate) use event_listener::{Event, EventListener};
 
 /// Locks a mutex, whether it is poisoned or not. No foreign code runs under a lock, so no panic leaves the value
 /// inconsistent.

@@ -1,8 +1,10 @@
-//! Locks, channels and notifications that a [dump](crate::task::dump) can see through.
+//! Locks, channels and notifications whose holders and senders a [dump](crate::task::dump) names. This module needs the
+//! feature `sync`.
 //!
-//! The primitives have the names and the signatures of tokio's. They work on any thread and under any executor. A task of
-//! glassfrog that waits for one appears in a dump with the name of the primitive, the place where it was made, and
-//! whoever must act before the wait ends:
+//! The types and methods have the names that they have in tokio, and take the same arguments. [The
+//! guide](crate::guide#locks-and-channels) lists what is missing and what behaves differently. The primitives work on any
+//! thread and under any executor. If a task of glassfrog waits for one, a dump shows the name of the primitive, the
+//! place where the program made it, and the task that must act before the wait ends:
 //!
 //! ```text
 //! 2 "auditor"  src/audit.rs:9    3.2 s  1  waiting  sleep, 56.7 s to go (src/audit.rs:25)
@@ -31,30 +33,40 @@
 //!
 //! # What a dump knows
 //!
-//! A guard, a permit and the end of a channel are values, which can be moved to another task. A primitive notes who took,
-//! cloned or last used them, and where. It cannot know where they lie now, so a dump says "taken by" and "last used by".
-//! It names a task of another runtime with that runtime, and a thread outside any task with the name of the thread.
+//! A program can move a guard, a permit or the end of a channel to another task. A primitive records which task took,
+//! cloned or last used it, and where. It cannot know which task owns it now, so a dump says "taken by" and "last used
+//! by". It names a task of another runtime with that runtime, and a thread outside any task with the name of the
+//! thread.
 //!
-//! If a lock is free although a task waits for it, the lock was handed to a future that its task has stopped polling:
-//! "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a future is often the branch of
-//! a `select` that another branch holds up, or one in a buffer of futures. A task that "has been woken" is only about to
-//! take the lock.
+//! If a lock is free although a task waits for it, the future that is next in the queue has been woken, but its task
+//! has not polled it since: "free; next for this lock: a future of task 4, not polled since its poll 2 of 9". Such a
+//! future is often a branch of a `select` while another branch runs, or an element of a buffer of futures. A task that "has
+//! been woken" is only about to take the lock.
 //!
-//! `examples/stuck.rs` prints a dump of some programs that are stuck: a lock held across a sleep, a pool without permits,
+//! `examples/stuck.rs` prints the dumps of programs that are stuck: a lock held across a sleep, a pool without permits,
 //! a circle of a channel and a lock, a future that is not polled, and a sender that keeps a channel open.
 //!
-//! [`held`] lists all locks and permits that are held at the moment, with or without waiters.
+//! [`held`] returns all locks and permits that are held at the moment, with or without waiters.
 //!
 //! # What it costs
 //!
-//! A primitive notes its holder in three words, without reading a clock and without a lock of its own. A wait is entered
-//! in a table of the runtime when a poll returns `Pending`, and removed when it ends. Names and descriptions are put
-//! together when a dump is taken.
+//! A primitive records its holder in three words. It reads no clock and takes no lock for that. A future adds its wait
+//! to a table of the runtime when a poll returns `Pending`, and removes it when the wait ends. Only a dump formats
+//! names and descriptions.
 //!
 //! # What it stands on
 //!
-//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes those who wait for
-//! [`Notify`], [`CancellationToken`], [`oneshot`] and [`watch`]. No lock is poisoned by a panic.
+//! The queues are those of `async-lock`, `async-channel` and `async-broadcast`. `event-listener` wakes the tasks that wait
+//! in the first two, for a [`CancellationToken`] and for a [`watch`] channel. [`Notify`], [`Semaphore`], [`oneshot`] and
+//! [`broadcast`] keep the wakers of their waiters themselves, and call them outside of any lock.
+//!
+//! `event-listener` calls, clones and drops wakers under a lock of its own. So a waker that uses the same primitive from
+//! within `wake` waits for itself. If a waker panics, the panic unwinds into the call that woke it (a cancellation logs it
+//! instead), the waiters behind it in the queue may never be woken, and dropping the future that left the waker may panic
+//! too. The wakers of glassfrog, tokio, futures and smol do neither.
+//!
+//! If the program panics while it holds a guard or a permit, in a closure, a `clone` or a destructor, nothing is
+//! poisoned: the lock is released, and the primitive works as before.
 
 mod mutex;
 mod rwlock;
@@ -93,7 +105,7 @@ use crate::context;
 use std::error::Error;
 use std::fmt;
 
-/// The error of `try_lock`, `try_read` and `try_write`: somebody holds the lock.
+/// The error of `try_lock`, `try_read` and `try_write`: the lock is already locked.
 ///
 /// # Examples
 ///
@@ -117,7 +129,7 @@ impl fmt::Display for TryLockError {
 
 impl Error for TryLockError {}
 
-/// Panics if this thread runs a loop, whose tasks would stand still while the thread is blocked.
+/// Panics if this thread runs a loop: it would poll no task while it is blocked.
 #[track_caller]
 fn assert_may_block(method: &str) {
     assert!(

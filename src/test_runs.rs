@@ -20,12 +20,12 @@ use std::time::Duration;
 /// The environment variable with a seed. If it is set, every test with seeds runs once, with that seed.
 const SEED: &str = "GLASSFROG_SEED";
 
-/// The time limit of a test without the setting `timeout`. Few tests take so long, and few people wait longer before
-/// they look for the test that hangs.
+/// The time limit of a test without the setting `timeout`. Few tests take so long, and a developer seldom waits longer
+/// before looking for the test that hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a test may wait for something outside its runtime before a possible deadlock is reported. The wait may be
-/// normal, so the test continues.
+/// The time for which a test may wait for something outside its runtime before the runtime reports a possible deadlock.
+/// The wait may be normal, so the test continues.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A test with its settings.
@@ -34,7 +34,7 @@ const STALL: Duration = Duration::from_secs(5);
 pub struct Test {
     /// The name of the test in the output of the harness.
     name: &'static str,
-    /// How long all runs together may take; `None` for any time.
+    /// The time limit of all runs together; `None` for no limit.
     limit: Option<Duration>,
     /// Whether the clock is virtual.
     virtual_clock: bool,
@@ -56,7 +56,7 @@ impl Test {
         }
     }
 
-    /// Sets how long all runs together may take; `None` for any time.
+    /// Sets the time limit of all runs together; `None` for no limit.
     pub fn timeout(mut self, limit: Option<Duration>) -> Test {
         self.limit = limit;
         self
@@ -98,7 +98,7 @@ impl Test {
         })
     }
 
-    /// Runs the test on this thread. The test stands at `location`.
+    /// Runs the test on this thread. `location` is the place of the test.
     fn run_here<F>(
         self,
         body: fn() -> F,
@@ -126,11 +126,11 @@ impl Test {
             };
             let runtime = self.runtime(Some(seeded.seed));
             watch.begin(&runtime, Some(seeded));
-            // After a panic, the runtime is used only to read the polls that it has noted.
+            // After a panic, the test only reads the recorded polls of the runtime.
             let result = block_on(&runtime, body(), location);
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 seeded.report(Some(runtime.last_polls().unwrap_or_default()));
-                // The runtime is dropped before the panic resumes, so that no task is dropped while a panic unwinds.
+                // Drops the runtime before the panic resumes, so that no task is dropped during unwinding.
                 drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
             }

@@ -1,14 +1,15 @@
-//! [`Traces`]: where in the program the tasks have begun their waits.
+//! [`Traces`]: where in the program the tasks began their waits.
 //!
-//! A runtime that traces waits keeps a stack trace of each. The trace is captured when a task leaves a waker where it
-//! has left none yet, and after every lock has been released. Polls that leave the waker again capture nothing. A
-//! trace stays unresolved until a dump is printed, and `traces/chain.rs` then extracts the frames of the program.
+//! A runtime that traces waits keeps a stack trace of each. It captures the trace when a task leaves a waker where it
+//! has left none yet, and after it has released every lock. Polls that leave the waker again capture nothing. Printing
+//! a dump resolves the traces, and `traces/chain.rs` extracts the frames of the program.
 //!
-//! The traces are kept beside the waiters and not inside them, so that a runtime without traces pays one comparison
-//! for each wait. The engines do not report the end of a wait. Instead, a *sweep* asks them which of the waits in the
-//! table have not ended, and drops the traces of the others. A new wait causes a sweep if the table has doubled since
-//! the last one, so each wait pays for a constant number of questions, and the table holds at most twice as many traces
-//! as there were waits at the last sweep. After a burst, a wait also causes a sweep if the last one is long ago.
+//! The traces are kept beside the waiters and not inside them, so that a runtime without traces pays one comparison for
+//! each wait. The engines do not report the end of a wait. Instead, a *sweep* asks them which of the waits in the table
+//! have not ended, and drops the traces of the others. A new wait causes a sweep if the table has doubled since the
+//! last one, so each wait pays for a constant number of questions, and the table holds at most twice as many traces as
+//! there were waits at the last sweep. After a burst, a wait also causes a sweep if enough time has passed since the
+//! last one.
 //!
 //! The waits that tasks declare in `executor/waits.rs` hold their traces themselves.
 
@@ -24,15 +25,15 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-/// The number of traces below which the table is never swept.
+/// The number of traces below which no sweep runs.
 const FEWEST_SWEPT: usize = 64;
 
-/// The time after which a table that has not doubled is swept too: long enough for the rate of sweeps to be low, and
-/// short enough that the memory of a burst is soon free.
+/// The time after which a sweep runs even if the table has not doubled: long enough that sweeps are rare, and short
+/// enough that the memory of a burst is soon released.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many times longer than a sweep the pause after it is at least, unless the table doubles: such sweeps take at most
-/// a hundredth of the time.
+/// The minimum pause after a sweep, as a multiple of the time of that sweep, unless the table doubles. Such sweeps take
+/// at most a hundredth of the time.
 const PAUSE_FACTOR: u32 = 100;
 
 /// The stack of a thread at the moment when a task began to wait, unresolved.
@@ -40,7 +41,7 @@ const PAUSE_FACTOR: u32 = 100;
 pub(crate) struct Trace {
     /// The stack.
     stack: Arc<Backtrace>,
-    /// A place in the program, which says how its paths are displayed elsewhere in a dump.
+    /// A place in the program, from which the chain derives how the dump displays paths.
     program: Option<&'static Location<'static>>,
 }
 
@@ -82,9 +83,9 @@ impl fmt::Debug for Trace {
 /// The place in an engine where a task leaves its waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
-    /// The queue of those that wait to read from the source with this key.
+    /// The queue of the readers of the source with this key.
     Read(u64),
-    /// The queue of those that wait to write to the source with this key.
+    /// The queue of the writers of the source with this key.
     Write(u64),
     /// The timer with this key.
     Timer(u64),
@@ -103,7 +104,7 @@ pub(crate) enum Ask {
     Awaited(Arc<dyn Fn() -> Option<u32> + Send + Sync>),
 }
 
-/// The engines of a runtime, as the traces see them.
+/// The engines of a runtime, which know the tasks that wait.
 pub(crate) trait Engines: Send + Sync {
     /// Returns the tasks that have left a waker in a slot. `task` is the key of the local task, if the slot is its
     /// handle.
@@ -124,9 +125,9 @@ struct Table {
     traces: HashMap<(u32, Slot), (Trace, Ask)>,
     /// The number of traces at which the table is swept.
     full: usize,
-    /// Runs since the last sweep.
+    /// The time since the last sweep.
     swept: Stopwatch,
-    /// The time after the last sweep until a table that is not full is swept.
+    /// The time after the last sweep until the next one, if the table does not double.
     pause: Duration,
 }
 
@@ -146,18 +147,18 @@ impl Traces {
 
     /// Sets the engines that a sweep asks.
     pub(crate) fn set_engines(&self, engines: Weak<dyn Engines>) {
-        // Nothing else sets them, so this succeeds.
+        // Succeeds, because nothing else sets them.
         let _first = self.engines.set(engines);
     }
 
-    /// Captures the trace of a wait that a task has just begun. It replaces the trace of an earlier wait of the task in
-    /// the same slot. The caller holds no lock and no borrow.
+    /// Captures the trace of a wait that a task has just begun. The trace replaces that of an earlier wait of the task
+    /// in the same slot. The caller holds no lock and no borrow.
     #[cold]
     pub(crate) fn note(&self, task: u32, slot: Slot, ask: Ask) {
         self.insert(task, slot, ask, Trace::capture());
     }
 
-    /// Adds a trace, and sweeps the table if it is time.
+    /// Adds a trace, and sweeps the table if a sweep is due.
     fn insert(&self, task: u32, slot: Slot, ask: Ask, trace: Trace) {
         let mut table = lock(&self.table);
         let former = table.traces.insert((task, slot), (trace, ask));
@@ -176,7 +177,7 @@ impl Traces {
         let begun = Stopwatch::start();
         let table = lock(&self.table);
         let entries = table.traces.iter();
-        // Each slot is asked once, however many tasks wait there.
+        // Asks about each slot once, however many tasks wait there.
         let slots = entries.map(|((_, slot), (_, ask))| (*slot, ask.clone()));
         let slots: HashMap<Slot, Ask> = slots.collect();
         drop(table);
@@ -233,7 +234,7 @@ mod tests {
     struct Newest {
         /// The number that the next task will have.
         next: AtomicU32,
-        /// How often a sweep has asked about a slot.
+        /// The number of questions of the sweeps.
         asked: AtomicUsize,
     }
 

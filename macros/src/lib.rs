@@ -106,7 +106,9 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// Each line names the task that was polled, and `x3` means three times in a row. At most 32 such lines are
 /// printed.
 ///
-/// A test with `#[should_panic]` passes with the first run that panics, and skips the remaining runs.
+/// A test with `#[should_panic]` passes with the first run that panics, and skips the remaining runs. A
+/// hang counts as a panic: such a test passes when its time limit passes, so give it an `expected`
+/// message.
 ///
 /// If the environment variable `GLASSFROG_SEED` is set, every test with `seed` or `iterations` runs once,
 /// with that seed. Tests with neither setting poll their tasks in first-in, first-out order and ignore the
@@ -129,7 +131,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// ```text
 /// test `server::greets` has not ended within its time limit of 60s (the setting `timeout`):
 /// task          spawned at            age  polls  state    waits for
-/// main          -                       -      2  waiting  join task 1 "client" for 59.9 s
+/// main          src/server.rs:28        -      2  waiting  join task 1 "client" for 59.9 s
 /// └ 1 "client"  src/server.rs:31   59.9 s      3  waiting  read tcp 127.0.0.1:40112 → 127.0.0.1:80 for 59.9 s
 /// ```
 ///

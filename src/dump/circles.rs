@@ -159,7 +159,7 @@ impl Dump {
     }
 }
 
-/// Which task waits for which, by their indices in the dump.
+/// The graph of waits, by the indices of the tasks in the dump.
 struct Graph<'a> {
     /// The tasks.
     tasks: &'a [TaskDump],
@@ -332,8 +332,8 @@ mod tests {
         dump.circles().iter().map(ids).collect()
     }
 
-    /// For each pair of tasks, the number of waits on the shortest way from one to the other: by trying all ways over
-    /// one more task, again and again.
+    /// For each pair of tasks, the number of waits on the shortest path from one to the other, found by trying all
+    /// paths through one more task until nothing changes.
     fn distances(edges: &[Vec<u64>]) -> Vec<Vec<Option<usize>>> {
         let count = edges.len();
         let direct = |from: usize, to: usize| edges[from].contains(&(to as u64)).then_some(1);

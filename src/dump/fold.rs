@@ -1,4 +1,4 @@
-//! Folding: which tasks share a line of the text.
+//! Folding: groups the tasks that share a line of the text.
 //!
 //! [`fold`] tries four forms, each shorter than the one before, and returns the first that fits:
 //!
@@ -509,7 +509,7 @@ pub(super) mod tests {
         kinds
     }
 
-    /// For each task, the lowest index of a task in its group, by comparing each with each.
+    /// For each task, the lowest index of a task in its group, found by comparing all pairs.
     fn naive(tasks: &[TaskDump], is_tree: bool, has_names: bool, fewest: usize) -> Vec<usize> {
         let parent = |index: usize| {
             let mut before = (0..index).rev();
@@ -630,7 +630,7 @@ pub(super) mod tests {
             let lines = folded.groups.iter().map(|group| folded.lines(group));
             let lines = 1 + lines.sum::<usize>() + usize::from(folded.rest.0 > 0);
             assert!(lines <= MOST_LINES, "{lines}");
-            // Nobody is left out if the tasks of a place are alike.
+            // No task is left out if the tasks of a place are alike.
             assert!(kinds != 1 || folded.rest == (0, 0));
         }
     }

@@ -274,7 +274,7 @@ impl Group<'_> {
             };
             let indent = "  ".repeat(usize::from(wait.depth));
             lines.push(format!("{indent}{line}"));
-            // Resolved only here, for the lines that are printed.
+            // Resolves the trace only here, for the lines that are printed.
             let chain = wait.trace.as_ref().and_then(Trace::chain);
             let chain = chain.iter().flat_map(|chain| chain.lines());
             lines.extend(chain.map(|frame| format!("{indent}  {frame}")));

@@ -20,8 +20,8 @@ use std::fmt;
 /// worker 2: the loop does not answer: it has been in poll 3 of task 1 for at least 1.0 s
 /// ```
 ///
-/// "idle" means that the future that keeps the worker's runtime alive waits for the end of the workers. The tasks of
-/// each worker fold on their own, as in a [`Dump`]; `{:#}` lists every task.
+/// "idle" is the wait of a worker's root future for the end of the workers. The tasks of each worker fold separately,
+/// as in a [`Dump`]; `{:#}` lists every task.
 ///
 /// # Examples
 ///

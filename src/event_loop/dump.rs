@@ -1,6 +1,6 @@
 //! Taking a [`Dump`]: collects what each task waits for from the executor, the reactor, the timers and the pool.
 //!
-//! A dump is taken on the thread of the loop, and polls nothing. `dump.rs` formats it.
+//! The thread of the loop takes the dump, and polls no task. `dump.rs` formats it.
 
 use super::{EventLoop, others};
 use crate::clock::Stamp;
@@ -21,7 +21,7 @@ type Waits = HashMap<u32, Vec<(Wait, Left)>>;
 struct Left {
     /// The identity of the waker.
     waker: usize,
-    /// How many clones of it there are.
+    /// The number of its clones.
     clones: usize,
 }
 
@@ -38,7 +38,7 @@ fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) -> Option<&mut Wait> 
 }
 
 impl EventLoop {
-    /// Takes a dump. It is called on the thread of the loop.
+    /// Takes a dump. The caller is on the thread of the loop.
     pub(crate) fn dump(&self) -> Dump {
         let now = self.shared.clock.now();
         let stamp = Stamp::new(self.shared.timers.nanos(now));
@@ -132,7 +132,7 @@ impl EventLoop {
         trace.in_program(self.executor.root_location())
     }
 
-    /// Adds the waits that tasks have declared.
+    /// Adds the waits that the tasks have declared.
     fn note_declared(&self, waits: &mut Waits, snapshots: &[TaskSnapshot], now: Stamp) {
         let declared = self.executor.waits.declared();
         let tasks = snapshots.iter().map(|task| (task.id.low(), task));
@@ -184,7 +184,7 @@ impl EventLoop {
     }
 }
 
-/// Adds to each wait for a channel what the task with the other end does.
+/// Appends to each wait for a channel what the task with the other end waits for.
 fn note_other_ends(tasks: &mut [TaskDump]) {
     let waits = tasks.iter().flat_map(|task| &task.waits);
     let mut doing: HashMap<u64, String> = waits

@@ -1,6 +1,6 @@
 //! The runtimes of this process, by their numbers.
 //!
-//! A task of one runtime may hold what a task of another one waits for. The dump of the latter then names the former.
+//! A task may wait for a lock that a task of another runtime holds. The dump then names that runtime.
 
 use super::Shared;
 use crate::clock::Stamp;
@@ -15,16 +15,16 @@ static RUNTIMES: Mutex<BTreeMap<u32, Weak<Shared>>> = Mutex::new(BTreeMap::new()
 /// Returns a number for a new runtime.
 pub(super) fn new_number() -> u32 {
     static LAST: AtomicU32 = AtomicU32::new(0);
-    // Relaxed is enough: the number must be unique, but guards no memory.
+    // Relaxed is enough: the number is unique, but guards no memory.
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Lists a runtime among those of this process, when it begins.
+/// Adds a new runtime to the list.
 pub(super) fn enlist(shared: &Arc<Shared>) {
     lock(&RUNTIMES).insert(shared.number, Arc::downgrade(shared));
 }
 
-/// Strikes a runtime off the list, when it ends.
+/// Removes a runtime that ends from the list.
 pub(super) fn strike_off(shared: &Shared) {
     lock(&RUNTIMES).remove(&shared.number);
 }

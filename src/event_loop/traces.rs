@@ -1,4 +1,4 @@
-//! What the [traces](crate::traces) of a runtime ask its engines: which waits have not ended.
+//! The [`Engines`](crate::traces::Engines) of a runtime: tells its [traces](crate::traces) which waits have not ended.
 
 use super::Shared;
 use crate::executor::current;

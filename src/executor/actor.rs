@@ -1,7 +1,7 @@
-//! Who acts: the task that the current thread polls, for the marks of `sync`.
+//! The task that the current thread polls, for the marks of `sync`.
 //!
-//! Every lock asks, so the answer lies in two thread-locals, and to ask costs two loads. A build without the feature
-//! notes nothing.
+//! Every lock reads it, so it is in two thread-locals and costs two loads. A build without the feature `sync` writes
+//! neither.
 
 use super::Executor;
 use crate::clock::Stamp;
@@ -17,7 +17,7 @@ thread_local! {
     static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Notes that this thread runs an executor, or none.
+/// Records that this thread runs an executor, or none.
 pub(super) fn enter(executor: Option<&Executor>) {
     note_poll(executor.map_or(Tag::NONE, Executor::current_tag));
     match executor {
@@ -26,7 +26,7 @@ pub(super) fn enter(executor: Option<&Executor>) {
     }
 }
 
-/// Notes that this thread polls a task.
+/// Records that this thread polls a task.
 #[inline]
 pub(super) fn note_poll(tag: Tag) {
     if cfg!(feature = "sync") {
@@ -34,7 +34,7 @@ pub(super) fn note_poll(tag: Tag) {
     }
 }
 
-/// Notes that the loop of this thread begins a turn.
+/// Records that the loop of this thread begins a turn.
 #[inline]
 pub(super) fn note_turn(number: u32, now: Stamp) {
     if cfg!(feature = "sync") {

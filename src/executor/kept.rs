@@ -1,8 +1,8 @@
 //! [`KeptWait`]: a declared wait that begins again and again, and costs a few stores each time.
 //!
 //! A [`Wait`](super::waits::Wait) enters the table of its runtime when it begins and leaves it when it ends. A task
-//! that receives from a channel may do so for each value, so the receiver enters the table once, and then only says
-//! who waits. It leaves the table when it is dropped or moves to another runtime.
+//! that receives from a channel may wait for each value. So a receiver enters the table once, and then only records
+//! which task waits. It leaves the table when it is dropped or moves to another runtime.
 
 use super::actor::actor;
 use super::current;
@@ -18,13 +18,13 @@ use std::ptr;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-/// Who waits. Written by the owner of the wait, and read by dumps.
+/// The task that waits. Written by the owner of the wait, and read by dumps.
 ///
-/// All accesses are Relaxed: a dump that comes in between may combine the old waker with the new tag, which a dump taken
-/// a moment later does not.
+/// All accesses are Relaxed: a dump during a write may combine the old waker with the new tag, and the next dump is
+/// right again.
 #[derive(Debug)]
 struct State {
-    /// The tag of the task, or that of nobody.
+    /// The tag of the task, or `Tag::NONE`.
     tag: AtomicU64,
     /// The waker that the task left.
     waker: AtomicUsize,
@@ -52,13 +52,13 @@ impl Kept for State {
 pub(crate) struct KeptWait {
     /// The entry in the table of a runtime, from the first wait on.
     entry: Option<Entry>,
-    /// Whether somebody waits.
+    /// Whether a task waits.
     is_declared: bool,
 }
 
 /// The entry of a wait in the table of a runtime.
 struct Entry {
-    /// Who waits.
+    /// The task that waits.
     state: Arc<State>,
     /// The number of the runtime.
     runtime: u32,
@@ -68,13 +68,14 @@ struct Entry {
     waits: Weak<Waits>,
     /// The key in the table.
     key: Key,
-    /// Whether the runtime traces waits, so that each one needs an entry of its own.
+    /// Whether the runtime traces waits. Each wait then has an entry of its own, so that its trace, which takes some
+    /// kilobytes, is freed when it ends.
     is_traced: bool,
 }
 
 impl KeptWait {
-    /// Declares that the task that is being polled waits, or that it still waits. Outside the tasks of a runtime, there
-    /// is nobody to declare it to.
+    /// Declares that the task that is being polled waits, or that it still waits. Does nothing outside the tasks of a
+    /// runtime.
     pub(crate) fn declare(
         &mut self,
         waker: &Waker,
@@ -87,8 +88,7 @@ impl KeptWait {
             Some(entry)
                 if entry.runtime == runtime
                     && ptr::eq(entry.location, location)
-                    && tag != Tag::NONE
-                    && (self.is_declared || !entry.is_traced) =>
+                    && tag != Tag::NONE =>
             {
                 let address = waker.data() as usize;
                 entry.state.waker.store(address, Ordering::Relaxed);
@@ -134,13 +134,17 @@ impl KeptWait {
     pub(crate) fn withdraw(&mut self) {
         if self.is_declared {
             self.is_declared = false;
-            if let Some(entry) = &self.entry {
-                entry.state.tag.store(Tag::NONE.number(), Ordering::Relaxed);
+            match &self.entry {
+                Some(entry) if !entry.is_traced => {
+                    entry.state.tag.store(Tag::NONE.number(), Ordering::Relaxed);
+                }
+                _ => self.leave(),
             }
         }
     }
 
     /// Leaves the table.
+    #[cold]
     fn leave(&mut self) {
         self.is_declared = false;
         if let Some(entry) = self.entry.take()
@@ -152,7 +156,7 @@ impl KeptWait {
 }
 
 impl Waits {
-    /// Enters a wait that begins again and again.
+    /// Adds a wait that begins again and again.
     fn keep(
         &self,
         waiter: WaiterInfo,

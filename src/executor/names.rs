@@ -9,7 +9,7 @@ use std::mem;
 
 /// The names of the tasks of one runtime, by the low halves of their ids.
 ///
-/// The dumps of other runtimes name these tasks too, so the table is behind a lock. Only the loop changes it.
+/// A lock protects the table, because the dumps of other runtimes name these tasks too. Only the loop changes it.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Mutex<HashMap<u32, Box<str>>>);
 

@@ -1,4 +1,4 @@
-//! [`Primitive`]: what the executor knows of a lock or a channel of `sync`: how to describe a wait for it.
+//! [`Primitive`]: what the executor knows about a lock or a channel of `sync`: how to describe a wait for it.
 
 use super::snapshot::TaskSnapshot;
 use super::waits::{Declared, Subject};
@@ -8,9 +8,9 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A lock, a channel or another thing that tasks wait for.
+/// A lock, a channel or another primitive that tasks wait for.
 ///
-/// Its values belong to the program, so an implementation must not own any: the last owner drops it in a dump.
+/// An implementation owns no value of the program, because a dump may be its last owner and would then drop the value.
 pub(crate) trait Primitive: Send + Sync {
     /// Describes a wait for this.
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
@@ -21,16 +21,17 @@ pub(crate) trait Primitive: Send + Sync {
     }
 }
 
-/// What a dump says about a wait for a primitive.
+/// The description of a wait for a primitive.
 #[derive(Default)]
 pub(crate) struct Description {
-    /// What is wanted, in a word: "lock", "permit", "recv".
+    /// The kind of the wait in a word: "lock", "permit", "recv".
     pub(crate) kind: &'static str,
     /// The name of the primitive. Waits for the same one have the same subject.
     pub(crate) subject: String,
-    /// What follows the subject, with the punctuation between them: who has taken it, where and when.
+    /// The state, which follows the subject, with the punctuation between them: the tasks that have taken the
+    /// primitive, where and when.
     pub(crate) state: String,
-    /// The task of this runtime that the state names last, by the low half of its id: the dump adds what this task
+    /// The task of this runtime that the state names last, by the low half of its id: the dump appends what this task
     /// waits for.
     pub(crate) other_end: Option<u32>,
     /// Where the primitive was made, unless the subject says so: `channel made at src/main.rs:9`.
@@ -39,7 +40,7 @@ pub(crate) struct Description {
     pub(crate) blocked_by: Vec<u32>,
 }
 
-/// What a primitive needs to know to describe a wait.
+/// The state of a runtime from which a primitive describes a wait.
 pub(crate) struct View<'a> {
     /// The number of the runtime whose dump is taken.
     pub(crate) runtime: u32,

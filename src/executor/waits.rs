@@ -1,7 +1,7 @@
 //! [`Waits`]: the waits that tasks declare themselves.
 //!
-//! The reactor, the timers and the pool keep the wakers of those who wait for them, so a dump can ask them. Other waits
-//! are declared here: those for a lock or a channel of `sync`, and those that the program names with
+//! The reactor, the timers and the pool keep the wakers of the tasks that wait for them, so a dump can ask them.
+//! Futures declare other waits here: waits for a primitive of `sync`, and waits that the program names with
 //! [`waiting_for`](crate::task::waiting_for). A future declares its wait when a poll returns `Pending`, and withdraws
 //! it when it is ready or dropped. A future that is ready at once declares nothing.
 
@@ -23,7 +23,7 @@ use std::task::Waker;
 /// The declared waits of the tasks of one runtime.
 #[derive(Default)]
 pub(crate) struct Waits {
-    /// The waits. Futures may be dropped on any thread, so they are behind a lock.
+    /// The waits. A lock protects them, because any thread may drop a future.
     pub(super) table: Mutex<Table>,
     /// The traces of the waits that are not declared, if the runtime traces waits. Declared waits hold their own.
     pub(crate) traces: Option<Arc<Traces>>,
@@ -33,9 +33,9 @@ pub(crate) struct Waits {
 pub(super) struct Table {
     /// The waits that have not ended.
     declared: Slab<Declared>,
-    /// The waits that begin again and again, whether they have ended or not.
+    /// The waits that begin again and again, including those that do not wait now.
     pub(super) kept: Slab<(Declared, Arc<dyn Kept>)>,
-    /// How many waits were ever declared.
+    /// The number of waits that were ever declared.
     pub(super) last: u64,
 }
 
@@ -61,7 +61,8 @@ pub(crate) struct Declared {
     pub(crate) location: Option<&'static Location<'static>>,
     /// For a label, the number of labels around it.
     pub(crate) depth: u16,
-    /// The position of this wait among all that were declared: of those for one lock, the smallest has waited longest.
+    /// The position of this wait among all that were declared. Of the waits for one lock, the one with the smallest
+    /// position has waited longest.
     pub(crate) number: u64,
     /// In which turn the wait was declared first. Later polls that are pending leave it.
     pub(crate) since: Stamp,
@@ -69,20 +70,20 @@ pub(crate) struct Declared {
     pub(crate) trace: Option<Trace>,
 }
 
-/// The thing that a declared wait is for.
+/// The subject of a declared wait.
 #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
 #[derive(Clone)]
 pub(crate) enum Subject {
-    /// Whatever the program says.
+    /// A label of the program.
     Label(Cow<'static, str>),
-    /// A lock, a channel or another primitive of `sync`. The number says how it is wanted, in its own terms, such as to
-    /// read or to write.
+    /// A lock, a channel or another primitive of `sync`. The number is the kind of the wait, such as a read or a write,
+    /// which the primitive defines.
     Primitive(Arc<dyn Primitive>, u32),
 }
 
 /// A wait that begins again and again.
 pub(crate) trait Kept: Send + Sync {
-    /// Returns who waits, if anybody does.
+    /// Returns the task that waits, if there is one.
     fn waiter(&self) -> Option<WaiterInfo>;
 
     /// Returns the turn in which the present wait began.
@@ -143,7 +144,7 @@ thread_local! {
     static DEPTH: Cell<u16> = const { Cell::new(0) };
 }
 
-/// Polls the future inside a label. Returns the number of labels around this one too.
+/// Polls the future inside a label. Also returns the number of labels around this one.
 pub(crate) fn nested<R>(poll: impl FnOnce() -> R) -> (u16, R) {
     /// Restores the depth, even if a panic unwinds.
     struct Restore(u16);
@@ -166,8 +167,8 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Declares that the task that is being polled waits, or that it still waits. Outside the tasks of a runtime, there
-    /// is nobody to declare it to.
+    /// Declares that the task that is being polled waits, or that it still waits. Does nothing outside the tasks of a
+    /// runtime.
     pub(crate) fn declare(
         &mut self,
         waker: Option<&Waker>,

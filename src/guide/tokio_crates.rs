@@ -2,7 +2,7 @@
 //!
 //! Some crates call tokio by name: `reqwest`, `sqlx`, `async-nats`, and parts of `axum` and `tower`. They look for the
 //! runtime of tokio in a thread-local variable, and panic with "there is no reactor running" if there is none. They do
-//! not ask who polls them. A program can therefore put a runtime of tokio there, and poll them on glassfrog:
+//! not depend on the executor that polls them. So a program can enter a runtime of tokio and poll them on glassfrog:
 //!
 //! ```ignore
 //! let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -61,13 +61,13 @@
 //!
 //! # Limits
 //!
-//! - What `tokio::spawn` starts runs on tokio's thread, not on this one. It must be `Send`, cannot call
+//! - A task of `tokio::spawn` runs on tokio's thread, not on this one. It must be `Send`, cannot call
 //!   [`spawn`](crate::spawn), and appears neither in dumps nor in metrics. It can use sockets of glassfrog. The whole
 //!   connection of `async-nats` and the sockets of `WebSocketUpgrade` run there.
-//! - The [virtual clock](crate::Builder::virtual_clock) does not see tokio's timers. A sleep of tokio lasts as long
-//!   as in reality, while the clock jumps to the next deadline of glassfrog. A test with both may time out at once.
-//! - A [dump](crate::task::dump) shows that a task waits for "something outside glassfrog", and not for what. The
-//!   deadlock detector sees a waker outside, and reports nothing.
+//! - The [virtual clock](crate::Builder::virtual_clock) does not see tokio's timers. A sleep of tokio takes real time,
+//!   while the clock jumps to the next deadline of glassfrog. A test with both may time out at once.
+//! - A [dump](crate::task::dump) shows only that such a task waits for "something outside glassfrog". The deadlock
+//!   detector sees a waker outside, and reports nothing.
 //! - A wake from tokio comes from another thread. It costs a message, and a syscall if the thread is parked.
 //! - Drop the guard before the runtime of tokio, as the order of declarations above does. Tasks of glassfrog
 //!   that still hold sockets or timers of tokio get errors or panic afterwards.

@@ -27,9 +27,9 @@ const SMALL_READS_TO_SHRINK: u32 = 1024;
 
 thread_local! {
     /// The buffer of all reads on this thread: a stream of `futures-io` reads only into initialized memory, and hyper's
-    /// memory is not. A read takes it out and puts it back.
+    /// memory is not. A read takes it and puts it back.
     ///
-    /// The thread-local has a destructor. Where that has run, a read allocates a buffer of its own.
+    /// The thread-local has a destructor. After that has run, each read allocates a buffer of its own.
     static BUFFER: Cell<Buffer> = const { Cell::new(Buffer::NONE) };
 }
 

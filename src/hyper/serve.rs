@@ -1,14 +1,15 @@
 //! [`serve`]: a server of HTTP/1 and HTTP/2.
 //!
-//! One future accepts, and each connection is a task of its own:
+//! One future accepts connections, and each connection is a task of its own:
 //!
 //! ```text
 //!    accept ──► handshake ──► version ──► HTTP/1 or HTTP/2 ──► closed, or upgraded
 //!              (deadline)    (deadline)   (hyper: header timeout)
 //! ```
 //!
-//! The future of the server owns the tasks. When the server is asked to stop, it drops the listener and tells the
-//! connections, each of which finishes its requests. At the end of the grace period it aborts those that remain.
+//! The future of the server owns the tasks. When the signal to stop arrives, it drops the listener and notifies the
+//! connections, each of which finishes its requests. At the end of the grace period, it aborts the connections that
+//! remain.
 
 mod connection;
 mod listener;
@@ -40,8 +41,8 @@ use std::time::Duration;
 /// The default of [`Serve::header_read_timeout`], which is also that of hyper.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The default of [`Serve::handshake_timeout`]. A TLS handshake takes two round trips, and a client behind the worst of
-/// links retransmits within this time.
+/// The default of [`Serve::handshake_timeout`]. A TLS handshake takes two round trips, and this leaves time for
+/// retransmissions on a bad link.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest timeout that is passed to hyper, which adds it to an `Instant` and would panic if the sum overflowed: a
@@ -72,9 +73,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 ///
 /// # Failures
 ///
-/// A connection that fails harms no other. Its error is logged at level `debug` with the target `glassfrog::hyper`,
-/// because a peer can cause any number of them. If the service panics, the panic is logged as an error, and ends
-/// its connection (HTTP/1) or fails its request (HTTP/2).
+/// A connection that fails affects no other. The server logs its error at level `debug` with the target
+/// `glassfrog::hyper`, because a peer can cause any number of errors. If the service panics, the server logs the panic
+/// as an error. The panic ends the connection (HTTP/1) or fails the request (HTTP/2).
 ///
 /// # Errors
 ///
@@ -190,7 +191,7 @@ enum State<L, M, H> {
     Moving,
 }
 
-/// The choices of a [`Serve`].
+/// The settings of a [`Serve`].
 struct Settings<L, M, H> {
     /// Accepts the connections.
     listener: L,
@@ -202,15 +203,15 @@ struct Settings<L, M, H> {
     handshake_timeout: Duration,
     /// The time that the head of a request may take.
     header_read_timeout: Duration,
-    /// The number of connections at which the server stops to accept.
+    /// The number of connections at which the server stops accepting.
     max_connections: usize,
-    /// What asks the server to stop, and the time that connections then have.
+    /// The signal to stop, and the time that connections have after it.
     stop: Option<(Signal, Duration)>,
     /// The user's settings of hyper.
     configure: Option<Configure>,
 }
 
-/// What asks a server to stop.
+/// The signal to stop.
 type Signal = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Changes the settings of hyper.
@@ -341,8 +342,8 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Passes each accepted stream through a handshake, such as that of TLS.
     ///
-    /// The handshake runs in the task of its connection, so a peer that stays silent holds up no other. The connection
-    /// is closed if the handshake fails, or if it takes longer than [`handshake_timeout`](Serve::handshake_timeout). The
+    /// The handshake runs in the task of its connection, so a silent peer delays no other. The server closes the
+    /// connection if the handshake fails or takes longer than [`handshake_timeout`](Serve::handshake_timeout). The
     /// stream that it returns must be `Send`, because hyper requires that of a connection that may be upgraded.
     ///
     /// An upgrade to HTTP/2 by ALPN needs no further setting: the client sends the preface of HTTP/2, which the server
@@ -490,13 +491,13 @@ where
 /// The future never projects a pin to its fields.
 impl<L: Listener, M, H> Unpin for Serve<L, M, H> {}
 
-/// What the server waits for.
+/// An event that the server waits for.
 enum Event<C> {
     /// A connection was accepted, or the listener has failed.
     Accepted(io::Result<C>),
     /// A connection has ended.
     Ended(Result<(), JoinError>),
-    /// The server was asked to stop.
+    /// The signal to stop was ready.
     Stop,
 }
 

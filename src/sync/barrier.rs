@@ -12,15 +12,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A barrier that tasks pass together: each waits until a given number of them have come.
+/// A synchronization point for a fixed number of tasks: each waits until all of them have arrived.
 ///
-/// A dump shows who has come:
+/// A dump shows which tasks have arrived:
 ///
 /// ```text
 /// barrier "start" (made at src/main.rs:12), 2 of 3 have come: task 2 "left", task 3 "right"
 /// ```
 ///
-/// The barrier can be used again and again. The last task to come is the leader of the round.
+/// Tasks can pass the barrier any number of times. The last task to arrive is the leader of its round.
 ///
 /// # Fairness
 ///
@@ -49,25 +49,25 @@ use std::task::{Context, Poll, ready};
 pub struct Barrier {
     /// The barrier.
     barrier: async_lock::Barrier,
-    /// How many have to come.
+    /// The number of tasks that a round needs.
     number: usize,
     /// The state for dumps.
     seen: Lazy<Arc<Seen>>,
 }
 
-/// The number of tasks that a dump lists of those who have come. A line of a dump has no place for more.
+/// The maximum number of arrived tasks that a dump lists, because a line has no room for more.
 const LISTED: usize = 8;
 
 /// The state of a barrier for dumps.
 #[derive(Debug)]
 struct Seen {
-    /// How the barrier is called.
+    /// The name of the barrier, and where it was made.
     about: About,
-    /// How many have to come.
+    /// The number of tasks that a round needs.
     number: usize,
-    /// How many have come in this round. The leader takes them off when the round is over.
+    /// The number of tasks that have arrived in this round. The leader subtracts them when the round is over.
     ///
-    /// Relaxed is enough: the number is only for dumps.
+    /// Relaxed is enough, because only dumps read the number.
     come: AtomicUsize,
 }
 
@@ -85,7 +85,7 @@ impl Seen {
 
 impl Primitive for Seen {
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        // The first of the next round may come before the leader has taken this round off.
+        // The first task of the next round may arrive before the leader has subtracted this round.
         let come = self.come.load(Ordering::Relaxed).min(self.number);
         let have = if come == 1 { "has" } else { "have" };
         Description {
@@ -115,7 +115,7 @@ fn list(wait: &Declared, view: &View<'_>) -> String {
 }
 
 impl Barrier {
-    /// Creates a barrier for this number of tasks. 0 means 1: no task waits.
+    /// Creates a barrier for this number of tasks. With 0 or 1, no task waits.
     ///
     /// # Examples
     ///
@@ -156,12 +156,12 @@ impl Barrier {
         }
     }
 
-    /// Waits until as many have come as the barrier was made for, this one included.
+    /// Waits until all tasks of the round have arrived, the caller included.
     ///
     /// # Cancel safety
     ///
-    /// This method is not cancel-safe. Once the future has been polled, its caller counts as having come, even if the
-    /// future is dropped: the barrier then opens for the others although one of them is missing.
+    /// This method is not cancel-safe. The first poll of the future counts its task as arrived, even if the future is
+    /// dropped later. The barrier then opens for the others although one task is missing.
     ///
     /// # Examples
     ///
@@ -211,7 +211,7 @@ pin_project! {
         slow: Option<async_lock::futures::BarrierWait<'a>>,
         // Where `wait` was called.
         location: &'static Location<'static>,
-        // The wait, if others are missing.
+        // The wait, if other tasks have not arrived.
         wait: Wait,
     }
 }
@@ -242,7 +242,7 @@ impl fmt::Debug for BarrierWait<'_> {
     }
 }
 
-/// What [`Barrier::wait`] returns: whether this was the last to come.
+/// The result of [`Barrier::wait`], which says whether the task was the last to arrive.
 ///
 /// # Examples
 ///
@@ -251,7 +251,7 @@ impl fmt::Debug for BarrierWait<'_> {
 pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
-    /// Returns whether the caller is the leader of the round: the one that came last.
+    /// Returns whether the task is the leader of its round: the last to arrive.
     ///
     /// # Examples
     ///

@@ -1,17 +1,18 @@
 //! Channels that send each value to all receivers.
 //!
 //! Every [`Receiver`] receives a clone of each value that is sent while it exists. The ends work on any thread and
-//! under any executor. The queue is that of the crate `async-broadcast`.
+//! under any executor. The queue is that of the crate `async-broadcast`; the receivers that wait are woken outside of
+//! its lock.
 //!
-//! The ends are `Send` if the values are `Send` and `Sync`, because receivers on several threads may clone the same
-//! value at once.
+//! The ends are `Send` if the values are `Send` and `Sync`, because receivers on several threads may clone one value at
+//! the same time.
 //!
 //! # Lagging
 //!
 //! Sending never waits. The channel keeps the latest values, up to its capacity, until all receivers have received
-//! them. If a value is sent while it has that many, it drops the oldest one. A receiver that has not received
-//! that value yet *lags*: its next `recv` returns [`RecvError::Lagged`](error::RecvError::Lagged) with the number of
-//! values that it has missed, and the one after that returns the oldest value that the channel still has.
+//! them. If it is full, sending drops the oldest value. A receiver that has not received that value yet *lags*: its
+//! next `recv` returns [`RecvError::Lagged`](error::RecvError::Lagged) with the number of values that it has missed,
+//! and the one after that returns the oldest value that the channel still has.
 //!
 //! # Closing
 //!
@@ -26,7 +27,7 @@
 //!
 //! # Dumps
 //!
-//! A dump shows a task that waits for a value, and who made the senders:
+//! If a task waits for a value, a dump shows which tasks made the senders:
 //!
 //! ```text
 //! recv on "events": 1 sender left, made by main at src/main.rs:9; broadcast channel made at src/main.rs:9
@@ -63,11 +64,12 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Creates a channel that keeps at most `capacity` values for slow receivers.
+/// Creates a channel that keeps at most `capacity` values for slow receivers, and allocates the memory for all of them.
 ///
 /// # Panics
 ///
-/// Panics if the capacity is 0.
+/// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
@@ -85,11 +87,13 @@ pub fn channel<T: Clone>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     create(None, Location::caller(), capacity)
 }
 
-/// Creates a channel that keeps at most `capacity` values for slow receivers, with a name that dumps show.
+/// Creates a channel that keeps at most `capacity` values for slow receivers, with a name that dumps show. Allocates
+/// the memory for all of them.
 ///
 /// # Panics
 ///
-/// Panics if the capacity is 0.
+/// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
@@ -115,7 +119,7 @@ fn create<T>(
     let shared = Arc::new(Shared {
         messages: Messages::new(capacity),
         // Two receivers for a moment, so that the channel does not close.
-        _keep_open: receiver.new_receiver().deactivate(),
+        keep_open: receiver.new_receiver().deactivate(),
         seen: Arc::new(Seen {
             about: About { name, made },
             senders: Senders::new(),
@@ -125,12 +129,12 @@ fn create<T>(
     (Sender::new_at(sender, shared, made), receiver)
 }
 
-/// What all ends of a channel share, beside the queue.
+/// The state that all ends of a channel share, beside the queue.
 struct Shared<T> {
     /// The messages that are not in the queue.
     messages: Messages<T>,
     /// Keeps the channel open when it has no receiver.
-    _keep_open: async_broadcast::InactiveReceiver<Message<T>>,
+    keep_open: async_broadcast::InactiveReceiver<Message<T>>,
     /// The state of the channel for dumps.
     seen: Arc<Seen>,
 }
@@ -138,16 +142,16 @@ struct Shared<T> {
 /// The state of a channel for dumps. It does not own the queue.
 #[derive(Debug)]
 struct Seen {
-    /// How the channel is called.
+    /// The name of the channel, and where it was made.
     about: About,
-    /// Who made the senders.
+    /// The senders, and the tasks that made them.
     senders: Senders,
 }
 
 impl Primitive for Seen {
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
         let (name, origin) = self.about.name_and_origin("broadcast channel");
-        // No task blocks this one: a sender may lie anywhere.
+        // No task is known to block this one, because any task may own a sender.
         Description {
             kind: "recv",
             subject: format!("recv on {name}"),

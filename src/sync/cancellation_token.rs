@@ -1,4 +1,4 @@
-//! [`CancellationToken`]: asks tasks to stop.
+//! [`CancellationToken`]: requests that tasks stop.
 
 mod tree;
 
@@ -16,9 +16,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Asks tasks to stop. Whoever has a clone can cancel the token, or wait until it is cancelled.
+/// A token that requests that tasks stop. Each of its clones can cancel it, or wait until it is cancelled.
 ///
-/// Tokens form a tree: to cancel a token cancels all tokens below it, and none above. A token stays cancelled.
+/// Tokens form a tree. Cancelling a token cancels all its descendants, but not its parent. A cancelled token stays
+/// cancelled.
 ///
 /// # Examples
 ///
@@ -47,17 +48,17 @@ pub struct CancellationToken {
     node: Arc<Node<Seen>>,
 }
 
-/// What a dump says of a token.
+/// The description of a token for dumps.
 #[derive(Debug)]
 struct Seen {
-    /// How the token is called.
+    /// The name of the token, and where it was made.
     about: About,
-    /// Who has made it.
+    /// The task that made it.
     maker: Mark,
 }
 
 impl Seen {
-    /// Describes a token that is made now.
+    /// Describes a new token.
     #[track_caller]
     fn new(name: Option<Cow<'static, str>>) -> Seen {
         let made = Location::caller();
@@ -118,8 +119,8 @@ impl CancellationToken {
         }
     }
 
-    /// Creates a token below this one: it is cancelled with this one, or alone. If this one is cancelled, so is the new
-    /// one.
+    /// Creates a child of this token. Cancelling this token cancels the child, but not conversely. A child of a
+    /// cancelled token is cancelled from the beginning.
     ///
     /// # Examples
     ///
@@ -143,7 +144,7 @@ impl CancellationToken {
         }
     }
 
-    /// Cancels this token and all tokens below it. Does nothing if it is cancelled already.
+    /// Cancels this token and its descendants. Does nothing if the token is already cancelled.
     ///
     /// # Examples
     ///
@@ -193,7 +194,7 @@ impl CancellationToken {
         }
     }
 
-    /// Waits until the token is cancelled, with a future that owns it.
+    /// Waits until the token is cancelled. The future owns the token.
     ///
     /// # Cancel safety
     ///
@@ -219,8 +220,8 @@ impl CancellationToken {
         }
     }
 
-    /// Runs a future until it completes or the token is cancelled. Returns `None` if the token was first. If both happen
-    /// before a poll, the token wins.
+    /// Runs a future until it completes or the token is cancelled. Returns `None` if the token is cancelled first, or
+    /// if both happen between two polls.
     ///
     /// # Cancel safety
     ///
@@ -283,7 +284,7 @@ impl fmt::Debug for CancellationToken {
 
 /// The state of a wait for a token.
 struct PollCancelled {
-    /// The listener, from the first poll that is pending.
+    /// The listener. Created in the first poll that is pending.
     listener: Option<EventListener>,
     /// Where the wait was created.
     location: &'static Location<'static>,
@@ -424,7 +425,7 @@ pub struct DropGuard {
 }
 
 impl DropGuard {
-    /// Returns the token, which is not cancelled then.
+    /// Returns the token without cancelling it.
     ///
     /// # Examples
     ///

@@ -1,7 +1,7 @@
-//! [`Senders`] and [`Receiver`]: what a channel shows of its two ends.
+//! [`Senders`] and [`Receiver`]: what a dump shows about the two ends of a channel.
 //!
-//! The ends are values that the program moves from task to task, so a channel cannot know where they lie. It notes who
-//! made each sender, and who used the receiver last.
+//! A program can move the ends from task to task, so a channel cannot know which task owns one. It records which task
+//! made each sender, and which task used the receiver last.
 
 use super::seen::{Mark, Taken};
 use crate::executor::primitive::View;
@@ -9,15 +9,15 @@ use crate::primitives::{AtomicUsize, Ordering};
 use std::fmt::Write;
 use std::panic::Location;
 
-/// The number of senders whose makers a channel knows.
+/// The number of senders that have marks.
 ///
-/// Most channels have fewer, and a line of a dump has no place for more. A mark is three words.
+/// Most channels have fewer senders, and a line of a dump has no room for more. A mark is three words.
 const MARKED: usize = 4;
 
-/// Who made the senders that have not been dropped.
+/// The senders that have not been dropped, and the tasks that made them.
 #[derive(Debug)]
 pub(super) struct Senders {
-    /// The marks of the first ones, each at its [`Slot`].
+    /// The marks of the first senders, each at its [`Slot`].
     marks: [Mark; MARKED],
     /// The number of senders that have no mark.
     others: AtomicUsize,
@@ -36,17 +36,17 @@ impl Senders {
         }
     }
 
-    /// Notes that whoever is polled on this thread has made a sender.
+    /// Records that the task on this thread has made a sender.
     pub(super) fn enter(&self, location: &'static Location<'static>) -> Slot {
         let free = self.marks.iter().position(|mark| mark.try_set(location));
         if free.is_none() {
-            // Relaxed: only dumps read it.
+            // Relaxed is enough, because only dumps read the number.
             self.others.fetch_add(1, Ordering::Relaxed);
         }
         Slot(free.unwrap_or(MARKED) as u8)
     }
 
-    /// Notes that a sender is being dropped.
+    /// Records that a sender is being dropped.
     pub(super) fn leave(&self, slot: &Slot) {
         match self.marks.get(usize::from(slot.0)) {
             Some(mark) => mark.clear(),
@@ -56,7 +56,8 @@ impl Senders {
         }
     }
 
-    /// Says how many senders are left, and who made them: `1 sender left, made by main at src/main.rs:9`.
+    /// Describes the senders by their number and the tasks that made them: `1 sender left, made by main at
+    /// src/main.rs:9`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         let others = self.others.load(Ordering::Relaxed);
         let marks: Vec<Taken> = self.marks.iter().filter_map(Mark::get).collect();
@@ -87,28 +88,28 @@ impl Senders {
     }
 }
 
-/// Who made the only end of its kind, and who used it last.
+/// An end of which there is only one: the task that made it, and the task that used it last.
 #[derive(Debug, Default)]
 pub(super) struct End {
-    /// Who made it. Set once, by the constructor.
+    /// The task that made it. Set once, by the constructor.
     made: Mark,
-    /// Who used it last. Only its owner sets it.
+    /// The task that used it last. Only the owner of the end sets it.
     used: Mark,
 }
 
 impl End {
-    /// Notes that whoever is polled on this thread has made the end.
+    /// Records that the task on this thread has made the end.
     pub(super) fn make(&self, location: &'static Location<'static>) {
         self.made.set(location);
     }
 
-    /// Notes that whoever is polled on this thread uses the end.
+    /// Records that the task on this thread uses the end.
     #[inline]
     pub(super) fn use_at(&self, location: &'static Location<'static>) {
         self.used.set(location);
     }
 
-    /// Says who used the end last: `its receiver was last used by task 3 "worker" (4 s ago at
+    /// Describes the last use of the end: `its receiver was last used by task 3 "worker" (4 s ago at
     /// src/worker.rs:12)`.
     pub(super) fn text(&self, what: &str, view: &View<'_>) -> String {
         match (self.used.get(), self.made.get()) {
@@ -137,7 +138,7 @@ impl End {
 
     /// Returns the task that used the end last, if it belongs to the runtime of this view.
     ///
-    /// Whoever only made it does not count: a task that makes a channel usually gives one end away.
+    /// A task that only made the end does not count, because a task that makes a channel usually gives one end away.
     pub(super) fn user(&self, view: &View<'_>) -> Option<u32> {
         self.used.get()?.who.task(view)
     }

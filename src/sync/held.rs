@@ -1,4 +1,4 @@
-//! [`held`]: the locks and permits that are held at the moment.
+//! [`held`]: the locks and permits that are held at the moment, for the whole process.
 
 use super::seen::{HOLDABLE, Holdable, Holding, Taken};
 use crate::clock::Stamp;
@@ -15,14 +15,14 @@ use std::time::Duration;
 
 /// Returns the locks and permits of this process that are held at the moment, whether tasks wait for them or not.
 ///
-/// A dump shows a holder when a task waits for it. This function also shows a lock that is held across a long wait
-/// while no other task has asked for it yet. It works on any thread, inside and outside a runtime, and never waits:
-/// other threads take and release locks meanwhile, so the result is a picture of a moment that differs a little from
-/// lock to lock.
+/// A dump shows the holder of a lock only if a task waits for the lock. This function also shows a lock that a task
+/// holds across a long wait while no other task waits for it. It works on any thread, inside and outside a runtime, and
+/// never waits. Other threads take and release locks meanwhile, so the result is not a snapshot: it shows each lock at
+/// a slightly different moment.
 ///
-/// A task of the runtime that runs on this thread is named as in its [dump](crate::task::dump). A task of another one
-/// is named by the number of its [`Id`](crate::task::Id) and its runtime, because only the thread of a runtime knows
-/// the names of its tasks.
+/// The result names a task of the runtime on this thread as a [dump](crate::task::dump) does. It names a task of
+/// another runtime by the number of its [`Id`](crate::task::Id) and by its runtime, because only the thread of a
+/// runtime knows the names of its tasks.
 ///
 /// # Examples
 ///
@@ -67,21 +67,21 @@ pub fn held() -> Held {
     }
 }
 
-/// The locks and permits that were held at a moment. [`held`] returns it.
+/// The locks and permits that were held at one moment, returned by [`held`].
 ///
-/// Its [`Display`](fmt::Display) has a line for each of them.
+/// The [`Display`](fmt::Display) implementation prints a line for each of them.
 ///
 /// # Examples
 ///
 /// See [`held`].
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// What was held, in the order in which it was used first.
+    /// The primitives that were held, in the order of their first use.
     things: Vec<HeldThing>,
 }
 
 impl Held {
-    /// Returns an iterator over what was held.
+    /// Returns an iterator over the primitives that were held.
     ///
     /// # Examples
     ///
@@ -135,14 +135,14 @@ impl fmt::Display for Held {
     }
 }
 
-/// A lock or a semaphore that is held. [`Held::iter`] returns it.
+/// A lock or a semaphore that is held, returned by [`Held::iter`].
 ///
 /// # Examples
 ///
 /// See [`held`].
 #[derive(Clone, Debug)]
 pub struct HeldThing {
-    /// What it is.
+    /// Its kind.
     kind: &'static str,
     /// Its name.
     name: Option<Cow<'static, str>>,
@@ -150,11 +150,11 @@ pub struct HeldThing {
     made: &'static Location<'static>,
     /// Its kind, name and place.
     what: String,
-    /// What its holders have done.
+    /// The verb for its holders.
     how: &'static str,
-    /// The holders that are known.
+    /// The holders that have marks.
     holders: Vec<Holder>,
-    /// The number of the other ones.
+    /// The number of the other holders.
     others: usize,
 }
 
@@ -173,7 +173,7 @@ impl HeldThing {
         }
     }
 
-    /// Returns what it is: `"lock"`, `"rwlock"` or `"semaphore"`.
+    /// Returns its kind: `"lock"`, `"rwlock"` or `"semaphore"`.
     ///
     /// # Examples
     ///
@@ -209,7 +209,7 @@ impl HeldThing {
         self.made
     }
 
-    /// Returns its holders: the one that has locked it, or up to four readers or holders of permits.
+    /// Returns its holders: the task that has locked it, or up to four readers or holders of permits.
     ///
     /// # Examples
     ///
@@ -218,7 +218,7 @@ impl HeldThing {
         &self.holders
     }
 
-    /// Returns the number of its holders that [`holders`](HeldThing::holders) lacks.
+    /// Returns the number of its holders that [`holders`](HeldThing::holders) does not contain.
     ///
     /// # Examples
     ///
@@ -252,9 +252,9 @@ impl fmt::Display for HeldThing {
     }
 }
 
-/// A task or a thread that has taken a lock or a permit. [`HeldThing::holders`] returns it.
+/// A task or a thread that has taken a lock or a permit, returned by [`HeldThing::holders`].
 ///
-/// It may have moved the guard to another task since.
+/// It may have moved the guard or the permit to another task since.
 ///
 /// # Examples
 ///
@@ -275,11 +275,11 @@ impl fmt::Display for HeldThing {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Holder {
-    /// What it is called.
+    /// Its name in the text.
     name: String,
-    /// How long ago it took the thing.
+    /// The time since it took the lock or the permit.
     age: Option<Duration>,
-    /// Where it did.
+    /// Where it took the lock or the permit.
     place: Option<&'static Location<'static>>,
 }
 
@@ -293,7 +293,7 @@ impl Holder {
         }
     }
 
-    /// Returns the name of the task, with that of its runtime if it is another one, or the name of the thread.
+    /// Returns the name of the task or the thread. The name of a task of another runtime contains that of the runtime.
     ///
     /// # Examples
     ///
@@ -302,8 +302,8 @@ impl Holder {
         &self.name
     }
 
-    /// Returns how long ago it took the lock or the permit, within about 20 ms. This is known if a task did, and if its
-    /// runtime has not ended.
+    /// Returns the time since it took the lock or the permit, within about 20 ms. Returns `None` for a thread, and if
+    /// the runtime of the task has ended.
     ///
     /// # Examples
     ///
@@ -312,7 +312,7 @@ impl Holder {
         self.age
     }
 
-    /// Returns where it took the lock or the permit.
+    /// Returns the place where it took the lock or the permit.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! [`Holders`]: the holders of something that several tasks may hold at once.
+//! [`Holders`]: the holders of a primitive that several tasks may hold at once.
 
 use super::seen::{Mark, Taken};
 use crate::executor::actor::actor;
@@ -7,38 +7,38 @@ use crate::primitives::{AtomicUsize, Ordering};
 use crate::waiter::Tag;
 use std::panic::Location;
 
-/// The number of holders that are known by name. A list of all would need a lock: with one, reading an uncontended
+/// The number of holders that have marks. A list of all holders would need a lock, which made an uncontended read of an
 /// `RwLock` cost 85 % more instructions.
 pub(super) const KNOWN: usize = 4;
 
 /// The readers of a lock, or the holders of permits.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    /// The holders that are known. Each sets a free mark, and clears it later.
+    /// The marks. Each holder sets a free one, and clears it later.
     marks: [Mark; KNOWN],
-    /// The number of the others, which found no free mark.
+    /// The number of holders that found no free mark.
     ///
-    /// Relaxed is enough: the number guards no memory.
+    /// Relaxed is enough, because the number guards no memory.
     others: AtomicUsize,
 }
 
-/// The index of a holder's mark; [`KNOWN`] for one of the others.
+/// The index of a holder's mark; [`KNOWN`] for a holder without a mark.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot(u8);
 
 /// The outcome of [`Holders::attempt`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Attempt {
-    /// The holder is noted.
+    /// A mark names the holder and the place.
     Entered(Slot),
-    /// The holder is noted but for the place.
+    /// The mark names the holder, but lacks the place.
     WithoutPlace(Slot),
-    /// The holder is not noted.
+    /// No mark names the holder.
     NotEntered,
 }
 
 impl Slot {
-    /// Returns the index of the mark, or `None` for one of the others.
+    /// Returns the index of the mark, or `None` for a holder without a mark.
     #[inline]
     pub(super) fn index(self) -> Option<usize> {
         let index = usize::from(self.0);
@@ -47,9 +47,9 @@ impl Slot {
 }
 
 impl Holders {
-    /// Does what is easy of [`enter`](Holders::enter): notes a task whose place is known in the first mark. This calls
-    /// no function, so its caller saves no registers, which would make a third of the cost of a permit.
-    /// [`attempt_further`](Holders::attempt_further) and [`finish`](Holders::finish) do the rest.
+    /// Performs the fast path of [`enter`](Holders::enter): sets the first mark, if this thread knows the place. It
+    /// calls no function, so its caller saves no registers, which would take a third of the time of a permit.
+    /// [`attempt_further`](Holders::attempt_further) and [`finish`](Holders::finish) perform the rest.
     #[inline]
     pub(super) fn attempt(&self, place: &'static Location<'static>) -> Attempt {
         let (tag, turn) = actor();
@@ -59,7 +59,7 @@ impl Holders {
         }
     }
 
-    /// Does the same with the other marks, unless the holder is noted.
+    /// Tries the other marks, unless a mark names the holder already.
     #[inline]
     pub(super) fn attempt_further(
         &self,
@@ -79,7 +79,7 @@ impl Holders {
         Attempt::NotEntered
     }
 
-    /// Does the same with one mark.
+    /// Tries one mark.
     #[inline]
     fn attempt_mark(
         &self,
@@ -90,28 +90,28 @@ impl Holders {
     ) -> Attempt {
         let mark = &self.marks[index];
         let slot = Slot(index as u8);
-        if !mark.claim(tag, turn) {
+        if !mark.claim(turn) {
             Attempt::NotEntered
-        } else if mark.set_known_place(place) {
+        } else if mark.finish_known(tag, place) {
             Attempt::Entered(slot)
         } else {
             Attempt::WithoutPlace(slot)
         }
     }
 
-    /// Finishes what these have begun.
+    /// Finishes what the attempts have begun.
     pub(super) fn finish(&self, attempt: Attempt, place: &'static Location<'static>) -> Slot {
         match attempt {
             Attempt::Entered(slot) => slot,
             Attempt::WithoutPlace(slot) => {
-                self.marks[usize::from(slot.0)].set_place(place);
+                self.marks[usize::from(slot.0)].finish(place);
                 slot
             }
             Attempt::NotEntered => self.enter(place),
         }
     }
 
-    /// Notes that the task on this thread is a holder.
+    /// Records that the task on this thread is a holder.
     pub(super) fn enter(&self, place: &'static Location<'static>) -> Slot {
         for (index, mark) in self.marks.iter().enumerate() {
             if mark.try_set(place) {
@@ -122,7 +122,7 @@ impl Holders {
         Slot(KNOWN as u8)
     }
 
-    /// Notes that a holder has given back what it took.
+    /// Records that a holder has released the primitive.
     #[inline]
     pub(super) fn leave(&self, slot: Slot) {
         match slot.index() {
@@ -133,7 +133,7 @@ impl Holders {
         }
     }
 
-    /// Returns the holders that are known, each with the index of its mark.
+    /// Returns the holders that have marks, each with the index of its mark.
     pub(super) fn known(&self) -> Vec<(usize, Taken)> {
         let marks = self.marks.iter().enumerate();
         marks
@@ -141,7 +141,7 @@ impl Holders {
             .collect()
     }
 
-    /// Returns the number of holders that are not known.
+    /// Returns the number of holders without marks.
     pub(super) fn others(&self) -> usize {
         self.others.load(Ordering::Relaxed)
     }
@@ -178,7 +178,7 @@ pub(super) fn list_oldest(known: &[Taken], others: usize, view: &View<'_>) -> St
     format!("{}, the longest{when}", and_more(names, others))
 }
 
-/// Adds the number of the holders that are not known.
+/// Appends the number of the holders without marks.
 fn and_more(names: String, others: usize) -> String {
     match (names.is_empty(), others) {
         (_, 0) => names,

@@ -1,14 +1,14 @@
 //! Channels with many senders and one receiver.
 //!
 //! [`channel`] has a capacity, and its [`Sender::send`] waits while the channel is full. [`unbounded_channel`] grows
-//! without limit, so its [`UnboundedSender::send`] never waits. The receiver gets the values in the order in which they
-//! were sent, and is a [`Stream`](futures_core::Stream) too.
+//! without limit, so its [`UnboundedSender::send`] never waits. The receiver receives the values in the order in which
+//! they were sent. It is also a [`Stream`](futures_core::Stream).
 //!
 //! The ends work on any thread and under any executor. The queue is that of the crate `async-channel`.
 //!
 //! # Dumps
 //!
-//! A dump shows a task that waits for a channel, and who has the other end:
+//! If a task waits for a channel, a dump shows which tasks made or used the other end:
 //!
 //! ```text
 //! recv on "jobs": 1 sender left, made by main at src/main.rs:9; mpsc channel made at src/main.rs:9
@@ -16,22 +16,22 @@
 //! waits for lock "index" (made at src/main.rs:7) at src/worker.rs:15; mpsc channel made at src/main.rs:9
 //! ```
 //!
-//! The ends are values that can be moved to other tasks. The channel knows who made or cloned each of the first four
-//! senders and who used the receiver last, not where they lie now.
+//! A program can move the ends to other tasks. The channel knows the tasks that made or cloned the first four senders,
+//! and the task that used the receiver last. It does not know which tasks own them now.
 //!
 //! # Closing
 //!
-//! A channel closes when its last sender is dropped, and when its receiver is dropped or
-//! [closed](Receiver::close). After that, no value can be sent. A receiver that still exists receives the values that
-//! were sent before, and then `None`. A receiver that is dropped drops these values.
+//! A channel closes when its last sender is dropped, or when its receiver is dropped or [closed](Receiver::close).
+//! Sending to a closed channel returns an error. A receiver that still exists receives the values that were sent
+//! before, and then `None`. Dropping the receiver drops these values.
 //!
 //! # Fairness
 //!
 //! Receiving, and sending into a channel with a capacity, count as operations of the
 //! [budget of a poll](crate::task#fairness): a task that finds a value in every `recv` still lets other tasks run.
 //!
-//! The channel wakes waiting senders in the order in which they came, but keeps no place for them: a `send` that comes
-//! when there is room goes first, and a woken sender that finds the channel full again waits behind the others.
+//! The channel wakes waiting senders in first-in, first-out order, but reserves no room for them. A `send` that finds
+//! room may overtake them, and a woken sender that finds the channel full again waits behind the others.
 //!
 //! # Examples
 //!
@@ -73,11 +73,12 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Creates a channel that holds at most `capacity` values.
+/// Creates a channel that holds at most `capacity` values, and allocates the memory for all of them.
 ///
 /// # Panics
 ///
-/// Panics if the capacity is 0.
+/// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
@@ -95,11 +96,13 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     bounded(None, Location::caller(), capacity)
 }
 
-/// Creates a channel that holds at most `capacity` values, with a name that dumps show.
+/// Creates a channel that holds at most `capacity` values, with a name that dumps show. Allocates the memory for all of
+/// them.
 ///
 /// # Panics
 ///
-/// Panics if the capacity is 0.
+/// Panics if the capacity is 0, or if so many values exceed the address space. If the allocation fails, the process
+/// aborts, as it does for [`Vec::with_capacity`].
 ///
 /// # Examples
 ///
@@ -120,8 +123,8 @@ pub fn channel_named<T>(
 
 /// Creates a channel that grows without limit.
 ///
-/// A receiver that is slower than the senders lets it grow until the memory is exhausted. Prefer [`channel`] wherever
-/// a sender can wait.
+/// If the receiver is slower than the senders, the channel grows until the memory is exhausted. Use [`channel`]
+/// wherever a sender can wait.
 ///
 /// # Examples
 ///
@@ -189,13 +192,13 @@ fn unbounded_with<T>(
 /// The state of a channel for dumps. It does not own the queue.
 #[derive(Debug)]
 struct Seen {
-    /// How the channel is called.
+    /// The name of the channel, and where it was made.
     about: About,
     /// Its capacity, if it has one.
     capacity: Option<usize>,
-    /// Who made the senders.
+    /// The senders, and the tasks that made them.
     senders: Senders,
-    /// Who made the receiver, and who used it last.
+    /// The task that made the receiver, and the task that used it last.
     receiver: End,
 }
 
@@ -240,7 +243,7 @@ impl Primitive for Seen {
         };
         let (kind, subject, state) = match wanted {
             RECV => ("recv", format!("recv on {name}"), self.senders.text(view)),
-            // The channel is empty. The first in line has been woken, but has not been polled since.
+            // The channel is empty. The first future in the queue has been woken, but its task has not polled it since.
             SEND if receiving.is_some() => {
                 let senders = view.waits.of(wait, Some(SEND));
                 let next = senders.first().and_then(|first| next_future(first, view));
@@ -266,7 +269,7 @@ impl Primitive for Seen {
             state: format!(": {state}"),
             other_end: user,
             origin,
-            // A sender may lie anywhere.
+            // Any task may own a sender.
             blocked_by: user.into_iter().collect(),
         }
     }

@@ -1,4 +1,4 @@
-//! [`Mutex`]: an async mutex that knows who has locked it.
+//! [`Mutex`]: an async mutex that records which task has locked it.
 
 use super::seen::{About, Holdable, Holding, Lazy, Listed, Mark, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
@@ -16,30 +16,29 @@ use std::task::{Context, Poll, ready};
 
 /// A mutex whose `lock` waits without blocking the thread. The guard may be held across an `.await`.
 ///
-/// A dump names a task that waits for the mutex together with the one that has taken it, when and where:
+/// If a task waits for the mutex, a dump shows which task has locked it, when and where:
 ///
 /// ```text
 /// lock "accounts" (made at src/bank.rs:12), taken by task 2 "auditor" 3.2 s ago at src/audit.rs:24
 /// ```
 ///
-/// The guard is a value that can be moved to another task. The mutex knows who took it, not where it lies now.
+/// A program can move the guard to another task. The mutex knows the task that took it, not the one that owns it now.
 ///
 /// A critical section without an `.await` needs no async mutex: a [`std::sync::Mutex`] is cheaper there, and within one
 /// runtime a [`RefCell`](std::cell::RefCell) suffices.
 ///
 /// # Fairness
 ///
-/// The mutex wakes those who wait in the order in which they came. A task that comes at the moment of the unlock may
-/// overtake them, but not for long: whoever has waited for half a millisecond is not overtaken any more. (This is the
-/// queue of `async-lock`.)
+/// The mutex wakes waiting tasks in first-in, first-out order. A task that calls `lock` at the moment of an unlock may
+/// overtake them, but not a task that has waited for more than half a millisecond. (The queue is that of `async-lock`.)
 ///
 /// Each lock takes part in the [budget of a poll](crate::task#fairness): a task that finds the mutex free every time
 /// still lets other tasks run.
 ///
 /// # Poisoning
 ///
-/// There is none. If a task panics while it holds the guard, the mutex is unlocked, and the value is as the task left
-/// it.
+/// The mutex is never poisoned. If a task panics while it holds the guard, the mutex is unlocked, and the value is as
+/// the task left it.
 ///
 /// # Examples
 ///
@@ -83,11 +82,11 @@ struct Shared<T> {
 /// The state of a mutex for dumps.
 #[derive(Debug)]
 struct Seen {
-    /// How the mutex is called.
+    /// The name of the mutex, and where it was made.
     about: About,
-    /// Who has locked it.
+    /// The task that has locked it.
     holder: Mark,
-    /// Its entry in the list of what can be held.
+    /// Its entry in the list of primitives that can be held.
     _listed: Listed,
 }
 
@@ -184,11 +183,11 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Locks the mutex, and waits until it is unlocked if somebody holds it.
+    /// Locks the mutex, waiting until it is available.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -205,11 +204,11 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// Locks the mutex if nobody holds it.
+    /// Locks the mutex if it is available. Never waits.
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody holds it.
+    /// Returns an error if the mutex is already locked.
     ///
     /// # Examples
     ///
@@ -235,7 +234,7 @@ impl<T> Mutex<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -264,7 +263,7 @@ impl<T> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// Returns an error if somebody holds it.
+    /// Returns an error if the mutex is already locked.
     ///
     /// # Examples
     ///
@@ -285,12 +284,11 @@ impl<T> Mutex<T> {
         Ok(OwnedMutexGuard { guard, mutex: self })
     }
 
-    /// Locks the mutex, and blocks the thread until it is unlocked if somebody holds it.
+    /// Locks the mutex, blocking the thread until it is available.
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold the
-    /// guard.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that holds the guard.
     ///
     /// # Examples
     ///
@@ -315,7 +313,8 @@ impl<T> Mutex<T> {
         MutexGuard { seen, guard }
     }
 
-    /// Returns a reference to the value. The exclusive borrow proves that nobody holds the mutex.
+    /// Returns a reference to the value. No locking takes place, because the exclusive borrow proves that there is no
+    /// guard.
     ///
     /// # Examples
     ///
@@ -366,12 +365,12 @@ pin_project! {
     pub struct Lock<'a, T> {
         // The mutex.
         shared: &'a Shared<T>,
-        // The lock operation, if somebody else holds the mutex.
+        // The lock operation, if the mutex was already locked.
         #[pin]
         slow: Option<async_lock::futures::Lock<'a, T>>,
         // Where `lock` was called.
         location: &'static Location<'static>,
-        // The wait, if somebody else holds the mutex.
+        // The wait, if the mutex was already locked.
         wait: Wait,
     }
 }
@@ -437,7 +436,7 @@ pin_project! {
         mutex: Arc<Mutex<T>>,
         // Where `lock_owned` was called.
         location: &'static Location<'static>,
-        // The wait, if somebody else holds the mutex.
+        // The wait, if the mutex was already locked.
         wait: Wait,
     }
 }
@@ -474,7 +473,7 @@ pub struct MutexGuard<'a, T> {
 impl<T> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // Before the unlock, after which the mark belongs to the next holder.
+        // Clears the mark before the unlock, after which it belongs to the next holder.
         self.seen.holder.clear();
     }
 }
@@ -508,7 +507,7 @@ pub struct OwnedMutexGuard<T> {
 
 impl<T> Drop for OwnedMutexGuard<T> {
     fn drop(&mut self) {
-        // Before the unlock, after which the mark belongs to the next holder.
+        // Clears the mark before the unlock, after which it belongs to the next holder.
         self.mutex.shared().seen.holder.clear();
     }
 }
@@ -544,7 +543,7 @@ impl<T> From<T> for Mutex<T> {
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Mutex");
-        // Not by `try_lock` of this type, which would set the mark.
+        // `try_lock` of this type would set the mark, so this calls that of the inner lock.
         match self.shared().lock.try_lock() {
             Some(guard) => debug.field("value", &&*guard),
             None => debug.field("value", &format_args!("<locked>")),

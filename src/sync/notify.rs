@@ -12,11 +12,11 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-/// Wakes tasks without passing a value: one that waits, or all.
+/// Notifies one waiting task or all of them, without passing a value.
 ///
-/// A dump shows who has notified last, if anybody has:
+/// If a task waits, a dump shows which task has notified last:
 ///
 /// ```text
 /// notified of "ready", nobody has notified since task 3 did 12 s ago at src/loader.rs:40; `Notify` made at src/main.rs:9
@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Waker, ready};
 ///
 /// # Fairness
 ///
-/// [`notify_one`](Notify::notify_one) wakes the one that has waited longest.
+/// [`notify_one`](Notify::notify_one) wakes the task that has waited longest.
 ///
 /// Each wait takes part in the [budget of a poll](crate::task#fairness): a task that finds a notification every time
 /// still lets other tasks run.
@@ -55,16 +55,16 @@ pub struct Notify {
 
 /// The signal with its state for dumps.
 struct Shared {
-    /// How the signal is called.
+    /// The name of the signal, and where it was made.
     about: About,
     /// The signal.
     signal: Signal,
-    /// Who has notified last.
+    /// The task that has notified last.
     last: Mark,
 }
 
 impl Shared {
-    /// Creates a signal that nobody has notified.
+    /// Creates a signal that has not been notified.
     fn new(about: About) -> Arc<Shared> {
         Arc::new(Shared {
             about,
@@ -75,11 +75,6 @@ impl Shared {
 }
 
 impl Primitive for Shared {
-    fn wakers(&self) -> usize {
-        // One for notifications for one, and one for those for all.
-        2
-    }
-
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
         let (subject, origin) = self.about.name_and_origin("`Notify`");
         Description {
@@ -140,8 +135,8 @@ impl Notify {
         self.shared.get(Shared::new)
     }
 
-    /// Notifies the one that has waited longest. If nobody waits, the next one to wait is notified at once; several such
-    /// notifications count as one.
+    /// Notifies the task that has waited longest. If no task waits, stores a permit, which the next `notified` takes.
+    /// At most one permit is stored.
     ///
     /// # Examples
     ///
@@ -149,12 +144,12 @@ impl Notify {
     #[track_caller]
     pub fn notify_one(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_one();
     }
 
-    /// Notifies all that wait. A future of [`notified`](Notify::notified) that exists already counts, even if it has not
-    /// been polled. A later one does not.
+    /// Notifies all waiting tasks. This includes each future of [`notified`](Notify::notified) that exists, even if it
+    /// has not been polled, and none that is created later. Stores no permit.
     ///
     /// # Examples
     ///
@@ -172,13 +167,13 @@ impl Notify {
     #[track_caller]
     pub fn notify_waiters(&self) {
         let shared = self.shared();
-        shared.last.set(Location::caller());
+        shared.last.set_shared(Location::caller());
         shared.signal.notify_waiters();
     }
 
     /// Waits for a notification.
     ///
-    /// The future gets in line when it is first polled, or by [`enable`](Notified::enable).
+    /// The future enters the line at its first poll, or by [`enable`](Notified::enable).
     ///
     /// # Cancel safety
     ///
@@ -245,10 +240,10 @@ pub struct Notified<'a> {
 }
 
 impl Notified<'_> {
-    /// Gets in line without waiting. Returns true if a notification has arrived; the future is then ready.
+    /// Gets in line without waiting. If the future has been polled, the task of that poll is still the one to be woken.
+    /// Returns true if a notification has arrived; the future is then ready.
     ///
-    /// Two tasks that exchange a value need this: whoever gets in line *before* it looks for the value cannot miss the
-    /// notification that comes with it.
+    /// A future that enters the line before its task checks the condition cannot miss the notification.
     ///
     /// # Examples
     ///
@@ -272,16 +267,9 @@ impl Notified<'_> {
     /// assert_eq!(glassfrog::block_on(take(&value, &changed)), 7);
     /// ```
     pub fn enable(mut self: Pin<&mut Self>) -> bool {
-        // Nobody is woken: this poll only gets in line.
-        let mut cx = Context::from_waker(Waker::noop());
-        self.is_notified || self.poll_signal(&mut cx).is_ready()
-    }
-
-    /// Waits for the signal.
-    fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.waiting.poll(&self.shared.signal, cx);
-        self.is_notified = polled.is_ready();
-        polled
+        let this = &mut *self;
+        this.is_notified = this.is_notified || this.waiting.enable(&this.shared.signal);
+        this.is_notified
     }
 }
 
@@ -291,7 +279,9 @@ impl Future for Notified<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(poll_budget(cx));
         let this = &mut *self;
-        if this.is_notified || this.poll_signal(cx).is_ready() {
+        this.is_notified =
+            this.is_notified || this.waiting.poll(&this.shared.signal, cx).is_ready();
+        if this.is_notified {
             spend_budget();
             this.wait.withdraw();
             return Poll::Ready(());

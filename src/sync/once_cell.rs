@@ -1,4 +1,4 @@
-//! [`OnceCell`]: a value that is made once, by the first task that needs it.
+//! [`OnceCell`]: a cell whose value is initialized at most once.
 
 use super::seen::{About, Lazy, Mark};
 use crate::executor::budget::{poll_budget, spend_budget};
@@ -15,27 +15,27 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A cell for a value that is made once, by the first task that needs it. Other tasks that need it meanwhile wait.
+/// A cell whose value is initialized at most once, by the first task that needs it. Other tasks wait meanwhile.
 ///
-/// A dump names a task that waits for the value together with the one that makes it:
+/// If a task waits for the value, a dump shows which task makes it:
 ///
 /// ```text
 /// value of "config" (made at src/config.rs:8), being made by task 3, begun 2 s ago at src/config.rs:20
 /// ```
 ///
-/// A value that is made without an `.await` needs no async cell: [`std::sync::OnceLock`] is cheaper.
+/// If making the value needs no `.await`, use [`std::sync::OnceLock`], which is cheaper.
 ///
 /// # Fairness
 ///
-/// If the task that makes the value is cancelled, fails or panics, one of the others tries to make it: the one that has
-/// waited longest, unless a new one comes first.
+/// If the task that makes the value is cancelled, fails or panics, another task makes it: the one that has waited
+/// longest, unless a new one is faster.
 ///
 /// Each use takes part in the [budget of a poll](crate::task#fairness): a task that finds the value every time still
 /// lets other tasks run. [`get`](OnceCell::get) does not.
 ///
 /// # Poisoning
 ///
-/// There is none. If making the value panics, the cell stays empty.
+/// The cell is never poisoned. If making the value panics, the cell stays empty.
 ///
 /// # Examples
 ///
@@ -63,16 +63,16 @@ use std::task::Poll;
 pub struct OnceCell<T> {
     /// The cell.
     cell: async_lock::OnceCell<T>,
-    /// The state for dumps, from the first time on that the value is made.
+    /// The state for dumps. Created when a task begins to make the value for the first time.
     seen: Lazy<Arc<Seen>>,
 }
 
 /// The state of a cell for dumps, which does not own the value.
 #[derive(Debug)]
 struct Seen {
-    /// How the cell is called.
+    /// The name of the cell, and where it was made.
     about: About,
-    /// The maker of the value.
+    /// The task that makes the value.
     maker: Mark,
 }
 
@@ -109,11 +109,11 @@ impl Primitive for Seen {
     }
 }
 
-/// Notes the maker of the value until it is dropped.
+/// Records the task that makes the value, until this is dropped.
 struct Making<'a>(&'a Seen);
 
 impl<'a> Making<'a> {
-    /// Notes that the task on this thread makes the value.
+    /// Records that the task on this thread makes the value.
     fn begin(seen: &'a Seen, location: &'static Location<'static>) -> Making<'a> {
         seen.maker.set(location);
         Making(seen)
@@ -230,11 +230,11 @@ impl<T> OnceCell<T> {
         self.cell.get_mut()
     }
 
-    /// Puts a value into the empty cell.
+    /// Sets the value of an empty cell.
     ///
     /// # Errors
     ///
-    /// Returns the value if the cell contains one already, or if a task makes one at the moment.
+    /// Returns the value in an error if the cell already contains one, or if a task is making one.
     ///
     /// # Examples
     ///
@@ -254,7 +254,7 @@ impl<T> OnceCell<T> {
             })
     }
 
-    /// Returns the value. If the cell is empty, makes the value first; if another task makes one already, waits for it.
+    /// Returns the value. If the cell is empty, makes the value first, or waits while another task makes it.
     ///
     /// # Cancel safety
     ///
@@ -263,7 +263,7 @@ impl<T> OnceCell<T> {
     ///
     /// # Deadlocks
     ///
-    /// A future that makes a value and waits for the same cell waits for itself. The dump shows it.
+    /// If the future that makes the value waits for the same cell, it deadlocks. The dump shows this.
     ///
     /// # Examples
     ///
@@ -286,8 +286,7 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Returns the value. If the cell is empty, tries to make the value first; if another task tries already, waits for
-    /// the outcome.
+    /// Returns the value. If the cell is empty, tries to make the value first, or waits while another task tries.
     ///
     /// # Errors
     ///
@@ -300,7 +299,7 @@ impl<T> OnceCell<T> {
     ///
     /// # Deadlocks
     ///
-    /// A future that makes a value and waits for the same cell waits for itself. The dump shows it.
+    /// If the future that makes the value waits for the same cell, it deadlocks. The dump shows this.
     ///
     /// # Examples
     ///
@@ -331,15 +330,15 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// Makes the value, or waits for the task that does.
+    /// Makes the value, or waits for the task that makes it.
     async fn make<E, F, Fut>(&self, location: &'static Location<'static>, make: F) -> Result<&T, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
         let seen = self.seen.get(Seen::new);
-        // Whether this future is the one that makes the value. Only this task uses it, so Relaxed is enough; a `Cell`
-        // would bind the future to its thread.
+        // Whether this future makes the value. Only this task uses the flag, so Relaxed is enough. With a `Cell`, the
+        // future would not be `Send`.
         let is_maker = AtomicBool::new(false);
         let is_maker = &is_maker;
         let mut operation = pin!(self.cell.get_or_try_init(move || {
@@ -355,7 +354,7 @@ impl<T> OnceCell<T> {
         poll_fn(|cx| {
             let polled = operation.as_mut().poll(cx);
             if polled.is_ready() || is_maker.load(Ordering::Relaxed) {
-                // The maker waits for whatever `make` waits for.
+                // The task that makes the value waits for what `make` waits for.
                 wait.withdraw();
             } else {
                 wait.declare(Some(cx.waker()), location, 0, || {
@@ -379,7 +378,7 @@ impl<T> OnceCell<T> {
         self.cell.into_inner()
     }
 
-    /// Takes the value out of the cell, which is empty then.
+    /// Takes the value out of the cell, leaving it empty.
     ///
     /// # Examples
     ///
@@ -431,21 +430,21 @@ impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
     }
 }
 
-/// The error of [`OnceCell::set`], which contains the value.
+/// The error of [`OnceCell::set`]. Contains the value.
 ///
 /// # Examples
 ///
 /// See [`OnceCell::set`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum SetError<T> {
-    /// The cell contains a value already.
+    /// The cell already contains a value.
     AlreadyInitializedError(T),
-    /// A task makes a value at the moment.
+    /// A task is making the value.
     InitializingError(T),
 }
 
 impl<T> SetError<T> {
-    /// Returns whether the cell contains a value already.
+    /// Returns whether the cell already contains a value.
     ///
     /// # Examples
     ///
@@ -458,7 +457,7 @@ impl<T> SetError<T> {
         matches!(self, SetError::AlreadyInitializedError(_))
     }
 
-    /// Returns whether a task makes a value at the moment.
+    /// Returns whether a task is making the value.
     ///
     /// # Examples
     ///

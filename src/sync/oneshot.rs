@@ -1,19 +1,19 @@
 //! Channels for a single value.
 //!
-//! The sender sends without waiting. The receiver is a future that returns the value. The ends work on any thread and
-//! under any executor.
+//! The sender never waits. The receiver is a future that returns the value. The ends work on any thread and under any
+//! executor.
 //!
 //! # Dumps
 //!
-//! A dump shows a task that waits for the value, and where the sender comes from:
+//! If a task waits for the value, a dump shows which task made the sender:
 //!
 //! ```text
 //! recv on oneshot "reply" (made at src/client.rs:40), its sender has not been used since it was made by task 2
 //! "client" 3.2 s ago at src/client.rs:40
 //! ```
 //!
-//! The sender is a value that can be moved to another task. The channel knows who made it and who
-//! [waited with it](Sender::closed) last, not where it lies now.
+//! A program can move the sender to another task. The channel knows the task that made it and the one that [waited with
+//! it](Sender::closed) last, not the one that owns it now.
 //!
 //! # Fairness
 //!
@@ -109,11 +109,11 @@ const CLOSED: u32 = 1;
 /// The state of a channel for dumps. It does not own the value.
 #[derive(Debug)]
 struct Seen {
-    /// How the channel is called.
+    /// The name of the channel, and where it was made.
     about: About,
-    /// Who made the sender, and who waited with it last.
+    /// The task that made the sender, and the task that waited with it last.
     sender: End,
-    /// Who made the receiver, and who used it last.
+    /// The task that made the receiver, and the task that used it last.
     receiver: End,
 }
 
@@ -179,7 +179,7 @@ pub struct Sender<T> {
 impl<T> Sender<T> {
     /// Sends the value.
     ///
-    /// A success does not mean that the value will be received: the receiver may be dropped before.
+    /// A return value of `Ok` does not mean that the value will be received: the receiver may be dropped before that.
     ///
     /// # Errors
     ///
@@ -242,7 +242,7 @@ impl<T> Sender<T> {
 
     /// Polls whether the receiver has been closed or dropped, for futures that are written by hand.
     ///
-    /// Only the waker of the latest call is woken.
+    /// The channel wakes only the waker of the latest call.
     ///
     /// # Examples
     ///
@@ -400,7 +400,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Receives the value, and blocks the thread until it is sent.
+    /// Receives the value, blocking the thread until it is sent.
     ///
     /// # Errors
     ///
@@ -408,8 +408,7 @@ impl<T> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
-    /// sender.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that owns the sender.
     ///
     /// # Examples
     ///
@@ -437,7 +436,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Closes the channel: no value can be sent any more. A value that was sent before can still be received.
+    /// Closes the channel, so that sending returns an error. A value that was sent before can still be received.
     ///
     /// # Examples
     ///
@@ -452,7 +451,7 @@ impl<T> Receiver<T> {
         self.core.close();
     }
 
-    /// Returns whether no value can be received now.
+    /// Returns whether the channel has no value to receive now.
     ///
     /// # Examples
     ///
@@ -468,7 +467,7 @@ impl<T> Receiver<T> {
         !self.core.has_value()
     }
 
-    /// Returns whether no value will come any more and none can be received.
+    /// Returns whether the channel can no longer yield a value.
     ///
     /// # Examples
     ///
@@ -493,7 +492,7 @@ impl<T> Future for Receiver<T> {
         ready!(poll_budget(cx));
         let this = &mut *self;
         let received = this.core.poll_recv(cx);
-        // An `.await` does not tell its place.
+        // An `.await` does not pass its place.
         let made = this.seen.about.made;
         match received {
             Poll::Ready(value) => {

@@ -1,4 +1,4 @@
-//! [`RwLock`]: an async reader-writer lock that knows its readers and its writer.
+//! [`RwLock`]: an async reader-writer lock that records its readers and its writer.
 
 use super::holders::{Attempt, Holders, Slot, list_each};
 use super::seen::{
@@ -18,34 +18,35 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A reader-writer lock whose methods wait without blocking the thread. It allows many readers at a time, or one
-/// writer. The guards may be held across an `.await`.
+/// A reader-writer lock whose methods wait without blocking the thread. It allows any number of readers or one writer
+/// at a time. A task may hold a guard across an `.await`.
 ///
-/// A dump names a task that waits for the lock together with its holders:
+/// If a task waits for the lock, a dump shows the holders of the lock:
 ///
 /// ```text
 /// rwlock "config" (made at src/config.rs:8), taken to read by task 2 "poller" 3.2 s ago at src/poll.rs:24, task 5 0.1 s ago
 /// at src/show.rs:61
 /// ```
 ///
-/// It names the first four readers, and counts the others. A guard is a value that can be moved to another task: the
-/// lock knows the task that took it, not the one that has it now.
+/// The dump names the first four readers and counts the others. A program can move a guard to another task: the lock
+/// knows the task that took it, not the one that owns it now.
 ///
 /// # Fairness
 ///
-/// Writers come first: while a writer waits, no other task begins to read, so readers cannot starve it. A stream of
-/// writers can starve the readers. Writers take turns in the order in which they came, except that a new one may
-/// overtake those who have waited for less than half a millisecond. (These are the rules of `async-lock`.)
+/// The lock prefers writers: while a writer waits, no other task begins to read, so readers cannot starve it. A steady
+/// stream of writers can starve the readers. Writers lock in first-in, first-out order, except that a new writer may
+/// overtake one that has waited for less than half a millisecond. (These are the rules of `async-lock`.)
 ///
-/// A task that reads and begins to read again, while a writer waits in between, waits for ever: for the writer, which
-/// waits for the task. The dump says that the reader waits behind a writer.
+/// A task that holds a read guard and calls `read` again can deadlock: if a writer waits, the second `read` waits for
+/// the writer, which waits for the first guard. The dump shows that the reader waits behind a writer.
 ///
 /// Each lock takes part in the [budget of a poll](crate::task#fairness): a task that finds it free every time still lets
 /// other tasks run.
 ///
 /// # Poisoning
 ///
-/// There is none. If a task panics while it holds a guard, the guard is dropped, and the value is as the task left it.
+/// The lock is never poisoned. If a task panics while it holds a guard, the lock is unlocked, and the value is as the
+/// task left it.
 ///
 /// # Examples
 ///
@@ -81,13 +82,13 @@ struct Shared<T> {
 /// The state of a lock for dumps.
 #[derive(Debug)]
 struct Seen {
-    /// How the lock is called.
+    /// The name of the lock, and where it was made.
     about: About,
     /// The writer.
     writer: Mark,
     /// The readers.
     readers: Holders,
-    /// Its entry in the list of what can be held.
+    /// Its entry in the list of primitives that can be held.
     _listed: Listed,
 }
 
@@ -113,11 +114,24 @@ impl<T> Shared<T> {
 }
 
 impl Seen {
-    /// Returns the readers that are known.
+    /// Returns the readers that have marks.
     fn known_readers(&self) -> Vec<Taken> {
         let known = self.readers.known().into_iter();
         known.map(|(_, taken)| taken).collect()
     }
+}
+
+/// Returns one reading of each reader: the oldest. A task may read more than once at the same time.
+fn oldest_of_each(readers: &[Taken], view: &View<'_>) -> Vec<Taken> {
+    let mut oldest: Vec<Taken> = Vec::new();
+    for reader in readers {
+        match oldest.iter_mut().find(|other| other.who == reader.who) {
+            Some(other) if other.age(view) < reader.age(view) => *other = *reader,
+            Some(_) => {}
+            None => oldest.push(*reader),
+        }
+    }
+    oldest
 }
 
 impl Primitive for Seen {
@@ -140,9 +154,10 @@ impl Primitive for Seen {
                 None => next_in_line(wait, view),
             }
         } else {
-            let read = format!(", taken to read by {}", list_each(&readers, others, view));
+            let each = oldest_of_each(&readers, view);
+            let read = format!(", taken to read by {}", list_each(&each, others, view));
             if is_reader {
-                // Reading is not what keeps a reader waiting.
+                // A reader does not wait for other readers.
                 let writers = view.waits.of(wait, Some(WRITE));
                 let writer = writers
                     .first()
@@ -161,6 +176,7 @@ impl Primitive for Seen {
                 read
             }
         };
+        blocked_by.sort_unstable();
         blocked_by.dedup();
         Description {
             kind: if is_reader { "read" } else { "write" },
@@ -234,11 +250,11 @@ impl<T> RwLock<T> {
             .get(|about| Shared::new(about, self.value.take()))
     }
 
-    /// Locks the lock to read, and waits while another task writes or waits to write.
+    /// Locks the lock for reading, waiting while another task writes or waits to write.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -254,11 +270,11 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Locks the lock to write, and waits while other tasks read or write.
+    /// Locks the lock for writing, waiting while other tasks read or write.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -274,7 +290,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Locks the lock to read, unless the lock has a writer, or a writer waits for it.
+    /// Locks the lock for reading, unless it has a writer or a writer waits for it. Never waits.
     ///
     /// # Errors
     ///
@@ -300,7 +316,7 @@ impl<T> RwLock<T> {
         Ok(RwLockReadGuard { _mark: mark, guard })
     }
 
-    /// Locks the lock to write, unless it has readers or a writer.
+    /// Locks the lock for writing, unless it has readers or a writer. Never waits.
     ///
     /// # Errors
     ///
@@ -331,7 +347,7 @@ impl<T> RwLock<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -381,7 +397,7 @@ impl<T> RwLock<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -484,12 +500,11 @@ impl<T> RwLock<T> {
         })
     }
 
-    /// Locks the lock to read, and blocks the thread while another one writes or waits to write.
+    /// Locks the lock for reading, blocking the thread while another task writes or waits to write.
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a
-    /// guard.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that holds a guard.
     ///
     /// # Examples
     ///
@@ -503,12 +518,11 @@ impl<T> RwLock<T> {
         RwLockReadGuard { _mark: mark, guard }
     }
 
-    /// Locks the lock to write, and blocks the thread while others read or write.
+    /// Locks the lock for writing, blocking the thread while others read or write.
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may hold a
-    /// guard.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that holds a guard.
     ///
     /// # Examples
     ///
@@ -522,7 +536,8 @@ impl<T> RwLock<T> {
         RwLockWriteGuard { mark, guard }
     }
 
-    /// Returns a reference to the value. The exclusive borrow proves that there is no guard.
+    /// Returns a reference to the value. No locking takes place, because the exclusive borrow proves that there is no
+    /// guard.
     ///
     /// # Examples
     ///
@@ -573,12 +588,12 @@ pin_project! {
     pub struct RwLockRead<'a, T> {
         // The lock.
         shared: &'a Shared<T>,
-        // The operation, if it has to wait.
+        // The operation, if the lock was not available.
         #[pin]
         slow: Option<async_lock::futures::Read<'a, T>>,
         // Where `read` was called.
         location: &'static Location<'static>,
-        // The wait, if there is one.
+        // The wait, if the lock was not available.
         wait: Wait,
     }
 }
@@ -608,7 +623,7 @@ impl<'a, T> Future for RwLockRead<'a, T> {
 }
 
 impl<'a, T> RwLockRead<'a, T> {
-    /// Notes the reader that has the guard, where others read too.
+    /// Records the reader that has the guard, beside other readers.
     #[inline(never)]
     fn poll_further(
         &self,
@@ -626,7 +641,7 @@ impl<'a, T> RwLockRead<'a, T> {
         }
     }
 
-    /// Notes the reader that has the guard.
+    /// Records the reader that has the guard.
     #[cold]
     #[inline(never)]
     fn finish(
@@ -674,12 +689,12 @@ pin_project! {
     pub struct RwLockWrite<'a, T> {
         // The lock.
         shared: &'a Shared<T>,
-        // The operation, if it has to wait.
+        // The operation, if the lock was not available.
         #[pin]
         slow: Option<async_lock::futures::Write<'a, T>>,
         // Where `write` was called.
         location: &'static Location<'static>,
-        // The wait, if there is one.
+        // The wait, if the lock was not available.
         wait: Wait,
     }
 }
@@ -717,7 +732,7 @@ impl<'a, T> RwLockWrite<'a, T> {
     }
 }
 
-/// Notes a reader until it is dropped.
+/// Records a reader until it is dropped.
 struct ReadMark<S: Deref<Target = Seen>> {
     /// The state of the lock.
     seen: S,
@@ -726,7 +741,7 @@ struct ReadMark<S: Deref<Target = Seen>> {
 }
 
 impl<S: Deref<Target = Seen>> ReadMark<S> {
-    /// Notes that the task on this thread reads.
+    /// Records that the task on this thread reads.
     #[inline]
     fn new(seen: S, location: &'static Location<'static>) -> ReadMark<S> {
         let slot = seen.readers.enter(location);
@@ -741,11 +756,11 @@ impl<S: Deref<Target = Seen>> Drop for ReadMark<S> {
     }
 }
 
-/// Notes a writer until it is dropped.
+/// Records a writer until it is dropped.
 struct WriteMark<S: Deref<Target = Seen>>(S);
 
 impl<S: Deref<Target = Seen>> WriteMark<S> {
-    /// Notes that the task on this thread writes.
+    /// Records that the task on this thread writes.
     #[inline]
     fn new(seen: S, location: &'static Location<'static>) -> WriteMark<S> {
         seen.writer.set(location);
@@ -761,7 +776,7 @@ impl<S: Deref<Target = Seen>> Drop for WriteMark<S> {
 }
 
 impl<S: Deref<Target = Seen> + Clone> WriteMark<S> {
-    /// Turns the writer into a reader. The place of the reader is that of the call.
+    /// Turns the writer into a reader, whose place is the caller's.
     fn downgrade(self, location: &'static Location<'static>) -> ReadMark<S> {
         ReadMark::new(self.0.clone(), location)
     }
@@ -794,7 +809,7 @@ pub struct RwLockWriteGuard<'a, T> {
 }
 
 impl<'a, T> RwLockWriteGuard<'a, T> {
-    /// Turns this guard into one that reads. No other writer comes in between.
+    /// Downgrades this guard to a read guard. No other task can write in between.
     ///
     /// # Examples
     ///
@@ -827,7 +842,7 @@ pub struct OwnedRwLockReadGuard<T> {
     _mark: ReadMark<Arc<Seen>>,
     /// The lock.
     guard: async_lock::RwLockReadGuardArc<T>,
-    /// The lock as the user knows it. Dropped after the guard, because its last owner may take the value out.
+    /// The user's reference to the lock. Dropped after the guard, because the last owner may take the value out.
     _lock: Arc<RwLock<T>>,
 }
 
@@ -842,12 +857,12 @@ pub struct OwnedRwLockWriteGuard<T> {
     mark: WriteMark<Arc<Seen>>,
     /// The lock.
     guard: async_lock::RwLockWriteGuardArc<T>,
-    /// The lock as the user knows it. Dropped after the guard, because its last owner may take the value out.
+    /// The user's reference to the lock. Dropped after the guard, because the last owner may take the value out.
     lock: Arc<RwLock<T>>,
 }
 
 impl<T> OwnedRwLockWriteGuard<T> {
-    /// Turns this guard into one that reads. No other writer comes in between.
+    /// Downgrades this guard to a read guard. No other task can write in between.
     ///
     /// # Examples
     ///
@@ -932,7 +947,7 @@ impl<T> From<T> for RwLock<T> {
 impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RwLock");
-        // Not by `try_read` of this type, which would set a mark.
+        // `try_read` of this type would set a mark, so this calls that of the inner lock.
         match self.shared().lock.try_read() {
             Some(guard) => debug.field("value", &&*guard),
             None => debug.field("value", &format_args!("<locked>")),

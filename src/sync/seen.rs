@@ -1,11 +1,11 @@
-//! What the primitives show of themselves: how they are called, where they were made, and who took them.
+//! What dumps show about the primitives: their names, where they were made, and which tasks have taken them.
 //!
-//! A [`Mark`] says who took something, where and when. To set it costs a few loads and stores, because every lock does
-//! so, and somebody may ask for it only once a year. Everything that costs more (names, descriptions) happens when a
-//! dump is taken.
+//! A [`Mark`] records which task took a primitive, where and when. Setting one takes a few loads and stores, because
+//! every lock sets one and only dumps read it. Whatever costs more, such as names and descriptions, is left to the
+//! dump.
 //!
-//! A mark keeps the address of a [`Location`], because an atomic can't hold a reference. [`PLACES`] translates it back:
-//! each thread enters an address there before it uses it for the first time.
+//! A mark keeps the address of a [`Location`], because an atomic can't hold a reference. [`PLACES`] translates the
+//! address back: a thread adds an address there before it uses it for the first time.
 
 use crate::clock::Stamp;
 use crate::dump::{Quoted, Time};
@@ -20,14 +20,15 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::hint;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
-use std::thread;
+use std::thread::{self, ThreadId};
 
-/// The name of a primitive, and where it was made.
+/// The name of a primitive, and the place where it was made.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     /// The name, if it has one.
@@ -58,7 +59,7 @@ impl fmt::Display for About {
     }
 }
 
-/// A state that is created when it is used for the first time, so that `new` can be `const`.
+/// A state that is created at its first use, so that `new` can be `const`.
 #[derive(Debug)]
 pub(super) struct Lazy<S> {
     /// Where the primitive was made.
@@ -68,7 +69,7 @@ pub(super) struct Lazy<S> {
 }
 
 impl<S> Lazy<S> {
-    /// Creates a state later.
+    /// Creates no state yet.
     #[track_caller]
     pub(super) const fn new() -> Lazy<S> {
         Lazy {
@@ -126,17 +127,17 @@ impl<S> Lazy<S> {
 pub(super) struct Unused<T>(Mutex<Option<T>>);
 
 impl<T> Unused<T> {
-    /// Keeps nothing, because the value is in the state from the beginning.
+    /// Contains nothing, because the state has the value from the beginning.
     pub(super) const fn none() -> Unused<T> {
         Unused(Mutex::new(None))
     }
 
-    /// Keeps a value until the first use.
+    /// Contains the value until the first use.
     pub(super) const fn new(value: T) -> Unused<T> {
         Unused(Mutex::new(Some(value)))
     }
 
-    /// Takes the value, at the first use.
+    /// Takes the value at the first use.
     pub(super) fn take(&self) -> T {
         lock(&self.0)
             .take()
@@ -144,31 +145,52 @@ impl<T> Unused<T> {
     }
 }
 
-/// Who took something, where and when; or nobody.
+/// Records the task or the thread that took a primitive, where and when. An unset mark names none.
 ///
-/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come in between: it reads
-/// the task twice, and tries again if the task has changed.
+/// A mark has one writer at a time, as the thing itself has. A reader on another thread may come at any time, and never
+/// sees a mixture of two writers:
+///
+/// ```text
+///    writer                               reader
+///    tag = BUSY                           read the tag: that of a task
+///    ---- fence ----                      read the version
+///    write the runtime and the place      read the runtime and the place
+///    version += 1                         ---- fence ----
+///    tag = that of the task               the tag and the version are still the same
+/// ```
+///
+/// A reader that has seen anything of a later writer sees that the tag is [`BUSY`] or has been, because the fences pair.
+/// If the later writer has finished, it may have set the same tag, but the version has grown.
 #[derive(Debug)]
 pub(super) struct Mark {
-    /// The tag of the task, or [`NOBODY`].
+    /// The tag of the task, [`BUSY`] or [`NOBODY`].
     tag: AtomicU64,
     /// The number of its runtime, and the stamp of the turn. Outside any task, the number of the thread, and 0.
     turn: AtomicU64,
     /// The address of the place.
     place: AtomicUsize,
+    /// How often the mark has been set.
+    version: AtomicUsize,
 }
 
-/// The tag of a mark that nobody has set.
+/// The tag of an unset mark.
 const NOBODY: u64 = u64::MAX;
+
+/// The tag of a mark that is being set.
+const BUSY: u64 = u64::MAX - 1;
+
+/// How often a reader looks at a mark that changes or is being set. A writer takes a few nanoseconds, but may lose its
+/// processor meanwhile. The reader then takes the mark for one that has not been set yet.
+const LOOKS: usize = 100;
 
 /// What a mark says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// Who took it.
+    /// The task or the thread.
     pub(super) who: Who,
     /// Where.
     pub(super) place: Option<&'static Location<'static>>,
-    /// In which turn of the runtime. Unknown outside any task.
+    /// The turn of the runtime in which it was taken. Unknown outside any task.
     turn: Stamp,
 }
 
@@ -192,57 +214,85 @@ impl Default for Mark {
             tag: AtomicU64::new(NOBODY),
             turn: AtomicU64::new(0),
             place: AtomicUsize::new(0),
+            version: AtomicUsize::new(0),
         }
     }
 }
 
 impl Mark {
-    /// Notes that whoever is polled on this thread has taken the thing.
+    /// Notes that whoever is polled on this thread has taken the thing. Nobody else sets the mark meanwhile.
     #[inline]
     pub(super) fn set(&self, place: &'static Location<'static>) {
         let (tag, turn) = whoever();
-        self.write(turn, place);
-        // Release: pairs with the Acquire in `get`, which then sees the other two.
-        self.tag.store(tag, Ordering::Release);
+        // Relaxed: see `begin`.
+        self.tag.store(BUSY, Ordering::Relaxed);
+        self.begin(turn);
+        self.write_place(place);
+        self.publish(tag);
     }
 
-    /// Notes the same in a mark that others may set too. Returns false if one has set it already.
+    /// Notes the same in a mark that others may set at the same time; one of them wins.
+    #[inline]
+    pub(super) fn set_shared(&self, place: &'static Location<'static>) {
+        let (tag, turn) = whoever();
+        // Acquire: what the last writer has written comes before what is written now.
+        if self.tag.swap(BUSY, Ordering::Acquire) != BUSY {
+            self.begin(turn);
+            self.write_place(place);
+            self.publish(tag);
+        }
+    }
+
+    /// Records the same in a mark that other threads may set too. Returns false if the mark is already set.
     #[inline]
     pub(super) fn try_set(&self, place: &'static Location<'static>) -> bool {
         let (tag, turn) = whoever();
-        if self.tag.load(Ordering::Relaxed) != NOBODY
-            // Acquire: what the last holder has read comes before what is written now.
-            || self
-                .tag
-                .compare_exchange(NOBODY, tag, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return false;
-        }
-        self.write(turn, place);
-        true
-    }
-
-    /// Sets a free mark to a task, but for the place. Returns false if the mark is not free. [`actor`] returns the tag
-    /// and the turn.
-    #[inline]
-    pub(super) fn claim(&self, tag: Tag, turn: u64) -> bool {
-        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
-            // Acquire: as in `try_set`.
-            && self
-                .tag
-                .compare_exchange(NOBODY, tag.number(), Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
+        let is_mine = self.claim(turn);
         if is_mine {
-            self.turn.store(turn, Ordering::Relaxed);
+            self.write_place(place);
+            self.publish(tag);
         }
         is_mine
     }
 
-    /// Writes the place into a claimed mark, if that is easy: if this thread knows that the place is entered. Otherwise
-    /// returns false.
+    /// Claims a free mark for a task. Returns false if the mark is not free. [`actor`] returns the turn. The place
+    /// follows, and then the tag.
     #[inline]
-    pub(super) fn set_known_place(&self, place: &'static Location<'static>) -> bool {
+    pub(super) fn claim(&self, turn: u64) -> bool {
+        let is_mine = self.tag.load(Ordering::Relaxed) == NOBODY
+            // Acquire: what the last holder has written comes before what is written now.
+            && self
+                .tag
+                .compare_exchange(NOBODY, BUSY, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            self.begin(turn);
+        }
+        is_mine
+    }
+
+    /// Begins to write into a mark that is [`BUSY`].
+    #[inline]
+    fn begin(&self, turn: u64) {
+        // Pairs with the fence in `get`: a reader that sees what is written from here on sees that the mark is busy.
+        fence(Ordering::Release);
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    /// Ends the writing: the mark shows the task with this tag.
+    #[inline]
+    fn publish(&self, tag: u64) {
+        let version = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        // Release: pairs with the Acquire in `get`, which then sees what has been written with this version.
+        self.version.store(version, Ordering::Release);
+        // Release: likewise with this tag.
+        self.tag.store(tag, Ordering::Release);
+    }
+
+    /// Writes the place into a claimed mark and publishes it, if that is easy: if this thread knows that the place is
+    /// entered. Otherwise returns false.
+    #[inline]
+    pub(super) fn finish_known(&self, tag: Tag, place: &'static Location<'static>) -> bool {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             if !is_entered(address) {
@@ -250,20 +300,20 @@ impl Mark {
             }
             self.place.store(address, Ordering::Relaxed);
         }
+        self.publish(tag.number());
         true
     }
 
-    /// Writes the place into a claimed mark.
-    pub(super) fn set_place(&self, place: &'static Location<'static>) {
-        let address = address(place);
-        enter_place(address, place);
-        self.place.store(address, Ordering::Relaxed);
+    /// Writes the place into a mark that this thread has claimed, and publishes it.
+    pub(super) fn finish(&self, place: &'static Location<'static>) {
+        let (tag, _) = whoever();
+        self.write_place(place);
+        self.publish(tag);
     }
 
-    /// Writes everything but the tag.
+    /// Writes the place.
     #[inline]
-    fn write(&self, turn: u64, place: &'static Location<'static>) {
-        self.turn.store(turn, Ordering::Relaxed);
+    fn write_place(&self, place: &'static Location<'static>) {
         let address = address(place);
         if self.place.load(Ordering::Relaxed) != address {
             enter_place(address, place);
@@ -271,25 +321,35 @@ impl Mark {
         }
     }
 
-    /// Notes that the thing has been given back.
+    /// Clears the mark, because the primitive has been released.
     #[inline]
     pub(super) fn clear(&self) {
         self.tag.store(NOBODY, Ordering::Release);
     }
 
-    /// Returns who has taken the thing, if anybody.
+    /// Returns the contents of the mark if it is set.
     pub(super) fn get(&self) -> Option<Taken> {
-        let mut tag = self.tag.load(Ordering::Acquire);
-        loop {
-            if tag == NOBODY {
-                return None;
+        for _look in 0..LOOKS {
+            // Acquire: pairs with the Release in `publish`.
+            let tag = self.tag.load(Ordering::Acquire);
+            match tag {
+                NOBODY => return None,
+                BUSY => {
+                    hint::spin_loop();
+                    continue;
+                }
+                _ => {}
             }
+            // Acquire: pairs with the Release in `publish`.
+            let version = self.version.load(Ordering::Acquire);
             let turn = self.turn.load(Ordering::Relaxed);
             let place = self.place.load(Ordering::Relaxed);
-            // The loads above come before the load below.
+            // Pairs with the fence in `begin`.
             fence(Ordering::Acquire);
-            let again = self.tag.load(Ordering::Relaxed);
-            if again == tag {
+            // Acquire: the version is read after the tag.
+            let is_same = self.tag.load(Ordering::Acquire) == tag
+                && self.version.load(Ordering::Relaxed) == version;
+            if is_same {
                 let (number, stamp) = ((turn >> 32) as u32, turn as u32);
                 let who = match Tag::from_number(tag).parts() {
                     Some((task, _)) => Who::Task {
@@ -304,12 +364,12 @@ impl Mark {
                     turn: Stamp::from_number(stamp),
                 });
             }
-            tag = again;
         }
+        None
     }
 }
 
-/// Returns the tag of whatever is polled on this thread, and the number of its runtime with the stamp of the turn.
+/// Returns the tag of the task on this thread, and the number of its runtime with the stamp of the turn.
 #[inline]
 fn whoever() -> (u64, u64) {
     match actor() {
@@ -336,14 +396,14 @@ impl Who {
                 }
             }
             Who::Thread(number) => match lock(&THREADS).names.get(&number) {
-                Some(Some(name)) => format!("thread {name:?}"),
-                Some(None) => format!("thread {number}"),
+                Some((Some(name), _)) => format!("thread {name:?}"),
+                Some((None, id)) => format!("an unnamed thread, {id:?}"),
                 None => String::from("a thread that has ended"),
             },
         }
     }
 
-    /// Names the task or the thread, and says whether it is the task that waits.
+    /// Names the task or the thread, with a remark if it is the task that waits.
     pub(super) fn name_for_waiter(self, view: &View<'_>) -> String {
         let mut name = self.name(view);
         if self
@@ -365,7 +425,7 @@ impl Who {
 }
 
 impl Taken {
-    /// Returns how long ago it was taken, and a larger number for a longer time.
+    /// Returns the time since it was taken, and a number that is larger the longer that time is.
     pub(super) fn age(&self, view: &View<'_>) -> Option<std::time::Duration> {
         let Who::Task { runtime, .. } = self.who else {
             return None;
@@ -377,12 +437,12 @@ impl Taken {
         Some(self.turn.until(now))
     }
 
-    /// Says who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
+    /// Displays who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         self.who.name_for_waiter(view) + &self.when(view)
     }
 
-    /// Says who made it, and where: `main at src/main.rs:9`.
+    /// Displays who made it, and where: `main at src/main.rs:9`.
     pub(super) fn made_text(&self, view: &View<'_>) -> String {
         let mut text = self.who.name(view);
         if let Some(place) = self.place {
@@ -391,7 +451,7 @@ impl Taken {
         text
     }
 
-    /// Says when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
+    /// Displays when and where it was taken, after a space: ` 3.2 s ago at src/audit.rs:24`.
     pub(super) fn when(&self, view: &View<'_>) -> String {
         let mut text = String::new();
         if let Some(age) = self.age(view) {
@@ -410,14 +470,14 @@ fn address(place: &'static Location<'static>) -> usize {
     std::ptr::from_ref(place).addr()
 }
 
-/// The places that marks name, by their addresses. There are as many as the program has calls.
+/// The places that marks name, by their addresses. Their number is bounded by the number of calls in the program.
 static PLACES: Mutex<BTreeMap<usize, &'static Location<'static>>> = Mutex::new(BTreeMap::new());
 
-/// The number of places that each thread remembers to have entered.
+/// The number of places that each thread remembers to have added to [`PLACES`].
 const REMEMBERED: usize = 64;
 
 thread_local! {
-    /// Addresses that are in [`PLACES`], each at a position that follows from it.
+    /// Addresses that are in [`PLACES`], each at a position that is computed from the address.
     static ENTERED: [Cell<usize>; REMEMBERED] = const { [const { Cell::new(0) }; REMEMBERED] };
 }
 
@@ -434,7 +494,7 @@ fn is_entered(address: usize) -> bool {
     ENTERED.with(|entered| entered[position(address)].get() == address)
 }
 
-/// Makes sure that an address is in [`PLACES`].
+/// Adds an address to [`PLACES`], unless this thread knows that it is there.
 #[inline]
 fn enter_place(address: usize, place: &'static Location<'static>) {
     let is_entered = ENTERED.with(|entered| entered[position(address)].replace(address) == address);
@@ -443,24 +503,25 @@ fn enter_place(address: usize, place: &'static Location<'static>) {
     }
 }
 
-/// Enters an address in [`PLACES`], unless it is there.
+/// Adds an address to [`PLACES`], unless it is there.
 #[cold]
 fn enter_new_place(address: usize, place: &'static Location<'static>) {
     lock(&PLACES).insert(address, place);
 }
 
-/// The threads that have taken something outside any task.
+/// The threads that have taken a primitive outside any task.
 struct Threads {
-    /// The names of those that have not ended, by their numbers.
-    names: BTreeMap<u32, Option<String>>,
+    /// The names and the ids of those that have not ended, by their numbers. A mark has no room for a [`ThreadId`].
+    names: BTreeMap<u32, (Option<String>, ThreadId)>,
 }
 
-/// The threads that have taken something outside any task.
+/// The threads that have taken a primitive outside any task.
 static THREADS: Mutex<Threads> = Mutex::new(Threads {
     names: BTreeMap::new(),
 });
 
-/// The number of a thread, until the thread ends.
+/// The number of a thread, until the thread ends. It has a destructor, unlike other thread-locals of this crate, because
+/// nothing else says that a thread has ended, and [`THREADS`] would grow with each thread.
 struct Numbered(u32);
 
 impl Drop for Numbered {
@@ -479,8 +540,9 @@ impl Numbered {
     fn new() -> Numbered {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = thread::current().name().map(String::from);
-        lock(&THREADS).names.insert(number, name);
+        let thread = thread::current();
+        let named = (thread.name().map(String::from), thread.id());
+        lock(&THREADS).names.insert(number, named);
         Numbered(number)
     }
 }
@@ -494,23 +556,23 @@ fn thread_number() -> u32 {
 /// The locks and semaphores that have been used and not been dropped, so that [`held`](super::held) can list them.
 pub(super) static HOLDABLE: Mutex<BTreeMap<u64, Weak<dyn Holdable>>> = Mutex::new(BTreeMap::new());
 
-/// A primitive that somebody can hold.
+/// A primitive that a task can hold.
 pub(super) trait Holdable: Send + Sync {
-    /// Returns what it is, and who holds it.
+    /// Returns a description of the primitive and its holders.
     fn holding(&self) -> Holding;
 }
 
 /// A primitive and its holders.
 pub(super) struct Holding {
-    /// What it is: "lock", "rwlock", "semaphore".
+    /// The kind: "lock", "rwlock", "semaphore".
     pub(super) kind: &'static str,
-    /// How it is called.
+    /// Its name, and where it was made.
     pub(super) about: About,
-    /// What its holders have done: "taken", "taken to read", "taken to write".
+    /// The verb for its holders: "taken", "taken to read", "taken to write".
     pub(super) how: &'static str,
-    /// The holders that are known.
+    /// The holders that have marks.
     pub(super) known: Vec<Taken>,
-    /// The number of the other ones.
+    /// The number of the other holders.
     pub(super) others: usize,
 }
 
@@ -538,12 +600,12 @@ impl Drop for Listed {
     }
 }
 
-/// Returns the first of those who wait for the same primitive.
+/// Returns the wait for the same primitive that began first.
 pub(super) fn first_in_line<'a>(wait: &Declared, view: &View<'a>) -> Option<&'a Declared> {
     view.waits.of(wait, None).first().copied()
 }
 
-/// Says that a lock is free although a task waits for it, and who is next; see [`next_future`].
+/// Names the future that is next for a lock that is free although a task waits for it; see [`next_future`].
 pub(super) fn next_in_line(wait: &Declared, view: &View<'_>) -> String {
     match first_in_line(wait, view) {
         Some(first) => next_for(first, view),
@@ -568,11 +630,11 @@ pub(super) fn is_woken(wait: &Declared, view: &View<'_>) -> bool {
     })
 }
 
-/// Describes the future that is first in line for something that is free.
+/// Describes the future that is first in line for a primitive that is free.
 ///
-/// Its former holder has woken the first in line, which has not been polled since: the future may be one of several
-/// that its task polls, such as the branch of a `select` that has stopped polling the others. If the task is in the run
-/// queue and has polled the future in its last poll, it has only just been woken.
+/// The last holder has woken the first future in the queue, and its task has not polled it since. The task may poll
+/// several futures, such as the branches of a `select`, one of which keeps it from polling the others.
+/// If the task is in the run queue and has polled the future in its last poll, it has only just been woken.
 pub(super) fn next_future(first: &Declared, view: &View<'_>) -> Option<String> {
     let (task, poll) = first.waiter.tag.parts()?;
     let snapshot = view.tasks.get(&task);
@@ -589,8 +651,8 @@ pub(super) fn next_future(first: &Declared, view: &View<'_>) -> Option<String> {
 }
 
 impl Wait {
-    /// Polls an operation of a primitive, which `begin` creates in the first poll. Declares the wait while the
-    /// operation is pending. The operation takes part in the budget of the poll.
+    /// Polls an operation of a primitive, which `begin` creates in the first poll. While the operation is pending,
+    /// declares the wait. The operation takes part in the budget of the poll.
     pub(super) fn poll_slow<P: Primitive + 'static, F: Future>(
         &mut self,
         mut slow: Pin<&mut Option<F>>,

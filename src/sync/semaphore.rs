@@ -1,4 +1,4 @@
-//! [`Semaphore`]: a limited number of permits, whose holders a dump names.
+//! [`Semaphore`]: permits whose holders a dump names.
 
 mod permits;
 
@@ -20,22 +20,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A limited number of permits, for which tasks wait without blocking their threads.
+/// A semaphore: a limited number of permits, for which tasks wait without blocking their threads.
 ///
-/// A dump names a task that waits for a permit together with the holders:
+/// If a task waits for a permit, a dump shows the holders of the permits:
 ///
 /// ```text
 /// permit of "pool" (0 of 3 free): taken by tasks 4, 7, 9, the longest 8 s ago at
 /// src/pool.rs:40
 /// ```
 ///
-/// It names the first four holders, and counts the others. A permit is a value that can be moved to another task: the
-/// semaphore knows the task that took it, not the one that has it now.
+/// The dump names the first four holders and counts the others. A program can move a permit to another task: the
+/// semaphore knows the task that took it, not the one that owns it now.
 ///
 /// # Fairness
 ///
-/// Permits are given in the order of the requests. A request for many permits is not starved by requests for one: these
-/// wait behind it, even while permits are free that would suffice for them.
+/// The semaphore serves requests in first-in, first-out order. A request for many permits cannot starve: later requests
+/// wait behind it, even if enough permits for them are free.
 ///
 /// Each request takes part in the [budget of a poll](crate::task#fairness): a task that finds permits free every time
 /// still lets other tasks run.
@@ -68,32 +68,32 @@ use std::task::{Context, Poll, ready};
 /// });
 /// ```
 pub struct Semaphore {
-    /// The number of permits in the beginning.
+    /// The initial number of permits.
     permits: usize,
     /// The permits and their state for dumps.
     state: Lazy<Arc<State>>,
 }
 
-/// The permits, and what dumps show of them.
+/// The permits and their state for dumps.
 #[derive(Debug)]
 struct State {
-    /// How the semaphore is called.
+    /// The name of the semaphore, and where it was made.
     about: About,
     /// The free permits and the queue for them.
     free: Permits,
     /// The number of permits, free or not. Never more than [`Semaphore::MAX_PERMITS`].
     ///
-    /// Relaxed is enough: the number guards no memory.
+    /// Relaxed is enough, because the number guards no memory.
     total: AtomicUsize,
     /// The holders of permits.
     holders: Holders,
-    /// How many permits each of the known holders has. Without meaning where there is none.
+    /// The number of permits of each holder that has a mark. Undefined where the mark is not set.
     ///
-    /// Relaxed is enough: the numbers are only for dumps.
+    /// Relaxed is enough, because only dumps read the numbers.
     taken: [AtomicU32; KNOWN],
-    /// Who has forgotten permits last.
+    /// The task that has forgotten permits last.
     forgotten: Mark,
-    /// Its entry in the list of what can be held.
+    /// Its entry in the list of primitives that can be held.
     _listed: Listed,
 }
 
@@ -111,14 +111,14 @@ impl State {
         })
     }
 
-    /// Notes that the task on this thread has taken permits.
+    /// Records that the task on this thread has taken permits.
     fn enter(&self, permits: u32, place: &'static Location<'static>) -> Slot {
         let slot = self.holders.enter(place);
         self.note(slot, permits);
         slot
     }
 
-    /// Notes how many permits a holder has.
+    /// Records the number of permits of a holder.
     #[inline]
     fn note(&self, slot: Slot, permits: u32) {
         if let Some(index) = slot.index() {
@@ -132,17 +132,17 @@ impl State {
         Ok(self.enter(permits, place))
     }
 
-    /// Gives permits back, and forgets their holder.
+    /// Returns permits to the semaphore, and clears the mark of their holder.
     #[inline]
     fn give_back(&self, permits: u32, slot: Slot) {
-        // Before the permits are free, after which the mark may serve the next holder.
+        // Clears the mark before the permits are free, after which the next holder may set it.
         self.holders.leave(slot);
         if permits > 0 {
             self.free.give(permits as usize);
         }
     }
 
-    /// Returns the holders that are known.
+    /// Returns the holders that have marks.
     fn known(&self) -> Vec<Taken> {
         let known = self.holders.known().into_iter();
         known.map(|(_, taken)| taken).collect()
@@ -162,8 +162,8 @@ impl State {
         }
     }
 
-    /// Says who is first in line while there are enough permits for a request. Returns the task that keeps it waiting
-    /// too, if there is one.
+    /// Describes the first request in the queue, for a request that waits although enough permits are free. Also
+    /// returns the task that keeps it waiting, if there is one.
     fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
         let Some(first) = first_in_line(wait, view) else {
             return (String::new(), Vec::new());
@@ -187,8 +187,7 @@ impl State {
         }
     }
 
-    /// Returns the tasks without whose permits the others are too few: the wait cannot end before each of them gives
-    /// some back.
+    /// Returns the tasks that the wait certainly needs: without the permits of each of them, there are too few.
     fn needed(&self, wait: &Declared, wanted: usize, view: &View<'_>) -> Vec<u32> {
         let mut permits_of: Vec<(u32, usize)> = Vec::new();
         for (index, taken) in self.holders.known() {
@@ -202,7 +201,7 @@ impl State {
             }
         }
         let waiter = wait.waiter.tag.parts().map(|(task, _)| task);
-        // While the task waits, it does not give back its own.
+        // A task that waits does not release its own permits.
         let own = permits_of.iter().find(|(task, _)| Some(*task) == waiter);
         let total = self.total.load(Ordering::Relaxed);
         let foreign = total.saturating_sub(own.map_or(0, |(_, permits)| *permits));
@@ -345,15 +344,15 @@ impl Semaphore {
         self.state.get(|about| State::new(about, self.permits))
     }
 
-    /// Takes one permit, and waits until one is free.
+    /// Acquires a permit, waiting until one is available.
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed, before or during the wait.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -364,17 +363,17 @@ impl Semaphore {
         self.acquire_many(1)
     }
 
-    /// Takes this number of permits at once, and waits until so many are free.
+    /// Acquires the given number of permits at once, waiting until all of them are available.
     ///
-    /// The future waits for ever if the semaphore never has so many.
+    /// If the semaphore never has so many permits, the future never completes.
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed, before or during the wait.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -395,16 +394,16 @@ impl Semaphore {
         }
     }
 
-    /// Takes one permit like [`acquire`](Semaphore::acquire). It owns a reference to the semaphore, so it can be stored
-    /// and moved to other tasks.
+    /// Acquires a permit like [`acquire`](Semaphore::acquire). The permit owns a reference to the semaphore, so it can
+    /// be stored and moved to other tasks.
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed, before or during the wait.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -425,16 +424,16 @@ impl Semaphore {
         self.acquire_many_owned(1)
     }
 
-    /// Takes permits like [`acquire_many`](Semaphore::acquire_many). They own a reference to the semaphore, so they can
-    /// be stored and moved to other tasks.
+    /// Acquires permits like [`acquire_many`](Semaphore::acquire_many). They own a reference to the semaphore, so they
+    /// can be stored and moved to other tasks.
     ///
     /// # Errors
     ///
-    /// Returns an error if the semaphore is closed, before or during the wait.
+    /// Returns an error if the semaphore has been closed, or is closed during the wait.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue, and nothing else.
+    /// Dropping the future loses its place in the queue, and nothing else.
     ///
     /// # Examples
     ///
@@ -455,7 +454,7 @@ impl Semaphore {
         }
     }
 
-    /// Takes one permit if one is free and no request waits.
+    /// Acquires a permit if one is available and no other request waits. Never waits.
     ///
     /// # Errors
     ///
@@ -479,7 +478,7 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Takes this number of permits if so many are free and no request waits.
+    /// Acquires permits if enough are available and no other request waits. Never waits.
     ///
     /// # Errors
     ///
@@ -507,7 +506,7 @@ impl Semaphore {
         })
     }
 
-    /// Takes one permit like [`try_acquire`](Semaphore::try_acquire). It owns a reference to the semaphore.
+    /// Acquires a permit like [`try_acquire`](Semaphore::try_acquire). The permit owns a reference to the semaphore.
     ///
     /// # Errors
     ///
@@ -529,7 +528,7 @@ impl Semaphore {
         self.try_acquire_many_owned(1)
     }
 
-    /// Takes permits like [`try_acquire_many`](Semaphore::try_acquire_many). They own a reference to the semaphore.
+    /// Acquires permits like [`try_acquire_many`](Semaphore::try_acquire_many). They own a reference to the semaphore.
     ///
     /// # Errors
     ///
@@ -559,7 +558,7 @@ impl Semaphore {
         })
     }
 
-    /// Adds free permits.
+    /// Adds permits to the semaphore.
     ///
     /// # Panics
     ///
@@ -592,7 +591,7 @@ impl Semaphore {
         }
     }
 
-    /// Takes up to this number of free permits for ever, and returns how many it took.
+    /// Removes up to this number of free permits from the semaphore, and returns how many it removed.
     ///
     /// # Examples
     ///
@@ -620,7 +619,7 @@ impl Semaphore {
         self.state().free.available()
     }
 
-    /// Closes the semaphore: requests that wait and later ones get an error. Permits that are taken stay valid.
+    /// Closes the semaphore. Requests that wait and later requests return an error. Acquired permits stay valid.
     ///
     /// # Examples
     ///
@@ -650,7 +649,7 @@ impl Semaphore {
     }
 }
 
-/// Panics if a semaphore can't have so many permits.
+/// Panics if a semaphore cannot have so many permits.
 #[track_caller]
 const fn assert_fits(permits: usize) {
     assert!(
@@ -687,17 +686,17 @@ impl Reference for Arc<Semaphore> {
     }
 }
 
-/// The taking of permits. Dropping it gives up the place in the queue.
+/// A request for permits. Dropping it loses its place in the queue.
 struct Operation<S: Reference> {
     /// The semaphore.
     semaphore: S,
-    /// How many permits are wanted.
+    /// The number of permits that it needs.
     wanted: u32,
-    /// The place in the queue, while this waits.
+    /// The place in the queue, while the request waits.
     ticket: Option<u64>,
-    /// Where the permits were asked for.
+    /// Where the program made the request.
     location: &'static Location<'static>,
-    /// The wait, while it lasts.
+    /// The wait, while the request waits.
     wait: Wait,
 }
 
@@ -714,7 +713,7 @@ impl<S: Reference> Operation<S> {
         }
     }
 
-    /// Takes the permits, or waits for them.
+    /// Acquires the permits, or waits for them.
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, AcquireError>> {
         ready!(poll_budget(cx));
@@ -733,7 +732,7 @@ impl<S: Reference> Operation<S> {
         self.poll_slow(cx)
     }
 
-    /// Notes the holder of permits that have been taken, where others hold some too.
+    /// Records the holder of acquired permits, beside other holders.
     #[inline(never)]
     fn poll_further(&self, attempt: Attempt) -> Poll<Result<Slot, AcquireError>> {
         let state = self.semaphore.state();
@@ -747,7 +746,7 @@ impl<S: Reference> Operation<S> {
         }
     }
 
-    /// Notes the holder of permits that have been taken.
+    /// Records the holder of acquired permits.
     #[cold]
     #[inline(never)]
     fn finish(&self, attempt: Attempt) -> Poll<Result<Slot, AcquireError>> {
@@ -869,7 +868,7 @@ impl fmt::Debug for AcquireOwned {
     }
 }
 
-/// Permits of a [`Semaphore`]. Dropping them gives them back.
+/// Permits of a [`Semaphore`]. Dropping them releases them.
 ///
 /// # Examples
 ///
@@ -878,13 +877,13 @@ impl fmt::Debug for AcquireOwned {
 pub struct SemaphorePermit<'a> {
     /// The semaphore.
     state: &'a State,
-    /// How many they are.
+    /// The number of permits.
     permits: u32,
     /// The mark of their holder.
     slot: Slot,
 }
 
-/// Permits that own a reference to their [`Semaphore`]. Dropping them gives them back.
+/// Permits that own a reference to their [`Semaphore`]. Dropping them releases them.
 ///
 /// # Examples
 ///
@@ -893,7 +892,7 @@ pub struct SemaphorePermit<'a> {
 pub struct OwnedSemaphorePermit {
     /// The semaphore.
     semaphore: Arc<Semaphore>,
-    /// How many they are.
+    /// The number of permits.
     permits: u32,
     /// The mark of their holder.
     slot: Slot,
@@ -953,7 +952,7 @@ impl OwnedSemaphorePermit {
 macro_rules! permit {
     ($name:ident $(<$lifetime:lifetime>)?, $clone:expr, $acquire:literal) => {
         impl $name $(<$lifetime>)? {
-            /// Returns how many permits these are.
+            /// Returns the number of permits.
             ///
             /// # Examples
             ///
@@ -962,7 +961,7 @@ macro_rules! permit {
                 self.permits as usize
             }
 
-            /// Does not give the permits back: the semaphore has fewer from now on.
+            /// Drops the permits without releasing them. The semaphore has fewer permits from now on.
             ///
             /// # Examples
             ///
@@ -980,7 +979,7 @@ macro_rules! permit {
                 self.state().total.fetch_sub(permits, Ordering::Relaxed);
             }
 
-            /// Adds other permits to these.
+            /// Merges other permits into these.
             ///
             /// # Panics
             ///
@@ -995,14 +994,19 @@ macro_rules! permit {
                     std::ptr::eq(self.state(), other.state()),
                     "only permits of one semaphore can be merged"
                 );
-                let sum = self.permits.checked_add(other.permits);
-                self.permits = sum.expect("the sum of two permits fits into a `u32`");
+                let (here, there) = (self.permits, other.permits);
+                let Some(sum) = here.checked_add(there) else {
+                    panic!(
+                        "{here} permits and {there} others are more than `u32::MAX`, which one value can hold: keep \
+                         both values instead of merging them"
+                    );
+                };
+                self.permits = sum;
                 other.permits = 0;
                 self.state().note(self.slot, self.permits);
             }
 
-            /// Takes this number of permits away from these, as permits of their own. Returns `None` if these are too
-            /// few.
+            /// Splits off the given number of permits and returns them. Returns `None` if these are too few.
             ///
             /// # Examples
             ///
@@ -1055,7 +1059,7 @@ permit!(
     "Arc::clone(&pool).try_acquire_many_owned"
 );
 
-/// The error of [`Semaphore::acquire`] and its kin: the semaphore is closed.
+/// The error of [`Semaphore::acquire`] and its variants: the semaphore is closed.
 ///
 /// # Examples
 ///
@@ -1080,7 +1084,7 @@ impl fmt::Display for AcquireError {
 
 impl Error for AcquireError {}
 
-/// The error of [`Semaphore::try_acquire`] and its kin.
+/// The error of [`Semaphore::try_acquire`] and its variants.
 ///
 /// # Examples
 ///
@@ -1089,7 +1093,7 @@ impl Error for AcquireError {}
 pub enum TryAcquireError {
     /// The semaphore is closed.
     Closed,
-    /// Too few permits are free, or other requests wait.
+    /// Too few permits are available, or other requests wait.
     NoPermits,
 }
 

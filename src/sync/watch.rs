@@ -1,24 +1,23 @@
-//! Channels that hold the latest value, for configurations and states that many tasks watch.
+//! Channels that hold only the latest value, such as a configuration or a state that many tasks watch.
 //!
-//! Each [`Receiver`] sees the latest value whenever it looks, and waits for [changes](Receiver::changed). It does not
-//! see the values in between: a receiver that is slower than the senders skips them. The ends work on any thread and
-//! under any executor.
+//! A [`Receiver`] reads the latest value at any time, and waits for [changes](Receiver::changed). A receiver that is
+//! slower than the senders skips the values in between. The ends work on any thread and under any executor.
 //!
 //! # Locks
 //!
-//! The value is behind a lock. A [`Ref`] holds that lock for reading, and so does the closure of
-//! [`wait_for`](Receiver::wait_for); the closures of [`send_modify`](Sender::send_modify) and
-//! [`send_if_modified`](Sender::send_if_modified) hold it for writing. While one of them exists, sending blocks the
-//! thread. So keep a `Ref` for a moment only, not across an `.await`, and do not use the same channel within such a
-//! closure or while the same thread has a `Ref`: that would wait for itself. Values that were replaced are dropped
-//! outside the lock.
+//! A blocking lock protects the value. A [`Ref`] holds it for reading, and the closure of
+//! [`wait_for`](Receiver::wait_for) runs while it is locked for reading. The closures of
+//! [`send_modify`](Sender::send_modify) and [`send_if_modified`](Sender::send_if_modified) run while it is locked for
+//! writing. Sending blocks the thread meanwhile. So keep a `Ref` only briefly and not across an `.await`. Do not use
+//! the channel inside such a closure or while the same thread has a `Ref`, which may deadlock. The channel drops
+//! replaced values outside the lock.
 //!
-//! There is no poisoning. If a closure panics, the value is as the closure left it, the receivers are not notified, and
-//! the channel can still be used.
+//! The lock is never poisoned. If a closure panics, the value is as the closure left it, the channel notifies no
+//! receiver, and it stays usable.
 //!
 //! # Dumps
 //!
-//! A dump shows a task that waits for a change, and who has sent the last one:
+//! If a task waits for a change, a dump shows which task sent the last one:
 //!
 //! ```text
 //! changed on "config": last sent by task 2 "reloader" 75.2 s ago at src/config.rs:31; watch channel made at src/main.rs:9
@@ -97,7 +96,7 @@ fn create<T>(
     (Sender::new_at(shared, made), receiver)
 }
 
-/// What all ends of a channel share.
+/// The state that all ends of a channel share.
 struct Shared<T> {
     /// The value.
     value: RwLock<T>,
@@ -124,7 +123,7 @@ impl<T> Shared<T> {
         self.value.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks the value for writing. A closure that panics poisons nothing.
+    /// Locks the value for writing. A closure that panics does not poison it.
     fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.value.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,13 +141,13 @@ const CLOSED: u32 = 1;
 
 /// The state of a channel, without its value.
 struct Seen {
-    /// How the channel is called.
+    /// The name of the channel, and where it was made.
     about: About,
     /// The versions and the numbers of the ends.
     core: Core,
-    /// Who made the senders.
+    /// The senders, and the tasks that made them.
     senders: Senders,
-    /// Who sent the last value. Set under the lock of the value.
+    /// The task that sent the last value. Set under the lock of the value.
     sent: Mark,
 }
 
@@ -175,7 +174,7 @@ impl Primitive for Seen {
                 format!("nothing has been sent, {}", self.senders.text(view)),
             ),
         };
-        // No task blocks this one: any task may have another sender or receiver.
+        // No task blocks this one: any task may own another sender or receiver.
         Description {
             kind,
             subject,
@@ -189,14 +188,14 @@ impl Primitive for Seen {
 /// A wait for an event of a channel.
 #[derive(Default)]
 struct Listening {
-    /// The listener, from the first pending poll on.
+    /// The listener. Created in the first poll that is pending.
     listener: Option<EventListener>,
     /// The wait for dumps.
     wait: Wait,
 }
 
 impl Listening {
-    /// Asks for a result, and listens until there is one. Declares the wait meanwhile. See [`core::poll_until`].
+    /// Calls `ask`, listening until it returns a result. Declares the wait meanwhile. See [`core::poll_until`].
     fn poll_until<R>(
         &mut self,
         cx: &mut Context<'_>,

@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 /// of this call.
 ///
 /// A dump shows by itself which socket, deadline, task, job or primitive of `sync` a task waits for. It cannot know
-/// what a channel of another crate will bring, or which of many requests a read belongs to: a label says it. Labels
-/// nest, and a dump shows the outermost first.
+/// what a program expects from a channel of another crate, or to which of many requests a read belongs. A label
+/// supplies that information. Labels nest, and a dump shows the outermost first.
 ///
-/// A future that is ready in its first poll costs nothing. Under another executor, the label has no effect.
+/// If the future is ready in its first poll, the label costs nothing. Under another executor, the label has no effect.
 ///
 /// # Cancel safety
 ///
@@ -67,12 +67,12 @@ pin_project! {
     /// ```
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct WaitingFor<F> {
-        // The future whose wait has a name.
+        // The labelled future.
         #[pin]
         future: F,
-        // The name.
+        // The label.
         label: Cow<'static, str>,
-        // Where the wait was named.
+        // Where `waiting_for` was called.
         location: &'static Location<'static>,
         // The wait, while the future is pending.
         wait: Wait,

@@ -1,8 +1,8 @@
-//! The time limit of a test: [`run`] runs the test on a thread of its own, and waits for it no longer than the limit.
+//! The time limit of a test: [`run`] runs the test on a thread of its own, and waits until it ends or the limit passes.
 //!
-//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test shows its
-//! runtime in the [`Watch`], which takes one lock. Neither the clock nor the deadlock detector of the runtime notices
-//! that a thread waits for it.
+//! [`Test::run`](super::Test::run) calls [`run`] on the thread of the test harness. Each run of the test stores its
+//! runtime in the [`Watch`], which takes one lock. The wait of the harness's thread affects neither the clock nor the
+//! deadlock detector of the runtime.
 //!
 //! ```text
 //!      the thread of the harness                       the thread of the test
@@ -12,29 +12,34 @@
 //!          | the limit passes                                  |
 //!          | ------------- posts `Message::Run` -------------> | `block_on` panics with a dump
 //!          |                                                   |
+//!          | <--------------- sends the result --------------- | runs the destructors of thread-locals
+//!          |                                                   |
 //!          | <--------------------- ends --------------------- x
 //!          |
 //!          | or ANSWER_TIMEOUT passes: fails the test, and leaves its thread behind
 //!          v
 //! ```
+//!
+//! The result counts even if the thread does not end: a destructor of a thread-local may block it.
 
 use super::Seeded;
 use crate::context;
 use crate::dump::Time;
 use crate::event_loop::Shared;
 use crate::executor::Message;
+use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
 use crate::waiter::Tag;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a test may take after its limit to panic and to drop its runtime. A loop whose polls are short answers
+/// The time that a test has after its limit to panic and to drop its runtime. A loop whose polls are short answers
 /// within milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -43,46 +48,79 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Panics
 ///
-/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, and if no
-/// thread can be started.
+/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, if a destructor
+/// of a thread-local blocks the thread beyond the limit, and if no thread can be started.
 #[track_caller]
 pub(super) fn run(
     name: &'static str,
     limit: Option<Duration>,
     test: impl FnOnce(&Arc<Watch>) -> ExitCode + Send + 'static,
 ) -> ExitCode {
-    // A wait whose end is later than any `Instant` has no limit.
+    // A limit that exceeds every `Instant` is no limit.
     let limit = limit.unwrap_or(Duration::MAX);
     let watch = Arc::new(Watch {
         name,
         limit,
         state: Mutex::default(),
     });
-    let (end, ended) = mpsc::channel::<()>();
+    let (end, ended) = mpsc::channel();
     let test = {
         let watch = Arc::clone(&watch);
         move || {
-            // Dropped when the test ends, by a panic or without one.
-            let _end = end;
-            test(&watch)
+            let result = catch_unwind(AssertUnwindSafe(|| test(&watch)));
+            if let Err(unsent) = end.send(result) {
+                // The harness has given up. The destructor of a payload is foreign code.
+                swallow_panics(|| drop(unsent));
+            }
         }
     };
     let thread = match thread::Builder::new().name(String::from(name)).spawn(test) {
         Ok(thread) => thread,
         Err(error) => panic!("cannot start the thread of a test: {error}"),
     };
-    let is_late = |limit| ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-    if is_late(limit) {
-        let last = watch.expire();
-        if is_late(ANSWER_TIMEOUT) {
-            let report = watch.report(last.as_ref());
-            if let Some(seeded) = last.and_then(|(run, _)| run.seeded) {
-                seeded.report(None);
+    let began = Instant::now();
+    let (result, left) = match ended.recv_timeout(limit) {
+        Ok(result) => (result, limit.saturating_sub(began.elapsed())),
+        Err(_late) => {
+            let last = watch.expire();
+            let told = Instant::now();
+            match ended.recv_timeout(ANSWER_TIMEOUT) {
+                Ok(result) => (result, ANSWER_TIMEOUT.saturating_sub(told.elapsed())),
+                Err(_late) => {
+                    let report = watch.report(last.as_ref());
+                    if let Some(seeded) = last.and_then(|(run, _)| run.seeded) {
+                        seeded.report(None);
+                    }
+                    panic!("{report}");
+                }
             }
-            panic!("{report}");
         }
+    };
+    let has_ended = join_within(thread, left);
+    match result {
+        Err(panic) => resume_unwind(panic),
+        Ok(_) if !has_ended => panic!(
+            "test `{name}` has ended, but its thread has not within the time limit of {limit:?} (the setting \
+             `timeout`), and is left behind: a destructor of a thread-local blocks it"
+        ),
+        Ok(code) => code,
     }
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Waits until a thread has ended, at most for `limit`. Returns whether it has.
+///
+/// The standard library joins without a limit, so another thread does that. It is left behind with the first one.
+fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
+    let (end, ended) = mpsc::channel();
+    let join = move || {
+        let _panicked = thread.join();
+        let _given_up = end.send(());
+    };
+    match thread::Builder::new().spawn(join) {
+        Ok(_detached) => ended.recv_timeout(limit).is_ok(),
+        // Without another thread, the thread of the test ends by itself.
+        Err(_no_thread) => true,
+    }
 }
 
 /// The part of a test that its thread shares with the thread of the harness.
@@ -100,10 +138,10 @@ pub(super) struct Watch {
 struct State {
     /// The latest run. Written by the thread of the test.
     run: Option<Run>,
-    /// Whether the limit has passed. Written by the thread of the harness, which also tells the latest run to end. A
-    /// run that begins later tells itself.
+    /// Whether the limit has passed. Written by the thread of the harness, which also asks the latest run to end. A run
+    /// that begins later asks itself.
     is_expired: bool,
-    /// The message of the panic in `block_on`, if the loop was told to end and has answered. Written by the thread of
+    /// The message of the panic in `block_on`, if the loop has answered the request to end. Written by the thread of
     /// the test.
     answer: Option<String>,
 }
@@ -111,7 +149,7 @@ struct State {
 /// A run of a test.
 #[derive(Clone)]
 struct Run {
-    /// The runtime of the run. Not a `Handle`, because a deadlock is not certain while there is one.
+    /// The runtime of the run. Not a `Handle`, which would keep the runtime from detecting a deadlock.
     shared: Arc<Shared>,
     /// The seed of the run, if it has one.
     seeded: Option<Seeded>,
@@ -120,7 +158,7 @@ struct Run {
 }
 
 impl Watch {
-    /// Notes that a run begins. The thread of the test calls this.
+    /// Records that a run begins. The thread of the test calls this.
     pub(super) fn begin(self: &Arc<Self>, runtime: &Runtime, seeded: Option<Seeded>) {
         let run = Run {
             shared: Arc::clone(&runtime.event_loop.shared),
@@ -137,8 +175,8 @@ impl Watch {
         }
     }
 
-    /// Notes that the limit has passed, and tells the loop of the latest run to end. Returns that run, and the poll
-    /// that it is in. The thread of the harness calls this.
+    /// Records that the limit has passed, and asks the loop of the latest run to end. Returns that run and its current
+    /// poll. The thread of the harness calls this.
     fn expire(self: &Arc<Self>) -> Option<(Run, Tag)> {
         let mut state = lock(&self.state);
         state.is_expired = true;
@@ -150,7 +188,7 @@ impl Watch {
         Some((run, polling))
     }
 
-    /// Tells the loop of a run to end: `block_on` panics with a dump when the loop reads its messages.
+    /// Asks the loop of a run to end: `block_on` panics with a dump when the loop reads its messages.
     fn end(self: &Arc<Self>, run: &Run) {
         let (watch, told) = (Arc::clone(self), run.clone());
         let answer = move || {
@@ -161,7 +199,7 @@ impl Watch {
             lock(&watch.state).answer = Some(answer.clone());
             Err(answer)
         };
-        // A runtime that has ended refuses the message. The next run, if there is one, tells itself.
+        // A runtime that has ended rejects the message. The next run, if there is one, asks itself to end.
         let _refused = run.shared.inbox.post(Message::Run(Box::new(answer)));
     }
 
@@ -182,8 +220,8 @@ impl Watch {
         )
     }
 
-    /// Returns the report about a test that has not ended although its loop was told to. `last` is what
-    /// [`expire`](Watch::expire) has returned.
+    /// Returns the report about a test that has not ended after the request to its loop. `last` is the return value of
+    /// [`expire`](Watch::expire).
     fn report(&self, last: Option<&(Run, Tag)>) -> String {
         let Some((run, polling)) = last else {
             let Watch { name, limit, .. } = self;

@@ -1,10 +1,10 @@
 //! [`chain`]: the async functions of the program in the text of a stack trace.
 //!
-//! The text that [`Backtrace`](std::backtrace::Backtrace) displays is the only stable way to its frames, although its
-//! format is not promised. A text without a single line that looks like a frame is therefore returned as it is.
+//! The text that [`Backtrace`](std::backtrace::Backtrace) displays is the only stable source of its frames, although
+//! its format is not guaranteed. So if no line of a text looks like a frame, the chain is the whole text.
 //!
-//! A frame belongs to the program unless the file or the name says that it belongs to the standard library, to this
-//! crate, or to a crate of combinators. What the text says about a frame depends on the debug information:
+//! A frame belongs to the program unless its file or its name shows that it belongs to the standard library, to this
+//! crate, or to a crate of combinators. The text of a frame depends on the debug information:
 //!
 //! ```text
 //!    debug information      name                          file and line
@@ -37,7 +37,7 @@ const LIBRARIES: [&str; 20] = [
     "tracing",
 ];
 
-/// The beginnings of the names of the frames in which the runtime polls a task. What called them is not async.
+/// The beginnings of the names of the frames in which the runtime polls a task. Their callers are not async.
 const RUNTIME: [&str; 3] = [
     "glassfrog::executor::Executor",
     "glassfrog::executor::task::",
@@ -50,7 +50,7 @@ const RUNTIME_FILES: [&str; 2] = ["src/executor.rs", "src/event_loop.rs"];
 /// The file, within this crate, with the function that captures the stack. Its frame is the first of this crate.
 const CAPTURE_FILE: &str = "src/traces.rs";
 
-/// The number of frames after which a chain is cut off. A recursion may have any number.
+/// The maximum number of frames in a chain, because a recursion may have any number.
 const LONGEST: usize = 48;
 
 /// The text of a chain of which no frame has a name or a place.
@@ -157,11 +157,11 @@ fn place<'a>(text: &'a str, directory: &str) -> Option<(String, &'a str)> {
     })
 }
 
-/// What is known about the paths in a trace.
+/// The directories of the paths in a trace.
 struct Context {
-    /// The directory of this crate, if the trace says it.
+    /// The directory of this crate, if the trace contains it.
     library: Option<String>,
-    /// The directory to which the paths of the program are relative, if the trace says it.
+    /// The directory to which the paths of the program are relative, if the trace contains it.
     program: Option<String>,
     /// The current directory.
     directory: String,

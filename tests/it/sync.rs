@@ -8,3 +8,4 @@ mod sync_channels;
 mod sync_dumps;
 mod sync_fairness;
 mod sync_locks;
+mod sync_signals;

@@ -759,6 +759,133 @@ fn a_destructor_may_use_the_broadcast_channel_that_drops_it() {
     assert_eq!(sends.load(Ordering::SeqCst), 2);
 }
 
+/// A waker that calls a closure.
+struct Calls<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Calls<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_broadcast_channel_that_calls_it() {
+    let _watchdog = watchdog();
+    let (sender, mut receiver) = broadcast::channel(4);
+    let theirs = sender.clone();
+    let waker = Waker::from(Arc::new(Calls(move || {
+        let mut other = theirs.subscribe();
+        assert!(poll_once(&mut other.recv()).is_pending());
+        theirs.send(8).unwrap();
+    })));
+    let mut recv = receiver.recv();
+    assert!(
+        recv.poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    sender.send(7).unwrap();
+    assert_eq!(recv.now_or_never(), Some(Ok(7)));
+    assert_eq!(receiver.try_recv(), Ok(8));
+}
+
+#[test]
+fn a_waker_that_panics_leaves_the_broadcast_channel_usable() {
+    let _watchdog = watchdog();
+    let (sender, mut receiver) = broadcast::channel(4);
+    let mut other = receiver.resubscribe();
+    let waker = Waker::from(Arc::new(Calls(|| panic!("in a waker"))));
+    let wakes = Arc::new(Wakes::default());
+    let counter = Waker::from(Arc::clone(&wakes));
+    let (mut first, mut second) = (receiver.recv(), other.recv());
+    assert!(
+        first
+            .poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(
+        second
+            .poll_unpin(&mut Context::from_waker(&counter))
+            .is_pending()
+    );
+    assert_eq!(sender.send(7), Ok(2));
+    assert_eq!(wakes.count(), 1, "the other receiver is woken all the same");
+    assert_eq!(first.now_or_never(), Some(Ok(7)));
+    assert_eq!(second.now_or_never(), Some(Ok(7)));
+    let mut third = receiver.recv();
+    assert!(
+        third
+            .poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    drop(sender);
+    assert!(matches!(third.now_or_never(), Some(Err(_))));
+}
+
+#[test]
+fn a_dropped_recv_of_a_broadcast_channel_is_not_woken() {
+    let (sender, mut receiver) = broadcast::channel(4);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut recv = receiver.recv();
+    for _ in 0..2 {
+        let polled = recv.poll_unpin(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    drop(recv);
+    drop(waker);
+    assert_eq!(Arc::strong_count(&wakes), 1, "no waker is left behind");
+    sender.send(7).unwrap();
+    assert_eq!(wakes.count(), 0);
+}
+
+#[test]
+fn destructors_that_panic_in_a_dropped_broadcast_receiver_are_all_run() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let (sender, mut receiver) = broadcast::channel(4);
+    let other = sender.subscribe();
+    for _ in 0..3 {
+        let drops = Arc::clone(&drops);
+        let value = Shared::new(move || {
+            drops.fetch_add(1, Ordering::SeqCst);
+            panic!("in a destructor");
+        });
+        sender.send(value).unwrap();
+    }
+    // Two values are left to both, and one to the other one.
+    std::mem::forget(receiver.try_recv());
+    drop(receiver);
+    drop(other);
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    assert!(sender.is_empty());
+}
+
+#[test]
+fn a_broadcast_value_that_two_receivers_take_at_once_is_dropped() {
+    const ROUNDS: usize = 3_000;
+    let _watchdog = watchdog();
+    let alive = Arc::new(());
+    let (sender, mut here) = broadcast::channel(1);
+    let mut there = sender.subscribe();
+    let barrier = Arc::new(std::sync::Barrier::new(2));
+    let theirs = Arc::clone(&barrier);
+    let thread = thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            theirs.wait();
+            drop(there.try_recv());
+            theirs.wait();
+        }
+        there
+    });
+    for _ in 0..ROUNDS {
+        sender.send(Arc::clone(&alive)).unwrap();
+        barrier.wait();
+        drop(here.try_recv());
+        barrier.wait();
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+    drop(thread.join().unwrap());
+}
+
 #[test]
 fn a_clone_that_panics_leaves_the_broadcast_channel_usable() {
     struct Fragile(bool);
@@ -1206,4 +1333,37 @@ fn a_dump_says_since_when_a_stream_has_not_been_polled() {
         task.abort();
         drop((task.await, sender));
     });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_traced_wait_that_has_ended_leaves_no_trace() {
+    use crate::support::{child, resident};
+    /// Enough for the receivers, and by far not for a trace each, which takes several KiB.
+    const TOLERANCE: u64 = 8 * 1024;
+    const RECEIVERS: usize = 8_000;
+    child(|| {
+        let runtime = glassfrog::Runtime::builder().trace_waits(true);
+        runtime.build().unwrap().block_on(async {
+            let (sender, receiver) = broadcast::channel::<()>(1);
+            let mut receivers = vec![receiver];
+            let wait = async |receiver: &mut broadcast::Receiver<()>| {
+                let mut recv = pin!(receiver.recv());
+                poll_fn(|cx| Poll::Ready(recv.as_mut().poll(cx).is_pending())).await
+            };
+            assert!(wait(&mut receivers[0]).await);
+            let before = resident();
+            for _ in 0..RECEIVERS {
+                let mut receiver = sender.subscribe();
+                assert!(wait(&mut receiver).await);
+                receivers.push(receiver);
+            }
+            let after = resident();
+            assert!(
+                after <= before + TOLERANCE,
+                "{before} KiB, then {after} KiB"
+            );
+        });
+    })
+    .finish();
 }

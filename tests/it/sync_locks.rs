@@ -337,6 +337,34 @@ fn owned_guards_wait_as_borrowed_ones_do() {
 }
 
 #[test]
+fn a_dump_names_a_task_that_reads_several_times_once() {
+    block_on(async {
+        let lock = Rc::new(RwLock::named("config", 7));
+        let (first, other) = (Rc::clone(&lock), Rc::clone(&lock));
+        let readers = [first, other].map(|lock| {
+            spawn(async move {
+                let _guards = (lock.read().await, lock.read().await);
+                pending::<()>().await;
+            })
+        });
+        settle().await;
+        let writer = Rc::clone(&lock);
+        let writer = spawn(async move { *writer.write().await = 8 });
+        settle().await;
+        let dump = task::dump();
+        for reader in &readers {
+            let name = format!("by task {} ", reader.id());
+            let also = format!(", task {} ", reader.id());
+            let text = format!("{dump:#}");
+            let times = text.matches(&name).count() + text.matches(&also).count();
+            assert_eq!(times, 1, "{text}");
+        }
+        readers.iter().for_each(|reader| reader.abort());
+        writer.await.unwrap();
+    });
+}
+
+#[test]
 fn a_dump_names_four_readers_and_counts_the_others() {
     block_on(async {
         let lock = Rc::new(RwLock::named("config", 7));
@@ -529,6 +557,18 @@ fn permits_split_and_merge_and_belong_to_one_semaphore() {
     assert_eq!(other.available_permits(), 1);
     drop(permit);
     assert_eq!(pool.available_permits(), 5);
+}
+
+#[test]
+fn permits_that_are_too_many_for_one_value_are_not_merged() {
+    let pool = Semaphore::new(1 << 33);
+    let mut many = pool.try_acquire_many(u32::MAX).unwrap();
+    let one = pool.try_acquire().unwrap();
+    let merged = catch_unwind(AssertUnwindSafe(|| many.merge(one)));
+    let message = merged.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("keep both values"), "{message}");
+    drop(many);
+    assert_eq!(pool.available_permits(), 1 << 33, "nothing is lost");
 }
 
 #[test]
@@ -1005,6 +1045,19 @@ fn what_is_held_is_listed_as_long_as_it_is_held() {
 }
 
 #[test]
+fn a_holder_on_a_thread_without_a_name_is_named_by_the_id_of_the_thread() {
+    let held = thread::spawn(|| {
+        let mutex = Mutex::named("on an unnamed thread", 7);
+        let _guard = mutex.try_lock().unwrap();
+        let id = thread::current().id();
+        (held("on an unnamed thread").unwrap(), id)
+    });
+    let (held, id) = held.join().unwrap();
+    let text = format!("taken by an unnamed thread, {id:?} at ");
+    assert!(held.contains(&text), "{held}");
+}
+
+#[test]
 fn a_holder_in_a_task_is_named_and_elsewhere_with_its_runtime() {
     block_on(async {
         let mutex = Rc::new(Mutex::named("held in a task", 7));
@@ -1025,6 +1078,61 @@ fn a_holder_in_a_task_is_named_and_elsewhere_with_its_runtime() {
         settle().await;
         assert_eq!(held("held in a task"), None);
     });
+}
+
+#[test]
+fn a_holder_that_is_seen_while_others_come_and_go_is_no_mixture_of_two() {
+    const SAMPLES: usize = 60_000;
+    let _watchdog = watchdog();
+    let (lock, mutex) = (
+        Arc::new(RwLock::named("mixed", 0)),
+        Arc::new(Mutex::named("mixed", 0)),
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = [0, 7].map(|tasks| {
+        let (lock, mutex, stop) = (Arc::clone(&lock), Arc::clone(&mutex), Arc::clone(&stop));
+        thread::spawn(move || {
+            block_on(async move {
+                // The tasks that take the locks differ in their ids, and their runtimes in their numbers.
+                for _ in 0..tasks {
+                    spawn(async {});
+                }
+                let task = spawn(async move {
+                    while !stop.load(Ordering::SeqCst) {
+                        for _ in 0..100 {
+                            // Each task has places of its own.
+                            if tasks == 0 {
+                                drop(lock.read().await);
+                                drop(mutex.try_lock());
+                            } else {
+                                drop(mutex.try_lock());
+                                drop(lock.read().await);
+                            }
+                        }
+                    }
+                });
+                task.await.unwrap();
+            });
+        })
+    });
+    let mut places = BTreeSet::new();
+    for _ in 0..SAMPLES {
+        for thing in &sync::held() {
+            if thing.name() == Some("mixed") {
+                let holders = thing.holders().iter();
+                places.extend(holders.map(|holder| {
+                    let place = holder.place().unwrap();
+                    (place.line(), place.column(), String::from(holder.name()))
+                }));
+            }
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // Each place belongs to one task.
+    assert!(places.len() <= 4, "{places:?}");
 }
 
 #[test]

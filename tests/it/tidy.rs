@@ -134,6 +134,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "clock",
             "waiter",
             "foreign",
+            "slab",
             "primitives",
         ],
     ),

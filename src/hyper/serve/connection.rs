@@ -1,4 +1,4 @@
-//! [`Connections`]: what the connections of a server share, and what each of them does.
+//! [`Connections`]: the state that the connections of a server share, and the code that serves each of them.
 
 use super::prefixed::Prefixed;
 use super::stop::{Stop, StopWaiter};
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// What the connections of a server share.
+/// The state that the connections of a server share.
 pub(super) struct Connections<M, H> {
     /// Makes the service of a connection.
     service: M,
@@ -36,7 +36,7 @@ pub(super) struct Connections<M, H> {
 }
 
 impl<M, H> Connections<M, H> {
-    /// Creates what the connections of a server share.
+    /// Creates the state that the connections of a server share.
     pub(super) fn new(
         service: M,
         handshake: H,
@@ -84,7 +84,7 @@ impl<M, H> Connections<M, H> {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut stop = self.stop.waiter();
-        // An idle connection is closed at once when the server stops.
+        // When the server stops, an idle connection closes at once.
         let Some(opened) = unless_stopped(&mut stop, self.open(accepted)).await else {
             return;
         };

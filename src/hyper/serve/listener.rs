@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// A socket whose connections [`serve`](super::serve()) can accept: a TCP listener or a Unix listener.
 ///
-/// The crate implements it, and other crates cannot.
+/// This trait is sealed: other crates cannot implement it.
 ///
 /// # Examples
 ///

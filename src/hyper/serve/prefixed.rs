@@ -1,7 +1,7 @@
-//! [`Prefixed`]: a stream whose first bytes have been read, to find out the version of HTTP.
+//! [`Prefixed`]: a stream whose first bytes have been read to determine the version of HTTP.
 //!
-//! hyper-util finds it out too, but without a deadline: a peer that sends nothing, or a part of the preface of HTTP/2,
-//! would keep its connection forever.
+//! hyper-util determines the version too, but without a deadline: a peer that sends nothing, or a part of the preface
+//! of HTTP/2, would keep its connection forever.
 
 use crate::hyper::Io;
 use futures_io::{AsyncRead, AsyncWrite};

@@ -25,7 +25,7 @@ impl Stop {
         }
     }
 
-    /// Sets the signal, and wakes all that wait for it.
+    /// Sets the signal, and wakes all connections that wait for it.
     pub(super) fn set(&self) {
         self.is_set.set(true);
         let wakers: Vec<Waker> = self.waiters.borrow_mut().drain().collect();

@@ -53,8 +53,8 @@ impl<T> Error for SendError<T> {}
 pub enum RecvError {
     /// All senders have been dropped, and the receiver has received every value.
     Closed,
-    /// The receiver was too slow, and has missed this number of values. The next call receives the oldest value that
-    /// the channel still has.
+    /// The receiver was too slow and has missed this number of values. The next call receives the oldest value that the
+    /// channel still has.
     Lagged(u64),
 }
 
@@ -89,12 +89,12 @@ impl Error for RecvError {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// The receiver has received every value, and more may come.
+    /// The receiver has received every value, but senders may still send.
     Empty,
     /// All senders have been dropped, and the receiver has received every value.
     Closed,
-    /// The receiver was too slow, and has missed this number of values. The next call receives the oldest value that
-    /// the channel still has.
+    /// The receiver was too slow and has missed this number of values. The next call receives the oldest value that the
+    /// channel still has.
     Lagged(u64),
 }
 

@@ -7,13 +7,16 @@ use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::kept::KeptWait;
 use crate::executor::primitive::Primitive;
 use crate::executor::waits::Subject;
+use crate::slab::Key;
 use crate::sync::assert_may_block;
-use pin_project_lite::pin_project;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+
+/// Why there is a receiver.
+const EXISTS: &str = "only the destructor takes the receiver";
 
 /// A receiver of a [`channel`](super::channel).
 ///
@@ -23,13 +26,13 @@ use std::task::{Context, Poll, ready};
 pub struct Receiver<T> {
     /// The receiver; `None` while it is being dropped.
     inner: Option<async_broadcast::Receiver<Message<T>>>,
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The number of values that were sent before the next one that this receiver receives or misses.
     position: u64,
     /// The wait for a value.
     wait: KeptWait,
-    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it skips the fast path.
     has_waited: bool,
 }
 
@@ -51,11 +54,17 @@ impl<T> Receiver<T> {
 
     /// Returns the receiver.
     fn inner(&self) -> &async_broadcast::Receiver<Message<T>> {
-        self.inner.as_ref().expect("the receiver exists")
+        self.inner.as_ref().expect(EXISTS)
     }
 
-    /// Returns the number of values that were sent and that this receiver has not received, including those that it has
-    /// missed without having been told.
+    /// Returns the receiver.
+    #[inline]
+    fn inner_mut(&mut self) -> &mut async_broadcast::Receiver<Message<T>> {
+        self.inner.as_mut().expect(EXISTS)
+    }
+
+    /// Returns the number of values that were sent and that this receiver has not received, including missed values
+    /// that no `recv` has reported yet.
     ///
     /// # Examples
     ///
@@ -122,7 +131,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T: Clone> Receiver<T> {
-    /// Receives the next value, and waits for it if there is none.
+    /// Receives the next value, waiting until there is one.
     ///
     /// # Errors
     ///
@@ -148,13 +157,9 @@ impl<T: Clone> Receiver<T> {
     #[track_caller]
     pub fn recv(&mut self) -> Recv<'_, T> {
         Recv {
-            slow: None,
-            inner: self.inner.as_mut(),
-            shared: &self.shared,
-            position: &mut self.position,
+            receiver: self,
+            ticket: None,
             location: Location::caller(),
-            wait: &mut self.wait,
-            has_waited: &mut self.has_waited,
         }
     }
 
@@ -176,12 +181,16 @@ impl<T: Clone> Receiver<T> {
     /// assert_eq!(receiver.try_recv(), Ok(7));
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let inner = self.inner.as_mut().expect("the receiver exists");
-        let received = inner.try_recv();
-        take(&self.shared, &mut self.position, received)
+        let received = self.inner_mut().try_recv();
+        match self.finish(received) {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Ready(Err(RecvError::Lagged(missed))) => Err(TryRecvError::Lagged(missed)),
+            Poll::Ready(Err(RecvError::Closed)) => Err(TryRecvError::Closed),
+            Poll::Pending => Err(TryRecvError::Empty),
+        }
     }
 
-    /// Receives the next value, and blocks the thread until it comes.
+    /// Receives the next value, blocking the thread until there is one.
     ///
     /// # Errors
     ///
@@ -189,8 +198,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
-    /// sender.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that owns the sender.
     ///
     /// # Examples
     ///
@@ -206,9 +214,20 @@ impl<T: Clone> Receiver<T> {
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
         assert_may_block("blocking_recv");
-        let inner = self.inner.as_mut().expect("the receiver exists");
-        let received = inner.recv_blocking();
-        finish(&self.shared, &mut self.position, received)
+        // The queue wakes this thread under its lock, but to unpark a thread is no foreign code.
+        let received = self
+            .inner_mut()
+            .recv_blocking()
+            .map_err(|error| match error {
+                async_broadcast::RecvError::Overflowed(missed) => {
+                    async_broadcast::TryRecvError::Overflowed(missed)
+                }
+                async_broadcast::RecvError::Closed => async_broadcast::TryRecvError::Closed,
+            });
+        match self.finish(received) {
+            Poll::Ready(received) => received,
+            Poll::Pending => unreachable!("a blocking receive has waited for the value"),
+        }
     }
 
     /// Creates a receiver of the values that are sent from now on.
@@ -233,42 +252,25 @@ impl<T: Clone> Receiver<T> {
     }
 }
 
-/// Opens a message that was received at once.
-fn take<T: Clone>(
-    shared: &Shared<T>,
-    position: &mut u64,
-    received: Result<Message<T>, async_broadcast::TryRecvError>,
-) -> Result<T, TryRecvError> {
-    match received {
-        Ok(message) => {
-            *position += 1;
-            Ok(shared.messages.open(message))
-        }
-        Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
-            *position += missed;
-            Err(TryRecvError::Lagged(missed))
-        }
-        Err(async_broadcast::TryRecvError::Empty) => Err(TryRecvError::Empty),
-        Err(async_broadcast::TryRecvError::Closed) => Err(TryRecvError::Closed),
-    }
-}
-
-/// Opens a message that was received after a wait.
-fn finish<T: Clone>(
-    shared: &Shared<T>,
-    position: &mut u64,
-    received: Result<Message<T>, async_broadcast::RecvError>,
-) -> Result<T, RecvError> {
-    match received {
-        Ok(message) => {
-            *position += 1;
-            Ok(shared.messages.open(message))
-        }
-        Err(async_broadcast::RecvError::Overflowed(missed)) => {
-            *position += missed;
-            Err(RecvError::Lagged(missed))
-        }
-        Err(async_broadcast::RecvError::Closed) => Err(RecvError::Closed),
+impl<T: Clone> Receiver<T> {
+    /// Opens a message that was received by a call that waits. Returns `Pending` if there is none yet.
+    #[inline]
+    fn finish(
+        &mut self,
+        received: Result<Message<T>, async_broadcast::TryRecvError>,
+    ) -> Poll<Result<T, RecvError>> {
+        Poll::Ready(match received {
+            Ok(message) => {
+                self.position += 1;
+                Ok(self.shared.messages.open(message))
+            }
+            Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
+                self.position += missed;
+                Err(RecvError::Lagged(missed))
+            }
+            Err(async_broadcast::TryRecvError::Closed) => Err(RecvError::Closed),
+            Err(async_broadcast::TryRecvError::Empty) => return Poll::Pending,
+        })
     }
 }
 
@@ -278,7 +280,7 @@ impl<T> Drop for Receiver<T> {
         let Some(mut inner) = self.inner.take() else {
             return;
         };
-        // The queue would drop the values under its lock. See the head of `message.rs`.
+        // Takes out the values, which the queue would drop under its lock. See the head of `message.rs`.
         let gate = self.shared.messages.lock();
         let mut left = Vec::new();
         loop {
@@ -291,7 +293,9 @@ impl<T> Drop for Receiver<T> {
         gate.remove_receiver();
         drop(inner);
         drop(gate);
-        drop(left);
+        for message in left {
+            self.shared.messages.discard(message);
+        }
     }
 }
 
@@ -303,44 +307,34 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-pin_project! {
-    /// The future of [`Receiver::recv`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use glassfrog::sync::broadcast::{self, Recv};
-    ///
-    /// glassfrog::block_on(async {
-    ///     let (sender, mut receiver) = broadcast::channel(16);
-    ///     sender.send(7).unwrap();
-    ///     let recv: Recv<'_, i32> = receiver.recv();
-    ///     assert_eq!(recv.await, Ok(7));
-    /// });
-    /// ```
-    #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Recv<'a, T> {
-        // The receive operation, if there was no value.
-        #[pin]
-        slow: Option<async_broadcast::Recv<'a, Message<T>>>,
-        // The receiver, until the operation borrows it.
-        inner: Option<&'a mut async_broadcast::Receiver<Message<T>>>,
-        // What all ends share.
-        shared: &'a Arc<Shared<T>>,
-        // The position of the receiver.
-        position: &'a mut u64,
-        // Where `recv` was called.
-        location: &'static Location<'static>,
-        // The wait, if there was no value.
-        wait: &'a mut KeptWait,
-        // Whether the last `recv` had to wait.
-        has_waited: &'a mut bool,
-    }
+/// The future of [`Receiver::recv`].
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sync::broadcast::{self, Recv};
+///
+/// glassfrog::block_on(async {
+///     let (sender, mut receiver) = broadcast::channel(16);
+///     sender.send(7).unwrap();
+///     let recv: Recv<'_, i32> = receiver.recv();
+///     assert_eq!(recv.await, Ok(7));
+/// });
+/// ```
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Recv<'a, T> {
+    /// The receiver.
+    receiver: &'a mut Receiver<T>,
+    /// The key of the waker that the last pending poll has left. The wait is declared as long as there is one.
+    ticket: Option<Key>,
+    /// Where `recv` was called.
+    location: &'static Location<'static>,
+}
 
-    impl<T> PinnedDrop for Recv<'_, T> {
-        fn drop(this: Pin<&mut Self>) {
-            this.project().wait.withdraw();
-        }
+impl<T> Drop for Recv<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -350,26 +344,37 @@ impl<T: Clone> Future for Recv<'_, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         ready!(poll_budget(cx));
-        let this = self.as_mut().project();
-        if !**this.has_waited
-            && let Some(inner) = this.inner
-        {
-            let received = match inner.try_recv() {
-                Ok(message) => Some(Ok(message)),
-                Err(async_broadcast::TryRecvError::Empty) => None,
-                Err(async_broadcast::TryRecvError::Overflowed(missed)) => {
-                    Some(Err(async_broadcast::RecvError::Overflowed(missed)))
-                }
-                Err(async_broadcast::TryRecvError::Closed) => {
-                    Some(Err(async_broadcast::RecvError::Closed))
-                }
-            };
-            if let Some(received) = received {
+        let this = &mut *self;
+        if this.receiver.has_waited && this.ticket.is_none() {
+            return this.poll_slow(cx);
+        }
+        let received = this.receiver.inner_mut().try_recv();
+        match this.receiver.finish(received) {
+            Poll::Pending => this.poll_slow(cx),
+            received => {
+                this.end();
                 spend_budget();
-                return Poll::Ready(finish(this.shared, this.position, received));
+                received
             }
         }
-        self.poll_slow(cx)
+    }
+}
+
+impl<T> Recv<'_, T> {
+    /// Ends the wait, if there is one.
+    #[inline]
+    fn end(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.withdraw(ticket);
+        }
+    }
+
+    /// Removes the waker, and withdraws the wait.
+    #[cold]
+    #[inline(never)]
+    fn withdraw(&mut self, ticket: Key) {
+        self.receiver.wait.withdraw();
+        self.receiver.shared.messages.withdraw(ticket);
     }
 }
 
@@ -377,25 +382,36 @@ impl<T: Clone> Recv<'_, T> {
     /// Waits for a value.
     #[cold]
     #[inline(never)]
-    fn poll_slow(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let mut this = self.project();
-        if let Some(inner) = this.inner.take() {
-            **this.has_waited = false;
-            this.slow.set(Some(inner.recv_direct()));
-        }
-        let slow = this.slow.as_pin_mut();
-        let slow = slow.expect("the receive operation has begun");
-        let Poll::Ready(received) = slow.poll(cx) else {
-            **this.has_waited = true;
-            let seen = &this.shared.seen;
-            this.wait.declare(cx.waker(), this.location, || {
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        // A clone may run foreign code, so not under the lock.
+        let waker = cx.waker().clone();
+        let Receiver {
+            inner,
+            shared,
+            wait,
+            has_waited,
+            ..
+        } = &mut *self.receiver;
+        let mut gate = shared.messages.lock();
+        let received = inner.as_mut().expect(EXISTS).try_recv();
+        if matches!(received, Err(async_broadcast::TryRecvError::Empty)) {
+            let older = gate.wait(&mut self.ticket, waker);
+            drop(gate);
+            drop(older);
+            *has_waited = true;
+            let seen = &shared.seen;
+            wait.declare(cx.waker(), self.location, || {
                 Subject::Primitive(Arc::clone(seen) as Arc<dyn Primitive>, 0)
             });
             return Poll::Pending;
-        };
-        this.wait.withdraw();
+        }
+        drop(gate);
+        drop(waker);
+        // The next `recv` tries before it waits.
+        *has_waited = false;
+        self.end();
         spend_budget();
-        Poll::Ready(finish(this.shared, this.position, received))
+        self.receiver.finish(received)
     }
 }
 

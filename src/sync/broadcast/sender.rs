@@ -16,8 +16,14 @@ use std::sync::Arc;
 ///
 /// See [`broadcast`](super).
 pub struct Sender<T> {
-    /// The sender.
+    /// The sender. Dropped before the rest, and closes the queue if it is the last one.
     inner: async_broadcast::Sender<Message<T>>,
+    /// The rest.
+    end: End<T>,
+}
+
+/// What a sender consists of beside its part of the queue.
+struct End<T> {
     /// What all ends share.
     shared: Arc<Shared<T>>,
     /// The position of the mark of this sender.
@@ -29,7 +35,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     ///
-    /// Panics if the capacity is 0.
+    /// See [`channel`](super::channel).
     ///
     /// # Examples
     ///
@@ -54,17 +60,15 @@ impl<T> Sender<T> {
         location: &'static Location<'static>,
     ) -> Sender<T> {
         let slot = shared.seen.senders.enter(location);
-        Sender {
-            inner,
-            shared,
-            slot,
-        }
+        let end = End { shared, slot };
+        Sender { inner, end }
     }
 
-    /// Sends a value to all receivers, and returns their number. Never waits: if the channel is full, it drops the
-    /// oldest value, and the receivers that have not received it [lag](super#lagging).
+    /// Sends a value to all receivers, and returns their number. Never waits: if the channel is full, drops the oldest
+    /// value, and the receivers that have not received it [lag](super#lagging).
     ///
-    /// A success does not mean that the value will be received: a receiver may lag or be dropped before.
+    /// A return value of `Ok` does not mean that the value will be received: a receiver may lag or be dropped before
+    /// that.
     ///
     /// # Errors
     ///
@@ -82,7 +86,7 @@ impl<T> Sender<T> {
     /// assert!(sender.send(8).is_err());
     /// ```
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        let messages = &self.shared.messages;
+        let messages = &self.end.shared.messages;
         let mut gate = messages.lock();
         let receivers = messages.receivers();
         if receivers == 0 {
@@ -91,14 +95,17 @@ impl<T> Sender<T> {
         }
         let message = gate.wrap(value);
         let sent = self.inner.try_broadcast(message);
-        if sent.is_ok() {
-            gate.count();
-        }
-        drop(gate);
         match sent {
-            Ok(None) => Ok(receivers),
-            Ok(Some(oldest)) => {
-                messages.discard(oldest);
+            Ok(oldest) => {
+                gate.count();
+                let is_awaited = gate.is_awaited();
+                drop(gate);
+                if is_awaited {
+                    messages.wake();
+                }
+                if let Some(oldest) = oldest {
+                    messages.discard(oldest);
+                }
                 Ok(receivers)
             }
             Err(
@@ -106,6 +113,7 @@ impl<T> Sender<T> {
                 | TrySendError::Closed(mut message)
                 | TrySendError::Full(mut message),
             ) => {
+                drop(gate);
                 let value = message.take();
                 Err(SendError(value.expect("the queue has refused the message")))
             }
@@ -126,11 +134,11 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.try_recv(), Ok(2));
     /// ```
     pub fn subscribe(&self) -> Receiver<T> {
-        let gate = self.shared.messages.lock();
+        let gate = self.end.shared.messages.lock();
         let inner = self.inner.new_receiver();
         let position = gate.add_receiver();
         drop(gate);
-        Receiver::new(inner, Arc::clone(&self.shared), position)
+        Receiver::new(inner, Arc::clone(&self.end.shared), position)
     }
 
     /// Returns the number of receivers.
@@ -146,10 +154,10 @@ impl<T> Sender<T> {
     /// # drop(other);
     /// ```
     pub fn receiver_count(&self) -> usize {
-        self.shared.messages.receivers()
+        self.end.shared.messages.receivers()
     }
 
-    /// Returns the number of values that some receiver has not received.
+    /// Returns the number of values in the channel: those that at least one receiver has not received.
     ///
     /// # Examples
     ///
@@ -186,21 +194,25 @@ impl<T> Sender<T> {
     /// assert!(sender.same_channel(&sender.clone()));
     /// ```
     pub fn same_channel(&self, other: &Sender<T>) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        Arc::ptr_eq(&self.end.shared, &other.end.shared)
     }
 }
 
 impl<T> Clone for Sender<T> {
     #[track_caller]
     fn clone(&self) -> Sender<T> {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.end.shared);
         Sender::new_at(self.inner.clone(), shared, Location::caller())
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl<T> Drop for End<T> {
     fn drop(&mut self) {
-        self.shared.seen.senders.leave(&self.slot);
+        let shared = &self.shared;
+        shared.seen.senders.leave(&self.slot);
+        if shared.keep_open.is_closed() {
+            shared.messages.wake();
+        }
     }
 }
 

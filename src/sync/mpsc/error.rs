@@ -112,9 +112,9 @@ impl<T> From<SendError<T>> for TrySendError<T> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// The channel is empty, and may receive values later.
+    /// The channel is empty, but senders may still send.
     Empty,
-    /// The channel is empty, and will stay so: all senders have been dropped, or the receiver has been closed.
+    /// The channel is empty and closed: all senders have been dropped, or the receiver has been closed.
     Disconnected,
 }
 

@@ -24,13 +24,13 @@ pub(super) struct Rx<T> {
     polled: Option<Pin<Box<async_channel::Receiver<T>>>>,
     /// The wait for a value.
     wait: KeptWait,
-    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it does not try before.
+    /// Whether the last `recv` had to wait. The next one probably has to wait too, so it skips the fast path.
     has_waited: bool,
     /// The state of the channel for dumps.
     seen: Arc<Seen>,
 }
 
-// Nothing is pinned in place: `polled` is in a box.
+// No field is pinned in place: `polled` is in a box.
 impl<T> Unpin for Rx<T> {}
 
 impl<T> Rx<T> {
@@ -140,7 +140,7 @@ impl<T> Rx<T> {
 impl<T> Drop for Rx<T> {
     fn drop(&mut self) {
         self.inner.close();
-        // The senders own the queue too, so the values in it would live as long as they do.
+        // The senders own the queue too, so without this, its values would live as long as the senders.
         while let Ok(value) = self.inner.try_recv() {
             log_panics("dropping a value in a channel", || drop(value));
         }
@@ -170,8 +170,7 @@ impl<T> Drop for Rx<T> {
 pub struct Receiver<T>(pub(super) Rx<T>);
 
 impl<T> Receiver<T> {
-    /// Receives the next value, and waits for it if the channel is empty. Returns `None` when the channel is empty and
-    /// closed.
+    /// Receives the next value, waiting until there is one. Returns `None` if the channel is empty and closed.
     ///
     /// # Cancel safety
     ///
@@ -195,13 +194,12 @@ impl<T> Receiver<T> {
         self.0.recv(Location::caller())
     }
 
-    /// Receives up to `limit` values, and appends them to the buffer. Waits for the first one if the channel is empty,
-    /// and takes as many as there are. Returns their number. It is 0 if the channel is empty and closed, or if the
-    /// limit is 0.
+    /// Receives up to `limit` values, and appends them to the buffer. Waits only if the channel is empty. Returns the
+    /// number of values, which is 0 if the channel is empty and closed, or if the limit is 0.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no value: while it waits, it has received none.
+    /// Dropping the future loses no value, because a future that waits has received none.
     ///
     /// # Examples
     ///
@@ -246,13 +244,12 @@ impl<T> Receiver<T> {
         self.0.try_recv(Location::caller())
     }
 
-    /// Receives the next value, and blocks the thread until it comes. Returns `None` when the channel is empty and
+    /// Receives the next value, blocking the thread until there is one. Returns `None` if the channel is empty and
     /// closed.
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
-    /// sender.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that owns the sender.
     ///
     /// # Examples
     ///
@@ -270,10 +267,10 @@ impl<T> Receiver<T> {
         self.0.blocking_recv(Location::caller())
     }
 
-    /// Polls for the next value, for futures that are written by hand. Returns `Ready(None)` when the channel is empty
+    /// Polls for the next value, for futures that are written by hand. Returns `Ready(None)` if the channel is empty
     /// and closed.
     ///
-    /// Only the waker of the latest call is woken.
+    /// The channel wakes only the waker of the latest call.
     ///
     /// # Examples
     ///
@@ -292,7 +289,7 @@ impl<T> Receiver<T> {
         self.0.poll_recv(cx, Location::caller())
     }
 
-    /// Closes the channel: no value can be sent any more. The values that were sent before can still be received.
+    /// Closes the channel, so that sending returns an error. Values that were sent before can still be received.
     ///
     /// # Examples
     ///
@@ -354,7 +351,7 @@ impl<T> Receiver<T> {
         self.0.queue().is_empty()
     }
 
-    /// Returns the number of values for which the channel has room now.
+    /// Returns the number of values that the channel has room for now.
     ///
     /// # Examples
     ///
@@ -384,7 +381,7 @@ impl<T> Stream for Receiver<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        // The caller would be a combinator, so the place where the channel was made says more.
+        // Uses the place where the channel was made, because the caller is a combinator.
         let made = self.0.made();
         self.0.poll_recv(cx, made)
     }

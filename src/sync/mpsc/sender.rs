@@ -110,7 +110,7 @@ impl<T> Clone for WeakTx<T> {
 pub struct Sender<T>(pub(super) Tx<T>);
 
 impl<T> Sender<T> {
-    /// Sends a value, and waits for room if the channel is full.
+    /// Sends a value, waiting until the channel has room.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is ready, the value has not been sent, and is dropped too.
+    /// If the future is dropped before it completes, the value is dropped and not sent.
     ///
     /// # Examples
     ///
@@ -167,7 +167,7 @@ impl<T> Sender<T> {
         self.0.try_send(value)
     }
 
-    /// Sends a value, and blocks the thread until there is room if the channel is full.
+    /// Sends a value, blocking the thread until the channel has room.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even the one that owns the
     /// receiver.
     ///
     /// # Examples
@@ -251,7 +251,7 @@ impl<T> Sender<T> {
         self.0.queue().same_channel(other.0.queue())
     }
 
-    /// Returns the number of values for which the channel has room now.
+    /// Returns the number of values that the channel has room for now.
     ///
     /// # Examples
     ///
@@ -319,7 +319,7 @@ impl<T> fmt::Debug for Sender<T> {
 pub struct WeakSender<T>(WeakTx<T>);
 
 impl<T> WeakSender<T> {
-    /// Returns a sender. Returns `None` if the channel is closed, as it is when the last sender has been dropped.
+    /// Returns a sender, or `None` if the channel is closed. The channel closes when its last sender is dropped.
     ///
     /// # Examples
     ///

@@ -129,7 +129,7 @@ impl<T> fmt::Debug for UnboundedSender<T> {
 pub struct WeakUnboundedSender<T>(WeakTx<T>);
 
 impl<T> WeakUnboundedSender<T> {
-    /// Returns a sender. Returns `None` if the channel is closed, as it is when the last sender has been dropped.
+    /// Returns a sender, or `None` if the channel is closed. The channel closes when its last sender is dropped.
     ///
     /// # Examples
     ///
@@ -163,8 +163,7 @@ impl<T> fmt::Debug for WeakUnboundedSender<T> {
 pub struct UnboundedReceiver<T>(pub(super) Rx<T>);
 
 impl<T> UnboundedReceiver<T> {
-    /// Receives the next value, and waits for it if the channel is empty. Returns `None` when the channel is empty and
-    /// closed.
+    /// Receives the next value, waiting until there is one. Returns `None` if the channel is empty and closed.
     ///
     /// # Cancel safety
     ///
@@ -184,7 +183,7 @@ impl<T> UnboundedReceiver<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no value: while it waits, it has received none.
+    /// Dropping the future loses no value, because a future that waits has received none.
     ///
     /// # Examples
     ///
@@ -227,13 +226,12 @@ impl<T> UnboundedReceiver<T> {
         self.0.try_recv(Location::caller())
     }
 
-    /// Receives the next value, and blocks the thread until it comes. Returns `None` when the channel is empty and
+    /// Receives the next value, blocking the thread until there is one. Returns `None` if the channel is empty and
     /// closed.
     ///
     /// # Panics
     ///
-    /// Panics on a thread that runs a loop: the thread would no longer poll its tasks, and one of them may have the
-    /// sender.
+    /// Panics on a thread that runs a loop: while blocked, the thread polls no task, not even one that owns the sender.
     ///
     /// # Examples
     ///
@@ -251,10 +249,10 @@ impl<T> UnboundedReceiver<T> {
         self.0.blocking_recv(Location::caller())
     }
 
-    /// Polls for the next value, for futures that are written by hand. Returns `Ready(None)` when the channel is empty
+    /// Polls for the next value, for futures that are written by hand. Returns `Ready(None)` if the channel is empty
     /// and closed.
     ///
-    /// Only the waker of the latest call is woken.
+    /// The channel wakes only the waker of the latest call.
     ///
     /// # Examples
     ///
@@ -264,7 +262,7 @@ impl<T> UnboundedReceiver<T> {
         self.0.poll_recv(cx, Location::caller())
     }
 
-    /// Closes the channel: no value can be sent any more. The values that were sent before can still be received.
+    /// Closes the channel, so that sending returns an error. Values that were sent before can still be received.
     ///
     /// # Examples
     ///
@@ -327,7 +325,7 @@ impl<T> Stream for UnboundedReceiver<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        // The caller would be a combinator, so the place where the channel was made says more.
+        // Uses the place where the channel was made, because the caller is a combinator.
         let made = self.0.made();
         self.0.poll_recv(cx, made)
     }

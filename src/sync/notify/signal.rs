@@ -1,41 +1,63 @@
 //! [`Signal`]: the protocol of [`Notify`](super::Notify), which `tests/loom` checks.
 //!
-//! One word says whether the permit is stored, or else how many wait. A notifier takes one from their number, then
-//! notifies a listener; if nobody waits, it stores the permit. A waiter listens first, then takes the permit or adds
-//! itself to the number. So there is a listener for each that is counted, and the permit is never stored while one is:
+//! One word says whether a permit is stored, or whether somebody waits. The waiters stand in a queue under a lock:
 //!
 //! ```text
-//!                    notify_one                     listen
-//!    +--------+ <------------------ +--------+ ------------------> +-----------+
-//!    | permit |                     | nobody |                     | n waiting |
-//!    +--------+ ------------------> +--------+ <------------------ +-----------+
+//!                    notify_one                      wait
+//!    +--------+ <------------------ +--------+ ------------------> +---------+
+//!    | permit |                     | nobody |                     | waiting |
+//!    +--------+ ------------------> +--------+ <------------------ +---------+
 //!                  begin to wait             the last is notified or leaves
 //! ```
 //!
-//! A waiter that leaves removes its listener, then takes itself from the number. If a notifier was faster, it finds no
-//! listener and starts again. Notifications for all are counted, and each waiter knows the count at its beginning.
+//! Only the owner of the lock changes the word to *waiting* and back, so the permit is never stored while somebody
+//! waits. As long as nobody does, a notification and its receipt are one exchange of the word each.
+//!
+//! A notification for one takes the first waiter out of the queue and keeps its number until the waiter is polled. If it
+//! is dropped instead, the notification goes to the next one. A notification for all takes out all waiters and begins a
+//! new generation. A waiter of an older generation has ended, whether it was in the queue or had not been polled. So a
+//! later notification for one is never spent on it.
+//!
+//! The wakers are cloned, called and dropped outside the lock. The queue is not that of `event-listener`, because it
+//! cannot tell which of the two notifications has arrived.
 
-use crate::primitives::{AtomicUsize, Event, EventListener, Listener, Ordering};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use crate::foreign::wake_all;
+use crate::primitives::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::task::{Context, Poll, Waker};
 
-/// The word of a signal for which nobody waits.
+/// The word of a signal without waiters and without the permit.
 const NOBODY: usize = 0;
 
-/// The word of a signal whose permit is stored. Smaller numbers are those of the waiters.
-const PERMIT: usize = usize::MAX;
+/// The word of a signal whose permit is stored.
+const PERMIT: usize = 1;
 
-/// Notifications, and those who wait for them.
+/// The word of a signal for which somebody waits.
+const WAITING: usize = 2;
+
+/// Notifications and their waiters.
 #[derive(Debug)]
 pub(crate) struct Signal {
-    /// [`PERMIT`], or the number of those who wait.
+    /// [`NOBODY`], [`PERMIT`] or [`WAITING`].
     word: AtomicUsize,
-    /// The listeners of those who wait, for notifications for one.
-    one: Event,
-    /// How often all were notified.
+    /// How often all were notified. Grows under the lock.
     generation: AtomicUsize,
-    /// The listeners of those who wait, for notifications for all.
-    all: Event,
+    /// Those who wait.
+    queue: Mutex<Queue>,
+}
+
+/// Those who wait for a signal.
+#[derive(Debug)]
+struct Queue {
+    /// The waiters that have not been notified, by their numbers, so the first one has waited longest. One that has only
+    /// got in line has no waker.
+    waiting: BTreeMap<u64, Option<Waker>>,
+    /// The numbers of the waiters for which a notification for one has arrived, and that have neither been polled nor
+    /// dropped since.
+    notified: BTreeSet<u64>,
+    /// The number of the newest waiter.
+    last: u64,
 }
 
 impl Signal {
@@ -43,45 +65,75 @@ impl Signal {
     pub(crate) fn new() -> Signal {
         Signal {
             word: AtomicUsize::new(NOBODY),
-            one: Event::new(),
             generation: AtomicUsize::new(0),
-            all: Event::new(),
+            queue: Mutex::new(Queue {
+                waiting: BTreeMap::new(),
+                notified: BTreeSet::new(),
+                last: 0,
+            }),
         }
     }
 
-    /// Changes the word. Returns the former word, or `None` if `change` does not want to.
-    fn change(&self, change: impl Fn(usize) -> Option<usize>) -> Option<usize> {
-        // Release and Acquire: whoever takes a notification sees what its sender has done before.
+    /// Exchanges the word. Returns the former word, if that is another one.
+    fn exchange(&self, from: usize, to: usize) -> Result<usize, usize> {
+        // Release and Acquire: whoever takes the permit sees what its sender has done before.
         let (set, get) = (Ordering::AcqRel, Ordering::Acquire);
-        self.word.fetch_update(set, get, change).ok()
+        self.word.compare_exchange(from, to, set, get)
     }
 
-    /// Notifies the first in line, or stores the permit if nobody waits.
-    pub(crate) fn notify_one(&self) {
-        loop {
-            let before = self.change(|word| match word {
-                NOBODY | PERMIT => Some(PERMIT),
-                waiting => Some(waiting - 1),
-            });
-            if matches!(before, Some(NOBODY | PERMIT)) || self.one.notify_additional(1) > 0 {
-                return;
+    /// Stores the permit. Returns false if somebody waits.
+    fn store(&self) -> bool {
+        let mut word = NOBODY;
+        while word != WAITING {
+            // An exchange even if the permit is stored: its taker sees what all its senders have done.
+            match self.exchange(word, PERMIT) {
+                Ok(_) => return true,
+                Err(other) => word = other,
             }
-            // The waiter has left in the meantime.
+        }
+        false
+    }
+
+    /// Notifies the first waiter in line, or stores the permit if there is none.
+    pub(crate) fn notify_one(&self) {
+        while !self.store() {
+            let mut queue = lock(&self.queue);
+            let Some((number, waker)) = queue.waiting.pop_first() else {
+                // The last one has left in the meantime.
+                continue;
+            };
+            queue.notified.insert(number);
+            self.settle(&queue);
+            drop(queue);
+            wake_all(waker);
+            return;
         }
     }
 
-    /// Notifies all who wait.
+    /// Notifies all waiters.
     pub(crate) fn notify_waiters(&self) {
-        // Release: whoever sees the new generation sees what its notifier has done before.
+        let mut queue = lock(&self.queue);
+        // Release: whoever sees the new generation without the lock sees what its notifier has done before.
         self.generation.fetch_add(1, Ordering::Release);
-        self.all.notify(usize::MAX);
+        let waiting = mem::take(&mut queue.waiting);
+        self.settle(&queue);
+        drop(queue);
+        wake_all(waiting.into_values().flatten());
+    }
+
+    /// Notes in the word that nobody waits any more, if that is so.
+    fn settle(&self, queue: &MutexGuard<'_, Queue>) {
+        if queue.waiting.is_empty() {
+            // Fails if the permit is stored, or if nobody has waited.
+            let _unchanged = self.exchange(WAITING, NOBODY);
+        }
     }
 
     /// Begins to wait. Notifications for all count from now on, those for one from the first poll on.
     pub(crate) fn begin(&self) -> Waiting {
         Waiting {
             generation: self.generation.load(Ordering::Acquire),
-            listeners: None,
+            number: None,
         }
     }
 }
@@ -91,72 +143,94 @@ impl Signal {
 pub(crate) struct Waiting {
     /// The generation in which the wait began.
     generation: usize,
-    /// The listeners for one and for all, from the first poll that is pending.
-    listeners: Option<(EventListener, EventListener)>,
+    /// The number in the queue, from the first poll that is pending.
+    number: Option<u64>,
 }
 
 impl Waiting {
-    /// Waits for a notification. From the first poll on, the waiter is in line. It is not polled again after it was
-    /// ready.
+    /// Waits for a notification. The waiter enters the line at the first poll. The caller does not poll it again after
+    /// it was ready.
     pub(crate) fn poll(&mut self, signal: &Signal, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            // Acquire: see `notify_waiters`.
-            if self.generation != signal.generation.load(Ordering::Acquire) {
-                self.end(signal);
-                return Poll::Ready(());
-            }
-            let Some((one, all)) = &mut self.listeners else {
-                if self.enable(signal) {
-                    return Poll::Ready(());
-                }
-                // The generation may be new, although the listener has come too late to be notified of it.
-                continue;
-            };
-            if Pin::new(one).poll(cx).is_ready() {
-                self.listeners = None;
-                return Poll::Ready(());
-            }
-            if Pin::new(&mut *all).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            // The generation is new; or a waiter of an older one has left, and its notification came here.
-            *all = signal.all.listen();
+        if self.is_ready_at_once(signal) {
+            return Poll::Ready(());
         }
+        // A clone may run foreign code, so not under the lock.
+        self.poll_queue(signal, Some(cx.waker().clone()))
     }
 
-    /// Gets in line. Returns true if the permit was stored, which ends the wait.
+    /// Gets in line, and leaves the waker of the last poll as it is. Returns true if a notification has arrived, which
+    /// ends the wait.
     pub(crate) fn enable(&mut self, signal: &Signal) -> bool {
-        let listeners = (signal.one.listen(), signal.all.listen());
-        let before = signal.change(|word| match word {
-            PERMIT => Some(NOBODY),
-            waiting => Some(waiting + 1),
-        });
-        if before != Some(PERMIT) {
-            self.listeners = Some(listeners);
-            return false;
+        self.is_ready_at_once(signal) || self.poll_queue(signal, None).is_ready()
+    }
+
+    /// Looks for a notification before the waiter is in line.
+    fn is_ready_at_once(&self, signal: &Signal) -> bool {
+        // Acquire: see `notify_waiters`.
+        self.number.is_none()
+            && (self.generation != signal.generation.load(Ordering::Acquire)
+                || signal.exchange(PERMIT, NOBODY).is_ok())
+    }
+
+    /// Looks for a notification in the queue. If there is none, leaves the waker there.
+    fn poll_queue(&mut self, signal: &Signal, waker: Option<Waker>) -> Poll<()> {
+        let mut queue = lock(&signal.queue);
+        let is_first_poll = self.number.is_none();
+        let is_ready = match self.number {
+            Some(number) => queue.notified.remove(&number),
+            None => false,
+        };
+        // Relaxed: it grows under the lock.
+        let is_ready = is_ready
+            || self.generation != signal.generation.load(Ordering::Relaxed)
+            || is_first_poll && !self.enter(signal, &mut queue);
+        if is_ready {
+            self.number = None;
+            drop(queue);
+            drop(waker);
+            return Poll::Ready(());
         }
-        // A notification that has arrived at this listener was meant for one that came later and was counted earlier, or
-        // for one that has left.
-        let (one, _all) = listeners;
-        if one.discard() && signal.one.notify_additional(1) == 0 {
-            signal.notify_one();
+        let entry = self
+            .number
+            .and_then(|number| queue.waiting.get_mut(&number));
+        let entry = entry.expect("a waiter that is not notified is in the queue");
+        let older = match waker {
+            Some(waker) => entry.replace(waker),
+            None => None,
+        };
+        drop(queue);
+        drop(older);
+        Poll::Pending
+    }
+
+    /// Enters the queue. Returns false if the permit was stored, and takes it.
+    fn enter(&mut self, signal: &Signal, queue: &mut MutexGuard<'_, Queue>) -> bool {
+        // Only the owner of the lock begins or ends `WAITING`, so the loop ends as soon as the others pause.
+        while let Err(PERMIT) = signal.exchange(NOBODY, WAITING) {
+            if signal.exchange(PERMIT, NOBODY).is_ok() {
+                return false;
+            }
         }
+        queue.last += 1;
+        let number = queue.last;
+        queue.waiting.insert(number, None);
+        self.number = Some(number);
         true
     }
 
-    /// Ends the wait. A notification for one that has arrived and was not taken goes to the next in line.
+    /// Ends the wait. If a notification for one has arrived and was not taken, passes it to the next waiter in line.
     pub(crate) fn end(&mut self, signal: &Signal) {
-        let Some((one, _all)) = self.listeners.take() else {
+        let Some(number) = self.number.take() else {
             return;
         };
-        if one.discard() {
+        let mut queue = lock(&signal.queue);
+        let is_notified = queue.notified.remove(&number);
+        let left = queue.waiting.remove(&number);
+        signal.settle(&queue);
+        drop(queue);
+        drop(left);
+        if is_notified {
             signal.notify_one();
-        } else {
-            // If nobody is counted any more, a notifier has counted on this waiter and starts again.
-            signal.change(|word| match word {
-                NOBODY | PERMIT => None,
-                waiting => Some(waiting - 1),
-            });
         }
     }
 }

@@ -1,7 +1,7 @@
-//! [`Core`]: the state that both ends of a oneshot channel share, and how neither misses a wake-up.
+//! [`Core`]: the state that both ends of a oneshot channel share, and why neither misses a wake-up.
 //!
-//! Each end reads the state and leaves its waker under one lock, and the other end changes the state and takes that
-//! waker under the same lock. Wakers and values are cloned, called and dropped outside the lock.
+//! Each end reads the state and leaves its waker under one lock. The other end changes the state and takes that waker
+//! under the same lock. This file clones, calls and drops wakers and values outside the lock.
 
 use crate::foreign::wake_all;
 use crate::primitives::{Mutex, lock};
@@ -37,12 +37,12 @@ struct State<T> {
     sender: Option<Waker>,
 }
 
-/// Which waker to leave.
+/// The end that a waker belongs to.
 #[derive(Clone, Copy)]
 enum Side {
-    /// That of the sender.
+    /// The sender.
     Sender,
-    /// That of the receiver.
+    /// The receiver.
     Receiver,
 }
 
@@ -92,7 +92,7 @@ impl<T> Core<T> {
         Ok(())
     }
 
-    /// Notes that the sender is gone, and wakes the receiver if nothing was sent.
+    /// Marks the sender as dropped, and wakes the receiver if no value was sent.
     pub(crate) fn drop_sender(&self) {
         let mut state = lock(&self.state);
         state.is_complete = true;
@@ -139,7 +139,7 @@ impl<T> Core<T> {
         lock(&self.state).value.is_some()
     }
 
-    /// Receives the value. Returns `Ready(None)` if none will come any more, and `Pending` if one may come.
+    /// Receives the value. Returns `Ready(None)` if the channel can no longer yield a value, and `Pending` if it can.
     pub(crate) fn try_recv(&self) -> Poll<Option<T>> {
         Self::take(&mut lock(&self.state))
     }
@@ -165,7 +165,7 @@ impl<T> Core<T> {
         }
     }
 
-    /// Asks the state for a result, and leaves the waker if there is none.
+    /// Calls `ask` with the state, and leaves the waker if there is no result.
     fn poll<R>(
         &self,
         cx: &mut Context<'_>,
@@ -178,7 +178,7 @@ impl<T> Core<T> {
         if polled.is_ready() || state.waker(side).as_ref().is_some_and(is_left) {
             return polled;
         }
-        // A clone may run foreign code, so not under the lock. The state may change meanwhile.
+        // Clones the waker outside the lock, because a waker is foreign code. The state may change meanwhile.
         drop(state);
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);

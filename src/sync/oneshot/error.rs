@@ -42,9 +42,10 @@ impl Error for RecvError {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// No value has been sent, but one may be.
+    /// No value has been sent yet.
     Empty,
-    /// No value will come any more: it was received, the sender was dropped, or the receiver was closed.
+    /// The channel can no longer yield a value: the value was received, the sender was dropped, or the receiver was
+    /// closed.
     Closed,
 }
 

@@ -1,24 +1,23 @@
 //! [`Permits`]: the counter of a semaphore, and the queue of the requests that wait.
 //!
-//! The counter and two flags are one word, so every thread sees them change together:
+//! The counter and two flags share one atomic word:
 //!
 //! ```text
 //!    number of free permits │ QUEUED │ CLOSED
 //! ```
 //!
-//! While the queue is empty, taking is a compare-and-swap and giving is an addition. A request that finds too few
-//! permits enters the queue under its lock and sets [`QUEUED`]. While the flag is set, only the first in the queue
-//! takes permits, and a giver looks at the queue.
+//! While the queue is empty, a request is a compare-and-swap, and a release is an addition. A request that finds too
+//! few permits enters the queue under its lock and sets [`QUEUED`]. While the flag is set, only the first request in
+//! the queue takes permits, and each release checks the queue.
 //!
-//! No wake-up is lost, because a waiter sets the flag before it reads the number. Permits given before that are in the
-//! number that it reads. A giver that comes later sees the flag, takes the lock after the waiter, and finds its waker
-//! there.
+//! No wake-up is lost, because a request sets the flag before it reads the number. The number contains the permits that
+//! were released before. A later release sees the flag, takes the lock after the request, and finds its waker.
 //!
-//! The permits stay in the counter until the first in the queue takes them, in its next poll. It then wakes its
-//! successor if enough are left. A waiter that is dropped takes nothing with it, and its successor is woken likewise.
-//! So permits are never lost.
+//! The permits stay in the counter until the next poll of the first request takes them. It then wakes the next request
+//! if enough are left. A request that is dropped takes no permits, and wakes the next request too. So no permit is
+//! lost.
 //!
-//! Nothing here knows the holders of the permits. `tests/loom` compiles this file.
+//! This file does not know the holders of the permits. `tests/loom` compiles this file.
 
 use crate::foreign::wake_all;
 use crate::primitives::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
@@ -37,7 +36,7 @@ const ONE: usize = 4;
 /// The largest number of permits. It leaves the two low bits to the flags, and the highest one to [`TOO_MANY`].
 pub(crate) const MAX_PERMITS: usize = usize::MAX >> 3;
 
-/// A number of permits that there never are.
+/// A number of permits that no semaphore has.
 const TOO_MANY: usize = MAX_PERMITS + 1;
 
 /// The free permits of a semaphore, and the requests that wait.
@@ -52,7 +51,7 @@ pub(crate) struct Permits {
 /// The requests that wait for permits.
 #[derive(Debug)]
 struct Queue {
-    /// The waiters by their numbers, so the first one has waited longest.
+    /// The waiters by their numbers. The first one has waited longest.
     waiters: BTreeMap<u64, Waiter>,
     /// The number of the newest waiter.
     last: u64,
@@ -61,7 +60,7 @@ struct Queue {
 /// A request that waits.
 #[derive(Debug)]
 struct Waiter {
-    /// How many it wants.
+    /// The number of permits that it needs.
     wanted: usize,
     /// Its waker, unless it has been woken since its last poll.
     waker: Option<Waker>,
@@ -70,7 +69,7 @@ struct Waiter {
 /// The reason why there are no permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Too few are free, or others wait for some.
+    /// Too few permits are free, or other requests wait.
     TooFew,
     /// The semaphore is closed.
     Closed,
@@ -83,7 +82,8 @@ fn in_word(permits: u32) -> usize {
     (permits as usize).min(TOO_MANY) * ONE
 }
 
-/// Says why a request gets no permits while the word is this. A request for none is granted even behind a queue.
+/// Returns the reason why a request gets no permits at this word, if there is one. A request for 0 permits succeeds
+/// even if others wait.
 #[cold]
 fn refuse(word: usize, wanted: u32) -> Result<(), Refused> {
     if word & CLOSED != 0 {
@@ -140,15 +140,15 @@ impl Permits {
     /// Exchanges the word, to take permits.
     #[inline]
     fn exchange(&self, word: usize, new: usize) -> Result<usize, usize> {
-        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done; if this fails,
-        // with that of `close`. All changes of the word read and write it at once, so each Acquire sees what came
-        // before every earlier Release.
+        // Acquire: pairs with the Release in `give`, so the new holder sees what the old one has done. If the exchange
+        // fails, it pairs with the Release of `close`. All changes of the word are read-modify-writes, so each Acquire
+        // sees what came before every earlier Release.
         self.word
             .compare_exchange_weak(word, new, Ordering::Acquire, Ordering::Acquire)
     }
 
-    /// Takes permits in the name of a waiter. Returns `Pending` and keeps the waker if the waiter has to wait; `ticket`
-    /// is its number in the queue, which [`leave`](Permits::leave) takes out again if the waiter gives up.
+    /// Takes permits for a waiter. If it has to wait, keeps the waker and returns `Pending`. `ticket` is its number in
+    /// the queue; if the waiter is dropped, [`leave`](Permits::leave) removes it.
     pub(crate) fn poll_take(
         &self,
         ticket: &mut Option<u64>,
@@ -159,7 +159,7 @@ impl Permits {
             return Poll::Ready(self.try_take(0));
         }
         let wanted = in_word(wanted);
-        // A waker is foreign code: it is cloned before the lock is taken, and dropped after.
+        // A waker is foreign code, so this clones it before it takes the lock, and drops it afterwards.
         let waker = waker.clone();
         let mut queue = lock(&self.queue);
         let number = *ticket.get_or_insert_with(|| queue.enter(wanted));
@@ -187,12 +187,12 @@ impl Permits {
         Poll::Ready(taken)
     }
 
-    /// Takes a waiter that gives up out of the queue. If permits are free, its successor is woken.
+    /// Removes a waiter that is dropped from the queue, and wakes the next one if enough permits are free.
     pub(crate) fn leave(&self, ticket: u64) {
         self.remove(lock(&self.queue), ticket);
     }
 
-    /// Removes a waiter, and wakes the first in the queue if there are enough permits for it.
+    /// Removes a waiter, and wakes the first one if enough permits are free for it.
     fn remove(&self, mut queue: MutexGuard<'_, Queue>, number: u64) {
         let removed = queue.waiters.remove(&number);
         if queue.waiters.is_empty() {
@@ -205,9 +205,9 @@ impl Permits {
         wake_all(next);
     }
 
-    /// Returns the waker of the first in the queue, if there are enough permits for it.
+    /// Returns the waker of the first waiter, if enough permits are free for it.
     fn next(&self, queue: &mut Queue) -> Option<Waker> {
-        // Relaxed: the waiter reads the word again. If permits are given after this, their giver looks too.
+        // Relaxed: the waiter reads the word again. A later release checks the queue too.
         let free = self.word.load(Ordering::Relaxed);
         let mut first = queue.waiters.first_entry()?;
         let first = first.get_mut();
@@ -227,7 +227,7 @@ impl Permits {
         }
     }
 
-    /// Wakes the first in the queue, if there are enough permits for it.
+    /// Wakes the first waiter, if enough permits are free for it.
     #[cold]
     fn wake_first(&self) {
         let mut queue = lock(&self.queue);
@@ -236,7 +236,7 @@ impl Permits {
         wake_all(next);
     }
 
-    /// Takes up to so many free permits for ever, and returns how many.
+    /// Removes up to this number of free permits, and returns how many it removed.
     pub(crate) fn forget(&self, permits: usize) -> usize {
         // Relaxed: the exchange decides.
         let mut word = self.word.load(Ordering::Relaxed);
@@ -251,7 +251,7 @@ impl Permits {
 
     /// Closes the semaphore, and wakes all waiters.
     pub(crate) fn close(&self) {
-        // Release: pairs with the Acquire of the requests that find it closed.
+        // Release: pairs with the Acquire of the requests that find the semaphore closed.
         self.word.fetch_or(CLOSED, Ordering::Release);
         let mut queue = lock(&self.queue);
         let wakers: Vec<Waker> = queue
@@ -265,7 +265,7 @@ impl Permits {
 }
 
 impl Queue {
-    /// Enters a waiter at the end, and returns its number.
+    /// Adds a waiter at the end, and returns its number.
     fn enter(&mut self, wanted: usize) -> u64 {
         self.last += 1;
         let waiter = Waiter {

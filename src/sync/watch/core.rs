@@ -1,13 +1,13 @@
-//! [`Core`]: the versions of a watched value, the numbers of both ends, and who waits for either.
+//! [`Core`]: the versions of a watched value, the numbers of both ends, and the tasks that wait for a change of either.
 //!
-//! The value itself lies beside, under a lock of its own, and so do the closures and destructors of the program: this
-//! file has no lock.
+//! The value is not here but under a lock of its own. This file has no lock, and runs no closure or destructor of the
+//! program.
 //!
 //! # No wake-up is lost
 //!
-//! A waiter listens first and looks at the state afterwards. The other side changes the state first and notifies
-//! afterwards. So either the waiter sees the change, or the notification finds the listener. `notify` has a full fence
-//! before it looks for listeners, and `listen` one after it has entered the listener.
+//! A waiter first listens and then reads the state. The other side first changes the state and then notifies. So either
+//! the waiter sees the change, or the notification finds the listener. `notify` has a full fence before it reads the
+//! list of listeners, and `listen` has one after it has added the listener.
 
 use crate::primitives::{AtomicU64, AtomicUsize, Event, EventListener, Ordering};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct Core {
     /// The number of changes. It grows under the lock of the value.
     version: AtomicU64,
-    /// The number of senders. It never grows again when it is 0.
+    /// The number of senders. Once 0, it stays 0.
     senders: AtomicUsize,
     /// The number of receivers.
     receivers: AtomicUsize,
@@ -27,7 +27,7 @@ pub(crate) struct Core {
     closed: Event,
 }
 
-/// What a receiver learns.
+/// The answer to a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     /// The version differs from the one that the receiver has seen. Contains the current one.
@@ -38,11 +38,10 @@ pub(crate) enum News {
     Nothing,
 }
 
-/// Asks for a result, and listens until there is one. Listens before it asks for the last time, so that it misses no
-/// change.
+/// Calls `ask`, listening until it returns a result. Listens before the last call, so that it misses no change.
 ///
-/// The result may hold the lock of the value. So a listener that has a waker is dropped before `ask` is called: the
-/// destructor of a waker is foreign code.
+/// The result may hold the lock of the value, and the destructor of a waker is foreign code. So this drops a listener
+/// that has a waker before it calls `ask`.
 pub(crate) fn poll_until<R>(
     listener: &mut Option<EventListener>,
     cx: &mut Context<'_>,
@@ -115,7 +114,7 @@ impl Core {
         self.changed.listen()
     }
 
-    /// Adds a sender, beside one that exists.
+    /// Adds a sender while another one exists.
     pub(crate) fn add_sender(&self) {
         // Relaxed: the caller has another sender, so the number is not 0.
         self.senders.fetch_add(1, Ordering::Relaxed);
@@ -123,13 +122,13 @@ impl Core {
 
     /// Removes a sender. If it was the last one, notifies the receivers.
     pub(crate) fn drop_sender(&self) {
-        // AcqRel: the last one to come passes on the versions of all.
+        // AcqRel: the last decrement makes the versions of all senders visible.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.changed.notify(usize::MAX);
         }
     }
 
-    /// Returns whether all senders are gone.
+    /// Returns whether all senders have been dropped.
     pub(crate) fn has_no_senders(&self) -> bool {
         self.senders.load(Ordering::Acquire) == 0
     }
@@ -141,7 +140,7 @@ impl Core {
 
     /// Returns the number of receivers.
     pub(crate) fn receivers(&self) -> usize {
-        // Relaxed: the number protects nothing. A waiter that has listened is ordered by the fences of the event.
+        // Relaxed: the number guards no memory, and the fences of the event order it for a waiter that listens.
         self.receivers.load(Ordering::Relaxed)
     }
 

@@ -1,4 +1,4 @@
-//! [`Receiver`]: sees the value and waits for changes.
+//! [`Receiver`]: reads the value and waits for changes.
 
 use super::core::News;
 use super::error::RecvError;
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 ///
 /// See [`watch`](super).
 pub struct Receiver<T> {
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The version that this receiver has seen.
     version: u64,
@@ -75,7 +75,7 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future marks nothing as seen.
+    /// Dropping the future marks no value as seen.
     ///
     /// # Examples
     ///
@@ -126,8 +126,8 @@ impl<T> Receiver<T> {
     }
 
     /// Waits until the closure returns true for a value, and returns a reference to that value, which holds the
-    /// [lock](super#locks). Asks for the current value first, and then for each one that the receiver sees. Marks all
-    /// of them as seen.
+    /// [lock](super#locks). Calls the closure first with the current value, and then after each change that the
+    /// receiver sees. Marks these values as seen.
     ///
     /// The closure runs under the lock of the value.
     ///
@@ -141,7 +141,7 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the values that the closure has refused stay marked as seen.
+    /// If the future is dropped, the values for which the closure returned false stay marked as seen.
     ///
     /// # Examples
     ///
@@ -364,7 +364,7 @@ impl<T> fmt::Debug for Changed<'_, T> {
 /// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct WaitFor<'a, T, F> {
-    /// What all ends share.
+    /// The state that all ends share.
     shared: &'a Arc<Shared<T>>,
     /// The version that the receiver has seen.
     version: &'a mut u64,
@@ -378,7 +378,7 @@ pub struct WaitFor<'a, T, F> {
     listening: Listening,
 }
 
-// The closure is called, never pinned.
+// No field is pinned in place: the closure is only called.
 impl<T, F> Unpin for WaitFor<'_, T, F> {}
 
 impl<'a, T, F: FnMut(&T) -> bool> Future for WaitFor<'a, T, F> {
@@ -390,7 +390,7 @@ impl<'a, T, F: FnMut(&T) -> bool> Future for WaitFor<'a, T, F> {
         let shared: &'a Arc<Shared<T>> = this.shared;
         let core = shared.core();
         let ask = || {
-            // Before the version: if no sender is left, the version that is loaded next is the last one.
+            // Loaded before the version: if no sender is left, the version is the last one.
             let is_closed = core.has_no_senders();
             let value = shared.read();
             let version = core.version();

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 ///
 /// See [`watch`](super).
 pub struct Sender<T> {
-    /// What all ends share.
+    /// The state that all ends share.
     shared: Arc<Shared<T>>,
     /// The position of the mark of this sender.
     slot: Slot,
@@ -78,7 +78,7 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Replaces the value, notifies the receivers, and returns the former value. This works without receivers too.
+    /// Replaces the value, notifies the receivers, and returns the former value. Works even without receivers.
     ///
     /// # Examples
     ///
@@ -95,7 +95,7 @@ impl<T> Sender<T> {
         value
     }
 
-    /// Changes the value in place, and notifies the receivers. This works without receivers too.
+    /// Changes the value in place, and notifies the receivers. Works even without receivers.
     ///
     /// The closure runs under the [lock](super#locks) of the value.
     ///
@@ -121,7 +121,7 @@ impl<T> Sender<T> {
     }
 
     /// Changes the value in place, and notifies the receivers if the closure returns true. Returns what the closure
-    /// returns. This works without receivers too.
+    /// returns. Works even without receivers.
     ///
     /// The closure runs under the [lock](super#locks) of the value.
     ///

@@ -40,8 +40,8 @@ enum State {
     Created,
     /// It has left its waker.
     Waiting(Waker),
-    /// It has been notified, and whether by `notify_additional`.
-    Notified(bool),
+    /// It has been notified.
+    Notified,
 }
 
 /// A future that is ready when it has been notified.
@@ -61,21 +61,19 @@ fn lock(list: &Mutex<List>) -> MutexGuard<'_, List> {
 impl List {
     /// Returns how many listeners have been notified, and are still there.
     fn notified(&self) -> usize {
-        let is_notified = |entry: &&Entry| matches!(entry.state, State::Notified(_));
+        let is_notified = |entry: &&Entry| matches!(entry.state, State::Notified);
         self.entries.iter().filter(is_notified).count()
     }
 
     /// Notifies the oldest listeners that have not been notified. Returns their number, and the wakers that the caller
     /// has to call.
-    fn notify(&mut self, mut count: usize, additional: bool) -> (usize, Vec<Waker>) {
-        if !additional {
-            count = count.saturating_sub(self.notified());
-        }
+    fn notify(&mut self, count: usize) -> (usize, Vec<Waker>) {
+        let count = count.saturating_sub(self.notified());
         let (mut notified, mut wakers) = (0, Vec::new());
         for entry in &mut self.entries {
-            if notified < count && !matches!(entry.state, State::Notified(_)) {
+            if notified < count && !matches!(entry.state, State::Notified) {
                 notified += 1;
-                let before = std::mem::replace(&mut entry.state, State::Notified(additional));
+                let before = std::mem::replace(&mut entry.state, State::Notified);
                 if let State::Waiting(waker) = before {
                     wakers.push(waker);
                 }
@@ -112,24 +110,14 @@ impl Event {
     /// Makes sure that this number of listeners is notified, including those that are already. Returns how many were
     /// notified now.
     pub(crate) fn notify(&self, count: usize) -> usize {
-        self.notify_as(count, false)
-    }
-
-    /// Notifies this number of listeners that have not been notified.
-    pub(crate) fn notify_additional(&self, count: usize) -> usize {
-        self.notify_as(count, true)
+        let (notified, wakers) = lock(&self.list).notify(count);
+        wakers.into_iter().for_each(Waker::wake);
+        notified
     }
 
     /// Returns the number of listeners.
     pub(crate) fn total_listeners(&self) -> usize {
         lock(&self.list).entries.len()
-    }
-
-    /// Notifies listeners, and wakes those that wait.
-    fn notify_as(&self, count: usize, additional: bool) -> usize {
-        let (notified, wakers) = lock(&self.list).notify(count, additional);
-        wakers.into_iter().for_each(Waker::wake);
-        notified
     }
 }
 
@@ -141,29 +129,12 @@ impl Future for EventListener {
         let find = |entry: &Entry| entry.number == self.number;
         let index = list.entries.iter().position(find);
         let index = index.expect("a listener is not polled after it was ready");
-        if matches!(list.entries[index].state, State::Notified(_)) {
+        if matches!(list.entries[index].state, State::Notified) {
             list.entries.remove(index);
             return Poll::Ready(());
         }
         list.entries[index].state = State::Waiting(cx.waker().clone());
         Poll::Pending
-    }
-}
-
-/// The methods of a listener besides the future.
-pub(crate) trait Listener {
-    /// Drops the listener without passing its notification on. Returns whether there was one.
-    fn discard(self) -> bool;
-}
-
-impl Listener for EventListener {
-    fn discard(self) -> bool {
-        let find = |entry: &Entry| entry.number == self.number;
-        let mut list = lock(&self.list);
-        let index = list.entries.iter().position(find);
-        let removed = index.map(|index| list.entries.remove(index));
-        drop(list);
-        removed.is_some_and(|entry| matches!(entry.state, State::Notified(_)))
     }
 }
 
@@ -176,7 +147,7 @@ impl Drop for EventListener {
         };
         let removed = list.entries.remove(index);
         let wakers = match removed.state {
-            State::Notified(additional) => list.notify(1, additional).1,
+            State::Notified => list.notify(1).1,
             State::Created | State::Waiting(_) => Vec::new(),
         };
         drop(list);

@@ -40,7 +40,7 @@ mod waiters;
 
 /// The crate's `primitives`, made of loom's types.
 mod primitives {
-    pub(crate) use crate::event_listener::{Event, EventListener, Listener};
+    pub(crate) use crate::event_listener::{Event, EventListener};
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };

@@ -418,6 +418,42 @@ async fn waits_forever_and_never_drops_its_tasks() {
     wait_forever().await;
 }
 
+/// Makes a thread-local whose destructor blocks its thread.
+fn block_at_the_end_of_the_thread() {
+    /// Blocks its thread when it is dropped.
+    struct Blocks;
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            while is_part() {
+                thread::park();
+            }
+        }
+    }
+    thread_local! {
+        static BLOCKS: Blocks = const { Blocks };
+    }
+    BLOCKS.with(|_| ());
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn passes_on_a_thread_that_never_ends() {
+    block_at_the_end_of_the_thread();
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn panics_on_a_thread_that_never_ends() {
+    if is_part() {
+        block_at_the_end_of_the_thread();
+        panic!("words of its own");
+    }
+}
+
+#[glassfrog::test(timeout = "1s")]
+async fn waits_forever_on_a_thread_that_never_ends() {
+    block_at_the_end_of_the_thread();
+    wait_forever().await;
+}
+
 /// The limit is shorter than a deadline of the virtual clock, which takes no time.
 #[glassfrog::test(timeout = "1min", virtual_clock)]
 async fn sleeps_for_a_year() {

@@ -211,6 +211,21 @@ fn a_test_that_fails_at_its_limit_and_never_drops_its_tasks_is_left_behind() {
 }
 
 #[test]
+fn a_thread_local_whose_destructor_blocks_keeps_no_test_from_ending() {
+    let End { passed, output, .. } = run("passes_on_a_thread_that_never_ends", None);
+    assert!(!passed, "{output}");
+    assert!(
+        output.contains("`fixtures::passes_on_a_thread_that_never_ends` has ended, but its thread"),
+        "{output}"
+    );
+    let End { passed, output, .. } = run("panics_on_a_thread_that_never_ends", None);
+    assert!(!passed, "{output}");
+    assert_eq!(output.matches("words of its own").count(), 1, "{output}");
+    let report = report("waits_forever_on_a_thread_that_never_ends", "1s");
+    assert!(report.contains("something outside glassfrog"), "{report}");
+}
+
+#[test]
 fn the_time_of_a_virtual_clock_does_not_count() {
     let End { passed, output, .. } = run("sleeps_for_a_year", None);
     assert!(passed, "{output}");
