@@ -22,7 +22,7 @@ use self::connection::Connections;
 use super::Executor;
 use crate::foreign::swallow_panics;
 use crate::task::{JoinError, JoinSet};
-use crate::time::timeout;
+use crate::time::{sleep, timeout};
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
@@ -553,6 +553,9 @@ where
         }
     }
     drop(listener);
+    // A sleep ends in the next turn of the loop, which first asks the system for events. So the connections learn of the
+    // requests that arrived before the signal.
+    sleep(Duration::ZERO).await;
     all.stop();
     let drain = async {
         while let Some(outcome) = tasks.join_next().await {

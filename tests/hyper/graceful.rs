@@ -256,3 +256,25 @@ fn a_signal_that_is_ready_stops_the_server_before_it_serves() {
         TcpStream::connect(addr).await.unwrap_err();
     });
 }
+
+#[test]
+fn a_request_that_arrived_before_the_signal_is_answered() {
+    for has_answered_before in [false, true] {
+        block_on_virtual(async {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (addr, server) = echo_server(|server| server.graceful(stopped, GRACE)).await;
+            let mut client = Client::connect(addr).await;
+            if has_answered_before {
+                client.get("/first").await;
+                client.body().await;
+            }
+            sleep(Duration::from_secs(1)).await;
+            // The socket has room, so the request is sent without a turn of the loop between it and the signal.
+            client.get("/").await;
+            stop.send(()).unwrap();
+            assert_eq!(client.body().await, "GET / 0");
+            assert_eq!(client.end().await, "");
+            assert_eq!(server.await.unwrap().unwrap(), 0);
+        });
+    }
+}

@@ -95,11 +95,15 @@ impl<M, H> Connections<M, H> {
                 let mut connection = pin!(connection);
                 let mut is_stopping = false;
                 poll_fn(|cx| {
-                    if !is_stopping && stop.poll(cx).is_ready() {
+                    // The connection goes first: a request that has already arrived is answered. hyper-util also cancels
+                    // a connection that stops before its first poll.
+                    let polled = connection.as_mut().poll(cx);
+                    if polled.is_pending() && !is_stopping && stop.poll(cx).is_ready() {
                         is_stopping = true;
                         connection.as_mut().graceful_shutdown();
+                        return connection.as_mut().poll(cx);
                     }
-                    connection.as_mut().poll(cx)
+                    polled
                 })
                 .await
             }
@@ -128,14 +132,15 @@ impl<M, H> Connections<M, H> {
     }
 }
 
-/// Waits for a future, or returns `None` if the server stops first.
+/// Waits for a future, or returns `None` if the server stops first. The future goes first, because the bytes of a
+/// request may have arrived before the signal.
 async fn unless_stopped<F: Future>(stop: &mut StopWaiter<'_>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        if stop.poll(cx).is_ready() {
-            return Poll::Ready(None);
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => stop.poll(cx).map(|()| None),
         }
-        future.as_mut().poll(cx).map(Some)
     })
     .await
 }
