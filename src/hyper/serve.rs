@@ -275,9 +275,15 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Limits the time in which a peer must send the head of a request. The default is 30 seconds.
     ///
-    /// The limit applies to the first bytes, by which the server recognizes the version of HTTP, and to each head of
+    /// The limit applies to the first bytes, by which the server recognizes the version of HTTP, and then to each head of
     /// HTTP/1. The time of a head begins when the server is ready for it, so the limit also closes connections of HTTP/1
-    /// that are idle. It does not apply to idle connections of HTTP/2, nor to bodies.
+    /// that are idle. The first head may take twice the limit, because the first bytes have a limit of their own. Bodies
+    /// have none.
+    ///
+    /// A connection of HTTP/2 may be idle for any time if its peer answers pings. The server sends a ping when it has
+    /// received nothing for the time of this limit, and closes the connection if no answer arrives within the same time.
+    /// Heads of HTTP/2 have no deadline of their own. But a peer that has sent a part of a head (`HEADERS` without
+    /// `END_HEADERS`) cannot answer a ping before the rest, so the pings limit heads to twice the time.
     ///
     /// # Examples
     ///
@@ -425,8 +431,15 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Changes the settings of hyper: sizes of buffers and windows, the number of headers, keep-alive, pings.
     ///
-    /// The server calls `configure` when it starts, after it has set the timer and the header timeout. A second call of
-    /// this method replaces the first.
+    /// The server calls `configure` when it starts, after it has set the timer, the header timeout of HTTP/1 and the pings
+    /// of HTTP/2. A second call of this method replaces the first.
+    ///
+    /// A `header_read_timeout` that is set here applies only after the first bytes, for which the limit of
+    /// [`Serve::header_read_timeout`] remains. `keep_alive_interval(None)` of HTTP/2 turns the pings off. A silent peer
+    /// then keeps its connection forever.
+    ///
+    /// hyper ends a connection of HTTP/1 when the peer has closed its writing half, even if a request is in progress. The
+    /// client then gets no response. `http1().half_close(true)` serves such clients.
     ///
     /// # Examples
     ///
@@ -573,14 +586,20 @@ where
                 grace = grace.unwrap_or_default()
             );
         });
-        tasks.shutdown().await;
+        tasks.abort_all();
+        // A destructor may panic.
+        while let Some(outcome) = tasks.join_next().await {
+            report(outcome);
+        }
     }
     Ok(remaining)
 }
 
-/// Logs the panic of a connection.
+/// Logs the panic of a connection. A connection that was aborted has not failed.
 fn report(outcome: Result<(), JoinError>) {
-    if let Err(error) = outcome {
+    if let Err(error) = outcome
+        && !error.is_cancelled()
+    {
         swallow_panics(|| {
             log::error!(target: "glassfrog::hyper", "a connection has ended: {error}");
             // The destructor of the payload is foreign code.

@@ -278,3 +278,35 @@ fn a_request_that_arrived_before_the_signal_is_answered() {
         });
     }
 }
+
+#[test]
+fn a_destructor_that_panics_after_the_grace_period_is_logged() {
+    /// Panics when it is dropped.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the destructor of a service");
+        }
+    }
+
+    keep_log();
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = serve(listener, |_peer| {
+            service_fn(|_request: Request<Incoming>| async {
+                let _bomb = Bomb;
+                pending::<Result<Response<Body>, Infallible>>().await
+            })
+        });
+        let server = glassfrog::spawn(server.graceful(stopped, GRACE));
+        let mut client = Client::connect(addr).await;
+        client.get("/").await;
+        sleep(Duration::from_secs(1)).await;
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 1);
+    });
+    assert!(has_logged(&["ERROR", "the destructor of a service"]));
+    assert!(!has_logged(&["ERROR", "was cancelled"]));
+}

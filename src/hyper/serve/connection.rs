@@ -46,7 +46,12 @@ impl<M, H> Connections<M, H> {
     ) -> Connections<M, H> {
         let mut hyper = auto::Builder::new(Executor);
         let timer = Timer::new();
-        hyper.http2().timer(timer.clone());
+        // A peer that has begun a head of HTTP/2 may send no other frame, and so cannot answer a ping either.
+        hyper
+            .http2()
+            .timer(timer.clone())
+            .keep_alive_interval(header_read_timeout)
+            .keep_alive_timeout(header_read_timeout);
         hyper
             .http1()
             .timer(timer)
@@ -149,7 +154,7 @@ async fn unless_stopped<F: Future>(stop: &mut StopWaiter<'_>, future: F) -> Opti
 fn timed_out(what: &str, limit: Duration) -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        format!("{what} did not arrive within {limit:?}"),
+        format!("{what} did not complete within {limit:?}"),
     )
 }
 
