@@ -219,6 +219,7 @@ type Configure = Box<dyn FnOnce(&mut auto::Builder<Executor>)>;
 
 impl<L: Listener, M, H> Serve<L, M, H> {
     /// Returns the settings of a server that has not been polled.
+    #[track_caller]
     fn settings(&mut self) -> &mut Settings<L, M, H> {
         match &mut self.state {
             State::Idle(settings) => settings,
@@ -239,6 +240,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// 4. returns that number.
     ///
     /// A connection that was upgraded belongs to its service, and the server does not wait for it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -262,6 +267,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn graceful<F>(mut self, signal: F, grace: Duration) -> Self
     where
         F: IntoFuture,
@@ -285,6 +291,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// Heads of HTTP/2 have no deadline of their own. But a peer that has sent a part of a head (`HEADERS` without
     /// `END_HEADERS`) cannot answer a ping before the rest, so the pings limit heads to twice the time.
     ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
+    ///
     /// # Examples
     ///
     /// ```
@@ -305,6 +315,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
         self.settings().header_read_timeout = timeout.min(LONGEST_TIMEOUT);
         self
@@ -317,7 +328,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// # Panics
     ///
-    /// Panics if `count` is 0.
+    /// Panics if `count` is 0, or if the server has been polled.
     ///
     /// # Examples
     ///
@@ -355,6 +366,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// An upgrade to HTTP/2 by ALPN needs no further setting: the client sends the preface of HTTP/2, which the server
     /// recognizes.
     ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
+    ///
     /// # Examples
     ///
     /// With futures-rustls, the handshake is `move |stream| acceptor.accept(stream)`. This one expects a
@@ -380,6 +395,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn handshake<H2, T>(mut self, handshake: H2) -> Serve<L, M, H2>
     where
         H2: AsyncFn(L::Stream) -> io::Result<T>,
@@ -404,6 +420,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Limits the time of each [handshake](Serve::handshake). The default is 10 seconds.
     ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
+    ///
     /// # Examples
     ///
     /// ```
@@ -424,6 +444,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings().handshake_timeout = timeout;
         self
@@ -440,6 +461,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// hyper ends a connection of HTTP/1 when the peer has closed its writing half, even if a request is in progress. The
     /// client then gets no response. `http1().half_close(true)` serves such clients.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -463,6 +488,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn configure<C>(mut self, configure: C) -> Self
     where
         C: FnOnce(&mut auto::Builder<Executor>) + 'static,

@@ -210,6 +210,17 @@ fn a_limit_of_no_connections_is_refused() {
     });
 }
 
+#[test]
+#[should_panic(expected = "configure it before it is polled")]
+fn a_server_that_runs_cannot_be_configured() {
+    block_on(async {
+        let (listener, _addr) = bind().await;
+        let mut server = serve(listener, |_peer| service_fn(echo));
+        assert!(futures::poll!(&mut server).is_pending());
+        let _server = server.handshake_timeout(SHORT);
+    });
+}
+
 /// A handshake that expects a byte.
 async fn greet(stream: TcpStream) -> io::Result<TcpStream> {
     let mut byte = [0];

@@ -141,11 +141,9 @@ impl<M, H> Connections<M, H> {
 /// request may have arrived before the signal.
 async fn unless_stopped<F: Future>(stop: &mut StopWaiter<'_>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    poll_fn(|cx| {
-        match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => stop.poll(cx).map(|()| None),
-        }
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => stop.poll(cx).map(|()| None),
     })
     .await
 }
