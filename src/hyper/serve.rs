@@ -61,8 +61,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// address of the peer once for each connection, and returns the [`Service`] that answers its requests. Neither need be
 /// `Send`. For a service of tower, such as a router of axum, use [`TowerToHyperService`](super::TowerToHyperService).
 ///
-/// The future of the server runs until it is dropped, unless [`graceful`](Serve::graceful) gives it a signal to stop. Each
-/// connection runs in a task of its own. The task
+/// The future of the server runs until it is dropped, unless [`graceful`](Serve::graceful) gives it a signal to stop. After
+/// a graceful stop, it returns the number of connections that it had to abort. Each connection runs in a task of its own.
+/// The task
 ///
 /// - completes the [handshake](Serve::handshake) if there is one,
 /// - tells HTTP/2 (by its preface, with prior knowledge or after ALPN) from HTTP/1,
@@ -71,16 +72,24 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// TCP connections have Nagle's algorithm turned off (`TCP_NODELAY`). If the process runs out of descriptors, the listener
 /// waits and retries, as described at [`TcpListener::accept`](crate::net::TcpListener::accept).
 ///
+/// An upgraded connection (`hyper::upgrade::Upgraded`) cannot be downcast to the socket, because the server wraps the
+/// socket in a private type, which holds the first bytes. Read and write it through [`Io`](super::Io).
+///
 /// # Failures
 ///
 /// A connection that fails affects no other. The server logs its error at level `debug` with the target
-/// `glassfrog::hyper`, because a peer can cause any number of errors. If the service panics, the server logs the panic
-/// as an error. The panic ends the connection (HTTP/1) or fails the request (HTTP/2).
+/// `glassfrog::hyper`, because a peer can cause any number of errors. The errors of single requests of HTTP/2 are not
+/// logged: hyper resets their streams and does not report them.
+///
+/// A panic of the service is logged as an error. With HTTP/1, it ends the connection. With HTTP/2, a panic of the future
+/// that the service returns fails its request alone, but a panic in [`Service::call`] itself ends the connection with all
+/// its requests. If the runtime was built with [`OnTaskPanic::EndRuntime`](crate::OnTaskPanic::EndRuntime), a panic in one
+/// request ends the runtime, and with it the server.
 ///
 /// # Errors
 ///
 /// The future returns an error if the listener fails permanently, or if its runtime has ended. It then drops the
-/// connections. After a graceful stop, it returns the number of connections that it had to abort.
+/// connections.
 ///
 /// # Panics
 ///
@@ -241,6 +250,13 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// A connection that was upgraded belongs to its service, and the server does not wait for it.
     ///
+    /// Three kinds of peers delay the server although none of their requests is in progress. It waits for them until the
+    /// grace period ends, or until [`header_read_timeout`](Serve::header_read_timeout) closes their connections:
+    ///
+    /// - a peer of HTTP/1 that has sent a part of its first head;
+    /// - a peer of HTTP/2 that has sent the preface but not its `SETTINGS`;
+    /// - an idle peer of HTTP/2 that does not answer the `PING` after the first `GOAWAY`.
+    ///
     /// # Panics
     ///
     /// Panics if the server has been polled.
@@ -363,8 +379,8 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// connection if the handshake fails or takes longer than [`handshake_timeout`](Serve::handshake_timeout). The
     /// stream that it returns must be `Send`, because hyper requires that of a connection that may be upgraded.
     ///
-    /// An upgrade to HTTP/2 by ALPN needs no further setting: the client sends the preface of HTTP/2, which the server
-    /// recognizes.
+    /// To serve HTTP/2 over TLS, let ALPN offer `h2` and `http/1.1` in the settings of TLS. The server does not read the
+    /// protocol that was chosen. It recognizes the version of HTTP by the first bytes of the client.
     ///
     /// # Panics
     ///
