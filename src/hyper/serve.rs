@@ -251,7 +251,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// A connection that was upgraded belongs to its service, and the server does not wait for it.
     ///
     /// Three kinds of peers delay the server although none of their requests is in progress. It waits for them until the
-    /// grace period ends, or until [`header_read_timeout`](Serve::header_read_timeout) closes their connections:
+    /// grace period ends, or for up to twice the [`header_read_timeout`](Serve::header_read_timeout) if that is shorter:
     ///
     /// - a peer of HTTP/1 that has sent a part of its first head;
     /// - a peer of HTTP/2 that has sent the preface but not its `SETTINGS`;

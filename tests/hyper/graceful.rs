@@ -310,3 +310,28 @@ fn a_destructor_that_panics_after_the_grace_period_is_logged() {
     assert!(has_logged(&["ERROR", "the destructor of a service"]));
     assert!(!has_logged(&["ERROR", "was cancelled"]));
 }
+
+#[test]
+fn a_silent_peer_of_http2_delays_the_stop_by_twice_the_timeout_at_most() {
+    // The preface, alone and with an empty frame of settings.
+    for sent in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
+        block_on_virtual(async {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let limit = GRACE / 10;
+            let (addr, server) =
+                echo_server(|server| server.header_read_timeout(limit).graceful(stopped, GRACE))
+                    .await;
+            let mut client = Client::connect(addr).await;
+            client.send(sent).await;
+            sleep(Duration::from_secs(1)).await;
+            let before = now();
+            stop.send(()).unwrap();
+            assert_eq!(server.await.unwrap().unwrap(), 0);
+            assert!(now() - before <= 2 * limit);
+            client.end().await;
+        });
+    }
+}
