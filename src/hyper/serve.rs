@@ -12,6 +12,7 @@
 //! remain.
 
 mod connection;
+mod contained;
 mod listener;
 mod prefixed;
 mod stop;
@@ -81,10 +82,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// `glassfrog::hyper`, because a peer can cause any number of errors. The errors of single requests of HTTP/2 are not
 /// logged: hyper resets their streams and does not report them.
 ///
-/// A panic of the service is logged as an error. With HTTP/1, it ends the connection. With HTTP/2, a panic of the future
-/// that the service returns fails its request alone, but a panic in [`Service::call`] itself ends the connection with all
-/// its requests. If the runtime was built with [`OnTaskPanic::EndRuntime`](crate::OnTaskPanic::EndRuntime), a panic in one
-/// request ends the runtime, and with it the server.
+/// A panic of the service is logged as an error. The panic ends the connection (HTTP/1) or fails the request (HTTP/2). If
+/// the runtime was built with [`OnTaskPanic::EndRuntime`](crate::OnTaskPanic::EndRuntime), a panic in one request ends the
+/// runtime, and with it the server.
 ///
 /// # Errors
 ///

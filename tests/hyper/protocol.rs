@@ -440,3 +440,29 @@ fn a_dump_accounts_for_the_wakers_of_connections() {
         assert!(!dump.contains("outside glassfrog"), "{dump}");
     });
 }
+
+#[test]
+fn a_panic_in_a_call_of_the_service_fails_one_request_of_http2_alone() {
+    block_on(async {
+        let (listener, addr) = bind().await;
+        let server = serve(listener, |_peer| {
+            service_fn(|request: Request<Incoming>| {
+                assert_ne!(request.uri().path(), "/panic");
+                echo(request)
+            })
+        });
+        let _server = glassfrog::spawn(server);
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) = http2::handshake(Executor, Io::new(stream)).await.unwrap();
+        let _connection = glassfrog::spawn(connection);
+        let mut get = |path: &str| {
+            let request = Request::get(format!("http://test{path}"));
+            sender.send_request(request.body(Empty::<Bytes>::new()).unwrap())
+        };
+        let (first, failed) = (get("/first"), get("/panic"));
+        let (first, failed) = futures::join!(first, failed);
+        assert_eq!(first.unwrap().status(), StatusCode::OK);
+        failed.unwrap_err();
+        assert_eq!(get("/second").await.unwrap().status(), StatusCode::OK);
+    });
+}

@@ -1,5 +1,6 @@
 //! [`Connections`]: the state that the connections of a server share, and the code that serves each of them.
 
+use super::contained::Contained;
 use super::prefixed::Prefixed;
 use super::stop::{Stop, StopWaiter};
 use super::{BoxError, Configure};
@@ -95,7 +96,7 @@ impl<M, H> Connections<M, H> {
         };
         let outcome = match opened {
             Ok(Some(stream)) => {
-                let service = (self.service)(peer.clone());
+                let service = Contained((self.service)(peer.clone()));
                 let connection = self.hyper.serve_connection_with_upgrades(stream, service);
                 let mut connection = pin!(connection);
                 let mut is_stopping = false;
