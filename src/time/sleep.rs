@@ -246,7 +246,7 @@ impl Sleep {
     }
 
     /// Returns whether the sleep belongs to this runtime.
-    #[cfg(feature = "hyper")]
+    #[cfg_attr(not(feature = "hyper"), expect(dead_code, reason = "for `hyper`"))]
     pub(crate) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
         Arc::ptr_eq(&self.shared, shared)
     }
