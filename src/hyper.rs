@@ -8,7 +8,7 @@
 //!
 //! A router of axum is a service of tower, which `TowerToHyperService` adapts for hyper. Turn off the default features
 //! of axum, which include the sockets of tokio: `axum = { version = "0.8", default-features = false, features =
-//! ["http1", "json"] }`. This is a complete server:
+//! ["http1", "json"] }`. This is a complete server, which also needs the feature `signal` of glassfrog:
 //!
 //! ```ignore
 //! use axum::{Json, Router, routing::get};

@@ -7,7 +7,7 @@ use crate::task::spawn;
 ///
 /// HTTP/2 spawns a task for each request. The futures need not be `Send`, so a service may use `Rc` and `RefCell`. To
 /// spawn from another thread, pass a [`Handle`] instead: it implements [`hyper::rt::Executor`] for futures that are
-/// `Send`.
+/// `Send`. After its runtime has ended, it drops the futures.
 ///
 /// The tasks are detached. If a service panics, the runtime does what
 /// [`Builder::on_task_panic`](crate::Builder::on_task_panic) says, and the request fails.
@@ -41,6 +41,7 @@ where
     }
 }
 
+/// Spawns the futures onto the runtime of the handle. After that runtime has ended, the futures are dropped.
 impl<F> hyper::rt::Executor<F> for Handle
 where
     F: Future + Send + 'static,

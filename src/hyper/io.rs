@@ -86,6 +86,12 @@ pin_project! {
     /// through a buffer of its thread, and is copied once. The buffer has 8 KiB, or 512 KiB while large bodies arrive. A
     /// thread keeps it until it ends.
     ///
+    /// # Faulty streams
+    ///
+    /// The buffer is not cleared between reads. If a stream of another crate returns a count from `poll_read` without
+    /// writing as many bytes, its reader gets bytes that other connections of the thread have received. The streams of
+    /// glassfrog are not faulty in this way.
+    ///
     /// # Examples
     ///
     /// ```

@@ -12,6 +12,7 @@
 //! remain.
 
 mod connection;
+mod contained;
 mod listener;
 mod prefixed;
 mod stop;
@@ -22,7 +23,7 @@ use self::connection::Connections;
 use super::Executor;
 use crate::foreign::swallow_panics;
 use crate::task::{JoinError, JoinSet};
-use crate::time::timeout;
+use crate::time::{sleep, timeout};
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
@@ -61,8 +62,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// address of the peer once for each connection, and returns the [`Service`] that answers its requests. Neither need be
 /// `Send`. For a service of tower, such as a router of axum, use [`TowerToHyperService`](super::TowerToHyperService).
 ///
-/// The future of the server runs until it is dropped, unless [`graceful`](Serve::graceful) gives it a signal to stop. Each
-/// connection runs in a task of its own. The task
+/// The future of the server runs until it is dropped, unless [`graceful`](Serve::graceful) gives it a signal to stop. After
+/// a graceful stop, it returns the number of connections that it had to abort. Each connection runs in a task of its own.
+/// The task
 ///
 /// - completes the [handshake](Serve::handshake) if there is one,
 /// - tells HTTP/2 (by its preface, with prior knowledge or after ALPN) from HTTP/1,
@@ -71,16 +73,23 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// TCP connections have Nagle's algorithm turned off (`TCP_NODELAY`). If the process runs out of descriptors, the listener
 /// waits and retries, as described at [`TcpListener::accept`](crate::net::TcpListener::accept).
 ///
+/// An upgraded connection (`hyper::upgrade::Upgraded`) cannot be downcast to the socket, because the server wraps the
+/// socket in a private type, which holds the first bytes. Read and write it through [`Io`](super::Io).
+///
 /// # Failures
 ///
 /// A connection that fails affects no other. The server logs its error at level `debug` with the target
-/// `glassfrog::hyper`, because a peer can cause any number of errors. If the service panics, the server logs the panic
-/// as an error. The panic ends the connection (HTTP/1) or fails the request (HTTP/2).
+/// `glassfrog::hyper`, because a peer can cause any number of errors. The errors of single requests of HTTP/2 are not
+/// logged: hyper resets their streams and does not report them.
+///
+/// A panic of the service is logged as an error. The panic ends the connection (HTTP/1) or fails the request (HTTP/2). If
+/// the runtime was built with [`OnTaskPanic::EndRuntime`](crate::OnTaskPanic::EndRuntime), a panic in one request ends the
+/// runtime, and with it the server.
 ///
 /// # Errors
 ///
 /// The future returns an error if the listener fails permanently, or if its runtime has ended. It then drops the
-/// connections. After a graceful stop, it returns the number of connections that it had to abort.
+/// connections.
 ///
 /// # Panics
 ///
@@ -219,6 +228,7 @@ type Configure = Box<dyn FnOnce(&mut auto::Builder<Executor>)>;
 
 impl<L: Listener, M, H> Serve<L, M, H> {
     /// Returns the settings of a server that has not been polled.
+    #[track_caller]
     fn settings(&mut self) -> &mut Settings<L, M, H> {
         match &mut self.state {
             State::Idle(settings) => settings,
@@ -239,6 +249,17 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// 4. returns that number.
     ///
     /// A connection that was upgraded belongs to its service, and the server does not wait for it.
+    ///
+    /// Three kinds of peers delay the server although none of their requests is in progress. It waits for them until the
+    /// grace period ends, or for up to twice the [`header_read_timeout`](Serve::header_read_timeout) if that is shorter:
+    ///
+    /// - a peer of HTTP/1 that has sent a part of its first head;
+    /// - a peer of HTTP/2 that has sent the preface but not its `SETTINGS`;
+    /// - an idle peer of HTTP/2 that does not answer the `PING` after the first `GOAWAY`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -262,6 +283,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn graceful<F>(mut self, signal: F, grace: Duration) -> Self
     where
         F: IntoFuture,
@@ -275,9 +297,19 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Limits the time in which a peer must send the head of a request. The default is 30 seconds.
     ///
-    /// The limit applies to the first bytes, by which the server recognizes the version of HTTP, and to each head of
+    /// The limit applies to the first bytes, by which the server recognizes the version of HTTP, and then to each head of
     /// HTTP/1. The time of a head begins when the server is ready for it, so the limit also closes connections of HTTP/1
-    /// that are idle. It does not apply to idle connections of HTTP/2, nor to bodies.
+    /// that are idle. The first head may take twice the limit, because the first bytes have a limit of their own. Bodies
+    /// have none.
+    ///
+    /// A connection of HTTP/2 may be idle for any time if its peer answers pings. The server sends a ping when it has
+    /// received nothing for the time of this limit, and closes the connection if no answer arrives within the same time.
+    /// Heads of HTTP/2 have no deadline of their own. But a peer that has sent a part of a head (`HEADERS` without
+    /// `END_HEADERS`) cannot answer a ping before the rest, so the pings limit heads to twice the time.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -299,6 +331,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
         self.settings().header_read_timeout = timeout.min(LONGEST_TIMEOUT);
         self
@@ -311,7 +344,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     ///
     /// # Panics
     ///
-    /// Panics if `count` is 0.
+    /// Panics if `count` is 0, or if the server has been polled.
     ///
     /// # Examples
     ///
@@ -346,8 +379,12 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// connection if the handshake fails or takes longer than [`handshake_timeout`](Serve::handshake_timeout). The
     /// stream that it returns must be `Send`, because hyper requires that of a connection that may be upgraded.
     ///
-    /// An upgrade to HTTP/2 by ALPN needs no further setting: the client sends the preface of HTTP/2, which the server
-    /// recognizes.
+    /// To serve HTTP/2 over TLS, let ALPN offer `h2` and `http/1.1` in the settings of TLS. The server does not read the
+    /// protocol that was chosen. It recognizes the version of HTTP by the first bytes of the client.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -374,6 +411,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn handshake<H2, T>(mut self, handshake: H2) -> Serve<L, M, H2>
     where
         H2: AsyncFn(L::Stream) -> io::Result<T>,
@@ -398,6 +436,10 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Limits the time of each [handshake](Serve::handshake). The default is 10 seconds.
     ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
+    ///
     /// # Examples
     ///
     /// ```
@@ -418,6 +460,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings().handshake_timeout = timeout;
         self
@@ -425,8 +468,19 @@ impl<L: Listener, M, H> Serve<L, M, H> {
 
     /// Changes the settings of hyper: sizes of buffers and windows, the number of headers, keep-alive, pings.
     ///
-    /// The server calls `configure` when it starts, after it has set the timer and the header timeout. A second call of
-    /// this method replaces the first.
+    /// The server calls `configure` when it starts, after it has set the timer, the header timeout of HTTP/1 and the pings
+    /// of HTTP/2. A second call of this method replaces the first.
+    ///
+    /// A `header_read_timeout` that is set here applies only after the first bytes, for which the limit of
+    /// [`Serve::header_read_timeout`] remains. `keep_alive_interval(None)` of HTTP/2 turns the pings off. A silent peer
+    /// then keeps its connection forever.
+    ///
+    /// hyper ends a connection of HTTP/1 when the peer has closed its writing half, even if a request is in progress. The
+    /// client then gets no response. `http1().half_close(true)` serves such clients.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has been polled.
     ///
     /// # Examples
     ///
@@ -450,6 +504,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// # })?;
     /// # std::io::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn configure<C>(mut self, configure: C) -> Self
     where
         C: FnOnce(&mut auto::Builder<Executor>) + 'static,
@@ -553,6 +608,9 @@ where
         }
     }
     drop(listener);
+    // A sleep ends in the next turn of the loop, which first asks the system for events. So the connections learn of the
+    // requests that arrived before the signal.
+    sleep(Duration::ZERO).await;
     all.stop();
     let drain = async {
         while let Some(outcome) = tasks.join_next().await {
@@ -570,14 +628,20 @@ where
                 grace = grace.unwrap_or_default()
             );
         });
-        tasks.shutdown().await;
+        tasks.abort_all();
+        // A destructor may panic.
+        while let Some(outcome) = tasks.join_next().await {
+            report(outcome);
+        }
     }
     Ok(remaining)
 }
 
-/// Logs the panic of a connection.
+/// Logs the panic of a connection. A connection that was aborted has not failed.
 fn report(outcome: Result<(), JoinError>) {
-    if let Err(error) = outcome {
+    if let Err(error) = outcome
+        && !error.is_cancelled()
+    {
         swallow_panics(|| {
             log::error!(target: "glassfrog::hyper", "a connection has ended: {error}");
             // The destructor of the payload is foreign code.

@@ -14,8 +14,14 @@ use std::time::{Duration, Instant};
 /// The timer belongs to the runtime in which it was created, and reads the clock of that runtime. On a
 /// [virtual clock](crate::Builder::virtual_clock), the timeouts of hyper pass without waiting.
 ///
-/// hyper needs a timer for each of its timeouts. A connection of HTTP/1 without one ignores its header timeout, and one
-/// of HTTP/2 panics. A server of `serve` has one.
+/// hyper needs a timer for each of its timeouts. A server of `serve` has one. A connection without one behaves as follows:
+///
+/// | connection | timeout | without a timer |
+/// | --- | --- | --- |
+/// | HTTP/1, server | the default of `header_read_timeout` | is ignored |
+/// | HTTP/1, server | `header_read_timeout` that the program has set | panics |
+/// | HTTP/2, client or server | none | works |
+/// | HTTP/2, client or server | `keep_alive_interval` | panics |
 ///
 /// # Panics
 ///
@@ -91,9 +97,9 @@ impl hyper::rt::Timer for Timer {
 
     fn reset(&self, sleep: &mut Pin<Box<dyn hyper::rt::Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<Sleep>() {
-            Some(own) => own.get_mut().reset(deadline),
-            // Another timer has created it.
-            None => *sleep = self.sleep_until(deadline),
+            Some(own) if own.belongs_to(&self.shared) => own.get_mut().reset(deadline),
+            // A timer of another runtime or of another crate has created it.
+            _ => *sleep = self.sleep_until(deadline),
         }
     }
 }

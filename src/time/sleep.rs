@@ -245,6 +245,12 @@ impl Sleep {
         };
     }
 
+    /// Returns whether the sleep belongs to this runtime.
+    #[cfg_attr(not(feature = "hyper"), expect(dead_code, reason = "for `hyper`"))]
+    pub(crate) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
     /// Returns the current time of the runtime's clock.
     pub(crate) fn now(&self) -> Instant {
         self.shared.clock.now()

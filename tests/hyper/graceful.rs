@@ -256,3 +256,82 @@ fn a_signal_that_is_ready_stops_the_server_before_it_serves() {
         TcpStream::connect(addr).await.unwrap_err();
     });
 }
+
+#[test]
+fn a_request_that_arrived_before_the_signal_is_answered() {
+    for has_answered_before in [false, true] {
+        block_on_virtual(async {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (addr, server) = echo_server(|server| server.graceful(stopped, GRACE)).await;
+            let mut client = Client::connect(addr).await;
+            if has_answered_before {
+                client.get("/first").await;
+                client.body().await;
+            }
+            sleep(Duration::from_secs(1)).await;
+            // The socket has room, so the request is sent without a turn of the loop between it and the signal.
+            client.get("/").await;
+            stop.send(()).unwrap();
+            assert_eq!(client.body().await, "GET / 0");
+            assert_eq!(client.end().await, "");
+            assert_eq!(server.await.unwrap().unwrap(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_after_the_grace_period_is_logged() {
+    /// Panics when it is dropped.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the destructor of a service");
+        }
+    }
+
+    keep_log();
+    block_on_virtual(async {
+        let (listener, addr) = bind().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = serve(listener, |_peer| {
+            service_fn(|_request: Request<Incoming>| async {
+                let _bomb = Bomb;
+                pending::<Result<Response<Body>, Infallible>>().await
+            })
+        });
+        let server = glassfrog::spawn(server.graceful(stopped, GRACE));
+        let mut client = Client::connect(addr).await;
+        client.get("/").await;
+        sleep(Duration::from_secs(1)).await;
+        stop.send(()).unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 1);
+    });
+    assert!(has_logged(&["ERROR", "the destructor of a service"]));
+    assert!(!has_logged(&["ERROR", "was cancelled"]));
+}
+
+#[test]
+fn a_silent_peer_of_http2_delays_the_stop_by_twice_the_timeout_at_most() {
+    // The preface, alone and with an empty frame of settings.
+    for sent in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
+        block_on_virtual(async {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let limit = GRACE / 10;
+            let (addr, server) =
+                echo_server(|server| server.header_read_timeout(limit).graceful(stopped, GRACE))
+                    .await;
+            let mut client = Client::connect(addr).await;
+            client.send(sent).await;
+            sleep(Duration::from_secs(1)).await;
+            let before = now();
+            stop.send(()).unwrap();
+            assert_eq!(server.await.unwrap().unwrap(), 0);
+            assert!(now() - before <= 2 * limit);
+            client.end().await;
+        });
+    }
+}

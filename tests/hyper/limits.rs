@@ -3,9 +3,12 @@
 use crate::support::{
     Client, Gate, bind, block_on, block_on_virtual, echo, echo_server, has_logged, keep_log,
 };
-use glassfrog::hyper::serve;
+use glassfrog::hyper::{Executor, Io, serve};
 use glassfrog::net::TcpStream;
 use glassfrog::time::{now, sleep, timeout};
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::body::Bytes;
 use hyper::service::service_fn;
 use std::cell::Cell;
 use std::io;
@@ -31,7 +34,7 @@ fn a_silent_client_is_disconnected_on_the_real_clock() {
         assert!(has_logged(&[
             "DEBUG",
             &own,
-            "the first request did not arrive within 100ms"
+            "the first request did not complete within 100ms"
         ]));
     });
 }
@@ -88,6 +91,50 @@ fn an_idle_connection_is_closed_after_the_same_time() {
         let before = now();
         client.end().await;
         assert_eq!(now() - before, HOUR);
+    });
+}
+
+/// The preface of HTTP/2.
+const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[test]
+fn a_silent_peer_of_http2_is_disconnected() {
+    // An empty frame of settings.
+    let settings = "\0\0\0\x04\0\0\0\0\0";
+    // A frame of headers on stream 1, with a part of a head and without the flag for its end.
+    let headers = "\0\0\x01\x01\0\0\0\0\x01A";
+    for sent in [
+        String::from(PREFACE),
+        format!("{PREFACE}{settings}"),
+        format!("{PREFACE}{settings}{headers}"),
+    ] {
+        block_on_virtual(async {
+            let (addr, _server) = echo_server(|server| server.header_read_timeout(HOUR)).await;
+            let before = now();
+            let mut client = Client::connect(addr).await;
+            client.send(&sent).await;
+            client.end().await;
+            assert_eq!(now() - before, 2 * HOUR, "{sent:?}");
+        });
+    }
+}
+
+#[test]
+fn an_idle_peer_of_http2_that_answers_pings_keeps_its_connection() {
+    block_on_virtual(async {
+        let (addr, _server) = echo_server(|server| server.header_read_timeout(HOUR)).await;
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(Executor)
+            .handshake::<_, Empty<Bytes>>(Io::new(stream))
+            .await
+            .unwrap();
+        let _connection = glassfrog::spawn(connection);
+        for _ in 0..2 {
+            let request = Request::get("http://test/").body(Empty::new()).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            sleep(10 * HOUR).await;
+        }
     });
 }
 
@@ -160,6 +207,17 @@ fn connections_beyond_the_limit_wait_in_the_backlog() {
 fn a_limit_of_no_connections_is_refused() {
     block_on(async {
         let (_addr, _server) = echo_server(|server| server.max_connections(0)).await;
+    });
+}
+
+#[test]
+#[should_panic(expected = "configure it before it is polled")]
+fn a_server_that_runs_cannot_be_configured() {
+    block_on(async {
+        let (listener, _addr) = bind().await;
+        let mut server = serve(listener, |_peer| service_fn(echo));
+        assert!(futures::poll!(&mut server).is_pending());
+        let _server = server.handshake_timeout(SHORT);
     });
 }
 

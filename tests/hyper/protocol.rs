@@ -1,9 +1,12 @@
 //! What `serve` speaks: both versions of HTTP, upgrades, and both kinds of listeners.
 
-use crate::support::{Body, Client, bind, block_on, echo, echo_server, has_logged, keep_log, text};
+use crate::support::{
+    Body, Client, bind, block_on, block_on_virtual, echo, echo_server, has_logged, keep_log, text,
+};
 use glassfrog::hyper::{Executor, Io, Timer, serve};
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
+use glassfrog::time::sleep;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2;
@@ -13,6 +16,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[test]
 fn a_connection_answers_one_request_after_another() {
@@ -418,5 +422,47 @@ fn a_head_that_is_too_large_is_refused() {
             answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
             "{answer}"
         );
+    });
+}
+
+#[test]
+fn a_dump_accounts_for_the_wakers_of_connections() {
+    block_on_virtual(async {
+        let (addr, _server) = echo_server(|server| server).await;
+        let _silent = Client::connect(addr).await;
+        let mut idle = Client::connect(addr).await;
+        idle.get("/").await;
+        idle.body().await;
+        sleep(Duration::from_secs(1)).await;
+        let dump = glassfrog::task::dump().to_string();
+        println!("{dump}");
+        assert!(dump.contains("the server to stop"), "{dump}");
+        assert!(!dump.contains("outside glassfrog"), "{dump}");
+    });
+}
+
+#[test]
+fn a_panic_in_a_call_of_the_service_fails_one_request_of_http2_alone() {
+    block_on(async {
+        let (listener, addr) = bind().await;
+        let server = serve(listener, |_peer| {
+            service_fn(|request: Request<Incoming>| {
+                assert_ne!(request.uri().path(), "/panic");
+                echo(request)
+            })
+        });
+        let _server = glassfrog::spawn(server);
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (mut sender, connection) = http2::handshake(Executor, Io::new(stream)).await.unwrap();
+        let _connection = glassfrog::spawn(connection);
+        let mut get = |path: &str| {
+            let request = Request::get(format!("http://test{path}"));
+            sender.send_request(request.body(Empty::<Bytes>::new()).unwrap())
+        };
+        let (first, failed) = (get("/first"), get("/panic"));
+        let (first, failed) = futures::join!(first, failed);
+        assert_eq!(first.unwrap().status(), StatusCode::OK);
+        failed.unwrap_err();
+        assert_eq!(get("/second").await.unwrap().status(), StatusCode::OK);
     });
 }

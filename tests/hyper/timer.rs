@@ -75,6 +75,20 @@ fn a_reset_moves_a_sleep_of_the_timer_and_replaces_a_foreign_one() {
 }
 
 #[test]
+fn a_reset_replaces_a_sleep_of_another_runtime() {
+    let [first, second] = [(), ()].map(|()| Runtime::builder().virtual_clock().build().unwrap());
+    let theirs = first.block_on(async { Timer::new() });
+    second.block_on(async {
+        let timer = Timer::new();
+        let start = timer.now();
+        let mut sleep = theirs.sleep(DAY);
+        timer.reset(&mut sleep, start + DAY);
+        sleep.await;
+        assert_eq!(timer.now() - start, DAY);
+    });
+}
+
+#[test]
 fn the_longest_sleep_does_not_panic() {
     block_on(async {
         let timer = Timer::new();

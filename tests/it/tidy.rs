@@ -33,6 +33,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "task",
             "context",
             "event_loop",
+            "executor",
             "foreign",
             "slab",
         ],

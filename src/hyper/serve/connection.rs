@@ -1,5 +1,6 @@
 //! [`Connections`]: the state that the connections of a server share, and the code that serves each of them.
 
+use super::contained::Contained;
 use super::prefixed::Prefixed;
 use super::stop::{Stop, StopWaiter};
 use super::{BoxError, Configure};
@@ -46,7 +47,12 @@ impl<M, H> Connections<M, H> {
     ) -> Connections<M, H> {
         let mut hyper = auto::Builder::new(Executor);
         let timer = Timer::new();
-        hyper.http2().timer(timer.clone());
+        // A peer that has begun a head of HTTP/2 may send no other frame, and so cannot answer a ping either.
+        hyper
+            .http2()
+            .timer(timer.clone())
+            .keep_alive_interval(header_read_timeout)
+            .keep_alive_timeout(header_read_timeout);
         hyper
             .http1()
             .timer(timer)
@@ -90,16 +96,20 @@ impl<M, H> Connections<M, H> {
         };
         let outcome = match opened {
             Ok(Some(stream)) => {
-                let service = (self.service)(peer.clone());
+                let service = Contained((self.service)(peer.clone()));
                 let connection = self.hyper.serve_connection_with_upgrades(stream, service);
                 let mut connection = pin!(connection);
                 let mut is_stopping = false;
                 poll_fn(|cx| {
-                    if !is_stopping && stop.poll(cx).is_ready() {
+                    // The connection goes first: a request that has already arrived is answered. hyper-util also cancels
+                    // a connection that stops before its first poll.
+                    let polled = connection.as_mut().poll(cx);
+                    if polled.is_pending() && !is_stopping && stop.poll(cx).is_ready() {
                         is_stopping = true;
                         connection.as_mut().graceful_shutdown();
+                        return connection.as_mut().poll(cx);
                     }
-                    connection.as_mut().poll(cx)
+                    polled
                 })
                 .await
             }
@@ -128,14 +138,13 @@ impl<M, H> Connections<M, H> {
     }
 }
 
-/// Waits for a future, or returns `None` if the server stops first.
+/// Waits for a future, or returns `None` if the server stops first. The future goes first, because the bytes of a
+/// request may have arrived before the signal.
 async fn unless_stopped<F: Future>(stop: &mut StopWaiter<'_>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    poll_fn(|cx| {
-        if stop.poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(cx).map(Some)
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => stop.poll(cx).map(|()| None),
     })
     .await
 }
@@ -144,7 +153,7 @@ async fn unless_stopped<F: Future>(stop: &mut StopWaiter<'_>, future: F) -> Opti
 fn timed_out(what: &str, limit: Duration) -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        format!("{what} did not arrive within {limit:?}"),
+        format!("{what} did not complete within {limit:?}"),
     )
 }
 

@@ -30,7 +30,7 @@ pub trait Listener: Sealed + fmt::Debug + 'static {
     /// An accepted connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The address of a peer. Most peers of a Unix listener have no name, and a Unix address without one.
+    /// The address of a peer. Most peers of a Unix listener have not bound their sockets, so their addresses are unnamed.
     type Peer: fmt::Debug + Clone + 'static;
 
     /// Accepts a connection.
