@@ -71,7 +71,7 @@ pub(crate) struct Declared {
 }
 
 /// The subject of a declared wait.
-#[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "for `sync`"))]
+#[cfg_attr(not(any(feature = "sync", feature = "hyper-serve")), expect(dead_code))]
 #[derive(Clone)]
 pub(crate) enum Subject {
     /// A label of the program.

@@ -804,11 +804,7 @@ fn cfg_appears_only_where_it_is_allowed() {
             // What a feature notes in each poll.
             "executor/actor.rs" if code == r#"if cfg!(feature = "sync") {"# => true,
             // What only a feature uses.
-            _ if code.starts_with("#[cfg_attr(not(feature = ")
-                && code.contains("expect(dead_code") =>
-            {
-                true
-            }
+            _ if code.starts_with("#[cfg_attr(not(") && code.contains("expect(dead_code") => true,
             _ if whole_module && is_module => true,
             // The items that a Unix-only module makes public.
             "net.rs" | "io.rs" if code == "#[cfg(unix)]" && next.starts_with("pub use self::") => {
