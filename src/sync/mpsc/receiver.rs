@@ -153,8 +153,9 @@ impl<T> Drop for Rx<T> {
 ///
 /// # Examples
 ///
-/// ```
-/// use futures_lite::StreamExt;
+#[cfg_attr(feature = "prelude", doc = "```")]
+#[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+/// use glassfrog::prelude::*;
 /// use glassfrog::sync::mpsc;
 ///
 /// glassfrog::block_on(async {
