@@ -5,11 +5,11 @@ use proptest::prelude::*;
 
 /// A stack trace with full debug information, or with `debug = 1`. The program stands in `/home/u/app`.
 const FULL: &str = "   0: glassfrog::traces::Trace::capture
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/glassfrog-0.1.0/src/traces.rs:46:29
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/glassfrog-0.1.0/src/traces.rs:46:29
    1: glassfrog::executor::waits::Wait::declare
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor/waits.rs:160:50
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor/waits.rs:160:50
    2: <glassfrog::task::waiting_for::WaitingFor<F> as core::future::future::Future>::poll
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/glassfrog-0.1.0/src/task/waiting_for.rs:90:39
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/glassfrog-0.1.0/src/task/waiting_for.rs:90:39
    3: app::client::read_reply::{{closure}}::{{closure}}
              at ./src/client.rs:88:28
    4: <core::future::poll_fn::PollFn<F> as core::future::future::Future>::poll
@@ -17,17 +17,17 @@ const FULL: &str = "   0: glassfrog::traces::Trace::capture
    5: <app::client::Client<T> as app::Service>::call::{{closure}}
              at ./src/client.rs:40:22
    6: <futures_util::future::join_all::JoinAll<F> as core::future::future::Future>::poll
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/futures-util-0.3.31/src/future/join_all.rs:149:38
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/futures-util-0.3.31/src/future/join_all.rs:149:38
    7: hyper::client::send::{{closure}}
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/hyper-1.2.0-rc.1/src/client.rs:7:3
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/hyper-1.2.0-rc.1/src/client.rs:7:3
    8: <app::Retry<F> as core::future::future::Future>::poll
              at ./src/retry.rs:21:5
    9: app::main::{{closure}}::{{closure}}
              at ./src/main.rs:12:55
   10: <glassfrog::executor::task::Stage<F,<F as core::future::future::Future>::Output> as glassfrog::executor::task::Run>::poll
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor/task.rs:76:44
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor/task.rs:76:44
   11: glassfrog::executor::Executor::poll_next::{{closure}}
-             at /home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor.rs:435:46
+             at /home/u/.cargo/registry/src/example-1949cf8c6b5b557f/glassfrog-0.1.0/src/executor.rs:435:46
   12: app::main
              at ./src/main.rs:9:5
   13: __libc_start_call_main
