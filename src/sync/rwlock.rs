@@ -608,13 +608,9 @@ impl<'a, T> Future for RwLockRead<'a, T> {
             && let Some(guard) = self.shared.lock.try_read()
         {
             spend_budget();
-            let seen = &*self.shared.seen;
-            let attempt = seen.readers.attempt(self.location);
+            let attempt = self.shared.seen.readers.attempt(self.location);
             return match attempt {
-                Attempt::Entered(slot) => {
-                    let mark = ReadMark { seen, slot };
-                    Poll::Ready(RwLockReadGuard { _mark: mark, guard })
-                }
+                Attempt::Entered(slot) => self.ready(slot, guard),
                 _ => self.poll_further(attempt, guard),
             };
         }
@@ -623,6 +619,18 @@ impl<'a, T> Future for RwLockRead<'a, T> {
 }
 
 impl<'a, T> RwLockRead<'a, T> {
+    /// Completes the future with a guard whose reader the mark `slot` names.
+    #[inline]
+    fn ready(
+        &self,
+        slot: Slot,
+        guard: async_lock::RwLockReadGuard<'a, T>,
+    ) -> Poll<RwLockReadGuard<'a, T>> {
+        let seen = &*self.shared.seen;
+        let mark = ReadMark { seen, slot };
+        Poll::Ready(RwLockReadGuard { _mark: mark, guard })
+    }
+
     /// Records the reader that has the guard, beside other readers.
     #[inline(never)]
     fn poll_further(
@@ -630,13 +638,10 @@ impl<'a, T> RwLockRead<'a, T> {
         attempt: Attempt,
         guard: async_lock::RwLockReadGuard<'a, T>,
     ) -> Poll<RwLockReadGuard<'a, T>> {
-        let seen = &*self.shared.seen;
-        let attempt = seen.readers.attempt_further(attempt, self.location);
+        let readers = &self.shared.seen.readers;
+        let attempt = readers.attempt_further(attempt, self.location);
         match attempt {
-            Attempt::Entered(slot) => {
-                let mark = ReadMark { seen, slot };
-                Poll::Ready(RwLockReadGuard { _mark: mark, guard })
-            }
+            Attempt::Entered(slot) => self.ready(slot, guard),
             _ => self.finish(attempt, guard),
         }
     }
@@ -649,10 +654,8 @@ impl<'a, T> RwLockRead<'a, T> {
         attempt: Attempt,
         guard: async_lock::RwLockReadGuard<'a, T>,
     ) -> Poll<RwLockReadGuard<'a, T>> {
-        let seen = &*self.shared.seen;
-        let slot = seen.readers.finish(attempt, self.location);
-        let mark = ReadMark { seen, slot };
-        Poll::Ready(RwLockReadGuard { _mark: mark, guard })
+        let slot = self.shared.seen.readers.finish(attempt, self.location);
+        self.ready(slot, guard)
     }
 
     /// Waits for the writers.

@@ -48,8 +48,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Panics
 ///
-/// Panics with the payload of `test` if it panics, if `test` does not end although its loop is told to, if a destructor
-/// of a thread-local blocks the thread beyond the limit, and if no thread can be started.
+/// If `test` panics, resumes its panic. Panics if `test` ignores the request to end, if the destructor of a thread-local
+/// blocks the thread past the limit, and if no thread can be started.
 #[track_caller]
 pub(super) fn run(
     name: &'static str,

@@ -837,7 +837,7 @@ fn a_dump_counts_who_has_come_to_a_barrier() {
         // The next round begins with nobody.
         let next = come();
         assert_says(&dump().await, "1 of 3 has come");
-        // As documented: who has come has come.
+        // Aborting a task that waits does not take its arrival back, as documented.
         next.abort();
         let next = come();
         assert_says(&dump().await, "2 of 3 have come");
