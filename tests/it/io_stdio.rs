@@ -9,7 +9,7 @@ use glassfrog::time::sleep;
 use glassfrog::{Builder, OnDeadlock, Runtime, task};
 use std::env;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{self, Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ struct Talker {
     stdin: Option<ChildStdin>,
     /// Its standard output, until it is closed.
     stdout: Option<io::BufReader<ChildStdout>>,
+    /// Its standard error.
+    stderr: io::BufReader<ChildStderr>,
 }
 
 /// Runs a part of the test of this name in a second process, and waits until it has begun.
@@ -50,6 +52,7 @@ fn talker(test: &str, part: impl FnOnce()) -> Talker {
     let mut talker = Talker {
         stdin: process.stdin.take(),
         stdout: process.stdout.take().map(io::BufReader::new),
+        stderr: io::BufReader::new(process.stderr.take().unwrap()),
         process,
     };
     while talker.line() != BEGIN {}
@@ -73,16 +76,9 @@ impl Talker {
 
     /// The next line of its standard error.
     fn error_line(&mut self) -> String {
-        let stderr = self.process.stderr.as_mut().unwrap();
-        let mut line = Vec::new();
-        // Byte by byte, so that what follows stays for `finish`.
-        for byte in stderr.bytes() {
-            match byte.unwrap() {
-                b'\n' => break,
-                byte => line.push(byte),
-            }
-        }
-        String::from_utf8(line).unwrap()
+        let mut line = String::new();
+        assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "it has ended");
+        String::from(line.trim_end())
     }
 
     /// Waits until it has ended well, although its standard input does not end. Returns what it has written to
@@ -90,8 +86,7 @@ impl Talker {
     fn finish(mut self) -> String {
         let status = self.process.wait().unwrap();
         let mut text = String::new();
-        let mut stderr = self.process.stderr.take().unwrap();
-        stderr.read_to_string(&mut text).unwrap();
+        self.stderr.read_to_string(&mut text).unwrap();
         assert!(status.success(), "{text}");
         text
     }
