@@ -10,14 +10,17 @@
 //! The descriptor is readable when a socket is ready. Between two turns the event loop is [at rest](EventLoop::rest):
 //! it counts as parked, and any message or nudge makes the descriptor readable.
 
+mod circles;
 pub(crate) mod deadlock;
 #[cfg(unix)]
 mod descriptor;
 mod dump;
+mod inspection;
 pub(crate) mod others;
 mod pace;
 mod settings;
 mod shared;
+mod spinning;
 mod standstill;
 mod traces;
 mod turned;
@@ -28,6 +31,7 @@ pub(crate) use self::shared::Shared;
 pub use self::turned::Turned;
 
 use self::deadlock::DeadlockDetector;
+use self::inspection::Inspector;
 use self::pace::{LONGEST_BATCH, Pace};
 use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
@@ -77,6 +81,8 @@ pub(crate) struct EventLoop {
     pace: Pace,
     /// Finds out whether anything can still wake a task.
     deadlock: DeadlockDetector,
+    /// Looks for circles and for tasks that do not get on.
+    inspector: Inspector,
     /// Finds out whether the tasks stop a virtual clock. `None` with a real clock.
     standstill: Option<StandstillDetector>,
     /// Whether a foreign loop has obtained the descriptor of the event queue.
@@ -157,6 +163,7 @@ impl EventLoop {
                 settings.stall_report,
                 settings.stall_to_stderr,
             ),
+            inspector: Inspector::new(),
             standstill: settings.virtual_clock.then(StandstillDetector::default),
             is_handed_out: Cell::new(false),
             _watchdog: watchdog,
@@ -301,6 +308,9 @@ impl EventLoop {
         if let Some(standstill) = &self.standstill {
             standstill.check(self, now);
         }
+
+        // 8. Look for circles of waits and for tasks that do not get on, at most once a second.
+        self.inspector.inspect(self, now);
         Ok(events)
     }
 
@@ -316,7 +326,8 @@ impl EventLoop {
     ///    handle;
     /// 5. the end of a blocking job, even if no task awaits it: it may have stopped a virtual clock;
     /// 6. a signal that the process handles (`EINTR`), after which the loop parks again;
-    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits only for wakes.
+    /// 7. a timeout of the [deadlock detector](deadlock), if the loop waits only for wakes;
+    /// 8. a timeout of the [inspector](inspection), once after tasks have begun to wait for one another.
     ///
     /// [`Inbox::post`]: crate::executor::inbox::Inbox::post
     /// [`Inbox::nudge`]: crate::executor::inbox::Inbox::nudge
@@ -377,8 +388,9 @@ impl EventLoop {
             Some(deadline) => Some(Duration::from_nanos(deadline.saturating_sub(now))),
         };
         match wait {
+            Wait::Reporting => self.inspector.park_timeout(self, now, timeout),
             Wait::AtMost(Some(limit)) => Some(timeout.map_or(limit, |timeout| timeout.min(limit))),
-            _ => timeout,
+            Wait::AtMost(None) => timeout,
         }
     }
 

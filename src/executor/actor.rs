@@ -1,6 +1,6 @@
-//! The task that the current thread polls, for the marks of `sync`.
+//! The task that the current thread polls, for the marks of `sync`, and the number of waits that have begun.
 //!
-//! Every lock reads it, so it is in two thread-locals and costs two loads. A build without the feature `sync` writes
+//! Every lock reads the task, so it is in two thread-locals and costs two loads. A build without the feature `sync` writes
 //! neither.
 
 use super::Executor;
@@ -15,6 +15,9 @@ thread_local! {
     /// The number of the runtime whose loop this thread runs in the high half, and the stamp of its turn in the low
     /// one.
     static TURN: Cell<u64> = const { Cell::new(0) };
+
+    /// The number of waits for joins, scopes and primitives of `sync` that have begun on this thread (modulo 2³²).
+    static WAITS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Records that this thread runs an executor, or none.
@@ -48,4 +51,16 @@ pub(super) fn note_turn(number: u32, now: Stamp) {
 #[cfg_attr(not(feature = "sync"), expect(dead_code, reason = "only `sync` asks"))]
 pub(crate) fn actor() -> (Tag, u64) {
     (Tag::from_number(POLLED.get()), TURN.get())
+}
+
+/// Records that a task of this thread begins to wait for another task, or for a primitive of `sync`.
+#[inline]
+pub(crate) fn note_wait() {
+    WAITS.set(WAITS.get().wrapping_add(1));
+}
+
+/// Returns the number of such waits that have begun on this thread (modulo 2³²).
+#[inline]
+pub(crate) fn waits_begun() -> u32 {
+    WAITS.get()
 }

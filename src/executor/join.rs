@@ -7,7 +7,7 @@ use super::entry::{DETACHED, Phase};
 use super::id::Id;
 use super::message::Remote;
 use super::task::Run;
-use super::{Executor, current};
+use super::{Executor, actor, current};
 use crate::foreign::log_panics;
 use crate::slab::Key;
 use crate::traces::Traces;
@@ -70,6 +70,7 @@ impl Executor {
     #[inline]
     pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Registered {
         let tag = self.current_tag();
+        actor::note_wait();
         let waiter = Waiter { waker, tag };
         let former = match self.tasks.borrow_mut().slab.get_mut(key) {
             Some(task) => task.joiner.replace(waiter),

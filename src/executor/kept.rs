@@ -4,7 +4,7 @@
 //! that receives from a channel may wait for each value. So a receiver enters the table once, and then only records
 //! which task waits. It leaves the table when it is dropped or moves to another runtime.
 
-use super::actor::actor;
+use super::actor::{self, actor};
 use super::current;
 use super::waits::{Declared, Kept, Subject, Waits};
 use crate::clock::Stamp;
@@ -93,6 +93,7 @@ impl KeptWait {
                 let address = waker.data() as usize;
                 entry.state.waker.store(address, Ordering::Relaxed);
                 if !self.is_declared {
+                    actor::note_wait();
                     entry.state.since.store(turn as u32, Ordering::Relaxed);
                 }
                 entry.state.tag.store(tag.number(), Ordering::Relaxed);
@@ -109,6 +110,7 @@ impl KeptWait {
         let Some((waits, tag, since)) = current::polled() else {
             return;
         };
+        actor::note_wait();
         let (_, turn) = actor();
         let waker = waker.data() as usize;
         let state = Arc::new(State {

@@ -5,6 +5,7 @@
 //! [`waiting_for`](crate::task::waiting_for). A future declares its wait when a poll returns `Pending`, and withdraws
 //! it when it is ready or dropped. A future that is ready at once declares nothing.
 
+use super::actor;
 use super::current;
 use super::primitive::Primitive;
 use crate::clock::Stamp;
@@ -190,6 +191,7 @@ impl Wait {
             return;
         }
         self.withdraw();
+        actor::note_wait();
         let subject = subject();
         let trace = waits.traces.as_ref().map(|_traces| Trace::capture());
         let mut table = lock(&waits.table);
