@@ -173,6 +173,7 @@ pub mod signal;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod dump;
+pub mod timeline;
 mod metrics;
 mod traces;
 mod clock;
