@@ -5,12 +5,16 @@
 
 use super::event::Event;
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// A copy of what a recorder has kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recording {
     /// The name of the runtime among several: `worker 0`. Empty if there is only one.
     pub(crate) name: String,
+    /// When the recorder was created, by which the times of several recordings are compared. `None` if its times come
+    /// from a virtual clock.
+    pub(crate) created: Option<Instant>,
     /// The events, ordered by time. Those of other threads are among them.
     pub(crate) events: Vec<Event>,
     /// The number of older events that were overwritten.
@@ -19,9 +23,10 @@ pub(crate) struct Recording {
     pub(crate) now: u64,
     /// The task that is being polled, and since when.
     pub(crate) running: Option<(u32, u64)>,
-    /// What is known about the tasks, by the low halves of their ids.
+    /// What is known about the tasks, by the low halves of their ids: those that an event mentions, and those that live.
     pub(crate) tasks: HashMap<u32, TaskInfo>,
-    /// What is known about the jobs, by the low halves of their ids.
+    /// What is known about the jobs, by the low halves of their ids: those that an event mentions, and those that have
+    /// not ended.
     pub(crate) jobs: HashMap<u32, JobInfo>,
     /// The texts that events mention: operations of sockets, primitives of `sync`, labels and marks.
     pub(crate) texts: HashMap<u32, String>,
@@ -51,4 +56,8 @@ pub(crate) struct JobInfo {
     pub(crate) name: Option<String>,
     /// Where the job was submitted.
     pub(crate) place: Option<String>,
+    /// When the job was submitted, if that is known.
+    pub(crate) queued: Option<u64>,
+    /// When the job began, if it has and that is known.
+    pub(crate) began: Option<u64>,
 }
