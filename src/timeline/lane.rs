@@ -34,7 +34,7 @@ pub(super) struct State {
 struct Pending {
     /// The wake.
     wake: Wake,
-    /// Whether the task woke itself, which it can do during a poll only.
+    /// Whether the task woke itself during the poll that is being read, which the wake cannot have led to.
     is_own: bool,
     /// Whether another thread made the wake. The loop learns of it later.
     is_remote: bool,
@@ -53,6 +53,14 @@ pub(super) struct Left {
 }
 
 impl State {
+    /// Returns the state of a job that began at this time, if it has begun.
+    pub(super) fn job(began: Option<Time>) -> State {
+        State {
+            began,
+            ..State::default()
+        }
+    }
+
     /// Adds a wake.
     pub(super) fn wake(&mut self, wake: Wake, is_own: bool, is_remote: bool) {
         self.pending.push(Pending {
@@ -114,6 +122,9 @@ impl State {
 
     /// Ends a poll that leaves the task waiting.
     pub(super) fn leave(&mut self, since: Time, is_cut: bool, order: usize) {
+        for pending in &mut self.pending {
+            pending.is_own = false;
+        }
         self.left = Some(Left {
             since,
             reasons: mem::take(&mut self.reasons),

@@ -114,14 +114,16 @@ fn write_lane(lane: &Lane, group: &Group, turn: i64, json: &mut Json) {
     });
     json.key("waits").array(Some(()), |(), json| {
         for wait in &lane.waits {
-            let numbers = [wait.start, wait.length, i64::from(wait.text)];
-            numbers.map(|number| json.number(number));
+            json.number(wait.start);
+            json.number(wait.length);
+            json.number(i64::from(wait.text));
             json.number(wait.kind as i64);
             json.number(i64::from(wait.is_open));
         }
         if let Some((ready, _)) = lane.queued {
             let kind = WaitKind::Outside as i64;
-            [ready, group.known.1 - ready, turn, kind, 1].map(|number| json.number(number));
+            let wait = [ready, group.known.1 - ready, turn, kind, 1];
+            wait.into_iter().for_each(|number| json.number(number));
         }
     });
 }

@@ -470,12 +470,9 @@ impl Reader<'_> {
             waits: Vec::new(),
             queued: None,
         });
-        self.states.push(State {
-            began: info_time
-                .and_then(|info| info.began)
-                .map(|time| self.at(time)),
-            ..State::default()
-        });
+        let began = info_time.and_then(|info| info.began);
+        let began = began.map(|time| self.at(time));
+        self.states.push(State::job(began));
         lane
     }
 

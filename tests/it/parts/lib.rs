@@ -26,6 +26,8 @@ mod read_to_end;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
+#[expect(unreachable_pub, reason = "some of it is public in the crate")]
+mod timeline;
 #[path = "../../../src/waiter.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod waiter;
@@ -38,5 +40,7 @@ mod ended_laws;
 mod queue_laws;
 mod read_to_end_laws;
 mod slab_laws;
+mod strict_json;
+mod timeline_laws;
 mod waiter_laws;
 mod wheel_laws;
