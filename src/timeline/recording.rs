@@ -12,8 +12,8 @@ use std::time::Instant;
 pub(crate) struct Recording {
     /// The name of the runtime among several: `worker 0`. Empty if there is only one.
     pub(crate) name: String,
-    /// When the recorder was created, by which the times of several recordings are compared. `None` if its times come
-    /// from a virtual clock.
+    /// When the recorder was created, by which the times of several recordings are compared. `None` if that is
+    /// unknown.
     pub(crate) created: Option<Instant>,
     /// The events, ordered by time. Those of other threads are among them.
     pub(crate) events: Vec<Event>,

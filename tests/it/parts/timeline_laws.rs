@@ -401,7 +401,8 @@ fn a_wake_by_another_thread_belongs_to_the_poll_after_it() {
             (60_000, 50_000, "another thread"),
         ]
     );
-    assert_eq!(task.waits.len(), 1 + 1, "{:?}", task.waits);
+    let outside = String::from("something outside glassfrog");
+    assert_eq!(task.waits, [(30_000, 2000, outside, 5, 0)]);
 }
 
 #[test]
