@@ -76,6 +76,8 @@
 //!   feature `signal`, a process can print a dump when it receives `SIGUSR1`.
 //! - [`task::waiting_for`] gives a wait a name, which a dump shows. [`Builder::trace_waits`] lets a dump show the chain
 //!   of async functions that began each wait.
+//! - [`Handle::timeline`] returns what the loop did lately: a page to look at, a trace for Perfetto, and the list of the
+//!   tasks that started late, each with the one that held it up. See the module [`timeline`].
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report certain and possible deadlocks.
@@ -139,7 +141,7 @@
 //!         context                                which runtime this thread is in
 //!         event_loop                             the loop; owns one of each below
 //!    executor  reactor  timers  pool             four engines that do not know one another
-//!    dump  metrics                               what the runtime reports about itself
+//!    dump  timeline  metrics                     what the runtime reports about itself
 //!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
 //! ```
 //!
@@ -194,6 +196,8 @@ pub use self::metrics::Metrics;
 pub use self::runtime::{Builder, Runtime, block_on};
 #[doc(inline)]
 pub use self::task::spawn;
+#[doc(no_inline)]
+pub use self::timeline::Timeline;
 pub use self::workers::{WorkerError, Workers};
 
 /// The items that the attributes expand to. They are public only for that purpose, and may change in any version.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 26] = [
+const LAYERS: [(&str, &[&str]); 27] = [
     // What users call.
     (
         "test_runs",
@@ -177,6 +177,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ("pool", &["waiter", "foreign", "primitives"]),
     // Their building blocks.
     ("dump", &["traces"]),
+    ("timeline", &[]),
     ("metrics", &[]),
     ("traces", &["clock", "primitives"]),
     ("clock", &["primitives"]),
