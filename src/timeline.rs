@@ -33,7 +33,8 @@
 //! - It *runs*: it is being polled. A poll should take microseconds, because no other task of the runtime can run
 //!   meanwhile.
 //! - It is *ready*: it was woken, and others run before it. If a task is woken during its own poll, it is ready from the end
-//!   of that poll.
+//!   of that poll. If its deadline passes while the loop polls others, it is ready from the deadline on. What a socket
+//!   receives meanwhile is unknown to the loop until it asks the operating system: such a task is ready from then on.
 //! - It *waits* for what its last poll has left: a socket, a deadline, another task, a blocking job, a lock.
 //!   If it waits for several things at once, all are named: `read tcp 127.0.0.1:4000 → 127.0.0.1:80 or sleep 20 ms`.
 //!

@@ -21,6 +21,8 @@ pub(super) struct State {
     pending: Vec<Pending>,
     /// The reasons that the current poll has left so far.
     reasons: Vec<Reason>,
+    /// The earliest deadline among them.
+    due: Option<Time>,
     /// What the last poll has left, unless there was none or it has ended the task.
     pub(super) left: Option<Left>,
     /// Whether the spawn of the task is among the events.
@@ -31,9 +33,11 @@ pub(super) struct State {
 
 /// A wake that no poll has followed yet.
 #[derive(Clone, Copy)]
-struct Pending {
+pub(super) struct Pending {
     /// The wake.
-    wake: Wake,
+    pub(super) wake: Wake,
+    /// Since when the task could have run: before the wake, if its deadline passed during a poll.
+    pub(super) ready: Time,
     /// Whether the task woke itself during the poll that is being read, which the wake cannot have led to.
     is_own: bool,
     /// Whether another thread made the wake. The loop learns of it later.
@@ -46,6 +50,8 @@ pub(super) struct Left {
     pub(super) since: Time,
     /// What the task waits for since then.
     pub(super) reasons: Vec<Reason>,
+    /// The earliest deadline among the reasons.
+    pub(super) due: Option<Time>,
     /// Whether the ring may have lost reasons.
     pub(super) is_cut: bool,
     /// The number of events that were read before the end of the poll.
@@ -61,10 +67,11 @@ impl State {
         }
     }
 
-    /// Adds a wake.
-    pub(super) fn wake(&mut self, wake: Wake, is_own: bool, is_remote: bool) {
+    /// Adds a wake of a task that could have run since `ready`.
+    pub(super) fn wake(&mut self, wake: Wake, ready: Time, is_own: bool, is_remote: bool) {
         self.pending.push(Pending {
             wake,
+            ready,
             is_own,
             is_remote,
         });
@@ -74,6 +81,7 @@ impl State {
     pub(super) fn spawn(&mut self, wake: Wake) {
         let pending = Pending {
             wake,
+            ready: wake.time,
             is_own: false,
             is_remote: false,
         };
@@ -81,8 +89,14 @@ impl State {
         self.is_born = true;
     }
 
-    /// Adds a reason for which the current poll leaves the task waiting.
-    pub(super) fn reason(&mut self, reason: Reason) {
+    /// Adds a reason for which the current poll leaves the task waiting, at a time within the poll.
+    pub(super) fn reason(&mut self, now: Time, reason: Reason) {
+        if let Reason::Deadline { micros } = reason
+            && micros < u32::MAX
+        {
+            let due = now + Time::from(micros) * 1000;
+            self.due = Some(self.due.map_or(due, |other| other.min(due)));
+        }
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
@@ -96,28 +110,29 @@ impl State {
 
     /// Returns the wake that has led to a poll, which begins at this time. Later wakes belong to the next poll.
     ///
-    /// Of several wakes before the poll, the first has put the task into the run queue. The others had no effect,
-    /// except for one that another thread made: the loop may have learned of it after the poll. It is kept for the
-    /// next poll, and used if that has no other wake.
-    pub(super) fn begin(&mut self, start: Time) -> Option<Wake> {
+    /// The thread of the loop records a wake only if it puts the task into the run queue, so there is at most one before
+    /// each poll. Another thread records each wake, which has no effect if the task is in the run queue, and of which
+    /// the loop may learn after the poll. Such a wake counts only if there is no other, and is kept for one more poll.
+    pub(super) fn begin(&mut self, start: Time) -> Option<Pending> {
         let is_before = |pending: &Pending| match pending.is_own {
             true => pending.wake.time < start,
             false => pending.wake.time <= start,
         };
-        // What another thread did before the poll before is the last resort.
         let ended = self.left.as_ref().map_or(Time::MIN, |left| left.since);
-        let is_late = |pending: &Pending| pending.is_remote && pending.wake.time < ended;
-        let position = self
-            .pending
-            .iter()
-            .position(|pending| is_before(pending) && !is_late(pending))
-            .or_else(|| self.pending.iter().position(is_before))?;
-        let wake = self.pending.remove(position).wake;
+        let is_late = |pending: &Pending| pending.wake.time < ended;
+        let find = |may_be: &dyn Fn(&Pending) -> bool| {
+            let mut pending = self.pending.iter();
+            pending.position(|pending| is_before(pending) && may_be(pending))
+        };
+        let position = find(&|pending| !pending.is_remote)
+            .or_else(|| find(&|pending| !is_late(pending)))
+            .or_else(|| find(&|_| true))?;
+        let found = self.pending.remove(position);
         self.pending.retain(|pending| {
-            let is_new = pending.is_remote && !is_late(pending);
-            pending.wake.time >= start || is_new
+            let is_kept = pending.is_remote && !is_late(pending);
+            pending.wake.time >= start || is_kept
         });
-        Some(wake)
+        Some(found)
     }
 
     /// Ends a poll that leaves the task waiting.
@@ -128,6 +143,7 @@ impl State {
         self.left = Some(Left {
             since,
             reasons: mem::take(&mut self.reasons),
+            due: self.due.take(),
             is_cut,
             order,
         });
@@ -142,8 +158,8 @@ impl State {
     }
 
     /// Returns the wake that has put the task into the run queue since its last poll, which began at this time.
-    pub(super) fn queued(&self, last: Option<Time>) -> Option<Wake> {
+    pub(super) fn queued(&self, last: Option<Time>) -> Option<Pending> {
         let is_new = |pending: &&Pending| last.is_none_or(|last| pending.wake.time >= last);
-        self.pending.iter().find(is_new).map(|pending| pending.wake)
+        self.pending.iter().find(is_new).copied()
     }
 }

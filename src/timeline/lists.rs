@@ -297,7 +297,9 @@ impl Group {
 impl Model {
     /// Returns the list that [`Timeline::longest_polls`](super::Timeline::longest_polls) documents.
     pub(super) fn longest_polls(&self, n: usize) -> Vec<LongPoll> {
-        let mut polls: Vec<_> = self.polls().collect();
+        // Under a virtual clock, no poll has a length.
+        let polls = self.polls().filter(|(_, _, poll)| poll.length > 0);
+        let mut polls: Vec<_> = polls.collect();
         polls.sort_by_key(|(_, _, poll)| (Reverse(poll.length), poll.start));
         let list = polls.into_iter().take(n);
         list.map(|(group, lane, poll)| LongPoll {

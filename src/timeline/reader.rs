@@ -44,8 +44,7 @@ pub(super) fn read(recording: &Recording, shift: Time, texts: &mut Texts) -> Gro
         order: 0,
         ready: HashMap::new(),
         last_poll: None,
-        last_socket: None,
-        outer: begin,
+        children: HashMap::new(),
         inner: None,
     };
     for event in events {
@@ -84,11 +83,9 @@ struct Reader<'a> {
     ready: HashMap<u32, usize>,
     /// The poll that was read last: its lane, and its position there.
     last_poll: Option<(LaneIndex, usize)>,
-    /// The last wake by a socket: the lane of the woken task, and the text of the wake.
-    last_socket: Option<(LaneIndex, TextIndex)>,
-    /// The end of the last park, or of the last poll of a task that is not a child.
-    outer: Time,
-    /// The earliest poll of a child since then.
+    /// The children of scopes, by the lane whose future contains them.
+    children: HashMap<LaneIndex, Vec<LaneIndex>>,
+    /// The earliest poll of a child since the end of the last park, or of the last poll of a task that is not a child.
     inner: Option<Time>,
 }
 
@@ -116,7 +113,7 @@ impl Reader<'_> {
             What::Woken { task, cause } => self.woken(now, task, cause),
             What::Waits { task, reason } => {
                 let lane = self.task(task);
-                self.states[lane].reason(reason);
+                self.states[lane].reason(now, reason);
             }
             What::Ready { text } => {
                 self.ready.insert(text, self.order);
@@ -125,7 +122,7 @@ impl Reader<'_> {
                 let start = now - time(length);
                 let start = self.nest.add(start.max(self.group.known.0), now);
                 self.group.parks.push((start, now - start));
-                (self.outer, self.inner) = (now, None);
+                self.inner = None;
             }
             What::Fired { .. } => {}
             What::Queued { job, by } => {
@@ -197,7 +194,7 @@ impl Reader<'_> {
                 let earliest = self.inner.map_or(start, |inner| inner.min(start));
                 self.inner = Some(earliest);
             }
-            _ => (self.outer, self.inner) = (now, None),
+            _ => self.inner = None,
         }
         match end {
             End::Pending => {
@@ -213,10 +210,14 @@ impl Reader<'_> {
 
     /// Adds a poll, and the wait before it.
     fn poll(&mut self, lane: LaneIndex, start: Time, until: Time, end: End) {
-        let wake = self.states[lane].begin(start);
-        let wake = wake.or_else(|| self.unrecorded_spawn(lane, start));
-        let ready = match wake {
-            Some(wake) => Some(self.wait_until(lane, wake.time).min(start)),
+        let woken = self.states[lane].begin(start);
+        let woken = woken.map(|pending| (pending.wake, pending.ready));
+        let woken = woken.or_else(|| {
+            let spawn = self.unrecorded_spawn(lane, start)?;
+            Some((spawn, spawn.time))
+        });
+        let ready = match woken {
+            Some((_, ready)) => Some(self.wait_until(lane, ready).min(start)),
             None => {
                 if self.states[lane].left.is_some() {
                     self.wait_until(lane, start);
@@ -224,7 +225,7 @@ impl Reader<'_> {
                 None
             }
         };
-        let wake = wake.map(|wake| self.keep(wake));
+        let wake = woken.map(|(wake, _)| self.keep(wake));
         let polls = &mut self.group.lanes[lane].polls;
         polls.push(Poll {
             start,
@@ -355,33 +356,68 @@ impl Reader<'_> {
             by,
             text,
         };
-        self.states[lane].wake(wake, by == Some(lane), !is_by_loop(cause));
+        let ready = match cause {
+            Cause::Deadline => self.due(lane, now),
+            _ => now,
+        };
+        self.states[lane].wake(wake, ready, by == Some(lane), !is_by_loop(cause));
+    }
+
+    /// Returns since when a task is ready that is woken by a deadline: the deadline, if it passed while the loop polled
+    /// tasks. A park that ends late is not the fault of a task.
+    fn due(&self, lane: LaneIndex, woken: Time) -> Time {
+        let left = |lane: &LaneIndex| self.states[*lane].left.as_ref();
+        let family = self.family(lane);
+        let due = family.iter().filter_map(|lane| left(lane)?.due).min();
+        let due = due.map_or(woken, |due| due.min(woken));
+        let parks = &self.group.parks;
+        let next = parks.partition_point(|(start, _)| *start <= due);
+        match parks[..next].last() {
+            Some((start, length)) => due.max(start + length).min(woken),
+            None => due,
+        }
     }
 
     /// Returns the text of a wake by a socket: the operation that is ready, of those that the task waits for.
     fn socket_text(&mut self, lane: LaneIndex) -> TextIndex {
-        let state = &self.states[lane];
-        let since = state.left.as_ref().map_or(0, |left| left.order);
-        let sockets = state.reasons().filter_map(|reason| match reason {
-            Reason::Socket { text } => Some(text),
-            _ => None,
-        });
-        let sockets: Vec<u32> = sockets.collect();
-        let is_ready = |text: &&u32| self.ready.get(text).is_some_and(|order| *order >= since);
+        let mut sockets: Vec<(u32, usize)> = Vec::new();
+        for lane in self.family(lane) {
+            let state = &self.states[lane];
+            let since = state.left.as_ref().map_or(0, |left| left.order);
+            sockets.extend(state.reasons().filter_map(|reason| match reason {
+                Reason::Socket { text } => Some((text, since)),
+                _ => None,
+            }));
+        }
+        let is_ready = |(text, since): &&(u32, usize)| {
+            self.ready.get(text).is_some_and(|order| order >= since)
+        };
         let newest = sockets.iter().filter(is_ready);
-        let newest = newest.max_by_key(|text| self.ready.get(text));
+        let newest = newest.max_by_key(|(text, _)| self.ready.get(text));
         let only = (sockets.len() == 1).then(|| &sockets[0]);
-        let text = match (newest.or(only), self.last_socket) {
-            (Some(text), _) => {
+        match newest.or(only) {
+            Some((text, _)) => {
                 let text = words::text(self.recording, *text);
                 self.texts.add(&format!("ready: {text}"))
             }
-            // A child is woken before the task whose scope it is in, by the same event.
-            (None, Some((child, text))) if self.group.lanes[child].parent == Some(lane) => text,
-            (None, _) => self.texts.add("a socket is ready"),
-        };
-        self.last_socket = Some((lane, text));
-        text
+            None => self.texts.add("a socket is ready"),
+        }
+    }
+
+    /// Returns the lane of a task, and those of the children within its future: what wakes a child wakes the task.
+    fn family(&self, lane: LaneIndex) -> Vec<LaneIndex> {
+        let mut family = vec![lane];
+        let mut next = 0;
+        // A circle of parents would be a mistake of the recorder.
+        while let Some(member) = family.get(next)
+            && next < self.group.lanes.len()
+        {
+            let children = self.children.get(member).into_iter().flatten();
+            let children = children.filter(|lane| self.group.lanes[**lane].ended.is_none());
+            family.extend(children.copied().collect::<Vec<_>>());
+            next += 1;
+        }
+        family
     }
 
     /// Returns the newest lane of a task, which is created if there is none.
@@ -411,9 +447,7 @@ impl Reader<'_> {
     fn new_task(&mut self, task: u32) -> LaneIndex {
         let info = self.recording.tasks.get(&task);
         let parent = info.and_then(|info| info.parent);
-        let parent = parent.filter(|parent| *parent != task);
-        let parent = parent.and_then(|parent| self.tasks.get(&parent).copied());
-        let is_child = info.is_some_and(|info| info.parent.is_some());
+        let is_child = parent.is_some();
         let lane = self.group.lanes.len();
         if let Some(before) = self.tasks.insert(task, lane) {
             // What is known belongs to the newest task of this number.
@@ -429,13 +463,19 @@ impl Reader<'_> {
             by: info
                 .and_then(|info| self.tasks.get(&info.by?).copied())
                 .filter(|by| *by != lane),
-            parent,
+            parent: None,
             ended: None,
             polls: Vec::new(),
             waits: Vec::new(),
             queued: None,
         });
         self.states.push(State::default());
+        if let Some(parent) = parent.filter(|parent| *parent != task) {
+            // It lives as long as its child.
+            let parent = self.task(parent);
+            self.group.lanes[lane].parent = Some(parent);
+            self.children.entry(parent).or_default().push(lane);
+        }
         lane
     }
 
@@ -562,9 +602,9 @@ impl Reader<'_> {
             }
             let last = last.map(|poll| poll.start);
             let is_known = self.recording.tasks.contains_key(&found.id);
-            if let Some(wake) = self.states[lane].queued(last) {
-                let ready = self.wait_until(lane, wake.time).min(now);
-                let wake = self.keep(wake);
+            if let Some(pending) = self.states[lane].queued(last) {
+                let ready = self.wait_until(lane, pending.ready).min(now);
+                let wake = self.keep(pending.wake);
                 self.group.lanes[lane].queued = Some((ready, Some(wake)));
             } else if let Some(left) = &self.states[lane].left {
                 let since = left.since;
@@ -578,13 +618,6 @@ impl Reader<'_> {
     /// Finishes the group.
     fn finish(mut self) -> Group {
         for lane in 0..self.group.lanes.len() {
-            // A parent may have been mentioned after its child.
-            let found = &self.group.lanes[lane];
-            if found.kind == Kind::Child && found.parent.is_none() {
-                let info = self.recording.tasks.get(&found.id);
-                let parent = info.and_then(|info| self.tasks.get(&info.parent?).copied());
-                self.group.lanes[lane].parent = parent.filter(|parent| *parent != lane);
-            }
             self.group.lanes[lane]
                 .polls
                 .sort_by_key(|poll| (poll.start, poll.end()));

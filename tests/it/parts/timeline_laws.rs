@@ -406,6 +406,42 @@ fn a_wake_by_another_thread_belongs_to_the_poll_after_it() {
 }
 
 #[test]
+fn a_deadline_that_passes_during_a_poll_makes_its_task_ready_at_once() {
+    let mut hand = Hand::default();
+    hand.child(3, 0);
+    let sleep = |micros| Reason::Deadline { micros };
+    hand.spawn(1, 1, 0)
+        .spawn(1, 2, 0)
+        .wait(1, 3, sleep(8))
+        .poll(1, 2, 3);
+    hand.wait(2, 0, Reason::Children).poll(0, 5, 0);
+    // From the time at which the wait is recorded, not from the end of the poll.
+    hand.wait(5, 1, sleep(20))
+        .poll(5, 10, 1)
+        .polled(10, 70, 2, Outcome::Ready);
+    // This turn of the reactor did not wait.
+    hand.park(70, 71).event(71, What::Fired { count: 2 });
+    hand.wake(72, 1, Cause::Deadline)
+        .wake(72, 0, Cause::Deadline);
+    hand.wait(73, 1, sleep(10)).poll(72, 74, 1).poll(74, 76, 0);
+    // This one waited, and ended late.
+    hand.park(76, 90)
+        .wake(91, 1, Cause::Deadline)
+        .poll(91, 92, 1);
+    let lanes = shown(&hand.done(100));
+    let ready = |label, poll: usize| lane(&lanes, label).polls[poll].2;
+    assert_eq!(ready("task 1", 1), 25_000);
+    assert_eq!(ready("main 0", 1), 9000, "the deadline of its child");
+    assert_eq!(ready("task 1", 2), 90_000);
+    assert_eq!(lane(&lanes, "task 1").waits[0].1, 15_000);
+    let (_, starts) = lists(&hand.done(100), 1);
+    assert_eq!(
+        starts,
+        ["65 µs late at 74 µs: main, behind task 2, which ran for 60 µs"]
+    );
+}
+
+#[test]
 fn jobs_are_queued_run_and_wake() {
     let mut hand = Hand::default();
     let lookup = JobInfo {
