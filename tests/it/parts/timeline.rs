@@ -1,15 +1,16 @@
 //! The files that turn a recording of a runtime into a model, a page and a trace.
 
 #[path = "../../../src/timeline/event.rs"]
-#[expect(dead_code, reason = "the tests use a part of it")]
 pub(crate) mod event;
 #[path = "../../../src/timeline/json.rs"]
 mod json;
 #[path = "../../../src/timeline/lane.rs"]
 mod lane;
 #[path = "../../../src/timeline/lists.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
 pub(crate) mod lists;
 #[path = "../../../src/timeline/model.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
 pub(crate) mod model;
 #[path = "../../../src/timeline/newest.rs"]
 pub(crate) mod newest;

@@ -10,13 +10,19 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// A wake: its time, the lane that made it, and its text.
+type ShownWake = (i64, i64, String);
+
+/// A poll: start, length, ready, flags, CPU time, and what led to it.
+type ShownPoll = (i64, i64, i64, i64, i64, Option<ShownWake>);
+
 /// A lane of the page's data, with its texts resolved.
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
     /// Its kind and its id.
     label: String,
-    /// Start, length, ready, flags, CPU time, and who woke: time, lane and text.
-    polls: Vec<(i64, i64, i64, i64, i64, Option<(i64, i64, String)>)>,
+    /// Its polls.
+    polls: Vec<ShownPoll>,
     /// Start, length, text, kind and flags.
     waits: Vec<(i64, i64, String, i64, i64)>,
 }
