@@ -36,8 +36,8 @@ pub(super) struct State {
 pub(super) struct Pending {
     /// The wake.
     pub(super) wake: Wake,
-    /// Since when the task could have run: before the wake, if its deadline passed during a poll.
-    pub(super) ready: Time,
+    /// Since when the task could have run, if that is known: before the wake, if its deadline passed during a poll.
+    pub(super) ready: Option<Time>,
     /// Whether the task woke itself during the poll that is being read, which the wake cannot have led to.
     is_own: bool,
     /// Whether another thread made the wake. The loop learns of it later.
@@ -46,6 +46,8 @@ pub(super) struct Pending {
 
 /// What a poll has left.
 pub(super) struct Left {
+    /// When the poll began.
+    began: Time,
     /// When the poll ended.
     pub(super) since: Time,
     /// What the task waits for since then.
@@ -71,7 +73,7 @@ impl State {
     pub(super) fn wake(&mut self, wake: Wake, ready: Time, is_own: bool, is_remote: bool) {
         self.pending.push(Pending {
             wake,
-            ready,
+            ready: Some(ready),
             is_own,
             is_remote,
         });
@@ -81,7 +83,7 @@ impl State {
     pub(super) fn spawn(&mut self, wake: Wake) {
         let pending = Pending {
             wake,
-            ready: wake.time,
+            ready: Some(wake.time),
             is_own: false,
             is_remote: false,
         };
@@ -113,34 +115,39 @@ impl State {
     /// The thread of the loop records a wake only if it puts the task into the run queue, so there is at most one before
     /// each poll. Another thread records each wake, which has no effect if the task is in the run queue, and of which
     /// the loop may learn after the poll. Such a wake counts only if there is no other, and is kept for one more poll.
+    /// Then nobody knows when the task came into the run queue.
     pub(super) fn begin(&mut self, start: Time) -> Option<Pending> {
         let is_before = |pending: &Pending| match pending.is_own {
             true => pending.wake.time < start,
             false => pending.wake.time <= start,
         };
-        let ended = self.left.as_ref().map_or(Time::MIN, |left| left.since);
-        let is_late = |pending: &Pending| pending.wake.time < ended;
+        let began = self.left.as_ref().map_or(Time::MIN, |left| left.began);
+        let is_stale = |pending: &Pending| pending.wake.time < began;
         let find = |may_be: &dyn Fn(&Pending) -> bool| {
             let mut pending = self.pending.iter();
             pending.position(|pending| is_before(pending) && may_be(pending))
         };
         let position = find(&|pending| !pending.is_remote)
-            .or_else(|| find(&|pending| !is_late(pending)))
+            .or_else(|| find(&|pending| !is_stale(pending)))
             .or_else(|| find(&|_| true))?;
-        let found = self.pending.remove(position);
+        let mut found = self.pending.remove(position);
+        if is_stale(&found) {
+            found.ready = None;
+        }
         self.pending.retain(|pending| {
-            let is_kept = pending.is_remote && !is_late(pending);
+            let is_kept = pending.is_remote && !is_stale(pending);
             pending.wake.time >= start || is_kept
         });
         Some(found)
     }
 
     /// Ends a poll that leaves the task waiting.
-    pub(super) fn leave(&mut self, since: Time, is_cut: bool, order: usize) {
+    pub(super) fn leave(&mut self, (began, since): (Time, Time), is_cut: bool, order: usize) {
         for pending in &mut self.pending {
             pending.is_own = false;
         }
         self.left = Some(Left {
+            began,
             since,
             reasons: mem::take(&mut self.reasons),
             due: self.due.take(),

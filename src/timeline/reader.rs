@@ -199,7 +199,7 @@ impl Reader<'_> {
         match end {
             End::Pending => {
                 let is_cut = self.recording.lost > 0 && start < self.first;
-                self.states[lane].leave(now, is_cut, self.order);
+                self.states[lane].leave((start, now), is_cut, self.order);
             }
             _ => {
                 self.states[lane].end();
@@ -214,17 +214,13 @@ impl Reader<'_> {
         let woken = woken.map(|pending| (pending.wake, pending.ready));
         let woken = woken.or_else(|| {
             let spawn = self.unrecorded_spawn(lane, start)?;
-            Some((spawn, spawn.time))
+            Some((spawn, Some(spawn.time)))
         });
-        let ready = match woken {
-            Some((_, ready)) => Some(self.wait_until(lane, ready).min(start)),
-            None => {
-                if self.states[lane].left.is_some() {
-                    self.wait_until(lane, start);
-                }
-                None
-            }
-        };
+        let ready = woken.and_then(|(_, ready)| ready);
+        let ready = ready.map(|ready| self.wait_until(lane, ready).min(start));
+        if ready.is_none() && self.states[lane].left.is_some() {
+            self.wait_until(lane, start);
+        }
         let wake = woken.map(|(wake, _)| self.keep(wake));
         let polls = &mut self.group.lanes[lane].polls;
         polls.push(Poll {
@@ -603,7 +599,8 @@ impl Reader<'_> {
             let last = last.map(|poll| poll.start);
             let is_known = self.recording.tasks.contains_key(&found.id);
             if let Some(pending) = self.states[lane].queued(last) {
-                let ready = self.wait_until(lane, pending.ready).min(now);
+                let ready = pending.ready.unwrap_or(pending.wake.time);
+                let ready = self.wait_until(lane, ready).min(now);
                 let wake = self.keep(pending.wake);
                 self.group.lanes[lane].queued = Some((ready, Some(wake)));
             } else if let Some(left) = &self.states[lane].left {

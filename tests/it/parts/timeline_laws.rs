@@ -404,11 +404,47 @@ fn a_wake_by_another_thread_belongs_to_the_poll_after_it() {
             // A message puts the task into the run queue later than a wake on the thread of the loop.
             (20_000, 20_000, "itself"),
             (40_000, 32_000, "its deadline passed"),
-            (60_000, 50_000, "another thread"),
+            // Nobody knows since when it was ready.
+            (60_000, 60_000, "another thread"),
         ]
     );
-    let outside = String::from("something outside glassfrog");
-    assert_eq!(task.waits, [(30_000, 2000, outside, 5, 0)]);
+    let outside = |start, length| {
+        (
+            start,
+            length,
+            String::from("something outside glassfrog"),
+            5,
+            0,
+        )
+    };
+    assert_eq!(task.waits, [outside(30_000, 2000), outside(50_000, 10_000)]);
+}
+
+#[test]
+fn a_wake_by_another_thread_does_not_hide_that_of_the_loop() {
+    let mut hand = Hand::default();
+    hand.spawn(0, 1, 0).poll(0, 0, 0);
+    // Under a virtual clock, the end of the job has the time of the polls around it, and comes last.
+    let sleep = Reason::Deadline { micros: 1000 };
+    hand.wait(0, 1, Reason::Job(2))
+        .poll(0, 0, 1)
+        .wait(0, 1, sleep)
+        .poll(0, 0, 1);
+    hand.event(0, What::Ended { job: 2 })
+        .wake(0, 1, Cause::Job(2));
+    hand.wake(1000, 1, Cause::Deadline)
+        .poll(1000, 1000, 1)
+        .poll(9000, 9000, 1);
+    let recording = hand.done(9000);
+    let lanes = shown(&recording);
+    let polls = &lane(&lanes, "task 1").polls;
+    assert_eq!(polls[2].2, 1_000_000, "it is not a millisecond late");
+    assert_eq!(polls[2].5.as_ref().unwrap().2, "its deadline passed");
+    assert_eq!(
+        polls[3].2, 9_000_000,
+        "nobody knows when the loop learned of it"
+    );
+    assert_eq!(lists(&recording, 9).1, <[&str; 0]>::default());
 }
 
 #[test]
