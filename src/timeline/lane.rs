@@ -19,8 +19,8 @@ use std::mem;
 pub(super) struct State {
     /// The wakes that no poll has followed yet, ordered by time.
     pending: Vec<Pending>,
-    /// The reasons that the current poll has left so far.
-    reasons: Vec<Reason>,
+    /// The reasons that the current poll has left so far, each with the time.
+    reasons: Vec<(Time, Reason)>,
     /// The earliest deadline among them.
     due: Option<Time>,
     /// What the last poll has left, unless there was none or it has ended the task.
@@ -99,15 +99,16 @@ impl State {
             let due = now + Time::from(micros) * 1000;
             self.due = Some(self.due.map_or(due, |other| other.min(due)));
         }
-        if !self.reasons.contains(&reason) {
-            self.reasons.push(reason);
+        if !self.reasons.iter().any(|(_, other)| *other == reason) {
+            self.reasons.push((now, reason));
         }
     }
 
     /// Returns what the task may wait for: what the last poll has left, and the current one so far.
     pub(super) fn reasons(&self) -> impl Iterator<Item = Reason> {
         let left = self.left.iter().flat_map(|left| &left.reasons);
-        left.chain(&self.reasons).copied()
+        let current = self.reasons.iter().map(|(_, reason)| *reason);
+        left.copied().chain(current)
     }
 
     /// Returns the wake that has led to a poll, which begins at this time. Later wakes belong to the next poll.
@@ -146,10 +147,19 @@ impl State {
         for pending in &mut self.pending {
             pending.is_own = false;
         }
+        // The wait begins with the end of the poll, and its deadline counts from there.
+        let reasons = mem::take(&mut self.reasons).into_iter();
+        let reasons = reasons.map(|(now, reason)| match reason {
+            Reason::Deadline { micros } if micros < u32::MAX => Reason::Deadline {
+                micros: micros
+                    .saturating_sub(u32::try_from((since - now) / 1000).unwrap_or(u32::MAX)),
+            },
+            reason => reason,
+        });
         self.left = Some(Left {
             began,
             since,
-            reasons: mem::take(&mut self.reasons),
+            reasons: reasons.collect(),
             due: self.due.take(),
             is_cut,
             order,

@@ -475,7 +475,11 @@ fn a_deadline_that_passes_during_a_poll_makes_its_task_ready_at_once() {
     assert_eq!(ready("task 1", 1), 25_000);
     assert_eq!(ready("main 0", 1), 9000, "the deadline of its child");
     assert_eq!(ready("task 1", 2), 90_000);
-    assert_eq!(lane(&lanes, "task 1").waits[0].1, 15_000);
+    let rest = String::from("sleep 15 µs");
+    assert_eq!(
+        lane(&lanes, "task 1").waits[0],
+        (10_000, 15_000, rest, 1, 0)
+    );
     let (_, starts) = lists(&hand.done(100), 1);
     assert_eq!(
         starts,
