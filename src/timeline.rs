@@ -5,4 +5,8 @@
 // and `trace_json` print the model.
 
 pub(crate) mod event;
+mod on_core;
+pub(crate) mod recorder;
 pub(crate) mod recording;
+mod ring;
+pub(crate) mod tables;

@@ -49,10 +49,21 @@ impl TaskWaker {
         Key::from_number(self.key.load(Ordering::Relaxed))
     }
 
+    /// Returns the low half of the id of the task; 0 for the root future.
+    pub(super) fn task(&self) -> u32 {
+        match self.key() {
+            Key::NONE => 0,
+            key => key.generation(),
+        }
+    }
+
     /// Wakes the task from a thread that does not run its executor.
     #[cold]
     fn wake_remote(&self) {
         if self.flags.wake_remote() {
+            if let Some(recorder) = &self.remote.recorder {
+                recorder.woken_outside(self.task());
+            }
             // A closed inbox refuses the wake: there is nothing left to poll.
             let _refused = self.remote.post(Message::Wake(self.key()));
         }

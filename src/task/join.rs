@@ -10,6 +10,7 @@ use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, Registered, has_ended};
 use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
+use crate::timeline::event::Reason;
 use crate::traces::{Ask, Slot};
 use crate::waiter::Tag;
 use std::any::Any;
@@ -259,17 +260,25 @@ fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     let registered = current::with(inbox, |executor| executor.register_joiner(key, waker));
     let Some(Registered {
         former,
-        traces,
+        noted,
+        is_new,
         tag,
     }) = registered
     else {
         return;
     };
     drop(former);
-    if let Some(traces) = traces
+    if let Some(waits) = noted
         && let Some((task, _)) = tag.parts()
     {
-        traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
+        if let Some(recorder) = &waits.recorder {
+            recorder.waits(task, Reason::Task(id.low()));
+        }
+        if let Some(traces) = &waits.traces
+            && is_new
+        {
+            traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
+        }
     }
 }
 
@@ -321,9 +330,22 @@ impl Origin {
                 let executor = current::here(task.inbox());
                 let tag = executor.as_ref();
                 let tag = tag.map_or(Tag::NONE, |executor| executor.current_tag());
-                let traces = executor.and_then(|executor| executor.waits.traces.clone());
+                let traces = executor
+                    .as_ref()
+                    .and_then(|executor| executor.waits.traces.clone());
                 let traces = traces.filter(|_traces| task.awaited_by().is_none());
                 let polled = task.poll(cx, tag, out);
+                if polled.is_pending()
+                    && let Some(executor) = &executor
+                    && let Some(recorder) = &executor.waits.recorder
+                    && let Some((waiting, _)) = tag.parts()
+                {
+                    let reason = match task.is_job() {
+                        true => Reason::Job(id.low()),
+                        false => Reason::Task(id.low()),
+                    };
+                    recorder.waits(waiting, reason);
+                }
                 if polled.is_pending()
                     && let Some(traces) = traces
                     && let Some((waiting, _)) = tag.parts()

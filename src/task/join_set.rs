@@ -3,6 +3,7 @@
 use super::group::{MemberWaker, WakeQueue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
 use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::current::record_wait_for_children;
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
@@ -287,6 +288,7 @@ impl<T: 'static> JoinSet<T> {
         }
         if outcome.is_none() && !self.is_empty() {
             self.queue.register(cx.waker());
+            record_wait_for_children();
             return Poll::Pending;
         }
         spend_budget();

@@ -21,6 +21,7 @@ use crate::context;
 use crate::executor::Payload;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::children::RegisteredChild;
+use crate::executor::current::record_wait_for_children;
 use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
@@ -654,6 +655,9 @@ where
             return Poll::Ready(Ok(output));
         }
         nursery.queue.register(cx.waker());
+        if nursery.children.borrow().len() > 0 {
+            record_wait_for_children();
+        }
         Poll::Pending
     })
     .await;

@@ -309,6 +309,11 @@ impl Sleep {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
                 self.state = State::Registered(key);
+                if let Some(recorder) = &self.shared.recorder
+                    && let Some((task, _)) = tag.parts()
+                {
+                    recorder.waits_until(task, self.deadline);
+                }
                 trace!(
                     "glassfrog::time",
                     "waker left with the timers for {:?}",
