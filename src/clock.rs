@@ -42,7 +42,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Real => Instant::now(),
-            Clock::Virtual { shown, .. } => *lock(shown),
+            Clock::Virtual { shown, .. } => shown_by(shown),
         }
     }
 
@@ -67,6 +67,13 @@ impl Clock {
             *shown = time.max(*shown);
         }
     }
+}
+
+/// Returns the time that a virtual clock shows.
+#[cold]
+#[inline(never)]
+fn shown_by(shown: &Mutex<Instant>) -> Instant {
+    *lock(shown)
 }
 
 /// A coarse time, of which each task keeps two. The loop creates a stamp at the beginning of each turn.

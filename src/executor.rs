@@ -103,12 +103,12 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
-    /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
+    /// Whether every poll is observed, for the watchdog, for its thread, for the report of a seed or for the timeline.
     is_watched: bool,
     /// Whether polls are observed in this turn, because they are watched, logged or recorded. Set once a turn.
     is_observed: Cell<bool>,
-    /// Whether polls are watched or logged in this turn. Set once a turn.
-    is_shown: Cell<bool>,
+    /// Whether every poll is observed for something else than the timeline.
+    is_shown: bool,
     /// The record of the current poll, if polls are watched or logged.
     shown: Cell<Option<Box<Polling>>>,
     /// Records the timeline, if the runtime has one.
@@ -237,9 +237,9 @@ impl Executor {
             children: RefCell::default(),
             on_panic,
             watchdog,
-            is_watched: status.is_watched() || seed.is_some(),
+            is_watched: status.is_watched() || seed.is_some() || remote.recorder.is_some(),
             is_observed: Cell::new(false),
-            is_shown: Cell::new(false),
+            is_shown: status.is_watched() || seed.is_some(),
             shown: Cell::new(None),
             recorder: remote.recorder.clone(),
             remote,
@@ -267,9 +267,8 @@ impl Executor {
         self.turn.set(now);
         actor::note_turn(self.number, now);
         self.status.begin_turn();
-        let is_shown = is_traced("glassfrog::task") || self.is_watched;
-        self.is_shown.set(is_shown);
-        self.is_observed.set(is_shown || self.recorder.is_some());
+        let is_traced = is_traced("glassfrog::task");
+        self.is_observed.set(is_traced || self.is_watched);
         let Tasks { slab, ended, .. } = &mut *self.tasks.borrow_mut();
         slab.shrink();
         self.remote.ended.shrink(ended, slab.slots());
@@ -370,7 +369,7 @@ impl Executor {
     /// Pushes the root future to the run queue, when a `block_on` begins.
     pub(crate) fn queue_root(&self) {
         // If the previous root future is still in the queue, its entry serves for this one.
-        if self.root.flags.wake_local(|| {}) {
+        if self.root.flags.wake_local() || self.root.flags.wake_recorded() {
             self.record_wake(0);
             self.push(Key::NONE);
         }
@@ -576,14 +575,16 @@ impl Executor {
         log_panics("dropping a task or its outcome", || drop(run));
     }
 
-    /// Wakes a task on this thread: pushes it to the run queue, unless it is already there.
+    /// Wakes a task on this thread: pushes it to the run queue, unless it is already there or the wake is
+    /// [recorded](Executor::wake_recorded). Returns whether it has done so.
     #[inline]
-    fn wake(&self, waker: &TaskWaker) {
-        let record = || self.record_wake(waker.task());
-        if waker.flags.wake_local(record) {
+    fn wake(&self, waker: &TaskWaker) -> bool {
+        let is_first = waker.flags.wake_local();
+        if is_first {
             increment(&self.counters.local_wakes);
             self.push(waker.key());
         }
+        is_first
     }
 
     /// Drops all tasks, even if a destructor panics. The caller has closed the inbox, which held `messages`, and

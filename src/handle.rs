@@ -15,6 +15,7 @@ use crate::pool::Lane;
 use crate::task::promise::promise;
 use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
+use crate::timeline::lines::lines;
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -292,6 +293,12 @@ impl Handle {
             executor.publish();
         }
         self.shared.metrics()
+    }
+
+    /// Returns the timeline as lines of text, if the runtime records one. For the crate's own tests.
+    #[doc(hidden)]
+    pub fn timeline_lines(&self) -> Option<String> {
+        Some(lines(&self.shared.recording()?))
     }
 
     /// Spawns a task that `make` builds on the runtime's thread.

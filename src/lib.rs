@@ -139,7 +139,7 @@
 //!         context                                which runtime this thread is in
 //!         event_loop                             the loop; owns one of each below
 //!    executor  reactor  timers  pool             four engines that do not know one another
-//!    dump  metrics                               what the runtime reports about itself
+//!    dump  timeline  metrics                     what the runtime reports about itself
 //!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
 //! ```
 //!

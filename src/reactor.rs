@@ -63,6 +63,7 @@ fn index(token: Token) -> usize {
 
 /// Records an event of a source.
 #[cold]
+#[inline(never)]
 fn record(recorder: &Recorder, source: &Source<dyn Io>, bits: usize) {
     for direction in [Direction::Read, Direction::Write] {
         if bits & direction.bit() != 0 {

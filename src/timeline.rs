@@ -5,6 +5,7 @@
 // and `trace_json` print the model.
 
 pub(crate) mod event;
+pub(crate) mod lines;
 mod on_core;
 pub(crate) mod recorder;
 pub(crate) mod recording;

@@ -62,6 +62,11 @@ impl RegisteredChild {
         }
     }
 
+    /// Returns the low half of the id of the child.
+    pub(crate) fn id(&self) -> u32 {
+        self.id.low()
+    }
+
     /// Runs a poll of the child. The waits of this poll are tagged with the id of the child.
     pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         /// Restores the tag of the parent, even if a panic unwinds.

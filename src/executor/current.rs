@@ -62,6 +62,15 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
     })
 }
 
+/// Notes for the timeline that the child of a scope was woken, if this thread runs its executor.
+pub(crate) fn record_wake_of_child(child: u32) {
+    EXECUTOR.with(|current| {
+        if let Some(executor) = current.borrow().as_ref() {
+            executor.record_wake(child);
+        }
+    });
+}
+
 /// Notes for the timeline that the task that this thread polls waits for the children of a scope or the members of a set.
 pub(crate) fn record_wait_for_children() {
     EXECUTOR.with(|current| {

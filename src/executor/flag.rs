@@ -70,22 +70,25 @@ pub(crate) struct TaskFlags {
 }
 
 impl TaskFlags {
-    /// Notes a wake on the task's own thread. Returns true if the caller has to push the task to the run queue. If the
-    /// wake is recorded, calls `record` first.
-    #[inline]
-    pub(crate) fn wake_local(&self, record: impl FnOnce()) -> bool {
-        match self.queued.load(Ordering::Relaxed) {
-            0 => {
-                self.queued.store(QUEUED, Ordering::Relaxed);
-                true
-            }
-            RECORDED => {
-                self.queued.store(QUEUED | RECORDED, Ordering::Relaxed);
-                record();
-                true
-            }
-            _ => false,
+    /// Notes a wake on the task's own thread. Returns true if the caller has to push the task to the run queue. Otherwise
+    /// the wake may be [recorded](TaskFlags::wake_recorded).
+    #[inline(always)]
+    pub(crate) fn wake_local(&self) -> bool {
+        let is_first = self.queued.load(Ordering::Relaxed) == 0;
+        if is_first {
+            self.queued.store(QUEUED, Ordering::Relaxed);
         }
+        is_first
+    }
+
+    /// Notes a wake on the task's own thread that is recorded. Returns true if it is, and the caller has to push the task to
+    /// the run queue.
+    pub(crate) fn wake_recorded(&self) -> bool {
+        let is_first = self.queued.load(Ordering::Relaxed) == RECORDED;
+        if is_first {
+            self.queued.store(QUEUED | RECORDED, Ordering::Relaxed);
+        }
+        is_first
     }
 
     /// Notes that the wakes of the task are recorded until its next poll.
@@ -104,7 +107,7 @@ impl TaskFlags {
     pub(crate) fn receive(&self) -> bool {
         self.posted.lower();
         // The other thread has recorded the wake.
-        self.wake_local(|| {})
+        self.wake_local() || self.wake_recorded()
     }
 
     /// Notes that the task was popped from the run queue and is polled next.

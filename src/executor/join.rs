@@ -40,8 +40,6 @@ pub(crate) struct Registered {
     pub(crate) former: Option<Waiter>,
     /// The table of declared waits, if the runtime traces or records waits.
     pub(crate) noted: Option<Arc<Waits>>,
-    /// Whether the handle had no waiter before.
-    pub(crate) is_new: bool,
     /// The task that waits.
     pub(crate) tag: Tag,
 }
@@ -80,7 +78,6 @@ impl Executor {
             None => Some(waiter),
         };
         Registered {
-            is_new: former.is_none(),
             noted: self.waits.is_noted.then(|| Arc::clone(&self.waits)),
             former,
             tag,

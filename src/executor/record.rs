@@ -6,9 +6,11 @@
 use super::Executor;
 use super::id::Id;
 use super::primitive::{Lines, View};
+use super::status::increment;
 use super::waits::{Declared, Subject, Waits};
 use super::waker::TaskWaker;
 use crate::clock::Stamp;
+use crate::foreign::is_traced;
 use crate::slab::Key;
 use crate::timeline::event::{Outcome, Reason};
 use crate::timeline::recorder::Recorder;
@@ -28,7 +30,7 @@ impl Executor {
     #[cold]
     #[inline(never)]
     pub(super) fn observed_poll_begins(&self, key: Key, tag: Tag, waker: &TaskWaker) {
-        if self.is_shown.get() {
+        if self.is_shown || is_traced("glassfrog::task") {
             let polling = self.observe_begin(key, tag);
             self.shown.set(Some(polling));
         }
@@ -54,6 +56,15 @@ impl Executor {
     pub(super) fn record_outcome(&self, outcome: Outcome) {
         if let Some(recorder) = &self.recorder {
             recorder.set_outcome(outcome);
+        }
+    }
+
+    /// Wakes a task on this thread, and records that, unless the task is in the run queue.
+    pub(super) fn wake_recorded(&self, waker: &TaskWaker) {
+        if waker.flags.wake_recorded() {
+            self.record_wake(waker.task());
+            increment(&self.counters.local_wakes);
+            self.push(waker.key());
         }
     }
 
@@ -96,6 +107,7 @@ impl Executor {
     }
 
     /// Notes that the task that is being polled waits for the end of another.
+    #[inline]
     pub(crate) fn record_join(&self, tag: Tag, task: u32) {
         if let (Some(recorder), Some((waiting, _))) = (&self.recorder, tag.parts()) {
             recorder.waits(waiting, Reason::Task(task));

@@ -208,7 +208,12 @@ impl AsyncRead for Reader {
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
         let poll = || INPUT.poll_read(self.key, pool, cx, tag, new_id, buf);
-        let result = ready!(noting_wait(&self.shared, tag, (INPUT_ID, input::NAME), poll));
+        let result = ready!(noting_wait(
+            &self.shared,
+            tag,
+            (INPUT_ID, input::NAME),
+            poll
+        ));
         spend_budget();
         Poll::Ready(result)
     }

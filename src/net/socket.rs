@@ -17,6 +17,7 @@ use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::source::{InitialState, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
+use crate::timeline::recorder::Recorder;
 use crate::timeline::tables::Subject;
 use crate::traces::Slot;
 use crate::waiter::Waiter;
@@ -206,9 +207,7 @@ impl<S: AsRaw + Io> Socket<S> {
         if poll.is_pending()
             && let Some(recorder) = &self.shared.recorder
         {
-            let subject = self.subject(direction);
-            self.shared
-                .record_wait(recorder, &subject, || self.source.describe(direction));
+            self.record_wait(recorder, direction);
         }
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
@@ -220,6 +219,15 @@ impl<S: AsRaw + Io> Socket<S> {
 }
 
 impl<S: AsRaw + Io> Socket<S> {
+    /// Records that the task that is being polled waits for this socket.
+    #[cold]
+    #[inline(never)]
+    fn record_wait(&self, recorder: &Recorder, direction: Direction) {
+        let subject = self.subject(direction);
+        let describe = || self.source.describe(direction);
+        self.shared.record_wait(recorder, &subject, describe);
+    }
+
     /// Returns the operations in a direction, as the timeline knows them.
     fn subject(&self, direction: Direction) -> Subject {
         Subject::Socket(self.source.key().number(), direction == Direction::Write)

@@ -22,8 +22,8 @@ use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
-use super::{Io, Sources};
 use super::waiters::{Taken, Wait, WaiterKey};
+use super::{Io, Sources};
 use crate::foreign::log_panics;
 use crate::slab::Key;
 use crate::waiter::{Waiter, WaiterInfo};

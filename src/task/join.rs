@@ -8,6 +8,7 @@ use super::promise::RemoteJoin;
 use super::{Id, JoinError};
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, Registered, has_ended};
+use crate::executor::waits::Waits;
 use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
 use crate::timeline::event::Reason;
@@ -258,27 +259,30 @@ fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     // The clone and the drop of a waker are foreign code, so they run outside the borrow of the executor.
     let waker = waker.clone();
     let registered = current::with(inbox, |executor| executor.register_joiner(key, waker));
-    let Some(Registered {
-        former,
-        noted,
-        is_new,
-        tag,
-    }) = registered
-    else {
+    let Some(Registered { former, noted, tag }) = registered else {
         return;
     };
+    let is_new = former.is_none();
     drop(former);
-    if let Some(waits) = noted
-        && let Some((task, _)) = tag.parts()
+    if let Some(waits) = noted {
+        note_join(&waits, tag, id, key, is_new);
+    }
+}
+
+/// Records that a task waits for another and, if that is new, traces it.
+#[cold]
+#[inline(never)]
+fn note_join(waits: &Waits, tag: Tag, id: Id, key: Key, is_new: bool) {
+    let Some((task, _)) = tag.parts() else {
+        return;
+    };
+    if let Some(recorder) = &waits.recorder {
+        recorder.waits(task, Reason::Task(id.low()));
+    }
+    if let Some(traces) = &waits.traces
+        && is_new
     {
-        if let Some(recorder) = &waits.recorder {
-            recorder.waits(task, Reason::Task(id.low()));
-        }
-        if let Some(traces) = &waits.traces
-            && is_new
-        {
-            traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
-        }
+        traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
     }
 }
 

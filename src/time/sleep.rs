@@ -309,10 +309,8 @@ impl Sleep {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
                 self.state = State::Registered(key);
-                if let Some(recorder) = &self.shared.recorder
-                    && let Some((task, _)) = tag.parts()
-                {
-                    recorder.waits_until(task, self.deadline);
+                if let Some(recorder) = &self.shared.recorder {
+                    recorder.waits_until(tag, self.deadline);
                 }
                 trace!(
                     "glassfrog::time",

@@ -23,6 +23,7 @@ use super::ring::Ring;
 use super::tables::{Pin, Position, Subject, Tables};
 use crate::clock::Clock;
 use crate::primitives::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, fence, lock};
+use crate::waiter::Tag;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -77,7 +78,7 @@ pub(crate) struct Recorder {
 
 /// What wakes tasks outside polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+enum Phase {
     /// The loop itself.
     Loop = 0,
     /// The events of sockets.
@@ -89,8 +90,8 @@ pub(crate) enum Phase {
 /// The events of other threads.
 #[derive(Debug, Default)]
 struct Outside {
-    /// The newest events, with full times.
-    events: VecDeque<Event>,
+    /// The newest events, with full times, and with the number of events that were in the ring before each.
+    events: VecDeque<(u64, Event)>,
     /// The number of older events that were dropped.
     lost: u64,
 }
@@ -156,7 +157,8 @@ impl Recorder {
         }
         // Read under the lock, so that the events are in the order of their times.
         let time = self.now();
-        outside.events.push_back(Event { time, what });
+        let event = Event { time, what };
+        outside.events.push_back((self.ring.head(), event));
     }
 
     /// Returns the number of events of other threads that are kept.
@@ -206,6 +208,8 @@ impl Recorder {
     }
 
     /// Notes that a turn begins at this time.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn begin_turn(&self, now: u64) {
         let last = self.last();
         if now.saturating_sub(last) >= LONGEST_GAP {
@@ -215,20 +219,24 @@ impl Recorder {
         let now = now.max(last);
         self.last.store(now, Ordering::Relaxed);
         self.on_core.refresh(now);
-        self.set_phase(Phase::Deadlines);
+        self.set_phase(Phase::Loop);
     }
 
     /// Notes what wakes tasks outside polls from now on.
-    pub(crate) fn set_phase(&self, phase: Phase) {
+    fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// Notes that the loop is about to park.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn begin_park(&self) {
         self.parked.store(self.stamp(), Ordering::Relaxed);
     }
 
     /// Notes that the loop has asked for events, after a park or without one. Sockets wake tasks next.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn end_park(&self) {
         let now = self.stamp();
         let parked = self.parked.load(Ordering::Relaxed);
@@ -253,9 +261,12 @@ impl Recorder {
         }
     }
 
-    /// Notes that deadlines are due.
+    /// Notes that deadlines are due. They wake tasks next.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fired(&self, count: usize) {
         if count > 0 {
+            self.set_phase(Phase::Deadlines);
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             self.push(self.last(), What::Fired { count });
         }
@@ -285,8 +296,7 @@ impl Recorder {
         self.since.store(NEVER, Ordering::Relaxed);
         fence(Ordering::Release);
         self.running.store(task, Ordering::Relaxed);
-        self.outcome
-            .store(Outcome::Ready as u8, Ordering::Relaxed);
+        self.outcome.store(Outcome::Ready as u8, Ordering::Relaxed);
         // Release: pairs with the Acquire in `running`.
         self.since.store(self.last(), Ordering::Release);
     }
@@ -384,8 +394,13 @@ impl Recorder {
         self.push(self.last(), What::Waits { task, reason });
     }
 
-    /// Notes that a task waits for a deadline.
-    pub(crate) fn waits_until(&self, task: u32, deadline: Instant) {
+    /// Notes that the task with this tag waits for a deadline.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn waits_until(&self, tag: Tag, deadline: Instant) {
+        let Some((task, _)) = tag.parts() else {
+            return;
+        };
         let deadline = deadline.saturating_duration_since(self.epoch).as_micros();
         let micros = deadline.saturating_sub(u128::from(self.last() / 1000));
         let micros = u32::try_from(micros).unwrap_or(u32::MAX);
@@ -428,11 +443,7 @@ impl Recorder {
     }
 
     /// Returns the number of the text about a subject, which the next event mentions.
-    fn text(
-        &self,
-        subject: &Subject,
-        describe: impl FnOnce() -> (String, Option<Pin>),
-    ) -> u32 {
+    fn text(&self, subject: &Subject, describe: impl FnOnce() -> (String, Option<Pin>)) -> u32 {
         let position = Position {
             ring: self.next(),
             outside: 0,
@@ -509,7 +520,11 @@ impl Recorder {
 
     /// Calls `f` with the recorder of the job that this thread runs, if it is recorded.
     pub(crate) fn of_job(f: impl FnOnce(&Recorder)) {
-        let recorder = JOB.with(|job| job.borrow().as_ref().map(|(recorder, _)| Arc::clone(recorder)));
+        let recorder = JOB.with(|job| {
+            job.borrow()
+                .as_ref()
+                .map(|(recorder, _)| Arc::clone(recorder))
+        });
         if let Some(recorder) = recorder {
             f(&recorder);
         }
@@ -517,29 +532,35 @@ impl Recorder {
 
     /// Copies what is recorded. It may be called on any thread, also while a poll blocks the loop.
     pub(crate) fn copy(&self) -> Recording {
-        let (mut lost, words) = self.ring.copy();
+        let (lost, words) = self.ring.copy();
         let running = self.running();
         let outside = lock(&self.outside);
-        lost += outside.lost;
-        let mut events: Vec<Event> = outside.events.iter().copied().collect();
+        let outside_lost = outside.lost;
+        let outside_events: Vec<(u64, Event)> = outside.events.iter().copied().collect();
         drop(outside);
         let copied = lock(&self.tables).copy();
         // Not before the newest event, even under a clock of another thread.
         let now = self.now().max(self.last());
         let mut ring: Vec<Event> = words.into_iter().filter_map(Event::unpack).collect();
         restore_times(&mut ring, now);
-        if lost > 0
-            && let Some(oldest) = ring.first()
-        {
-            // The ring no longer says what the loop did then.
-            events.retain(|event| event.time >= oldest.time);
-        }
-        ring.append(&mut events);
-        // Stable: events of the same time stay in the order of the ring.
-        ring.sort_by_key(|event| event.time);
+        // The loop wrote event n after n others. An event of another thread with the same number was there before.
+        let number = |before: u64, is_loop: bool| (before, is_loop);
+        let mut events: Vec<((u64, bool), Event)> = (lost..)
+            .zip(ring)
+            .map(|(before, event)| (number(before, true), event))
+            .collect();
+        // Earlier ones are dropped, because the ring no longer says what the loop did then.
+        let outside_events = outside_events.into_iter();
+        events.extend(
+            outside_events
+                .filter(|(before, _)| *before >= lost)
+                .map(|(before, event)| (number(before, false), event)),
+        );
+        // Under a virtual clock, many events have the same time.
+        events.sort_by_key(|(number, event)| (event.time, *number));
         let mut recording = Recording {
-            events: ring,
-            lost,
+            events: events.into_iter().map(|(_, event)| event).collect(),
+            lost: lost + outside_lost,
             now,
             running,
             ..Recording::default()
@@ -558,12 +579,6 @@ impl Recorder {
         fence(Ordering::Acquire);
         let again = self.since.load(Ordering::Relaxed);
         (since != NEVER && since == again).then_some((task, since))
-    }
-
-    /// Returns the number of entries and the capacities of the tables.
-    #[cfg(test)]
-    pub(super) fn sizes(&self) -> ([usize; 3], usize) {
-        lock(&self.tables).sizes()
     }
 }
 
@@ -615,5 +630,188 @@ impl Drop for RunningJob {
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// The number of events that the recorders of these tests keep.
+    const EVENTS: usize = 1024;
+
+    /// Returns a recorder under a virtual clock.
+    fn recorder() -> Recorder {
+        let clock = Clock::stopped();
+        let epoch = clock.now();
+        Recorder::new(EVENTS, clock, epoch)
+    }
+
+    /// Advances the clock of a recorder.
+    fn advance(recorder: &Recorder, by: Duration) {
+        recorder.clock.advance_to(recorder.clock.now() + by);
+    }
+
+    /// Returns the number of entries in the tables, and their capacity.
+    fn sizes(recorder: &Recorder) -> ([usize; 3], usize) {
+        lock(&recorder.tables).sizes()
+    }
+
+    #[test]
+    fn many_tasks_and_sockets_leave_bounded_tables() {
+        const MANY: u32 = 200_000;
+        let recorder = recorder();
+        let place = Location::caller();
+        recorder.spawned(1, None, Some("alive"), place, None);
+        for task in 2..MANY {
+            recorder.spawned(task, Some(1), Some("short"), place, None);
+            recorder.begin_poll(task);
+            let subject = Subject::Socket(u64::from(task), task % 2 == 0);
+            recorder.waits_for(task, &subject, || (format!("socket {task}"), None));
+            recorder.marked(true, Some(task), &format!("mark {task}"));
+            recorder.end_poll(task, true);
+            recorder.ready(u64::from(task), task % 2 == 0);
+        }
+        let ([tasks, _, texts], capacity) = sizes(&recorder);
+        assert!(tasks <= EVENTS, "{tasks} tasks");
+        assert!(texts <= 4 * EVENTS, "{texts} texts");
+        assert!(capacity <= 32 * EVENTS, "a capacity of {capacity}");
+        // Whatever an event mentions, and the task that lives, has a name.
+        let recording = recorder.copy();
+        assert_eq!(recording.tasks[&1].name.as_deref(), Some("alive"));
+        for event in &recording.events {
+            match event.what {
+                What::Spawned { task, .. } | What::Polled { task, .. } => {
+                    assert!(recording.tasks.contains_key(&task));
+                }
+                What::Waits {
+                    reason: Reason::Socket { text },
+                    ..
+                }
+                | What::Ready { text }
+                | What::Marked { text, .. } => assert!(recording.texts.contains_key(&text)),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_of_living_tasks_leaves_bounded_tables() {
+        const MANY: u32 = 200_000;
+        let recorder = recorder();
+        let place = Location::caller();
+        for task in 1..MANY {
+            recorder.spawned(task, None, None, place, None);
+        }
+        assert_eq!(sizes(&recorder).0[0], MANY as usize - 1);
+        for task in 1..MANY {
+            recorder.begin_poll(task);
+            recorder.end_poll(task, true);
+        }
+        let ([tasks, ..], capacity) = sizes(&recorder);
+        assert!(tasks <= EVENTS, "{tasks} tasks");
+        assert!(capacity <= 32 * EVENTS, "a capacity of {capacity}");
+    }
+
+    #[test]
+    fn other_threads_fill_no_more_than_their_share() {
+        const MANY: u32 = 100_000;
+        let recorder = Arc::new(recorder());
+        for job in 0..MANY {
+            let place = Location::caller();
+            recorder.queued(false, (job, None), false, Some("job"), place);
+            let mut recorded = RecordedJob::new(Some(&recorder), job);
+            let running = recorded.begin();
+            Recorder::of_job(|recorder| recorder.marked(false, None, &format!("mark {job}")));
+            recorder.woken_outside(3);
+            drop(running);
+            recorded.end();
+        }
+        let ([_, jobs, texts], capacity) = sizes(&recorder);
+        assert!(jobs <= EVENTS, "{jobs} jobs");
+        assert!(texts <= EVENTS, "{texts} texts");
+        assert!(capacity <= 32 * EVENTS, "a capacity of {capacity}");
+        let recording = recorder.copy();
+        assert_eq!(recording.events.len() as u64, EVENTS as u64 / OUTSIDE_SHARE);
+        assert_eq!(
+            recording.lost,
+            5 * u64::from(MANY) - EVENTS as u64 / OUTSIDE_SHARE
+        );
+        let by_job = |event: &Event| matches!(event.what, What::Woken { cause, .. } if cause == Cause::Job(MANY - 1));
+        assert!(recording.events.iter().any(by_job));
+        assert!(recording.jobs.contains_key(&(MANY - 1)));
+    }
+
+    #[test]
+    fn times_are_right_after_months_at_rest_and_in_parks() {
+        const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+        let recorder = recorder();
+        let month = MONTH.as_nanos() as u64;
+        recorder.begin_turn(0);
+        recorder.begin_poll(1);
+        recorder.end_poll(1, false);
+        // The loop rests.
+        advance(&recorder, MONTH);
+        recorder.begin_turn(month);
+        recorder.begin_poll(2);
+        recorder.end_poll(2, false);
+        // The loop parks.
+        recorder.begin_park();
+        advance(&recorder, MONTH);
+        recorder.end_park();
+        recorder.begin_turn(2 * month);
+        recorder.begin_poll(3);
+        recorder.end_poll(3, false);
+        // The recording is made much later.
+        advance(&recorder, Duration::from_secs(3600));
+        let polls = recorder.copy().events.into_iter();
+        let polls: Vec<_> = polls
+            .filter_map(|event| match event.what {
+                What::Polled { task, length, .. } => Some((task, event.time, length)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(polls, [(1, 0, 0), (2, month, 0), (3, 2 * month, 0)]);
+    }
+
+    #[test]
+    fn a_socket_in_a_slot_that_is_used_again_has_a_text_of_its_own() {
+        let recorder = recorder();
+        // The index of the slot is in the low half of the key, and the generation in the high half.
+        let (first, second) = (5, 1 << 32 | 5);
+        for (key, text) in [(first, "first"), (second, "second")] {
+            for _ in 0..2 {
+                let subject = Subject::Socket(key, false);
+                recorder.waits_for(1, &subject, || (String::from(text), None));
+            }
+        }
+        let recording = recorder.copy();
+        let texts: Vec<&str> = recording
+            .events
+            .iter()
+            .filter_map(|event| match event.what {
+                What::Waits {
+                    reason: Reason::Socket { text },
+                    ..
+                } => Some(&*recording.texts[&text]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts, ["first", "first", "second", "second"]);
+    }
+
+    #[test]
+    fn a_reader_sees_the_poll_that_runs() {
+        let recorder = recorder();
+        assert_eq!(recorder.copy().running, None);
+        recorder.begin_poll(7);
+        advance(&recorder, Duration::from_secs(1));
+        assert_eq!(recorder.copy().running, Some((7, 0)));
+        recorder.end_poll(7, false);
+        assert_eq!(recorder.copy().running, None);
+        // The next poll begins when this one has ended.
+        recorder.begin_poll(8);
+        assert_eq!(recorder.copy().running, Some((8, 1_000_000_000)));
     }
 }

@@ -238,7 +238,12 @@ impl Tables {
     }
 
     /// Returns the number of a label or mark, and notes that an event mentions it. Adds it, if it is not known.
-    pub(super) fn mention_content(&mut self, text: &str, position: Position, lost: Position) -> u32 {
+    pub(super) fn mention_content(
+        &mut self,
+        text: &str,
+        position: Position,
+        lost: Position,
+    ) -> u32 {
         if let Some(number) = self.contents.get(text).copied() {
             self.note_mention(number, position);
             return number;
@@ -330,20 +335,6 @@ impl Tables {
                 .collect(),
         }
     }
-
-    /// Returns the numbers of tasks, jobs and texts, and the capacity of the tables.
-    #[cfg(test)]
-    pub(super) fn sizes(&self) -> ([usize; 3], usize) {
-        let sizes = [self.tasks.len(), self.jobs.len(), self.texts.len()];
-        let capacity = self.tasks.capacity()
-            + self.ended_tasks.capacity()
-            + self.jobs.capacity()
-            + self.ended_jobs.capacity()
-            + self.texts.capacity()
-            + self.numbers.capacity()
-            + self.contents.capacity();
-        (sizes, capacity)
-    }
 }
 
 /// A copy of the tables.
@@ -394,5 +385,81 @@ impl fmt::Debug for Tables {
             .field("jobs", &self.jobs.len())
             .field("texts", &self.texts.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Tables {
+        /// Returns the numbers of tasks, jobs and texts, and the capacity of all tables.
+        pub(crate) fn sizes(&self) -> ([usize; 3], usize) {
+            let sizes = [self.tasks.len(), self.jobs.len(), self.texts.len()];
+            let capacity = self.tasks.capacity()
+                + self.ended_tasks.capacity()
+                + self.jobs.capacity()
+                + self.ended_jobs.capacity()
+                + self.texts.capacity()
+                + self.numbers.capacity()
+                + self.contents.capacity();
+            (sizes, capacity)
+        }
+    }
+
+    #[test]
+    fn a_task_whose_number_is_used_again_outlives_the_former_one() {
+        let mut tables = Tables::default();
+        tables.add_task(1, Some(10), Some("first"), None, None, None);
+        assert!(tables.end_task(1, 5));
+        assert!(!tables.end_task(1, 6), "it has ended");
+        // The ids have wrapped around.
+        tables.add_task(1, Some(20), Some("second"), None, None, None);
+        tables.drop_tasks(100);
+        let mut recording = Recording::default();
+        tables.copy().fill(&mut recording);
+        assert_eq!(recording.tasks[&1].name.as_deref(), Some("second"));
+        assert!(tables.end_task(1, 101));
+        tables.drop_tasks(101);
+        assert_eq!(tables.sizes().0[0], 0);
+    }
+
+    #[test]
+    fn the_numbers_of_texts_wrap_around_those_that_are_mentioned() {
+        let mut tables = Tables::default();
+        let (at, lost) = (
+            Position {
+                ring: 1,
+                outside: 0,
+            },
+            Position::default(),
+        );
+        let first = tables.mention_content("first", at, lost);
+        tables.last = first.wrapping_sub(1);
+        let second = tables.mention_content("second", at, lost);
+        assert_ne!(first, second);
+        assert_eq!(tables.mention_content("first", at, lost), first);
+    }
+
+    #[test]
+    fn a_subject_that_was_forgotten_gets_a_new_text() {
+        let mut tables = Tables::default();
+        let (at, lost) = (
+            Position {
+                ring: 1,
+                outside: 0,
+            },
+            Position::default(),
+        );
+        let subject = Subject::Socket(7, true);
+        let connect = tables.add_text(subject.clone(), "connect".into(), None, at, lost);
+        assert_eq!(tables.mention(&subject, at), Some(connect));
+        tables.forget(&subject);
+        assert_eq!(tables.mention(&subject, at), None);
+        let write = tables.add_text(subject, "write".into(), None, at, lost);
+        let mut recording = Recording::default();
+        tables.copy().fill(&mut recording);
+        assert_eq!(recording.texts[&connect], "connect");
+        assert_eq!(recording.texts[&write], "write");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 26] = [
+const LAYERS: [(&str, &[&str]); 27] = [
     // What users call.
     (
         "test_runs",
@@ -62,6 +62,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "pool",
             "dump",
             "metrics",
+            "timeline",
             "waiter",
             "foreign",
         ],
@@ -76,6 +77,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "executor",
             "reactor",
             "pool",
+            "timeline",
             "traces",
             "waiter",
             "foreign",
@@ -91,6 +93,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "executor",
             "reactor",
             "pool",
+            "timeline",
             "traces",
             "waiter",
             "foreign",
@@ -118,6 +121,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "executor",
             "pool",
             "dump",
+            "timeline",
             "traces",
             "waiter",
             "foreign",
@@ -151,6 +155,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "pool",
             "dump",
             "metrics",
+            "timeline",
             "traces",
             "clock",
             "waiter",
@@ -164,6 +169,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
         "executor",
         &[
             "dump",
+            "timeline",
             "traces",
             "clock",
             "waiter",
@@ -172,12 +178,16 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "primitives",
         ],
     ),
-    ("reactor", &["waiter", "foreign", "slab", "primitives"]),
+    (
+        "reactor",
+        &["timeline", "waiter", "foreign", "slab", "primitives"],
+    ),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "primitives"]),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
+    ("timeline", &["clock", "waiter", "primitives"]),
     ("traces", &["clock", "primitives"]),
     ("clock", &["primitives"]),
     ("waiter", &[]),
