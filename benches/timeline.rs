@@ -27,7 +27,7 @@ fn main() {
                 yield_now().await;
             }
         });
-        // Seven events: a spawn, two waits and polls of the two tasks, and the wakes of one another.
+        // Five events: the spawn, the wait, the ends of two polls, and the wake.
         bench(
             &mut criterion,
             runtime,
