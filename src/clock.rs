@@ -4,6 +4,7 @@
 //! runtime is virtual.
 
 use crate::primitives::{Mutex, lock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How far a virtual clock can be advanced after it was created: 200 years.
@@ -13,14 +14,15 @@ use std::time::{Duration, Instant};
 /// distinguish a clock that has reached its end from a sleep that never ends.
 const SPAN: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 
-/// The clock of a runtime.
+/// The clock of a runtime. The clones of a virtual clock show the same time.
+#[derive(Clone, Debug)]
 pub(crate) enum Clock {
     /// The operating system's monotonic clock (`clock_gettime(2)`).
     Real,
     /// A clock that shows the same time until it is advanced.
     Virtual {
         /// The time that the clock shows.
-        shown: Mutex<Instant>,
+        shown: Arc<Mutex<Instant>>,
         /// The latest time that the clock can show.
         end: Instant,
     },
@@ -31,7 +33,7 @@ impl Clock {
     pub(crate) fn stopped() -> Clock {
         let now = Instant::now();
         Clock::Virtual {
-            shown: Mutex::new(now),
+            shown: Arc::new(Mutex::new(now)),
             end: now + SPAN,
         }
     }
@@ -40,7 +42,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Real => Instant::now(),
-            Clock::Virtual { shown, .. } => *lock(shown),
+            Clock::Virtual { shown, .. } => shown_by(shown),
         }
     }
 
@@ -65,6 +67,13 @@ impl Clock {
             *shown = time.max(*shown);
         }
     }
+}
+
+/// Returns the time that a virtual clock shows.
+#[cold]
+#[inline(never)]
+fn shown_by(shown: &Mutex<Instant>) -> Instant {
+    *lock(shown)
 }
 
 /// A coarse time, of which each task keeps two. The loop creates a stamp at the beginning of each turn.

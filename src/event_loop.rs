@@ -41,6 +41,7 @@ use crate::executor::{Choices, Executor, Payload, Polled, Remote};
 use crate::foreign::trace;
 use crate::pool::Pool;
 use crate::reactor::Reactor;
+use crate::timeline::recorder::Recorder;
 use crate::timers::Timers;
 use crate::traces::Traces;
 use std::cell::Cell;
@@ -101,12 +102,16 @@ impl EventLoop {
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
         let number = others::new_number();
         let rounds = Arc::default();
-        let reactor = Reactor::new(Arc::clone(&rounds))?;
         let clock = match settings.virtual_clock {
             true => Clock::stopped(),
             false => Clock::Real,
         };
-        let inbox = Arc::new(Remote::new(reactor.unparker()));
+        let epoch = clock.now();
+        let recorder = settings
+            .timeline
+            .map(|events| Arc::new(Recorder::new(events, clock.clone(), epoch)));
+        let reactor = Reactor::new(Arc::clone(&rounds), recorder.clone())?;
+        let inbox = Arc::new(Remote::new(reactor.unparker(), recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();
         let status = Arc::new(LoopStatus::new(is_watched));
         let watchdog = match settings.watchdog_thread {
@@ -131,7 +136,7 @@ impl EventLoop {
             number,
             worker: settings.worker,
             inbox,
-            timers: Timers::new(clock.now()),
+            timers: Timers::new(epoch),
             sources: Arc::clone(reactor.sources()),
             clock,
             pool: Arc::new(Pool::new(
@@ -143,6 +148,7 @@ impl EventLoop {
             status,
             test_patience: settings.test_patience,
             traces,
+            recorder,
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
         });
@@ -298,7 +304,7 @@ impl EventLoop {
 
         // 5. Fire the timers that are due.
         let now = self.begin_turn(parked);
-        self.shared.timers.fire(now);
+        self.shared.fire_timers(now);
 
         // 6. If a new round of the run queue begins, let the tasks that steps 2 to 5 have woken go first. A task
         //    that computes and yields then delays them by one poll, not two.
@@ -360,6 +366,9 @@ impl EventLoop {
             }
         }
         self.executor.publish();
+        if parked && let Some(recorder) = &self.shared.recorder {
+            recorder.begin_park();
+        }
         let events = self.reactor.turn(timeout)?;
         self.shared.status.events.add(events as u64);
         Ok((events, parked))
@@ -454,6 +463,9 @@ impl EventLoop {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.begin_turn(now);
+        }
         now
     }
 
@@ -520,6 +532,9 @@ struct Running<'a>(&'a EventLoop);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if let Some(recorder) = &self.0.shared.recorder {
+            recorder.end_unwound_poll();
+        }
         self.0.executor.end_polls();
         if let Some(standstill) = &self.0.standstill {
             standstill.reset();

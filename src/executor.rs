@@ -40,6 +40,7 @@ mod observe;
 pub(crate) mod primitive;
 mod queue;
 mod receive;
+mod record;
 mod shuffle;
 pub(crate) mod snapshot;
 pub(crate) mod status;
@@ -67,6 +68,7 @@ use crate::clock::Stamp;
 use crate::foreign::{is_traced, log_panics, wake_all};
 use crate::primitives::AtomicU32;
 use crate::slab::{Key, Slab};
+use crate::timeline::recorder::Recorder;
 use crate::traces::Traces;
 use crate::waiter::Tag;
 use futures_task::waker_ref;
@@ -101,10 +103,16 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
-    /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
+    /// Whether every poll is observed, for the watchdog, for its thread, for the report of a seed or for the timeline.
     is_watched: bool,
-    /// Whether polls are observed in this turn, because they are watched or logged. Set once a turn.
+    /// Whether polls are observed in this turn, because they are watched, logged or recorded. Set once a turn.
     is_observed: Cell<bool>,
+    /// Whether every poll is observed for something else than the timeline.
+    is_shown: bool,
+    /// The record of the current poll, if polls are watched or logged.
+    shown: Cell<Option<Box<Polling>>>,
+    /// Records the timeline, if the runtime has one.
+    recorder: Option<Arc<Recorder>>,
     /// The inbox, which identifies this executor to wakers and handles.
     remote: Arc<Remote>,
     /// The waker of the root future, which is in the run queue as `Key::NONE`.
@@ -163,6 +171,8 @@ enum Activity {
     Rests,
     /// Tasks are polled, or will be before the loop parks.
     Runs,
+    /// The same, and spawns are recorded.
+    Records,
     /// The shutdown has begun, and no task is taken any more.
     Closed,
 }
@@ -223,12 +233,15 @@ impl Executor {
             turn: Cell::default(),
             counters: Counters::default(),
             number,
-            waits: Arc::new(Waits::new(traces)),
+            waits: Arc::new(Waits::new(traces, remote.recorder.clone())),
             children: RefCell::default(),
             on_panic,
             watchdog,
-            is_watched: status.is_watched() || seed.is_some(),
+            is_watched: status.is_watched() || seed.is_some() || remote.recorder.is_some(),
             is_observed: Cell::new(false),
+            is_shown: status.is_watched() || seed.is_some(),
+            shown: Cell::new(None),
+            recorder: remote.recorder.clone(),
             remote,
             status,
             spare: Cell::new(None),
@@ -320,7 +333,10 @@ impl Executor {
 
     /// Notes that the loop begins to run, with a root future or without.
     pub(crate) fn begin(&self, has_root: bool) {
-        self.activity.set(Activity::Runs);
+        self.activity.set(match self.recorder {
+            None => Activity::Runs,
+            Some(_) => Activity::Records,
+        });
         self.has_root.set(has_root);
     }
 
@@ -345,12 +361,16 @@ impl Executor {
     /// Sets where the program has called `block_on`.
     pub(crate) fn set_root_location(&self, location: Option<&'static Location<'static>>) {
         self.root_location.set(location);
+        if let Some(recorder) = &self.recorder {
+            recorder.set_root(location);
+        }
     }
 
     /// Pushes the root future to the run queue, when a `block_on` begins.
     pub(crate) fn queue_root(&self) {
         // If the previous root future is still in the queue, its entry serves for this one.
-        if self.root.flags.wake_local() {
+        if self.root.flags.wake_local() || self.root.flags.wake_recorded() {
+            self.record_wake(0);
             self.push(Key::NONE);
         }
     }
@@ -367,7 +387,7 @@ impl Executor {
         let poll = self.root_polls.get().wrapping_add(1);
         self.root_polls.set(poll);
         self.root_polled.set(self.turn.get());
-        let observed = self.begin_poll(Key::NONE, Tag::new(0, poll));
+        let observed = self.begin_poll(Key::NONE, Tag::new(0, poll), &self.root);
         let polled = root.poll(&mut Context::from_waker(&waker_ref(&self.root)));
         self.end_poll(observed, polled.is_ready());
         polled
@@ -383,8 +403,12 @@ impl Executor {
     ) -> (Key, Option<Pin<Box<dyn Run>>>) {
         match self.activity.get() {
             Activity::Runs => {}
+            Activity::Records => self.record_spawn(info.id, info.name.as_deref(), info.location),
             // A foreign loop may wait for something to do.
-            Activity::Rests => self.remote.nudge(),
+            Activity::Rests => {
+                self.remote.nudge();
+                self.record_spawn(info.id, info.name.as_deref(), info.location);
+            }
             Activity::Closed => return (Key::NONE, Some(run)),
         }
         let SpawnInfo { id, name, location } = info;
@@ -445,7 +469,7 @@ impl Executor {
             }
             None => self.new_waker(key),
         };
-        let observed = self.begin_poll(key, tag);
+        let observed = self.begin_poll(key, tag, &waker);
         let mut fatal = None;
         let is_ready = {
             let waker = waker_ref(&waker);
@@ -475,23 +499,24 @@ impl Executor {
         }
     }
 
-    /// Begins a poll, with a full budget. If polls are observed, returns the record of this one.
+    /// Begins a poll, with a full budget. Returns whether polls are observed.
     #[inline]
-    fn begin_poll(&self, key: Key, tag: Tag) -> Option<Box<Polling>> {
+    fn begin_poll(&self, key: Key, tag: Tag, waker: &TaskWaker) -> bool {
         self.status.begin_poll(tag);
         increment(&self.counters.polls);
         begin_budget();
-        match self.is_observed.get() {
-            false => None,
-            true => Some(self.observe_begin(key, tag)),
+        let is_observed = self.is_observed.get();
+        if is_observed {
+            self.observed_poll_begins(key, tag, waker);
         }
+        is_observed
     }
 
     /// Ends a poll.
     #[inline]
-    fn end_poll(&self, observed: Option<Box<Polling>>, is_ready: bool) {
-        if let Some(polling) = observed {
-            self.observe_end(&polling, is_ready);
+    fn end_poll(&self, is_observed: bool, is_ready: bool) {
+        if is_observed {
+            self.observed_poll_ends(is_ready);
         }
     }
 
@@ -550,13 +575,16 @@ impl Executor {
         log_panics("dropping a task or its outcome", || drop(run));
     }
 
-    /// Wakes a task on this thread: pushes it to the run queue, unless it is already there.
+    /// Wakes a task on this thread: pushes it to the run queue, unless it is already there or the wake is
+    /// [recorded](Executor::wake_recorded). Returns whether it has done so.
     #[inline]
-    fn wake(&self, waker: &TaskWaker) {
-        if waker.flags.wake_local() {
+    fn wake(&self, waker: &TaskWaker) -> bool {
+        let is_first = waker.flags.wake_local();
+        if is_first {
             increment(&self.counters.local_wakes);
             self.push(waker.key());
         }
+        is_first
     }
 
     /// Drops all tasks, even if a destructor panics. The caller has closed the inbox, which held `messages`, and

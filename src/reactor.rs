@@ -25,6 +25,7 @@ use self::waiters::{Taken, WaitCounters};
 use crate::foreign::{swallow_panics, trace};
 use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
+use crate::timeline::recorder::Recorder;
 use crate::waiter::WaiterInfo;
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
@@ -58,6 +59,17 @@ fn token(key: Key) -> Token {
 /// Returns the index of the slot that a token names.
 fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
+}
+
+/// Records an event of a source.
+#[cold]
+#[inline(never)]
+fn record(recorder: &Recorder, source: &Source<dyn Io>, bits: usize) {
+    for direction in [Direction::Read, Direction::Write] {
+        if bits & direction.bit() != 0 {
+            recorder.ready(source.key().number(), direction == Direction::Write);
+        }
+    }
 }
 
 /// A descriptor of any type, as the reactor sees it.
@@ -105,6 +117,8 @@ pub(crate) struct Sources {
     /// The sources, by their keys. A thread that takes both locks takes this one second, and logs
     /// nothing while it holds it, so a logger may request metrics.
     registered: Mutex<Registered>,
+    /// Records the timeline, if the runtime has one.
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// Registers descriptors.
@@ -162,12 +176,16 @@ impl ArcWake for Unparker {
 }
 
 impl Reactor {
-    /// Creates a reactor without sources, for a loop whose run queue counts its rounds in `rounds`.
+    /// Creates a reactor without sources, for a loop whose run queue counts its rounds in `rounds` and which has this
+    /// recorder.
     ///
     /// # Errors
     ///
     /// Returns an error if the operating system has no descriptor or memory left for its queue.
-    pub(crate) fn new(rounds: Arc<AtomicU32>) -> io::Result<Reactor> {
+    pub(crate) fn new(
+        rounds: Arc<AtomicU32>,
+        recorder: Option<Arc<Recorder>>,
+    ) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let registry = Arc::new(poll.registry().try_clone()?);
         let slab = Slab::new();
@@ -185,6 +203,7 @@ impl Reactor {
                     next,
                 })),
                 registered: Mutex::new(Registered { slab }),
+                recorder,
             }),
             unparker: Arc::new(Unparker {
                 waker: Mutex::new(None),
@@ -217,7 +236,11 @@ impl Reactor {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-            match queue.poll.poll(&mut queue.events, timeout) {
+            let polled = queue.poll.poll(&mut queue.events, timeout);
+            if let Some(recorder) = &self.sources.recorder {
+                recorder.end_park();
+            }
+            match polled {
                 Ok(()) => {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
@@ -411,7 +434,12 @@ impl Sources {
             for event in events {
                 count += 1;
                 match registered.source(event.token()) {
-                    Some(source) => source.publish(platform::bits_of(event), taken),
+                    Some(source) => {
+                        if let Some(recorder) = &self.recorder {
+                            record(recorder, source, platform::bits_of(event));
+                        }
+                        source.publish(platform::bits_of(event), taken);
+                    }
                     None if event.token() == UNPARK => {}
                     None => unknown.push((event.token(), platform::bits_of(event))),
                 }

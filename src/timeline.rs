@@ -73,7 +73,12 @@
 // and `trace_json` print the model.
 
 pub(crate) mod event;
+pub(crate) mod lines;
+mod on_core;
+pub(crate) mod recorder;
 pub(crate) mod recording;
+mod ring;
+pub(crate) mod tables;
 mod model;
 mod reader;
 mod lane;

@@ -185,8 +185,9 @@ impl Timers {
         }
     }
 
-    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, in the order of the deadlines.
-    pub(crate) fn fire(&self, now: u64) {
+    /// Fires the deadlines up to `now`, in nanoseconds since the epoch, in the order of the deadlines. Calls `note` with
+    /// their number before it wakes their waiters.
+    pub(crate) fn fire(&self, now: u64, note: impl FnOnce(usize)) {
         if !self.is_in_use.load(Ordering::Relaxed) {
             return;
         }
@@ -198,6 +199,7 @@ impl Timers {
             }
             wheel.shrink();
         }
+        note(due.len());
         wake_all(due.into_iter().map(|due| due.waiter.waker));
     }
 

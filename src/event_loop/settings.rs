@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) trace_waits: Option<bool>,
     /// The number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
     pub(crate) worker: Option<usize>,
+    /// The number of events of the timeline, if the runtime records one.
+    pub(crate) timeline: Option<usize>,
     /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
     pub(crate) test_patience: Option<Duration>,
 }
@@ -67,6 +69,7 @@ impl Default for Settings {
             stall_to_stderr: false,
             trace_waits: None,
             worker: None,
+            timeline: None,
             test_patience: None,
         }
     }

@@ -9,9 +9,13 @@ use crate::executor::{Id, Remote, current};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::reactor::Sources;
+use crate::timeline::recorder::Recorder;
+use crate::timeline::recording::Recording;
+use crate::timeline::tables::Subject;
 use crate::timers::Timers;
 use crate::traces::{Ask, Slot, Traces};
 use crate::waiter::Tag;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::ThreadId;
@@ -41,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) test_patience: Option<Duration>,
     /// The traces of the waits, if the runtime traces waits.
     pub(crate) traces: Option<Arc<Traces>>,
+    /// Records the timeline, if the runtime has one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     /// The id of the newest task or job. The root future has 0.
     pub(super) last_id: AtomicU64,
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
@@ -82,6 +88,68 @@ impl Shared {
         if let Some((task, _)) = self.current_tag().parts() {
             traces.note(task, slot, Ask::Engines);
         }
+    }
+
+    /// Returns the task that is being polled, if this thread runs the loop; otherwise the outer `None`.
+    fn recorded_by(&self) -> Option<Option<u32>> {
+        let polling = self.status.polling().parts();
+        current::is_here(&self.inbox).then(|| polling.map(|(task, _poll)| task))
+    }
+
+    /// Records that a job or a name lookup is submitted on this thread.
+    #[cold]
+    pub(crate) fn record_job(
+        &self,
+        recorder: &Recorder,
+        job: Id,
+        is_lookup: bool,
+        name: Option<&str>,
+        place: &'static Location<'static>,
+    ) {
+        let by = self.recorded_by();
+        let (is_loop, by) = (by.is_some(), by.flatten());
+        recorder.queued(is_loop, (job.low(), by), is_lookup, name, place);
+    }
+
+    /// Records a mark of the program, if the runtime records a timeline.
+    pub(crate) fn record_mark(&self, text: &str) {
+        if let Some(recorder) = &self.recorder {
+            let by = self.recorded_by();
+            recorder.marked(by.is_some(), by.flatten(), text);
+        }
+    }
+
+    /// Records that the task with this tag waits for a socket or a standard stream. `describe` describes it.
+    #[cold]
+    pub(crate) fn record_wait(
+        &self,
+        recorder: &Recorder,
+        subject: &Subject,
+        describe: impl FnOnce() -> String,
+    ) {
+        if let Some((task, _)) = self.current_tag().parts() {
+            recorder.waits_for(task, subject, || (describe(), None));
+        }
+    }
+
+    /// Fires the deadlines up to `now`, in nanoseconds since the runtime was created.
+    pub(crate) fn fire_timers(&self, now: u64) {
+        self.timers.fire(now, |count| {
+            if let Some(recorder) = &self.recorder
+                && current::is_here(&self.inbox)
+            {
+                recorder.fired(count);
+            }
+        });
+    }
+
+    /// Copies the timeline, if the runtime records one. It may be called on any thread.
+    pub(crate) fn recording(&self) -> Option<Recording> {
+        let mut recording = self.recorder.as_ref()?.copy();
+        if let Some(worker) = self.worker {
+            recording.name = format!("worker {worker}");
+        }
+        Some(recording)
     }
 
     /// Returns the metrics of the runtime.

@@ -7,9 +7,11 @@ use super::id::Id;
 use super::status::Polling;
 use super::{Executor, shrink};
 use crate::clock::{Stamp, Stopwatch};
+use crate::timeline::event::Outcome;
 use crate::waiter::Tag;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
+use std::task::Poll;
 
 /// A child in the table of the executor.
 pub(crate) struct ChildEntry {
@@ -53,14 +55,20 @@ impl RegisteredChild {
             polls: 0,
         };
         executor.children.borrow_mut().insert(id.low(), child);
+        executor.record_child(id, parent, location);
         RegisteredChild {
             executor: Rc::downgrade(executor),
             id,
         }
     }
 
+    /// Returns the low half of the id of the child.
+    pub(crate) fn id(&self) -> u32 {
+        self.id.low()
+    }
+
     /// Runs a poll of the child. The waits of this poll are tagged with the id of the child.
-    pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> R) -> R {
+    pub(crate) fn poll<R>(&self, poll: impl FnOnce() -> Poll<R>) -> Poll<R> {
         /// Restores the tag of the parent, even if a panic unwinds.
         struct Restore {
             /// The executor of the parent.
@@ -69,9 +77,16 @@ impl RegisteredChild {
             parent: Tag,
             /// The record of the parent's poll, if polls are watched.
             watched: Option<Polling>,
+            /// The child, when the poll began and how it has ended, if polls are recorded.
+            recorded: Option<(u32, u64, Outcome)>,
         }
         impl Drop for Restore {
             fn drop(&mut self) {
+                if let (Some(recorder), Some((child, began, outcome))) =
+                    (&self.executor.recorder, self.recorded)
+                {
+                    recorder.polled(child, began, outcome);
+                }
                 let status = &self.executor.status;
                 status.begin_poll(self.parent);
                 if let Some(parent) = self.watched.take() {
@@ -79,18 +94,29 @@ impl RegisteredChild {
                 }
             }
         }
-        let restore = self.executor.upgrade().and_then(|executor| {
+        let mut restore = self.executor.upgrade().and_then(|executor| {
             let (parent, watched) = (executor.status.polling(), executor.status.last_poll());
             executor.status.begin_poll(self.begin_poll(&executor)?);
+            let recorder = executor.recorder.as_ref();
+            let began = recorder.map(|recorder| recorder.begin_child());
             Some(Restore {
+                recorded: began.map(|began| (self.id.low(), began, Outcome::Panicked)),
                 executor,
                 parent,
                 watched,
             })
         });
-        let result = poll();
+        let polled = poll();
+        if let Some(restore) = &mut restore
+            && let Some((_, _, outcome)) = &mut restore.recorded
+        {
+            *outcome = match polled {
+                Poll::Pending => Outcome::Pending,
+                Poll::Ready(_) => Outcome::Ready,
+            };
+        }
         drop(restore);
-        result
+        polled
     }
 
     /// Notes that a poll of the child begins. Returns the tag of the poll.
@@ -118,6 +144,10 @@ impl Drop for RegisteredChild {
             let mut children = executor.children.borrow_mut();
             children.remove(&self.id.low());
             shrink(&mut children);
+            drop(children);
+            if let Some(recorder) = &executor.recorder {
+                recorder.dropped(self.id.low());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::message::Remote;
 use super::waits::Waits;
 use super::{Executor, actor};
 use crate::clock::Stamp;
+use crate::timeline::event::Reason;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -59,6 +60,27 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
         Some(executor) if executor.is(remote) => Some(f(executor)),
         _ => None,
     })
+}
+
+/// Notes for the timeline that the child of a scope was woken, if this thread runs its executor.
+pub(crate) fn record_wake_of_child(child: u32) {
+    EXECUTOR.with(|current| {
+        if let Some(executor) = current.borrow().as_ref() {
+            executor.record_wake(child);
+        }
+    });
+}
+
+/// Notes for the timeline that the task that this thread polls waits for the children of a scope or the members of a set.
+pub(crate) fn record_wait_for_children() {
+    EXECUTOR.with(|current| {
+        if let Some(executor) = current.borrow().as_ref()
+            && let Some(recorder) = &executor.recorder
+            && let Some((task, _)) = executor.current_tag().parts()
+        {
+            recorder.waits(task, Reason::Children);
+        }
+    });
 }
 
 /// Returns the tag of the task that this thread polls, the table of the waits that it declares, and the stamp of the

@@ -9,6 +9,7 @@ use super::join_error::{JoinError, Payload};
 use super::task::Run;
 use crate::foreign::{log_panics, panic_message};
 use crate::slab::Key;
+use crate::timeline::event::Outcome;
 use std::mem;
 use std::pin::Pin;
 
@@ -39,6 +40,7 @@ impl Executor {
         mut payload: Payload,
     ) -> Option<Payload> {
         let mut fatal = None;
+        self.record_outcome(Outcome::Panicked);
         if self.on_panic == OnTaskPanic::EndRuntime {
             // The loop gets the payload itself, and the handle gets the message.
             let message: Payload = Box::new(String::from(panic_message(&*payload)));
@@ -54,6 +56,7 @@ impl Executor {
     /// Cancels a task that was aborted: drops its future. Returns true, since this ends the task.
     #[cold]
     pub(super) fn cancel(&self, key: Key, run: Pin<&mut dyn Run>) -> bool {
+        self.record_outcome(Outcome::Aborted);
         run.fail(self.error_of(key, JoinError::cancelled));
         true
     }

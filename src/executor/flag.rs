@@ -13,7 +13,7 @@
 //!
 //! Many wakes cause one entry in the queue: only the wake that finds the flag down queues the task.
 
-use crate::primitives::{AtomicBool, Ordering};
+use crate::primitives::{AtomicBool, AtomicU8, Ordering};
 
 /// A flag that any thread may raise.
 #[derive(Debug, Default)]
@@ -42,6 +42,12 @@ impl QueuedFlag {
     }
 }
 
+/// The task is in the run queue.
+const QUEUED: u8 = 1;
+/// The next wake of the task on its own thread is recorded. Set by an observed poll, so that a wake that is not recorded
+/// costs no comparison more.
+const RECORDED: u8 = 1 << 1;
+
 /// The flags of a task: one for wakes on its own thread, and one for wakes on other threads.
 ///
 /// The run queue belongs to the task's own thread, so the first flag needs no locked instruction. A wake on
@@ -56,19 +62,39 @@ impl QueuedFlag {
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct TaskFlags {
-    /// Whether the task is in the run queue. Relaxed is enough, because only its own thread writes it.
-    queued: AtomicBool,
+    /// Whether the task is in the run queue: a set of [`QUEUED`] and [`RECORDED`]. Relaxed is enough, because only its
+    /// own thread writes it.
+    queued: AtomicU8,
     /// Whether a wake was posted as a message that has not been read.
     posted: QueuedFlag,
 }
 
 impl TaskFlags {
-    /// Notes a wake on the task's own thread. Returns true if the caller has to push the task to the run queue.
-    #[inline]
+    /// Notes a wake on the task's own thread. Returns true if the caller has to push the task to the run queue. Otherwise
+    /// the wake may be [recorded](TaskFlags::wake_recorded).
+    #[inline(always)]
     pub(crate) fn wake_local(&self) -> bool {
-        let was_down = !self.queued.load(Ordering::Relaxed);
-        self.queued.store(true, Ordering::Relaxed);
-        was_down
+        let is_first = self.queued.load(Ordering::Relaxed) == 0;
+        if is_first {
+            self.queued.store(QUEUED, Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    /// Notes a wake on the task's own thread that is recorded. Returns true if it is, and the caller has to push the task to
+    /// the run queue.
+    pub(crate) fn wake_recorded(&self) -> bool {
+        let is_first = self.queued.load(Ordering::Relaxed) == RECORDED;
+        if is_first {
+            self.queued.store(QUEUED | RECORDED, Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    /// Notes that the wakes of the task are recorded until its next poll.
+    pub(crate) fn record(&self) {
+        let queued = self.queued.load(Ordering::Relaxed);
+        self.queued.store(queued | RECORDED, Ordering::Relaxed);
     }
 
     /// Notes a wake on another thread. Returns true if the caller has to post a message.
@@ -80,23 +106,29 @@ impl TaskFlags {
     /// called during a poll.
     pub(crate) fn receive(&self) -> bool {
         self.posted.lower();
-        self.wake_local()
+        // The other thread has recorded the wake.
+        self.wake_local() || self.wake_recorded()
     }
 
     /// Notes that the task was popped from the run queue and is polled next.
     #[inline]
     pub(crate) fn begin_poll(&self) {
-        self.queued.store(false, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
     }
 
     /// Returns whether the task will be polled, for a dump.
     pub(crate) fn is_queued(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) || self.posted.is_raised()
+        self.is_in_queue() || self.posted.is_raised()
+    }
+
+    /// Returns whether the task is in the run queue.
+    pub(crate) fn is_in_queue(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) & QUEUED != 0
     }
 
     /// Lowers both flags, to reuse them for another task. Nothing else holds the waker.
     pub(crate) fn reset(&self) {
-        self.queued.store(false, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
         self.posted.raised.store(false, Ordering::Relaxed);
     }
 }

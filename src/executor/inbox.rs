@@ -43,8 +43,8 @@ const PARKED: u8 = 1;
 /// The loop has been called, and has not read messages since.
 const CALLED: u8 = 2;
 
-/// A queue of messages, and whether its reader is parked.
-pub(crate) struct Inbox<M> {
+/// A queue of messages, and whether its reader is parked. `R` records what other threads do.
+pub(crate) struct Inbox<M, R = ()> {
     /// The state of the reader, which is the loop: [`AWAKE`], [`PARKED`] or [`CALLED`]. The loop and its callers
     /// write it.
     reader: AtomicU8,
@@ -58,18 +58,20 @@ pub(crate) struct Inbox<M> {
     handles: AtomicUsize,
     /// The record of which tasks have ended, for handles on other threads. Written by the loop.
     pub(crate) ended: Ended,
+    /// Records the wakes of other threads. Set at the creation.
+    pub(crate) recorder: R,
 }
 
 /// A counted reference to an inbox, whose owner may post a message at any time. While there is one, the loop is not
 /// in a deadlock.
-pub(crate) struct InboxHandle<M> {
+pub(crate) struct InboxHandle<M, R = ()> {
     /// The inbox.
-    inbox: Arc<Inbox<M>>,
+    inbox: Arc<Inbox<M, R>>,
 }
 
-impl<M> InboxHandle<M> {
+impl<M, R> InboxHandle<M, R> {
     /// Creates a handle.
-    pub(crate) fn new(inbox: &Arc<Inbox<M>>) -> InboxHandle<M> {
+    pub(crate) fn new(inbox: &Arc<Inbox<M, R>>) -> InboxHandle<M, R> {
         let inbox = Arc::clone(inbox);
         // Relaxed is enough: a new handle is created from another one, or on the loop's own thread.
         inbox.handles.fetch_add(1, Ordering::Relaxed);
@@ -77,13 +79,13 @@ impl<M> InboxHandle<M> {
     }
 }
 
-impl<M> Clone for InboxHandle<M> {
-    fn clone(&self) -> InboxHandle<M> {
+impl<M, R> Clone for InboxHandle<M, R> {
+    fn clone(&self) -> InboxHandle<M, R> {
         InboxHandle::new(&self.inbox)
     }
 }
 
-impl<M> Drop for InboxHandle<M> {
+impl<M, R> Drop for InboxHandle<M, R> {
     fn drop(&mut self) {
         // Relaxed is enough: a loop that finds no handle takes the lock next, and by then the handles have held the
         // lock for the last time.
@@ -94,17 +96,17 @@ impl<M> Drop for InboxHandle<M> {
     }
 }
 
-impl<M> Deref for InboxHandle<M> {
-    type Target = Arc<Inbox<M>>;
+impl<M, R> Deref for InboxHandle<M, R> {
+    type Target = Arc<Inbox<M, R>>;
 
-    fn deref(&self) -> &Arc<Inbox<M>> {
+    fn deref(&self) -> &Arc<Inbox<M, R>> {
         &self.inbox
     }
 }
 
-impl<M> Inbox<M> {
+impl<M, R> Inbox<M, R> {
     /// Creates an open, empty inbox. `unpark` ends the park of the loop that reads it.
-    pub(crate) fn new(unpark: Waker) -> Inbox<M> {
+    pub(crate) fn new(unpark: Waker, recorder: R) -> Inbox<M, R> {
         Inbox {
             reader: AtomicU8::new(AWAKE),
             closed: AtomicBool::new(false),
@@ -112,6 +114,7 @@ impl<M> Inbox<M> {
             unpark,
             handles: AtomicUsize::new(0),
             ended: Ended::new(),
+            recorder,
         }
     }
 

@@ -7,10 +7,10 @@ use super::entry::{DETACHED, Phase};
 use super::id::Id;
 use super::message::Remote;
 use super::task::Run;
+use super::waits::Waits;
 use super::{Executor, actor, current};
 use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::traces::Traces;
 use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(crate) fn has_ended(remote: &Arc<Remote>, key: Key, id: Id) -> bool {
 pub(crate) struct Registered {
     /// The waiter that the new one replaces, or the new one itself if the task is gone. The caller drops it.
     pub(crate) former: Option<Waiter>,
-    /// The traces of the runtime, if it traces waits and this wait is new.
-    pub(crate) traces: Option<Arc<Traces>>,
+    /// The table of declared waits, if the runtime traces or records waits.
+    pub(crate) noted: Option<Arc<Waits>>,
     /// The task that waits.
     pub(crate) tag: Tag,
 }
@@ -60,6 +60,7 @@ impl Executor {
         match &mut task.joiner {
             Some(joiner) if joiner.waker.will_wake(waker) => {
                 joiner.tag = self.current_tag();
+                self.record_join(joiner.tag, key.generation());
                 Joined::Waiting
             }
             _ => Joined::Unregistered,
@@ -76,13 +77,9 @@ impl Executor {
             Some(task) => task.joiner.replace(waiter),
             None => Some(waiter),
         };
-        let traces = match former {
-            None => self.waits.traces.clone(),
-            Some(_) => None,
-        };
         Registered {
+            noted: self.waits.is_noted.then(|| Arc::clone(&self.waits)),
             former,
-            traces,
             tag,
         }
     }
@@ -102,8 +99,13 @@ impl Executor {
             && task.phase == Phase::Alive
         {
             task.phase = Phase::Aborted;
+            let waker = task.body.as_ref().and_then(|body| body.waker.as_ref());
+            let waits = waker.is_some_and(|waker| !waker.flags.is_in_queue());
             // The task may be in the queue twice now. The second time, it has finished.
             tasks.ready.push(key);
+            if waits {
+                self.record_abort(key.generation());
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::waits::{Declared, Kept, Subject, Waits};
 use crate::clock::Stamp;
 use crate::primitives::{AtomicU32, AtomicU64, AtomicUsize, Ordering, lock};
 use crate::slab::Key;
+use crate::timeline::recorder::Recorder;
 use crate::traces::Trace;
 use crate::waiter::{Tag, WaiterInfo};
 use std::fmt;
@@ -71,6 +72,8 @@ struct Entry {
     /// Whether the runtime traces waits. Each wait then has an entry of its own, so that its trace, which takes some
     /// kilobytes, is freed when it ends.
     is_traced: bool,
+    /// Records the timeline, if the runtime has one.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl KeptWait {
@@ -98,6 +101,13 @@ impl KeptWait {
                 }
                 entry.state.tag.store(tag.number(), Ordering::Relaxed);
                 self.is_declared = true;
+                if let Some(recorder) = &entry.recorder {
+                    let waiter = WaiterInfo {
+                        tag,
+                        waker: address,
+                    };
+                    Waits::record(recorder, waiter, &subject());
+                }
             }
             _ => self.enter(waker, location, subject()),
         }
@@ -113,6 +123,9 @@ impl KeptWait {
         actor::note_wait();
         let (_, turn) = actor();
         let waker = waker.data() as usize;
+        if let Some(recorder) = &waits.recorder {
+            Waits::record(recorder, WaiterInfo { tag, waker }, &subject);
+        }
         let state = Arc::new(State {
             tag: AtomicU64::new(tag.number()),
             waker: AtomicUsize::new(waker),
@@ -125,6 +138,7 @@ impl KeptWait {
             runtime: (turn >> 32) as u32,
             location,
             is_traced: waits.traces.is_some(),
+            recorder: waits.recorder.clone(),
             waits: Arc::downgrade(&waits),
             key,
         });

@@ -7,16 +7,20 @@ use super::id::Id;
 use super::inbox::{self, Inbox};
 use super::task::Run;
 use crate::slab::Key;
+use crate::timeline::recorder::Recorder;
 use futures_task::ArcWake;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
+/// The recorder of the timeline, if the runtime records one.
+type Recorded = Option<Arc<Recorder>>;
+
 /// The inbox of an executor.
-pub(crate) type Remote = Inbox<Message>;
+pub(crate) type Remote = Inbox<Message, Recorded>;
 
 /// A counted reference to the inbox of an executor.
-pub(crate) type InboxHandle = inbox::InboxHandle<Message>;
+pub(crate) type InboxHandle = inbox::InboxHandle<Message, Recorded>;
 
 /// Nudges the loop: ends its park without a message.
 impl ArcWake for Remote {
@@ -57,6 +61,9 @@ pub(crate) trait RemoteTask: Send + Sync {
 
     /// If the task is a blocking job that has not begun, cancels it. Returns whether the task is a blocking job.
     fn cancel_job(&self) -> bool;
+
+    /// Returns whether the task is a blocking job.
+    fn is_job(&self) -> bool;
 
     /// Returns whether the task has ended.
     fn is_finished(&self) -> bool;

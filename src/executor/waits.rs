@@ -11,6 +11,7 @@ use super::primitive::Primitive;
 use crate::clock::Stamp;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
+use crate::timeline::recorder::Recorder;
 use crate::traces::{Trace, Traces};
 use crate::waiter::WaiterInfo;
 use std::borrow::Cow;
@@ -28,6 +29,10 @@ pub(crate) struct Waits {
     pub(super) table: Mutex<Table>,
     /// The traces of the waits that are not declared, if the runtime traces waits. Declared waits hold their own.
     pub(crate) traces: Option<Arc<Traces>>,
+    /// Records the timeline, if the runtime has one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
+    /// Whether waits are traced or recorded.
+    pub(crate) is_noted: bool,
 }
 
 /// The waits, and the number of the newest one.
@@ -92,10 +97,12 @@ pub(crate) trait Kept: Send + Sync {
 }
 
 impl Waits {
-    /// Creates an empty table for a runtime that keeps these traces.
-    pub(crate) fn new(traces: Option<Arc<Traces>>) -> Waits {
+    /// Creates an empty table for a runtime that keeps these traces and has this recorder.
+    pub(crate) fn new(traces: Option<Arc<Traces>>, recorder: Option<Arc<Recorder>>) -> Waits {
         Waits {
+            is_noted: traces.is_some() || recorder.is_some(),
             traces,
+            recorder,
             ..Waits::default()
         }
     }
@@ -187,12 +194,18 @@ impl Wait {
         if let Some((table, key)) = &self.entry
             && Arc::ptr_eq(table, &waits)
         {
+            if let Some(recorder) = &waits.recorder {
+                Waits::record(recorder, waiter, &subject());
+            }
             table.renew(*key, waiter);
             return;
         }
         self.withdraw();
         actor::note_wait();
         let subject = subject();
+        if let Some(recorder) = &waits.recorder {
+            Waits::record(recorder, waiter, &subject);
+        }
         let trace = waits.traces.as_ref().map(|_traces| Trace::capture());
         let mut table = lock(&waits.table);
         table.last += 1;

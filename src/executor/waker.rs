@@ -49,10 +49,33 @@ impl TaskWaker {
         Key::from_number(self.key.load(Ordering::Relaxed))
     }
 
-    /// Wakes the task from a thread that does not run its executor.
+    /// Returns the low half of the id of the task; 0 for the root future.
+    pub(super) fn task(&self) -> u32 {
+        match self.key() {
+            Key::NONE => 0,
+            key => key.generation(),
+        }
+    }
+
+    /// Wakes the task, which was not pushed to the run queue at once: it is there already, its wakes are recorded, or this
+    /// thread does not run its executor.
+    ///
+    /// All of this is here, so that the compiler inlines the rest of a wake.
     #[cold]
+    #[inline(never)]
+    fn wake_otherwise(&self) {
+        let is_here = current::with(&self.remote, |executor| executor.wake_recorded(self));
+        if is_here.is_none() {
+            self.wake_remote();
+        }
+    }
+
+    /// Wakes the task from a thread that does not run its executor.
     fn wake_remote(&self) {
         if self.flags.wake_remote() {
+            if let Some(recorder) = &self.remote.recorder {
+                recorder.woken_outside(self.task());
+            }
             // A closed inbox refuses the wake: there is nothing left to poll.
             let _refused = self.remote.post(Message::Wake(self.key()));
         }
@@ -84,9 +107,9 @@ impl Executor {
 impl ArcWake for TaskWaker {
     #[inline]
     fn wake_by_ref(this: &Arc<Self>) {
-        let woken_here = current::with(&this.remote, |executor| executor.wake(this));
-        if woken_here.is_none() {
-            this.wake_remote();
+        let is_pushed = current::with(&this.remote, |executor| executor.wake(this));
+        if is_pushed != Some(true) {
+            this.wake_otherwise();
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::net::bytes::{forward_read, forward_write};
 use crate::pool::INPUT_ID;
-use crate::pool::input::INPUT;
+use crate::pool::input::{self, INPUT};
 use crate::pool::output::{Output, STDERR, STDOUT};
+use crate::timeline::tables::Subject;
 use crate::traces::Slot;
 use crate::waiter::Tag;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -176,7 +177,7 @@ struct Reader {
 fn noting_wait<R>(
     shared: &Shared,
     tag: Tag,
-    stream: u64,
+    (stream, name): (u64, &str),
     poll: impl FnOnce() -> Poll<R>,
 ) -> Poll<R> {
     let task = |tag: Tag| tag.parts().map(|(task, _poll)| task);
@@ -188,6 +189,11 @@ fn noting_wait<R>(
     let polled = poll();
     if is_new && polled.is_pending() {
         shared.note_wait(|| Slot::Awaited(stream));
+    }
+    if polled.is_pending()
+        && let Some(recorder) = &shared.recorder
+    {
+        shared.record_wait(recorder, &Subject::Stream(stream), || String::from(name));
     }
     polled
 }
@@ -202,7 +208,12 @@ impl AsyncRead for Reader {
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
         let poll = || INPUT.poll_read(self.key, pool, cx, tag, new_id, buf);
-        let result = ready!(noting_wait(&self.shared, tag, INPUT_ID, poll));
+        let result = ready!(noting_wait(
+            &self.shared,
+            tag,
+            (INPUT_ID, input::NAME),
+            poll
+        ));
         spend_budget();
         Poll::Ready(result)
     }
@@ -253,7 +264,8 @@ impl AsyncWrite for Writer {
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
         let poll = || self.output.poll_write(self.key, pool, cx, tag, new_id, buf);
-        let result = ready!(noting_wait(&self.shared, tag, self.output.id, poll));
+        let stream = (self.output.id, self.output.name);
+        let result = ready!(noting_wait(&self.shared, tag, stream, poll));
         spend_budget();
         Poll::Ready(result)
     }
@@ -263,7 +275,8 @@ impl AsyncWrite for Writer {
         let (pool, tag) = (&self.shared.pool, self.shared.current_tag());
         let new_id = || self.shared.new_id().0;
         let poll = || self.output.poll_flush(self.key, pool, cx, tag, new_id);
-        let result = ready!(noting_wait(&self.shared, tag, self.output.id, poll));
+        let stream = (self.output.id, self.output.name);
+        let result = ready!(noting_wait(&self.shared, tag, stream, poll));
         spend_budget();
         Poll::Ready(result)
     }

@@ -17,6 +17,8 @@ use crate::reactor::readiness::{Direction, Snapshot};
 use crate::reactor::source::{InitialState, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
+use crate::timeline::recorder::Recorder;
+use crate::timeline::tables::Subject;
 use crate::traces::Slot;
 use crate::waiter::Waiter;
 use std::fmt;
@@ -202,6 +204,11 @@ impl<S: AsRaw + Io> Socket<S> {
         let poll = self
             .source
             .poll_op(sources, direction, key, waiter, joined, op);
+        if poll.is_pending()
+            && let Some(recorder) = &self.shared.recorder
+        {
+            self.record_wait(recorder, direction);
+        }
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }
@@ -212,6 +219,34 @@ impl<S: AsRaw + Io> Socket<S> {
 }
 
 impl<S: AsRaw + Io> Socket<S> {
+    /// Records that the task that is being polled waits for this socket.
+    #[cold]
+    #[inline(never)]
+    fn record_wait(&self, recorder: &Recorder, direction: Direction) {
+        let subject = self.subject(direction);
+        let describe = || self.source.describe(direction);
+        self.shared.record_wait(recorder, &subject, describe);
+    }
+
+    /// Returns the operations in a direction, as the timeline knows them.
+    fn subject(&self, direction: Direction) -> Subject {
+        Subject::Socket(self.source.key().number(), direction == Direction::Write)
+    }
+
+    /// Names the wait for the end of a connection attempt, if the runtime records a timeline.
+    pub(super) fn record_connecting(&self, describe: impl FnOnce() -> String) {
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.name(self.subject(Direction::Write), describe());
+        }
+    }
+
+    /// Notes for the timeline that the connection attempt is over.
+    pub(super) fn record_connected(&self) {
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.rename(&self.subject(Direction::Write));
+        }
+    }
+
     /// Logs the outcome of an operation.
     #[cold]
     fn log_outcome<R>(&self, direction: Direction, poll: &Poll<io::Result<R>>) {

@@ -33,7 +33,7 @@ use std::task::{Context, Poll};
 const MOST_BYTES: usize = 64 * 1024;
 
 /// The name of the stream, for dumps.
-const NAME: &str = "standard input";
+pub(crate) const NAME: &str = "standard input";
 
 /// The standard input of the process.
 pub(crate) static INPUT: Input = Input(Mutex::new(State {

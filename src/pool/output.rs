@@ -40,7 +40,7 @@ fn write_to(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 /// A stream of the process, which threads of the pools write to.
 pub(crate) struct Output {
     /// The name of the stream, for dumps.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The id that stands for the stream in dumps. The ids of jobs have 48 bits.
     pub(crate) id: u64,
     /// Writes all bytes to the stream.

@@ -16,13 +16,14 @@
 //! documentation of [`readiness`](super::readiness) proves that a task whose operation returned `Pending`
 //! is always woken.
 
-use super::Sources;
 use super::platform::Conclusion;
+use super::proc_net::Connecting;
 use super::readiness::{
     DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
+use super::{Io, Sources};
 use crate::foreign::log_panics;
 use crate::slab::Key;
 use crate::waiter::{Waiter, WaiterInfo};
@@ -96,14 +97,6 @@ impl<S> Source<S> {
     /// Returns the descriptor. The source has been removed from the reactor.
     pub(crate) fn into_io(self) -> S {
         self.io
-    }
-
-    /// Returns the key among the sources of the reactor, or `Key::NONE` if the source is not registered.
-    pub(super) fn key(&self) -> Key {
-        match self.registration {
-            Registration::Done(key) => key,
-            Registration::Refused(_) => Key::NONE,
-        }
     }
 
     /// Records that other code has access to the descriptor. From now on, no syscall is skipped.
@@ -230,6 +223,26 @@ impl<S> Source<S> {
 }
 
 impl<S: ?Sized> Source<S> {
+    /// Returns the key among the sources of the reactor, or `Key::NONE` if the source is not registered.
+    pub(crate) fn key(&self) -> Key {
+        match self.registration {
+            Registration::Done(key) => key,
+            Registration::Refused(_) => Key::NONE,
+        }
+    }
+
+    /// Describes the operation of a task that waits in this direction.
+    pub(crate) fn describe(&self, direction: Direction) -> String
+    where
+        S: Io,
+    {
+        let connecting = Connecting::unknown();
+        match self.is_shared() {
+            true => self.io.describe(direction, &connecting),
+            false => self.io.describe_own(direction, &connecting),
+        }
+    }
+
     /// Returns the descriptor, for operations that need no readiness.
     pub(crate) fn io(&self) -> &S {
         &self.io

@@ -7,6 +7,7 @@ use crate::event_loop::Shared;
 use crate::executor::SpawnInfo;
 use crate::foreign::{log_panics, trace};
 use crate::pool::{About, Job, Lane};
+use crate::timeline::recorder::RecordedJob;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
@@ -71,9 +72,18 @@ where
     T: Send + 'static,
 {
     let id = shared.new_id();
+    if let Some(recorder) = &shared.recorder {
+        let is_lookup = matches!(lane, Lane::Lookups);
+        shared.record_job(recorder, id, is_lookup, name.as_deref(), location);
+    }
+    let recorded = RecordedJob::new(shared.recorder.as_ref(), id.low());
     let (inbox, pool) = (Arc::clone(&shared.inbox), Arc::clone(&shared.pool));
     let (promise, join) = promise(SpawnInfo { id, name, location }, inbox, Some(pool));
-    let job = Box::new(BlockingJob { work, promise });
+    let job = Box::new(BlockingJob {
+        work,
+        recorded,
+        promise,
+    });
     let about = Arc::clone(&join) as Arc<dyn About>;
     shared.pool.submit(lane, id.0, job, about);
     JoinHandle::remote(id, join)
@@ -83,6 +93,9 @@ where
 struct BlockingJob<F, T> {
     /// The closure. Declared before the promise, so that it is dropped before the promise reports the end.
     work: F,
+    /// Records the begin and the end, if the runtime records a timeline. Declared before the promise, so that the job
+    /// ends before it wakes a task.
+    recorded: RecordedJob,
     /// The promise of the outcome.
     promise: Promise<T>,
 }
@@ -93,15 +106,22 @@ where
     T: Send,
 {
     fn run(self: Box<Self>) {
-        let BlockingJob { work, promise } = *self;
+        let BlockingJob {
+            work,
+            mut recorded,
+            promise,
+        } = *self;
         let id = promise.id();
         trace!("glassfrog::blocking", "job {id} started");
-        promise.deliver_job(catch_unwind(AssertUnwindSafe(work)));
+        let _running = recorded.begin();
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        recorded.end();
+        promise.deliver_job(outcome);
         trace!("glassfrog::blocking", "job {id} finished");
     }
 
     fn refuse(self: Box<Self>, error: &io::Error) {
-        let BlockingJob { work, promise } = *self;
+        let BlockingJob { work, promise, .. } = *self;
         log_panics("dropping a job that was never started", || drop(work));
         promise.refuse(error);
     }

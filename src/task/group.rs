@@ -5,6 +5,7 @@
 //! of the group and wakes the task that polls the group. The cost of a wake is therefore independent of the
 //! number of members. The set or the scope stores the members themselves.
 
+use crate::executor::current::record_wake_of_child;
 use crate::executor::flag::QueuedFlag;
 use crate::primitives::{Mutex, lock};
 use crate::slab::Key;
@@ -102,15 +103,18 @@ pub(super) struct MemberWaker {
     key: Key,
     /// Whether the member is in the queue.
     queued: QueuedFlag,
+    /// The low half of the id of the member, if it is the child of a scope in a runtime; otherwise 0. For the timeline.
+    child: u32,
     /// The queue of the group.
     queue: Arc<WakeQueue>,
 }
 
 impl MemberWaker {
     /// Creates the waker of a new member, which is not in the queue yet.
-    pub(super) fn new(key: Key, queue: &Arc<WakeQueue>) -> Arc<MemberWaker> {
+    pub(super) fn new(key: Key, child: u32, queue: &Arc<WakeQueue>) -> Arc<MemberWaker> {
         Arc::new(MemberWaker {
             key,
+            child,
             queued: QueuedFlag::default(),
             queue: Arc::clone(queue),
         })
@@ -125,6 +129,9 @@ impl MemberWaker {
 impl ArcWake for MemberWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.queued.raise() {
+            if this.child != 0 {
+                record_wake_of_child(this.child);
+            }
             this.queue.push(this.key);
         }
     }

@@ -8,8 +8,10 @@ use super::promise::RemoteJoin;
 use super::{Id, JoinError};
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::join::{Joined, Registered, has_ended};
+use crate::executor::waits::Waits;
 use crate::executor::{InboxHandle, Message, Remote, RemoteTask, current};
 use crate::slab::Key;
+use crate::timeline::event::Reason;
 use crate::traces::{Ask, Slot};
 use crate::waiter::Tag;
 use std::any::Any;
@@ -257,17 +259,28 @@ fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     // The clone and the drop of a waker are foreign code, so they run outside the borrow of the executor.
     let waker = waker.clone();
     let registered = current::with(inbox, |executor| executor.register_joiner(key, waker));
-    let Some(Registered {
-        former,
-        traces,
-        tag,
-    }) = registered
-    else {
+    let Some(Registered { former, noted, tag }) = registered else {
         return;
     };
+    let is_new = former.is_none();
     drop(former);
-    if let Some(traces) = traces
-        && let Some((task, _)) = tag.parts()
+    if let Some(waits) = noted {
+        note_join(&waits, tag, id, key, is_new);
+    }
+}
+
+/// Records that a task waits for another and, if that is new, traces it.
+#[cold]
+#[inline(never)]
+fn note_join(waits: &Waits, tag: Tag, id: Id, key: Key, is_new: bool) {
+    let Some((task, _)) = tag.parts() else {
+        return;
+    };
+    if let Some(recorder) = &waits.recorder {
+        recorder.waits(task, Reason::Task(id.low()));
+    }
+    if let Some(traces) = &waits.traces
+        && is_new
     {
         traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
     }
@@ -321,9 +334,22 @@ impl Origin {
                 let executor = current::here(task.inbox());
                 let tag = executor.as_ref();
                 let tag = tag.map_or(Tag::NONE, |executor| executor.current_tag());
-                let traces = executor.and_then(|executor| executor.waits.traces.clone());
+                let traces = executor
+                    .as_ref()
+                    .and_then(|executor| executor.waits.traces.clone());
                 let traces = traces.filter(|_traces| task.awaited_by().is_none());
                 let polled = task.poll(cx, tag, out);
+                if polled.is_pending()
+                    && let Some(executor) = &executor
+                    && let Some(recorder) = &executor.waits.recorder
+                    && let Some((waiting, _)) = tag.parts()
+                {
+                    let reason = match task.is_job() {
+                        true => Reason::Job(id.low()),
+                        false => Reason::Task(id.low()),
+                    };
+                    recorder.waits(waiting, reason);
+                }
                 if polled.is_pending()
                     && let Some(traces) = traces
                     && let Some((waiting, _)) = tag.parts()

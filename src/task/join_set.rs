@@ -3,6 +3,7 @@
 use super::group::{MemberWaker, WakeQueue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
 use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::current::record_wait_for_children;
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
 use std::fmt;
@@ -171,7 +172,7 @@ impl<T: 'static> JoinSet<T> {
     /// Inserts a task.
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let waker = MemberWaker::new(self.members.next_key(), &self.queue);
+        let waker = MemberWaker::new(self.members.next_key(), 0, &self.queue);
         let first = Arc::clone(&waker);
         self.members.insert(Member { handle, waker });
         // The first poll registers the waker with the task.
@@ -287,6 +288,7 @@ impl<T: 'static> JoinSet<T> {
         }
         if outcome.is_none() && !self.is_empty() {
             self.queue.register(cx.waker());
+            record_wait_for_children();
             return Poll::Pending;
         }
         spend_budget();

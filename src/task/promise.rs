@@ -163,6 +163,10 @@ impl<T: Send + 'static> RemoteTask for Completion<T> {
         true
     }
 
+    fn is_job(&self) -> bool {
+        self.pool.is_some()
+    }
+
     fn is_finished(&self) -> bool {
         self.outcome.is_sent()
     }

@@ -21,6 +21,7 @@ use crate::context;
 use crate::executor::Payload;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::children::RegisteredChild;
+use crate::executor::current::record_wait_for_children;
 use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
@@ -493,17 +494,19 @@ impl<'env, E> Nursery<'env, E> {
             drop(child);
         } else {
             let key = self.children.borrow().next_key();
-            let waker = MemberWaker::new(key, &self.queue);
+            let registered = context::running().map(|core| {
+                let (id, parent) = (core.shared.new_id(), self.parent.get());
+                Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
+            });
+            let id = registered.as_ref().map_or(0, |child| child.id());
+            let waker = MemberWaker::new(key, id, &self.queue);
             let first = Arc::clone(&waker);
             self.children.borrow_mut().insert(ChildEntry {
                 child: Some(child),
                 waker,
                 round: 0,
                 location,
-                registered: context::running().map(|core| {
-                    let (id, parent) = (core.shared.new_id(), self.parent.get());
-                    Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
-                }),
+                registered,
             });
             ArcWake::wake_by_ref(&first);
         }
@@ -605,7 +608,7 @@ where
         nursery.parent.set(parent);
     }
     let mut body = pin!(Some(body));
-    let body_waker = MemberWaker::new(Key::NONE, &nursery.queue);
+    let body_waker = MemberWaker::new(Key::NONE, 0, &nursery.queue);
     ArcWake::wake_by_ref(&body_waker);
     let mut output = None;
     let (mut round, mut body_round) = (0_u32, 0);
@@ -654,6 +657,9 @@ where
             return Poll::Ready(Ok(output));
         }
         nursery.queue.register(cx.waker());
+        if nursery.children.borrow().len() > 0 {
+            record_wait_for_children();
+        }
         Poll::Pending
     })
     .await;

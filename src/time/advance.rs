@@ -120,5 +120,5 @@ async fn yield_to_ready_tasks(shared: &Shared) {
 /// Wakes the tasks whose deadlines have passed.
 fn fire(shared: &Shared) {
     let now = shared.clock.now();
-    shared.timers.fire(shared.timers.nanos(now));
+    shared.fire_timers(shared.timers.nanos(now));
 }

@@ -309,6 +309,9 @@ impl Sleep {
             TimerState::Waiting { key, earliest } => {
                 self.wake_loop_if(earliest);
                 self.state = State::Registered(key);
+                if let Some(recorder) = &self.shared.recorder {
+                    recorder.waits_until(tag, self.deadline);
+                }
                 trace!(
                     "glassfrog::time",
                     "waker left with the timers for {:?}",

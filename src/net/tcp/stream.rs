@@ -157,7 +157,12 @@ impl TcpStream {
                 Err(_) => Err(io::ErrorKind::WouldBlock.into()),
             }
         };
+        socket.record_connecting(|| match socket.io().local_addr() {
+            Ok(local) => format!("connect tcp {local} → {addr}"),
+            Err(_) => format!("connect tcp → {addr}"),
+        });
         socket.op(Direction::Write, connected).await?;
+        socket.record_connected();
         Ok(TcpStream::new(socket))
     }
 

@@ -30,7 +30,7 @@ fn parked_inbox<M>() -> (Arc<Park>, Arc<Inbox<M>>) {
         notify: Notify::new(),
         unparked: AtomicUsize::new(0),
     });
-    let inbox = Arc::new(Inbox::new(Waker::from(Arc::clone(&park))));
+    let inbox = Arc::new(Inbox::new(Waker::from(Arc::clone(&park)), ()));
     (park, inbox)
 }
 

@@ -26,6 +26,9 @@ mod permits;
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod readiness;
+#[path = "../../../src/timeline/ring.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod ring;
 #[path = "../../../src/sync/notify/signal.rs"]
 mod signal;
 #[path = "../../../src/sync/cancellation_token/tree.rs"]
@@ -42,7 +45,7 @@ mod waiters;
 mod primitives {
     pub(crate) use crate::event_listener::{Event, EventListener};
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
@@ -63,4 +66,5 @@ mod event_listener;
 mod executor_model;
 mod permits_model;
 mod reactor_model;
+mod ring_model;
 mod sync_model;
