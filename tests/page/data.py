@@ -181,7 +181,8 @@ def simulate(run, name, count, span, seed, places=12, offset=0):
     while time < span:
         while sleeping and sleeping[0][0] <= time:
             at, lane, text = heapq.heappop(sleeping)
-            if lane in waits:
+            # Another task may have woken it in the meantime, and it waits anew.
+            if lane in waits and waits[lane][0] <= at:
                 begin, wait, kind = waits.pop(lane)
                 loop.wait(lane, begin, at, wait, kind)
                 queue.append((at, lane, loop.wake(at, -1, text)))
@@ -208,7 +209,7 @@ def simulate(run, name, count, span, seed, places=12, offset=0):
         pause = int(random_.expovariate(1 / (30_000 * len(lanes)))) + 1_000
         heapq.heappush(sleeping, (time + pause, lane, why))
     for lane, (begin, wait, kind) in waits.items():
-        loop.wait(lane, begin, span, wait, kind, still=True)
+        loop.wait(lane, begin, time, wait, kind, still=True)
     run.data["span"] = max(run.data["span"], time)
     return loop
 

@@ -255,6 +255,13 @@ class ThePage(PageTest):
               .filter(([id]) => id === 6 || id === 7);""")
         self.assertEqual(pieces, [[6, 2290, 2400], [7, 2400, 2600], [6, 2600, 2690], [6, 25000, 25080]])
 
+    def test_a_poll_that_is_mostly_its_childs_names_the_child(self):
+        self.open("scripted")
+        clause = "return plain(childClause({ lane: timeline.model.lanes[arguments[0]], i: 0 }))"
+        self.assertEqual(self.run_js(clause, 5),
+                         ", mostly its child “\u2068half\u2069”, spawned at \u2068examples/timeline.rs:60\u2069")
+        self.assertEqual(self.run_js(clause, 4), "")
+
     def test_a_mark_is_listed_and_can_be_selected(self):
         self.open("scripted")
         self.assert_shows("lists", "“report begins”", "“shutdown asked”")
