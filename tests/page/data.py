@@ -127,7 +127,7 @@ def scripted():
     loop.wait(conn3, 30_060 * MICROS, 40 * MILLIS, "read tcp 127.0.0.1:8080 → 127.0.0.1:51873", SOCKET, still=True)
 
     loop.poll(unnamed, 2_290 * MICROS, 400 * MICROS, 1_180 * MICROS, loop.wake(1_180 * MICROS, accept, "spawned"))
-    loop.poll(child, 2_400 * MICROS, 200 * MICROS, 2_400 * MICROS, loop.wake(2_300 * MICROS, unnamed, "spawned"), ENDS)
+    loop.poll(child, 2_400 * MICROS, 250 * MICROS, 2_400 * MICROS, loop.wake(2_300 * MICROS, unnamed, "spawned"), ENDS)
     loop.wait(unnamed, 2_690 * MICROS, 25 * MILLIS, "channel “work” (receive)", OUTSIDE)
     loop.poll(unnamed, 25 * MILLIS, 80 * MICROS, 25 * MILLIS, loop.wake(25 * MILLIS, -1, "another thread"), PANICS)
 

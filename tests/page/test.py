@@ -253,7 +253,7 @@ class ThePage(PageTest):
             const { start, end, lane } = timeline.model.groups[0].strip;
             return [...start].map((time, i) => [lane[i].id, time / 1e3, end[i] / 1e3])
               .filter(([id]) => id === 6 || id === 7);""")
-        self.assertEqual(pieces, [[6, 2290, 2400], [7, 2400, 2600], [6, 2600, 2690], [6, 25000, 25080]])
+        self.assertEqual(pieces, [[6, 2290, 2400], [7, 2400, 2650], [6, 2650, 2690], [6, 25000, 25080]])
 
     def test_a_poll_that_is_mostly_its_childs_names_the_child(self):
         self.open("scripted")
