@@ -351,6 +351,9 @@ impl EventLoop {
             timeout = self.park_timeout(self.read_clock(), wait);
             parked = timeout != Some(Duration::ZERO);
             if parked {
+                if let Some(recorder) = &self.shared.recorder {
+                    recorder.begin_park();
+                }
                 trace!(
                     "glassfrog::reactor",
                     "no task is ready: waiting for events, {}",
@@ -366,9 +369,6 @@ impl EventLoop {
             }
         }
         self.executor.publish();
-        if parked && let Some(recorder) = &self.shared.recorder {
-            recorder.begin_park();
-        }
         let events = self.reactor.turn(timeout)?;
         self.shared.status.events.add(events as u64);
         Ok((events, parked))

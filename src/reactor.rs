@@ -236,17 +236,16 @@ impl Reactor {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-            let polled = queue.poll.poll(&mut queue.events, timeout);
-            if let Some(recorder) = &self.sources.recorder {
-                recorder.end_park();
-            }
-            match polled {
+            match queue.poll.poll(&mut queue.events, timeout) {
                 Ok(()) => {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
                 }
                 // A signal interrupted the wait. The loop waits again in its next turn.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.sources.record_end_of_park();
+                    0
+                }
                 Err(error) => return Err(error),
             }
         };
@@ -425,8 +424,17 @@ impl Sources {
         &self.counters
     }
 
+    /// Notes for the timeline that the loop has asked for events.
+    #[inline]
+    fn record_end_of_park(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.end_park();
+        }
+    }
+
     /// Passes events on to their sources. Returns the number of events.
     fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
+        self.record_end_of_park();
         let mut count = 0;
         let mut unknown = Vec::new();
         {
