@@ -235,6 +235,9 @@ impl EventLoop {
     fn begin(&self, has_root: bool) -> Running<'_> {
         // The time at rest counts as neither busy nor parked.
         self.read_at.set(self.nanos());
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.begin_run();
+        }
         self.executor.begin(has_root);
         self.shared.status.set_running(true);
         let running = Running(self);
@@ -463,9 +466,6 @@ impl EventLoop {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
-        if let Some(recorder) = &self.shared.recorder {
-            recorder.begin_turn(now);
-        }
         now
     }
 

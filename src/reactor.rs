@@ -61,17 +61,6 @@ fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
 }
 
-/// Records an event of a source.
-#[cold]
-#[inline(never)]
-fn record(recorder: &Recorder, source: &Source<dyn Io>, bits: usize) {
-    for direction in [Direction::Read, Direction::Write] {
-        if bits & direction.bit() != 0 {
-            recorder.ready(source.key().number(), direction == Direction::Write);
-        }
-    }
-}
-
 /// A descriptor of any type, as the reactor sees it.
 pub(crate) trait Io: Debug + Send + Sync {
     /// Describes the operation of a task that waits in this direction.
@@ -243,7 +232,9 @@ impl Reactor {
                 }
                 // A signal interrupted the wait. The loop waits again in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    self.sources.record_end_of_park();
+                    if let Some(recorder) = &self.sources.recorder {
+                        self.sources.record(recorder, None);
+                    }
                     0
                 }
                 Err(error) => return Err(error),
@@ -424,17 +415,30 @@ impl Sources {
         &self.counters
     }
 
-    /// Notes for the timeline that the loop has asked for events.
-    #[inline]
-    fn record_end_of_park(&self) {
-        if let Some(recorder) = &self.recorder {
-            recorder.end_park();
+    /// Notes for the timeline that the loop has asked for events, and what it got.
+    #[cold]
+    #[inline(never)]
+    fn record(&self, recorder: &Recorder, events: Option<&Events>) {
+        recorder.end_park();
+        let registered = lock(&self.registered);
+        for event in events.into_iter().flatten() {
+            let Some(source) = registered.source(event.token()) else {
+                continue;
+            };
+            let bits = platform::bits_of(event);
+            for direction in [Direction::Read, Direction::Write] {
+                if bits & direction.bit() != 0 {
+                    recorder.ready(source.key().number(), direction == Direction::Write);
+                }
+            }
         }
     }
 
     /// Passes events on to their sources. Returns the number of events.
     fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
-        self.record_end_of_park();
+        if let Some(recorder) = &self.recorder {
+            self.record(recorder, Some(events));
+        }
         let mut count = 0;
         let mut unknown = Vec::new();
         {
@@ -442,12 +446,7 @@ impl Sources {
             for event in events {
                 count += 1;
                 match registered.source(event.token()) {
-                    Some(source) => {
-                        if let Some(recorder) = &self.recorder {
-                            record(recorder, source, platform::bits_of(event));
-                        }
-                        source.publish(platform::bits_of(event), taken);
-                    }
+                    Some(source) => source.publish(platform::bits_of(event), taken),
                     None if event.token() == UNPARK => {}
                     None => unknown.push((event.token(), platform::bits_of(event))),
                 }
