@@ -235,6 +235,9 @@ impl EventLoop {
     fn begin(&self, has_root: bool) -> Running<'_> {
         // The time at rest counts as neither busy nor parked.
         self.read_at.set(self.nanos());
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.begin_run();
+        }
         self.executor.begin(has_root);
         self.shared.status.set_running(true);
         let running = Running(self);
@@ -351,6 +354,9 @@ impl EventLoop {
             timeout = self.park_timeout(self.read_clock(), wait);
             parked = timeout != Some(Duration::ZERO);
             if parked {
+                if let Some(recorder) = &self.shared.recorder {
+                    recorder.begin_park();
+                }
                 trace!(
                     "glassfrog::reactor",
                     "no task is ready: waiting for events, {}",
@@ -366,9 +372,6 @@ impl EventLoop {
             }
         }
         self.executor.publish();
-        if parked && let Some(recorder) = &self.shared.recorder {
-            recorder.begin_park();
-        }
         let events = self.reactor.turn(timeout)?;
         self.shared.status.events.add(events as u64);
         Ok((events, parked))
@@ -463,9 +466,6 @@ impl EventLoop {
             }
         };
         self.executor.begin_turn(Stamp::new(now));
-        if let Some(recorder) = &self.shared.recorder {
-            recorder.begin_turn(now);
-        }
         now
     }
 

@@ -61,17 +61,6 @@ fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
 }
 
-/// Records an event of a source.
-#[cold]
-#[inline(never)]
-fn record(recorder: &Recorder, source: &Source<dyn Io>, bits: usize) {
-    for direction in [Direction::Read, Direction::Write] {
-        if bits & direction.bit() != 0 {
-            recorder.ready(source.key().number(), direction == Direction::Write);
-        }
-    }
-}
-
 /// A descriptor of any type, as the reactor sees it.
 pub(crate) trait Io: Debug + Send + Sync {
     /// Describes the operation of a task that waits in this direction.
@@ -236,17 +225,18 @@ impl Reactor {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-            let polled = queue.poll.poll(&mut queue.events, timeout);
-            if let Some(recorder) = &self.sources.recorder {
-                recorder.end_park();
-            }
-            match polled {
+            match queue.poll.poll(&mut queue.events, timeout) {
                 Ok(()) => {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
                 }
                 // A signal interrupted the wait. The loop waits again in its next turn.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    if let Some(recorder) = &self.sources.recorder {
+                        self.sources.record(recorder, None);
+                    }
+                    0
+                }
                 Err(error) => return Err(error),
             }
         };
@@ -425,8 +415,30 @@ impl Sources {
         &self.counters
     }
 
+    /// Notes for the timeline that the loop has asked for events, and what it got.
+    #[cold]
+    #[inline(never)]
+    fn record(&self, recorder: &Recorder, events: Option<&Events>) {
+        recorder.end_park();
+        let registered = lock(&self.registered);
+        for event in events.into_iter().flatten() {
+            let Some(source) = registered.source(event.token()) else {
+                continue;
+            };
+            let bits = platform::bits_of(event);
+            for direction in [Direction::Read, Direction::Write] {
+                if bits & direction.bit() != 0 {
+                    recorder.ready(source.key().number(), direction == Direction::Write);
+                }
+            }
+        }
+    }
+
     /// Passes events on to their sources. Returns the number of events.
     fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
+        if let Some(recorder) = &self.recorder {
+            self.record(recorder, Some(events));
+        }
         let mut count = 0;
         let mut unknown = Vec::new();
         {
@@ -434,12 +446,7 @@ impl Sources {
             for event in events {
                 count += 1;
                 match registered.source(event.token()) {
-                    Some(source) => {
-                        if let Some(recorder) = &self.recorder {
-                            record(recorder, source, platform::bits_of(event));
-                        }
-                        source.publish(platform::bits_of(event), taken);
-                    }
+                    Some(source) => source.publish(platform::bits_of(event), taken),
                     None if event.token() == UNPARK => {}
                     None => unknown.push((event.token(), platform::bits_of(event))),
                 }

@@ -105,6 +105,9 @@ impl Inspector {
         if has_new_waits {
             self.circles.inspect(event_loop, now);
         }
+        if let Some(recorder) = &event_loop.shared.recorder {
+            recorder.end_other();
+        }
         let took = u64::try_from(stopwatch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.due
             .set(now.saturating_add(INTERVAL.max(took.saturating_mul(PAUSE))));

@@ -61,6 +61,9 @@ impl Executor {
                 }
             }
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.end_other();
+        }
         messages.shrink_to(KEPT_MESSAGES);
         self.messages.set(messages);
         if let Err(message) = result {

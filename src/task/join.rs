@@ -262,27 +262,27 @@ fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
     let Some(Registered { former, noted, tag }) = registered else {
         return;
     };
-    let is_new = former.is_none();
     drop(former);
     if let Some(waits) = noted {
-        note_join(&waits, tag, id, key, is_new);
+        note_join(&waits, tag, id, key);
     }
 }
 
 /// Records that a task waits for another and, if that is new, traces it.
 #[cold]
 #[inline(never)]
-fn note_join(waits: &Waits, tag: Tag, id: Id, key: Key, is_new: bool) {
+fn note_join(waits: &Waits, tag: Tag, id: Id, key: Key) {
     let Some((task, _)) = tag.parts() else {
         return;
     };
     if let Some(recorder) = &waits.recorder {
         recorder.waits(task, Reason::Task(id.low()));
     }
+    let slot = Slot::Awaited(id.0);
     if let Some(traces) = &waits.traces
-        && is_new
+        && traces.get(task, slot).is_none()
     {
-        traces.note(task, Slot::Awaited(id.0), Ask::Task(key.number()));
+        traces.note(task, slot, Ask::Task(key.number()));
     }
 }
 

@@ -10,9 +10,9 @@
 //!
 //! | event | time |
 //! | --- | --- |
-//! | the end of a poll or a park, a spawn, a wake, a mark, and the events of jobs | the clock is read |
+//! | the end of a poll or a park, a spawn, a wake, due deadlines, a mark, and the events of jobs | the clock is read |
 //! | the begin of a poll | the last reading |
-//! | a wait, the readiness of a socket, due deadlines | the last reading |
+//! | a wait, the readiness of a socket | the last reading |
 //!
 //! So a poll begins when whatever came before it has ended, and the waits of a poll lie within it.
 
@@ -207,19 +207,20 @@ impl Recorder {
         lock(&self.tables).add_task(0, None, None, place, None, None);
     }
 
-    /// Notes that a turn begins at this time.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn begin_turn(&self, now: u64) {
+    /// Notes that the loop begins to run. It was at rest.
+    pub(crate) fn begin_run(&self) {
         let last = self.last();
-        if now.saturating_sub(last) >= LONGEST_GAP {
+        let now = self.stamp();
+        if now - last >= LONGEST_GAP {
             let length = now - last;
             self.push(now, What::Parked { length });
         }
-        let now = now.max(last);
-        self.last.store(now, Ordering::Relaxed);
-        self.on_core.refresh(now);
         self.set_phase(Phase::Loop);
+    }
+
+    /// Notes that the loop has done something between two polls, which belongs to neither.
+    pub(crate) fn end_other(&self) {
+        self.stamp();
     }
 
     /// Notes what wakes tasks outside polls from now on.
@@ -245,6 +246,7 @@ impl Recorder {
             let length = now - parked;
             self.push(now, What::Parked { length });
         }
+        self.on_core.refresh(now);
         self.set_phase(Phase::Sockets);
     }
 
@@ -268,7 +270,7 @@ impl Recorder {
         if count > 0 {
             self.set_phase(Phase::Deadlines);
             let count = u32::try_from(count).unwrap_or(u32::MAX);
-            self.push(self.last(), What::Fired { count });
+            self.push(self.stamp(), What::Fired { count });
         }
     }
 
@@ -749,19 +751,18 @@ mod tests {
         const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
         let recorder = recorder();
         let month = MONTH.as_nanos() as u64;
-        recorder.begin_turn(0);
+        recorder.begin_run();
         recorder.begin_poll(1);
         recorder.end_poll(1, false);
         // The loop rests.
         advance(&recorder, MONTH);
-        recorder.begin_turn(month);
+        recorder.begin_run();
         recorder.begin_poll(2);
         recorder.end_poll(2, false);
         // The loop parks.
         recorder.begin_park();
         advance(&recorder, MONTH);
         recorder.end_park();
-        recorder.begin_turn(2 * month);
         recorder.begin_poll(3);
         recorder.end_poll(3, false);
         // The recording is made much later.
