@@ -278,17 +278,20 @@ impl EventLoop {
     fn look_around(&self, wait: Wait) -> io::Result<usize> {
         let left = self.executor.end_polls();
 
-        // 2. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready, this is the
+        // 2. Look for circles of waits and for tasks that do not get on, at most once a second.
+        self.inspector.inspect(self, self.read_at.get());
+
+        // 3. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready, this is the
         //    park. The loop checks whether a virtual clock may advance both before it turns the reactor and before
         //    it reads messages. So the effects of a blocking job, and its end, are seen before any deadline passes.
         let might_advance = self.may_advance_clock();
         let (events, parked) = self.turn_reactor(wait)?;
         let may_advance = might_advance && self.may_advance_clock();
 
-        // 3. Read the messages from other threads.
+        // 4. Read the messages from other threads.
         self.executor.take_messages();
 
-        // 4. If still no task is ready, advance a virtual clock to the next deadline.
+        // 5. If still no task is ready, advance a virtual clock to the next deadline.
         if may_advance
             && self.executor.is_idle()
             && let Some(deadline) = self.next_deadline()
@@ -296,21 +299,18 @@ impl EventLoop {
             self.advance_clock(deadline);
         }
 
-        // 5. Fire the timers that are due.
+        // 6. Fire the timers that are due.
         let now = self.begin_turn(parked);
         self.shared.timers.fire(now);
 
-        // 6. If a new round of the run queue begins, let the tasks that steps 2 to 5 have woken go first. A task
+        // 7. If a new round of the run queue begins, let the tasks that steps 3 to 6 have woken go first. A task
         //    that computes and yields then delays them by one poll, not two.
         self.executor.postpone(left);
 
-        // 7. Check whether a virtual clock stands still although a deadline is pending.
+        // 8. Check whether a virtual clock stands still although a deadline is pending.
         if let Some(standstill) = &self.standstill {
             standstill.check(self, now);
         }
-
-        // 8. Look for circles of waits and for tasks that do not get on, at most once a second.
-        self.inspector.inspect(self, now);
         Ok(events)
     }
 

@@ -75,8 +75,8 @@ impl Inspector {
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 
-    /// Inspects the tasks, if there is a reason and the pause is over. `now` is the time of the clock; no task is being
-    /// polled.
+    /// Inspects the tasks, if there is a reason and the pause is over. `now` is a recent time of the clock; no task is
+    /// being polled.
     ///
     /// # Panics
     ///
