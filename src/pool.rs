@@ -651,6 +651,10 @@ mod tests {
         assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 0));
         assert!(!fixture.pool.is_busy());
         assert!(fixture.seen().is_empty());
+        let snapshot = fixture.pool.snapshot();
+        let abandoned = snapshot.jobs.iter();
+        let abandoned = abandoned.filter(|job| job.phase == Phase::Abandoned);
+        assert_eq!(abandoned.count(), LOOKUP_THREADS);
         let waiting = fixture.submit(Lane::Lookups);
         assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         assert!(fixture.pool.is_busy());
