@@ -54,7 +54,7 @@ use std::time::Duration;
 /// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters and labels of more than 200 are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
-/// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
+/// If the tasks would take more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
 /// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and
 /// the dump has more than 100 tasks, the text shows the ten largest groups and the number of the other tasks.
 ///
@@ -67,16 +67,18 @@ use std::time::Duration;
 ///
 /// ```text
 /// blocking pool: 4 threads, 1 idle, 2 jobs queued, the oldest for 1.2 s
-/// job                          submitted at           for  state      awaited by
-/// lookup 6 "resolve example."  -                    8.1 s  abandoned  nothing: its future was dropped, but the resolver has not returned
-/// job 4 "indexer"              examples/dump.rs:44  3.2 s  running    task 3 "job"
-/// job 7                        examples/dump.rs:46  1.4 s  running    nothing: its handle was dropped
-/// job 9                        examples/dump.rs:47  1.2 s  queued     main
+/// job                        submitted at           for  state      awaited by
+/// lookup 6 "resolve a.test"  -                    8.1 s  abandoned  nothing: its future was dropped, but the resolver has not returned
+/// job 4 "indexer"            examples/dump.rs:44  3.2 s  running    task 3 "job"
+/// job 7                      examples/dump.rs:46  1.4 s  running    nothing: its handle was dropped
+/// job 9                      examples/dump.rs:47  1.2 s  queued     main
 /// ```
 ///
 /// Three or more running jobs share a line if they were submitted at the same place, have the same name or none, are in
-/// the same state, and all or none of them are awaited. Of the queued jobs, the text shows the oldest one and the number of the others.
-/// Jobs take real time, so their times are real even under a virtual clock.
+/// the same state, and are all awaited by tasks, or all not awaited for the same reason. The line shows the one that has
+/// run for the longest time. At most ten lines show running jobs, and one shows the oldest queued job. The alternate form
+/// lists all running jobs and the eight oldest queued ones of each kind. Jobs take real time, so their times are real even
+/// under a virtual clock.
 ///
 /// # What a wait is
 ///
