@@ -9,10 +9,13 @@
 mod circles;
 mod fold;
 mod json;
+mod pool;
 mod text;
 mod workers;
 
 pub use self::circles::Circle;
+pub(crate) use self::pool::Awaited;
+pub use self::pool::{JobDump, JobState, PoolDump};
 use self::text::QuotedLabel;
 pub(crate) use self::text::{Quoted, Time, label};
 pub use self::workers::WorkersDump;
@@ -51,11 +54,31 @@ use std::time::Duration;
 /// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters and labels of more than 200 are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
-/// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
+/// If the tasks would take more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
 /// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and
 /// the dump has more than 100 tasks, the text shows the ten largest groups and the number of the other tasks.
 ///
 /// The alternate form, `{:#}`, and the [JSON](Dump::to_json) list every task.
+///
+/// # The blocking pool
+///
+/// If a [blocking job](crate::task::spawn_blocking), a name lookup or a job for a standard stream runs or is queued, the
+/// text ends with the [pool](Dump::pool):
+///
+/// ```text
+/// blocking pool: 4 threads, 1 idle, 2 jobs queued, the oldest for 1.2 s
+/// job                        submitted at           for  state      awaited by
+/// lookup 6 "resolve a.test"  -                    8.1 s  abandoned  nothing: its future was dropped, but the resolver has not returned
+/// job 4 "indexer"            examples/dump.rs:44  3.2 s  running    task 3 "job"
+/// job 7                      examples/dump.rs:46  1.4 s  running    nothing: its handle was dropped
+/// job 9                      examples/dump.rs:47  1.2 s  queued     main
+/// ```
+///
+/// Three or more running jobs share a line if they were submitted at the same place, have the same name or none, are in
+/// the same state, and are all awaited by tasks, or all not awaited for the same reason. The line shows the one that has
+/// run for the longest time. At most ten lines show running jobs, and one shows the oldest queued job. The alternate form
+/// lists all running jobs and the eight oldest queued ones of each kind. Jobs take real time, so their times are real even
+/// under a virtual clock.
 ///
 /// # What a wait is
 ///
@@ -119,6 +142,8 @@ pub struct Dump {
     pub(crate) worker: Option<usize>,
     /// The tasks, each after the task under which it is listed.
     pub(crate) tasks: Vec<TaskDump>,
+    /// The blocking pool.
+    pub(crate) pool: PoolDump,
 }
 
 /// The answer of a loop to the request for a dump.
@@ -201,6 +226,27 @@ impl Dump {
     /// ```
     pub fn find_by_name(&self, name: &str) -> Option<&TaskDump> {
         self.tasks.iter().find(|task| task.name() == Some(name))
+    }
+
+    /// Returns the blocking pool: its threads, and the jobs that they run. It is in the dump even if the loop did not
+    /// answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::{Handle, task};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let builder = task::Builder::new().name("dump");
+    ///     let dump = builder.spawn_blocking(move || handle.dump()).await.unwrap();
+    ///     assert_eq!(dump.pool().threads(), 1);
+    ///     assert_eq!(dump.pool().jobs()[0].name(), Some("dump"));
+    ///     assert!(dump.to_string().contains("blocking pool: 1 thread, 0 idle, no job queued"));
+    /// });
+    /// ```
+    pub fn pool(&self) -> &PoolDump {
+        &self.pool
     }
 
     /// Returns the number of the worker, if the runtime belongs to [`Workers`](crate::Workers).

@@ -18,6 +18,7 @@ mod dump;
 mod inspection;
 pub(crate) mod others;
 mod pace;
+mod pool_dump;
 mod settings;
 mod shared;
 mod spinning;
@@ -36,6 +37,7 @@ use self::pace::{LONGEST_BATCH, Pace};
 use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
 use crate::clock::{Clock, Stamp};
+use crate::executor::repeats::PAUSE;
 use crate::executor::status::LoopStatus;
 use crate::executor::{Choices, Executor, Payload, Polled, Remote};
 use crate::foreign::trace;
@@ -109,8 +111,9 @@ impl EventLoop {
         let inbox = Arc::new(Remote::new(reactor.unparker()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();
         let status = Arc::new(LoopStatus::new(is_watched));
+        let pause = settings.test_patience.unwrap_or(PAUSE);
         let watchdog = match settings.watchdog_thread {
-            Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit)?),
+            Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit, pause)?),
             None => None,
         };
         let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
@@ -124,6 +127,7 @@ impl EventLoop {
                 seed: settings.seed,
                 on_panic: settings.on_task_panic,
                 watchdog: settings.watchdog,
+                pause,
             },
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));

@@ -40,6 +40,7 @@ mod observe;
 pub(crate) mod primitive;
 mod queue;
 mod receive;
+pub(crate) mod repeats;
 mod shuffle;
 pub(crate) mod snapshot;
 pub(crate) mod status;
@@ -58,6 +59,7 @@ use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
 pub(crate) use self::message::{InboxHandle, Message, Remote, RemoteTask, SpawnInfo};
 use self::queue::RunQueue;
+use self::repeats::Repeats;
 use self::shuffle::Shuffle;
 use self::status::{Counters, LoopStatus, Polling, increment};
 use self::task::Run;
@@ -101,6 +103,8 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
+    /// The slow polls that were reported, as far as they are folded.
+    repeats: RefCell<Repeats>,
     /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
     is_watched: bool,
     /// Whether polls are observed in this turn, because they are watched or logged. Set once a turn.
@@ -145,6 +149,8 @@ pub(crate) struct Choices {
     pub(crate) on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     pub(crate) watchdog: Option<Duration>,
+    /// The time between two warnings of the watchdog about one place.
+    pub(crate) pause: Duration,
 }
 
 /// Whether the loop of an executor runs.
@@ -209,6 +215,7 @@ impl Executor {
             seed,
             on_panic,
             watchdog,
+            pause,
         } = choices;
         Executor {
             tasks: RefCell::new(Tasks {
@@ -227,6 +234,7 @@ impl Executor {
             children: RefCell::default(),
             on_panic,
             watchdog,
+            repeats: RefCell::new(Repeats::new(pause, true)),
             is_watched: status.is_watched() || seed.is_some(),
             is_observed: Cell::new(false),
             remote,
@@ -580,6 +588,7 @@ impl Executor {
         ready.clear();
         self.remote.ended.note_all(ended);
         self.spare.take();
+        self.report_rest();
         self.status.names.clear();
         self.publish();
     }

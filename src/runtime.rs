@@ -440,6 +440,11 @@ impl Builder {
     /// [`spawn_blocking`](crate::task::spawn_blocking). In debug builds, the default limit is 100 ms, and
     /// [`Duration::MAX`] turns the warning off. In release builds, the warning is off by default.
     ///
+    /// Warnings about tasks that were spawned at the same place and have the same name or none are folded: the first one
+    /// is logged at once, the next one at least ten seconds later, with the number of slow polls in between and the
+    /// longest of them. The end of the runtime logs the rest. If tasks of one place have many names, some of them share a
+    /// count. [`Metrics::slow_polls`](crate::Metrics::slow_polls) counts all slow polls.
+    ///
     /// # Costs
     ///
     /// Each poll reads the clock twice, which takes about 50 ns.
@@ -464,7 +469,7 @@ impl Builder {
     }
 
     /// Starts a thread that logs a warning *during* each poll that takes longer than `limit`, so even a poll that
-    /// never returns is reported.
+    /// never returns is reported. Repeated warnings are folded, as those of [`watchdog`](Builder::watchdog).
     ///
     /// # Costs
     ///

@@ -305,7 +305,7 @@ impl<'a> Graph<'a> {
 mod tests {
     use super::*;
     use crate::dump::fold::tests::{Dice, task};
-    use crate::dump::{Answer, TaskState};
+    use crate::dump::{Answer, PoolDump, TaskState};
 
     /// Creates a dump in which each task waits for the given ones.
     fn dump(edges: &[Vec<u64>]) -> Dump {
@@ -323,6 +323,7 @@ mod tests {
             answer: Answer::Tasks,
             worker: None,
             tasks: tasks.collect(),
+            pool: PoolDump::default(),
         }
     }
 

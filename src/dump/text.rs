@@ -94,10 +94,16 @@ enum Row {
 impl Table {
     /// Adds the rows of a dump, folded or whole.
     pub(super) fn add(&mut self, dump: &Dump, is_whole: bool) {
-        if let Some(remark) = dump.remark() {
-            self.rows.push(Row::Remark(remark));
-            return;
+        match dump.remark() {
+            Some(remark) => self.rows.push(Row::Remark(remark)),
+            None => self.add_tasks(dump, is_whole),
         }
+        let pool = dump.pool.lines(dump.worker, is_whole);
+        self.rows.extend(pool.into_iter().map(Row::Remark));
+    }
+
+    /// Adds the rows of the tasks of a dump.
+    fn add_tasks(&mut self, dump: &Dump, is_whole: bool) {
         let folded = match is_whole {
             true => fold::unfolded(&dump.tasks),
             false => fold::fold(&dump.tasks),

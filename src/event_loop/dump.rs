@@ -65,11 +65,10 @@ impl EventLoop {
                 wait.trace = self.trace(timer.waiter, Slot::Timer(timer.key.number()));
             }
         }
-        for job in self.shared.pool.jobs() {
-            if let Some(waiter) = job.waiter
-                && let Some(wait) = note(&mut waits, waiter, What::Job(job.text))
-            {
-                wait.trace = self.trace(waiter, Slot::Awaited(job.id));
+        let pool = self.shared.pool.snapshot();
+        for job in self.shared.pool.waits(&pool) {
+            if let Some(wait) = note(&mut waits, job.waiter, What::Job(job.text)) {
+                wait.trace = self.trace(job.waiter, Slot::Awaited(job.id));
             }
         }
         self.note_declared(&mut waits, &snapshots, stamp);
@@ -115,6 +114,7 @@ impl EventLoop {
             answer: Answer::Tasks,
             worker,
             tasks: tree(tasks, &under),
+            pool: self.shared.pool_dump_of(&pool),
         }
     }
 }

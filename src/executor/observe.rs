@@ -5,11 +5,13 @@
 //! [shown](super::status::LoopStatus::show) here.
 
 use super::Executor;
+use super::repeats::{Folded, Report};
 use super::status::{Polling, increment};
 use crate::clock::Stopwatch;
 use crate::foreign::{swallow_panics, trace};
 use crate::slab::Key;
 use crate::waiter::Tag;
+use std::time::{Duration, Instant};
 
 impl Executor {
     /// Notes that a poll begins.
@@ -41,18 +43,40 @@ impl Executor {
         let time = polling.since.elapsed();
         if self.watchdog.is_some_and(|limit| time > limit) {
             increment(&self.counters.slow_polls);
-            swallow_panics(|| {
-                log::warn!(
-                    target: "glassfrog::task",
-                    "{polling} took {} ms: move blocking calls and long computations to `spawn_blocking`",
-                    time.as_millis()
-                );
-            });
+            let report = self
+                .repeats
+                .borrow_mut()
+                .note(polling, time, Instant::now());
+            if let Some(report) = report {
+                self.report(polling, time, &report);
+            }
         }
         let outcome = match is_ready {
             true => "ends the task",
             false => "leaves the task waiting",
         };
         trace!("glassfrog::task", "{polling} {outcome}");
+    }
+
+    /// Logs a warning about a slow poll.
+    fn report(&self, polling: &Polling, time: Duration, report: &Report) {
+        let limit = self.watchdog.unwrap_or_default();
+        report.evicted.iter().for_each(|place| place.warn(limit));
+        let folded = report.folded.as_ref().map(Folded::to_string);
+        swallow_panics(|| {
+            log::warn!(
+                target: "glassfrog::task",
+                "{polling} took {} ms{}: move blocking calls and long computations to `spawn_blocking`",
+                time.as_millis(),
+                folded.unwrap_or_default()
+            );
+        });
+    }
+
+    /// Logs the numbers of the slow polls that no warning has told, at the end of the runtime.
+    pub(super) fn report_rest(&self) {
+        let rest = self.repeats.borrow_mut().take();
+        let limit = self.watchdog.unwrap_or_default();
+        rest.for_each(|place| place.warn(limit));
     }
 }

@@ -72,7 +72,7 @@ where
 {
     let id = shared.new_id();
     let (inbox, pool) = (Arc::clone(&shared.inbox), Arc::clone(&shared.pool));
-    let (promise, join) = promise(SpawnInfo { id, name, location }, inbox, Some(pool));
+    let (promise, join) = promise(SpawnInfo { id, name, location }, inbox, Some((pool, lane)));
     let job = Box::new(BlockingJob { work, promise });
     let about = Arc::clone(&join) as Arc<dyn About>;
     shared.pool.submit(lane, id.0, job, about);
