@@ -2,17 +2,19 @@
 //!
 //! The threads of the pool, of a watchdog and of a dump on `SIGUSR1` say when they [rest](OwnThread::rest), and so does
 //! a thread that waits for a test. The deadlock detector asks whether all other threads of the process rest. Only Linux
-//! answers: elsewhere, and without `/proc`, no thread has a number, and [`others`] returns `None`.
+//! answers: elsewhere, and without `/proc`, no thread has
+//! a number, and the answer is that not all rest.
 
 mod resting;
 
-pub(crate) use self::resting::Changes;
-use self::resting::Resting;
+pub(crate) use self::resting::Answer;
+use self::resting::{Resting, ask};
+use crate::primitives::{Mutex, lock};
 use std::fs;
 use std::sync::atomic::{Ordering, fence};
 
 /// The threads that rest.
-static RESTING: Resting = Resting::new();
+static RESTING: Mutex<Resting> = Mutex::new(Resting::new());
 
 /// The current thread, as the kernel knows it.
 pub(crate) struct OwnThread {
@@ -32,7 +34,7 @@ impl OwnThread {
     /// work, runs no foreign code, and wakes no task.
     pub(crate) fn rest(&self) -> Rest {
         if let Some(number) = self.number {
-            RESTING.begin(number);
+            lock(&RESTING).begin(number);
         }
         Rest(self.number)
     }
@@ -45,7 +47,7 @@ pub(crate) struct Rest(Option<u32>);
 impl Drop for Rest {
     fn drop(&mut self) {
         if let Some(number) = self.0 {
-            RESTING.end(number);
+            lock(&RESTING).end(number);
         }
     }
 }
@@ -63,11 +65,16 @@ fn own_number() -> Option<u32> {
 /// Whether this system can list the threads of a process.
 pub(crate) const CAN_LIST: bool = cfg!(target_os = "linux");
 
+/// Asks whether all other threads of this process rest, and no job is queued.
+pub(crate) fn do_others_rest(has_queued_jobs: impl FnOnce() -> bool) -> Answer {
+    ask(&RESTING, others, has_queued_jobs)
+}
+
 /// Returns the numbers of all other threads of this process, if the system lists them.
 ///
 /// The list has every thread that exists when this returns, unless one of the listed threads has exited or has started
 /// another meanwhile: the kernel appends new threads to its list, but may end the walk early at a thread that exits.
-pub(crate) fn others() -> Option<Vec<u32>> {
+fn others() -> Option<Vec<u32>> {
     let own = own_number()?;
     let mut threads = Vec::new();
     for thread in fs::read_dir("/proc/self/task").ok()? {
@@ -79,14 +86,4 @@ pub(crate) fn others() -> Option<Vec<u32>> {
     let listed = threads.len();
     threads.retain(|thread| *thread != own);
     (threads.len() + 1 == listed).then_some(threads)
-}
-
-/// Returns how many times a thread has begun or ended a rest.
-pub(crate) fn changes() -> Changes {
-    RESTING.changes()
-}
-
-/// Returns whether all of these threads rest.
-pub(crate) fn all_rest(threads: &[u32]) -> bool {
-    RESTING.all_rest(threads)
 }

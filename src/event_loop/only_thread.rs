@@ -31,7 +31,7 @@
 //!   what it was started for.
 //! - *A thread that wakes a task and exits, or rests, before it is seen.* It posts its message first. If it rests in
 //!   step 3, the lock of the resting threads orders the message before step 6. If it has exited, the kernel does, with
-//!   the fence in [`threads::others`]. The message is in the inbox in step 6, and the loop reads it.
+//!   the fence in `threads.rs`. The message is in the inbox in step 6, and the loop reads it.
 //! - *A pool's thread that has been called to a job, but has not woken up.* It still rests. The job is in its queue, and
 //!   as no thread acts between steps 1 and 5, it is still there in step 4. A thread that has taken a job has ended its
 //!   rest before.
@@ -51,12 +51,12 @@
 //! - A foreign loop that makes turns may wake anything itself, so the detector is never asked in a turn. The root future
 //!   of a worker waits for the thread that owns the workers, so the answer for a worker is always "no".
 //!
-//! `tests/loom` checks steps 1 to 6 with threads that post, start others, exit and rest.
+//! `threads/resting.rs` has steps 1 to 5. `tests/loom` checks all six with threads that post, start others, exit and rest.
 //!
 //! [`Builder::on_deadlock`]: crate::Builder::on_deadlock
 
 use super::{EventLoop, others};
-use crate::threads;
+use crate::threads::{self, Answer};
 
 /// The maximum number of attempts of one check. A watchdog with the shortest interval ends its rest every millisecond,
 /// and an attempt takes a few dozen microseconds, so three attempts hardly ever fail.
@@ -79,17 +79,15 @@ pub(super) fn is_only_thread(event_loop: &EventLoop) -> Option<OnlyThread> {
         return None;
     }
     for _ in 0..ATTEMPTS {
-        let before = threads::changes();
-        let threads = threads::others()?;
-        if !threads::all_rest(&threads) || others::have_queued_jobs() {
-            return None;
-        }
-        if threads::changes() == before {
-            let is_quiet = event_loop.shared.inbox.is_quiet();
-            // An event of a socket might still wake a task that no longer waits for it.
-            let is_kept = || !event_loop.shared.sources.kept_waiters().is_empty();
-            let resting = threads.len();
-            return (is_quiet && !is_kept()).then_some(OnlyThread { resting });
+        match threads::do_others_rest(others::have_queued_jobs) {
+            Answer::Changed => {}
+            Answer::NotAll => return None,
+            Answer::AllRest(resting) => {
+                let is_quiet = event_loop.shared.inbox.is_quiet();
+                // An event of a socket might still wake a task that no longer waits for it.
+                let is_kept = || !event_loop.shared.sources.kept_waiters().is_empty();
+                return (is_quiet && !is_kept()).then_some(OnlyThread { resting });
+            }
         }
     }
     None

@@ -1,4 +1,4 @@
-//! [`Resting`]: which of the crate's own threads rest.
+//! [`Resting`]: which of the crate's own threads rest, and [`ask`]: whether all threads do.
 //!
 //! A thread *rests* while it waits for work of this crate and runs no foreign code. It wakes no task until its rest has
 //! ended. The head of `event_loop/only_thread.rs` says what the loop concludes from this.
@@ -13,58 +13,73 @@
 //!       exits
 //! ```
 //!
-//! The set and the number of its changes are under one lock. If the number is the same before and after something, then no
-//! thread has begun or ended a rest in between.
+//! The set and the number of its changes are under one lock. If the number is the same before and after something, then
+//! no thread has begun or ended a rest in between.
 
 use crate::primitives::{Mutex, lock};
 use std::collections::BTreeSet;
 
-/// The threads that rest, by the numbers that the kernel has given them.
-pub(crate) struct Resting(Mutex<State>);
-
-/// The state under the lock of [`Resting`].
-struct State {
-    /// The threads that rest. Each thread adds and removes itself.
+/// The threads that rest.
+pub(crate) struct Resting {
+    /// Their numbers, as the kernel counts. Each thread adds and removes itself.
     threads: BTreeSet<u32>,
     /// How many times a thread has begun or ended a rest (modulo 2⁶⁴).
     changes: u64,
 }
 
-/// What [`Resting::changes`] returned.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Changes(u64);
+/// The answer to the question whether all threads rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// All threads rest, and no job is queued. The value is the number of the threads.
+    AllRest(usize),
+    /// A thread does not rest, a job is queued, or the threads cannot be listed.
+    NotAll,
+    /// A thread has begun or ended a rest meanwhile, so the answer is not known.
+    Changed,
+}
 
 impl Resting {
-    /// Creates a set without threads.
+    /// Creates an empty set.
     pub(crate) const fn new() -> Resting {
-        Resting(Mutex::new(State {
+        Resting {
             threads: BTreeSet::new(),
             changes: 0,
-        }))
+        }
     }
 
-    /// Begins the rest of a thread. The caller is this thread.
-    pub(crate) fn begin(&self, thread: u32) {
-        let mut state = lock(&self.0);
-        state.threads.insert(thread);
-        state.changes = state.changes.wrapping_add(1);
+    /// Begins the rest of a thread, which calls this itself.
+    pub(crate) fn begin(&mut self, thread: u32) {
+        self.threads.insert(thread);
+        self.changes = self.changes.wrapping_add(1);
     }
 
-    /// Ends the rest of a thread. The caller is this thread, and does nothing else before.
-    pub(crate) fn end(&self, thread: u32) {
-        let mut state = lock(&self.0);
-        state.threads.remove(&thread);
-        state.changes = state.changes.wrapping_add(1);
+    /// Ends the rest of a thread, which calls this itself, before it does anything else.
+    pub(crate) fn end(&mut self, thread: u32) {
+        self.threads.remove(&thread);
+        self.changes = self.changes.wrapping_add(1);
     }
+}
 
-    /// Returns the number of changes so far.
-    pub(crate) fn changes(&self) -> Changes {
-        Changes(lock(&self.0).changes)
+/// Asks whether all threads rest that `list` returns, and no job is queued. The lock is free while these functions run.
+///
+/// The steps are those in the head of `event_loop/only_thread.rs`.
+pub(crate) fn ask(
+    resting: &Mutex<Resting>,
+    list: impl FnOnce() -> Option<Vec<u32>>,
+    has_queued_jobs: impl FnOnce() -> bool,
+) -> Answer {
+    let before = lock(resting).changes;
+    let Some(threads) = list() else {
+        return Answer::NotAll;
+    };
+    let state = lock(resting);
+    let all_rest = threads.iter().all(|thread| state.threads.contains(thread));
+    drop(state);
+    if !all_rest || has_queued_jobs() {
+        return Answer::NotAll;
     }
-
-    /// Returns whether all of these threads rest.
-    pub(crate) fn all_rest(&self, threads: &[u32]) -> bool {
-        let state = lock(&self.0);
-        threads.iter().all(|thread| state.threads.contains(thread))
+    match lock(resting).changes == before {
+        true => Answer::AllRest(threads.len()),
+        false => Answer::Changed,
     }
 }
