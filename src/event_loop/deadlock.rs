@@ -277,11 +277,11 @@ impl fmt::Display for Deadlock<'_> {
                 f.write_str("this process has no other thread")
             }
             Proof::OnlyThread(OnlyThread { resting: 1 }) => {
-                f.write_str("the only other thread of this process is an idle one of the runtime")
+                f.write_str("the only other thread of this process is an idle one of glassfrog")
             }
             Proof::OnlyThread(OnlyThread { resting }) => write!(
                 f,
-                "the {resting} other threads of this process are idle ones of the runtime"
+                "the {resting} other threads of this process are idle ones of glassfrog"
             ),
         }?;
         write!(f, ":\n{}", WithCircles(self.dump))

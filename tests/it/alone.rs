@@ -9,7 +9,7 @@ use futures::AsyncReadExt;
 use futures::channel::oneshot;
 use glassfrog::dump::Dump;
 use glassfrog::io::stdin;
-use glassfrog::task::{self, spawn_blocking};
+use glassfrog::task::spawn_blocking;
 use glassfrog::time::sleep;
 use glassfrog::{Builder, Handle, OnDeadlock, Workers, spawn};
 use std::env;
@@ -40,8 +40,8 @@ const AT_ONCE: usize = 8;
 /// The words by which a deadlock is certain because no other thread could wake a task.
 const ALONE: [&str; 3] = [
     "this process has no other thread",
-    "the only other thread of this process is an idle one of the runtime",
-    "other threads of this process are idle ones of the runtime",
+    "the only other thread of this process is an idle one of glassfrog",
+    "other threads of this process are idle ones of glassfrog",
 ];
 
 /// A test: what the child does, and what the parent expects.
@@ -288,6 +288,7 @@ fn a_deadlock_calls_the_function_of_the_policy() {
 #[cfg(feature = "sync")]
 async fn ring_of_locks() {
     use glassfrog::sync::Mutex;
+    use glassfrog::task;
     use std::rc::Rc;
 
     let locks = Rc::new([Mutex::new(()), Mutex::new(())]);
