@@ -44,7 +44,7 @@
 //! # What the answer leaves out
 //!
 //! - A signal handler runs on any thread, and may wake a waker itself. [`Builder::on_deadlock`] says that this is not
-//!   supported. The handlers of [`signal`](crate::signal) write into pipes. A task that waits for such a pipe waits for
+//!   supported. The handlers of `signal` write into pipes. A task that waits for such a pipe waits for
 //!   a socket, and the detector does not ask.
 //! - A thread of a pool that exits, after ten seconds without a job, runs the destructors of the thread-locals that jobs
 //!   have used. The documentation excludes those that wake a task, too.
