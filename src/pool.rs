@@ -31,6 +31,7 @@ use self::queue::{Queue, Queued};
 pub(crate) use self::snapshot::{PoolJob, PoolSnapshot};
 use crate::foreign::{log_panics, swallow_panics};
 use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::threads::OwnThread;
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
@@ -308,6 +309,7 @@ impl Pool {
 
     /// Runs jobs until there are none. This is the body of each thread.
     fn work(self: Arc<Self>) {
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
@@ -327,10 +329,13 @@ impl Pool {
             if state.closed {
                 break;
             }
+            let rest = thread.rest();
             let (locked, wait) = self
                 .work
                 .wait_timeout(state, self.keep_idle)
                 .unwrap_or_else(PoisonError::into_inner);
+            // Before a job leaves its queue.
+            drop(rest);
             state = locked;
             if wait.timed_out() && !state.may_begin() {
                 break;
@@ -355,13 +360,16 @@ impl Pool {
     /// Watches while jobs wait for a thread, and reports the first stall.
     fn watch(&self) {
         let jobs = Lane::Jobs as usize;
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         while state.queues[jobs].len() > 0 {
             let begun = state.queues[jobs].begun;
+            let rest = thread.rest();
             let (locked, wait) = self
                 .gone
                 .wait_timeout(state, self.stalled)
                 .unwrap_or_else(PoisonError::into_inner);
+            drop(rest);
             state = locked;
             let queue = &state.queues[jobs];
             let (waiting, threads) = (queue.len(), queue.max_threads);
@@ -398,6 +406,11 @@ impl Pool {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
         (state.threads, state.queues.iter().map(Queue::len).sum())
+    }
+
+    /// Returns whether a job is queued, in any lane.
+    pub(crate) fn has_queued_jobs(&self) -> bool {
+        lock(&self.state).queues.iter().any(|queue| queue.len() > 0)
     }
 
     /// Returns whether a job is queued or running, not counting abandoned lookups and reads of standard input.
