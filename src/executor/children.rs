@@ -99,9 +99,6 @@ impl RegisteredChild {
         let child = children.get_mut(&self.id.low())?;
         child.polls = child.polls.wrapping_add(1);
         child.polled = executor.turn.get();
-        if executor.is_observed.get() {
-            executor.sampling.note_child();
-        }
         if executor.status.is_watched() {
             executor.status.show(Polling {
                 id: self.id.low(),

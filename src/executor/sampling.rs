@@ -4,8 +4,9 @@
 //! sample is full. While no sample is open, a poll pays nothing for this.
 //!
 //! A sampled poll is *idle* if all that it has achieved is to be polled again: it returned `Pending`, its task woke itself
-//! or made a sleep of length zero, and it completed no operation of this crate, spawned no task, woke no other task and
-//! polled no child of a scope. It is also short, because a task that computes and yields gets on.
+//! or made a sleep of length zero, and it completed no operation of this crate, spawned no task and woke no other task. It
+//! is also short, because a task that computes and yields gets on. The poll of the child of a scope is an operation: the
+//! children may get on by waking one another.
 
 use super::Executor;
 use super::budget::is_unspent;
@@ -44,8 +45,6 @@ pub(super) struct Sampling {
     left: Cell<u32>,
     /// The counts of the tasks that are sampled, by the low halves of their ids.
     tasks: RefCell<HashMap<u32, Sample>>,
-    /// Whether the poll that is being recorded has polled the child of a scope.
-    polled_child: Cell<bool>,
 }
 
 /// The counts of a task in a sample.
@@ -74,11 +73,6 @@ impl Sampling {
     pub(super) fn is_open(&self) -> bool {
         self.left.get() > 0
     }
-
-    /// Notes that a poll of the child of a scope begins.
-    pub(super) fn note_child(&self) {
-        self.polled_child.set(true);
-    }
 }
 
 impl Executor {
@@ -98,14 +92,11 @@ impl Executor {
 
     /// Notes that a poll begins which the open sample records.
     pub(super) fn sample_begin(&self) -> Option<Before> {
-        self.sampling.is_open().then(|| {
-            self.sampling.polled_child.set(false);
-            Before {
-                spawned: self.counters.spawned.get(),
-                wakes: self.counters.local_wakes.get(),
-                zero_sleeps: ZERO_SLEEPS.get(),
-                since: Stopwatch::start(),
-            }
+        self.sampling.is_open().then(|| Before {
+            spawned: self.counters.spawned.get(),
+            wakes: self.counters.local_wakes.get(),
+            zero_sleeps: ZERO_SLEEPS.get(),
+            since: Stopwatch::start(),
         })
     }
 
@@ -132,7 +123,6 @@ impl Executor {
             && wakes == u64::from(has_woken_itself)
             && self.counters.spawned.get() == before.spawned
             && is_unspent()
-            && !sampling.polled_child.get()
             && took < SHORT;
         task.polls += 1;
         task.idle += u32::from(is_idle);

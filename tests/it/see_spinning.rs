@@ -219,6 +219,14 @@ fn busy_tasks_that_get_on_are_not_reported() {
                 yield_now().await;
             }
         });
+        #[cfg(feature = "sync")]
+        healthy(&mut tasks, "counter", async {
+            let count = glassfrog::sync::Mutex::new(0);
+            loop {
+                *count.lock().await += 1;
+                yield_now().await;
+            }
+        });
         for number in 0..10 {
             healthy(&mut tasks, &format!("timer {number}"), async {
                 loop {
