@@ -100,7 +100,7 @@ fn a_task_that_calls_its_own_waker_or_sleeps_for_no_time_is_reported() {
             if polls % NOW_AND_THEN == 0 && !reports(by_waker).is_empty() {
                 return Poll::Ready(());
             }
-            cx.waker().clone().wake();
+            cx.waker().wake_by_ref();
             Poll::Pending
         }));
         woken.await.unwrap();
