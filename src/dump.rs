@@ -17,7 +17,7 @@ pub use self::circles::Circle;
 pub(crate) use self::pool::Awaited;
 pub use self::pool::{JobDump, JobState, PoolDump};
 use self::text::QuotedLabel;
-pub(crate) use self::text::{Quoted, Time, label};
+pub(crate) use self::text::{Grouped, Quoted, Time, label};
 pub use self::workers::WorkersDump;
 use crate::traces::Trace;
 use std::fmt;
@@ -53,6 +53,10 @@ use std::time::Duration;
 /// the sum of their polls, and the task that has waited for the longest time, with what it waits for. If the others wait
 /// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters and labels of more than 200 are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
+///
+/// A line also shows how often its tasks were [polled](TaskDump::polls_per_second), and how many sockets they
+/// [opened](TaskDump::sockets_per_second), if they did so often: "polled 3,200 times a second, opened 1,600 sockets a
+/// second". The rates of a group are sums.
 ///
 /// If the tasks would take more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
 /// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and
@@ -303,6 +307,10 @@ pub struct TaskDump {
     pub(crate) state: TaskState,
     /// The waits of the task, oldest first.
     pub(crate) waits: Vec<Wait>,
+    /// How often the task was polled in a second lately, if that is known.
+    pub(crate) polls_per_second: Option<f64>,
+    /// How many sockets the task has opened in a second lately, if that is known.
+    pub(crate) sockets_per_second: Option<f64>,
 }
 
 impl TaskDump {
@@ -351,6 +359,77 @@ impl TaskDump {
     /// See [`TaskDump`].
     pub fn polls(&self) -> u32 {
         self.polls
+    }
+
+    /// Returns how often the task was polled in a second lately: on average over one to two seconds if the loop is busy,
+    /// and over a longer time if it is not.
+    ///
+    /// Returns `None` in the first second of a runtime, under a virtual clock, and if the task has finished. In the text
+    /// of the dump, a task that is polled at least 100 times a second has this rate: a task that retries in a loop, for
+    /// example. A task that is polled often but does not get on is also [reported](crate::task#spinning).
+    ///
+    /// # Precision
+    ///
+    /// Up to 31 polls of a task before that time may be counted too. If more than 16,384 tasks have been polled as often
+    /// as that, the rate is known only for those that have been polled most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let retries = task::Builder::new().name("retries").spawn(async {
+    ///         loop {
+    ///             // Tries something.
+    ///             sleep(Duration::from_millis(1)).await;
+    ///         }
+    ///     });
+    ///     sleep(Duration::from_millis(1100)).await;
+    ///     let dump = task::dump();
+    ///     let rate = dump.find_by_name("retries").unwrap().polls_per_second();
+    ///     println!("it tries {:.0} times a second", rate.unwrap());
+    ///     retries.abort();
+    /// });
+    /// ```
+    pub fn polls_per_second(&self) -> Option<f64> {
+        self.polls_per_second
+    }
+
+    /// Returns how many sockets the task has opened or accepted in a second lately: in the same time as
+    /// [`polls_per_second`](TaskDump::polls_per_second).
+    ///
+    /// Returns `None` in the first second of a runtime, and under a virtual clock. In the text of the dump, a task that
+    /// opens at least 20 sockets a second has this rate, which shows a storm of retries.
+    ///
+    /// # Precision
+    ///
+    /// The runtime remembers which tasks have opened its 1024 newest sockets. If there were more, the rate is that of the
+    /// tasks' shares among these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::UdpSocket;
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     for _ in 0..100 {
+    ///         UdpSocket::bind("127.0.0.1:0").await?;
+    ///     }
+    ///     sleep(Duration::from_millis(1100)).await;
+    ///     let dump = task::dump();
+    ///     assert!(dump.tasks()[0].sockets_per_second() > Some(1.0));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn sockets_per_second(&self) -> Option<f64> {
+        self.sockets_per_second
     }
 
     /// Returns the time since the task was spawned; `None` for the future of `block_on`.

@@ -41,6 +41,7 @@ pub(crate) mod primitive;
 mod queue;
 mod receive;
 pub(crate) mod repeats;
+pub(crate) mod sampling;
 mod shuffle;
 pub(crate) mod snapshot;
 pub(crate) mod status;
@@ -58,10 +59,12 @@ use self::ended::Writer;
 use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
 pub(crate) use self::message::{InboxHandle, Message, Remote, RemoteTask, SpawnInfo};
+use self::observe::Observed;
 use self::queue::RunQueue;
 use self::repeats::Repeats;
+use self::sampling::Sampling;
 use self::shuffle::Shuffle;
-use self::status::{Counters, LoopStatus, Polling, increment};
+use self::status::{Counters, LoopStatus, increment};
 use self::task::Run;
 use self::waits::Waits;
 use self::waker::TaskWaker;
@@ -107,8 +110,13 @@ pub(crate) struct Executor {
     repeats: RefCell<Repeats>,
     /// Whether every poll is observed, for the watchdog, for its thread or for the report of a seed.
     is_watched: bool,
-    /// Whether polls are observed in this turn, because they are watched or logged. Set once a turn.
+    /// Whether polls are observed in this turn, because they are watched, logged or sampled. Set once a turn, and when a
+    /// sample begins or ends.
     is_observed: Cell<bool>,
+    /// Whether polls are observed even if they are not logged.
+    is_always_observed: Cell<bool>,
+    /// The sample of polls, which is open now and then.
+    sampling: Sampling,
     /// The inbox, which identifies this executor to wakers and handles.
     remote: Arc<Remote>,
     /// The waker of the root future, which is in the run queue as `Key::NONE`.
@@ -217,6 +225,7 @@ impl Executor {
             watchdog,
             pause,
         } = choices;
+        let is_watched = status.is_watched() || seed.is_some();
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
@@ -235,8 +244,10 @@ impl Executor {
             on_panic,
             watchdog,
             repeats: RefCell::new(Repeats::new(pause, true)),
-            is_watched: status.is_watched() || seed.is_some(),
+            is_watched,
             is_observed: Cell::new(false),
+            is_always_observed: Cell::new(is_watched),
+            sampling: Sampling::default(),
             remote,
             status,
             spare: Cell::new(None),
@@ -263,10 +274,19 @@ impl Executor {
         actor::note_turn(self.number, now);
         self.status.begin_turn();
         let is_traced = is_traced("glassfrog::task");
-        self.is_observed.set(is_traced || self.is_watched);
+        self.is_observed
+            .set(is_traced || self.is_always_observed.get());
         let Tasks { slab, ended, .. } = &mut *self.tasks.borrow_mut();
         slab.shrink();
         self.remote.ended.shrink(ended, slab.slots());
+    }
+
+    /// Sets whether the polls that follow are observed, when a sample begins or ends.
+    fn set_observed(&self) {
+        let is_always_observed = self.is_watched || self.sampling.is_open();
+        self.is_always_observed.set(is_always_observed);
+        self.is_observed
+            .set(is_always_observed || is_traced("glassfrog::task"));
     }
 
     /// Returns the tag of the task that is being polled.
@@ -377,7 +397,7 @@ impl Executor {
         self.root_polled.set(self.turn.get());
         let observed = self.begin_poll(Key::NONE, Tag::new(0, poll));
         let polled = root.poll(&mut Context::from_waker(&waker_ref(&self.root)));
-        self.end_poll(observed, polled.is_ready());
+        self.end_poll(observed, polled.is_ready(), &self.root);
         polled
     }
 
@@ -469,7 +489,7 @@ impl Executor {
                 }
             }
         };
-        self.end_poll(observed, is_ready);
+        self.end_poll(observed, is_ready, &waker);
         if is_ready {
             self.finish(key, run);
             self.recycle(waker);
@@ -485,7 +505,7 @@ impl Executor {
 
     /// Begins a poll, with a full budget. If polls are observed, returns the record of this one.
     #[inline]
-    fn begin_poll(&self, key: Key, tag: Tag) -> Option<Box<Polling>> {
+    fn begin_poll(&self, key: Key, tag: Tag) -> Option<Box<Observed>> {
         self.status.begin_poll(tag);
         increment(&self.counters.polls);
         begin_budget();
@@ -497,9 +517,9 @@ impl Executor {
 
     /// Ends a poll.
     #[inline]
-    fn end_poll(&self, observed: Option<Box<Polling>>, is_ready: bool) {
-        if let Some(polling) = observed {
-            self.observe_end(&polling, is_ready);
+    fn end_poll(&self, observed: Option<Box<Observed>>, is_ready: bool, waker: &TaskWaker) {
+        if let Some(observed) = observed {
+            self.observe_end(&observed, is_ready, waker);
         }
     }
 

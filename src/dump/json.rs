@@ -26,6 +26,8 @@ impl Dump {
     /// | `idle` | the number of seconds since its last poll |
     /// | `polls` | the number of its polls |
     /// | `state` | `"running"`, `"ready"`, `"waiting"` or `"finished"` |
+    /// | `polls_per_second` | how often it was polled in a second lately; `null` if that is not known |
+    /// | `sockets_per_second` | how many sockets it has opened in a second lately; `null` if that is not known |
     /// | `waits` | an array of the things it waits for |
     ///
     /// A wait is an object:
@@ -133,6 +135,10 @@ impl TaskDump {
             json.key("idle").number(self.idle.as_secs_f64());
             json.key("polls").number(self.polls);
             json.key("state").text(self.state.word());
+            json.key("polls_per_second")
+                .or_null(self.polls_per_second, Json::number);
+            json.key("sockets_per_second")
+                .or_null(self.sockets_per_second, Json::number);
             json.key("waits").array(&self.waits, Wait::write_json);
         });
     }

@@ -25,6 +25,24 @@ impl fmt::Display for Time {
     }
 }
 
+/// A number whose digits are displayed in groups of three, such as 2,345,678.
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1000 => write!(f, "{}", self.0),
+            number => write!(f, "{},{:03}", Grouped(number / 1000), number % 1000),
+        }
+    }
+}
+
+/// The fewest polls in a second that a line shows. A task that waits for a peer or a user is polled less often.
+const MANY_POLLS: f64 = 100.0;
+
+/// The fewest sockets opened in a second that a line shows. A client that keeps its connections opens fewer.
+const MANY_SOCKETS: f64 = 20.0;
+
 /// The number of characters of a name that a report shows. A longer one would push the rest of each line out of sight,
 /// and the formatter of `std` pads to at most 65,535 characters.
 const LONGEST_NAME: usize = 60;
@@ -297,7 +315,31 @@ impl Group<'_> {
                 None,
             ));
         }
+        if let Some(rates) = self.rates() {
+            match lines.first_mut() {
+                Some(line) => line.push_str(&format!("; {rates}")),
+                None => lines.push(rates),
+            }
+        }
         lines
+    }
+
+    /// Returns how often the tasks were polled and how many sockets they opened in a second lately, if that is remarkable.
+    fn rates(&self) -> Option<String> {
+        let polls = self.polls_per_second;
+        let sockets = self.sockets_per_second;
+        let polls = (polls >= MANY_POLLS)
+            .then(|| format!("polled {} times a second", Grouped(polls.round() as u64)));
+        let sockets = (sockets >= MANY_SOCKETS).then(|| {
+            format!(
+                "opened {} sockets a second",
+                Grouped(sockets.round() as u64)
+            )
+        });
+        match (polls, sockets) {
+            (Some(polls), Some(sockets)) => Some(format!("{polls}, {sockets}")),
+            (polls, sockets) => polls.or(sockets),
+        }
     }
 
     /// Returns the line of a wait. The line says for how long it has lasted, if that is known; otherwise, if no poll

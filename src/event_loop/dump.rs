@@ -97,11 +97,17 @@ impl EventLoop {
             }
         }
         let worker = self.shared.worker;
+        let rates = self.inspector.spinners.rates(self);
         let tasks = snapshots.into_iter().map(|task| {
             let id = task.id.low();
             let waits = waits.remove(&id).unwrap_or_default();
             let children = children.remove(&id).unwrap_or_default();
             let mut task = task_dump(task, stamp, waits, children);
+            if let Some(rates) = &rates {
+                let is_over = task.state == dump::TaskState::Finished;
+                task.polls_per_second = rates.polls(id, task.polls).filter(|_| !is_over);
+                task.sockets_per_second = Some(rates.opened(id));
+            }
             if worker.is_some() && id == 0 && task.state == dump::TaskState::Waiting {
                 // The root future of a worker waits only for the end of the workers.
                 task.waits = vec![Wait::new(What::Idle, task.polls)];
@@ -288,6 +294,8 @@ fn task_dump(
             TaskState::Finished => dump::TaskState::Finished,
         },
         waits: waits.into_iter().map(|(wait, _)| wait).collect(),
+        polls_per_second: None,
+        sockets_per_second: None,
     }
 }
 

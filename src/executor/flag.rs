@@ -94,6 +94,11 @@ impl TaskFlags {
         self.queued.load(Ordering::Relaxed) || self.posted.is_raised()
     }
 
+    /// Returns whether the task is in the run queue. It is called only on the task's own thread.
+    pub(crate) fn is_queued_here(&self) -> bool {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// Lowers both flags, to reuse them for another task. Nothing else holds the waker.
     pub(crate) fn reset(&self) {
         self.queued.store(false, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The observation of polls: for the watchdog, the log at `trace`, and the report of a seed.
+//! The observation of polls: for the watchdog, the log at `trace`, the report of a seed, and samples.
 //!
 //! The executor calls this at the beginning and at the end of each poll, but only if polls are observed. All other
 //! runtimes pay one comparison for each poll. The thread in `event_loop/watchdog.rs` reads the polls that are
@@ -6,18 +6,51 @@
 
 use super::Executor;
 use super::repeats::{Folded, Report};
+use super::sampling::Before;
 use super::status::{Polling, increment};
+use super::waker::TaskWaker;
 use crate::clock::Stopwatch;
-use crate::foreign::{swallow_panics, trace};
+use crate::foreign::{is_traced, swallow_panics, trace};
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::time::{Duration, Instant};
 
+/// A poll that is observed.
+pub(super) struct Observed {
+    /// The low half of the task's id.
+    id: u32,
+    /// The record of the poll, if polls are watched or logged.
+    polling: Option<Polling>,
+    /// The state at its beginning, if a [sample](super::sampling) is open.
+    before: Option<Before>,
+}
+
 impl Executor {
     /// Notes that a poll begins.
     #[cold]
-    pub(super) fn observe_begin(&self, key: Key, tag: Tag) -> Box<Polling> {
+    pub(super) fn observe_begin(&self, key: Key, tag: Tag) -> Box<Observed> {
         let (id, poll) = tag.parts().unwrap_or_default();
+        let is_recorded = self.is_watched || is_traced("glassfrog::task");
+        Box::new(Observed {
+            id,
+            polling: is_recorded.then(|| self.record_begin(key, id, poll)),
+            before: self.sample_begin(),
+        })
+    }
+
+    /// Notes that a poll has ended, and logs a warning if it was slow.
+    #[cold]
+    pub(super) fn observe_end(&self, observed: &Observed, is_ready: bool, waker: &TaskWaker) {
+        if let Some(before) = &observed.before {
+            self.sample_end(observed.id, before, is_ready, waker);
+        }
+        if let Some(polling) = &observed.polling {
+            self.record_end(polling, is_ready);
+        }
+    }
+
+    /// Records that a poll begins.
+    fn record_begin(&self, key: Key, id: u32, poll: u32) -> Polling {
         let mut tasks = self.tasks.borrow_mut();
         let location = match tasks.slab.get_mut(key) {
             Some(task) => Some(task.location),
@@ -34,12 +67,11 @@ impl Executor {
         trace!("glassfrog::task", "{polling} begins");
         self.status.show(polling.clone());
         self.tasks.borrow_mut().ready.note(&polling);
-        Box::new(polling)
+        polling
     }
 
-    /// Notes that a poll has ended, and logs a warning if it was slow.
-    #[cold]
-    pub(super) fn observe_end(&self, polling: &Polling, is_ready: bool) {
+    /// Records that a poll has ended, and logs a warning if it was slow.
+    fn record_end(&self, polling: &Polling, is_ready: bool) {
         let time = polling.since.elapsed();
         if self.watchdog.is_some_and(|limit| time > limit) {
             increment(&self.counters.slow_polls);

@@ -110,6 +110,19 @@ impl Executor {
         snapshots
     }
 
+    /// Returns the low halves of the ids of the root future, the tasks that have not ended and the children of scopes
+    /// that were polled at least `floor` times, with the number of their polls (modulo 2³²).
+    pub(crate) fn poll_counts(&self, floor: u32) -> Vec<(u32, u32)> {
+        let root = self.has_root.get().then(|| (0, self.root_polls.get()));
+        let (tasks, children) = (self.tasks.borrow(), self.children.borrow());
+        let alive = tasks.slab.iter();
+        let alive = alive.filter(|(_, task)| task.phase != Phase::Finished);
+        let alive = alive.map(|(key, task)| (key.generation(), task.polls));
+        let children = children.values().map(|child| (child.id.low(), child.polls));
+        let all = root.into_iter().chain(alive).chain(children);
+        all.filter(|(_, polls)| *polls >= floor).collect()
+    }
+
     /// Returns whether a task is ready, or anything besides the executor, the join handles and the waiters `except`
     /// holds the waker of a task. No task is being polled.
     pub(crate) fn is_held(&self, except: impl Iterator<Item = WaiterInfo>) -> bool {

@@ -37,7 +37,10 @@ pub(crate) struct Socket<S: AsRaw> {
 impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     /// Registers a socket with a runtime. If that fails, the socket is closed.
     pub(crate) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
-        match shared.sources.register(io, initial) {
+        match shared
+            .sources
+            .register(io, initial, shared.current_opener())
+        {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
         }

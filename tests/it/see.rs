@@ -15,4 +15,5 @@ mod signal_listen;
 mod see_dump;
 mod see_log;
 mod see_places;
+mod see_spinning;
 mod see_traces;
