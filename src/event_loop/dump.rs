@@ -52,6 +52,7 @@ impl EventLoop {
             };
             if let Some(wait) = note(&mut waits, source.waiter, What::Io(source.text)) {
                 wait.trace = self.trace(source.waiter, slot);
+                wait.tries = source.tries;
             }
         }
         for source in self.shared.sources.kept_waiters() {
@@ -173,6 +174,7 @@ impl EventLoop {
                     }
                 }
             };
+            dumped.tries = self.executor.waits.tries(wait);
             dumped.location = wait.location;
             dumped.lasted = Some(wait.since.until(now));
             dumped.depth = wait.depth;

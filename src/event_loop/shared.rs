@@ -67,6 +67,13 @@ impl Shared {
         }
     }
 
+    /// Returns the low half of the id of the task that is being polled, if the task belongs to this runtime.
+    pub(crate) fn current_task(&self) -> Option<u32> {
+        let is_here = current::is_here(&self.inbox);
+        let (task, _) = is_here.then(|| self.status.polling())?.parts()?;
+        Some(task)
+    }
+
     /// Notes that the task that is being polled has begun to wait. A runtime that traces waits captures a trace. The
     /// caller holds no lock.
     #[inline(always)]

@@ -17,17 +17,19 @@
 //! is always woken.
 
 use super::Sources;
+use super::attempts::Buffer;
 use super::platform::Conclusion;
 use super::readiness::{
-    DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
+    DEAD, Direction, ENDED, GIVEN_UP, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Waiter, WaiterInfo};
+use crate::waiter::{Tag, Tries, Waiter, WaiterInfo};
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::task::Poll;
 
 /// The state in which a socket is registered, which determines its initial readiness.
@@ -173,12 +175,13 @@ impl<S> Source<S> {
 
     /// Polls an operation. If it would block, leaves the waiter: under the key of an async
     /// method, or, without a key, on the list of the poll methods. If the waiter was not there before, calls `joined` with
-    /// the key of the source.
+    /// the key of the source. `buffer` is the buffer of a `poll_read`.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
         mut key: Option<&mut WaiterKey>,
+        buffer: Buffer,
         waiter: impl Fn() -> Waiter,
         joined: impl FnOnce(Key),
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
@@ -194,7 +197,10 @@ impl<S> Source<S> {
                 return Poll::Ready(result);
             }
             let key = key.as_deref_mut();
-            match self.readiness.wait(direction, key, waiter(), counters) {
+            match self
+                .readiness
+                .wait(direction, key, waiter(), buffer, counters)
+            {
                 Wait::Ready(unused) => drop(unused),
                 Wait::Waiting(None) => {
                     joined(self.key());
@@ -215,17 +221,30 @@ impl<S> Source<S> {
         }
     }
 
-    /// Removes the waiter of an async method that no longer waits, and drops its waker.
-    #[inline]
+    /// Removes the waiter of an async method that is dropped before it has completed, and drops its waker. `task` is
+    /// the task that drops the method.
     pub(crate) fn remove_waiter(
         &self,
         sources: &Sources,
         direction: Direction,
-        key: &mut WaiterKey,
+        key: NonZeroU32,
+        task: Option<u32>,
     ) {
-        if let Some(key) = key.take() {
-            drop(self.readiness.remove(direction, key, sources.counters()));
+        drop(self.readiness.remove(direction, key, sources.counters()));
+        if let Some(task) = task {
+            self.readiness.give_up(direction, task);
         }
+    }
+
+    /// Returns whether operations that complete are counted, because one was given up.
+    #[inline(always)]
+    pub(crate) fn counts_attempts(&self) -> bool {
+        self.readiness.load().has(GIVEN_UP)
+    }
+
+    /// Records that an operation of this task has completed. A `poll_read` has read `count` bytes.
+    pub(crate) fn complete(&self, direction: Direction, task: u32, buffer: Buffer, count: usize) {
+        self.readiness.complete(direction, task, buffer, count);
     }
 }
 
@@ -248,6 +267,14 @@ impl<S: ?Sized> Source<S> {
     /// Returns the wakers that are kept although they do not wait, with their directions.
     pub(super) fn kept(&self) -> Vec<(Direction, WaiterInfo)> {
         self.readiness.kept()
+    }
+
+    /// Returns how often a task has given up and completed operations.
+    pub(super) fn tries(&self, direction: Direction, tag: Tag) -> Tries {
+        let task = tag.parts();
+        task.map_or(Tries::default(), |(task, _)| {
+            self.readiness.tries(direction, task)
+        })
     }
 
     /// Returns the number of directions that have waiters.
