@@ -14,5 +14,6 @@ mod see_signal;
 mod signal_listen;
 mod see_dump;
 mod see_log;
+mod see_given_up;
 mod see_places;
 mod see_traces;
