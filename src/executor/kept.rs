@@ -137,10 +137,17 @@ impl KeptWait {
     #[inline]
     pub(crate) fn give_up(&mut self) {
         if self.is_declared {
-            self.is_counted = true;
-            self.note(|waits| End::GivenUp(current::task_in(waits)));
+            self.note_given_up();
             self.end();
         }
+    }
+
+    /// Counts a wait whose future is dropped.
+    #[cold]
+    #[inline(never)]
+    fn note_given_up(&mut self) {
+        self.is_counted = true;
+        self.note(|waits| End::GivenUp(current::task_in(waits)));
     }
 
     /// Withdraws the wait, because it has completed. Does nothing if none is declared.

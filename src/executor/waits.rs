@@ -235,17 +235,33 @@ impl Wait {
     #[inline]
     pub(crate) fn withdraw(&mut self) {
         if self.entry.is_some() {
-            self.remove(End::Completed);
+            self.remove_completed();
         }
     }
 
     /// Withdraws the wait, because its future is dropped. Does nothing if none is declared.
     #[inline]
     pub(crate) fn give_up(&mut self) {
+        if self.entry.is_some() {
+            self.remove_given_up();
+        }
+    }
+
+    /// Removes the wait of a future that is dropped.
+    #[cold]
+    #[inline(never)]
+    fn remove_given_up(&mut self) {
         if let Some((waits, _)) = &self.entry {
             let by = current::task_in(waits);
             self.remove(End::GivenUp(by));
         }
+    }
+
+    /// Removes the wait of a future that has completed.
+    #[cold]
+    #[inline(never)]
+    fn remove_completed(&mut self) {
+        self.remove(End::Completed);
     }
 
     /// Removes the wait from the table, if one is declared.

@@ -23,6 +23,7 @@ use crate::waiter::Waiter;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -150,10 +151,17 @@ impl<S: AsRaw + Io> Socket<S> {
     #[inline]
     pub(super) fn remove_waiter(&self, direction: Direction, key: &mut WaiterKey) {
         if let Some(key) = key.take() {
-            let task = self.shared.current_task();
-            self.source
-                .remove_waiter(&self.shared.sources, direction, key, task);
+            self.give_up(direction, key);
         }
+    }
+
+    /// Removes the waiter of an operation that is dropped while it is pending, and counts it.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, direction: Direction, key: NonZeroU32) {
+        let task = self.shared.current_task();
+        self.source
+            .remove_waiter(&self.shared.sources, direction, key, task);
     }
 
     /// Performs an operation as soon as the socket is ready for it.

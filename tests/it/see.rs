@@ -5,6 +5,7 @@
 mod support;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod task_probes;
+mod ticks;
 mod see_stall;
 mod see_watchdog;
 mod see_metrics;

@@ -1,59 +1,17 @@
 //! Waits that a task has begun and dropped before they completed: what a dump says of them, and when it is silent.
 
 use crate::support::{accepted, block_on, connected, settle};
-use futures::future::{Either, join, poll_fn, select};
+use crate::ticks::Ticks;
+use futures::future::join;
 use futures::{AsyncRead, AsyncReadExt};
 use glassfrog::net::{TcpListener, TcpStream, UdpSocket};
 use glassfrog::spawn;
 use glassfrog::task::{self, yield_now};
-use std::cell::Cell;
 use std::io::{self, Write};
 use std::net;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-
-/// A tick that the test gives by hand.
-#[derive(Clone, Default)]
-struct Ticks(Rc<Cell<(u32, Option<std::task::Waker>)>>);
-
-impl Ticks {
-    /// Ends the wait of a task for the next tick, and lets all tasks run.
-    async fn give(&self) {
-        let (count, waker) = self.0.take();
-        self.0.set((count + 1, None));
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        settle().await;
-    }
-
-    /// Waits for the next tick.
-    async fn next(&self) {
-        poll_fn(|cx| {
-            let (count, _) = self.0.take();
-            match count {
-                0 => {
-                    self.0.set((0, Some(cx.waker().clone())));
-                    Poll::Pending
-                }
-                _ => {
-                    self.0.set((count - 1, None));
-                    Poll::Ready(())
-                }
-            }
-        })
-        .await;
-    }
-
-    /// Polls a future until it is ready or the next tick comes. Then drops it.
-    async fn or<F: Future>(&self, future: F) -> Option<F::Output> {
-        match select(pin!(future), pin!(self.next())).await {
-            Either::Left((output, _)) => Some(output),
-            Either::Right(((), _)) => None,
-        }
-    }
-}
 
 /// Returns the text of the dump for a task, and how often it has given up the wait of this kind.
 fn shown(name: &str, kind: &str) -> (String, u32) {

@@ -333,7 +333,13 @@ impl History {
         by: By,
     ) -> Result<(), TestCaseError> {
         let (readiness, counters) = (&self.descriptor.readiness, &self.descriptor.counters);
-        let wait = readiness.wait(direction, None, waiter(&counter, by), Buffer::NONE, counters);
+        let wait = readiness.wait(
+            direction,
+            None,
+            waiter(&counter, by),
+            Buffer::NONE,
+            counters,
+        );
         let expected = &mut self.expected[direction as usize];
         let stands = expected
             .list
