@@ -15,7 +15,7 @@ use crate::reactor::attempts::Buffer;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{InitialState, Source};
+use crate::reactor::source::{InitialState, Place, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
 use crate::traces::Slot;
@@ -236,9 +236,10 @@ impl<S: AsRaw + Io> Socket<S> {
             });
         };
         let sources = &self.shared.sources;
+        let place = Place { key, buffer };
         let poll = self
             .source
-            .poll_op(sources, direction, key, buffer, waiter, joined, op);
+            .poll_op(sources, direction, place, waiter, joined, op);
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }

@@ -56,6 +56,14 @@ impl InitialState {
     }
 }
 
+/// Where an operation leaves its waiter.
+pub(crate) struct Place<'a> {
+    /// The key of an async method; `None` for the list of the poll methods.
+    pub(crate) key: Option<&'a mut WaiterKey>,
+    /// The buffer of a `poll_read`.
+    pub(crate) buffer: Buffer,
+}
+
 /// A descriptor that the reactor watches.
 pub(crate) struct Source<S: ?Sized> {
     /// The readiness of the descriptor, and its waiters.
@@ -175,18 +183,18 @@ impl<S> Source<S> {
 
     /// Polls an operation. If it would block, leaves the waiter: under the key of an async
     /// method, or, without a key, on the list of the poll methods. If the waiter was not there before, calls `joined` with
-    /// the key of the source. `buffer` is the buffer of a `poll_read`.
+    /// the key of the source.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
-        mut key: Option<&mut WaiterKey>,
-        buffer: Buffer,
+        place: Place<'_>,
         waiter: impl Fn() -> Waiter,
         joined: impl FnOnce(Key),
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
+        let Place { mut key, buffer } = place;
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(key) = key {
