@@ -17,7 +17,6 @@ use self::text::QuotedLabel;
 pub(crate) use self::text::{Quoted, Time, label};
 pub use self::workers::WorkersDump;
 use crate::traces::Trace;
-use crate::waiter::Tries;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -492,8 +491,10 @@ pub struct Wait {
     pub(crate) depth: u16,
     /// How long the wait has lasted, if the task has declared it. Other waits are known since a poll.
     pub(crate) lasted: Option<Duration>,
-    /// How often the task has begun such a wait and dropped it, and how often it has completed.
-    pub(crate) tries: Tries,
+    /// How often the task has begun such a wait and dropped it before it completed.
+    pub(crate) given_up: u32,
+    /// How often such a wait has completed since the task dropped one first.
+    pub(crate) completed: u32,
 }
 
 /// The things that a task can wait for.
@@ -568,7 +569,8 @@ impl Wait {
             trace: None,
             depth: 0,
             lasted: None,
-            tries: Tries::default(),
+            given_up: 0,
+            completed: 0,
         }
     }
 
@@ -586,19 +588,13 @@ impl Wait {
 
     /// Returns whether the task has given up such waits so often that the text says so.
     fn is_often_given_up(&self) -> bool {
-        let Tries {
-            given_up,
-            completed,
-        } = self.tries;
+        let (given_up, completed) = (self.given_up, self.completed);
         given_up >= FEWEST_GIVEN_UP && given_up.saturating_mul(MOST_COMPLETED) >= completed
     }
 
     /// Says how often the task has given up such waits, after the rest of the line; an empty text if that was rarely.
     fn given_up_text(&self) -> String {
-        let Tries {
-            given_up,
-            completed,
-        } = self.tries;
+        let (given_up, completed) = (self.given_up, self.completed);
         match completed {
             _ if !self.is_often_given_up() => String::new(),
             0 => format!(": begun and dropped {given_up} times by this task without completing"),
@@ -736,7 +732,7 @@ impl Wait {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn given_up(&self) -> u32 {
-        self.tries.given_up
+        self.given_up
     }
 
     /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the

@@ -93,6 +93,11 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
+    /// Returns how often the wait was given up, and how often it has completed.
+    pub(crate) fn parts(self) -> (u32, u32) {
+        (self.given_up, self.completed)
+    }
+
     /// Counts a wait that was dropped before it completed.
     pub(crate) fn give_up(&mut self) {
         self.given_up = self.given_up.saturating_add(1);

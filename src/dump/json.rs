@@ -147,8 +147,8 @@ impl Wait {
             json.key("line").or_null(line, Json::number);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
-            json.key("given_up").number(self.tries.given_up);
-            json.key("completed").number(self.tries.completed);
+            json.key("given_up").number(self.given_up);
+            json.key("completed").number(self.completed);
             let chain = self.trace.as_ref().and_then(Trace::chain);
             json.key("trace").or_null(chain.as_deref(), Json::text);
         });

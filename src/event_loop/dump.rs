@@ -52,7 +52,7 @@ impl EventLoop {
             };
             if let Some(wait) = note(&mut waits, source.waiter, What::Io(source.text)) {
                 wait.trace = self.trace(source.waiter, slot);
-                wait.tries = source.tries;
+                (wait.given_up, wait.completed) = source.tries.parts();
             }
         }
         for source in self.shared.sources.kept_waiters() {
@@ -174,7 +174,7 @@ impl EventLoop {
                     }
                 }
             };
-            dumped.tries = self.executor.waits.tries(wait);
+            (dumped.given_up, dumped.completed) = self.executor.waits.tries(wait).parts();
             dumped.location = wait.location;
             dumped.lasted = Some(wait.since.until(now));
             dumped.depth = wait.depth;

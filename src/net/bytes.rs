@@ -186,7 +186,7 @@ pub(crate) fn with_shared_buffer<R>(read: impl FnOnce() -> R) -> R {
 /// Returns the buffer of a `poll_read`, from which the reactor sees whether the read before was given up.
 #[inline(always)]
 pub(crate) fn buffer_of(bytes: &[u8]) -> Buffer {
-    match cfg!(feature = "hyper") && IS_SHARED.get() {
+    match IS_SHARED.get() {
         true => Buffer::NONE,
         false => Buffer::of(bytes),
     }
