@@ -501,7 +501,7 @@ impl TaskDump {
                 format!(", which waits for {subject} at {file}:{line}")
             }
             (What::Sync { subject, .. }, None) => format!(", which waits for {subject}"),
-            _ => format!(", which waits for {wait}"),
+            _ => format!(", which waits for {}{}", wait.what, wait.place()),
         }
     }
 
@@ -616,6 +616,10 @@ pub struct Wait {
     pub(crate) depth: u16,
     /// How long the wait has lasted, if the task has declared it. Other waits are known since a poll.
     pub(crate) lasted: Option<Duration>,
+    /// How often the task has begun such a wait and dropped it before it completed.
+    pub(crate) given_up: u32,
+    /// How often such a wait has completed since the task dropped one first.
+    pub(crate) completed: u32,
 }
 
 /// The things that a task can wait for.
@@ -659,6 +663,14 @@ pub(crate) enum What {
     Idle,
 }
 
+/// The number of waits that were given up below which the text does not mention them. A timeout that ends a wait now and
+/// then is no fault.
+const FEWEST_GIVEN_UP: u32 = 8;
+
+/// The number of completed waits for each one that was given up above which the text does not mention them. A heartbeat
+/// that interrupts a busy connection is no fault.
+const MOST_COMPLETED: u32 = 10;
+
 impl TaskDump {
     /// Returns how long the longest wait of the task has lasted: since it was declared, or else since the last poll.
     fn longest(&self) -> Duration {
@@ -682,6 +694,38 @@ impl Wait {
             trace: None,
             depth: 0,
             lasted: None,
+            given_up: 0,
+            completed: 0,
+        }
+    }
+
+    /// Displays the place where the wait began, after what the task waits for.
+    fn place(&self) -> String {
+        match (self.location, &self.what) {
+            (None, _) => String::new(),
+            // The description of a primitive ends with a place of its own.
+            (Some(at), What::Sync { .. }) => {
+                format!("; waiting at {}:{}", at.file(), at.line())
+            }
+            (Some(at), _) => format!(" ({}:{})", at.file(), at.line()),
+        }
+    }
+
+    /// Returns whether the task has given up such waits so often that the text says so.
+    fn is_often_given_up(&self) -> bool {
+        let (given_up, completed) = (self.given_up, self.completed);
+        given_up >= FEWEST_GIVEN_UP && given_up.saturating_mul(MOST_COMPLETED) >= completed
+    }
+
+    /// Says how often the task has given up such waits, after the rest of the line; an empty text if that was rarely.
+    fn given_up_text(&self) -> String {
+        let (given_up, completed) = (self.given_up, self.completed);
+        match completed {
+            _ if !self.is_often_given_up() => String::new(),
+            0 => format!(": begun and dropped {given_up} times by this task without completing"),
+            _ => format!(
+                ": begun and dropped {given_up} times by this task, while {completed} completed"
+            ),
         }
     }
 
@@ -717,6 +761,103 @@ impl Wait {
     /// ```
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.location
+    }
+
+    /// Returns how many times the task has begun this wait and dropped it before it completed.
+    ///
+    /// A task gives up a wait when it drops the future, as a `select` or a [`timeout`](crate::time::timeout()) does when the
+    /// other future is ready first. That is harmless if the future is *cancel safe*. Otherwise the task loses what the
+    /// future has done: `read_exact` loses the bytes that it has read. If a task has given up the same wait at least eight
+    /// times, and at least once for ten waits that completed meanwhile, the text of the dump says so:
+    ///
+    /// ```text
+    /// read tcp 127.0.0.1:40116 → 127.0.0.1:80 for 3 ms: begun and dropped 160 times by this task without completing
+    /// ```
+    ///
+    /// The waits for one direction of a socket count as the same, and so do the waits for a primitive of `sync` that began
+    /// at the same place. Waits for sleeps, tasks, jobs, labels, cancellation tokens and oneshot channels are not counted.
+    ///
+    /// # Precision
+    ///
+    /// The number is exact for the methods of sockets, such as `read` and `accept`, and for `sync`. For the traits of
+    /// `futures-io`, it is a lower bound. The socket compares the buffer of a read with that of the read before, so it
+    /// sees that the next one begins elsewhere, but not that it begins anew with the same buffer. It does not see what
+    /// happens above the buffer of a `BufReader` or of TLS.
+    ///
+    /// # Examples
+    ///
+    /// This client waits for a reply of eight bytes, and gives up at each tick. The future of `read_exact` then drops the
+    /// bytes that have arrived, so the reply is never complete:
+    ///
+    #[cfg_attr(feature = "prelude", doc = "```")]
+    #[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+    /// use glassfrog::net::{TcpListener, TcpStream};
+    /// use glassfrog::prelude::*;
+    /// use glassfrog::task;
+    /// use glassfrog::time::{sleep, timeout};
+    /// use std::time::Duration;
+    ///
+    /// const TICK: Duration = Duration::from_millis(2);
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (server, _) = listener.accept().await?;
+    /// let client = task::Builder::new().name("client").spawn(async move {
+    ///     let mut reply = [0; 8];
+    ///     while timeout(TICK, stream.read_exact(&mut reply)).await.is_err() {
+    ///         // Something else is due at each tick.
+    ///     }
+    /// });
+    /// let text = loop {
+    ///     server.write(b"x").await?;
+    ///     sleep(4 * TICK).await;
+    ///     let dump = task::dump();
+    ///     let client = dump.find_by_name("client").unwrap();
+    ///     let read = client.waits().iter().find(|wait| wait.kind() == "io");
+    ///     if let Some(read) = read.filter(|read| read.given_up() >= 8) {
+    ///         break read.to_string();
+    ///     }
+    /// };
+    /// assert!(text.contains("times by this task without completing"), "{text}");
+    /// # client.abort();
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// Keep the future outside the loop, and poll it by reference. Then a tick drops nothing:
+    ///
+    #[cfg_attr(feature = "prelude", doc = "```")]
+    #[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # use glassfrog::prelude::*;
+    /// # use glassfrog::time::timeout;
+    /// # use std::time::Duration;
+    /// # const TICK: Duration = Duration::from_millis(2);
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (server, _) = listener.accept().await?;
+    /// # glassfrog::spawn(async move {
+    /// #     for _ in 0..8 {
+    /// #         server.write(b"x").await?;
+    /// #         glassfrog::time::sleep(4 * TICK).await;
+    /// #     }
+    /// #     std::io::Result::Ok(())
+    /// # });
+    /// let mut reply = [0; 8];
+    /// let mut read = stream.read_exact(&mut reply);
+    /// loop {
+    ///     if let Ok(result) = timeout(TICK, &mut read).await {
+    ///         break result;
+    ///     }
+    /// }
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn given_up(&self) -> u32 {
+        self.given_up
     }
 
     /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
@@ -792,12 +933,6 @@ impl fmt::Display for What {
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.what.fmt(f)?;
-        match (self.location, &self.what) {
-            // The description of a primitive ends with a place of its own.
-            (Some(at), What::Sync { .. }) => write!(f, "; waiting at {}:{}", at.file(), at.line()),
-            (Some(at), _) => write!(f, " ({}:{})", at.file(), at.line()),
-            (None, _) => Ok(()),
-        }
+        write!(f, "{}{}{}", self.what, self.place(), self.given_up_text())
     }
 }

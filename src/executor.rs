@@ -19,6 +19,7 @@
 //!                                      <------ +------------+
 //! ```
 
+mod abandoned;
 pub(crate) mod actor;
 pub(crate) mod budget;
 pub(crate) mod children;

@@ -7,6 +7,7 @@
 //! An event carries a token made of the index and the generation of the source's slot. A late event for a
 //! socket that has been closed therefore finds no source.
 
+pub(crate) mod attempts;
 pub(crate) mod opened;
 pub(crate) mod readiness;
 pub(crate) mod platform;
@@ -27,7 +28,7 @@ use self::waiters::{Taken, WaitCounters};
 use crate::foreign::{swallow_panics, trace};
 use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
-use crate::waiter::{Tag, WaiterInfo};
+use crate::waiter::{Tag, Tries, WaiterInfo};
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -129,6 +130,8 @@ pub(crate) struct SourceWaiter {
     pub(crate) waiter: WaiterInfo,
     /// A description of the operation.
     pub(crate) text: String,
+    /// How often the task has given up and completed such operations.
+    pub(crate) tries: Tries,
 }
 
 /// The sources, under their lock.
@@ -402,6 +405,7 @@ impl Sources {
                     direction,
                     waiter,
                     text,
+                    tries: source.tries(direction, waiter.tag),
                 });
             }
         }

@@ -231,8 +231,8 @@ struct Traits {
 }
 
 /// One of the things that tasks of a kind have in common: the word for their state, or the kind of a wait, its
-/// subject, and whether it belongs to the last poll.
-type Aspect<'a> = (&'static str, &'a str, bool);
+/// subject, whether it belongs to the last poll, and whether it was often given up.
+type Aspect<'a> = (&'static str, &'a str, bool, bool);
 
 /// Returns the traits of each task.
 fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
@@ -257,11 +257,13 @@ fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
         kind.clear();
         kind.extend(task.waits.iter().map(|wait| {
             let what = &wait.what;
-            (what.kind(), what.subject(), wait.poll == task.polls)
+            let is_current = wait.poll == task.polls;
+            let is_given_up = wait.is_often_given_up();
+            (what.kind(), what.subject(), is_current, is_given_up)
         }));
         kind.sort_unstable();
         kind.dedup();
-        kind.push((task.state.word(), "", true));
+        kind.push((task.state.word(), "", true, false));
         let next = kinds.len();
         let kind = match kinds.get(&kind) {
             Some(number) => *number,

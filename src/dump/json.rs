@@ -39,6 +39,7 @@ impl Dump {
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
+    /// | `given_up`, `completed` | how often the task has begun this wait and [dropped it](Wait::given_up) before it completed, and how often it has completed since the first time |
     /// | `trace` | the chain of async functions that began the wait, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits) |
     /// | `seconds` | for a label or a primitive of `sync`, the number of seconds since the wait began; `null` for others |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
@@ -176,6 +177,8 @@ impl Wait {
             json.key("line").or_null(line, Json::number);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
+            json.key("given_up").number(self.given_up);
+            json.key("completed").number(self.completed);
             let chain = self.trace.as_ref().and_then(Trace::chain);
             json.key("trace").or_null(chain.as_deref(), Json::text);
         });

@@ -277,8 +277,10 @@ impl Group<'_> {
             let what = match wait.what {
                 What::Children if self.count > 1 => String::from("the children of their scopes"),
                 // Each of them may wait for another one.
-                What::Sync { .. } | What::Join { .. } if !self.is_same => format!("e.g. {wait}"),
-                _ => wait.to_string(),
+                What::Sync { .. } | What::Join { .. } if !self.is_same => {
+                    format!("e.g. {}{}", wait.what, wait.place())
+                }
+                _ => format!("{}{}", wait.what, wait.place()),
             };
             let since = match wait.what {
                 What::Kept(_) => format!(
@@ -289,7 +291,7 @@ impl Group<'_> {
                 _ => format!(", since poll {} of {}", wait.poll, task.polls),
             };
             let has_duration = !matches!(wait.what, What::Timer(_) | What::Idle);
-            let note = self.note(&wait.what);
+            let note = self.note(&wait.what) + &wait.given_up_text();
             let is_first = lines.is_empty();
             let line = match self.count {
                 1 => self.line(what, since, &note, has_duration, wait.lasted),

@@ -52,6 +52,7 @@ impl EventLoop {
             };
             if let Some(wait) = note(&mut waits, source.waiter, What::Io(source.text)) {
                 wait.trace = self.trace(source.waiter, slot);
+                (wait.given_up, wait.completed) = source.tries.parts();
             }
         }
         for source in self.shared.sources.kept_waiters() {
@@ -179,6 +180,7 @@ impl EventLoop {
                     }
                 }
             };
+            (dumped.given_up, dumped.completed) = self.executor.waits.tries(wait).parts();
             dumped.location = wait.location;
             dumped.lasted = Some(wait.since.until(now));
             dumped.depth = wait.depth;

@@ -76,6 +76,12 @@ impl Shared {
         }
     }
 
+    /// Returns the low half of the id of the task that is being polled, if the task belongs to this runtime.
+    pub(crate) fn current_task(&self) -> Option<u32> {
+        let (task, _) = self.current_opener().parts()?;
+        Some(task)
+    }
+
     /// Notes that the task that is being polled has begun to wait. A runtime that traces waits captures a trace. The
     /// caller holds no lock.
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::clock::Stamp;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,6 +59,16 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
     EXECUTOR.with(|current| match current.borrow().as_ref() {
         Some(executor) if executor.is(remote) => Some(f(executor)),
         _ => None,
+    })
+}
+
+/// Returns the low half of the id of the task that this thread polls, if the task belongs to the runtime with this table.
+pub(super) fn task_in(waits: &Waits) -> Option<u32> {
+    EXECUTOR.with(|current| {
+        let current = current.borrow();
+        let executor = current.as_ref()?;
+        let (task, _) = executor.current_tag().parts()?;
+        ptr::eq(&*executor.waits, waits).then_some(task)
     })
 }
 

@@ -19,6 +19,12 @@ pub(crate) trait Primitive: Send + Sync {
     fn wakers(&self) -> usize {
         1
     }
+
+    /// Returns whether a dump shows how often a task has dropped a wait for this before it completed. It does not for a
+    /// primitive that is made to be waited for beside something else, or that completes at most one wait.
+    fn is_retried(&self) -> bool {
+        true
+    }
 }
 
 /// The description of a wait for a primitive.

@@ -133,6 +133,10 @@ impl Seen {
 }
 
 impl Primitive for Seen {
+    fn is_retried(&self) -> bool {
+        false
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let about = &self.about;
         let (kind, subject, state) = match wait.subject {
@@ -337,7 +341,7 @@ impl<T> Future for Closed<'_, T> {
 
 impl<T> Drop for Closed<'_, T> {
     fn drop(&mut self) {
-        self.sender.wait.withdraw();
+        self.sender.wait.give_up();
     }
 }
 

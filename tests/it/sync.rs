@@ -7,5 +7,7 @@ mod support;
 mod sync_channels;
 mod sync_dumps;
 mod sync_fairness;
+mod sync_given_up;
 mod sync_locks;
 mod sync_signals;
+mod ticks;

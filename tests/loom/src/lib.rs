@@ -4,6 +4,9 @@
 //! `crate::primitives`, which here consists of loom's types. Run with `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
+#[path = "../../../src/reactor/attempts.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod attempts;
 #[path = "../../../src/executor/ended.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod ended;
