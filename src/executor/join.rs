@@ -70,7 +70,7 @@ impl Executor {
     #[inline]
     pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Registered {
         let tag = self.current_tag();
-        actor::note_wait();
+        actor::note_join(tag);
         let waiter = Waiter { waker, tag };
         let former = match self.tasks.borrow_mut().slab.get_mut(key) {
             Some(task) => task.joiner.replace(waiter),
