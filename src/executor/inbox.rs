@@ -29,6 +29,7 @@
 //! loop announces it when it has left the runtime, and is awake at the beginning of the next turn. If the
 //! announcement fails, the loop makes its descriptor readable itself.
 
+use super::aborters::Aborters;
 use super::ended::Ended;
 use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
 use std::mem;
@@ -58,6 +59,8 @@ pub(crate) struct Inbox<M> {
     handles: AtomicUsize,
     /// The record of which tasks have ended, for handles on other threads. Written by the loop.
     pub(crate) ended: Ended,
+    /// The tasks that have abort handles. Written by the handles.
+    pub(crate) aborters: Aborters,
 }
 
 /// A counted reference to an inbox, whose owner may post a message at any time. While there is one, the loop is not
@@ -112,6 +115,7 @@ impl<M> Inbox<M> {
             unpark,
             handles: AtomicUsize::new(0),
             ended: Ended::new(),
+            aborters: Aborters::new(),
         }
     }
 
@@ -123,6 +127,11 @@ impl<M> Inbox<M> {
     /// Returns whether there has been no call and no message since the park was announced.
     pub(crate) fn is_quiet(&self) -> bool {
         self.reader.load(Ordering::Acquire) == PARKED && lock(&self.messages).is_empty()
+    }
+
+    /// Returns whether there are messages that the loop has not read.
+    pub(crate) fn has_messages(&self) -> bool {
+        !lock(&self.messages).is_empty()
     }
 
     /// Posts a message, and wakes the loop if it is parked. If the inbox is closed, returns the message.

@@ -4,7 +4,8 @@
 //! snapshot polls, wakes and moves no task. It is done on the thread of the loop.
 
 use super::Executor;
-use super::entry::Phase;
+use super::children::{ScopeEntry, holders};
+use super::entry::{IN_SET, Phase};
 use super::id::Id;
 use crate::clock::Stamp;
 use crate::waiter::{Waiter, WaiterInfo};
@@ -34,6 +35,22 @@ pub(crate) struct TaskSnapshot {
     pub(crate) parent: Option<u32>,
     /// The identity of the task's waker, and the number of other references to it. The children of scopes have none.
     pub(crate) waker: Option<(usize, usize)>,
+    /// Whether the handle belongs to a `JoinSet`.
+    pub(crate) in_set: bool,
+    /// For the child of a scope, the identity of the waker with which the scope polls it, and the number of other
+    /// references to it.
+    pub(crate) member: Option<(usize, usize)>,
+}
+
+/// The wakers of a scope at one moment. While it is alive, its body and its children wait with wakers of their own, and
+/// the scope keeps the waker of the task that polls it.
+pub(crate) struct ScopeSnapshot {
+    /// The low half of the id of the task or child whose future contains the scope.
+    pub(crate) parent: u32,
+    /// The identity of the waker of the body, and the number of other references to it.
+    pub(crate) body: (usize, usize),
+    /// The identity of the waker that the scope keeps.
+    pub(crate) outer: Option<usize>,
 }
 
 /// The state of a task, as a dump shows it.
@@ -88,6 +105,8 @@ impl Executor {
                 awaited_by: local.or_else(|| run?.awaited_by()),
                 parent: None,
                 waker,
+                in_set: task.has(IN_SET),
+                member: None,
             });
         }
         snapshots.extend(self.children.borrow().values().map(|child| TaskSnapshot {
@@ -105,9 +124,23 @@ impl Executor {
             awaited_by: None,
             parent: Some(child.parent),
             waker: None,
+            in_set: false,
+            member: Some(holders(&child.waker)),
         }));
         snapshots.sort_by_key(|task| task.id);
         snapshots
+    }
+
+    /// Returns the wakers of all scopes.
+    pub(crate) fn scopes(&self) -> Vec<ScopeSnapshot> {
+        let scopes = self.scopes.borrow();
+        let snapshot = |scope: &ScopeEntry| ScopeSnapshot {
+            parent: scope.parent,
+            body: holders(&scope.body),
+            // After the count, because it holds the waker for a moment.
+            outer: scope.body.upgrade().and_then(|body| body.outer()),
+        };
+        scopes.iter().map(|(_, scope)| snapshot(scope)).collect()
     }
 
     /// Returns whether a task is ready, or anything besides the executor, the join handles and the waiters `except`
@@ -158,6 +191,8 @@ impl Executor {
             awaited_by: None,
             parent: None,
             waker: Some((address, Arc::strong_count(&self.root) - 1)),
+            in_set: false,
+            member: None,
         }
     }
 }

@@ -22,7 +22,6 @@ use std::sync::Arc;
 ///     assert!(task.await.unwrap_err().is_cancelled());
 /// });
 /// ```
-#[derive(Clone)]
 pub struct AbortHandle {
     /// The id of the task.
     id: Id,
@@ -54,6 +53,9 @@ pub(super) enum TaskRef {
 impl AbortHandle {
     /// Creates a handle for this task.
     pub(super) fn new(id: Id, task: TaskRef) -> AbortHandle {
+        if let Some(inbox) = task.inbox() {
+            inbox.aborters.add(id.0);
+        }
         AbortHandle { id, task }
     }
 
@@ -130,6 +132,30 @@ pub(super) fn abort_local(inbox: &Arc<Remote>, key: Key) {
 pub(super) fn abort_remote(inbox: &Arc<Remote>, task: Arc<dyn RemoteTask>) {
     if !task.cancel_job() {
         drop(inbox.post(Message::AbortRemote(task)));
+    }
+}
+
+impl TaskRef {
+    /// Returns the inbox of the task's runtime, unless the task had ended.
+    fn inbox(&self) -> Option<&InboxHandle> {
+        match self {
+            TaskRef::Local { inbox, .. } | TaskRef::Remote { inbox, .. } => Some(inbox),
+            TaskRef::Ended => None,
+        }
+    }
+}
+
+impl Clone for AbortHandle {
+    fn clone(&self) -> AbortHandle {
+        AbortHandle::new(self.id, self.task.clone())
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.task.inbox() {
+            inbox.aborters.remove(self.id.0);
+        }
     }
 }
 

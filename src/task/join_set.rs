@@ -372,7 +372,7 @@ impl<T: 'static> JoinSet<T> {
         let requeue = RequeueOnDrop(&member.waker);
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
-        let polled = member.handle.poll_outcome(&mut cx);
+        let polled = member.handle.poll_outcome(&mut cx, true);
         mem::forget(requeue);
         match polled {
             Poll::Ready(outcome) => {
