@@ -165,10 +165,9 @@ impl EventLoop {
                         other_end: other_end.as_ref().and_then(id),
                         origin: description.origin,
                     };
-                    let blocked_by = description.blocked_by.iter();
-                    let blocked_by = blocked_by.filter_map(id);
+                    let blocked_by = primitive.blocked_by(wait, view.runtime, &view.waits);
                     Wait {
-                        blocked_by: blocked_by.collect(),
+                        blocked_by: blocked_by.iter().filter_map(id).collect(),
                         ..Wait::new(what, poll)
                     }
                 }

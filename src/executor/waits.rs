@@ -71,6 +71,13 @@ pub(crate) struct Declared {
     pub(crate) trace: Option<Trace>,
 }
 
+impl Declared {
+    /// Returns the task that waits, by the low half of its id.
+    pub(crate) fn task(&self) -> Option<u32> {
+        self.waiter.tag.parts().map(|(task, _)| task)
+    }
+}
+
 /// The subject of a declared wait.
 #[cfg_attr(not(any(feature = "sync", feature = "hyper-serve")), expect(dead_code))]
 #[derive(Clone)]

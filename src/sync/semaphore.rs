@@ -8,7 +8,7 @@ use super::seen::{
     About, Holdable, Holding, Lazy, Listed, Mark, Taken, first_in_line, next_future,
 };
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
 use std::borrow::Cow;
@@ -162,68 +162,108 @@ impl State {
         }
     }
 
-    /// Describes the first request in the queue, for a request that waits although enough permits are free. Also
-    /// returns the task that keeps it waiting, if there is one.
-    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
+    /// Describes the first request in the queue, for a request that waits although enough permits are free.
+    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> String {
         let Some(first) = first_in_line(wait, view) else {
-            return (String::new(), Vec::new());
+            return String::new();
         };
         let (task, _) = first.waiter.tag.parts().unwrap_or_default();
         match first.subject {
             Subject::Primitive(_, wanted) if wanted as usize > free => {
                 let at = first.location;
                 let at = at.map(|at| format!(" at {}:{}", at.file(), at.line()));
-                let text = format!(
+                format!(
                     ": behind {}, which waits for {wanted} permits{}",
                     view.task(task),
                     at.unwrap_or_default()
-                );
-                (text, vec![task])
+                )
             }
             _ => match next_future(first, view) {
-                Some(next) => (format!(": next in line: {next}"), Vec::new()),
-                None => (String::new(), Vec::new()),
+                Some(next) => format!(": next in line: {next}"),
+                None => String::new(),
             },
         }
     }
 
     /// Returns the tasks that the wait certainly needs: without the permits of each of them, there are too few.
-    fn needed(&self, wait: &Declared, wanted: usize, view: &View<'_>) -> Vec<u32> {
-        let mut permits_of: Vec<(u32, usize)> = Vec::new();
+    ///
+    /// A program often takes a permit in one task and gives it to another, which does the work: a server, for example,
+    /// that limits its connections. Such a task takes owned permits, or several. Its permits may come back at any
+    /// time, so it is not needed.
+    fn needed(&self, wait: &Declared, wanted: usize, runtime: u32) -> Vec<u32> {
+        let waiter = wait.task();
+        let mut holders: Vec<Share> = Vec::new();
         for (index, taken) in self.holders.known() {
-            let Some(task) = taken.who.task(view) else {
+            let Some(task) = taken.who.task_of(runtime) else {
                 continue;
             };
             let permits = self.taken[index].load(Ordering::Relaxed) as usize;
-            match permits_of.iter_mut().find(|(known, _)| *known == task) {
-                Some((_, sum)) => *sum += permits,
-                None => permits_of.push((task, permits)),
+            let gives = taken.is_owned && Some(task) == waiter;
+            match holders.iter_mut().find(|known| known.task == task) {
+                Some(known) => known.gives = true,
+                None => holders.push(Share {
+                    task,
+                    permits,
+                    gives,
+                }),
             }
         }
-        let waiter = wait.waiter.tag.parts().map(|(task, _)| task);
         // A task that waits does not release its own permits.
-        let own = permits_of.iter().find(|(task, _)| Some(*task) == waiter);
+        let own = holders.iter().find(|known| Some(known.task) == waiter);
+        if own.is_some_and(|own| own.gives) {
+            return Vec::new();
+        }
         let total = self.total.load(Ordering::Relaxed);
-        let foreign = total.saturating_sub(own.map_or(0, |(_, permits)| *permits));
+        let foreign = total.saturating_sub(own.map_or(0, |own| own.permits));
         if foreign < wanted {
             return waiter.into_iter().collect();
         }
-        permits_of
-            .iter()
-            .filter(|(task, permits)| {
-                Some(*task) != waiter && foreign.saturating_sub(*permits) < wanted
-            })
-            .map(|(task, _)| *task)
-            .collect()
+        let is_needed = |known: &&Share| {
+            Some(known.task) != waiter
+                && !known.gives
+                && foreign.saturating_sub(known.permits) < wanted
+        };
+        holders.iter().filter(is_needed).map(|known| known.task).collect()
+    }
+}
+
+/// What one task has taken.
+struct Share {
+    /// The task, by the low half of its id.
+    task: u32,
+    /// The number of its permits.
+    permits: usize,
+    /// Whether it probably gives permits to other tasks.
+    gives: bool,
+}
+
+/// Returns the number of permits that a wait is for.
+fn wanted_by(wait: &Declared) -> usize {
+    match wait.subject {
+        Subject::Primitive(_, wanted) => wanted as usize,
+        Subject::Label(_) => 1,
     }
 }
 
 impl Primitive for State {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+        let wanted = wanted_by(wait);
+        let free = self.free.available();
+        if self.total.load(Ordering::Relaxed) < wanted {
+            return Vec::new();
+        }
+        if free < wanted {
+            return self.needed(wait, wanted, runtime);
+        }
+        // Enough permits are free, but the first request in the queue waits for more.
+        match waits.of(wait, None).first() {
+            Some(first) if wanted_by(first) > free => first.task().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let wanted = match wait.subject {
-            Subject::Primitive(_, wanted) => wanted as usize,
-            Subject::Label(_) => 1,
-        };
+        let wanted = wanted_by(wait);
         let free = self.free.available();
         let total = self.total.load(Ordering::Relaxed);
         let (known, others) = (self.known(), self.holders.others());
@@ -235,7 +275,7 @@ impl Primitive for State {
                 self.several(view)
             ),
         };
-        let (state, blocked_by) = if total < wanted {
+        let state = if total < wanted {
             let forgotten = match self.forgotten.get() {
                 Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
                 None => String::new(),
@@ -244,15 +284,13 @@ impl Primitive for State {
                 true => String::new(),
                 false => format!("; {holders}"),
             };
-            let state = match (total, forgotten.is_empty() && known.is_empty()) {
+            match (total, forgotten.is_empty() && known.is_empty()) {
                 // A semaphore that serves as a signal.
                 (0, true) => String::from(": no permit has been added"),
                 _ => format!(": more than there are{forgotten}{holders}"),
-            };
-            (state, Vec::new())
+            }
         } else if free < wanted {
-            let state = format!(": {holders}");
-            (state, self.needed(wait, wanted, view))
+            format!(": {holders}")
         } else {
             self.turn(wait, free, view)
         };
@@ -266,7 +304,6 @@ impl Primitive for State {
             subject: format!("{permits} of {of} ({free} of {total} free)"),
             state,
             origin,
-            blocked_by,
             ..Description::default()
         }
     }
@@ -551,6 +588,7 @@ impl Semaphore {
         permits: u32,
     ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         let slot = self.state().try_take(permits, Location::caller())?;
+        self.state().holders.set_owned(slot);
         Ok(OwnedSemaphorePermit {
             semaphore: self,
             permits,
@@ -852,10 +890,15 @@ impl Future for AcquireOwned {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let operation = &mut self.operation;
-        operation.poll(cx).map_ok(|slot| OwnedSemaphorePermit {
-            semaphore: Arc::clone(&operation.semaphore),
-            permits: operation.wanted,
-            slot,
+        let polled = operation.poll(cx);
+        polled.map_ok(|slot| {
+            let semaphore = Arc::clone(&operation.semaphore);
+            semaphore.state().holders.set_owned(slot);
+            OwnedSemaphorePermit {
+                semaphore,
+                permits: operation.wanted,
+                slot,
+            }
         })
     }
 }
@@ -1027,6 +1070,8 @@ macro_rules! permit {
                 self.permits = self.permits.checked_sub(part)?;
                 self.state().note(self.slot, self.permits);
                 let slot = self.state().enter(part, Location::caller());
+                // A program splits permits in order to give a part away.
+                self.state().holders.set_owned(slot);
                 Some(self.part(part, slot))
             }
         }
