@@ -9,10 +9,13 @@
 mod circles;
 mod fold;
 mod json;
+mod stuck;
 mod text;
 mod workers;
 
 pub use self::circles::Circle;
+pub(crate) use self::circles::components;
+pub(crate) use self::stuck::Loose;
 use self::text::QuotedLabel;
 pub(crate) use self::text::{Quoted, Time, label};
 pub use self::workers::WorkersDump;
@@ -257,6 +260,8 @@ pub struct TaskDump {
     pub(crate) state: TaskState,
     /// The waits of the task, oldest first.
     pub(crate) waits: Vec<Wait>,
+    /// What may wake or end the task besides.
+    pub(crate) loose: Loose,
 }
 
 impl TaskDump {

@@ -407,6 +407,7 @@ pub(super) mod tests {
             polls: 1,
             state,
             waits,
+            loose: crate::dump::Loose::default(),
         }
     }
 

@@ -129,9 +129,9 @@ impl<M> Inbox<M> {
         self.reader.load(Ordering::Acquire) == PARKED && lock(&self.messages).is_empty()
     }
 
-    /// Returns whether there are messages that the loop has not read.
-    pub(crate) fn has_messages(&self) -> bool {
-        !lock(&self.messages).is_empty()
+    /// Returns whether there is such a message that the loop has not read.
+    pub(crate) fn has_message(&self, is_such: impl Fn(&M) -> bool) -> bool {
+        lock(&self.messages).iter().any(is_such)
     }
 
     /// Posts a message, and wakes the loop if it is parked. If the inbox is closed, returns the message.

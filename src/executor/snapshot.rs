@@ -12,6 +12,7 @@ use crate::waiter::{Waiter, WaiterInfo};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 /// The state of a task, of the root future, or of the child of a scope.
 pub(crate) struct TaskSnapshot {
@@ -81,6 +82,9 @@ impl Executor {
                 Some(waker) => {
                     let address = Arc::as_ptr(waker) as usize;
                     let others = Arc::strong_count(waker) - 1;
+                    // Acquire: pairs with the Release in the drop of each other `Arc`. A thread that has woken the task
+                    // and has dropped the waker since has raised the flag before.
+                    fence(Ordering::Acquire);
                     (waker.flags.is_queued(), Some((address, others)))
                 }
                 None => (true, None),
@@ -173,6 +177,9 @@ impl Executor {
     /// Returns a snapshot of the root future.
     fn root_snapshot(&self, running: &[u32]) -> TaskSnapshot {
         let address = Arc::as_ptr(&self.root) as usize;
+        let others = Arc::strong_count(&self.root) - 1;
+        // Acquire: as in `snapshot`.
+        fence(Ordering::Acquire);
         let state = match running.contains(&0) {
             true => TaskState::Running,
             _ if self.root.flags.is_queued() => TaskState::Ready,
@@ -190,7 +197,7 @@ impl Executor {
             state,
             awaited_by: None,
             parent: None,
-            waker: Some((address, Arc::strong_count(&self.root) - 1)),
+            waker: Some((address, others)),
             in_set: false,
             member: None,
         }
