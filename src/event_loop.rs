@@ -16,6 +16,7 @@ pub(crate) mod deadlock;
 mod descriptor;
 mod dump;
 mod inspection;
+mod only_thread;
 pub(crate) mod others;
 mod pace;
 mod settings;

@@ -140,7 +140,7 @@
 //!         event_loop                             the loop; owns one of each below
 //!    executor  reactor  timers  pool             four engines that do not know one another
 //!    dump  metrics                               what the runtime reports about itself
-//!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
+//!    clock  waiter  foreign  slab  threads  primitives    what all other modules are made of
 //! ```
 //!
 //! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`
@@ -179,6 +179,7 @@ mod clock;
 mod waiter;
 mod foreign;
 mod slab;
+mod threads;
 mod primitives;
 pub mod guide;
 

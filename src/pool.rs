@@ -28,6 +28,7 @@ use self::output::{STDERR, STDOUT};
 use self::queue::{Queue, Queued};
 use crate::foreign::{log_panics, swallow_panics};
 use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::threads::OwnThread;
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
@@ -311,6 +312,7 @@ impl Pool {
 
     /// Runs jobs until there are none. This is the body of each thread.
     fn work(self: Arc<Self>) {
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
@@ -330,10 +332,13 @@ impl Pool {
             if state.closed {
                 break;
             }
+            let rest = thread.rest();
             let (locked, wait) = self
                 .work
                 .wait_timeout(state, self.keep_idle)
                 .unwrap_or_else(PoisonError::into_inner);
+            // Before a job leaves its queue.
+            drop(rest);
             state = locked;
             if wait.timed_out() && !state.may_begin() {
                 break;
@@ -358,13 +363,16 @@ impl Pool {
     /// Watches while jobs wait for a thread, and reports the first stall.
     fn watch(&self) {
         let jobs = Lane::Jobs as usize;
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         while state.queues[jobs].len() > 0 {
             let begun = state.queues[jobs].begun;
+            let rest = thread.rest();
             let (locked, wait) = self
                 .gone
                 .wait_timeout(state, self.stalled)
                 .unwrap_or_else(PoisonError::into_inner);
+            drop(rest);
             state = locked;
             let queue = &state.queues[jobs];
             let (waiting, threads) = (queue.len(), queue.max_threads);
@@ -429,6 +437,11 @@ impl Pool {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
         (state.threads, state.queues.iter().map(Queue::len).sum())
+    }
+
+    /// Returns whether a job is queued, in any lane.
+    pub(crate) fn has_queued_jobs(&self) -> bool {
+        lock(&self.state).queues.iter().any(|queue| queue.len() > 0)
     }
 
     /// Returns whether a job is queued or running, not counting abandoned lookups and reads of standard input.

@@ -488,21 +488,49 @@ impl Builder {
     /// Sets what happens in a deadlock: when it is certain that no task will ever be woken. The default is
     /// [`OnDeadlock::Log`].
     ///
-    /// A deadlock is certain if all of the following hold:
+    /// A deadlock is certain if no task waits for a deadline, a socket or a standard stream, no blocking job waits or
+    /// runs, and either [nothing holds a waker](#nothing-holds-a-waker) or
+    /// [no other thread could use one](#the-only-thread). Otherwise, a deadlock is possible but not certain: a sender
+    /// may be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
     ///
-    /// - no task waits for a deadline, a socket or a standard stream, and no blocking job waits or runs;
+    /// The message lists the [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks.
+    /// [`OnDeadlock::Log`] logs it as an error. If no logger accepts errors, it prints the message to the standard
+    /// error stream.
+    ///
+    /// # Nothing holds a waker
+    ///
+    /// On every system, a deadlock is certain if all of the following hold:
+    ///
     /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
     /// - only the runtime itself holds the wakers of tasks;
     /// - only tasks of this runtime have ever waited for its sockets and sleeps.
-    ///
-    /// If something else holds a waker, such as a channel, a deadlock is possible but not certain: the sender may
-    /// be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
     ///
     /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
     /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
     ///
     /// A [`JoinHandle`](crate::task::JoinHandle) on another thread is not taken into account, although it can abort
     /// its task.
+    ///
+    /// # The only thread
+    ///
+    /// On Linux, a deadlock inside `block_on` is certain if no thread is left that could wake a task, whatever holds
+    /// wakers and handles: a lock, a channel, a static variable. All other threads of the process must belong to
+    /// glassfrog and wait for work: idle blocking threads, the thread of a [watchdog](Builder::watchdog_thread), the
+    /// thread of `signal::dump_on_sigusr1`, and a thread that waits for the end of a `#[glassfrog::test]`.
+    ///
+    /// The runtime lists the threads (`/proc/self/task`) when it has been quiet for 20 ms to 2 s. Nothing tells it when
+    /// a thread exits, so it lists them again, each time after twice the time.
+    ///
+    /// A process with any other thread gets no such answer, whatever the thread does. That includes a process with
+    /// [`Workers`](crate::Workers), and one in which the harness of `cargo test` runs. A
+    /// [turn](Runtime::turn) never reports a deadlock, because the foreign loop around it may wake anything.
+    ///
+    /// Two ways to wake a task are not supported, because no thread shows that they exist:
+    ///
+    /// - a signal handler that calls a waker itself. Let it write into a pipe that a task reads, or use the module
+    ///   `signal`;
+    /// - a thread-local variable that a blocking job has set, and whose destructor wakes a task. It runs when the idle
+    ///   thread exits, after ten seconds without a job.
     ///
     /// # Examples
     ///
@@ -522,10 +550,11 @@ impl Builder {
 
     /// Logs a warning with a dump when a deadlock has been possible for the duration `after`.
     ///
-    /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. Then only
-    /// something outside the runtime can wake a task. A mutex that a task locks twice, or a channel whose sender
-    /// is never used, causes such a wait. The warning is not repeated until a task has run. If the deadlock is
-    /// certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
+    /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. A mutex that a
+    /// task locks twice, or a channel whose sender is never used, causes such a wait. The warning lists the
+    /// [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks. If something outside the
+    /// runtime holds a waker or a handle, it says that only something outside can wake a task. The warning is not
+    /// repeated until a task has run. If the deadlock is certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
     ///
     /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
     /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a

@@ -6,6 +6,7 @@
 use crate::dump::Time;
 use crate::executor::status::{LoopStatus, Polling};
 use crate::foreign::swallow_panics;
+use crate::threads::OwnThread;
 use crate::waiter::Tag;
 use std::io;
 use std::sync::Arc;
@@ -39,7 +40,13 @@ impl Watchdog {
         let thread = thread::Builder::new().name(name).spawn(move || {
             // The last poll that was seen, when it was first seen, and whether it has been reported.
             let (mut last, mut since, mut is_reported) = (Tag::NONE, Instant::now(), false);
-            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let this = OwnThread::current();
+            let waits = || {
+                // The rest ends before the status is read, because a report calls the logger.
+                let _rest = this.rest();
+                ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout)
+            };
+            while waits() {
                 let polling = status.polling();
                 if polling != last {
                     (last, since, is_reported) = (polling, Instant::now(), false);

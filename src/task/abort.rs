@@ -10,7 +10,8 @@ use std::sync::Arc;
 /// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
 ///
 /// The handle keeps neither the task nor its runtime alive. While it exists, the runtime reports no deadlock,
-/// because an abort would wake the task; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// because an abort would wake the task, unless no thread could use the handle; see
+/// [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 26] = [
+const LAYERS: [(&str, &[&str]); 27] = [
     // What users call.
     (
         "test_runs",
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "dump",
             "waiter",
             "foreign",
+            "threads",
             "primitives",
         ],
     ),
@@ -38,7 +39,10 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "slab",
         ],
     ),
-    ("signal", &["handle", "net", "context", "reactor"]),
+    (
+        "signal",
+        &["handle", "net", "context", "reactor", "threads"],
+    ),
     (
         "workers",
         &[
@@ -156,6 +160,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
             "waiter",
             "foreign",
             "slab",
+            "threads",
             "primitives",
         ],
     ),
@@ -174,7 +179,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ),
     ("reactor", &["waiter", "foreign", "slab", "primitives"]),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
-    ("pool", &["waiter", "foreign", "primitives"]),
+    ("pool", &["waiter", "foreign", "threads", "primitives"]),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
@@ -183,6 +188,7 @@ const LAYERS: [(&str, &[&str]); 26] = [
     ("waiter", &[]),
     ("foreign", &[]),
     ("slab", &[]),
+    ("threads", &["primitives"]),
     ("primitives", &[]),
     // Documentation only.
     ("guide", &[]),
@@ -793,6 +799,8 @@ fn cfg_appears_only_where_it_is_allowed() {
             "reactor/platform.rs" => true,
             // Defaults of debug builds.
             "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
+            // The system that lists the threads of a process.
+            "threads.rs" if code.contains(r#"cfg!(target_os = "linux")"#) => true,
             // The alias for the types of a model checker.
             "primitives.rs" if words(code).any(|word| word == "loom") => true,
             // The events that only a feature needs, and that the model checker replaces.

@@ -26,6 +26,8 @@ mod permits;
 #[path = "../../../src/reactor/readiness.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod readiness;
+#[path = "../../../src/threads/resting.rs"]
+mod resting;
 #[path = "../../../src/sync/notify/signal.rs"]
 mod signal;
 #[path = "../../../src/sync/cancellation_token/tree.rs"]
@@ -64,3 +66,4 @@ mod executor_model;
 mod permits_model;
 mod reactor_model;
 mod sync_model;
+mod threads_model;
