@@ -70,6 +70,17 @@ impl<'a> Circle<'a> {
         !self.is_certain
     }
 
+    /// Returns whether one of the waits is for a primitive of `sync`.
+    pub(crate) fn leads_through_sync(&self) -> bool {
+        let mut waits = self.waits.iter();
+        waits.any(|wait| matches!(wait.what, What::Sync { .. }))
+    }
+
+    /// Returns the sentence, without the remark that the circle is likely.
+    pub(crate) fn sentence(&self) -> impl fmt::Display {
+        Sentence(self)
+    }
+
     /// Returns a sentence that says where the tasks were spawned: `"a" was spawned at src/main.rs:5, "b" at
     /// src/main.rs:9`. Returns an empty string if that is not known of any task.
     pub(crate) fn places(&self) -> String {
@@ -90,15 +101,30 @@ impl<'a> Circle<'a> {
 
 impl fmt::Display for Circle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let next = self.tasks.iter().cycle().skip(1);
-        for (index, ((task, next), wait)) in
-            self.tasks.iter().zip(next).zip(&self.waits).enumerate()
-        {
+        Sentence(self).fmt(f)?;
+        match (self.is_likely(), self.leads_through_sync()) {
+            (false, _) => Ok(()),
+            (true, true) => f.write_str(
+                "; likely, unless a guard, a permit or the end of a channel has been moved",
+            ),
+            (true, false) => f.write_str("; likely, unless something aborts or ends one of the tasks"),
+        }
+    }
+}
+
+/// Displays who waits for whom in a circle.
+struct Sentence<'a>(&'a Circle<'a>);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Circle { tasks, waits, .. } = self.0;
+        let next = tasks.iter().cycle().skip(1);
+        for (index, ((task, next), wait)) in tasks.iter().zip(next).zip(waits).enumerate() {
             match index {
                 0 => write!(f, "{} waits for ", Named(task))?,
                 _ => f.write_str(", which waits for ")?,
             }
-            match self.tasks.len() {
+            match tasks.len() {
                 1 => f.write_str("itself")?,
                 _ => write!(f, "{}", Named(next))?,
             }
@@ -113,14 +139,6 @@ impl fmt::Display for Circle<'_> {
                 write!(f, " in {frame}")?;
             }
             f.write_str(")")?;
-        }
-        let mut waits = self.waits.iter();
-        if waits.any(|wait| matches!(wait.what, What::Sync { .. })) {
-            f.write_str(
-                "; likely, unless a guard, a permit or the end of a channel has been moved",
-            )?;
-        } else if self.is_likely() {
-            f.write_str("; likely, unless something aborts or ends one of the tasks")?;
         }
         Ok(())
     }

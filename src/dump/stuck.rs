@@ -10,7 +10,7 @@
 //! may have been moved, and a task may be aborted. A task in the second one *certainly* cannot, because it waits only for
 //! tasks in this set, and nothing else may wake or end it.
 
-use super::{TaskDump, TaskState, Under, Wait, What};
+use super::{TaskDump, TaskState, Wait, What};
 use std::collections::HashMap;
 
 /// What may wake or end a task besides the waits of its dump.

@@ -1,15 +1,68 @@
 //! [`Circles`]: finds tasks that wait for one another, and reports them.
+//!
+//! The search has two stages. The first one follows only the numbers of the tasks: who waits for whom, through joins,
+//! scopes and declared waits. A program without a circle pays for nothing else: one pass over the tasks and the waits.
+//! If there is a circle of any kind, the second stage takes a dump, which knows what else each task waits for and what
+//! else may wake it. [`Dump::circles`] tells circles of tasks that cannot go on from others, and certain circles from
+//! likely ones.
+//!
+//! ```text
+//!                    certain                              the policy for deadlocks, at once
+//!   a new circle  -------------------------------------> reported
+//!        |                                                  ^
+//!        | likely        +-----------+   stands for 1 s     |  a warning
+//!        +-------------> | candidate | ---------------------+
+//!                        +-----------+
+//!                          |  a member is polled, again and again, or the circle is gone
+//!                          v
+//!                        dropped
+//! ```
+//!
+//! Each circle is reported once. A likely circle that turns out to be certain, because a handle was dropped, is reported
+//! again.
 
 use super::EventLoop;
+use crate::dump::{Circle, Dump, Time, components};
+use crate::executor::primitive::Lines;
+use crate::executor::waits::Subject;
+use log::Level;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long a likely circle stands before it is reported, in nanoseconds. A task may hold a lock for some time, so a
+/// circle that ends by itself usually ends sooner.
+const STANDS: u64 = 1_000_000_000;
+
+/// The number of times that a member of a candidate may have been polled between two searches. A circle of tasks that
+/// are polled again and again is none that stands, and would wake the loop once a second forever.
+const RESTARTS: u32 = 5;
 
 /// The search for circles of one loop.
 #[derive(Debug, Default)]
-pub(super) struct Circles {}
+pub(super) struct Circles {
+    /// The likely circles of the last search that are reported if they stand.
+    candidates: RefCell<Vec<Candidate>>,
+    /// The members of the circles that have been reported and still exist, by their ids, and whether the circle of each
+    /// is certain.
+    reported: RefCell<HashMap<u64, bool>>,
+}
+
+/// A likely circle that has not been reported.
+#[derive(Debug)]
+struct Candidate {
+    /// The id and the number of polls of each member.
+    members: Vec<(u64, u32)>,
+    /// Since when no member has been polled, as far as the searches have seen, in nanoseconds.
+    since: u64,
+    /// How many searches have seen that a member had been polled.
+    restarts: u32,
+}
 
 impl Circles {
     /// Returns whether the last search has found a circle that is reported only if it stands.
     pub(super) fn has_candidates(&self) -> bool {
-        false
+        !self.candidates.borrow().is_empty()
     }
 
     /// Searches for circles, and reports those that are certain, and those that have stood for a second. `now` is the
@@ -18,5 +71,216 @@ impl Circles {
     /// # Panics
     ///
     /// Panics if a circle is certain and the policy for deadlocks is to panic.
-    pub(super) fn inspect(&self, _event_loop: &EventLoop, _now: u64) {}
+    pub(super) fn inspect(&self, event_loop: &EventLoop, now: u64) {
+        if !has_circle(edges(event_loop)) {
+            self.candidates.borrow_mut().clear();
+            self.reported.borrow_mut().clear();
+            return;
+        }
+        let dump = event_loop.dump();
+        let circles = dump.circles();
+        self.forget_all_but(&circles);
+        let (mut certain, mut likely) = (Vec::new(), Vec::new());
+        let former = self.candidates.take();
+        let mut candidates = Vec::new();
+        for circle in circles {
+            if self.is_reported(&circle) {
+                continue;
+            }
+            if !circle.is_likely() {
+                self.note(&circle);
+                certain.push(circle);
+                continue;
+            }
+            let Some(candidate) = Candidate::new(&circle, &former, now) else {
+                continue;
+            };
+            let stood = now - candidate.since;
+            if stood < STANDS {
+                candidates.push(candidate);
+            } else {
+                self.note(&circle);
+                likely.push((circle, stood));
+            }
+        }
+        // The reports run foreign code, and may panic.
+        self.candidates.replace(candidates);
+        for (circle, stood) in &likely {
+            let text = likely_text(circle, Duration::from_nanos(*stood));
+            event_loop.deadlock.announce(Level::Warn, &text);
+        }
+        if !certain.is_empty() {
+            event_loop.deadlock.report_certain(&certain, &dump);
+        }
+    }
+
+    /// Notes that the circles of a dump are being reported with it. Returns whether a certain one has been reported
+    /// before.
+    pub(super) fn note_all(&self, dump: &Dump) -> bool {
+        let circles = dump.circles();
+        self.forget_all_but(&circles);
+        let mut certain = circles.iter().filter(|circle| !circle.is_likely());
+        let was_reported = certain.any(|circle| self.is_reported(circle));
+        circles.iter().for_each(|circle| self.note(circle));
+        was_reported
+    }
+
+    /// Returns whether a circle has been reported. A circle has a member in common with one that was reported only if it
+    /// is the same, or has grown.
+    fn is_reported(&self, circle: &Circle<'_>) -> bool {
+        let reported = self.reported.borrow();
+        let mut members = circle.tasks().iter();
+        members.any(|task| {
+            let as_certain = reported.get(&task.id());
+            as_certain.is_some_and(|is_certain| *is_certain || circle.is_likely())
+        })
+    }
+
+    /// Notes that a circle is reported.
+    fn note(&self, circle: &Circle<'_>) {
+        let members = circle.tasks().iter().map(|task| task.id());
+        let is_certain = !circle.is_likely();
+        let mut reported = self.reported.borrow_mut();
+        reported.extend(members.map(|id| (id, is_certain)));
+    }
+
+    /// Forgets the reported circles that are gone.
+    fn forget_all_but(&self, circles: &[Circle<'_>]) {
+        let reported = &mut *self.reported.borrow_mut();
+        if reported.is_empty() {
+            return;
+        }
+        let mut kept = HashMap::new();
+        for task in circles.iter().flat_map(|circle| circle.tasks()) {
+            if let Some(is_certain) = reported.get(&task.id()) {
+                kept.insert(task.id(), *is_certain);
+            }
+        }
+        *reported = kept;
+    }
+}
+
+impl Candidate {
+    /// Creates a candidate, which may be one of the former ones. Returns `None` if its members were polled too often.
+    fn new(circle: &Circle<'_>, former: &[Candidate], now: u64) -> Option<Candidate> {
+        let members = circle.tasks().iter();
+        let members: Vec<_> = members.map(|task| (task.id(), task.polls())).collect();
+        let ids = |members: &[(u64, u32)]| -> Vec<u64> { members.iter().map(|(id, _)| *id).collect() };
+        let same = |other: &&Candidate| ids(&other.members) == ids(&members);
+        let (since, restarts) = match former.iter().find(same) {
+            None => (now, 0),
+            Some(same) if same.members == members => (same.since, same.restarts),
+            Some(polled) => (now, polled.restarts + 1),
+        };
+        (restarts <= RESTARTS).then_some(Candidate {
+            members,
+            since,
+            restarts,
+        })
+    }
+}
+
+/// Returns who waits for whom: pairs of the low halves of ids.
+fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
+    let mut edges = event_loop.executor.joins();
+    let declared = event_loop.executor.waits.declared();
+    let lines = Lines::new(&declared);
+    let runtime = event_loop.shared.number;
+    for wait in &declared {
+        if let Subject::Primitive(primitive, _) = &wait.subject
+            && let Some(task) = wait.task()
+        {
+            let blockers = primitive.blocked_by(wait, runtime, &lines);
+            edges.extend(blockers.into_iter().map(|blocker| (task, blocker)));
+        }
+    }
+    edges
+}
+
+/// Returns whether a graph with these edges has a circle.
+fn has_circle(mut edges: Vec<(u32, u32)>) -> bool {
+    edges.sort_unstable();
+    edges.dedup();
+    let mut tasks: Vec<u32> = edges.iter().map(|(from, _)| *from).collect();
+    tasks.dedup();
+    // A task that waits for nobody is in no circle.
+    let index = |(from, to): &(u32, u32)| {
+        let to = tasks.binary_search(to).ok()?;
+        Some((tasks.binary_search(from).ok()?, to))
+    };
+    let edges: Vec<(usize, usize)> = edges.iter().filter_map(index).collect();
+    // The position of the first edge of each task.
+    let mut first = vec![0; tasks.len() + 1];
+    for (from, _) in &edges {
+        first[from + 1] += 1;
+    }
+    for task in 0..tasks.len() {
+        first[task + 1] += first[task];
+    }
+    let mut has_circle = edges.iter().any(|(from, to)| from == to);
+    components(
+        tasks.len(),
+        |task, nth| {
+            let edge = Some(first[task] + nth).filter(|edge| *edge < first[task + 1])?;
+            Some(edges[edge].1)
+        },
+        |component| has_circle |= component.len() > 1,
+    );
+    has_circle
+}
+
+/// Returns the warning about a likely circle, no member of which has been polled for this time.
+fn likely_text(circle: &Circle<'_>, stood: Duration) -> String {
+    let sentence = circle.sentence();
+    let unless = match circle.leads_through_sync() {
+        true => "no guard, permit or end of a channel has been moved to another task",
+        false => "nothing aborts or ends one of them",
+    };
+    let mut text = format!(
+        "likely circle: {sentence}. None of these tasks has been polled for {}. If {unless}, they wait forever.",
+        Time(stood)
+    );
+    let places = circle.places();
+    if !places.is_empty() {
+        text.push_str(&format!(" {places}."));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_has_a_circle_if_a_task_can_reach_itself() {
+        // All graphs of three tasks: a bit for each edge.
+        for graph in 0..1_u32 << 9 {
+            let bits = (0..9).filter(|bit| graph & 1 << bit != 0);
+            // The ids are far apart, as those of long-lived tasks are.
+            let edges: Vec<(u32, u32)> = bits.map(|bit| (bit / 3 * 1000, bit % 3 * 1000)).collect();
+            let mut reach = edges.clone();
+            for _ in 0..3 {
+                let further: Vec<(u32, u32)> = reach
+                    .iter()
+                    .flat_map(|(from, over)| {
+                        let on = edges.iter().filter(move |(next, _)| next == over);
+                        on.map(|(_, to)| (*from, *to))
+                    })
+                    .collect();
+                reach.extend(further);
+                reach.sort_unstable();
+                reach.dedup();
+            }
+            let expected = reach.iter().any(|(from, to)| from == to);
+            assert_eq!(has_circle(edges), expected, "{graph:b}");
+        }
+    }
+
+    #[test]
+    fn a_chain_is_no_circle() {
+        let chain: Vec<(u32, u32)> = (0..100_000).map(|task| (task, task + 1)).collect();
+        assert!(!has_circle(chain.clone()));
+        let ring = [&chain[..], &[(100_000, 0)]].concat();
+        assert!(has_circle(ring));
+    }
 }

@@ -60,6 +60,8 @@ impl Executor {
         match &mut task.joiner {
             Some(joiner) if joiner.waker.will_wake(waker) => {
                 joiner.tag = self.current_tag();
+                // Another wait of the task may have ended.
+                actor::note_wait();
                 Joined::Waiting
             }
             _ => Joined::Unregistered,

@@ -5,10 +5,10 @@
 
 use super::Executor;
 use super::children::{ScopeEntry, holders};
-use super::entry::{IN_SET, Phase};
+use super::entry::{IN_SET, Phase, REMOTE};
 use super::id::Id;
 use crate::clock::Stamp;
-use crate::waiter::{Waiter, WaiterInfo};
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -133,6 +133,26 @@ impl Executor {
         }));
         snapshots.sort_by_key(|task| task.id);
         snapshots
+    }
+
+    /// Returns which task awaits which other task or child, as pairs of the low halves of their ids.
+    pub(crate) fn joins(&self) -> Vec<(u32, u32)> {
+        let mut joins = Vec::new();
+        for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
+            let local = task.joiner.as_ref().map(|joiner| joiner.tag);
+            let remote = || {
+                let run = task.body.as_mut().filter(|_| task.marks & REMOTE != 0)?;
+                run.run.as_mut().awaited_by().map(|waiter| waiter.tag)
+            };
+            let tag = local.or_else(remote);
+            if let Some((joiner, _)) = tag.and_then(Tag::parts) {
+                joins.push((joiner, key.generation()));
+            }
+        }
+        for child in self.children.borrow().values() {
+            joins.push((child.parent, child.id.low()));
+        }
+        joins
     }
 
     /// Returns the wakers of all scopes.

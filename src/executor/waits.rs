@@ -115,6 +115,8 @@ impl Waits {
             return;
         };
         let has_moved = task(wait.waiter) != task(waiter);
+        // Another wait of the task may have ended, and this one may be the last.
+        actor::note_wait();
         wait.waiter = waiter;
         drop(table);
         if has_moved && self.traces.is_some() {
@@ -228,6 +230,8 @@ impl Wait {
     /// Removes the wait from the table.
     fn remove(&mut self) {
         if let Some((waits, key)) = self.entry.take() {
+            // Another wait of the task may be left.
+            actor::note_wait();
             let mut table = lock(&waits.table);
             let removed = table.declared.remove(key);
             table.declared.shrink();

@@ -19,6 +19,7 @@
 use super::group::{BATCH, MemberWaker, WakeQueue};
 use crate::context;
 use crate::executor::Payload;
+use crate::executor::actor::note_wait;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::executor::children::{MemberRef, RegisteredChild, RegisteredScope};
 use crate::foreign::{log_panics, wake_all};
@@ -649,6 +650,8 @@ where
             if let Poll::Ready(outcome) = polled {
                 output = Some(outcome.map_err(Failure::Error)?);
                 catch(|| body.set(None))?;
+                // From now on, the task waits for the children alone.
+                note_wait();
             }
         }
         nursery.queue.requeue(later);
