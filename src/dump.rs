@@ -3,6 +3,9 @@
 //! [`task::dump`](crate::task::dump) and [`Handle::dump`](crate::Handle::dump) return a [`Dump`],
 //! [`Workers::dump`](crate::Workers::dump) a [`WorkersDump`]. The other types are parts of a dump, on which a test can
 //! assert.
+//!
+//! [`Dump::circles`] returns the [`Circle`]s of tasks that wait for one another. The runtime searches for them by itself,
+//! at most once a second; see [`Builder::on_deadlock`](crate::Builder::on_deadlock#circles).
 
 // `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
 
@@ -601,6 +604,10 @@ impl Wait {
 
     /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
     /// children of the scope, or the tasks that have taken the lock.
+    ///
+    /// A task that has taken an owned guard or permit and waits for the next has probably given the first away, so it does
+    /// not block itself. For the same reason, the result leaves out a task that has taken several permits of the
+    /// semaphore.
     ///
     /// # Examples
     ///

@@ -78,7 +78,7 @@
 //!   of async functions that began each wait.
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
-//!   [`Builder::stall_report`] report certain and possible deadlocks.
+//!   [`Builder::stall_report`] report certain and possible deadlocks, and circles of tasks that wait for one another.
 //!
 //! To test:
 //!

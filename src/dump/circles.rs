@@ -107,7 +107,9 @@ impl fmt::Display for Circle<'_> {
             (true, true) => f.write_str(
                 "; likely, unless a guard, a permit or the end of a channel has been moved",
             ),
-            (true, false) => f.write_str("; likely, unless something aborts or ends one of the tasks"),
+            (true, false) => {
+                f.write_str("; likely, unless something aborts or ends one of the tasks")
+            }
         }
     }
 }
@@ -320,7 +322,8 @@ impl<'a> Graph<'a> {
             let mut edges = Vec::new();
             for wait in task.waits.iter().filter(|wait| is_open(wait)) {
                 let known = wait.blocked_by.iter().filter_map(|id| indices.get(id));
-                let blocking = known.filter(|other| stuck.probably[index] && stuck.probably[**other]);
+                let blocking =
+                    known.filter(|other| stuck.probably[index] && stuck.probably[**other]);
                 edges.extend(blocking.map(|other| (*other, wait)));
             }
             edges
@@ -439,13 +442,14 @@ mod tests {
             let mut edges = edges;
             let whole = edges.clone();
             loop {
-                let goes_on =
-                    |id: u64| edges[id as usize].len() < whole[id as usize].len().max(1);
+                let goes_on = |id: u64| edges[id as usize].len() < whole[id as usize].len().max(1);
                 let next: Vec<Vec<u64>> = (0..count as u64)
-                    .map(|id| match edges[id as usize].iter().any(|other| goes_on(*other)) {
-                        true => Vec::new(),
-                        false => edges[id as usize].clone(),
-                    })
+                    .map(
+                        |id| match edges[id as usize].iter().any(|other| goes_on(*other)) {
+                            true => Vec::new(),
+                            false => edges[id as usize].clone(),
+                        },
+                    )
                     .collect();
                 if next == edges {
                     break;

@@ -161,7 +161,10 @@ impl Stuck {
             Conditions {
                 begins: probably[index].begins
                     && !task.loose.may_be_aborted
-                    && task.waits.iter().all(|wait| !matches!(wait.what, What::Kept(_)))
+                    && task
+                        .waits
+                        .iter()
+                        .all(|wait| !matches!(wait.what, What::Kept(_)))
                     && open().all(|wait| is_closed(wait)),
                 // A parent that goes on or ends may drop its children.
                 with: parents[index].into_iter().collect(),

@@ -54,7 +54,7 @@ pub enum OnDeadlock {
     /// `block_on` keeps waiting.
     #[default]
     Log,
-    /// Panics in `block_on`, with a dump as the message.
+    /// Panics in `block_on` or in the turn, with a dump in the message.
     Panic,
     /// Calls this function with a dump, on the thread of the runtime. `block_on` keeps waiting.
     Call(fn(&Dump)),

@@ -5,8 +5,8 @@
 use super::{EventLoop, others};
 use crate::clock::Stamp;
 use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Wait, What, label};
-use crate::executor::primitive::{Lines, View};
 use crate::executor::Message;
+use crate::executor::primitive::{Lines, View};
 use crate::executor::snapshot::{ScopeSnapshot, TaskSnapshot, TaskState};
 use crate::executor::waits::Subject;
 use crate::reactor::readiness::Direction;
@@ -43,7 +43,11 @@ impl Scopes {
     fn new(scopes: Vec<ScopeSnapshot>) -> Scopes {
         let mut sorted = Scopes::default();
         for scope in scopes {
-            sorted.bodies.entry(scope.parent).or_default().push(scope.body);
+            sorted
+                .bodies
+                .entry(scope.parent)
+                .or_default()
+                .push(scope.body);
             if let Some(outer) = scope.outer {
                 *sorted.kept.entry(outer).or_default() += 1;
             }
@@ -68,11 +72,15 @@ impl Scopes {
             let kept = self.kept.get(&waker).copied().unwrap_or_default();
             holders.saturating_sub(seen + kept)
         };
-        let bodies = self.bodies.get(&task.id.low()).map_or(&[][..], Vec::as_slice);
+        let bodies = self
+            .bodies
+            .get(&task.id.low())
+            .map_or(&[][..], Vec::as_slice);
         let has_set = left().any(|(_, left)| left.in_set);
         // The set keeps a waker of the task too.
         let held: usize = bodies.iter().map(|body| unseen(*body)).sum::<usize>() + unseen(own);
-        let is_ours = |waker: usize| own.0 == waker || bodies.iter().any(|(body, _)| *body == waker);
+        let is_ours =
+            |waker: usize| own.0 == waker || bodies.iter().any(|(body, _)| *body == waker);
         let is_wrapped = left().any(|(_, left)| !left.in_set && !is_ours(left.waker));
         Loose {
             is_unseen: is_wrapped || held > usize::from(has_set),
@@ -177,11 +185,12 @@ impl EventLoop {
         });
         let mut tasks: Vec<TaskDump> = tasks.collect();
         // Asked after the handles were counted: a thread that has dropped its handle has sent the message before.
-        let is_abort = |message: &Message| {
-            matches!(message, Message::Abort(_) | Message::AbortRemote(_))
-        };
+        let is_abort =
+            |message: &Message| matches!(message, Message::Abort(_) | Message::AbortRemote(_));
         if inbox.has_message(is_abort) {
-            tasks.iter_mut().for_each(|task| task.loose.may_be_aborted = true);
+            tasks
+                .iter_mut()
+                .for_each(|task| task.loose.may_be_aborted = true);
         }
         note_other_ends(&mut tasks);
         Dump {

@@ -60,7 +60,12 @@ impl Inspector {
         }
     }
 
-    /// Returns the timeout of a park that begins at `now` and would otherwise last for `timeout`.
+    /// Returns the timeout of a park that begins at `now` and would otherwise last for `timeout`. If an inspection is due,
+    /// does it first.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a circle is certain and the policy for deadlocks is to panic.
     pub(super) fn park_timeout(
         &self,
         event_loop: &EventLoop,
@@ -70,7 +75,14 @@ impl Inspector {
         if !self.has_new_waits() {
             return timeout;
         }
-        let left = self.due.get().saturating_sub(self.real(event_loop, now));
+        let now = self.real(event_loop, now);
+        if now >= self.due.get() {
+            self.inspect_now(event_loop, now);
+            if !self.has_new_waits() {
+                return timeout;
+            }
+        }
+        let left = self.due.get().saturating_sub(now);
         let left = Duration::from_nanos(left);
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }

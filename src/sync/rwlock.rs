@@ -150,7 +150,9 @@ impl Primitive for Seen {
             }
             false => {
                 let blockers = readers.iter();
-                blockers.filter_map(|reader| reader.blocker(wait, runtime)).collect()
+                blockers
+                    .filter_map(|reader| reader.blocker(wait, runtime))
+                    .collect()
             }
         };
         tasks.sort_unstable();

@@ -223,7 +223,11 @@ impl State {
                 && !known.gives
                 && foreign.saturating_sub(known.permits) < wanted
         };
-        holders.iter().filter(is_needed).map(|known| known.task).collect()
+        holders
+            .iter()
+            .filter(is_needed)
+            .map(|known| known.task)
+            .collect()
     }
 }
 

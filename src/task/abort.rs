@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 /// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
 ///
-/// The handle keeps neither the task nor its runtime alive. While it exists, the runtime reports no deadlock,
-/// because an abort would wake the task, unless no thread could use the handle; see
+/// The handle keeps neither the task nor its runtime alive. While it exists, a circle of tasks that contains the
+/// task is no certain deadlock, and the runtime does not report that no task can be woken, unless no thread could use the
+/// handle; see
 /// [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples

@@ -609,7 +609,11 @@ where
     let _registered = context::running().map(|core| {
         let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
         nursery.parent.set(parent);
-        RegisteredScope::new(&core.executor, parent, Arc::<MemberWaker>::downgrade(&body_waker))
+        RegisteredScope::new(
+            &core.executor,
+            parent,
+            Arc::<MemberWaker>::downgrade(&body_waker),
+        )
     });
     ArcWake::wake_by_ref(&body_waker);
     let mut output = None;
