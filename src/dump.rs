@@ -17,7 +17,6 @@ mod text;
 mod workers;
 
 pub use self::circles::Circle;
-pub(crate) use self::circles::components;
 pub(crate) use self::stuck::Loose;
 use self::text::QuotedLabel;
 pub(crate) use self::text::{Quoted, Time, label};

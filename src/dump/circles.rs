@@ -3,7 +3,7 @@
 //! `stuck.rs` finds out which tasks cannot go on. In the graph of their waits, the search finds the strongly connected
 //! components (Tarjan's algorithm), and in each of them the shortest circle through the task with the lowest id. It takes
 //! time proportional to the number of tasks and waits, and keeps its path in a list, so that a chain of a hundred thousand
-//! tasks does not overflow the stack. `event_loop/circles.rs` uses the same search.
+//! tasks does not overflow the stack.
 
 use super::stuck::{Stuck, is_open};
 use super::{Dump, Quoted, TaskDump, Wait, What};
@@ -245,7 +245,7 @@ struct Visit {
 
 /// Finds the strongly connected components of a graph: the sets of tasks of which each waits, directly or not, for all
 /// others. `next` returns the task at the end of the nth edge of a task. `complete` is called with each component.
-pub(crate) fn components(
+fn components(
     count: usize,
     next: impl Fn(usize, usize) -> Option<usize>,
     mut complete: impl FnMut(&[usize]),

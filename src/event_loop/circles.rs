@@ -22,7 +22,7 @@
 //! again.
 
 use super::EventLoop;
-use crate::dump::{Circle, Dump, Time, components};
+use crate::dump::{Circle, Dump, Time};
 use crate::executor::primitive::Lines;
 use crate::executor::waits::Subject;
 use log::Level;
@@ -199,35 +199,82 @@ fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
 }
 
 /// Returns whether a graph with these edges has a circle.
+///
+/// A task that no other task waits for is in no circle, so it is removed with its edges, until nothing changes. What is
+/// left has a circle.
 fn has_circle(mut edges: Vec<(u32, u32)>) -> bool {
     edges.sort_unstable();
-    edges.dedup();
     let mut tasks: Vec<u32> = edges.iter().map(|(from, _)| *from).collect();
     tasks.dedup();
-    // A task that waits for nobody is in no circle.
-    let index = |(from, to): &(u32, u32)| {
-        let to = tasks.binary_search(to).ok()?;
-        Some((tasks.binary_search(from).ok()?, to))
-    };
-    let edges: Vec<(usize, usize)> = edges.iter().filter_map(index).collect();
-    // The position of the first edge of each task.
-    let mut first = vec![0; tasks.len() + 1];
-    for (from, _) in &edges {
-        first[from + 1] += 1;
+    let positions = Positions::new(&tasks);
+    // The position of the first edge of each task, the ends of the edges, and the number of edges that end at each task.
+    // A task that waits for nobody is in no circle, and neither are the edges that end there.
+    let (mut first, mut ends) = (vec![0], Vec::with_capacity(edges.len()));
+    let mut ending = vec![0_u32; tasks.len()];
+    let mut edges = edges.into_iter().peekable();
+    for task in &tasks {
+        while let Some((_, to)) = edges.next_if(|(from, _)| from == task) {
+            if let Some(to) = positions.of(to) {
+                ends.push(to);
+                ending[to] += 1;
+            }
+        }
+        first.push(ends.len());
     }
-    for task in 0..tasks.len() {
-        first[task + 1] += first[task];
+    let mut unwanted: Vec<usize> = (0..tasks.len()).filter(|task| ending[*task] == 0).collect();
+    let mut left = tasks.len();
+    while let Some(task) = unwanted.pop() {
+        left -= 1;
+        for end in &ends[first[task]..first[task + 1]] {
+            ending[*end] -= 1;
+            if ending[*end] == 0 {
+                unwanted.push(*end);
+            }
+        }
     }
-    let mut has_circle = edges.iter().any(|(from, to)| from == to);
-    components(
-        tasks.len(),
-        |task, nth| {
-            let edge = Some(first[task] + nth).filter(|edge| *edge < first[task + 1])?;
-            Some(edges[edge].1)
-        },
-        |component| has_circle |= component.len() > 1,
-    );
-    has_circle
+    left > 0
+}
+
+/// The positions of tasks in a sorted list of them.
+struct Positions<'a> {
+    /// The tasks.
+    tasks: &'a [u32],
+    /// The position of each number from that of the first task to that of the last one, and [`NO_TASK`] for a number that
+    /// no task has. Empty if there are many more numbers than tasks.
+    dense: Vec<u32>,
+}
+
+/// The position of a number that no task has.
+const NO_TASK: u32 = u32::MAX;
+
+/// The most numbers for each task in a dense table, which finds a task ten times as fast as a binary search.
+const DENSE: usize = 16;
+
+impl<'a> Positions<'a> {
+    /// Creates the table of these tasks.
+    fn new(tasks: &'a [u32]) -> Positions<'a> {
+        let mut dense = Vec::new();
+        if let (Some(first), Some(last)) = (tasks.first(), tasks.last()) {
+            let numbers = (last - first) as usize + 1;
+            if numbers / DENSE <= tasks.len() {
+                dense.resize(numbers, NO_TASK);
+                for (position, task) in tasks.iter().enumerate() {
+                    dense[(task - first) as usize] = position as u32;
+                }
+            }
+        }
+        Positions { tasks, dense }
+    }
+
+    /// Returns the position of a task, if it is in the list.
+    fn of(&self, task: u32) -> Option<usize> {
+        if self.dense.is_empty() {
+            return self.tasks.binary_search(&task).ok();
+        }
+        let number = task.checked_sub(*self.tasks.first()?)?;
+        let position = self.dense.get(number as usize)?;
+        (*position != NO_TASK).then_some(*position as usize)
+    }
 }
 
 /// Returns the warning about a likely circle, no member of which has been polled for this time.
@@ -254,11 +301,13 @@ mod tests {
 
     #[test]
     fn a_graph_has_a_circle_if_a_task_can_reach_itself() {
-        // All graphs of three tasks: a bit for each edge.
-        for graph in 0..1_u32 << 9 {
+        // All graphs of three tasks: a bit for each edge. The ids are adjacent, or far apart, as those of tasks that live
+        // for long are.
+        for (graph, apart) in (0..1_u32 << 9).flat_map(|graph| [(graph, 1), (graph, 1000)]) {
             let bits = (0..9).filter(|bit| graph & 1 << bit != 0);
-            // The ids are far apart, as those of long-lived tasks are.
-            let edges: Vec<(u32, u32)> = bits.map(|bit| (bit / 3 * 1000, bit % 3 * 1000)).collect();
+            let edges: Vec<(u32, u32)> = bits
+                .map(|bit| (7 + bit / 3 * apart, 7 + bit % 3 * apart))
+                .collect();
             let mut reach = edges.clone();
             for _ in 0..3 {
                 let further: Vec<(u32, u32)> = reach
@@ -301,10 +350,7 @@ mod tests {
             #[cfg(feature = "sync")]
             for _ in 0..10_000 {
                 let (sender, mut receiver) = crate::sync::mpsc::channel::<()>(1);
-                spawn(async move {
-                    sender.send(()).await.unwrap();
-                    sender.send(()).await
-                });
+                spawn(async move { while sender.send(()).await.is_ok() {} });
                 spawn(async move {
                     receiver.recv().await;
                     pending::<()>().await;
