@@ -165,7 +165,7 @@ impl Stuck {
                         .waits
                         .iter()
                         .all(|wait| !matches!(wait.what, What::Kept(_)))
-                    && open().all(|wait| is_closed(wait)),
+                    && open().all(is_closed),
                 // A parent that goes on or ends may drop its children.
                 with: parents[index].into_iter().collect(),
                 // A child that goes on may end its scope, by a panic.

@@ -333,45 +333,4 @@ mod tests {
         let ring = [&chain[..], &[(100_000, 0)]].concat();
         assert!(has_circle(ring));
     }
-
-    /// Measures the first stage: `cargo test --release --lib -- --ignored --nocapture the_first_stage`.
-    #[test]
-    #[ignore = "prints times"]
-    fn the_first_stage_with_many_tasks() {
-        use crate::{block_on, context, spawn, task};
-        use std::future::pending;
-        use std::time::Instant;
-
-        block_on(async {
-            let mut last = spawn(pending::<()>());
-            for _ in 0..100_000 {
-                last = spawn(async { last.await.unwrap_or_default() });
-            }
-            #[cfg(feature = "sync")]
-            for _ in 0..10_000 {
-                let (sender, mut receiver) = crate::sync::mpsc::channel::<()>(1);
-                spawn(async move { while sender.send(()).await.is_ok() {} });
-                spawn(async move {
-                    receiver.recv().await;
-                    pending::<()>().await;
-                    drop(receiver);
-                });
-            }
-            for _ in 0..3000 {
-                task::yield_now().await;
-            }
-            let event_loop = context::running().expect("this is a task");
-            for _ in 0..5 {
-                let begun = Instant::now();
-                let edges = edges(&event_loop);
-                let (count, made) = (edges.len(), begun.elapsed());
-                assert!(!has_circle(edges));
-                println!(
-                    "{count} edges: made in {made:?}, searched in {:?}",
-                    begun.elapsed() - made
-                );
-            }
-            drop(last);
-        });
-    }
 }

@@ -34,14 +34,17 @@ struct Scopes {
     /// The wakers of the bodies in each task, by the low half of its id: the identity of each, and the number of its
     /// holders.
     bodies: HashMap<u32, Vec<(usize, usize)>>,
-    /// The number of scopes that keep each waker.
+    /// The number of scopes and sets that keep each waker.
     kept: HashMap<usize, usize>,
 }
 
 impl Scopes {
     /// Sorts the wakers of the scopes.
-    fn new(scopes: Vec<ScopeSnapshot>) -> Scopes {
+    fn new(scopes: Vec<ScopeSnapshot>, kept_by_sets: Vec<usize>) -> Scopes {
         let mut sorted = Scopes::default();
+        for waker in kept_by_sets {
+            *sorted.kept.entry(waker).or_default() += 1;
+        }
         for scope in scopes {
             sorted
                 .bodies
@@ -76,14 +79,12 @@ impl Scopes {
             .bodies
             .get(&task.id.low())
             .map_or(&[][..], Vec::as_slice);
-        let has_set = left().any(|(_, left)| left.in_set);
-        // The set keeps a waker of the task too.
         let held: usize = bodies.iter().map(|body| unseen(*body)).sum::<usize>() + unseen(own);
         let is_ours =
             |waker: usize| own.0 == waker || bodies.iter().any(|(body, _)| *body == waker);
         let is_wrapped = left().any(|(_, left)| !left.in_set && !is_ours(left.waker));
         Loose {
-            is_unseen: is_wrapped || held > usize::from(has_set),
+            is_unseen: is_wrapped || held > 0,
             may_drop_scopes: unseen(own) > 0
                 || left().any(|(_, left)| left.in_set || left.waker == own.0),
             may_be_aborted: false,
@@ -169,7 +170,7 @@ impl EventLoop {
             }
         }
         let worker = self.shared.worker;
-        let scopes = Scopes::new(self.executor.scopes());
+        let scopes = Scopes::new(self.executor.scopes(), self.executor.kept_by_sets());
         let inbox = &self.shared.inbox;
         let tasks = snapshots.into_iter().map(|task| {
             let id = task.id.low();

@@ -4,17 +4,19 @@
 //! same: it has an id, and its waits are tagged with that id. `task/scope.rs` registers children.
 
 use super::id::Id;
+use super::message::Remote;
 use super::status::Polling;
 use super::{Executor, shrink};
 use crate::clock::{Stamp, Stopwatch};
+use crate::primitives::lock;
 use crate::slab::Key;
 use crate::waiter::Tag;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
-use std::sync;
+use std::sync::{self, Arc};
 
 /// The waker with which a scope polls its body or a child. It wakes the task that polls the scope.
-pub(crate) trait MemberOf {
+pub(crate) trait MemberOf: Send + Sync {
     /// Returns the identity of the waker that the scope has left in its last poll, if the waker is still there.
     fn outer(&self) -> Option<usize>;
 }
@@ -26,6 +28,40 @@ pub(crate) type MemberRef = sync::Weak<dyn MemberOf>;
 pub(super) fn holders(waker: &MemberRef) -> (usize, usize) {
     let address = waker.as_ptr().cast::<()>() as usize;
     (address, waker.strong_count().saturating_sub(1))
+}
+
+/// A `JoinSet` that is registered with the runtime whose task waits for it. The set keeps the waker of that task.
+/// Dropping this removes the entry. A set may be sent to another thread, so the table is in the inbox.
+pub(crate) struct RegisteredSet {
+    /// The inbox of the runtime.
+    inbox: Arc<Remote>,
+    /// The key of the entry.
+    key: Key,
+}
+
+impl RegisteredSet {
+    /// Registers a set.
+    pub(crate) fn new(inbox: &Arc<Remote>, set: MemberRef) -> RegisteredSet {
+        RegisteredSet {
+            inbox: Arc::clone(inbox),
+            key: lock(&inbox.sets).insert(set),
+        }
+    }
+
+    /// Returns whether the set is registered with the runtime with this inbox.
+    pub(crate) fn is_with(&self, inbox: &Arc<Remote>) -> bool {
+        Arc::ptr_eq(&self.inbox, inbox)
+    }
+}
+
+impl Drop for RegisteredSet {
+    fn drop(&mut self) {
+        let mut sets = lock(&self.inbox.sets);
+        let removed = sets.remove(self.key);
+        sets.shrink();
+        drop(sets);
+        drop(removed);
+    }
 }
 
 /// A scope in the table of the executor.

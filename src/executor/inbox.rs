@@ -30,8 +30,10 @@
 //! announcement fails, the loop makes its descriptor readable itself.
 
 use super::aborters::Aborters;
+use super::children::MemberRef;
 use super::ended::Ended;
 use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
+use crate::slab::Slab;
 use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub(crate) struct Inbox<M> {
     pub(crate) ended: Ended,
     /// The tasks that have abort handles. Written by the handles.
     pub(crate) aborters: Aborters,
+    /// The sets for which tasks of the runtime have waited. Written by the sets, on any thread.
+    pub(crate) sets: Mutex<Slab<MemberRef>>,
 }
 
 /// A counted reference to an inbox, whose owner may post a message at any time. While there is one, the loop is not
@@ -116,6 +120,7 @@ impl<M> Inbox<M> {
             handles: AtomicUsize::new(0),
             ended: Ended::new(),
             aborters: Aborters::new(),
+            sets: Mutex::new(Slab::new()),
         }
     }
 

@@ -4,10 +4,11 @@
 //! snapshot polls, wakes and moves no task. It is done on the thread of the loop.
 
 use super::Executor;
-use super::children::{ScopeEntry, holders};
+use super::children::{MemberRef, ScopeEntry, holders};
 use super::entry::{IN_SET, Phase, REMOTE};
 use super::id::Id;
 use crate::clock::Stamp;
+use crate::primitives::lock;
 use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -165,6 +166,14 @@ impl Executor {
             outer: scope.body.upgrade().and_then(|body| body.outer()),
         };
         scopes.iter().map(|(_, scope)| snapshot(scope)).collect()
+    }
+
+    /// Returns the identities of the wakers that sets keep.
+    pub(crate) fn kept_by_sets(&self) -> Vec<usize> {
+        let sets = lock(&self.remote.sets);
+        let sets: Vec<MemberRef> = sets.iter().map(|(_, set)| set.clone()).collect();
+        let sets = sets.iter().filter_map(MemberRef::upgrade);
+        sets.filter_map(|set| set.outer()).collect()
     }
 
     /// Returns whether a task is ready, or anything besides the executor, the join handles and the waiters `except`

@@ -1,7 +1,9 @@
 //! [`Semaphore`]: permits whose holders a dump names.
 
+mod needed;
 mod permits;
 
+use self::needed::needed;
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
 use super::seen::{
@@ -184,61 +186,6 @@ impl State {
             },
         }
     }
-
-    /// Returns the tasks that the wait certainly needs: without the permits of each of them, there are too few.
-    ///
-    /// A program often takes a permit in one task and gives it to another, which does the work: a server, for example,
-    /// that limits its connections. Such a task takes owned permits, or several. Its permits may come back at any
-    /// time, so it is not needed.
-    fn needed(&self, wait: &Declared, wanted: usize, runtime: u32) -> Vec<u32> {
-        let waiter = wait.task();
-        let mut holders: Vec<Share> = Vec::new();
-        for (index, taken) in self.holders.known() {
-            let Some(task) = taken.who.task_of(runtime) else {
-                continue;
-            };
-            let permits = self.taken[index].load(Ordering::Relaxed) as usize;
-            let gives = taken.is_owned && Some(task) == waiter;
-            match holders.iter_mut().find(|known| known.task == task) {
-                Some(known) => known.gives = true,
-                None => holders.push(Share {
-                    task,
-                    permits,
-                    gives,
-                }),
-            }
-        }
-        // A task that waits does not release its own permits.
-        let own = holders.iter().find(|known| Some(known.task) == waiter);
-        if own.is_some_and(|own| own.gives) {
-            return Vec::new();
-        }
-        let total = self.total.load(Ordering::Relaxed);
-        let foreign = total.saturating_sub(own.map_or(0, |own| own.permits));
-        if foreign < wanted {
-            return waiter.into_iter().collect();
-        }
-        let is_needed = |known: &&Share| {
-            Some(known.task) != waiter
-                && !known.gives
-                && foreign.saturating_sub(known.permits) < wanted
-        };
-        holders
-            .iter()
-            .filter(is_needed)
-            .map(|known| known.task)
-            .collect()
-    }
-}
-
-/// What one task has taken.
-struct Share {
-    /// The task, by the low half of its id.
-    task: u32,
-    /// The number of its permits.
-    permits: usize,
-    /// Whether it probably gives permits to other tasks.
-    gives: bool,
 }
 
 /// Returns the number of permits that a wait is for.
@@ -257,7 +204,12 @@ impl Primitive for State {
             return Vec::new();
         }
         if free < wanted {
-            return self.needed(wait, wanted, runtime);
+            let taken = self.holders.known().into_iter().map(|(index, taken)| {
+                let permits = self.taken[index].load(Ordering::Relaxed);
+                (taken, permits as usize)
+            });
+            let total = self.total.load(Ordering::Relaxed);
+            return needed(wait, wanted, runtime, total, taken);
         }
         // Enough permits are free, but the first request in the queue waits for more.
         match waits.of(wait, None).first() {

@@ -129,6 +129,12 @@ impl MemberWaker {
     }
 }
 
+impl MemberOf for WakeQueue {
+    fn outer(&self) -> Option<usize> {
+        self.registered()
+    }
+}
+
 impl MemberOf for MemberWaker {
     fn outer(&self) -> Option<usize> {
         self.queue.registered()

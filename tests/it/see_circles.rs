@@ -443,6 +443,28 @@ fn a_combinator_that_hides_a_waker_makes_no_circle() {
 }
 
 #[test]
+fn a_set_that_is_not_waited_for_makes_no_circle() {
+    let (sender, receiver) = foreign::channel::<()>();
+    run(async {
+        let place: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
+        let theirs = Rc::clone(&place);
+        place.set(Some(spawn("stale 0", async move {
+            let mut set = JoinSet::new();
+            set.spawn(yield_now());
+            set.spawn(async move { drop(theirs.take().unwrap().await) });
+            // The handle of the second task keeps the waker of the set.
+            set.join_next().await;
+            drop(receiver.await);
+        })));
+        outlast().await;
+        sender.send(()).unwrap();
+        settle().await;
+        assert!(task::dump().find_by_name("stale 0").is_none());
+    });
+    assert_eq!(logged("stale 0"), [""; 0]);
+}
+
+#[test]
 fn the_body_of_a_scope_may_end_it() {
     let (sender, receiver) = foreign::channel::<()>();
     run(async {
