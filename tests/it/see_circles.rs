@@ -471,7 +471,7 @@ fn a_set_that_is_not_waited_for_makes_no_circle() {
 fn the_body_of_a_scope_may_end_it() {
     let (sender, receiver) = foreign::channel::<()>();
     run(async {
-        let place: Rc<Cell<Option<JoinHandle<Result<(), ()>>>>> = Rc::default();
+        let place: Rc<Cell<Option<_>>> = Rc::default();
         let theirs = Rc::clone(&place);
         place.set(Some(spawn("body 0", async move {
             task::try_scope(async |s| {
