@@ -3,6 +3,9 @@
 //! [`task::dump`](crate::task::dump) and [`Handle::dump`](crate::Handle::dump) return a [`Dump`],
 //! [`Workers::dump`](crate::Workers::dump) a [`WorkersDump`]. The other types are parts of a dump, on which a test can
 //! assert.
+//!
+//! [`Dump::circles`] returns the [`Circle`]s of tasks that wait for one another. The runtime searches for them by itself,
+//! at most once a second; see [`Builder::on_deadlock`](crate::Builder::on_deadlock#circles).
 
 // `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
 
@@ -10,12 +13,14 @@ mod circles;
 mod fold;
 mod json;
 mod pool;
+mod stuck;
 mod text;
 mod workers;
 
 pub use self::circles::Circle;
 pub(crate) use self::pool::Awaited;
 pub use self::pool::{JobDump, JobState, PoolDump};
+pub(crate) use self::stuck::Loose;
 use self::text::QuotedLabel;
 pub(crate) use self::text::{Grouped, Quoted, Time, label};
 pub use self::workers::WorkersDump;
@@ -311,6 +316,8 @@ pub struct TaskDump {
     pub(crate) polls_per_second: Option<f64>,
     /// How many sockets the task has opened in a second lately, if that is known.
     pub(crate) sockets_per_second: Option<f64>,
+    /// What may wake or end the task besides.
+    pub(crate) loose: Loose,
 }
 
 impl TaskDump {
@@ -862,6 +869,10 @@ impl Wait {
 
     /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
     /// children of the scope, or the tasks that have taken the lock.
+    ///
+    /// A task that has taken an owned guard or permit and waits for the next has probably given the first away, so it does
+    /// not block itself. For the same reason, the result leaves out a task that has taken several permits of the
+    /// semaphore.
     ///
     /// # Examples
     ///

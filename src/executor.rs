@@ -20,6 +20,7 @@
 //! ```
 
 mod abandoned;
+mod aborters;
 pub(crate) mod actor;
 pub(crate) mod budget;
 pub(crate) mod children;
@@ -55,7 +56,7 @@ pub use self::id::Id;
 pub use self::join_error::JoinError;
 
 use self::budget::{begin_budget, end_budget};
-use self::children::ChildEntry;
+use self::children::{ChildEntry, ScopeEntry};
 use self::ended::Writer;
 use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
@@ -140,6 +141,8 @@ pub(crate) struct Executor {
     pub(crate) waits: Arc<Waits>,
     /// The children of scopes, which live in the futures of tasks, by the low halves of their ids.
     children: RefCell<HashMap<u32, ChildEntry>>,
+    /// The scopes, which live in the futures of tasks.
+    scopes: RefCell<Slab<ScopeEntry>>,
     /// The waker of a task that has ended, for the next new task. Nothing else holds it.
     spare: Cell<Option<Arc<TaskWaker>>>,
     /// Whether the loop runs, rests or has ended.
@@ -242,6 +245,7 @@ impl Executor {
             number,
             waits: Arc::new(Waits::new(traces)),
             children: RefCell::default(),
+            scopes: RefCell::new(Slab::new()),
             on_panic,
             watchdog,
             repeats: RefCell::new(Repeats::new(pause, true)),

@@ -490,10 +490,10 @@ impl Builder {
         self
     }
 
-    /// Sets what happens in a deadlock: when it is certain that no task will ever be woken. The default is
-    /// [`OnDeadlock::Log`].
+    /// Sets what happens in a deadlock: when it is certain that no task will ever be woken, or that some tasks [wait for
+    /// one another](#circles) forever. The default is [`OnDeadlock::Log`].
     ///
-    /// A deadlock is certain if no task waits for a deadline, a socket or a standard stream, no blocking job waits or
+    /// It is certain that no task will ever be woken if no task waits for a deadline, a socket or a standard stream, no blocking job waits or
     /// runs, and either [nothing holds a waker](#nothing-holds-a-waker) or
     /// [no other thread could use one](#the-only-thread). Otherwise, a deadlock is possible but not certain: a sender
     /// may be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
@@ -501,6 +501,26 @@ impl Builder {
     /// The message lists the [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks.
     /// [`OnDeadlock::Log`] logs it as an error. If no logger accepts errors, it prints the message to the standard
     /// error stream.
+    ///
+    /// # Circles
+    ///
+    /// Tasks that await one another in a circle are in a deadlock, even while other tasks work. The runtime searches for
+    /// circles at most once a second, and only if a task has begun to wait for a task, a scope or a primitive of `sync`.
+    /// The deadlock is certain if all of the following hold:
+    ///
+    /// - the circle leads through [`JoinHandle`](crate::task::JoinHandle)s, [`JoinSet`](crate::task::JoinSet)s and
+    ///   [scopes](crate::task::scope()) alone, and no member also waits for something else;
+    /// - only these waits hold the wakers of the members;
+    /// - there is no [`AbortHandle`](crate::task::AbortHandle) of a member, and every child of a scope in the circle is
+    ///   stuck.
+    ///
+    /// The message spells the circle out: `deadlock: "a" waits for "b" (join), which waits for "a" (join)`. A turn of a
+    /// foreign loop also searches for circles, and follows the policy.
+    ///
+    /// Other circles are *likely*, such as one through a lock: the program may have moved the guard to another task. The
+    /// runtime logs a warning about a likely circle, once, if none of its members has been polled for a second. The
+    /// warning does not depend on the policy, and goes to the standard error stream too if no logger accepts errors.
+    /// [`Circle::is_likely`](crate::dump::Circle::is_likely) has the details.
     ///
     /// # Nothing holds a waker
     ///
@@ -513,8 +533,8 @@ impl Builder {
     /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
     /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
     ///
-    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread is not taken into account, although it can abort
-    /// its task.
+    /// A [`JoinHandle`](crate::task::JoinHandle) that one task polls and another one reaches, through an `Rc` or on
+    /// another thread, is not taken into account, although it can abort its task.
     ///
     /// # The only thread
     ///
@@ -528,7 +548,7 @@ impl Builder {
     ///
     /// A process with any other thread gets no such answer, whatever the thread does. That includes a process with
     /// [`Workers`](crate::Workers), and one in which the harness of `cargo test` runs. A
-    /// [turn](Runtime::turn) never reports a deadlock, because the foreign loop around it may wake anything.
+    /// [turn](Runtime::turn) never counts the threads, because the foreign loop around it may wake anything.
     ///
     /// Two ways to wake a task are not supported, because no thread shows that they exist:
     ///

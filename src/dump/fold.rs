@@ -419,6 +419,7 @@ pub(super) mod tests {
             waits,
             polls_per_second: None,
             sockets_per_second: None,
+            loose: crate::dump::Loose::default(),
         }
     }
 

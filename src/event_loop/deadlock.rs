@@ -19,7 +19,7 @@
 
 use super::EventLoop;
 use super::only_thread::{OnlyThread, can_be_only_thread, is_only_thread};
-use crate::dump::{Dump, Time, What};
+use crate::dump::{Circle, Dump, Time, What};
 use crate::foreign::swallow_panics;
 use log::Level;
 use std::cell::Cell;
@@ -54,7 +54,7 @@ pub enum OnDeadlock {
     /// `block_on` keeps waiting.
     #[default]
     Log,
-    /// Panics in `block_on`, with a dump as the message.
+    /// Panics in `block_on` or in the turn, with a dump in the message.
     Panic,
     /// Calls this function with a dump, on the thread of the runtime. `block_on` keeps waiting.
     Call(fn(&Dump)),
@@ -180,15 +180,32 @@ impl DeadlockDetector {
         }
     }
 
-    /// Follows the policy in a deadlock.
+    /// Follows the policy in a deadlock, unless a circle that causes it has been reported. A panic is repeated: the
+    /// program may have called `block_on` again.
     fn act(&self, event_loop: &EventLoop, proof: &Proof) {
         let dump = event_loop.dump();
-        let deadlock = Deadlock { proof, dump: &dump };
+        let was_reported = event_loop.inspector.circles.note_all(&dump);
+        if !was_reported || matches!(self.policy, OnDeadlock::Panic) {
+            self.follow_policy(&Deadlock { proof, dump: &dump }, &dump);
+        }
+    }
+
+    /// Reports circles of tasks that certainly wait for one another forever. Other tasks may go on.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the policy is to panic.
+    pub(super) fn report_certain(&self, circles: &[Circle<'_>], dump: &Dump) {
+        self.follow_policy(&Certain { circles, dump }, dump);
+    }
+
+    /// Follows the policy with this message.
+    fn follow_policy(&self, message: &dyn fmt::Display, dump: &Dump) {
         match self.policy {
             OnDeadlock::Ignore => {}
-            OnDeadlock::Log => self.announce(Level::Error, &deadlock.to_string()),
-            OnDeadlock::Panic => panic!("{deadlock}"),
-            OnDeadlock::Call(call) => call(&dump),
+            OnDeadlock::Log => self.announce(Level::Error, &message.to_string()),
+            OnDeadlock::Panic => panic!("{message}"),
+            OnDeadlock::Call(call) => call(dump),
         }
     }
 }
@@ -285,6 +302,32 @@ impl fmt::Display for Deadlock<'_> {
             ),
         }?;
         write!(f, ":\n{}", WithCircles(self.dump))
+    }
+}
+
+/// The message of circles that certainly last.
+struct Certain<'a> {
+    /// The circles.
+    circles: &'a [Circle<'a>],
+    /// All tasks.
+    dump: &'a Dump,
+}
+
+impl fmt::Display for Certain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for circle in self.circles {
+            write!(f, "deadlock: {circle}. Nothing else can wake or end ")?;
+            f.write_str(match circle.tasks().len() {
+                1 => "this task.",
+                _ => "these tasks.",
+            })?;
+            let places = circle.places();
+            match places.is_empty() {
+                true => writeln!(f)?,
+                false => writeln!(f, " {places}.")?,
+            }
+        }
+        self.dump.fmt(f)
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Inspector {
     /// The number of polls of the loop at the last inspection.
     polls: Cell<u64>,
     /// Searches for circles.
-    circles: Circles,
+    pub(super) circles: Circles,
     /// Searches for tasks that do not get on.
     pub(super) spinners: Spinners,
 }

@@ -75,6 +75,13 @@ pub(crate) struct Declared {
     pub(crate) trace: Option<Trace>,
 }
 
+impl Declared {
+    /// Returns the task that waits, by the low half of its id.
+    pub(crate) fn task(&self) -> Option<u32> {
+        self.waiter.tag.parts().map(|(task, _)| task)
+    }
+}
+
 /// The subject of a declared wait.
 #[cfg_attr(not(any(feature = "sync", feature = "hyper-serve")), expect(dead_code))]
 #[derive(Clone)]
@@ -112,6 +119,8 @@ impl Waits {
             return;
         };
         let has_moved = task(wait.waiter) != task(waiter);
+        // Another wait of the task may have ended, and this one may be the last.
+        actor::note_wait();
         wait.waiter = waiter;
         drop(table);
         if has_moved && self.traces.is_some() {
@@ -267,6 +276,8 @@ impl Wait {
     /// Removes the wait from the table, if one is declared.
     fn remove(&mut self, end: End) {
         if let Some((waits, key)) = self.entry.take() {
+            // Another wait of the task may be left.
+            actor::note_wait();
             let mut table = lock(&waits.table);
             let removed = table.declared.remove(key);
             table.declared.shrink();

@@ -19,8 +19,9 @@
 use super::group::{BATCH, MemberWaker, WakeQueue};
 use crate::context;
 use crate::executor::Payload;
+use crate::executor::actor::note_wait;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::children::RegisteredChild;
+use crate::executor::children::{MemberRef, RegisteredChild, RegisteredScope};
 use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
@@ -495,6 +496,7 @@ impl<'env, E> Nursery<'env, E> {
             let key = self.children.borrow().next_key();
             let waker = MemberWaker::new(key, &self.queue);
             let first = Arc::clone(&waker);
+            let weak: MemberRef = Arc::<MemberWaker>::downgrade(&waker);
             self.children.borrow_mut().insert(ChildEntry {
                 child: Some(child),
                 waker,
@@ -502,7 +504,9 @@ impl<'env, E> Nursery<'env, E> {
                 location,
                 registered: context::running().map(|core| {
                     let (id, parent) = (core.shared.new_id(), self.parent.get());
-                    Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
+                    let executor = &core.executor;
+                    let child = RegisteredChild::new(executor, id, parent, location, weak);
+                    Rc::new(child)
                 }),
             });
             ArcWake::wake_by_ref(&first);
@@ -600,12 +604,17 @@ where
     F: Future<Output = Result<R, E>>,
 {
     let _close = CloseOnDrop(&nursery);
-    if let Some(core) = context::running() {
-        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
-        nursery.parent.set(parent);
-    }
     let mut body = pin!(Some(body));
     let body_waker = MemberWaker::new(Key::NONE, &nursery.queue);
+    let _registered = context::running().map(|core| {
+        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
+        nursery.parent.set(parent);
+        RegisteredScope::new(
+            &core.executor,
+            parent,
+            Arc::<MemberWaker>::downgrade(&body_waker),
+        )
+    });
     ArcWake::wake_by_ref(&body_waker);
     let mut output = None;
     let (mut round, mut body_round) = (0_u32, 0);
@@ -645,6 +654,8 @@ where
             if let Poll::Ready(outcome) = polled {
                 output = Some(outcome.map_err(Failure::Error)?);
                 catch(|| body.set(None))?;
+                // From now on, the task waits for the children alone.
+                note_wait();
             }
         }
         nursery.queue.requeue(later);
