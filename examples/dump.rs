@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use glassfrog::Handle;
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog::task::{self, Builder, scope, spawn_blocking};
+use glassfrog::task::{Builder, scope, spawn_blocking};
 use glassfrog::time::sleep;
 
 fn main() -> io::Result<()> {
@@ -42,11 +42,12 @@ fn main() -> io::Result<()> {
             .name("server")
             .spawn(async move { listener.accept().await });
 
-        // 4. Waits for a blocking job, which waits for the end of this program.
+        // 4. Waits for a blocking job, which waits for the end of this program. The last lines of the dump show it.
         let (_end, ended) = std::sync::mpsc::channel::<()>();
         Builder::new().name("job").spawn(async move {
-            let job = spawn_blocking(move || ended.recv());
-            job.await
+            let indexer = Builder::new().name("indexer");
+            let indexer = indexer.spawn_blocking(move || ended.recv());
+            indexer.await
         });
 
         // 5. Waits for two sleeps at once, in the children of a scope.
@@ -73,7 +74,7 @@ fn main() -> io::Result<()> {
         // Give all tasks time to get stuck.
         sleep(Duration::from_millis(300)).await;
         let handle = Handle::current();
-        let dump = task::spawn_blocking(move || handle.dump()).await?;
+        let dump = spawn_blocking(move || handle.dump()).await?;
         print!("{dump}");
         Ok(())
     })

@@ -3,18 +3,26 @@
 //! [`task::dump`](crate::task::dump) and [`Handle::dump`](crate::Handle::dump) return a [`Dump`],
 //! [`Workers::dump`](crate::Workers::dump) a [`WorkersDump`]. The other types are parts of a dump, on which a test can
 //! assert.
+//!
+//! [`Dump::circles`] returns the [`Circle`]s of tasks that wait for one another. The runtime searches for them by itself,
+//! at most once a second; see [`Builder::on_deadlock`](crate::Builder::on_deadlock#circles).
 
 // `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
 
 mod circles;
 mod fold;
 mod json;
+mod pool;
+mod stuck;
 mod text;
 mod workers;
 
 pub use self::circles::Circle;
+pub(crate) use self::pool::Awaited;
+pub use self::pool::{JobDump, JobState, PoolDump};
+pub(crate) use self::stuck::Loose;
 use self::text::QuotedLabel;
-pub(crate) use self::text::{Quoted, Time, label};
+pub(crate) use self::text::{Grouped, Quoted, Time, label};
 pub use self::workers::WorkersDump;
 use crate::traces::Trace;
 use std::fmt;
@@ -51,11 +59,35 @@ use std::time::Duration;
 /// for other locks, channels or tasks, the text says "e.g.". Names of more than 60 characters and labels of more than 200 are cut off. Finished
 /// tasks that nothing has joined share a line even if there are only two, whatever their names.
 ///
-/// If the text would have more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
+/// A line also shows how often its tasks were [polled](TaskDump::polls_per_second), and how many sockets they
+/// [opened](TaskDump::sockets_per_second), if they did so often: "polled 3,200 times a second, opened 1,600 sockets a
+/// second". The rates of a group are sums.
+///
+/// If the tasks would take more than 40 lines, tasks with different names fold too. If that is not enough, so do tasks
 /// under different tasks, and the text is a list of groups without a tree. If this list has more than 40 lines, and
 /// the dump has more than 100 tasks, the text shows the ten largest groups and the number of the other tasks.
 ///
 /// The alternate form, `{:#}`, and the [JSON](Dump::to_json) list every task.
+///
+/// # The blocking pool
+///
+/// If a [blocking job](crate::task::spawn_blocking), a name lookup or a job for a standard stream runs or is queued, the
+/// text ends with the [pool](Dump::pool):
+///
+/// ```text
+/// blocking pool: 4 threads, 1 idle, 2 jobs queued, the oldest for 1.2 s
+/// job                        submitted at           for  state      awaited by
+/// lookup 6 "resolve a.test"  -                    8.1 s  abandoned  nothing: its future was dropped, but the resolver has not returned
+/// job 4 "indexer"            examples/dump.rs:44  3.2 s  running    task 3 "job"
+/// job 7                      examples/dump.rs:46  1.4 s  running    nothing: its handle was dropped
+/// job 9                      examples/dump.rs:47  1.2 s  queued     main
+/// ```
+///
+/// Three or more running jobs share a line if they were submitted at the same place, have the same name or none, are in
+/// the same state, and are all awaited by tasks, or all not awaited for the same reason. The line shows the one that has
+/// run for the longest time. At most ten lines show running jobs, and one shows the oldest queued job. The alternate form
+/// lists all running jobs and the eight oldest queued ones of each kind. Jobs take real time, so their times are real even
+/// under a virtual clock.
 ///
 /// # What a wait is
 ///
@@ -119,6 +151,8 @@ pub struct Dump {
     pub(crate) worker: Option<usize>,
     /// The tasks, each after the task under which it is listed.
     pub(crate) tasks: Vec<TaskDump>,
+    /// The blocking pool.
+    pub(crate) pool: PoolDump,
 }
 
 /// The answer of a loop to the request for a dump.
@@ -203,6 +237,27 @@ impl Dump {
         self.tasks.iter().find(|task| task.name() == Some(name))
     }
 
+    /// Returns the blocking pool: its threads, and the jobs that they run. It is in the dump even if the loop did not
+    /// answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::{Handle, task};
+    ///
+    /// glassfrog::block_on(async {
+    ///     let handle = Handle::current();
+    ///     let builder = task::Builder::new().name("dump");
+    ///     let dump = builder.spawn_blocking(move || handle.dump()).await.unwrap();
+    ///     assert_eq!(dump.pool().threads(), 1);
+    ///     assert_eq!(dump.pool().jobs()[0].name(), Some("dump"));
+    ///     assert!(dump.to_string().contains("blocking pool: 1 thread, 0 idle, no job queued"));
+    /// });
+    /// ```
+    pub fn pool(&self) -> &PoolDump {
+        &self.pool
+    }
+
     /// Returns the number of the worker, if the runtime belongs to [`Workers`](crate::Workers).
     ///
     /// # Examples
@@ -257,6 +312,12 @@ pub struct TaskDump {
     pub(crate) state: TaskState,
     /// The waits of the task, oldest first.
     pub(crate) waits: Vec<Wait>,
+    /// How often the task was polled in a second lately, if that is known.
+    pub(crate) polls_per_second: Option<f64>,
+    /// How many sockets the task has opened in a second lately, if that is known.
+    pub(crate) sockets_per_second: Option<f64>,
+    /// What may wake or end the task besides.
+    pub(crate) loose: Loose,
 }
 
 impl TaskDump {
@@ -305,6 +366,77 @@ impl TaskDump {
     /// See [`TaskDump`].
     pub fn polls(&self) -> u32 {
         self.polls
+    }
+
+    /// Returns how often the task was polled in a second lately: on average over one to two seconds if the loop is busy,
+    /// and over a longer time if it is not.
+    ///
+    /// Returns `None` in the first second of a runtime, under a virtual clock, and if the task has finished. In the text
+    /// of the dump, a task that is polled at least 100 times a second has this rate: a task that retries in a loop, for
+    /// example. A task that is polled often but does not get on is also [reported](crate::task#spinning).
+    ///
+    /// # Precision
+    ///
+    /// Up to 31 polls of a task before that time may be counted too. If more than 16,384 tasks have been polled as often
+    /// as that, the rate is known only for those that have been polled most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     let retries = task::Builder::new().name("retries").spawn(async {
+    ///         loop {
+    ///             // Tries something.
+    ///             sleep(Duration::from_millis(1)).await;
+    ///         }
+    ///     });
+    ///     sleep(Duration::from_millis(1100)).await;
+    ///     let dump = task::dump();
+    ///     let rate = dump.find_by_name("retries").unwrap().polls_per_second();
+    ///     println!("it tries {:.0} times a second", rate.unwrap());
+    ///     retries.abort();
+    /// });
+    /// ```
+    pub fn polls_per_second(&self) -> Option<f64> {
+        self.polls_per_second
+    }
+
+    /// Returns how many sockets the task has opened or accepted in a second lately: in the same time as
+    /// [`polls_per_second`](TaskDump::polls_per_second).
+    ///
+    /// Returns `None` in the first second of a runtime, and under a virtual clock. In the text of the dump, a task that
+    /// opens at least 20 sockets a second has this rate, which shows a storm of retries.
+    ///
+    /// # Precision
+    ///
+    /// The runtime remembers which tasks have opened its 1024 newest sockets. If there were more, the rate is that of the
+    /// tasks' shares among these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::net::UdpSocket;
+    /// use glassfrog::task;
+    /// use glassfrog::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// glassfrog::block_on(async {
+    ///     for _ in 0..100 {
+    ///         UdpSocket::bind("127.0.0.1:0").await?;
+    ///     }
+    ///     sleep(Duration::from_millis(1100)).await;
+    ///     let dump = task::dump();
+    ///     assert!(dump.tasks()[0].sockets_per_second() > Some(1.0));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn sockets_per_second(&self) -> Option<f64> {
+        self.sockets_per_second
     }
 
     /// Returns the time since the task was spawned; `None` for the future of `block_on`.
@@ -376,7 +508,7 @@ impl TaskDump {
                 format!(", which waits for {subject} at {file}:{line}")
             }
             (What::Sync { subject, .. }, None) => format!(", which waits for {subject}"),
-            _ => format!(", which waits for {wait}"),
+            _ => format!(", which waits for {}{}", wait.what, wait.place()),
         }
     }
 
@@ -491,6 +623,10 @@ pub struct Wait {
     pub(crate) depth: u16,
     /// How long the wait has lasted, if the task has declared it. Other waits are known since a poll.
     pub(crate) lasted: Option<Duration>,
+    /// How often the task has begun such a wait and dropped it before it completed.
+    pub(crate) given_up: u32,
+    /// How often such a wait has completed since the task dropped one first.
+    pub(crate) completed: u32,
 }
 
 /// The things that a task can wait for.
@@ -534,6 +670,14 @@ pub(crate) enum What {
     Idle,
 }
 
+/// The number of waits that were given up below which the text does not mention them. A timeout that ends a wait now and
+/// then is no fault.
+const FEWEST_GIVEN_UP: u32 = 8;
+
+/// The number of completed waits for each one that was given up above which the text does not mention them. A heartbeat
+/// that interrupts a busy connection is no fault.
+const MOST_COMPLETED: u32 = 10;
+
 impl TaskDump {
     /// Returns how long the longest wait of the task has lasted: since it was declared, or else since the last poll.
     fn longest(&self) -> Duration {
@@ -557,6 +701,38 @@ impl Wait {
             trace: None,
             depth: 0,
             lasted: None,
+            given_up: 0,
+            completed: 0,
+        }
+    }
+
+    /// Displays the place where the wait began, after what the task waits for.
+    fn place(&self) -> String {
+        match (self.location, &self.what) {
+            (None, _) => String::new(),
+            // The description of a primitive ends with a place of its own.
+            (Some(at), What::Sync { .. }) => {
+                format!("; waiting at {}:{}", at.file(), at.line())
+            }
+            (Some(at), _) => format!(" ({}:{})", at.file(), at.line()),
+        }
+    }
+
+    /// Returns whether the task has given up such waits so often that the text says so.
+    fn is_often_given_up(&self) -> bool {
+        let (given_up, completed) = (self.given_up, self.completed);
+        given_up >= FEWEST_GIVEN_UP && given_up.saturating_mul(MOST_COMPLETED) >= completed
+    }
+
+    /// Says how often the task has given up such waits, after the rest of the line; an empty text if that was rarely.
+    fn given_up_text(&self) -> String {
+        let (given_up, completed) = (self.given_up, self.completed);
+        match completed {
+            _ if !self.is_often_given_up() => String::new(),
+            0 => format!(": begun and dropped {given_up} times by this task without completing"),
+            _ => format!(
+                ": begun and dropped {given_up} times by this task, while {completed} completed"
+            ),
         }
     }
 
@@ -594,8 +770,109 @@ impl Wait {
         self.location
     }
 
+    /// Returns how many times the task has begun this wait and dropped it before it completed.
+    ///
+    /// A task gives up a wait when it drops the future, as a `select` or a [`timeout`](crate::time::timeout()) does when the
+    /// other future is ready first. That is harmless if the future is *cancel safe*. Otherwise the task loses what the
+    /// future has done: `read_exact` loses the bytes that it has read. If a task has given up the same wait at least eight
+    /// times, and at least once for ten waits that completed meanwhile, the text of the dump says so:
+    ///
+    /// ```text
+    /// read tcp 127.0.0.1:40116 → 127.0.0.1:80 for 3 ms: begun and dropped 160 times by this task without completing
+    /// ```
+    ///
+    /// The waits for one direction of a socket count as the same, and so do the waits for a primitive of `sync` that began
+    /// at the same place. Waits for sleeps, tasks, jobs, labels, cancellation tokens and oneshot channels are not counted.
+    ///
+    /// # Precision
+    ///
+    /// The number is exact for the methods of sockets, such as `read` and `accept`, and for `sync`. For the traits of
+    /// `futures-io`, it is a lower bound. The socket compares the buffer of a read with that of the read before, so it
+    /// sees that the next one begins elsewhere, but not that it begins anew with the same buffer. It does not see what
+    /// happens above the buffer of a `BufReader` or of TLS.
+    ///
+    /// # Examples
+    ///
+    /// This client waits for a reply of eight bytes, and gives up at each tick. The future of `read_exact` then drops the
+    /// bytes that have arrived, so the reply is never complete:
+    ///
+    #[cfg_attr(feature = "prelude", doc = "```")]
+    #[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+    /// use glassfrog::net::{TcpListener, TcpStream};
+    /// use glassfrog::prelude::*;
+    /// use glassfrog::task;
+    /// use glassfrog::time::{sleep, timeout};
+    /// use std::time::Duration;
+    ///
+    /// const TICK: Duration = Duration::from_millis(2);
+    ///
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (server, _) = listener.accept().await?;
+    /// let client = task::Builder::new().name("client").spawn(async move {
+    ///     let mut reply = [0; 8];
+    ///     while timeout(TICK, stream.read_exact(&mut reply)).await.is_err() {
+    ///         // Something else is due at each tick.
+    ///     }
+    /// });
+    /// let text = loop {
+    ///     server.write(b"x").await?;
+    ///     sleep(4 * TICK).await;
+    ///     let dump = task::dump();
+    ///     let client = dump.find_by_name("client").unwrap();
+    ///     let read = client.waits().iter().find(|wait| wait.kind() == "io");
+    ///     if let Some(read) = read.filter(|read| read.given_up() >= 8) {
+    ///         break read.to_string();
+    ///     }
+    /// };
+    /// assert!(text.contains("times by this task without completing"), "{text}");
+    /// # client.abort();
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// Keep the future outside the loop, and poll it by reference. Then a tick drops nothing:
+    ///
+    #[cfg_attr(feature = "prelude", doc = "```")]
+    #[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
+    /// # use glassfrog::net::{TcpListener, TcpStream};
+    /// # use glassfrog::prelude::*;
+    /// # use glassfrog::time::timeout;
+    /// # use std::time::Duration;
+    /// # const TICK: Duration = Duration::from_millis(2);
+    /// # glassfrog::block_on(async {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut stream = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (server, _) = listener.accept().await?;
+    /// # glassfrog::spawn(async move {
+    /// #     for _ in 0..8 {
+    /// #         server.write(b"x").await?;
+    /// #         glassfrog::time::sleep(4 * TICK).await;
+    /// #     }
+    /// #     std::io::Result::Ok(())
+    /// # });
+    /// let mut reply = [0; 8];
+    /// let mut read = stream.read_exact(&mut reply);
+    /// loop {
+    ///     if let Ok(result) = timeout(TICK, &mut read).await {
+    ///         break result;
+    ///     }
+    /// }
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn given_up(&self) -> u32 {
+        self.given_up
+    }
+
     /// Returns the ids of the tasks of the same runtime that must act before the wait ends: the task that is joined, the
     /// children of the scope, or the tasks that have taken the lock.
+    ///
+    /// A task that has taken an owned guard or permit and waits for the next has probably given the first away, so it does
+    /// not block itself. For the same reason, the result leaves out a task that has taken several permits of the
+    /// semaphore.
     ///
     /// # Examples
     ///
@@ -667,12 +944,6 @@ impl fmt::Display for What {
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.what.fmt(f)?;
-        match (self.location, &self.what) {
-            // The description of a primitive ends with a place of its own.
-            (Some(at), What::Sync { .. }) => write!(f, "; waiting at {}:{}", at.file(), at.line()),
-            (Some(at), _) => write!(f, " ({}:{})", at.file(), at.line()),
-            (None, _) => Ok(()),
-        }
+        write!(f, "{}{}{}", self.what, self.place(), self.given_up_text())
     }
 }

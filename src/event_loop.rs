@@ -16,8 +16,10 @@ pub(crate) mod deadlock;
 mod descriptor;
 mod dump;
 mod inspection;
+mod only_thread;
 pub(crate) mod others;
 mod pace;
+mod pool_dump;
 mod settings;
 mod shared;
 mod spinning;
@@ -36,6 +38,7 @@ use self::pace::{LONGEST_BATCH, Pace};
 use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
 use crate::clock::{Clock, Stamp};
+use crate::executor::repeats::PAUSE;
 use crate::executor::status::LoopStatus;
 use crate::executor::{Choices, Executor, Payload, Polled, Remote};
 use crate::foreign::trace;
@@ -114,8 +117,9 @@ impl EventLoop {
         let inbox = Arc::new(Remote::new(reactor.unparker(), recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();
         let status = Arc::new(LoopStatus::new(is_watched));
+        let pause = settings.test_patience.unwrap_or(PAUSE);
         let watchdog = match settings.watchdog_thread {
-            Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit)?),
+            Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit, pause)?),
             None => None,
         };
         let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
@@ -129,6 +133,7 @@ impl EventLoop {
                 seed: settings.seed,
                 on_panic: settings.on_task_panic,
                 watchdog: settings.watchdog,
+                pause,
             },
         ));
         let job_ended = futures_task::waker(Arc::clone(&inbox));
@@ -287,17 +292,20 @@ impl EventLoop {
     fn look_around(&self, wait: Wait) -> io::Result<usize> {
         let left = self.executor.end_polls();
 
-        // 2. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready, this is the
+        // 2. Look for circles of waits and for tasks that do not get on, at most once a second.
+        self.inspector.inspect(self, self.read_at.get());
+
+        // 3. Turn the reactor, which wakes the tasks whose descriptors are ready. If no task is ready, this is the
         //    park. The loop checks whether a virtual clock may advance both before it turns the reactor and before
         //    it reads messages. So the effects of a blocking job, and its end, are seen before any deadline passes.
         let might_advance = self.may_advance_clock();
         let (events, parked) = self.turn_reactor(wait)?;
         let may_advance = might_advance && self.may_advance_clock();
 
-        // 3. Read the messages from other threads.
+        // 4. Read the messages from other threads.
         self.executor.take_messages();
 
-        // 4. If still no task is ready, advance a virtual clock to the next deadline.
+        // 5. If still no task is ready, advance a virtual clock to the next deadline.
         if may_advance
             && self.executor.is_idle()
             && let Some(deadline) = self.next_deadline()
@@ -305,21 +313,18 @@ impl EventLoop {
             self.advance_clock(deadline);
         }
 
-        // 5. Fire the timers that are due.
+        // 6. Fire the timers that are due.
         let now = self.begin_turn(parked);
         self.shared.fire_timers(now);
 
-        // 6. If a new round of the run queue begins, let the tasks that steps 2 to 5 have woken go first. A task
+        // 7. If a new round of the run queue begins, let the tasks that steps 3 to 6 have woken go first. A task
         //    that computes and yields then delays them by one poll, not two.
         self.executor.postpone(left);
 
-        // 7. Check whether a virtual clock stands still although a deadline is pending.
+        // 8. Check whether a virtual clock stands still although a deadline is pending.
         if let Some(standstill) = &self.standstill {
             standstill.check(self, now);
         }
-
-        // 8. Look for circles of waits and for tasks that do not get on, at most once a second.
-        self.inspector.inspect(self, now);
         Ok(events)
     }
 

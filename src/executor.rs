@@ -19,6 +19,8 @@
 //!                                      <------ +------------+
 //! ```
 
+mod abandoned;
+mod aborters;
 pub(crate) mod actor;
 pub(crate) mod budget;
 pub(crate) mod children;
@@ -41,6 +43,8 @@ pub(crate) mod primitive;
 mod queue;
 mod receive;
 mod record;
+pub(crate) mod repeats;
+pub(crate) mod sampling;
 mod shuffle;
 pub(crate) mod snapshot;
 pub(crate) mod status;
@@ -53,14 +57,17 @@ pub use self::id::Id;
 pub use self::join_error::JoinError;
 
 use self::budget::{begin_budget, end_budget};
-use self::children::ChildEntry;
+use self::children::{ChildEntry, ScopeEntry};
 use self::ended::Writer;
 use self::entry::{Body, DETACHED, NAMED, Phase, REMOTE, TaskEntry};
 pub(crate) use self::join_error::Payload;
 pub(crate) use self::message::{InboxHandle, Message, Remote, RemoteTask, SpawnInfo};
+use self::observe::Observed;
 use self::queue::RunQueue;
+use self::repeats::Repeats;
+use self::sampling::Sampling;
 use self::shuffle::Shuffle;
-use self::status::{Counters, LoopStatus, Polling, increment};
+use self::status::{Counters, LoopStatus, increment};
 use self::task::Run;
 use self::waits::Waits;
 use self::waker::TaskWaker;
@@ -103,14 +110,19 @@ pub(crate) struct Executor {
     on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     watchdog: Option<Duration>,
-    /// Whether every poll is observed, for the watchdog, for its thread, for the report of a seed or for the timeline.
+    /// The slow polls that were reported, as far as they are folded.
+    repeats: RefCell<Repeats>,
+    /// Whether polls are watched, for the watchdog, for its thread or for the report of a seed.
     is_watched: bool,
-    /// Whether polls are observed in this turn, because they are watched, logged or recorded. Set once a turn.
+    /// Whether polls are observed in this turn, because they are watched, logged, sampled or recorded. Set once a turn, and
+    /// when a sample begins or ends.
     is_observed: Cell<bool>,
-    /// Whether every poll is observed for something else than the timeline.
-    is_shown: bool,
-    /// The record of the current poll, if polls are watched or logged.
-    shown: Cell<Option<Box<Polling>>>,
+    /// Whether polls are observed even if they are not logged.
+    is_always_observed: Cell<bool>,
+    /// The sample of polls, which is open now and then.
+    sampling: Sampling,
+    /// What is known about the poll that is observed, unless it is only recorded.
+    observed: Cell<Option<Box<Observed>>>,
     /// Records the timeline, if the runtime has one.
     recorder: Option<Arc<Recorder>>,
     /// The inbox, which identifies this executor to wakers and handles.
@@ -135,6 +147,8 @@ pub(crate) struct Executor {
     pub(crate) waits: Arc<Waits>,
     /// The children of scopes, which live in the futures of tasks, by the low halves of their ids.
     children: RefCell<HashMap<u32, ChildEntry>>,
+    /// The scopes, which live in the futures of tasks.
+    scopes: RefCell<Slab<ScopeEntry>>,
     /// The waker of a task that has ended, for the next new task. Nothing else holds it.
     spare: Cell<Option<Arc<TaskWaker>>>,
     /// Whether the loop runs, rests or has ended.
@@ -153,6 +167,8 @@ pub(crate) struct Choices {
     pub(crate) on_panic: OnTaskPanic,
     /// How long a poll may take before a warning is logged, if there is a limit.
     pub(crate) watchdog: Option<Duration>,
+    /// The time between two warnings of the watchdog about one place.
+    pub(crate) pause: Duration,
 }
 
 /// Whether the loop of an executor runs.
@@ -219,7 +235,9 @@ impl Executor {
             seed,
             on_panic,
             watchdog,
+            pause,
         } = choices;
+        let is_watched = status.is_watched() || seed.is_some();
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
@@ -235,12 +253,15 @@ impl Executor {
             number,
             waits: Arc::new(Waits::new(traces, remote.recorder.clone())),
             children: RefCell::default(),
+            scopes: RefCell::new(Slab::new()),
             on_panic,
             watchdog,
-            is_watched: status.is_watched() || seed.is_some() || remote.recorder.is_some(),
+            repeats: RefCell::new(Repeats::new(pause, true)),
+            is_watched,
             is_observed: Cell::new(false),
-            is_shown: status.is_watched() || seed.is_some(),
-            shown: Cell::new(None),
+            is_always_observed: Cell::new(is_watched || remote.recorder.is_some()),
+            sampling: Sampling::default(),
+            observed: Cell::new(None),
             recorder: remote.recorder.clone(),
             remote,
             status,
@@ -268,10 +289,20 @@ impl Executor {
         actor::note_turn(self.number, now);
         self.status.begin_turn();
         let is_traced = is_traced("glassfrog::task");
-        self.is_observed.set(is_traced || self.is_watched);
+        self.is_observed
+            .set(is_traced || self.is_always_observed.get());
         let Tasks { slab, ended, .. } = &mut *self.tasks.borrow_mut();
         slab.shrink();
         self.remote.ended.shrink(ended, slab.slots());
+    }
+
+    /// Sets whether the polls that follow are observed, when a sample begins or ends.
+    fn set_observed(&self) {
+        let is_always_observed =
+            self.is_watched || self.recorder.is_some() || self.sampling.is_open();
+        self.is_always_observed.set(is_always_observed);
+        self.is_observed
+            .set(is_always_observed || is_traced("glassfrog::task"));
     }
 
     /// Returns the tag of the task that is being polled.
@@ -389,7 +420,7 @@ impl Executor {
         self.root_polled.set(self.turn.get());
         let observed = self.begin_poll(Key::NONE, Tag::new(0, poll), &self.root);
         let polled = root.poll(&mut Context::from_waker(&waker_ref(&self.root)));
-        self.end_poll(observed, polled.is_ready());
+        self.end_poll(observed, polled.is_ready(), &self.root);
         polled
     }
 
@@ -485,7 +516,7 @@ impl Executor {
                 }
             }
         };
-        self.end_poll(observed, is_ready);
+        self.end_poll(observed, is_ready, &waker);
         if is_ready {
             self.finish(key, run);
             self.recycle(waker);
@@ -507,16 +538,16 @@ impl Executor {
         begin_budget();
         let is_observed = self.is_observed.get();
         if is_observed {
-            self.observed_poll_begins(key, tag, waker);
+            self.observe_begin(key, tag, waker);
         }
         is_observed
     }
 
     /// Ends a poll.
     #[inline]
-    fn end_poll(&self, is_observed: bool, is_ready: bool) {
+    fn end_poll(&self, is_observed: bool, is_ready: bool, waker: &TaskWaker) {
         if is_observed {
-            self.observed_poll_ends(is_ready);
+            self.observe_end(is_ready, waker);
         }
     }
 
@@ -608,6 +639,7 @@ impl Executor {
         ready.clear();
         self.remote.ended.note_all(ended);
         self.spare.take();
+        self.report_rest();
         self.status.names.clear();
         self.publish();
     }

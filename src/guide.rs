@@ -284,6 +284,42 @@
 //! });
 //! ```
 //!
+//! A future that is not cancel safe loses what it has done. `read_exact`, `read_line` and `write_all` lose the position
+//! in the stream, so a loop that drops them at each tick may never finish a message. Keep such a future outside the loop,
+//! as [above](#how-to-select), or call `read`, which is cancel safe, and collect the bytes in a buffer outside the loop:
+//!
+//! ```
+//! use glassfrog::net::{TcpListener, TcpStream};
+//! use glassfrog::time::timeout;
+//! use std::time::Duration;
+//!
+//! # glassfrog::block_on(async {
+//! # let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let stream = TcpStream::connect(listener.local_addr()?).await?;
+//! # let (server, _) = listener.accept().await?;
+//! # glassfrog::spawn(async move {
+//! #     server.write(b"half").await?;
+//! #     glassfrog::time::sleep(Duration::from_millis(5)).await;
+//! #     server.write(b"done").await
+//! # });
+//! let (mut message, mut filled) = ([0; 8], 0);
+//! while filled < message.len() {
+//!     let read = stream.read(&mut message[filled..]);
+//!     match timeout(Duration::from_millis(1), read).await {
+//!         Ok(Ok(0)) => panic!("the connection ended within a message"),
+//!         Ok(count) => filled += count?,
+//!         Err(_) => println!("{filled} bytes so far"),
+//!     }
+//! }
+//! assert_eq!(&message, b"halfdone");
+//! # std::io::Result::Ok(())
+//! # })?;
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! A [dump](crate::task::dump) shows waits that a task gives up again and again: `read tcp …: begun and dropped 160 times by
+//! this task without completing`. [`Wait::given_up`](crate::dump::Wait::given_up) returns the number.
+//!
 //! **A task** is cancelled by [`abort`](crate::task::JoinHandle::abort). Instead of polling the task again, the
 //! runtime drops its future, which runs the destructors of its locals. Awaiting the handle waits for that:
 //!

@@ -80,7 +80,8 @@
 //!   tasks that started late, each with the one that held it up. See the module [`timeline`].
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
-//!   [`Builder::stall_report`] report certain and possible deadlocks.
+//!   [`Builder::stall_report`] report certain and possible deadlocks, and circles of tasks that wait for one another. A task
+//!   that [spins](task#spinning) is reported too.
 //!
 //! To test:
 //!
@@ -142,7 +143,7 @@
 //!         event_loop                             the loop; owns one of each below
 //!    executor  reactor  timers  pool             four engines that do not know one another
 //!    dump  timeline  metrics                     what the runtime reports about itself
-//!    clock  waiter  foreign  slab  primitive s   what all other modules are made of
+//!    clock  waiter  foreign  slab  threads  primitives    what all other modules are made of
 //! ```
 //!
 //! The `mod` lines of this file are in reading order. Begin with `event_loop.rs`, continue with `executor.rs`
@@ -182,6 +183,7 @@ mod clock;
 mod waiter;
 mod foreign;
 mod slab;
+mod threads;
 mod primitives;
 pub mod guide;
 

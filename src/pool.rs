@@ -20,21 +20,25 @@ pub(crate) mod input;
 mod job;
 pub(crate) mod output;
 mod queue;
+mod snapshot;
 mod stream;
 
 use self::input::INPUT;
 pub(crate) use self::job::{About, Job, copy_error};
 use self::output::{STDERR, STDOUT};
+pub(crate) use self::queue::Phase;
 use self::queue::{Queue, Queued};
+pub(crate) use self::snapshot::{PoolJob, PoolSnapshot};
 use crate::foreign::{log_panics, swallow_panics};
 use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::threads::OwnThread;
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::task::Waker;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The maximum number of threads that run blocking jobs, unless `Builder::blocking_threads` sets another. It is large
 /// enough for jobs that wait for the network or for one another, and small enough for the limits of most systems.
@@ -60,7 +64,7 @@ const LOOKUPS: usize = 32;
 const LOOKUP_THREADS: usize = 4 * LOOKUPS;
 
 /// The kind of a job. The jobs of one lane do not wait for those of the other. The lanes share idle threads.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// The blocking jobs of users.
     Jobs = 0,
@@ -93,6 +97,9 @@ pub(crate) struct Pool {
     busy: AtomicBool,
     /// The number of waiters of this runtime for standard streams.
     stream_waiters: AtomicUsize,
+    /// The number of jobs and lookups that tasks of this runtime wait for. A dump stops its search for them when it has
+    /// found so many.
+    pub(crate) awaited: AtomicUsize,
     /// Wakes an idle thread, because a job may begin or the pool was shut down.
     work: Condvar,
     /// Wakes [`wait`](Pool::wait) and [`watch`](Pool::watch), because a thread has exited or the pool was shut down.
@@ -122,22 +129,12 @@ struct State {
 /// The id that stands for the standard input in dumps. The ids of jobs have 48 bits.
 pub(crate) const INPUT_ID: u64 = u64::MAX;
 
-/// A job or a wait for a standard stream, for dumps.
-pub(crate) struct JobInfo {
-    /// The id of the job or the stream.
-    pub(crate) id: u64,
-    /// The task that awaits it.
-    pub(crate) waiter: Option<WaiterInfo>,
-    /// Its description.
-    pub(crate) text: String,
-}
-
 impl State {
-    /// Begins the oldest job that may begin.
-    fn begin(&mut self) -> Option<(Lane, u64, Box<dyn Job>)> {
+    /// Begins the oldest job that may begin. Returns the job, its lane, and its place in the queue of the lane.
+    fn begin(&mut self) -> Option<(Lane, usize, Box<dyn Job>)> {
         Lane::ALL.into_iter().find_map(|lane| {
-            let (id, job) = self.queues[lane as usize].begin()?;
-            Some((lane, id, job))
+            let (place, job) = self.queues[lane as usize].begin(Instant::now)?;
+            Some((lane, place, job))
         })
     }
 
@@ -176,6 +173,7 @@ impl Pool {
             }),
             busy: AtomicBool::new(false),
             stream_waiters: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
             work: Condvar::new(),
             gone: Condvar::new(),
             ended,
@@ -203,7 +201,8 @@ impl Pool {
         job: Box<dyn Job>,
         about: Arc<dyn About>,
     ) {
-        let queued = Queued { job, about };
+        let since = Instant::now();
+        let queued = Queued { job, about, since };
         let mut state = lock(&self.state);
         if state.closed {
             drop(state);
@@ -238,8 +237,7 @@ impl Pool {
         if state.closed {
             return;
         }
-        let abandoned = state.queues[Lane::Lookups as usize].abandon(id);
-        if abandoned.is_some() {
+        if state.queues[Lane::Lookups as usize].abandon(id) {
             self.note_busy(&state);
             self.find_thread(state);
             self.ended.wake_by_ref();
@@ -302,7 +300,7 @@ impl Pool {
                 );
             });
         }
-        for Queued { job, about } in refused {
+        for Queued { job, about, .. } in refused {
             log_panics("refusing a blocking job", || job.refuse(&error));
             drop(about);
         }
@@ -311,14 +309,15 @@ impl Pool {
 
     /// Runs jobs until there are none. This is the body of each thread.
     fn work(self: Arc<Self>) {
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
-            if let Some((lane, id, job)) = state.begin() {
+            if let Some((lane, place, job)) = state.begin() {
                 self.find_thread(state);
                 log_panics("a blocking job", || job.run());
                 state = lock(&self.state);
-                let about = state.queues[lane as usize].end(id);
+                let about = state.queues[lane as usize].end(place);
                 self.note_busy(&state);
                 drop(state);
                 drop(about);
@@ -330,10 +329,13 @@ impl Pool {
             if state.closed {
                 break;
             }
+            let rest = thread.rest();
             let (locked, wait) = self
                 .work
                 .wait_timeout(state, self.keep_idle)
                 .unwrap_or_else(PoisonError::into_inner);
+            // Before a job leaves its queue.
+            drop(rest);
             state = locked;
             if wait.timed_out() && !state.may_begin() {
                 break;
@@ -358,13 +360,16 @@ impl Pool {
     /// Watches while jobs wait for a thread, and reports the first stall.
     fn watch(&self) {
         let jobs = Lane::Jobs as usize;
+        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         while state.queues[jobs].len() > 0 {
             let begun = state.queues[jobs].begun;
+            let rest = thread.rest();
             let (locked, wait) = self
                 .gone
                 .wait_timeout(state, self.stalled)
                 .unwrap_or_else(PoisonError::into_inner);
+            drop(rest);
             state = locked;
             let queue = &state.queues[jobs];
             let (waiting, threads) = (queue.len(), queue.max_threads);
@@ -374,34 +379,6 @@ impl Pool {
             }
         }
         state.queues[jobs].watched = false;
-    }
-
-    /// Returns the waiter and a description of each job that is queued or running. For the standard streams, these
-    /// are the waiters of this runtime, whichever runtime reads or writes for them.
-    pub(crate) fn jobs(&self) -> Vec<JobInfo> {
-        let state = lock(&self.state);
-        let lanes = [Lane::Jobs, Lane::Lookups].map(|lane| &state.queues[lane as usize]);
-        let jobs = lanes.into_iter().flat_map(Queue::jobs);
-        let jobs: Vec<_> = jobs
-            .map(|(id, about, has_begun)| (*id, about, has_begun))
-            .collect();
-        drop(state);
-        let described = jobs.iter().map(|(id, about, has_begun)| JobInfo {
-            id: *id,
-            waiter: about.awaited_by(),
-            text: about.describe() + if *has_begun { "" } else { ", queued" },
-        });
-        let mut described: Vec<_> = described.collect();
-        if self.awaits_streams() {
-            for (id, waiters) in self.stream_waiters() {
-                described.extend(waiters.into_iter().map(|(waiter, text)| JobInfo {
-                    id,
-                    waiter: Some(waiter),
-                    text,
-                }));
-            }
-        }
-        described
     }
 
     /// Returns the waiters of this runtime for the standard streams.
@@ -429,6 +406,11 @@ impl Pool {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
         (state.threads, state.queues.iter().map(Queue::len).sum())
+    }
+
+    /// Returns whether a job is queued, in any lane.
+    pub(crate) fn has_queued_jobs(&self) -> bool {
+        lock(&self.state).queues.iter().any(|queue| queue.len() > 0)
     }
 
     /// Returns whether a job is queued or running, not counting abandoned lookups and reads of standard input.
@@ -511,6 +493,7 @@ fn report_hanging(waiting: usize, abandoned: usize) {
 mod tests {
     use super::*;
     use std::io;
+    use std::panic::Location;
     use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
     /// A job that runs until its test lets it return.
@@ -541,8 +524,20 @@ mod tests {
             self.to_string()
         }
 
+        fn name(&self) -> Option<&str> {
+            None
+        }
+
+        fn location(&self) -> Option<&'static Location<'static>> {
+            None
+        }
+
         fn awaited_by(&self) -> Option<WaiterInfo> {
             None
+        }
+
+        fn is_detached(&self) -> bool {
+            false
         }
     }
 
@@ -618,10 +613,11 @@ mod tests {
             all
         }
 
-        /// Returns the descriptions of the jobs, as a dump shows them.
+        /// Returns the descriptions of the jobs that were not abandoned, as a dump shows them.
         fn seen(&self) -> Vec<String> {
-            let seen = self.pool.jobs().into_iter();
-            seen.map(|job| job.text).collect()
+            let jobs = self.pool.snapshot().jobs.into_iter();
+            let jobs = jobs.filter(|job| job.phase != Phase::Abandoned);
+            jobs.map(|job| job.text()).collect()
         }
     }
 
@@ -668,6 +664,10 @@ mod tests {
         assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 0));
         assert!(!fixture.pool.is_busy());
         assert!(fixture.seen().is_empty());
+        let snapshot = fixture.pool.snapshot();
+        let abandoned = snapshot.jobs.iter();
+        let abandoned = abandoned.filter(|job| job.phase == Phase::Abandoned);
+        assert_eq!(abandoned.count(), LOOKUP_THREADS);
         let waiting = fixture.submit(Lane::Lookups);
         assert_eq!(fixture.pool.counts(), (LOOKUP_THREADS, 1));
         assert!(fixture.pool.is_busy());

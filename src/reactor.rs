@@ -7,6 +7,8 @@
 //! An event carries a token made of the index and the generation of the source's slot. A late event for a
 //! socket that has been closed therefore finds no source.
 
+pub(crate) mod attempts;
+pub(crate) mod opened;
 pub(crate) mod readiness;
 pub(crate) mod platform;
 pub(crate) mod proc_net;
@@ -16,6 +18,7 @@ pub(crate) mod waiters;
 #[cfg(unix)]
 pub(crate) mod watched;
 
+use self::opened::Opened;
 use self::platform::AsRaw;
 use self::proc_net::Connecting;
 use self::readiness::Direction;
@@ -26,7 +29,7 @@ use crate::foreign::{swallow_panics, trace};
 use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::slab::{Key, Slab};
 use crate::timeline::recorder::Recorder;
-use crate::waiter::WaiterInfo;
+use crate::waiter::{Tag, Tries, WaiterInfo};
 use futures_task::ArcWake;
 use mio::{Events, Poll, Token};
 use std::cell::RefCell;
@@ -116,6 +119,8 @@ struct Registrar {
     registry: Arc<mio::Registry>,
     /// The key of the next source. Kept here so that a registration locks the slab only once.
     next: Key,
+    /// The newest registrations, for dumps.
+    opened: Opened,
 }
 
 /// The waiter of a source, for dumps.
@@ -128,6 +133,8 @@ pub(crate) struct SourceWaiter {
     pub(crate) waiter: WaiterInfo,
     /// A description of the operation.
     pub(crate) text: String,
+    /// How often the task has given up and completed such operations.
+    pub(crate) tries: Tries,
 }
 
 /// The sources, under their lock.
@@ -190,6 +197,7 @@ impl Reactor {
                 registrar: Mutex::new(Some(Registrar {
                     registry: Arc::clone(&registry),
                     next,
+                    opened: Opened::default(),
                 })),
                 registered: Mutex::new(Registered { slab }),
                 recorder,
@@ -296,7 +304,7 @@ impl Reactor {
 }
 
 impl Sources {
-    /// Registers a descriptor.
+    /// Registers a descriptor that the task `opener` has opened or accepted.
     ///
     /// # Errors
     ///
@@ -306,17 +314,24 @@ impl Sources {
         &self,
         mut io: S,
         initial: InitialState,
+        opener: Tag,
     ) -> Result<Arc<Source<S>>, (S, io::Error)>
     where
         S: mio::event::Source + Io + 'static,
     {
         let mut registrar = lock(&self.registrar);
-        let Some(Registrar { registry, next }) = &mut *registrar else {
+        let Some(Registrar {
+            registry,
+            next,
+            opened,
+        }) = &mut *registrar
+        else {
             return Err((io, runtime_ended()));
         };
         if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
             return Err((io, error));
         }
+        opened.note(opener);
         let source = Arc::new(Source::new(io, initial, *next));
         let mut registered = lock(&self.registered);
         registered.slab.insert(Arc::clone(&source) as Arc<_>);
@@ -348,6 +363,21 @@ impl Sources {
         drop(removed);
         // The source may still hold the wakers of poll methods. They are dropped with the socket.
         self.counters.subtract(source.nonempty_queues());
+    }
+
+    /// Returns the number of descriptors that were ever registered.
+    pub(crate) fn opened_count(&self) -> u64 {
+        let registrar = lock(&self.registrar);
+        registrar
+            .as_ref()
+            .map_or(0, |registrar| registrar.opened.count)
+    }
+
+    /// Returns the newest registrations.
+    pub(crate) fn opened(&self) -> Opened {
+        let registrar = lock(&self.registrar);
+        let opened = registrar.as_ref().map(|registrar| &registrar.opened);
+        opened.cloned().unwrap_or_default()
     }
 
     /// Returns the number of sockets.
@@ -388,6 +418,7 @@ impl Sources {
                     direction,
                     waiter,
                     text,
+                    tries: source.tries(direction, waiter.tag),
                 });
             }
         }

@@ -440,6 +440,11 @@ impl Builder {
     /// [`spawn_blocking`](crate::task::spawn_blocking). In debug builds, the default limit is 100 ms, and
     /// [`Duration::MAX`] turns the warning off. In release builds, the warning is off by default.
     ///
+    /// Warnings about tasks that were spawned at the same place and have the same name or none are folded: the first one
+    /// is logged at once, the next one at least ten seconds later, with the number of slow polls in between and the
+    /// longest of them. The end of the runtime logs the rest. If tasks of one place have many names, some of them share a
+    /// count. [`Metrics::slow_polls`](crate::Metrics::slow_polls) counts all slow polls.
+    ///
     /// # Costs
     ///
     /// Each poll reads the clock twice, which takes about 50 ns.
@@ -464,7 +469,7 @@ impl Builder {
     }
 
     /// Starts a thread that logs a warning *during* each poll that takes longer than `limit`, so even a poll that
-    /// never returns is reported.
+    /// never returns is reported. Repeated warnings are folded, as those of [`watchdog`](Builder::watchdog).
     ///
     /// # Costs
     ///
@@ -485,24 +490,72 @@ impl Builder {
         self
     }
 
-    /// Sets what happens in a deadlock: when it is certain that no task will ever be woken. The default is
-    /// [`OnDeadlock::Log`].
+    /// Sets what happens in a deadlock: when it is certain that no task will ever be woken, or that some tasks [wait for
+    /// one another](#circles) forever. The default is [`OnDeadlock::Log`].
     ///
-    /// A deadlock is certain if all of the following hold:
+    /// It is certain that no task will ever be woken if no task waits for a deadline, a socket or a standard stream, no blocking job waits or
+    /// runs, and either [nothing holds a waker](#nothing-holds-a-waker) or
+    /// [no other thread could use one](#the-only-thread). Otherwise, a deadlock is possible but not certain: a sender
+    /// may be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
     ///
-    /// - no task waits for a deadline, a socket or a standard stream, and no blocking job waits or runs;
+    /// The message lists the [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks.
+    /// [`OnDeadlock::Log`] logs it as an error. If no logger accepts errors, it prints the message to the standard
+    /// error stream.
+    ///
+    /// # Circles
+    ///
+    /// Tasks that await one another in a circle are in a deadlock, even while other tasks work. The runtime searches for
+    /// circles at most once a second, and only if a task has begun to wait for a task, a scope or a primitive of `sync`.
+    /// The deadlock is certain if all of the following hold:
+    ///
+    /// - the circle leads through [`JoinHandle`](crate::task::JoinHandle)s, [`JoinSet`](crate::task::JoinSet)s and
+    ///   [scopes](crate::task::scope()) alone, and no member also waits for something else;
+    /// - only these waits hold the wakers of the members;
+    /// - there is no [`AbortHandle`](crate::task::AbortHandle) of a member, and every child of a scope in the circle is
+    ///   stuck.
+    ///
+    /// The message spells the circle out: `deadlock: "a" waits for "b" (join), which waits for "a" (join)`. A turn of a
+    /// foreign loop also searches for circles, and follows the policy.
+    ///
+    /// Other circles are *likely*, such as one through a lock: the program may have moved the guard to another task. The
+    /// runtime logs a warning about a likely circle, once, if none of its members has been polled for a second. The
+    /// warning does not depend on the policy, and goes to the standard error stream too if no logger accepts errors.
+    /// [`Circle::is_likely`](crate::dump::Circle::is_likely) has the details.
+    ///
+    /// # Nothing holds a waker
+    ///
+    /// On every system, a deadlock is certain if all of the following hold:
+    ///
     /// - there is no [`Handle`] and no [`AbortHandle`](crate::task::AbortHandle);
     /// - only the runtime itself holds the wakers of tasks;
     /// - only tasks of this runtime have ever waited for its sockets and sleeps.
     ///
-    /// If something else holds a waker, such as a channel, a deadlock is possible but not certain: the sender may
-    /// be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
-    ///
     /// Under a [virtual clock](Builder::virtual_clock), a sleep that never ends, such as
     /// `sleep(Duration::MAX)`, does not count as a wait for a deadline.
     ///
-    /// A [`JoinHandle`](crate::task::JoinHandle) on another thread is not taken into account, although it can abort
-    /// its task.
+    /// A [`JoinHandle`](crate::task::JoinHandle) that one task polls and another one reaches, through an `Rc` or on
+    /// another thread, is not taken into account, although it can abort its task.
+    ///
+    /// # The only thread
+    ///
+    /// On Linux, a deadlock inside `block_on` is certain if no thread is left that could wake a task, whatever holds
+    /// wakers and handles: a lock, a channel, a static variable. All other threads of the process must belong to
+    /// glassfrog and wait for work: idle blocking threads, the thread of a [watchdog](Builder::watchdog_thread), the
+    /// thread of `signal::dump_on_sigusr1`, and a thread that waits for the end of a `#[glassfrog::test]`.
+    ///
+    /// The runtime lists the threads (`/proc/self/task`) when it has been quiet for 20 ms to 2 s. Nothing tells it when
+    /// a thread exits, so it lists them again, each time after twice the time.
+    ///
+    /// A process with any other thread gets no such answer, whatever the thread does. That includes a process with
+    /// [`Workers`](crate::Workers), and one in which the harness of `cargo test` runs. A
+    /// [turn](Runtime::turn) never counts the threads, because the foreign loop around it may wake anything.
+    ///
+    /// Two ways to wake a task are not supported, because no thread shows that they exist:
+    ///
+    /// - a signal handler that calls a waker itself. Let it write into a pipe that a task reads, or use the module
+    ///   `signal`;
+    /// - a thread-local variable that a blocking job has set, and whose destructor wakes a task. It runs when the idle
+    ///   thread exits, after ten seconds without a job.
     ///
     /// # Examples
     ///
@@ -522,10 +575,11 @@ impl Builder {
 
     /// Logs a warning with a dump when a deadlock has been possible for the duration `after`.
     ///
-    /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. Then only
-    /// something outside the runtime can wake a task. A mutex that a task locks twice, or a channel whose sender
-    /// is never used, causes such a wait. The warning is not repeated until a task has run. If the deadlock is
-    /// certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
+    /// A deadlock is possible if no task is ready or waits for a deadline, a socket or a blocking job. A mutex that a
+    /// task locks twice, or a channel whose sender is never used, causes such a wait. The warning lists the
+    /// [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks. If something outside the
+    /// runtime holds a waker or a handle, it says that only something outside can wake a task. The warning is not
+    /// repeated until a task has run. If the deadlock is certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
     ///
     /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
     /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a

@@ -40,6 +40,26 @@
 //! A future that blocks, or computes for a long time without an `.await`, delays everything else on its thread.
 //! Move such work to [`spawn_blocking`], or divide it and [yield](yield_now) between the pieces.
 //!
+//! # Spinning
+//!
+//! A task *spins* if each of its polls does nothing but make the task ready again. It calls [`yield_now`],
+//! `sleep(Duration::ZERO)` or its own waker in a loop until something happens, and keeps the thread busy meanwhile. The
+//! runtime logs a warning with the place and the rate of such a task two or three seconds after it has begun to spin, and
+//! does not repeat the warning for this task. Await the event instead, or sleep for a nonzero duration between attempts.
+//!
+//! These tasks are not reported, however often they are polled:
+//!
+//! - a task whose polls complete [operations](#fairness), spawn tasks or wake other tasks;
+//! - a task that computes for more than a few microseconds between two yields;
+//! - a task that wakes itself through something that this crate cannot see, such as the channel of another crate between
+//!   two futures of the same task;
+//! - a task that polls the body or a child of a [`scope`](scope()), because these may get on by waking one another;
+//! - a task that spins only while others let the loop park now and then, or that other tasks or threads wake.
+//!
+//! A dump shows how often [each task](crate::dump::TaskDump::polls_per_second) is polled, reported or not. Under a
+//! [virtual clock](crate::Builder::virtual_clock#standstill), a task that spins while a deadline is pending stops the
+//! clock, and is part of the report of that.
+//!
 //! # How a task ends
 //!
 //! A task ends when its future completes, when it panics, or when it is cancelled: by

@@ -83,6 +83,37 @@ impl Waiter {
     }
 }
 
+/// How often a task has begun the same wait, and how the waits have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tries {
+    /// How often the task has dropped the wait before it completed.
+    pub(crate) given_up: u32,
+    /// How often the wait has completed since the task dropped it first.
+    pub(crate) completed: u32,
+}
+
+impl Tries {
+    /// Returns how often the wait was given up, and how often it has completed.
+    pub(crate) fn parts(self) -> (u32, u32) {
+        (self.given_up, self.completed)
+    }
+
+    /// Counts a wait that was dropped before it completed.
+    pub(crate) fn give_up(&mut self) {
+        self.given_up = self.given_up.saturating_add(1);
+    }
+
+    /// Counts a wait that has completed.
+    pub(crate) fn complete(&mut self) {
+        self.completed = self.completed.saturating_add(1);
+    }
+
+    /// Records that the wait that seemed to have completed was only a part of one.
+    pub(crate) fn continue_last(&mut self) {
+        self.completed = self.completed.saturating_sub(1);
+    }
+}
+
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tag.fmt(f)

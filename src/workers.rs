@@ -6,7 +6,7 @@ use crate::handle::Handle;
 use crate::handle::request::DumpRequest;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::{Builder, block_on};
-use crate::task::oneshot::Oneshot;
+use crate::task::oneshot::{Count, Oneshot};
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use crate::waiter::Tag;
 use std::any::Any;
@@ -268,7 +268,7 @@ impl Workers {
     fn end(&mut self) -> Result<(), WorkerError> {
         for worker in &self.threads {
             // A worker that has ended does not receive the signal.
-            let _ended = worker.stop.send(());
+            let _ended = worker.stop.send((), Count::NONE);
         }
         let this = thread::current().id();
         let workers = self.threads.drain(..);
@@ -396,7 +396,7 @@ impl Worker {
                     Err(error) => return drop(sender.send(Err(error))),
                 };
                 drop(sender.send(Ok(runtime.handle())));
-                runtime.block_on_at(poll_fn(|cx| stopped.poll(cx, Tag::NONE)), None);
+                runtime.block_on_at(poll_fn(|cx| stopped.poll(cx, Tag::NONE, Count::NONE)), None);
             })?;
         let error = match receiver.recv() {
             Ok(Ok(handle)) => {

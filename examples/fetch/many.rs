@@ -28,8 +28,8 @@ pub(crate) enum Progress {
 /// Runs all jobs, each in a task of its own, and calls `on_progress` with each event and the number of running
 /// fetches. When `stop` resolves, cancels the running fetches and returns the output of `stop`.
 ///
-/// A fetch that lacks descriptors is retried. From then on, the number of fetches at a time is limited to the number
-/// for which there were descriptors.
+/// A fetch that lacks descriptors is retried, unless it ran alone. From then on, the number of fetches at a time is
+/// limited to the number for which there were descriptors.
 pub(crate) async fn run_all<F, S>(
     jobs: impl IntoIterator<Item = Job>,
     mut at_once: usize,
@@ -44,8 +44,8 @@ where
     enum Event<S> {
         /// The run must stop.
         Stop(S),
-        /// A fetch has ended, or there are none left.
-        Ended(Option<Result<Ended, JoinError>>),
+        /// A fetch has ended, which ran alone or not, or there are none left.
+        Ended(Option<Result<(bool, Ended), JoinError>>),
     }
 
     let mut stop = pin!(stop);
@@ -57,11 +57,13 @@ where
         while running.len() < at_once
             && let Some(job) = again.pop_front().or_else(|| jobs.next())
         {
-            running.spawn(start(job));
+            let is_alone = at_once == 1;
+            let fetch = start(job);
+            running.spawn(async move { (is_alone, fetch.await) });
         }
         let stopped = async { Event::Stop(stop.as_mut().await) };
         let ended = async { Event::Ended(running.join_next().await) };
-        let ended = match timeout(TICK, stopped.or(ended)).await {
+        let (was_alone, ended) = match timeout(TICK, stopped.or(ended)).await {
             Ok(Event::Ended(Some(ended))) => ended?,
             Ok(Event::Ended(None)) => return Ok(None),
             Ok(Event::Stop(reason)) => return Ok(Some(reason)),
@@ -71,15 +73,15 @@ where
             }
         };
         match ended {
-            Ended::Starved(fetch) if !running.is_empty() => {
+            Ended::Starved(fetch) if !was_alone => {
                 again.push_back(fetch.job);
-                at_once = at_once.min(running.len());
+                at_once = at_once.min(running.len()).max(1);
                 if !starved {
                     starved = true;
                     on_progress(Progress::Starved, running.len())?;
                 }
             }
-            // No other fetch of this run holds descriptors.
+            // No other fetch of this run held descriptors.
             Ended::Starved(fetch) | Ended::Over(fetch) => {
                 on_progress(Progress::Over(fetch), running.len())?;
             }
@@ -176,6 +178,32 @@ mod tests {
             assert_eq!(starvings, 1);
             assert_eq!(most, descriptors);
         }
+    }
+
+    #[test]
+    fn fetches_that_lack_descriptors_all_at_once_are_retried() {
+        let attempts = Cell::new(0);
+        let mut outcomes = Vec::new();
+        let starts = |job| {
+            attempts.set(attempts.get() + 1);
+            // None of the first fetches has enough.
+            let is_starved = attempts.get() <= 3;
+            async move {
+                match is_starved {
+                    true => Ended::Starved(over(job)),
+                    false => Ended::Over(over(job)),
+                }
+            }
+        };
+        let note = |news, _running| {
+            if let Progress::Over(fetch) = news {
+                outcomes.push(fetch.job.number);
+            }
+            Ok(())
+        };
+        let run = run_all(jobs(3), 3, starts, note, pending::<()>());
+        glassfrog::block_on(run).unwrap();
+        assert_eq!((outcomes.len(), attempts.get()), (3, 6));
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// If no task can ever be woken again, the test panics with such a list at once. In the following cases it
 /// prints the list to the standard error stream, under the name of the test, and continues:
 ///
-/// - for five seconds, only something outside the runtime could wake a task;
+/// - for five seconds, no task was ready, and none waited for a deadline, a socket or a blocking job;
 /// - the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks yield
 ///   until something happens (the report then lists only the busiest tasks).
 ///

@@ -1,19 +1,25 @@
 //! [`Circle`]: tasks that wait for one another.
 //!
-//! The search finds the strongly connected components of the graph of waits (Tarjan's algorithm), and in each of them
-//! the shortest circle through the task with the lowest id. It takes time proportional to the number of tasks and
-//! waits, and keeps its path in a list, so that a chain of a hundred thousand tasks does not overflow the stack.
+//! `stuck.rs` finds out which tasks cannot go on. In the graph of their waits, the search finds the strongly connected
+//! components (Tarjan's algorithm), and in each of them the shortest circle through the task with the lowest id. It takes
+//! time proportional to the number of tasks and waits, and keeps its path in a list, so that a chain of a hundred thousand
+//! tasks does not overflow the stack.
 
+use super::stuck::{Stuck, is_open};
 use super::{Dump, Quoted, TaskDump, Wait, What};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 /// A circle of tasks, each of which waits for the next, and the last for the first.
 ///
-/// A circle is no proof of a deadlock: a task may wait for other things too, or an `AbortHandle` may end one of the
-/// tasks. If [`is_likely`](Circle::is_likely) returns true, a wait in the circle is for a lock, a permit, a cell or a
-/// channel. The program may have moved the guard, the permit or the end of the channel to another task, which then gives
-/// it back or uses it, and the circle ends by itself. The text says so.
+/// No member waits for anything that may end otherwise: a task that also waits for a socket, a deadline, a task that
+/// runs, or something outside glassfrog is in no circle. If [`is_likely`](Circle::is_likely) returns false, the circle is
+/// a deadlock of its members. If it returns true, the circle may yet end. The text says so. There are two reasons. A wait
+/// in the circle is for a lock, a permit, a cell or a channel, and the program may have moved the guard, the permit or the
+/// end of the channel to another task, which then gives it back or uses it. Or something may end one of the tasks, such as
+/// the owner of its [`AbortHandle`](crate::task::AbortHandle).
+///
+/// The runtime itself searches for circles; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// The [`Display`](fmt::Display) implementation prints a sentence: `"a" waits for "b" (join), which waits for "a"
 /// (join)`.
@@ -27,6 +33,8 @@ pub struct Circle<'a> {
     tasks: Vec<&'a TaskDump>,
     /// For each task, its wait for the next.
     waits: Vec<&'a Wait>,
+    /// Whether the tasks certainly wait for one another forever.
+    is_certain: bool,
 }
 
 impl<'a> Circle<'a> {
@@ -48,30 +56,77 @@ impl<'a> Circle<'a> {
         &self.waits
     }
 
-    /// Returns true if the circle is likely, but not certain, because one of the waits is for a primitive of `sync`. A
-    /// primitive knows who took or used a guard, a permit or the end of a channel, not where it lies now. Returns false
-    /// if all waits are joins and scopes.
+    /// Returns true if the circle may end by itself or be ended, and false if it certainly lasts.
+    ///
+    /// A circle is certain if it leads through joins and scopes alone, nothing but these waits holds the waker of a
+    /// member, no [`AbortHandle`](crate::task::AbortHandle) of a member exists, and all children of a scope in the circle
+    /// are stuck. A circle through a primitive of `sync` is likely: a primitive knows which task has taken or used a
+    /// guard, a permit or the end of a channel, not where it lies now.
     ///
     /// # Examples
     ///
     /// See [`Dump::circles`].
     pub fn is_likely(&self) -> bool {
+        !self.is_certain
+    }
+
+    /// Returns whether one of the waits is for a primitive of `sync`.
+    pub(crate) fn leads_through_sync(&self) -> bool {
         let mut waits = self.waits.iter();
         waits.any(|wait| matches!(wait.what, What::Sync { .. }))
+    }
+
+    /// Returns the sentence, without the remark that the circle is likely.
+    pub(crate) fn sentence(&self) -> impl fmt::Display {
+        Sentence(self)
+    }
+
+    /// Returns a sentence that says where the tasks were spawned: `"a" was spawned at src/main.rs:5, "b" at
+    /// src/main.rs:9`. Returns an empty string if that is not known of any task.
+    pub(crate) fn places(&self) -> String {
+        let mut text = String::new();
+        for task in &self.tasks {
+            let Some(at) = task.location.filter(|_at| task.id != 0) else {
+                continue;
+            };
+            let separator = if text.is_empty() { "" } else { ", " };
+            let verb = if text.is_empty() { " was spawned" } else { "" };
+            let (file, line) = (at.file(), at.line());
+            let named = Named(task);
+            text.push_str(&format!("{separator}{named}{verb} at {file}:{line}"));
+        }
+        text
     }
 }
 
 impl fmt::Display for Circle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let next = self.tasks.iter().cycle().skip(1);
-        for (index, ((task, next), wait)) in
-            self.tasks.iter().zip(next).zip(&self.waits).enumerate()
-        {
+        Sentence(self).fmt(f)?;
+        match (self.is_likely(), self.leads_through_sync()) {
+            (false, _) => Ok(()),
+            (true, true) => f.write_str(
+                "; likely, unless a guard, a permit or the end of a channel has been moved",
+            ),
+            (true, false) => {
+                f.write_str("; likely, unless something aborts or ends one of the tasks")
+            }
+        }
+    }
+}
+
+/// Displays who waits for whom in a circle.
+struct Sentence<'a>(&'a Circle<'a>);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Circle { tasks, waits, .. } = self.0;
+        let next = tasks.iter().cycle().skip(1);
+        for (index, ((task, next), wait)) in tasks.iter().zip(next).zip(waits).enumerate() {
             match index {
                 0 => write!(f, "{} waits for ", Named(task))?,
                 _ => f.write_str(", which waits for ")?,
             }
-            match self.tasks.len() {
+            match tasks.len() {
                 1 => f.write_str("itself")?,
                 _ => write!(f, "{}", Named(next))?,
             }
@@ -82,16 +137,19 @@ impl fmt::Display for Circle<'_> {
             }
             if let Some(at) = wait.location {
                 write!(f, " at {}:{}", at.file(), at.line())?;
+            } else if let Some(frame) = first_frame(wait) {
+                write!(f, " in {frame}")?;
             }
             f.write_str(")")?;
         }
-        if self.is_likely() {
-            f.write_str(
-                "; likely, unless a guard, a permit or the end of a channel has been moved",
-            )?;
-        }
         Ok(())
     }
+}
+
+/// Returns the innermost function of the program in the trace of a wait, if waits are traced.
+fn first_frame(wait: &Wait) -> Option<String> {
+    let chain = wait.trace.as_ref()?.chain()?;
+    chain.lines().next().map(|line| line.trim().to_owned())
 }
 
 /// Displays a task by its name, or by its id if it has none.
@@ -108,9 +166,11 @@ impl fmt::Display for Named<'_> {
 }
 
 impl Dump {
-    /// Returns the circles of tasks that wait for one another: through joins, scopes, and everything else whose
-    /// [`blocked_by`](Wait::blocked_by) names a task. Circles through joins and scopes are certain, others
+    /// Returns the circles of tasks that wait for one another, and for nothing that may end otherwise: through joins,
+    /// scopes, and everything else whose [`blocked_by`](Wait::blocked_by) names a task. Some circles are certain, others
     /// [likely](Circle::is_likely).
+    ///
+    /// A dump that a task takes shows that task as running, so its circles do not contain it.
     ///
     /// If several circles have a task in common, or are connected by waits in both directions, the result has only one
     /// of them: the shortest through the lowest of their ids. The result is ordered by the id with which each circle
@@ -149,22 +209,25 @@ impl Dump {
     /// ```
     pub fn circles(&self) -> Vec<Circle<'_>> {
         let graph = Graph::new(&self.tasks);
-        let mut circles: Vec<Circle<'_>> = graph
-            .components()
-            .iter()
-            .filter_map(|component| graph.circle(component))
-            .collect();
+        let mut circles = Vec::new();
+        components(
+            self.tasks.len(),
+            |task, nth| graph.edges[task].get(nth).map(|(next, _)| *next),
+            |component| circles.extend(graph.circle(component)),
+        );
         circles.sort_by_key(|circle| circle.tasks[0].id);
         circles
     }
 }
 
-/// The graph of waits, by the indices of the tasks in the dump.
+/// The graph of the waits of the tasks that cannot go on, by the indices of the tasks in the dump.
 struct Graph<'a> {
     /// The tasks.
     tasks: &'a [TaskDump],
     /// For each task, the tasks that it waits for, and the waits.
     edges: Vec<Vec<(usize, &'a Wait)>>,
+    /// Which tasks cannot go on.
+    stuck: Stuck,
 }
 
 /// The progress of the search at a task.
@@ -180,6 +243,72 @@ struct Visit {
     followed: usize,
 }
 
+/// Finds the strongly connected components of a graph: the sets of tasks of which each waits, directly or not, for all
+/// others. `next` returns the task at the end of the nth edge of a task. `complete` is called with each component.
+fn components(
+    count: usize,
+    next: impl Fn(usize, usize) -> Option<usize>,
+    mut complete: impl FnMut(&[usize]),
+) {
+    let mut visits = vec![
+        Visit {
+            found: None,
+            lowest: 0,
+            is_open: false,
+            followed: 0,
+        };
+        count
+    ];
+    let mut found_tasks = 0;
+    // The tasks whose components are not complete, and the path from the root of the search to the current task.
+    let mut open = Vec::new();
+    let mut path = Vec::new();
+    for root in 0..count {
+        if visits[root].found.is_none() {
+            path.push(root);
+        }
+        while let Some(&task) = path.last() {
+            if visits[task].found.is_none() {
+                visits[task] = Visit {
+                    found: Some(found_tasks),
+                    lowest: found_tasks,
+                    is_open: true,
+                    followed: 0,
+                };
+                found_tasks += 1;
+                open.push(task);
+            }
+            let followed = visits[task].followed;
+            if let Some(next) = next(task, followed) {
+                visits[task].followed += 1;
+                match visits[next].found {
+                    None => path.push(next),
+                    Some(found) if visits[next].is_open => {
+                        visits[task].lowest = visits[task].lowest.min(found);
+                    }
+                    Some(_) => {}
+                }
+                continue;
+            }
+            path.pop();
+            let lowest = visits[task].lowest;
+            if let Some(&parent) = path.last() {
+                visits[parent].lowest = visits[parent].lowest.min(lowest);
+            }
+            if visits[task].found == Some(lowest) {
+                // All open tasks that were found after this one can reach it.
+                let first = open.iter().rposition(|other| *other == task);
+                let first = first.unwrap_or_default();
+                for member in &open[first..] {
+                    visits[*member].is_open = false;
+                }
+                complete(&open[first..]);
+                open.truncate(first);
+            }
+        }
+    }
+}
+
 impl<'a> Graph<'a> {
     /// Creates the graph of some tasks. A wait that is over, or for a task that is not in the dump, is no edge.
     fn new(tasks: &'a [TaskDump]) -> Graph<'a> {
@@ -188,83 +317,22 @@ impl<'a> Graph<'a> {
             .enumerate()
             .map(|(index, task)| (task.id, index));
         let indices: HashMap<u64, usize> = indices.collect();
-        let edges_of = |task: &'a TaskDump| {
+        let stuck = Stuck::new(tasks);
+        let edges_of = |(index, task): (usize, &'a TaskDump)| {
             let mut edges = Vec::new();
-            for wait in &task.waits {
-                if !matches!(wait.what, What::Kept(_)) {
-                    let known = wait.blocked_by.iter().filter_map(|id| indices.get(id));
-                    edges.extend(known.map(|index| (*index, wait)));
-                }
+            for wait in task.waits.iter().filter(|wait| is_open(wait)) {
+                let known = wait.blocked_by.iter().filter_map(|id| indices.get(id));
+                let blocking =
+                    known.filter(|other| stuck.probably[index] && stuck.probably[**other]);
+                edges.extend(blocking.map(|other| (*other, wait)));
             }
             edges
         };
         Graph {
+            edges: tasks.iter().enumerate().map(edges_of).collect(),
             tasks,
-            edges: tasks.iter().map(edges_of).collect(),
+            stuck,
         }
-    }
-
-    /// Returns the strongly connected components: the sets of tasks of which each waits, directly or not, for all
-    /// others.
-    fn components(&self) -> Vec<Vec<usize>> {
-        let mut visits = vec![
-            Visit {
-                found: None,
-                lowest: 0,
-                is_open: false,
-                followed: 0,
-            };
-            self.tasks.len()
-        ];
-        let mut count = 0;
-        let mut components = Vec::new();
-        // The tasks whose components are not complete, and the path from the root of the search to the current task.
-        let mut open = Vec::new();
-        let mut path = Vec::new();
-        for root in 0..self.tasks.len() {
-            if visits[root].found.is_none() {
-                path.push(root);
-            }
-            while let Some(&task) = path.last() {
-                if visits[task].found.is_none() {
-                    visits[task] = Visit {
-                        found: Some(count),
-                        lowest: count,
-                        is_open: true,
-                        followed: 0,
-                    };
-                    count += 1;
-                    open.push(task);
-                }
-                let followed = visits[task].followed;
-                if let Some((next, _)) = self.edges[task].get(followed) {
-                    visits[task].followed += 1;
-                    match visits[*next].found {
-                        None => path.push(*next),
-                        Some(found) if visits[*next].is_open => {
-                            visits[task].lowest = visits[task].lowest.min(found);
-                        }
-                        Some(_) => {}
-                    }
-                    continue;
-                }
-                path.pop();
-                let lowest = visits[task].lowest;
-                if let Some(&parent) = path.last() {
-                    visits[parent].lowest = visits[parent].lowest.min(lowest);
-                }
-                if visits[task].found == Some(lowest) {
-                    // All open tasks that were found after this one can reach it.
-                    let first = open.iter().rposition(|other| *other == task);
-                    let component = open.split_off(first.unwrap_or_default());
-                    for member in &component {
-                        visits[*member].is_open = false;
-                    }
-                    components.push(component);
-                }
-            }
-        }
-        components
     }
 
     /// Returns the shortest circle through the lowest id of a component, or `None` if it is a single task that does not
@@ -297,7 +365,12 @@ impl<'a> Graph<'a> {
             }
         }
         let (tasks, waits) = circle.into_iter().rev().unzip();
-        Some(Circle { tasks, waits })
+        Some(Circle {
+            tasks,
+            waits,
+            // The members of a component are all certainly stuck, or none is.
+            is_certain: self.stuck.certainly[first],
+        })
     }
 }
 
@@ -305,7 +378,7 @@ impl<'a> Graph<'a> {
 mod tests {
     use super::*;
     use crate::dump::fold::tests::{Dice, task};
-    use crate::dump::{Answer, TaskState};
+    use crate::dump::{Answer, PoolDump, TaskState};
 
     /// Creates a dump in which each task waits for the given ones.
     fn dump(edges: &[Vec<u64>]) -> Dump {
@@ -323,6 +396,7 @@ mod tests {
             answer: Answer::Tasks,
             worker: None,
             tasks: tasks.collect(),
+            pool: PoolDump::default(),
         }
     }
 
@@ -354,9 +428,10 @@ mod tests {
     #[test]
     fn the_circles_of_random_graphs_are_the_shortest_through_the_lowest_ids() {
         let mut dice = Dice(1);
+        let mut seen = 0;
         for round in 0..5000 {
             let count = 1 + dice.below(8);
-            let density = 1 + dice.below(4);
+            let density = 1 + dice.below(5);
             let edges: Vec<Vec<u64>> = (0..count)
                 .map(|_| {
                     (0..count as u64)
@@ -364,6 +439,24 @@ mod tests {
                         .collect()
                 })
                 .collect();
+            // Removes the waits of tasks that may go on, because one of their waits is for a task that may.
+            let mut edges = edges;
+            let whole = edges.clone();
+            loop {
+                let goes_on = |id: u64| edges[id as usize].len() < whole[id as usize].len().max(1);
+                let next: Vec<Vec<u64>> = (0..count as u64)
+                    .map(
+                        |id| match edges[id as usize].iter().any(|other| goes_on(*other)) {
+                            true => Vec::new(),
+                            false => edges[id as usize].clone(),
+                        },
+                    )
+                    .collect();
+                if next == edges {
+                    break;
+                }
+                edges = next;
+            }
             let distances = distances(&edges);
             // The lowest id of each set of tasks that wait for one another.
             let is_lowest = |id: &usize| {
@@ -372,7 +465,7 @@ mod tests {
                 both(*id) && !(0..*id).any(both)
             };
             let expected: Vec<usize> = (0..count).filter(is_lowest).collect();
-            let dump = dump(&edges);
+            let dump = dump(&whole);
             let circles = ids(&dump);
             let firsts: Vec<usize> = circles.iter().map(|circle| circle[0] as usize).collect();
             assert_eq!(firsts, expected, "round {round}: {edges:?}");
@@ -386,8 +479,11 @@ mod tests {
                         "{circle:?} in {edges:?}"
                     );
                 }
+                seen += 1;
             }
         }
+        // The dice make many circles.
+        assert!(seen > 1000, "{seen}");
     }
 
     #[test]

@@ -68,6 +68,10 @@ pub(super) struct Group<'a> {
     pub(super) is_same: bool,
     /// Its depth in the tree.
     pub(super) depth: usize,
+    /// The sum of their polls in a second, as far as they are known.
+    pub(super) polls_per_second: f64,
+    /// The sum of the sockets that they have opened in a second, as far as they are known.
+    pub(super) sockets_per_second: f64,
 }
 
 /// Lists all tasks, each in a group of its own.
@@ -159,6 +163,8 @@ impl<'a> Group<'a> {
             is_named: true,
             is_same: true,
             depth,
+            polls_per_second: task.polls_per_second.unwrap_or_default(),
+            sockets_per_second: task.sockets_per_second.unwrap_or_default(),
         }
     }
 
@@ -167,6 +173,8 @@ impl<'a> Group<'a> {
         self.count += 1;
         self.polls += u64::from(task.polls);
         self.age = self.age.max(task.age);
+        self.polls_per_second += task.polls_per_second.unwrap_or_default();
+        self.sockets_per_second += task.sockets_per_second.unwrap_or_default();
         self.is_named &= self.task.name == task.name;
         self.is_same = self.is_same && waits_for_same(self.task, task);
         if task.longest() > self.task.longest() {
@@ -223,8 +231,8 @@ struct Traits {
 }
 
 /// One of the things that tasks of a kind have in common: the word for their state, or the kind of a wait, its
-/// subject, and whether it belongs to the last poll.
-type Aspect<'a> = (&'static str, &'a str, bool);
+/// subject, whether it belongs to the last poll, and whether it was often given up.
+type Aspect<'a> = (&'static str, &'a str, bool, bool);
 
 /// Returns the traits of each task.
 fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
@@ -249,11 +257,13 @@ fn traits(tasks: &[TaskDump]) -> Vec<Traits> {
         kind.clear();
         kind.extend(task.waits.iter().map(|wait| {
             let what = &wait.what;
-            (what.kind(), what.subject(), wait.poll == task.polls)
+            let is_current = wait.poll == task.polls;
+            let is_given_up = wait.is_often_given_up();
+            (what.kind(), what.subject(), is_current, is_given_up)
         }));
         kind.sort_unstable();
         kind.dedup();
-        kind.push((task.state.word(), "", true));
+        kind.push((task.state.word(), "", true, false));
         let next = kinds.len();
         let kind = match kinds.get(&kind) {
             Some(number) => *number,
@@ -407,6 +417,9 @@ pub(super) mod tests {
             polls: 1,
             state,
             waits,
+            polls_per_second: None,
+            sockets_per_second: None,
+            loose: crate::dump::Loose::default(),
         }
     }
 

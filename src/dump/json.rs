@@ -9,8 +9,8 @@ use std::time::Duration;
 impl Dump {
     /// Returns the dump as one line of JSON (RFC 8259).
     ///
-    /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`) and `tasks`, an
-    /// array of all tasks in the order of [`tasks`](Dump::tasks). If the runtime belongs to
+    /// The dump is an object with the keys `state` (`"tasks"`, `"ended"`, `"asleep"` or `"busy"`), `tasks`, an
+    /// array of all tasks in the order of [`tasks`](Dump::tasks), and `pool`, the [blocking pool](Dump::pool). If the runtime belongs to
     /// [`Workers`](crate::Workers), the object has the key `worker`, the number of the worker. If the loop is busy, the
     /// object also has the keys `what`, `task` and `poll`, which describe the poll that blocks the loop, and `seconds`,
     /// the minimum time that the poll has taken so far. A task is an object:
@@ -26,6 +26,8 @@ impl Dump {
     /// | `idle` | the number of seconds since its last poll |
     /// | `polls` | the number of its polls |
     /// | `state` | `"running"`, `"ready"`, `"waiting"` or `"finished"` |
+    /// | `polls_per_second` | how often it was polled in a second lately; `null` if that is not known |
+    /// | `sockets_per_second` | how many sockets it has opened in a second lately; `null` if that is not known |
     /// | `waits` | an array of the things it waits for |
     ///
     /// A wait is an object:
@@ -37,11 +39,35 @@ impl Dump {
     /// | `poll` | the number of the poll in which the task left its waker |
     /// | `file`, `line` | where the program began the wait; `null` if that is not known |
     /// | `blocked_by` | an array of the ids of the tasks that must act before the wait ends |
+    /// | `given_up`, `completed` | how often the task has begun this wait and [dropped it](Wait::given_up) before it completed, and how often it has completed since the first time |
     /// | `trace` | the chain of async functions that began the wait, or `null`; see [`Builder::trace_waits`](crate::Builder::trace_waits) |
     /// | `seconds` | for a label or a primitive of `sync`, the number of seconds since the wait began; `null` for others |
     /// | `seconds_left` | for `"timer"`, the number of seconds until the deadline; `null` if it is never reached |
     /// | `depth` | for `"label"`, the number of labels around it |
     /// | `holders` | for `"outside"`, the number of holders of the task's waker; `null` if it is unknown |
+    ///
+    /// The pool is an object:
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `threads` | the number of threads |
+    /// | `idle` | the number of threads that run no job |
+    /// | `queued` | the number of queued jobs |
+    /// | `oldest` | the number of seconds that the oldest of them has been queued, or `null` |
+    /// | `jobs` | an array of the running jobs and the oldest queued ones, in the order of [`jobs`](super::PoolDump::jobs) |
+    ///
+    /// A job is an object:
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `id` | the id of the job |
+    /// | `kind` | `"job"`, `"lookup"`, `"output"` or `"input"` |
+    /// | `name` | the name of the job, or `null` |
+    /// | `file`, `line` | where the program submitted the job, or `null` |
+    /// | `state` | `"running"`, `"abandoned"` or `"queued"` |
+    /// | `seconds` | the number of seconds that it has been running or, if it is queued, has been queued |
+    /// | `awaited` | `"task"`, `"elsewhere"` (not by a task of this runtime), `"no"`, `"detached"` (its handle was dropped) or `"stream"` (a standard stream, which has no handle) |
+    /// | `awaited_by` | the id of the task of this runtime that awaits it, or `null` |
     ///
     /// A wait for a primitive of `sync` has a kind of its own, such as `"lock"`. The kind `"kept"` is a wait for a socket
     /// that is over, although the socket still keeps the waker. The root future of a worker waits for the end of the
@@ -87,6 +113,7 @@ impl Dump {
                 json.key("seconds").number(at_least.as_secs_f64());
             }
             json.key("tasks").array(&self.tasks, TaskDump::write_json);
+            self.pool.write_json(json.key("pool"));
         });
     }
 }
@@ -109,6 +136,10 @@ impl TaskDump {
             json.key("idle").number(self.idle.as_secs_f64());
             json.key("polls").number(self.polls);
             json.key("state").text(self.state.word());
+            json.key("polls_per_second")
+                .or_null(self.polls_per_second, Json::number);
+            json.key("sockets_per_second")
+                .or_null(self.sockets_per_second, Json::number);
             json.key("waits").array(&self.waits, Wait::write_json);
         });
     }
@@ -146,6 +177,8 @@ impl Wait {
             json.key("line").or_null(line, Json::number);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
+            json.key("given_up").number(self.given_up);
+            json.key("completed").number(self.completed);
             let chain = self.trace.as_ref().and_then(Trace::chain);
             json.key("trace").or_null(chain.as_deref(), Json::text);
         });
@@ -193,7 +226,7 @@ impl Json {
     }
 
     /// Writes a value, or `null`.
-    fn or_null<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
+    pub(super) fn or_null<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Json, T)) {
         match value {
             Some(value) => write(self, value),
             None => self.text.push_str("null"),
@@ -201,12 +234,12 @@ impl Json {
     }
 
     /// Writes a number.
-    fn number(&mut self, number: impl fmt::Display) {
+    pub(super) fn number(&mut self, number: impl fmt::Display) {
         self.text.push_str(&number.to_string());
     }
 
     /// Writes a string.
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.text.push('"');
         for c in text.chars() {
             match c {

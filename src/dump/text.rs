@@ -25,6 +25,24 @@ impl fmt::Display for Time {
     }
 }
 
+/// A number whose digits are displayed in groups of three, such as 2,345,678.
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1000 => write!(f, "{}", self.0),
+            number => write!(f, "{},{:03}", Grouped(number / 1000), number % 1000),
+        }
+    }
+}
+
+/// The fewest polls in a second that a line shows. A task that waits for a peer or a user is polled less often.
+const MANY_POLLS: f64 = 100.0;
+
+/// The fewest sockets opened in a second that a line shows. A client that keeps its connections opens fewer.
+const MANY_SOCKETS: f64 = 20.0;
+
 /// The number of characters of a name that a report shows. A longer one would push the rest of each line out of sight,
 /// and the formatter of `std` pads to at most 65,535 characters.
 const LONGEST_NAME: usize = 60;
@@ -94,10 +112,16 @@ enum Row {
 impl Table {
     /// Adds the rows of a dump, folded or whole.
     pub(super) fn add(&mut self, dump: &Dump, is_whole: bool) {
-        if let Some(remark) = dump.remark() {
-            self.rows.push(Row::Remark(remark));
-            return;
+        match dump.remark() {
+            Some(remark) => self.rows.push(Row::Remark(remark)),
+            None => self.add_tasks(dump, is_whole),
         }
+        let pool = dump.pool.lines(dump.worker, is_whole);
+        self.rows.extend(pool.into_iter().map(Row::Remark));
+    }
+
+    /// Adds the rows of the tasks of a dump.
+    fn add_tasks(&mut self, dump: &Dump, is_whole: bool) {
         let folded = match is_whole {
             true => fold::unfolded(&dump.tasks),
             false => fold::fold(&dump.tasks),
@@ -253,8 +277,10 @@ impl Group<'_> {
             let what = match wait.what {
                 What::Children if self.count > 1 => String::from("the children of their scopes"),
                 // Each of them may wait for another one.
-                What::Sync { .. } | What::Join { .. } if !self.is_same => format!("e.g. {wait}"),
-                _ => wait.to_string(),
+                What::Sync { .. } | What::Join { .. } if !self.is_same => {
+                    format!("e.g. {}{}", wait.what, wait.place())
+                }
+                _ => format!("{}{}", wait.what, wait.place()),
             };
             let since = match wait.what {
                 What::Kept(_) => format!(
@@ -265,7 +291,7 @@ impl Group<'_> {
                 _ => format!(", since poll {} of {}", wait.poll, task.polls),
             };
             let has_duration = !matches!(wait.what, What::Timer(_) | What::Idle);
-            let note = self.note(&wait.what);
+            let note = self.note(&wait.what) + &wait.given_up_text();
             let is_first = lines.is_empty();
             let line = match self.count {
                 1 => self.line(what, since, &note, has_duration, wait.lasted),
@@ -291,7 +317,31 @@ impl Group<'_> {
                 None,
             ));
         }
+        if let Some(rates) = self.rates() {
+            match lines.first_mut() {
+                Some(line) => line.push_str(&format!("; {rates}")),
+                None => lines.push(rates),
+            }
+        }
         lines
+    }
+
+    /// Returns how often the tasks were polled and how many sockets they opened in a second lately, if that is remarkable.
+    fn rates(&self) -> Option<String> {
+        let polls = self.polls_per_second;
+        let sockets = self.sockets_per_second;
+        let polls = (polls >= MANY_POLLS)
+            .then(|| format!("polled {} times a second", Grouped(polls.round() as u64)));
+        let sockets = (sockets >= MANY_SOCKETS).then(|| {
+            format!(
+                "opened {} sockets a second",
+                Grouped(sockets.round() as u64)
+            )
+        });
+        match (polls, sockets) {
+            (Some(polls), Some(sockets)) => Some(format!("{polls}, {sockets}")),
+            (polls, sockets) => polls.or(sockets),
+        }
     }
 
     /// Returns the line of a wait. The line says for how long it has lasted, if that is known; otherwise, if no poll

@@ -4,9 +4,10 @@
 
 use super::{EventLoop, others};
 use crate::clock::Stamp;
-use crate::dump::{self, Answer, Dump, TaskDump, Under, Wait, What, label};
+use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Wait, What, label};
+use crate::executor::Message;
 use crate::executor::primitive::{Lines, View};
-use crate::executor::snapshot::{TaskSnapshot, TaskState};
+use crate::executor::snapshot::{ScopeSnapshot, TaskSnapshot, TaskState};
 use crate::executor::waits::Subject;
 use crate::reactor::readiness::Direction;
 use crate::traces::{Slot, Trace};
@@ -23,6 +24,72 @@ struct Left {
     waker: usize,
     /// The number of its clones.
     clones: usize,
+    /// Whether it is the waker of a `JoinSet`, which gives it to nothing else.
+    in_set: bool,
+}
+
+/// The wakers of the scopes.
+#[derive(Default)]
+struct Scopes {
+    /// The wakers of the bodies in each task, by the low half of its id: the identity of each, and the number of its
+    /// holders.
+    bodies: HashMap<u32, Vec<(usize, usize)>>,
+    /// The number of scopes and sets that keep each waker.
+    kept: HashMap<usize, usize>,
+}
+
+impl Scopes {
+    /// Sorts the wakers of the scopes.
+    fn new(scopes: Vec<ScopeSnapshot>, kept_by_sets: Vec<usize>) -> Scopes {
+        let mut sorted = Scopes::default();
+        for waker in kept_by_sets {
+            *sorted.kept.entry(waker).or_default() += 1;
+        }
+        for scope in scopes {
+            sorted
+                .bodies
+                .entry(scope.parent)
+                .or_default()
+                .push(scope.body);
+            if let Some(outer) = scope.outer {
+                *sorted.kept.entry(outer).or_default() += 1;
+            }
+        }
+        sorted
+    }
+
+    /// Finds out what may wake or drop a task besides its waits. Whether it may be aborted is left open.
+    fn loose(&self, task: &TaskSnapshot, waits: &[(Wait, Left)]) -> Loose {
+        let Some(own) = task.waker.or(task.member) else {
+            return Loose {
+                is_unseen: true,
+                may_drop_scopes: true,
+                may_be_aborted: true,
+            };
+        };
+        // A label and the wait for the children of a scope keep no waker.
+        let left = || waits.iter().filter(|(_, left)| left.waker != 0);
+        let unseen = |(waker, holders): (usize, usize)| {
+            let seen = left().filter(|(_, left)| left.waker == waker);
+            let seen: usize = seen.map(|(_, left)| left.clones).sum();
+            let kept = self.kept.get(&waker).copied().unwrap_or_default();
+            holders.saturating_sub(seen + kept)
+        };
+        let bodies = self
+            .bodies
+            .get(&task.id.low())
+            .map_or(&[][..], Vec::as_slice);
+        let held: usize = bodies.iter().map(|body| unseen(*body)).sum::<usize>() + unseen(own);
+        let is_ours =
+            |waker: usize| own.0 == waker || bodies.iter().any(|(body, _)| *body == waker);
+        let is_wrapped = left().any(|(_, left)| !left.in_set && !is_ours(left.waker));
+        Loose {
+            is_unseen: is_wrapped || held > 0,
+            may_drop_scopes: unseen(own) > 0
+                || left().any(|(_, left)| left.in_set || left.waker == own.0),
+            may_be_aborted: false,
+        }
+    }
 }
 
 /// Adds a wait to those of the task that left this waiter. Returns the wait, unless no task left the waiter.
@@ -32,6 +99,7 @@ fn note(waits: &mut Waits, waiter: WaiterInfo, what: What) -> Option<&mut Wait> 
     let left = Left {
         waker: waiter.waker,
         clones: 1,
+        in_set: false,
     };
     waits.push((Wait::new(what, poll), left));
     waits.last_mut().map(|(wait, _)| wait)
@@ -52,6 +120,7 @@ impl EventLoop {
             };
             if let Some(wait) = note(&mut waits, source.waiter, What::Io(source.text)) {
                 wait.trace = self.trace(source.waiter, slot);
+                (wait.given_up, wait.completed) = source.tries.parts();
             }
         }
         for source in self.shared.sources.kept_waiters() {
@@ -65,11 +134,10 @@ impl EventLoop {
                 wait.trace = self.trace(timer.waiter, Slot::Timer(timer.key.number()));
             }
         }
-        for job in self.shared.pool.jobs() {
-            if let Some(waiter) = job.waiter
-                && let Some(wait) = note(&mut waits, waiter, What::Job(job.text))
-            {
-                wait.trace = self.trace(waiter, Slot::Awaited(job.id));
+        let pool = self.shared.pool.snapshot();
+        for job in self.shared.pool.waits(&pool) {
+            if let Some(wait) = note(&mut waits, job.waiter, What::Job(job.text)) {
+                wait.trace = self.trace(job.waiter, Slot::Awaited(job.id));
             }
         }
         self.note_declared(&mut waits, &snapshots, stamp);
@@ -83,6 +151,10 @@ impl EventLoop {
                     wait.trace = self.trace(waiter, Slot::Awaited(id));
                 }
                 if let Some((joiner, _)) = waiter.tag.parts() {
+                    let noted = waits.get_mut(&joiner).and_then(|waits| waits.last_mut());
+                    if let Some((_, left)) = noted {
+                        left.in_set = task.in_set;
+                    }
                     under.insert(task.id.low(), (joiner, Under::Joined));
                 }
             }
@@ -98,11 +170,20 @@ impl EventLoop {
             }
         }
         let worker = self.shared.worker;
+        let rates = self.inspector.spinners.rates(self);
+        let scopes = Scopes::new(self.executor.scopes(), self.executor.kept_by_sets());
+        let inbox = &self.shared.inbox;
         let tasks = snapshots.into_iter().map(|task| {
             let id = task.id.low();
             let waits = waits.remove(&id).unwrap_or_default();
             let children = children.remove(&id).unwrap_or_default();
-            let mut task = task_dump(task, stamp, waits, children);
+            let mut task = task_dump(task, stamp, waits, children, &scopes);
+            task.loose.may_be_aborted |= inbox.aborters.has(task.id);
+            if let Some(rates) = &rates {
+                let is_over = task.state == dump::TaskState::Finished;
+                task.polls_per_second = rates.polls(id, task.polls).filter(|_| !is_over);
+                task.sockets_per_second = Some(rates.opened(id));
+            }
             if worker.is_some() && id == 0 && task.state == dump::TaskState::Waiting {
                 // The root future of a worker waits only for the end of the workers.
                 task.waits = vec![Wait::new(What::Idle, task.polls)];
@@ -110,11 +191,20 @@ impl EventLoop {
             task
         });
         let mut tasks: Vec<TaskDump> = tasks.collect();
+        // Asked after the handles were counted: a thread that has dropped its handle has sent the message before.
+        let is_abort =
+            |message: &Message| matches!(message, Message::Abort(_) | Message::AbortRemote(_));
+        if inbox.has_message(is_abort) {
+            tasks
+                .iter_mut()
+                .for_each(|task| task.loose.may_be_aborted = true);
+        }
         note_other_ends(&mut tasks);
         Dump {
             answer: Answer::Tasks,
             worker,
             tasks: tree(tasks, &under),
+            pool: self.shared.pool_dump_of(&pool),
         }
     }
 }
@@ -165,21 +255,28 @@ impl EventLoop {
                         other_end: other_end.as_ref().and_then(id),
                         origin: description.origin,
                     };
-                    let blocked_by = description.blocked_by.iter();
-                    let blocked_by = blocked_by.filter_map(id);
+                    let blocked_by = primitive.blocked_by(wait, view.runtime, &view.waits);
                     Wait {
-                        blocked_by: blocked_by.collect(),
+                        blocked_by: blocked_by.iter().filter_map(id).collect(),
                         ..Wait::new(what, poll)
                     }
                 }
             };
+            (dumped.given_up, dumped.completed) = self.executor.waits.tries(wait).parts();
             dumped.location = wait.location;
             dumped.lasted = Some(wait.since.until(now));
             dumped.depth = wait.depth;
             dumped.trace = wait.trace.clone().map(|trace| self.in_program(trace));
             let waits = waits.entry(task).or_default();
             let waker = wait.waiter.waker;
-            waits.push((dumped, Left { waker, clones }));
+            waits.push((
+                dumped,
+                Left {
+                    waker,
+                    clones,
+                    in_set: false,
+                },
+            ));
         }
     }
 }
@@ -220,6 +317,7 @@ fn task_dump(
     now: Stamp,
     mut waits: Vec<(Wait, Left)>,
     children: Vec<u64>,
+    scopes: &Scopes,
 ) -> TaskDump {
     // Labels first, and among them the outermost first.
     let order =
@@ -268,10 +366,12 @@ fn task_dump(
                 Left {
                     waker: 0,
                     clones: 0,
+                    in_set: false,
                 },
             ));
         }
     }
+    let loose = scopes.loose(&task, &waits);
     TaskDump {
         id: task.id.0,
         name: task.name,
@@ -288,6 +388,9 @@ fn task_dump(
             TaskState::Finished => dump::TaskState::Finished,
         },
         waits: waits.into_iter().map(|(wait, _)| wait).collect(),
+        polls_per_second: None,
+        sockets_per_second: None,
+        loose,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Inspector {
     /// The number of polls of the loop at the last inspection.
     polls: Cell<u64>,
     /// Searches for circles.
-    circles: Circles,
+    pub(super) circles: Circles,
     /// Searches for tasks that do not get on.
     pub(super) spinners: Spinners,
 }
@@ -75,8 +75,8 @@ impl Inspector {
         Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 
-    /// Inspects the tasks, if there is a reason and the pause is over. `now` is the time of the clock; no task is being
-    /// polled.
+    /// Inspects the tasks, if there is a reason and the pause is over. `now` is a recent time of the clock; no task is
+    /// being polled.
     ///
     /// # Panics
     ///

@@ -45,3 +45,11 @@ pub(crate) fn describe(number: u32) -> Option<(String, Stamp)> {
     let now = shared.timers.nanos(shared.clock.now());
     Some((name, Stamp::new(now)))
 }
+
+/// Returns whether a job is queued in the pool of any runtime that has not ended. The pool of one that has ended drops
+/// its queued jobs.
+pub(super) fn have_queued_jobs() -> bool {
+    let runtimes: Vec<_> = lock(&RUNTIMES).values().cloned().collect();
+    let mut runtimes = runtimes.iter().filter_map(Weak::upgrade);
+    runtimes.any(|shared| shared.pool.has_queued_jobs())
+}

@@ -73,6 +73,21 @@ impl Shared {
         }
     }
 
+    /// Returns the tag of the task that is being polled, if the task belongs to this runtime, for a socket that is
+    /// registered. Opening a socket is no wait, so it does not make its thread an outside waiter.
+    pub(crate) fn current_opener(&self) -> Tag {
+        match current::is_here(&self.inbox) {
+            true => self.status.polling(),
+            false => Tag::NONE,
+        }
+    }
+
+    /// Returns the low half of the id of the task that is being polled, if the task belongs to this runtime.
+    pub(crate) fn current_task(&self) -> Option<u32> {
+        let (task, _) = self.current_opener().parts()?;
+        Some(task)
+    }
+
     /// Notes that the task that is being polled has begun to wait. A runtime that traces waits captures a trace. The
     /// caller holds no lock.
     #[inline(always)]

@@ -4,8 +4,10 @@
 //! The thread only reads the [`LoopStatus`]. The warning after a slow poll is in `executor/observe.rs`.
 
 use crate::dump::Time;
+use crate::executor::repeats::{Folded, Repeats, Report};
 use crate::executor::status::{LoopStatus, Polling};
 use crate::foreign::swallow_panics;
+use crate::threads::OwnThread;
 use crate::waiter::Tag;
 use std::io;
 use std::sync::Arc;
@@ -27,19 +29,31 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a thread that watches the status of a loop, and reports every poll that takes longer than `limit`.
+    /// Starts a thread that watches the status of a loop, and reports every poll that takes longer than `limit`. It
+    /// repeats a warning about one place only after `pause`.
     ///
     /// # Errors
     ///
     /// Returns an error if no thread can be started.
-    pub(super) fn new(status: Arc<LoopStatus>, limit: Duration) -> io::Result<Watchdog> {
+    pub(super) fn new(
+        status: Arc<LoopStatus>,
+        limit: Duration,
+        pause: Duration,
+    ) -> io::Result<Watchdog> {
         let (end, ended) = mpsc::channel();
         let interval = (limit / CHECKS).max(Duration::from_millis(1));
         let name = String::from("glassfrog-watch");
         let thread = thread::Builder::new().name(name).spawn(move || {
             // The last poll that was seen, when it was first seen, and whether it has been reported.
             let (mut last, mut since, mut is_reported) = (Tag::NONE, Instant::now(), false);
-            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let mut repeats = Repeats::new(pause, false);
+            let this = OwnThread::current();
+            let waits = || {
+                // The rest ends before the status is read, because a report calls the logger.
+                let _rest = this.rest();
+                ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout)
+            };
+            while waits() {
                 let polling = status.polling();
                 if polling != last {
                     (last, since, is_reported) = (polling, Instant::now(), false);
@@ -51,10 +65,15 @@ impl Watchdog {
                     if let Some(polling) = polling
                         && Some((polling.id, polling.poll)) == last.parts()
                     {
-                        warn(&polling, since.elapsed());
+                        let time = since.elapsed();
+                        let report = repeats.note(&polling, time, Instant::now());
+                        if let Some(report) = report {
+                            warn(&polling, time, limit, &report);
+                        }
                     }
                 }
             }
+            repeats.take().for_each(|place| place.warn(limit));
         })?;
         Ok(Watchdog {
             end: Some(end),
@@ -74,13 +93,16 @@ impl Drop for Watchdog {
 }
 
 /// Reports a poll that blocks its thread.
-fn warn(polling: &Polling, time: Duration) {
+fn warn(polling: &Polling, time: Duration, limit: Duration, report: &Report) {
+    report.evicted.iter().for_each(|place| place.warn(limit));
+    let folded = report.folded.as_ref().map(Folded::to_string);
     swallow_panics(|| {
         log::warn!(
             target: "glassfrog::task",
-            "{polling} has blocked its thread for {}: move blocking calls and long computations to \
+            "{polling} has blocked its thread for {}{}: move blocking calls and long computations to \
              `spawn_blocking`",
-            Time(time)
+            Time(time),
+            folded.unwrap_or_default()
         );
     });
 }

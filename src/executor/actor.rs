@@ -59,6 +59,18 @@ pub(crate) fn note_wait() {
     WAITS.set(WAITS.get().wrapping_add(1));
 }
 
+/// Records that a task of this thread, whose tag is given, begins to wait for another task.
+///
+/// As long as nothing else has begun to wait, a root future that waits for tasks is not recorded: no task waits for it, so
+/// it is in no circle. Most programs have only such waits.
+#[inline]
+pub(super) fn note_join(tag: Tag) {
+    let is_root = matches!(tag.parts(), Some((0, _)));
+    if !is_root || WAITS.get() > 0 {
+        note_wait();
+    }
+}
+
 /// Returns the number of such waits that have begun on this thread (modulo 2³²).
 #[inline]
 pub(crate) fn waits_begun() -> u32 {

@@ -109,6 +109,12 @@ pub(crate) fn spend_budget() {
     }
 }
 
+/// Returns whether the poll has finished no operation, and has postponed none.
+pub(super) fn is_unspent() -> bool {
+    let budget = BUDGET_LEFT.get();
+    budget.left == BUDGET && budget.postponed == 0
+}
+
 /// Returns whether the poll has spent its budget and may still end an overdue sleep.
 #[inline]
 pub(crate) fn may_overdraw() -> bool {

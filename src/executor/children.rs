@@ -4,14 +4,104 @@
 //! same: it has an id, and its waits are tagged with that id. `task/scope.rs` registers children.
 
 use super::id::Id;
+use super::message::Remote;
 use super::status::Polling;
 use super::{Executor, shrink};
 use crate::clock::{Stamp, Stopwatch};
+use crate::primitives::lock;
+use crate::slab::Key;
 use crate::timeline::event::Outcome;
 use crate::waiter::Tag;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
+use std::sync::{self, Arc};
 use std::task::Poll;
+
+/// The waker with which a scope polls its body or a child. It wakes the task that polls the scope.
+pub(crate) trait MemberOf: Send + Sync {
+    /// Returns the identity of the waker that the scope has left in its last poll, if the waker is still there.
+    fn outer(&self) -> Option<usize>;
+}
+
+/// The waker of the body or a child of a scope. This is weak, so that it counts as no holder.
+pub(crate) type MemberRef = sync::Weak<dyn MemberOf>;
+
+/// Returns the identity of a waker, and the number of its holders besides the scope.
+pub(super) fn holders(waker: &MemberRef) -> (usize, usize) {
+    let address = waker.as_ptr().cast::<()>() as usize;
+    (address, waker.strong_count().saturating_sub(1))
+}
+
+/// A `JoinSet` that is registered with the runtime whose task waits for it. The set keeps the waker of that task.
+/// Dropping this removes the entry. A set may be sent to another thread, so the table is in the inbox.
+pub(crate) struct RegisteredSet {
+    /// The inbox of the runtime.
+    inbox: Arc<Remote>,
+    /// The key of the entry.
+    key: Key,
+}
+
+impl RegisteredSet {
+    /// Registers a set.
+    pub(crate) fn new(inbox: &Arc<Remote>, set: MemberRef) -> RegisteredSet {
+        RegisteredSet {
+            inbox: Arc::clone(inbox),
+            key: lock(&inbox.sets).insert(set),
+        }
+    }
+
+    /// Returns whether the set is registered with the runtime with this inbox.
+    pub(crate) fn is_with(&self, inbox: &Arc<Remote>) -> bool {
+        Arc::ptr_eq(&self.inbox, inbox)
+    }
+}
+
+impl Drop for RegisteredSet {
+    fn drop(&mut self) {
+        let mut sets = lock(&self.inbox.sets);
+        let removed = sets.remove(self.key);
+        sets.shrink();
+        drop(sets);
+        drop(removed);
+    }
+}
+
+/// A scope in the table of the executor.
+pub(crate) struct ScopeEntry {
+    /// The low half of the id of the task or child whose future contains the scope.
+    pub(super) parent: u32,
+    /// The waker of the body.
+    pub(super) body: MemberRef,
+}
+
+/// A scope that is registered with its executor. Dropping this removes the entry.
+pub(crate) struct RegisteredScope {
+    /// The executor. This is weak, because the executor may own the scope.
+    executor: Weak<Executor>,
+    /// The key of the entry.
+    key: Key,
+}
+
+impl RegisteredScope {
+    /// Registers a scope that lives in the future of `parent`.
+    pub(crate) fn new(executor: &Rc<Executor>, parent: u32, body: MemberRef) -> RegisteredScope {
+        let mut scopes = executor.scopes.borrow_mut();
+        RegisteredScope {
+            executor: Rc::downgrade(executor),
+            key: scopes.insert(ScopeEntry { parent, body }),
+        }
+    }
+}
+
+impl Drop for RegisteredScope {
+    fn drop(&mut self) {
+        if let Some(executor) = self.executor.upgrade() {
+            let mut scopes = executor.scopes.borrow_mut();
+            let _entry = scopes.remove(self.key);
+            scopes.shrink();
+        }
+    }
+}
 
 /// A child in the table of the executor.
 pub(crate) struct ChildEntry {
@@ -27,6 +117,8 @@ pub(crate) struct ChildEntry {
     pub(super) polled: Stamp,
     /// How many times the child was polled (modulo 2³²).
     pub(super) polls: u32,
+    /// The waker with which the scope polls the child.
+    pub(super) waker: MemberRef,
 }
 
 /// A child that is registered with its executor. Dropping this removes the entry.
@@ -44,6 +136,7 @@ impl RegisteredChild {
         id: Id,
         parent: u32,
         location: &'static Location<'static>,
+        waker: MemberRef,
     ) -> RegisteredChild {
         let now = executor.turn.get();
         let child = ChildEntry {
@@ -53,6 +146,7 @@ impl RegisteredChild {
             spawned: now,
             polled: now,
             polls: 0,
+            waker,
         };
         executor.children.borrow_mut().insert(id.low(), child);
         executor.record_child(id, parent, location);
@@ -60,11 +154,6 @@ impl RegisteredChild {
             executor: Rc::downgrade(executor),
             id,
         }
-    }
-
-    /// Returns the low half of the id of the child.
-    pub(crate) fn id(&self) -> u32 {
-        self.id.low()
     }
 
     /// Runs a poll of the child. The waits of this poll are tagged with the id of the child.

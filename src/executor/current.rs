@@ -11,6 +11,7 @@ use crate::timeline::event::Reason;
 use crate::waiter::Tag;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -81,6 +82,16 @@ pub(crate) fn record_wait_for_children() {
             recorder.waits(task, Reason::Children);
         }
     });
+}
+
+/// Returns the low half of the id of the task that this thread polls, if the task belongs to the runtime with this table.
+pub(super) fn task_in(waits: &Waits) -> Option<u32> {
+    EXECUTOR.with(|current| {
+        let current = current.borrow();
+        let executor = current.as_ref()?;
+        let (task, _) = executor.current_tag().parts()?;
+        ptr::eq(&*executor.waits, waits).then_some(task)
+    })
 }
 
 /// Returns the tag of the task that this thread polls, the table of the waits that it declares, and the stamp of the

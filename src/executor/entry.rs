@@ -31,7 +31,7 @@ pub(super) struct TaskEntry {
     pub(super) id_high: u16,
     /// Whether the task is alive, aborted or finished.
     pub(super) phase: Phase,
-    /// A set of [`DETACHED`], [`NAMED`] and [`REMOTE`].
+    /// A set of [`DETACHED`], [`NAMED`], [`REMOTE`] and [`IN_SET`].
     pub(super) marks: u8,
 }
 
@@ -42,6 +42,10 @@ pub(super) const NAMED: u8 = 1 << 1;
 /// The mark of a task that a [`Handle`](crate::Handle) spawned: the outcome is sent to the join handle, and does not
 /// wait in the slab.
 pub(super) const REMOTE: u8 = 1 << 2;
+
+/// The mark of a task whose joiner is a [`JoinSet`](crate::task::JoinSet): the waker of the joiner belongs to the set,
+/// which gives it to nothing else.
+pub(super) const IN_SET: u8 = 1 << 3;
 
 /// The phase of a task.
 #[derive(Clone, Copy, PartialEq, Eq)]

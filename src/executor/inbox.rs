@@ -29,8 +29,11 @@
 //! loop announces it when it has left the runtime, and is awake at the beginning of the next turn. If the
 //! announcement fails, the loop makes its descriptor readable itself.
 
+use super::aborters::Aborters;
+use super::children::MemberRef;
 use super::ended::Ended;
 use crate::primitives::{AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, lock};
+use crate::slab::Slab;
 use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -60,6 +63,10 @@ pub(crate) struct Inbox<M, R = ()> {
     pub(crate) ended: Ended,
     /// Records the wakes of other threads. Set at the creation.
     pub(crate) recorder: R,
+    /// The tasks that have abort handles. Written by the handles.
+    pub(crate) aborters: Aborters,
+    /// The sets for which tasks of the runtime have waited. Written by the sets, on any thread.
+    pub(crate) sets: Mutex<Slab<MemberRef>>,
 }
 
 /// A counted reference to an inbox, whose owner may post a message at any time. While there is one, the loop is not
@@ -115,6 +122,8 @@ impl<M, R> Inbox<M, R> {
             handles: AtomicUsize::new(0),
             ended: Ended::new(),
             recorder,
+            aborters: Aborters::new(),
+            sets: Mutex::new(Slab::new()),
         }
     }
 
@@ -126,6 +135,11 @@ impl<M, R> Inbox<M, R> {
     /// Returns whether there has been no call and no message since the park was announced.
     pub(crate) fn is_quiet(&self) -> bool {
         self.reader.load(Ordering::Acquire) == PARKED && lock(&self.messages).is_empty()
+    }
+
+    /// Returns whether there is such a message that the loop has not read.
+    pub(crate) fn has_message(&self, is_such: impl Fn(&M) -> bool) -> bool {
+        lock(&self.messages).iter().any(is_such)
     }
 
     /// Posts a message, and wakes the loop if it is parked. If the inbox is closed, returns the message.

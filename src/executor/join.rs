@@ -3,7 +3,7 @@
 //! The handles in `task/join.rs` and `task/abort.rs` call this on the executor's own thread. On other threads,
 //! they post messages instead.
 
-use super::entry::{DETACHED, Phase};
+use super::entry::{DETACHED, IN_SET, Phase};
 use super::id::Id;
 use super::message::Remote;
 use super::task::Run;
@@ -61,20 +61,29 @@ impl Executor {
             Some(joiner) if joiner.waker.will_wake(waker) => {
                 joiner.tag = self.current_tag();
                 self.record_join(joiner.tag, key.generation());
+                // Another wait of the task may have ended.
+                actor::note_wait();
                 Joined::Waiting
             }
             _ => Joined::Unregistered,
         }
     }
 
-    /// Registers a waker, which the end of the task wakes. Returns the previous waiter, which the caller drops.
+    /// Registers a waker, which the end of the task wakes. `in_set` says whether it is the waker of a `JoinSet`. Returns
+    /// the previous waiter, which the caller drops.
     #[inline]
-    pub(crate) fn register_joiner(&self, key: Key, waker: Waker) -> Registered {
+    pub(crate) fn register_joiner(&self, key: Key, waker: Waker, in_set: bool) -> Registered {
         let tag = self.current_tag();
-        actor::note_wait();
+        actor::note_join(tag);
         let waiter = Waiter { waker, tag };
         let former = match self.tasks.borrow_mut().slab.get_mut(key) {
-            Some(task) => task.joiner.replace(waiter),
+            Some(task) => {
+                match in_set {
+                    true => task.marks |= IN_SET,
+                    false => task.marks &= !IN_SET,
+                }
+                task.joiner.replace(waiter)
+            }
             None => Some(waiter),
         };
         Registered {

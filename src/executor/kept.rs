@@ -6,7 +6,7 @@
 
 use super::actor::{self, actor};
 use super::current;
-use super::waits::{Declared, Kept, Subject, Waits};
+use super::waits::{Declared, End, Kept, Subject, Waits};
 use crate::clock::Stamp;
 use crate::primitives::{AtomicU32, AtomicU64, AtomicUsize, Ordering, lock};
 use crate::slab::Key;
@@ -55,6 +55,8 @@ pub(crate) struct KeptWait {
     entry: Option<Entry>,
     /// Whether a task waits.
     is_declared: bool,
+    /// Whether a wait was given up. From then on, waits that complete are counted.
+    is_counted: bool,
 }
 
 /// The entry of a wait in the table of a runtime.
@@ -145,9 +147,47 @@ impl KeptWait {
         self.is_declared = true;
     }
 
-    /// Withdraws the wait, because it has ended. Does nothing if none is declared.
+    /// Withdraws the wait, because its future is dropped. Does nothing if none is declared.
+    #[inline]
+    pub(crate) fn give_up(&mut self) {
+        if self.is_declared {
+            self.note_given_up();
+            self.end();
+        }
+    }
+
+    /// Counts a wait whose future is dropped.
+    #[cold]
+    #[inline(never)]
+    fn note_given_up(&mut self) {
+        self.is_counted = true;
+        self.note(|waits| End::GivenUp(current::task_in(waits)));
+    }
+
+    /// Withdraws the wait, because it has completed. Does nothing if none is declared.
     #[inline]
     pub(crate) fn withdraw(&mut self) {
+        if self.is_declared {
+            if self.is_counted {
+                self.note(|_| End::Completed);
+            }
+            self.end();
+        }
+    }
+
+    /// Counts a wait that has ended.
+    #[cold]
+    fn note(&self, end: impl FnOnce(&Waits) -> End) {
+        if let Some(entry) = &self.entry
+            && let Some(waits) = entry.waits.upgrade()
+        {
+            waits.note(entry, end(&waits));
+        }
+    }
+
+    /// Withdraws the wait, if one is declared.
+    #[inline]
+    fn end(&mut self) {
         if self.is_declared {
             self.is_declared = false;
             match &self.entry {
@@ -194,6 +234,19 @@ impl Waits {
             trace,
         };
         table.kept.insert((wait, kept))
+    }
+
+    /// Counts such a wait that has ended.
+    fn note(&self, entry: &Entry, end: End) {
+        let Some(waiter) = entry.state.waiter() else {
+            return;
+        };
+        let table = &mut *lock(&self.table);
+        if let Some((wait, _)) = table.kept.get_mut(entry.key) {
+            // A dump replaces it too.
+            wait.waiter = waiter;
+            table.abandoned.note(wait, end);
+        }
     }
 
     /// Removes such a wait.

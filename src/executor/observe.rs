@@ -1,21 +1,67 @@
-//! The observation of polls: for the watchdog, the log at `trace`, and the report of a seed.
+//! The observation of polls: for the watchdog, the log at `trace`, the report of a seed, samples, and the timeline.
 //!
 //! The executor calls this at the beginning and at the end of each poll, but only if polls are observed. All other
 //! runtimes pay one comparison for each poll. The thread in `event_loop/watchdog.rs` reads the polls that are
 //! [shown](super::status::LoopStatus::show) here.
 
 use super::Executor;
+use super::repeats::{Folded, Report};
+use super::sampling::Before;
 use super::status::{Polling, increment};
+use super::waker::TaskWaker;
 use crate::clock::Stopwatch;
-use crate::foreign::{swallow_panics, trace};
+use crate::foreign::{is_traced, swallow_panics, trace};
 use crate::slab::Key;
 use crate::waiter::Tag;
+use std::time::{Duration, Instant};
+
+/// A poll that is observed, and not only recorded.
+pub(super) struct Observed {
+    /// The low half of the task's id.
+    id: u32,
+    /// The record of the poll, if polls are watched or logged.
+    polling: Option<Polling>,
+    /// The state at its beginning, if a [sample](super::sampling) is open.
+    before: Option<Before>,
+}
 
 impl Executor {
     /// Notes that a poll begins.
     #[cold]
-    pub(super) fn observe_begin(&self, key: Key, tag: Tag) -> Box<Polling> {
+    #[inline(never)]
+    pub(super) fn observe_begin(&self, key: Key, tag: Tag, waker: &TaskWaker) {
         let (id, poll) = tag.parts().unwrap_or_default();
+        let is_shown = self.is_watched || is_traced("glassfrog::task");
+        let polling = is_shown.then(|| self.show_begin(key, id, poll));
+        let before = self.sample_begin();
+        if polling.is_some() || before.is_some() {
+            self.observed.set(Some(Box::new(Observed {
+                id,
+                polling,
+                before,
+            })));
+        }
+        self.record_begin(id, waker);
+    }
+
+    /// Notes that a poll has ended, and logs a warning if it was slow.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn observe_end(&self, is_ready: bool, waker: &TaskWaker) {
+        self.record_end(is_ready);
+        let Some(observed) = self.observed.take() else {
+            return;
+        };
+        if let Some(before) = &observed.before {
+            self.sample_end(observed.id, before, is_ready, waker);
+        }
+        if let Some(polling) = &observed.polling {
+            self.show_end(polling, is_ready);
+        }
+    }
+
+    /// Shows that a poll begins.
+    fn show_begin(&self, key: Key, id: u32, poll: u32) -> Polling {
         let mut tasks = self.tasks.borrow_mut();
         let location = match tasks.slab.get_mut(key) {
             Some(task) => Some(task.location),
@@ -32,27 +78,48 @@ impl Executor {
         trace!("glassfrog::task", "{polling} begins");
         self.status.show(polling.clone());
         self.tasks.borrow_mut().ready.note(&polling);
-        Box::new(polling)
+        polling
     }
 
-    /// Notes that a poll has ended, and logs a warning if it was slow.
-    #[cold]
-    pub(super) fn observe_end(&self, polling: &Polling, is_ready: bool) {
+    /// Shows that a poll has ended, and logs a warning if it was slow.
+    fn show_end(&self, polling: &Polling, is_ready: bool) {
         let time = polling.since.elapsed();
         if self.watchdog.is_some_and(|limit| time > limit) {
             increment(&self.counters.slow_polls);
-            swallow_panics(|| {
-                log::warn!(
-                    target: "glassfrog::task",
-                    "{polling} took {} ms: move blocking calls and long computations to `spawn_blocking`",
-                    time.as_millis()
-                );
-            });
+            let report = self
+                .repeats
+                .borrow_mut()
+                .note(polling, time, Instant::now());
+            if let Some(report) = report {
+                self.report(polling, time, &report);
+            }
         }
         let outcome = match is_ready {
             true => "ends the task",
             false => "leaves the task waiting",
         };
         trace!("glassfrog::task", "{polling} {outcome}");
+    }
+
+    /// Logs a warning about a slow poll.
+    fn report(&self, polling: &Polling, time: Duration, report: &Report) {
+        let limit = self.watchdog.unwrap_or_default();
+        report.evicted.iter().for_each(|place| place.warn(limit));
+        let folded = report.folded.as_ref().map(Folded::to_string);
+        swallow_panics(|| {
+            log::warn!(
+                target: "glassfrog::task",
+                "{polling} took {} ms{}: move blocking calls and long computations to `spawn_blocking`",
+                time.as_millis(),
+                folded.unwrap_or_default()
+            );
+        });
+    }
+
+    /// Logs the numbers of the slow polls that no warning has told, at the end of the runtime.
+    pub(super) fn report_rest(&self) {
+        let rest = self.repeats.borrow_mut().take();
+        let limit = self.watchdog.unwrap_or_default();
+        rest.for_each(|place| place.warn(limit));
     }
 }

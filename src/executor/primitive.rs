@@ -12,12 +12,27 @@ use std::sync::Arc;
 ///
 /// An implementation owns no value of the program, because a dump may be its last owner and would then drop the value.
 pub(crate) trait Primitive: Send + Sync {
+    /// Returns the tasks of this runtime that must act before the wait ends, by the low halves of their ids: without
+    /// each of them, it lasts. Returns none if others may end the wait, or if these tasks are not known.
+    ///
+    /// A guard, a permit or the end of a channel may lie elsewhere than with the task that has taken or used it. So a
+    /// primitive returns a task only if that is unusual. `waits` are all declared waits of the runtime.
+    fn blocked_by(&self, _wait: &Declared, _runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Describes a wait for this.
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description;
 
     /// Returns how many clones of the waker a pending wait for this keeps.
     fn wakers(&self) -> usize {
         1
+    }
+
+    /// Returns whether a dump shows how often a task has dropped a wait for this before it completed. It does not for a
+    /// primitive that is made to be waited for beside something else, or that completes at most one wait.
+    fn is_retried(&self) -> bool {
+        true
     }
 }
 
@@ -36,8 +51,6 @@ pub(crate) struct Description {
     pub(crate) other_end: Option<u32>,
     /// Where the primitive was made, unless the subject says so: `channel made at src/main.rs:9`.
     pub(crate) origin: Option<String>,
-    /// The tasks of this runtime that must act before the wait ends, by the low halves of their ids.
-    pub(crate) blocked_by: Vec<u32>,
 }
 
 /// The state of a runtime from which a primitive describes a wait.

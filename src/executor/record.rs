@@ -10,8 +10,6 @@ use super::status::increment;
 use super::waits::{Declared, Subject, Waits};
 use super::waker::TaskWaker;
 use crate::clock::Stamp;
-use crate::foreign::is_traced;
-use crate::slab::Key;
 use crate::timeline::event::{Outcome, Reason};
 use crate::timeline::recorder::Recorder;
 use crate::timeline::tables;
@@ -26,29 +24,18 @@ impl Executor {
         self.current_tag().parts().map(|(task, _poll)| task)
     }
 
-    /// Notes that an observed poll begins.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn observed_poll_begins(&self, key: Key, tag: Tag, waker: &TaskWaker) {
-        if self.is_shown || is_traced("glassfrog::task") {
-            let polling = self.observe_begin(key, tag);
-            self.shown.set(Some(polling));
-        }
-        if let (Some(recorder), Some((task, _))) = (&self.recorder, tag.parts()) {
+    /// Notes that a poll begins.
+    pub(super) fn record_begin(&self, task: u32, waker: &TaskWaker) {
+        if let Some(recorder) = &self.recorder {
             waker.flags.record();
             recorder.begin_poll(task);
         }
     }
 
-    /// Notes that an observed poll has ended.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn observed_poll_ends(&self, is_ready: bool) {
+    /// Notes that a poll has ended.
+    pub(super) fn record_end(&self, is_ready: bool) {
         if let (Some(recorder), Some(task)) = (&self.recorder, self.polled_task()) {
             recorder.end_poll(task, is_ready);
-        }
-        if let Some(polling) = self.shown.take() {
-            self.observe_end(&polling, is_ready);
         }
     }
 

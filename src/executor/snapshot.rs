@@ -4,13 +4,16 @@
 //! snapshot polls, wakes and moves no task. It is done on the thread of the loop.
 
 use super::Executor;
-use super::entry::Phase;
+use super::children::{MemberRef, ScopeEntry, holders};
+use super::entry::{IN_SET, Phase, REMOTE};
 use super::id::Id;
 use crate::clock::Stamp;
-use crate::waiter::{Waiter, WaiterInfo};
+use crate::primitives::lock;
+use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 /// The state of a task, of the root future, or of the child of a scope.
 pub(crate) struct TaskSnapshot {
@@ -34,6 +37,22 @@ pub(crate) struct TaskSnapshot {
     pub(crate) parent: Option<u32>,
     /// The identity of the task's waker, and the number of other references to it. The children of scopes have none.
     pub(crate) waker: Option<(usize, usize)>,
+    /// Whether the handle belongs to a `JoinSet`.
+    pub(crate) in_set: bool,
+    /// For the child of a scope, the identity of the waker with which the scope polls it, and the number of other
+    /// references to it.
+    pub(crate) member: Option<(usize, usize)>,
+}
+
+/// The wakers of a scope at one moment. While it is alive, its body and its children wait with wakers of their own, and
+/// the scope keeps the waker of the task that polls it.
+pub(crate) struct ScopeSnapshot {
+    /// The low half of the id of the task or child whose future contains the scope.
+    pub(crate) parent: u32,
+    /// The identity of the waker of the body, and the number of other references to it.
+    pub(crate) body: (usize, usize),
+    /// The identity of the waker that the scope keeps.
+    pub(crate) outer: Option<usize>,
 }
 
 /// The state of a task, as a dump shows it.
@@ -64,6 +83,9 @@ impl Executor {
                 Some(waker) => {
                     let address = Arc::as_ptr(waker) as usize;
                     let others = Arc::strong_count(waker) - 1;
+                    // Acquire: pairs with the Release in the drop of each other `Arc`. A thread that has woken the task
+                    // and has dropped the waker since has raised the flag before.
+                    fence(Ordering::Acquire);
                     (waker.flags.is_queued(), Some((address, others)))
                 }
                 None => (true, None),
@@ -88,6 +110,8 @@ impl Executor {
                 awaited_by: local.or_else(|| run?.awaited_by()),
                 parent: None,
                 waker,
+                in_set: task.has(IN_SET),
+                member: None,
             });
         }
         snapshots.extend(self.children.borrow().values().map(|child| TaskSnapshot {
@@ -105,9 +129,64 @@ impl Executor {
             awaited_by: None,
             parent: Some(child.parent),
             waker: None,
+            in_set: false,
+            member: Some(holders(&child.waker)),
         }));
         snapshots.sort_by_key(|task| task.id);
         snapshots
+    }
+
+    /// Returns the low halves of the ids of the root future, the tasks that have not ended and the children of scopes
+    /// that were polled at least `floor` times, with the number of their polls (modulo 2³²).
+    pub(crate) fn poll_counts(&self, floor: u32) -> Vec<(u32, u32)> {
+        let root = self.has_root.get().then(|| (0, self.root_polls.get()));
+        let (tasks, children) = (self.tasks.borrow(), self.children.borrow());
+        let alive = tasks.slab.iter();
+        let alive = alive.filter(|(_, task)| task.phase != Phase::Finished);
+        let alive = alive.map(|(key, task)| (key.generation(), task.polls));
+        let children = children.values().map(|child| (child.id.low(), child.polls));
+        let all = root.into_iter().chain(alive).chain(children);
+        all.filter(|(_, polls)| *polls >= floor).collect()
+    }
+
+    /// Returns which task awaits which other task or child, as pairs of the low halves of their ids.
+    pub(crate) fn joins(&self) -> Vec<(u32, u32)> {
+        let mut joins = Vec::new();
+        for (key, task) in self.tasks.borrow_mut().slab.iter_mut() {
+            let local = task.joiner.as_ref().map(|joiner| joiner.tag);
+            let remote = || {
+                let run = task.body.as_mut().filter(|_| task.marks & REMOTE != 0)?;
+                run.run.as_mut().awaited_by().map(|waiter| waiter.tag)
+            };
+            let tag = local.or_else(remote);
+            if let Some((joiner, _)) = tag.and_then(Tag::parts) {
+                joins.push((joiner, key.generation()));
+            }
+        }
+        for child in self.children.borrow().values() {
+            joins.push((child.parent, child.id.low()));
+        }
+        joins
+    }
+
+    /// Returns the wakers of all scopes.
+    pub(crate) fn scopes(&self) -> Vec<ScopeSnapshot> {
+        let scopes = self.scopes.borrow();
+        let snapshot = |scope: &ScopeEntry| ScopeSnapshot {
+            parent: scope.parent,
+            body: holders(&scope.body),
+            // After the count, because it holds the waker for a moment.
+            outer: scope.body.upgrade().and_then(|body| body.outer()),
+        };
+        scopes.iter().map(|(_, scope)| snapshot(scope)).collect()
+    }
+
+    /// Returns the identities of the wakers that sets keep.
+    pub(crate) fn kept_by_sets(&self) -> Vec<usize> {
+        let sets = lock(&self.remote.sets);
+        let sets: Vec<MemberRef> = sets.iter().map(|(_, set)| set.clone()).collect();
+        let sets = sets.iter().filter_map(MemberRef::upgrade);
+        sets.filter_map(|set| set.outer()).collect()
     }
 
     /// Returns whether a task is ready, or anything besides the executor, the join handles and the waiters `except`
@@ -140,6 +219,9 @@ impl Executor {
     /// Returns a snapshot of the root future.
     fn root_snapshot(&self, running: &[u32]) -> TaskSnapshot {
         let address = Arc::as_ptr(&self.root) as usize;
+        let others = Arc::strong_count(&self.root) - 1;
+        // Acquire: as in `snapshot`.
+        fence(Ordering::Acquire);
         let state = match running.contains(&0) {
             true => TaskState::Running,
             _ if self.root.flags.is_queued() => TaskState::Ready,
@@ -157,7 +239,9 @@ impl Executor {
             state,
             awaited_by: None,
             parent: None,
-            waker: Some((address, Arc::strong_count(&self.root) - 1)),
+            waker: Some((address, others)),
+            in_set: false,
+            member: None,
         }
     }
 }

@@ -92,6 +92,21 @@ pub(crate) fn describe_task(
     }
 }
 
+/// Describes the tasks that were spawned at a place, or the future of `block_on`, for a report about several polls.
+pub(crate) fn describe_place(
+    is_root: bool,
+    name: Option<&str>,
+    location: Option<&Location<'_>>,
+) -> String {
+    match (location, name) {
+        (Some(location), None) if !is_root => format!("the tasks spawned at {location}"),
+        (Some(location), Some(name)) if !is_root => {
+            format!("the tasks {} (spawned at {location})", Quoted(name))
+        }
+        _ => describe_task(0, None, location),
+    }
+}
+
 impl fmt::Display for Polling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "poll {} of {}", self.poll, self.task())

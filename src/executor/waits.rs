@@ -5,6 +5,7 @@
 //! [`waiting_for`](crate::task::waiting_for). A future declares its wait when a poll returns `Pending`, and withdraws
 //! it when it is ready or dropped. A future that is ready at once declares nothing.
 
+use super::abandoned::Abandoned;
 use super::actor;
 use super::current;
 use super::primitive::Primitive;
@@ -13,7 +14,7 @@ use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
 use crate::timeline::recorder::Recorder;
 use crate::traces::{Trace, Traces};
-use crate::waiter::WaiterInfo;
+use crate::waiter::{Tries, WaiterInfo};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
@@ -41,6 +42,8 @@ pub(super) struct Table {
     declared: Slab<Declared>,
     /// The waits that begin again and again, including those that do not wait now.
     pub(super) kept: Slab<(Declared, Arc<dyn Kept>)>,
+    /// How often waits were dropped before they completed.
+    pub(super) abandoned: Abandoned,
     /// The number of waits that were ever declared.
     pub(super) last: u64,
 }
@@ -50,6 +53,7 @@ impl Default for Table {
         Table {
             declared: Slab::new(),
             kept: Slab::new(),
+            abandoned: Abandoned::default(),
             last: 0,
         }
     }
@@ -74,6 +78,13 @@ pub(crate) struct Declared {
     pub(crate) since: Stamp,
     /// Where the program waits, if the runtime traces waits.
     pub(crate) trace: Option<Trace>,
+}
+
+impl Declared {
+    /// Returns the task that waits, by the low half of its id.
+    pub(crate) fn task(&self) -> Option<u32> {
+        self.waiter.tag.parts().map(|(task, _)| task)
+    }
 }
 
 /// The subject of a declared wait.
@@ -115,6 +126,8 @@ impl Waits {
             return;
         };
         let has_moved = task(wait.waiter) != task(waiter);
+        // Another wait of the task may have ended, and this one may be the last.
+        actor::note_wait();
         wait.waiter = waiter;
         drop(table);
         if has_moved && self.traces.is_some() {
@@ -145,6 +158,23 @@ impl Waits {
         waits.sort_by_key(|wait| wait.number);
         waits
     }
+
+    /// Returns how often the task of this wait has given up and completed such waits.
+    pub(crate) fn tries(&self, wait: &Declared) -> Tries {
+        lock(&self.table).abandoned.of(wait)
+    }
+}
+
+/// Why a wait is no longer declared.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// It has completed.
+    Completed,
+    /// The future was dropped, in a poll of this task. Nothing is known of a future that something else drops, such as
+    /// the end of its task.
+    GivenUp(Option<u32>),
+    /// The future was polled elsewhere.
+    Moved,
 }
 
 thread_local! {
@@ -185,7 +215,7 @@ impl Wait {
         subject: impl FnOnce() -> Subject,
     ) {
         let Some((waits, tag, since)) = current::polled() else {
-            return self.withdraw();
+            return self.remove(End::Moved);
         };
         let waiter = WaiterInfo {
             tag,
@@ -200,7 +230,7 @@ impl Wait {
             table.renew(*key, waiter);
             return;
         }
-        self.withdraw();
+        self.remove(End::Moved);
         actor::note_wait();
         let subject = subject();
         if let Some(recorder) = &waits.recorder {
@@ -223,20 +253,50 @@ impl Wait {
         self.entry = Some((waits, key));
     }
 
-    /// Withdraws the wait, because it has ended. Does nothing if none is declared.
+    /// Withdraws the wait, because it has completed. Does nothing if none is declared.
     #[inline]
     pub(crate) fn withdraw(&mut self) {
         if self.entry.is_some() {
-            self.remove();
+            self.remove_completed();
         }
     }
 
-    /// Removes the wait from the table.
-    fn remove(&mut self) {
+    /// Withdraws the wait, because its future is dropped. Does nothing if none is declared.
+    #[inline]
+    pub(crate) fn give_up(&mut self) {
+        if self.entry.is_some() {
+            self.remove_given_up();
+        }
+    }
+
+    /// Removes the wait of a future that is dropped.
+    #[cold]
+    #[inline(never)]
+    fn remove_given_up(&mut self) {
+        if let Some((waits, _)) = &self.entry {
+            let by = current::task_in(waits);
+            self.remove(End::GivenUp(by));
+        }
+    }
+
+    /// Removes the wait of a future that has completed.
+    #[cold]
+    #[inline(never)]
+    fn remove_completed(&mut self) {
+        self.remove(End::Completed);
+    }
+
+    /// Removes the wait from the table, if one is declared.
+    fn remove(&mut self, end: End) {
         if let Some((waits, key)) = self.entry.take() {
+            // Another wait of the task may be left.
+            actor::note_wait();
             let mut table = lock(&waits.table);
             let removed = table.declared.remove(key);
             table.declared.shrink();
+            if let Some(wait) = &removed {
+                table.abandoned.note(wait, end);
+            }
             drop(table);
             drop(removed);
         }
@@ -246,7 +306,7 @@ impl Wait {
 impl Drop for Wait {
     #[inline]
     fn drop(&mut self) {
-        self.withdraw();
+        self.give_up();
     }
 }
 

@@ -111,5 +111,6 @@ fn without_tasks(shared: &Shared, answer: Answer) -> Dump {
         answer,
         worker: shared.worker,
         tasks: Vec::new(),
+        pool: shared.pool_dump(),
     }
 }

@@ -1,5 +1,6 @@
 //! [`Io`]: a stream of bytes between the traits of `futures-io` and those of hyper.
 
+use crate::net::bytes::with_shared_buffer;
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use pin_project_lite::pin_project;
@@ -183,7 +184,8 @@ impl<T: AsyncRead> Read for Io<T> {
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         let room = cursor.remaining().min(MOST_IN_ONE_READ);
         let memory = buffer.for_read(room);
-        let polled = self.project().inner.poll_read(cx, memory);
+        let inner = self.project().inner;
+        let polled = with_shared_buffer(|| inner.poll_read(cx, memory));
         if let Poll::Ready(Ok(count)) = polled {
             cursor.put_slice(&memory[..count]);
         }

@@ -7,7 +7,7 @@
 
 use crate::context;
 use crate::foreign::swallow_panics;
-use crate::net::bytes::{forward_read, forward_write};
+use crate::net::bytes::{buffer_of, forward_read, forward_write};
 use crate::net::descriptor::kind_of;
 use crate::net::socket::Socket;
 use crate::net::with::{read_with, write_with};
@@ -392,7 +392,8 @@ impl<I: Read + Unpin> AsyncRead for WhenReady<'_, I> {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let WhenReady { socket, io } = self.get_mut();
-        socket.poll_op_with(Direction::Read, cx, |_| io.read(buf))
+        let buffer = buffer_of(buf);
+        socket.poll_read_op_with(buffer, cx, |_| io.read(buf))
     }
 
     fn poll_read_vectored(
@@ -401,7 +402,9 @@ impl<I: Read + Unpin> AsyncRead for WhenReady<'_, I> {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let WhenReady { socket, io } = self.get_mut();
-        socket.poll_op_with(Direction::Read, cx, |_| io.read_vectored(bufs))
+        let buffer = bufs.iter().find(|buf| !buf.is_empty());
+        let buffer = buffer_of(buffer.map_or(&[][..], |first| first));
+        socket.poll_read_op_with(buffer, cx, |_| io.read_vectored(bufs))
     }
 }
 

@@ -75,7 +75,9 @@ where
             return Err((io, Refusal::of_kind(kind)));
         }
     }
-    let registered = shared.sources.register(io, InitialState::Adopted);
+    let registered = shared
+        .sources
+        .register(io, InitialState::Adopted, shared.current_opener());
     registered.map_err(|(io, error)| (io, Refusal::new(&error)))
 }
 

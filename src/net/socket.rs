@@ -11,10 +11,11 @@ use crate::event_loop::Shared;
 use crate::executor::budget::{poll_budget, spend_budget};
 use crate::foreign::{is_traced, trace};
 use crate::reactor::Io;
+use crate::reactor::attempts::Buffer;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{InitialState, Source};
+use crate::reactor::source::{InitialState, Place, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
 use crate::timeline::recorder::Recorder;
@@ -24,6 +25,7 @@ use crate::waiter::Waiter;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,7 +41,10 @@ pub(crate) struct Socket<S: AsRaw> {
 impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     /// Registers a socket with a runtime. If that fails, the socket is closed.
     pub(crate) fn new(shared: Arc<Shared>, io: S, initial: InitialState) -> io::Result<Socket<S>> {
-        match shared.sources.register(io, initial) {
+        match shared
+            .sources
+            .register(io, initial, shared.current_opener())
+        {
             Ok(source) => Ok(Socket { source, shared }),
             Err((_closed, error)) => Err(error),
         }
@@ -111,7 +116,28 @@ impl<S: AsRaw + Io> Socket<S> {
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
-        self.poll_with(direction, None, cx, op)
+        self.poll_with(direction, None, Buffer::NONE, |_| 0, cx, op)
+    }
+
+    /// Tries a `poll_read` into this buffer. If it would block, leaves the waker on the list that all poll methods share.
+    #[inline]
+    pub(crate) fn poll_read_op(
+        &self,
+        buffer: Buffer,
+        cx: &mut Context<'_>,
+        op: impl FnMut(&S, Snapshot) -> io::Result<(usize, Conclusion)>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_with(Direction::Read, None, buffer, |count| *count, cx, op)
+    }
+
+    /// Tries such a read with an operation whose result says nothing about the next one.
+    pub(crate) fn poll_read_op_with(
+        &self,
+        buffer: Buffer,
+        cx: &mut Context<'_>,
+        op: impl FnMut(&S) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_op(buffer, cx, inconclusive(op))
     }
 
     /// Tries an operation. If it would block, leaves the waker under a key of its own. A caller that is
@@ -123,13 +149,24 @@ impl<S: AsRaw + Io> Socket<S> {
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
-        self.poll_with(direction, Some(key), cx, op)
+        self.poll_with(direction, Some(key), Buffer::NONE, |_| 0, cx, op)
     }
 
-    /// Removes the waiter of an operation that no longer waits.
+    /// Removes the waiter of an operation that is dropped, if it has not completed.
+    #[inline]
     pub(super) fn remove_waiter(&self, direction: Direction, key: &mut WaiterKey) {
+        if let Some(key) = key.take() {
+            self.give_up(direction, key);
+        }
+    }
+
+    /// Removes the waiter of an operation that is dropped while it is pending, and counts it.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, direction: Direction, key: NonZeroU32) {
+        let task = self.shared.current_task();
         self.source
-            .remove_waiter(&self.shared.sources, direction, key);
+            .remove_waiter(&self.shared.sources, direction, key, task);
     }
 
     /// Performs an operation as soon as the socket is ready for it.
@@ -181,11 +218,14 @@ impl<S: AsRaw + Io> Socket<S> {
     }
 
     /// Tries an operation within the budget of the running poll. If it would block, leaves the waker under
-    /// the key, or, without a key, on the list that all poll methods share.
+    /// the key, or, without a key, on the list that all poll methods share. `buffer` is the buffer of a `poll_read`, and
+    /// `count` returns how many bytes it has read.
     fn poll_with<R>(
         &self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
+        buffer: Buffer,
+        count: impl FnOnce(&R) -> usize,
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
@@ -201,9 +241,10 @@ impl<S: AsRaw + Io> Socket<S> {
             });
         };
         let sources = &self.shared.sources;
+        let place = Place { key, buffer };
         let poll = self
             .source
-            .poll_op(sources, direction, key, waiter, joined, op);
+            .poll_op(sources, direction, place, waiter, joined, op);
         if poll.is_pending()
             && let Some(recorder) = &self.shared.recorder
         {
@@ -213,6 +254,9 @@ impl<S: AsRaw + Io> Socket<S> {
             self.log_outcome(direction, &poll);
         }
         let result = ready!(poll);
+        if self.source.counts_attempts() {
+            self.note_completed(direction, buffer, result.as_ref().map_or(0, count));
+        }
         spend_budget();
         Poll::Ready(result)
     }
@@ -244,6 +288,14 @@ impl<S: AsRaw + Io> Socket<S> {
     pub(super) fn record_connected(&self) {
         if let Some(recorder) = &self.shared.recorder {
             recorder.rename(&self.subject(Direction::Write));
+        }
+    }
+
+    /// Counts an operation that has completed, because another was given up.
+    #[cold]
+    fn note_completed(&self, direction: Direction, buffer: Buffer, count: usize) {
+        if let Some(task) = self.shared.current_task() {
+            self.source.complete(direction, task, buffer, count);
         }
     }
 

@@ -25,6 +25,7 @@ use crate::waiter::{Tag, WaiterInfo};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::mem;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -227,7 +228,19 @@ impl About for AboutInput {
         String::from(NAME)
     }
 
+    fn name(&self) -> Option<&str> {
+        Some(NAME)
+    }
+
+    fn location(&self) -> Option<&'static Location<'static>> {
+        None
+    }
+
     fn awaited_by(&self) -> Option<WaiterInfo> {
         None
+    }
+
+    fn is_detached(&self) -> bool {
+        false
     }
 }

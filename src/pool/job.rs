@@ -2,6 +2,7 @@
 
 use crate::waiter::WaiterInfo;
 use std::io;
+use std::panic::Location;
 
 /// A job for a thread of the pool. Dropping a job without running it cancels it.
 pub(crate) trait Job: Send {
@@ -17,8 +18,17 @@ pub(crate) trait About: Send + Sync {
     /// Returns the description of the job.
     fn describe(&self) -> String;
 
+    /// Returns the name of the job, if it has one.
+    fn name(&self) -> Option<&str>;
+
+    /// Returns the place where the program submitted the job, if that is known.
+    fn location(&self) -> Option<&'static Location<'static>>;
+
     /// Returns the waiter of the job's handle.
     fn awaited_by(&self) -> Option<WaiterInfo>;
+
+    /// Returns whether the handle of the job was dropped.
+    fn is_detached(&self) -> bool;
 }
 
 /// Copies the error with which the pool refuses a job. An `io::Error` cannot be cloned.

@@ -14,6 +14,7 @@ use crate::primitives::{Mutex, lock};
 use crate::waiter::{Tag, WaiterInfo};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -321,7 +322,19 @@ impl About for AboutOutput {
         String::from(self.0)
     }
 
+    fn name(&self) -> Option<&str> {
+        Some(self.0)
+    }
+
+    fn location(&self) -> Option<&'static Location<'static>> {
+        None
+    }
+
     fn awaited_by(&self) -> Option<WaiterInfo> {
         None
+    }
+
+    fn is_detached(&self) -> bool {
+        false
     }
 }

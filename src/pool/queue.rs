@@ -6,17 +6,27 @@
 use super::job::{About, Job};
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::RangeBounds;
 use std::sync::Arc;
+use std::time::Instant;
 
-/// The jobs of one lane, by their ids. The oldest job has the smallest id.
+/// Up to this number of places for running jobs are kept while no job runs.
+const KEPT_PLACES: usize = 64;
+
+/// The jobs of one lane. The oldest job has the smallest id.
 pub(crate) struct Queue<Id = u64> {
-    /// The jobs that wait for a thread.
+    /// The jobs that wait for a thread, by their ids.
     queued: BTreeMap<Id, Queued>,
-    /// The descriptions of the running jobs that were not abandoned.
-    running: BTreeMap<Id, Arc<dyn About>>,
+    /// The running jobs, each at the place that [`begin`](Queue::begin) has returned. A place is empty after its job
+    /// has returned. In a map by id, each of the jobs that begin alone would allocate and free a node.
+    places: Vec<Option<Running<Id>>>,
+    /// The indices of the empty places.
+    empty: Vec<usize>,
+    /// The number of running jobs that were not abandoned.
+    running: usize,
     /// The number of running jobs that were abandoned.
     pub(crate) abandoned: usize,
-    /// The maximum number of jobs in `running`.
+    /// The maximum of `running`.
     max_running: usize,
     /// The maximum number of threads that run jobs of this lane, abandoned ones included.
     pub(crate) max_threads: usize,
@@ -32,6 +42,43 @@ pub(crate) struct Queued {
     pub(crate) job: Box<dyn Job>,
     /// The description of the job for dumps.
     pub(crate) about: Arc<dyn About>,
+    /// When the job was submitted.
+    pub(crate) since: Instant,
+}
+
+/// A job that a thread runs.
+struct Running<Id> {
+    /// The id of the job.
+    id: Id,
+    /// The description of the job for dumps.
+    about: Arc<dyn About>,
+    /// When the job began.
+    since: Instant,
+    /// Whether the job was abandoned.
+    is_abandoned: bool,
+}
+
+/// A job of a lane, as a dump shows it.
+pub(crate) struct Seen<Id = u64> {
+    /// The id of the job.
+    pub(crate) id: Id,
+    /// The description of the job.
+    pub(crate) about: Arc<dyn About>,
+    /// Whether the job has begun, and whether it was abandoned since.
+    pub(crate) phase: Phase,
+    /// When the job was submitted, if it is queued; when it began, otherwise.
+    pub(crate) since: Instant,
+}
+
+/// The phase of a job that has not returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The job waits for a thread.
+    Queued,
+    /// A thread runs the job.
+    Running,
+    /// A thread runs the job, which nothing waits for.
+    Abandoned,
 }
 
 impl<Id: Ord> Queue<Id> {
@@ -39,7 +86,9 @@ impl<Id: Ord> Queue<Id> {
     pub(crate) fn new(max_running: usize, max_threads: usize) -> Queue<Id> {
         Queue {
             queued: BTreeMap::new(),
-            running: BTreeMap::new(),
+            places: Vec::new(),
+            empty: Vec::new(),
+            running: 0,
             abandoned: 0,
             max_running,
             max_threads,
@@ -56,7 +105,7 @@ impl<Id: Ord> Queue<Id> {
     /// Returns whether a job is queued and may begin.
     pub(crate) fn may_begin(&self) -> bool {
         !self.queued.is_empty()
-            && self.running.len() < self.max_running
+            && self.running < self.max_running
             && self.threads() < self.max_threads
     }
 
@@ -65,27 +114,47 @@ impl<Id: Ord> Queue<Id> {
         !self.queued.is_empty() && self.threads() == self.max_threads
     }
 
-    /// Begins the oldest job, if it may begin.
-    pub(crate) fn begin(&mut self) -> Option<(Id, Box<dyn Job>)>
-    where
-        Id: Copy,
-    {
+    /// Begins the oldest job, if it may begin. Returns the job and its place, which [`end`](Queue::end) needs. `now`
+    /// reads the clock.
+    pub(crate) fn begin(&mut self, now: impl FnOnce() -> Instant) -> Option<(usize, Box<dyn Job>)> {
         if !self.may_begin() {
             return None;
         }
-        let (id, Queued { job, about }) = self.queued.pop_first()?;
-        self.running.insert(id, about);
+        let (id, Queued { job, about, .. }) = self.queued.pop_first()?;
+        let running = Some(Running {
+            id,
+            about,
+            since: now(),
+            is_abandoned: false,
+        });
+        let place = match self.empty.pop() {
+            Some(place) => {
+                self.places[place] = running;
+                place
+            }
+            None => {
+                self.places.push(running);
+                self.places.len() - 1
+            }
+        };
+        self.running += 1;
         self.begun = self.begun.wrapping_add(1);
-        Some((id, job))
+        Some((place, job))
     }
 
-    /// Removes a job that has returned. Returns its description, unless it was abandoned.
-    pub(crate) fn end(&mut self, id: Id) -> Option<Arc<dyn About>> {
-        let about = self.running.remove(&id);
-        if about.is_none() {
-            self.abandoned -= 1;
+    /// Removes the job at this place, which has returned. Returns its description.
+    pub(crate) fn end(&mut self, place: usize) -> Option<Arc<dyn About>> {
+        let ended = self.places.get_mut(place)?.take()?;
+        match ended.is_abandoned {
+            true => self.abandoned -= 1,
+            false => self.running -= 1,
         }
-        about
+        self.empty.push(place);
+        if self.threads() == 0 && self.places.len() > KEPT_PLACES {
+            self.places = Vec::new();
+            self.empty = Vec::new();
+        }
+        Some(ended.about)
     }
 
     /// Removes and returns a job that has not begun.
@@ -93,11 +162,17 @@ impl<Id: Ord> Queue<Id> {
         self.queued.remove(&id)
     }
 
-    /// Abandons a running job: another job may begin, but the thread is still occupied.
-    pub(crate) fn abandon(&mut self, id: Id) -> Option<Arc<dyn About>> {
-        let about = self.running.remove(&id)?;
+    /// Abandons a running job: another job may begin, but the thread is still occupied. Returns whether there was such
+    /// a job. The search visits at most as many jobs as the lane has threads.
+    pub(crate) fn abandon(&mut self, id: Id) -> bool {
+        let mut running = self.places.iter_mut().flatten();
+        let Some(job) = running.find(|job| job.id == id && !job.is_abandoned) else {
+            return false;
+        };
+        job.is_abandoned = true;
+        self.running -= 1;
         self.abandoned += 1;
-        Some(about)
+        true
     }
 
     /// Removes and returns all jobs that have not begun, oldest first.
@@ -112,19 +187,43 @@ impl<Id: Ord> Queue<Id> {
 
     /// Returns the number of threads that run jobs of this lane, abandoned ones included.
     pub(crate) fn threads(&self) -> usize {
-        self.running.len() + self.abandoned
+        self.running + self.abandoned
     }
 
     /// Returns whether a job is queued or running, not counting abandoned jobs.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.queued.is_empty() || !self.running.is_empty()
+        !self.queued.is_empty() || self.running > 0
     }
 
-    /// Returns the ids and the descriptions of the jobs that were not abandoned, and whether each has begun.
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = (&Id, Arc<dyn About>, bool)> {
-        let running = self.running.iter();
-        let running = running.map(|(id, about)| (id, Arc::clone(about), true));
-        let queued = self.queued.iter();
-        running.chain(queued.map(|(id, queued)| (id, Arc::clone(&queued.about), false)))
+    /// Returns the running jobs, in no order.
+    pub(crate) fn seen_running(&self) -> impl Iterator<Item = Seen<Id>>
+    where
+        Id: Copy,
+    {
+        self.places.iter().flatten().map(|job| Seen {
+            id: job.id,
+            about: Arc::clone(&job.about),
+            phase: match job.is_abandoned {
+                true => Phase::Abandoned,
+                false => Phase::Running,
+            },
+            since: job.since,
+        })
+    }
+
+    /// Returns the queued jobs whose ids are in a range, oldest first.
+    pub(crate) fn seen_queued(
+        &self,
+        ids: impl RangeBounds<Id>,
+    ) -> impl DoubleEndedIterator<Item = Seen<Id>>
+    where
+        Id: Copy,
+    {
+        self.queued.range(ids).map(|(id, job)| Seen {
+            id: *id,
+            about: Arc::clone(&job.about),
+            phase: Phase::Queued,
+            since: job.since,
+        })
     }
 }

@@ -7,7 +7,7 @@
 //!    READABLE, WRITABLE                      set by an event; cleared by an operation that would block
 //!    READ_CLOSED, WRITE_CLOSED, ERROR,       set by an event, for good
 //!    URGENT
-//!    HANDED_OUT, ENDED, DEAD                 set by this crate, for good
+//!    HANDED_OUT, ENDED, DEAD, GIVEN_UP       set by this crate, for good
 //!    tick: the rest of the word              incremented by every event
 //! ```
 //!
@@ -28,10 +28,11 @@
 //!
 //! The shutdown sets `DEAD` and takes both queues by the same two steps.
 
+use super::attempts::Buffer;
 pub(crate) use super::waiters::Direction;
 use super::waiters::{Removed, Swept, Taken, Wait, WaitCounters, WaiterKey, Waiters};
 use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
-use crate::waiter::{Waiter, WaiterInfo};
+use crate::waiter::{Tries, Waiter, WaiterInfo};
 use std::num::NonZeroU32;
 
 /// A read, a peek or an accept would return something: data, a connection, the end or an error.
@@ -52,10 +53,12 @@ pub(crate) const HANDED_OUT: usize = 1 << 6;
 pub(crate) const ENDED: usize = 1 << 7;
 /// The runtime has ended, or the descriptor could not be registered. No operation waits any more.
 pub(crate) const DEAD: usize = 1 << 8;
-/// One tick. The tick counter occupies the rest of the word, at least 23 bits. An operation mistakes a
-/// newer event for the one that it has seen only if an exact multiple of 2²³ events arrive during its
+/// An operation was given up while it was pending. From now on, operations that complete are counted.
+pub(crate) const GIVEN_UP: usize = 1 << 9;
+/// One tick. The tick counter occupies the rest of the word, at least 22 bits. An operation mistakes a
+/// newer event for the one that it has seen only if an exact multiple of 2²² events arrive during its
 /// call.
-const TICK: usize = 1 << 9;
+const TICK: usize = 1 << 10;
 
 impl Direction {
     /// Returns the bit that is set while the direction is ready.
@@ -151,13 +154,14 @@ impl Readiness {
     /// direction is ready.
     ///
     /// The caller clones the waker before the call, and drops the returned waiter after it, so neither
-    /// happens under the lock.
+    /// happens under the lock. `buffer` is the buffer of a `poll_read`.
     #[inline(always)]
     pub(crate) fn wait(
         &self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
         waiter: Waiter,
+        buffer: Buffer,
         counters: &WaitCounters,
     ) -> Wait {
         let mut waiters = lock(&self.waiters);
@@ -167,11 +171,31 @@ impl Readiness {
         if waiters.is_empty(direction) {
             // Nearly all waiters take this path. It returns here, because a shared exit would have to
             // distinguish the outcomes.
-            waiters.begin(direction, key, waiter, counters);
+            waiters.begin(direction, key, waiter, buffer, counters);
             drop(waiters);
             return Wait::Waiting(None);
         }
-        waiters.join(direction, key, waiter, counters)
+        let wait = waiters.join(direction, key, waiter, buffer, counters);
+        if waiters.has_attempts() {
+            self.mark(GIVEN_UP);
+        }
+        wait
+    }
+
+    /// Records that a task has dropped an operation that was pending.
+    pub(crate) fn give_up(&self, direction: Direction, task: u32) {
+        lock(&self.waiters).give_up(direction, task);
+        self.mark(GIVEN_UP);
+    }
+
+    /// Records that an operation has completed, after another was given up. A `poll_read` has read `count` bytes.
+    pub(crate) fn complete(&self, direction: Direction, task: u32, buffer: Buffer, count: usize) {
+        lock(&self.waiters).complete(direction, task, buffer, count);
+    }
+
+    /// Returns how often a task has given up and completed operations.
+    pub(crate) fn tries(&self, direction: Direction, task: u32) -> Tries {
+        lock(&self.waiters).tries(direction, task)
     }
 
     /// Removes the waiter with this key.

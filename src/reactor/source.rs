@@ -16,19 +16,21 @@
 //! documentation of [`readiness`](super::readiness) proves that a task whose operation returned `Pending`
 //! is always woken.
 
+use super::attempts::Buffer;
 use super::platform::Conclusion;
 use super::proc_net::Connecting;
 use super::readiness::{
-    DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
+    DEAD, Direction, ENDED, GIVEN_UP, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
 use super::waiters::{Taken, Wait, WaiterKey};
 use super::{Io, Sources};
 use crate::foreign::log_panics;
 use crate::slab::Key;
-use crate::waiter::{Waiter, WaiterInfo};
+use crate::waiter::{Tag, Tries, Waiter, WaiterInfo};
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::task::Poll;
 
 /// The state in which a socket is registered, which determines its initial readiness.
@@ -53,6 +55,14 @@ impl InitialState {
             InitialState::Adopted => HANDED_OUT,
         }
     }
+}
+
+/// Where an operation leaves its waiter.
+pub(crate) struct Place<'a> {
+    /// The key of an async method; `None` for the list of the poll methods.
+    pub(crate) key: Option<&'a mut WaiterKey>,
+    /// The buffer of a `poll_read`.
+    pub(crate) buffer: Buffer,
 }
 
 /// A descriptor that the reactor watches.
@@ -171,12 +181,13 @@ impl<S> Source<S> {
         &self,
         sources: &Sources,
         direction: Direction,
-        mut key: Option<&mut WaiterKey>,
+        place: Place<'_>,
         waiter: impl Fn() -> Waiter,
         joined: impl FnOnce(Key),
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
+        let Place { mut key, buffer } = place;
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(key) = key {
@@ -187,7 +198,10 @@ impl<S> Source<S> {
                 return Poll::Ready(result);
             }
             let key = key.as_deref_mut();
-            match self.readiness.wait(direction, key, waiter(), counters) {
+            match self
+                .readiness
+                .wait(direction, key, waiter(), buffer, counters)
+            {
                 Wait::Ready(unused) => drop(unused),
                 Wait::Waiting(None) => {
                     joined(self.key());
@@ -208,17 +222,30 @@ impl<S> Source<S> {
         }
     }
 
-    /// Removes the waiter of an async method that no longer waits, and drops its waker.
-    #[inline]
+    /// Removes the waiter of an async method that is dropped before it has completed, and drops its waker. `task` is
+    /// the task that drops the method.
     pub(crate) fn remove_waiter(
         &self,
         sources: &Sources,
         direction: Direction,
-        key: &mut WaiterKey,
+        key: NonZeroU32,
+        task: Option<u32>,
     ) {
-        if let Some(key) = key.take() {
-            drop(self.readiness.remove(direction, key, sources.counters()));
+        drop(self.readiness.remove(direction, key, sources.counters()));
+        if let Some(task) = task {
+            self.readiness.give_up(direction, task);
         }
+    }
+
+    /// Returns whether operations that complete are counted, because one was given up.
+    #[inline(always)]
+    pub(crate) fn counts_attempts(&self) -> bool {
+        self.readiness.load().has(GIVEN_UP)
+    }
+
+    /// Records that an operation of this task has completed. A `poll_read` has read `count` bytes.
+    pub(crate) fn complete(&self, direction: Direction, task: u32, buffer: Buffer, count: usize) {
+        self.readiness.complete(direction, task, buffer, count);
     }
 }
 
@@ -261,6 +288,14 @@ impl<S: ?Sized> Source<S> {
     /// Returns the wakers that are kept although they do not wait, with their directions.
     pub(super) fn kept(&self) -> Vec<(Direction, WaiterInfo)> {
         self.readiness.kept()
+    }
+
+    /// Returns how often a task has given up and completed operations.
+    pub(super) fn tries(&self, direction: Direction, tag: Tag) -> Tries {
+        let task = tag.parts();
+        task.map_or(Tries::default(), |(task, _)| {
+            self.readiness.tries(direction, task)
+        })
     }
 
     /// Returns the number of directions that have waiters.

@@ -51,8 +51,9 @@ impl Runtime {
     /// `timeout`. With `None` it waits without a limit, and with zero it does not wait. A turn may return early
     /// without having done anything.
     ///
-    /// Turns and calls of `block_on` may alternate. A turn does not report deadlocks, stalls or a virtual clock that
-    /// stands still, because the runtime does not know what the foreign loop waits for. Everything else works as in
+    /// Turns and calls of `block_on` may alternate. A turn does not report that no task can be woken, or that a virtual
+    /// clock stands still, because the runtime does not know what the foreign loop waits for. It does report
+    /// [circles](super::Builder::on_deadlock#circles) of tasks that wait for one another. Everything else works as in
     /// `block_on`: metrics, dumps (without a line for `main`), watchdogs, and the [fairness
     /// promise](crate::task#fairness) within a turn.
     ///

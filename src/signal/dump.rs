@@ -4,6 +4,7 @@ use super::SignalKind;
 use super::pipe::Pipe;
 use crate::context;
 use crate::handle;
+use crate::threads::OwnThread;
 use std::io::{self, Write};
 use std::thread;
 
@@ -39,8 +40,13 @@ pub fn dump_on_sigusr1() -> io::Result<()> {
     let pipe = Pipe::open(SignalKind::user_defined1())?;
     let name = String::from("glassfrog-dump");
     thread::Builder::new().name(name).spawn(move || {
+        let this = OwnThread::current();
+        let waits = || {
+            let _rest = this.rest();
+            pipe.wait()
+        };
         // A read of an open pipe does not fail.
-        while pipe.wait().is_ok() {
+        while waits().is_ok() {
             let dump = handle::dump(&shared);
             // The standard error stream may be closed.
             let _closed = write!(io::stderr(), "{dump}");

@@ -72,6 +72,10 @@ impl Seen {
 }
 
 impl Primitive for Node<Seen> {
+    fn is_retried(&self) -> bool {
+        false
+    }
+
     fn describe(&self, _wait: &Declared, view: &View<'_>) -> Description {
         let Seen { about, maker } = &self.about;
         Description {

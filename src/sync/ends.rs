@@ -136,10 +136,10 @@ impl End {
         }
     }
 
-    /// Returns the task that used the end last, if it belongs to the runtime of this view.
+    /// Returns the task that used the end last, if it belongs to the runtime with this number.
     ///
     /// A task that only made the end does not count, because a task that makes a channel usually gives one end away.
-    pub(super) fn user(&self, view: &View<'_>) -> Option<u32> {
-        self.used.get()?.who.task(view)
+    pub(super) fn user(&self, runtime: u32) -> Option<u32> {
+        self.used.get()?.who.task_of(runtime)
     }
 }

@@ -122,6 +122,14 @@ impl Holders {
         Slot(KNOWN as u8)
     }
 
+    /// Records that what a holder has taken is an owned guard or permit.
+    #[inline]
+    pub(super) fn set_owned(&self, slot: Slot) {
+        if let Some(index) = slot.index() {
+            self.marks[index].set_owned();
+        }
+    }
+
     /// Records that a holder has released the primitive.
     #[inline]
     pub(super) fn leave(&self, slot: Slot) {

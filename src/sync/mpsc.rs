@@ -67,7 +67,7 @@ use self::receiver::Rx;
 use self::sender::Tx;
 use super::ends::{End, Senders};
 use super::seen::{About, next_future};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject};
 use std::borrow::Cow;
 use std::panic::Location;
@@ -227,12 +227,29 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Returns the task that receives at the moment. A `recv` that is pending borrows the receiver.
+    fn receiving(wait: &Declared, waits: &Lines<'_>) -> Option<u32> {
+        waits.of(wait, Some(RECV)).first()?.task()
+    }
+}
+
 impl Primitive for Seen {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+        let user = match (&wait.subject, Seen::receiving(wait, waits)) {
+            // Any task may own a sender.
+            (Subject::Primitive(_, RECV), _) => None,
+            // The channel is empty.
+            (Subject::Primitive(_, SEND), Some(_)) => None,
+            (_, Some(receiving)) => Some(receiving),
+            (_, None) => self.receiver.user(runtime),
+        };
+        user.into_iter().collect()
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let (name, origin) = self.about.name_and_origin("mpsc channel");
-        // A `recv` that is pending borrows the receiver.
-        let receiving = view.waits.of(wait, Some(RECV)).first();
-        let receiving = receiving.and_then(|wait| Some(wait.waiter.tag.parts()?.0));
+        let receiving = Seen::receiving(wait, &view.waits);
         let receiver = || match receiving {
             Some(task) => format!("its receiver is used by {}", view.task(task)),
             None => self.receiver.text("receiver", view),
@@ -261,7 +278,7 @@ impl Primitive for Seen {
         let user = match kind {
             "recv" => None,
             "send" if receiving.is_some() => None,
-            _ => receiving.or_else(|| self.receiver.user(view)),
+            _ => receiving.or_else(|| self.receiver.user(view.runtime)),
         };
         Description {
             kind,
@@ -269,8 +286,6 @@ impl Primitive for Seen {
             state: format!(": {state}"),
             other_end: user,
             origin,
-            // Any task may own a sender.
-            blocked_by: user.into_iter().collect(),
         }
     }
 }

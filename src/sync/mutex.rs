@@ -3,7 +3,7 @@
 use super::seen::{About, Holdable, Holding, Lazy, Listed, Mark, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
@@ -102,6 +102,12 @@ impl Seen {
 }
 
 impl Primitive for Seen {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+        let holder = self.holder.get();
+        let holder = holder.and_then(|taken| taken.blocker(wait, runtime));
+        holder.into_iter().collect()
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let holder = self.holder.get();
         Description {
@@ -111,10 +117,6 @@ impl Primitive for Seen {
                 Some(taken) => format!(", taken by {}", taken.text(view)),
                 None => next_in_line(wait, view),
             },
-            blocked_by: holder
-                .and_then(|taken| taken.who.task(view))
-                .into_iter()
-                .collect(),
             ..Description::default()
         }
     }
@@ -281,6 +283,7 @@ impl<T> Mutex<T> {
         let Shared { lock, seen } = self.shared();
         let guard = lock.try_lock_arc().ok_or(TryLockError(()))?;
         seen.holder.set(Location::caller());
+        seen.holder.set_owned();
         Ok(OwnedMutexGuard { guard, mutex: self })
     }
 
@@ -452,6 +455,7 @@ impl<T> Future for LockOwned<T> {
             .poll_slow(this.slow, cx, this.location, seen, 0, || lock.lock_arc());
         let guard = ready!(guard);
         seen.holder.set(this.location);
+        seen.holder.set_owned();
         let mutex = Arc::clone(this.mutex);
         Poll::Ready(OwnedMutexGuard { guard, mutex })
     }

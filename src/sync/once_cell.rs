@@ -2,7 +2,7 @@
 
 use super::seen::{About, Lazy, Mark};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicBool, Ordering};
 use std::borrow::Cow;
@@ -85,6 +85,12 @@ impl Seen {
 }
 
 impl Primitive for Seen {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+        let maker = self.maker.get();
+        let maker = maker.and_then(|taken| taken.blocker(wait, runtime));
+        maker.into_iter().collect()
+    }
+
     fn describe(&self, _: &Declared, view: &View<'_>) -> Description {
         let maker = self.maker.get();
         Description {
@@ -100,10 +106,6 @@ impl Primitive for Seen {
                 }
                 None => String::from(", which no task makes"),
             },
-            blocked_by: maker
-                .and_then(|taken| taken.who.task(view))
-                .into_iter()
-                .collect(),
             ..Description::default()
         }
     }

@@ -41,7 +41,7 @@ use super::assert_may_block;
 use super::ends::End;
 use super::seen::About;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use std::borrow::Cow;
 use std::fmt;
@@ -133,6 +133,18 @@ impl Seen {
 }
 
 impl Primitive for Seen {
+    fn is_retried(&self) -> bool {
+        false
+    }
+
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+        let user = match wait.subject {
+            Subject::Primitive(_, CLOSED) => self.receiver.user(runtime),
+            _ => self.sender.user(runtime),
+        };
+        user.into_iter().collect()
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let about = &self.about;
         let (kind, subject, state) = match wait.subject {
@@ -147,16 +159,15 @@ impl Primitive for Seen {
                 self.receiver.text("receiver", view),
             ),
         };
-        let blocked_by = match kind {
-            "closed" => self.receiver.user(view),
-            _ => self.sender.user(view),
+        let other_end = match kind {
+            "closed" => self.receiver.user(view.runtime),
+            _ => self.sender.user(view.runtime),
         };
         Description {
             kind,
             subject,
             state: format!(", {state}"),
-            other_end: blocked_by,
-            blocked_by: blocked_by.into_iter().collect(),
+            other_end,
             ..Description::default()
         }
     }
@@ -337,7 +348,7 @@ impl<T> Future for Closed<'_, T> {
 
 impl<T> Drop for Closed<'_, T> {
     fn drop(&mut self) {
-        self.sender.wait.withdraw();
+        self.sender.wait.give_up();
     }
 }
 

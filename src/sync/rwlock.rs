@@ -6,7 +6,7 @@ use super::seen::{
 };
 use super::{TryLockError, assert_may_block};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
@@ -135,13 +135,36 @@ fn oldest_of_each(readers: &[Taken], view: &View<'_>) -> Vec<Taken> {
 }
 
 impl Primitive for Seen {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+        let is_reader = matches!(wait.subject, Subject::Primitive(_, READ));
+        if let Some(writer) = self.writer.get() {
+            return writer.blocker(wait, runtime).into_iter().collect();
+        }
+        let readers = self.known_readers();
+        let mut tasks: Vec<u32> = match is_reader {
+            // A reader does not wait for other readers.
+            true if readers.is_empty() && self.readers.others() == 0 => Vec::new(),
+            true => {
+                let writer = waits.of(wait, Some(WRITE)).first();
+                writer.and_then(|wait| wait.task()).into_iter().collect()
+            }
+            false => {
+                let blockers = readers.iter();
+                blockers
+                    .filter_map(|reader| reader.blocker(wait, runtime))
+                    .collect()
+            }
+        };
+        tasks.sort_unstable();
+        tasks.dedup();
+        tasks
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
         let is_reader = matches!(wait.subject, Subject::Primitive(_, READ));
         let (writer, readers) = (self.writer.get(), self.known_readers());
         let others = self.readers.others();
-        let mut blocked_by: Vec<u32> = Vec::new();
         let state = if let Some(writer) = &writer {
-            blocked_by.extend(writer.who.task(view));
             format!(", taken to write by {}", writer.text(view))
         } else if readers.is_empty() && others == 0 {
             // A writer that waits does not keep readers from a free lock, unless it has begun to take the lock.
@@ -162,7 +185,6 @@ impl Primitive for Seen {
                 let writer = writers
                     .first()
                     .and_then(|other| Some((other.waiter.tag.parts()?.0, other.location)));
-                blocked_by.extend(writer.map(|(task, _)| task));
                 let writer = writer.map(|(task, location)| {
                     let at = location.map(|at| format!(" at {}:{}", at.file(), at.line()));
                     format!(": {}{}", view.task(task), at.unwrap_or_default())
@@ -172,17 +194,13 @@ impl Primitive for Seen {
                     writer.unwrap_or_default()
                 )
             } else {
-                blocked_by.extend(readers.iter().filter_map(|reader| reader.who.task(view)));
                 read
             }
         };
-        blocked_by.sort_unstable();
-        blocked_by.dedup();
         Description {
             kind: if is_reader { "read" } else { "write" },
             subject: format!("rwlock {}", self.about),
             state,
-            blocked_by,
             ..Description::default()
         }
     }
@@ -383,7 +401,7 @@ impl<T> RwLock<T> {
                     .await
                 }
             };
-            let mark = ReadMark::new(Arc::clone(seen), location);
+            let mark = ReadMark::new(Arc::clone(seen), location).owned();
             OwnedRwLockReadGuard {
                 _mark: mark,
                 guard,
@@ -433,7 +451,7 @@ impl<T> RwLock<T> {
                     .await
                 }
             };
-            let mark = WriteMark::new(Arc::clone(seen), location);
+            let mark = WriteMark::new(Arc::clone(seen), location).owned();
             OwnedRwLockWriteGuard {
                 mark,
                 guard,
@@ -463,7 +481,7 @@ impl<T> RwLock<T> {
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         let Shared { lock, seen } = self.shared();
         let guard = lock.try_read_arc().ok_or(TryLockError(()))?;
-        let mark = ReadMark::new(Arc::clone(seen), Location::caller());
+        let mark = ReadMark::new(Arc::clone(seen), Location::caller()).owned();
         Ok(OwnedRwLockReadGuard {
             _mark: mark,
             guard,
@@ -492,7 +510,7 @@ impl<T> RwLock<T> {
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
         let Shared { lock, seen } = self.shared();
         let guard = lock.try_write_arc().ok_or(TryLockError(()))?;
-        let mark = WriteMark::new(Arc::clone(seen), Location::caller());
+        let mark = WriteMark::new(Arc::clone(seen), Location::caller()).owned();
         Ok(OwnedRwLockWriteGuard {
             mark,
             guard,
@@ -752,6 +770,15 @@ impl<S: Deref<Target = Seen>> ReadMark<S> {
     }
 }
 
+impl<S: Deref<Target = Seen>> ReadMark<S> {
+    /// Records that the guard is an owned one.
+    #[inline]
+    fn owned(self) -> ReadMark<S> {
+        self.seen.readers.set_owned(self.slot);
+        self
+    }
+}
+
 impl<S: Deref<Target = Seen>> Drop for ReadMark<S> {
     #[inline]
     fn drop(&mut self) {
@@ -768,6 +795,15 @@ impl<S: Deref<Target = Seen>> WriteMark<S> {
     fn new(seen: S, location: &'static Location<'static>) -> WriteMark<S> {
         seen.writer.set(location);
         WriteMark(seen)
+    }
+}
+
+impl<S: Deref<Target = Seen>> WriteMark<S> {
+    /// Records that the guard is an owned one.
+    #[inline]
+    fn owned(self) -> WriteMark<S> {
+        self.0.writer.set_owned();
+        self
     }
 }
 
@@ -881,7 +917,7 @@ impl<T> OwnedRwLockWriteGuard<T> {
     #[track_caller]
     pub fn downgrade(self) -> OwnedRwLockReadGuard<T> {
         OwnedRwLockReadGuard {
-            _mark: self.mark.downgrade(Location::caller()),
+            _mark: self.mark.downgrade(Location::caller()).owned(),
             guard: async_lock::RwLockWriteGuardArc::downgrade(self.guard),
             _lock: self.lock,
         }

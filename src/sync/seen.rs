@@ -167,7 +167,7 @@ pub(super) struct Mark {
     tag: AtomicU64,
     /// The number of its runtime, and the stamp of the turn. Outside any task, the number of the thread, and 0.
     turn: AtomicU64,
-    /// The address of the place.
+    /// The address of the place, and [`OWNED`].
     place: AtomicUsize,
     /// How often the mark has been set.
     version: AtomicUsize,
@@ -178,6 +178,10 @@ const NOBODY: u64 = u64::MAX;
 
 /// The tag of a mark that is being set.
 const BUSY: u64 = u64::MAX - 1;
+
+/// The bit of the place that says that the task has taken an owned guard or permit. The address of a [`Location`] is
+/// even.
+const OWNED: usize = 1;
 
 /// How often a reader looks at a mark that changes or is being set. A writer takes a few nanoseconds, but may lose its
 /// processor meanwhile. The reader then takes the mark for one that has not been set yet.
@@ -190,6 +194,8 @@ pub(super) struct Taken {
     pub(super) who: Who,
     /// Where.
     pub(super) place: Option<&'static Location<'static>>,
+    /// Whether the guard or the permit is an owned one, which a program takes in order to give it to another task.
+    pub(super) is_owned: bool,
     /// The turn of the runtime in which it was taken. Unknown outside any task.
     turn: Stamp,
 }
@@ -321,6 +327,14 @@ impl Mark {
         }
     }
 
+    /// Notes that the guard or the permit is an owned one. The caller has just set the mark.
+    #[inline]
+    pub(super) fn set_owned(&self) {
+        // Relaxed is enough: a reader on another thread only misses the bit.
+        let place = self.place.load(Ordering::Relaxed);
+        self.place.store(place | OWNED, Ordering::Relaxed);
+    }
+
     /// Clears the mark, because the primitive has been released.
     #[inline]
     pub(super) fn clear(&self) {
@@ -360,7 +374,8 @@ impl Mark {
                 };
                 return Some(Taken {
                     who,
-                    place: lock(&PLACES).get(&place).copied(),
+                    place: lock(&PLACES).get(&(place & !OWNED)).copied(),
+                    is_owned: place & OWNED != 0,
                     turn: Stamp::from_number(stamp),
                 });
             }
@@ -417,8 +432,13 @@ impl Who {
 
     /// Returns the task, if it belongs to the runtime of this view.
     pub(super) fn task(self, view: &View<'_>) -> Option<u32> {
+        self.task_of(view.runtime)
+    }
+
+    /// Returns the task, if it belongs to the runtime with this number.
+    pub(super) fn task_of(self, number: u32) -> Option<u32> {
         match self {
-            Who::Task { runtime, task } if runtime == view.runtime => Some(task),
+            Who::Task { runtime, task } if runtime == number => Some(task),
             Who::Task { .. } | Who::Thread(_) => None,
         }
     }
@@ -435,6 +455,13 @@ impl Taken {
             false => (view.other)(runtime)?.1,
         };
         Some(self.turn.until(now))
+    }
+
+    /// Returns the task of this runtime that keeps a wait from its end, because it has taken the thing. A task that has
+    /// taken an owned guard and waits for the next has probably given the first away.
+    pub(super) fn blocker(&self, wait: &Declared, runtime: u32) -> Option<u32> {
+        let task = self.who.task_of(runtime)?;
+        (!self.is_owned || wait.task() != Some(task)).then_some(task)
     }
 
     /// Displays who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.

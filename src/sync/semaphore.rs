@@ -1,14 +1,16 @@
 //! [`Semaphore`]: permits whose holders a dump names.
 
+mod needed;
 mod permits;
 
+use self::needed::needed;
 use self::permits::{MAX_PERMITS, Permits, Refused};
 use super::holders::{Attempt, Holders, KNOWN, Slot, list_oldest};
 use super::seen::{
     About, Holdable, Holding, Lazy, Listed, Mark, Taken, first_in_line, next_future,
 };
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Primitive, View};
+use crate::executor::primitive::{Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
 use std::borrow::Cow;
@@ -162,68 +164,62 @@ impl State {
         }
     }
 
-    /// Describes the first request in the queue, for a request that waits although enough permits are free. Also
-    /// returns the task that keeps it waiting, if there is one.
-    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> (String, Vec<u32>) {
+    /// Describes the first request in the queue, for a request that waits although enough permits are free.
+    fn turn(&self, wait: &Declared, free: usize, view: &View<'_>) -> String {
         let Some(first) = first_in_line(wait, view) else {
-            return (String::new(), Vec::new());
+            return String::new();
         };
         let (task, _) = first.waiter.tag.parts().unwrap_or_default();
         match first.subject {
             Subject::Primitive(_, wanted) if wanted as usize > free => {
                 let at = first.location;
                 let at = at.map(|at| format!(" at {}:{}", at.file(), at.line()));
-                let text = format!(
+                format!(
                     ": behind {}, which waits for {wanted} permits{}",
                     view.task(task),
                     at.unwrap_or_default()
-                );
-                (text, vec![task])
+                )
             }
             _ => match next_future(first, view) {
-                Some(next) => (format!(": next in line: {next}"), Vec::new()),
-                None => (String::new(), Vec::new()),
+                Some(next) => format!(": next in line: {next}"),
+                None => String::new(),
             },
         }
     }
+}
 
-    /// Returns the tasks that the wait certainly needs: without the permits of each of them, there are too few.
-    fn needed(&self, wait: &Declared, wanted: usize, view: &View<'_>) -> Vec<u32> {
-        let mut permits_of: Vec<(u32, usize)> = Vec::new();
-        for (index, taken) in self.holders.known() {
-            let Some(task) = taken.who.task(view) else {
-                continue;
-            };
-            let permits = self.taken[index].load(Ordering::Relaxed) as usize;
-            match permits_of.iter_mut().find(|(known, _)| *known == task) {
-                Some((_, sum)) => *sum += permits,
-                None => permits_of.push((task, permits)),
-            }
-        }
-        let waiter = wait.waiter.tag.parts().map(|(task, _)| task);
-        // A task that waits does not release its own permits.
-        let own = permits_of.iter().find(|(task, _)| Some(*task) == waiter);
-        let total = self.total.load(Ordering::Relaxed);
-        let foreign = total.saturating_sub(own.map_or(0, |(_, permits)| *permits));
-        if foreign < wanted {
-            return waiter.into_iter().collect();
-        }
-        permits_of
-            .iter()
-            .filter(|(task, permits)| {
-                Some(*task) != waiter && foreign.saturating_sub(*permits) < wanted
-            })
-            .map(|(task, _)| *task)
-            .collect()
+/// Returns the number of permits that a wait is for.
+fn wanted_by(wait: &Declared) -> usize {
+    match wait.subject {
+        Subject::Primitive(_, wanted) => wanted as usize,
+        Subject::Label(_) => 1,
     }
 }
 
 impl Primitive for State {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+        let wanted = wanted_by(wait);
+        let free = self.free.available();
+        if self.total.load(Ordering::Relaxed) < wanted {
+            return Vec::new();
+        }
+        if free < wanted {
+            let taken = self.holders.known().into_iter().map(|(index, taken)| {
+                let permits = self.taken[index].load(Ordering::Relaxed);
+                (taken, permits as usize)
+            });
+            let total = self.total.load(Ordering::Relaxed);
+            return needed(wait, wanted, runtime, total, taken);
+        }
+        // Enough permits are free, but the first request in the queue waits for more.
+        match waits.of(wait, None).first() {
+            Some(first) if wanted_by(first) > free => first.task().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {
-        let wanted = match wait.subject {
-            Subject::Primitive(_, wanted) => wanted as usize,
-            Subject::Label(_) => 1,
-        };
+        let wanted = wanted_by(wait);
         let free = self.free.available();
         let total = self.total.load(Ordering::Relaxed);
         let (known, others) = (self.known(), self.holders.others());
@@ -235,7 +231,7 @@ impl Primitive for State {
                 self.several(view)
             ),
         };
-        let (state, blocked_by) = if total < wanted {
+        let state = if total < wanted {
             let forgotten = match self.forgotten.get() {
                 Some(last) => format!("; permits were forgotten, last by {}", last.text(view)),
                 None => String::new(),
@@ -244,15 +240,13 @@ impl Primitive for State {
                 true => String::new(),
                 false => format!("; {holders}"),
             };
-            let state = match (total, forgotten.is_empty() && known.is_empty()) {
+            match (total, forgotten.is_empty() && known.is_empty()) {
                 // A semaphore that serves as a signal.
                 (0, true) => String::from(": no permit has been added"),
                 _ => format!(": more than there are{forgotten}{holders}"),
-            };
-            (state, Vec::new())
+            }
         } else if free < wanted {
-            let state = format!(": {holders}");
-            (state, self.needed(wait, wanted, view))
+            format!(": {holders}")
         } else {
             self.turn(wait, free, view)
         };
@@ -266,7 +260,6 @@ impl Primitive for State {
             subject: format!("{permits} of {of} ({free} of {total} free)"),
             state,
             origin,
-            blocked_by,
             ..Description::default()
         }
     }
@@ -551,6 +544,7 @@ impl Semaphore {
         permits: u32,
     ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         let slot = self.state().try_take(permits, Location::caller())?;
+        self.state().holders.set_owned(slot);
         Ok(OwnedSemaphorePermit {
             semaphore: self,
             permits,
@@ -852,10 +846,15 @@ impl Future for AcquireOwned {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let operation = &mut self.operation;
-        operation.poll(cx).map_ok(|slot| OwnedSemaphorePermit {
-            semaphore: Arc::clone(&operation.semaphore),
-            permits: operation.wanted,
-            slot,
+        let polled = operation.poll(cx);
+        polled.map_ok(|slot| {
+            let semaphore = Arc::clone(&operation.semaphore);
+            semaphore.state().holders.set_owned(slot);
+            OwnedSemaphorePermit {
+                semaphore,
+                permits: operation.wanted,
+                slot,
+            }
         })
     }
 }
@@ -1027,6 +1026,8 @@ macro_rules! permit {
                 self.permits = self.permits.checked_sub(part)?;
                 self.state().note(self.slot, self.permits);
                 let slot = self.state().enter(part, Location::caller());
+                // A program splits permits in order to give a part away.
+                self.state().holders.set_owned(slot);
                 Some(self.part(part, slot))
             }
         }

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 /// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
 ///
-/// The handle keeps neither the task nor its runtime alive. While it exists, the runtime reports no deadlock,
-/// because an abort would wake the task; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// The handle keeps neither the task nor its runtime alive. While it exists, a circle of tasks that contains the
+/// task is no certain deadlock, and the runtime does not report that no task can be woken, unless no thread could use the
+/// handle; see
+/// [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///
@@ -22,7 +24,6 @@ use std::sync::Arc;
 ///     assert!(task.await.unwrap_err().is_cancelled());
 /// });
 /// ```
-#[derive(Clone)]
 pub struct AbortHandle {
     /// The id of the task.
     id: Id,
@@ -54,6 +55,9 @@ pub(super) enum TaskRef {
 impl AbortHandle {
     /// Creates a handle for this task.
     pub(super) fn new(id: Id, task: TaskRef) -> AbortHandle {
+        if let Some(inbox) = task.inbox() {
+            inbox.aborters.add(id.0);
+        }
         AbortHandle { id, task }
     }
 
@@ -130,6 +134,30 @@ pub(super) fn abort_local(inbox: &Arc<Remote>, key: Key) {
 pub(super) fn abort_remote(inbox: &Arc<Remote>, task: Arc<dyn RemoteTask>) {
     if !task.cancel_job() {
         drop(inbox.post(Message::AbortRemote(task)));
+    }
+}
+
+impl TaskRef {
+    /// Returns the inbox of the task's runtime, unless the task had ended.
+    fn inbox(&self) -> Option<&InboxHandle> {
+        match self {
+            TaskRef::Local { inbox, .. } | TaskRef::Remote { inbox, .. } => Some(inbox),
+            TaskRef::Ended => None,
+        }
+    }
+}
+
+impl Clone for AbortHandle {
+    fn clone(&self) -> AbortHandle {
+        AbortHandle::new(self.id, self.task.clone())
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.task.inbox() {
+            inbox.aborters.remove(self.id.0);
+        }
     }
 }
 

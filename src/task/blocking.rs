@@ -78,7 +78,7 @@ where
     }
     let recorded = RecordedJob::new(shared.recorder.as_ref(), id.low());
     let (inbox, pool) = (Arc::clone(&shared.inbox), Arc::clone(&shared.pool));
-    let (promise, join) = promise(SpawnInfo { id, name, location }, inbox, Some(pool));
+    let (promise, join) = promise(SpawnInfo { id, name, location }, inbox, Some((pool, lane)));
     let job = Box::new(BlockingJob {
         work,
         recorded,

@@ -5,6 +5,7 @@
 //! of the group and wakes the task that polls the group. The cost of a wake is therefore independent of the
 //! number of members. The set or the scope stores the members themselves.
 
+use crate::executor::children::MemberOf;
 use crate::executor::current::record_wake_of_child;
 use crate::executor::flag::QueuedFlag;
 use crate::primitives::{Mutex, lock};
@@ -85,6 +86,12 @@ impl WakeQueue {
         }
     }
 
+    /// Returns the identity of the waker of the group, if it is registered.
+    fn registered(&self) -> Option<usize> {
+        let state = lock(&self.state);
+        state.waker.as_ref().map(|waker| waker.data() as usize)
+    }
+
     /// Pushes a member, and wakes the group.
     fn push(&self, key: Key) {
         let mut state = lock(&self.state);
@@ -123,6 +130,18 @@ impl MemberWaker {
     /// Records that the member has been removed from the queue, before it is polled.
     pub(super) fn set_dequeued(&self) {
         self.queued.lower();
+    }
+}
+
+impl MemberOf for WakeQueue {
+    fn outer(&self) -> Option<usize> {
+        self.registered()
+    }
+}
+
+impl MemberOf for MemberWaker {
+    fn outer(&self) -> Option<usize> {
+        self.queue.registered()
     }
 }
 

@@ -221,11 +221,16 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T: 'static> JoinHandle<T> {
-    /// Takes the outcome, regardless of the budget of the running poll.
+    /// Takes the outcome, regardless of the budget of the running poll. `in_set` says whether a `JoinSet` polls the
+    /// handle.
     #[track_caller]
-    pub(super) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    pub(super) fn poll_outcome(
+        &mut self,
+        cx: &mut Context<'_>,
+        in_set: bool,
+    ) -> Poll<Result<T, JoinError>> {
         let mut outcome: Option<Result<T, JoinError>> = None;
-        ready!(self.origin.poll(self.id, cx, &mut outcome));
+        ready!(self.origin.poll(self.id, cx, &mut outcome, in_set));
         let outcome = outcome.unwrap_or_else(|| Err(self.cancelled()));
         self.origin = Origin::Taken;
         Poll::Ready(outcome)
@@ -248,17 +253,19 @@ impl<T: 'static> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(poll_budget(cx));
-        let outcome = ready!(self.poll_outcome(cx));
+        let outcome = ready!(self.poll_outcome(cx, false));
         spend_budget();
         Poll::Ready(outcome)
     }
 }
 
 /// Registers a clone of the waker, which the end of the task wakes.
-fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker) {
+fn register_waker(inbox: &Arc<Remote>, id: Id, key: Key, waker: &Waker, in_set: bool) {
     // The clone and the drop of a waker are foreign code, so they run outside the borrow of the executor.
     let waker = waker.clone();
-    let registered = current::with(inbox, |executor| executor.register_joiner(key, waker));
+    let registered = current::with(inbox, |executor| {
+        executor.register_joiner(key, waker, in_set)
+    });
     let Some(Registered { former, noted, tag }) = registered else {
         return;
     };
@@ -312,7 +319,7 @@ impl Origin {
     /// Moves the outcome of the task with this id into `out`, an `Option<Result<T, JoinError>>`. If the
     /// task was cancelled and left no outcome, `out` stays empty.
     #[track_caller]
-    fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any) -> Poll<()> {
+    fn poll(&self, id: Id, cx: &mut Context<'_>, out: &mut dyn Any, in_set: bool) -> Poll<()> {
         match self {
             Origin::Local { index, inbox, .. } => {
                 let key = Key::new(*index, id.low());
@@ -321,7 +328,7 @@ impl Origin {
                     Some(Joined::Gone) => {}
                     Some(Joined::Waiting) => return Poll::Pending,
                     Some(Joined::Unregistered) => {
-                        register_waker(inbox, id, key, cx.waker());
+                        register_waker(inbox, id, key, cx.waker(), in_set);
                         return Poll::Pending;
                     }
                     // The runtime has ended, and has cancelled its tasks.

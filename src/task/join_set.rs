@@ -2,7 +2,9 @@
 
 use super::group::{MemberWaker, WakeQueue};
 use super::{AbortHandle, Builder, Id, JoinError, JoinHandle, spawn};
+use crate::context;
 use crate::executor::budget::{poll_budget, spend_budget};
+use crate::executor::children::RegisteredSet;
 use crate::executor::current::record_wait_for_children;
 use crate::slab::{Key, Slab};
 use futures_task::{ArcWake, waker_ref};
@@ -40,6 +42,8 @@ pub struct JoinSet<T> {
     members: Slab<Member<T>>,
     /// The queue of the tasks that should be polled.
     queue: Arc<WakeQueue>,
+    /// The entry of the set in the runtime whose task has waited for it last.
+    registered: Option<RegisteredSet>,
 }
 
 /// A task of a set.
@@ -64,6 +68,7 @@ impl<T> JoinSet<T> {
         JoinSet {
             members: Slab::new(),
             queue: Arc::new(WakeQueue::new()),
+            registered: None,
         }
     }
 
@@ -287,6 +292,7 @@ impl<T: 'static> JoinSet<T> {
             }
         }
         if outcome.is_none() && !self.is_empty() {
+            self.enter();
             self.queue.register(cx.waker());
             record_wait_for_children();
             return Poll::Pending;
@@ -366,6 +372,19 @@ impl<T: 'static> JoinSet<T> {
         while self.join_next().await.is_some() {}
     }
 
+    /// Registers the set with the runtime of this thread, so that a search for circles knows the waker that it keeps.
+    fn enter(&mut self) {
+        let Some(core) = context::running() else {
+            return;
+        };
+        let inbox = &core.shared.inbox;
+        let is_registered = |set: &RegisteredSet| set.is_with(inbox);
+        if !self.registered.as_ref().is_some_and(is_registered) {
+            let set = Arc::<WakeQueue>::downgrade(&self.queue);
+            self.registered = Some(RegisteredSet::new(inbox, set));
+        }
+    }
+
     /// Polls a member. If it has finished, removes it and returns its outcome.
     fn poll_member(&mut self, key: Key) -> Option<Result<(Id, T), JoinError>> {
         let member = self.members.get_mut(key)?;
@@ -374,7 +393,7 @@ impl<T: 'static> JoinSet<T> {
         let requeue = RequeueOnDrop(&member.waker);
         let waker = waker_ref(&member.waker);
         let mut cx = Context::from_waker(&waker);
-        let polled = member.handle.poll_outcome(&mut cx);
+        let polled = member.handle.poll_outcome(&mut cx, true);
         mem::forget(requeue);
         match polled {
             Poll::Ready(outcome) => {

@@ -4,7 +4,7 @@
 //! lock.
 
 use crate::foreign::{log_panics, wake_all};
-use crate::primitives::{Mutex, lock};
+use crate::primitives::{AtomicUsize, Mutex, Ordering, lock};
 use crate::waiter::{Tag, Waiter, WaiterInfo};
 use std::task::{Context, Poll};
 
@@ -34,6 +34,29 @@ struct State<T> {
     waiter: Option<Waiter>,
 }
 
+/// Counts the channels that tasks wait for: those whose waiter has the tag of a task.
+#[derive(Clone, Copy)]
+pub(crate) struct Count<'a>(pub(crate) Option<&'a AtomicUsize>);
+
+impl Count<'_> {
+    /// Counts nothing.
+    pub(crate) const NONE: Count<'static> = Count(None);
+
+    /// Notes that a waiter replaces another one. The caller holds the lock of the channel, so the number is exact.
+    fn note(self, former: Option<&Waiter>, new: Option<&Waiter>) {
+        let Count(Some(count)) = self else {
+            return;
+        };
+        let is_task = |waiter: Option<&Waiter>| waiter.is_some_and(|it| it.tag != Tag::NONE);
+        // Relaxed is enough, since the number guards nothing. A dump reads it on the thread that polls the tasks.
+        match (is_task(former), is_task(new)) {
+            (false, true) => drop(count.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(count.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+    }
+}
+
 impl<T> Oneshot<T> {
     /// Creates an empty channel.
     pub(crate) fn new() -> Oneshot<T> {
@@ -52,7 +75,7 @@ impl<T> Oneshot<T> {
     /// # Errors
     ///
     /// Returns the value if the receiver has closed the channel.
-    pub(crate) fn send(&self, value: T) -> Result<(), T> {
+    pub(crate) fn send(&self, value: T, count: Count<'_>) -> Result<(), T> {
         let mut state = lock(&self.state);
         state.sent = true;
         if state.closed {
@@ -60,6 +83,7 @@ impl<T> Oneshot<T> {
         }
         state.value = Some(value);
         let waiter = state.waiter.take();
+        count.note(waiter.as_ref(), None);
         drop(state);
         wake_all(waiter.map(|waiter| waiter.waker));
         Ok(())
@@ -71,26 +95,33 @@ impl<T> Oneshot<T> {
     }
 
     /// Receives the value, or stores the waker in place of the former one.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>, tag: Tag) -> Poll<T> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, tag: Tag, count: Count<'_>) -> Poll<T> {
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         if let Some(value) = state.value.take() {
             return Poll::Ready(value);
         }
         let former = state.waiter.replace(Waiter { waker, tag });
+        count.note(former.as_ref(), state.waiter.as_ref());
         drop(state);
         drop(former);
         Poll::Pending
     }
 
     /// Closes the channel. Returns a value that was sent and has not been received.
-    pub(crate) fn close(&self) -> Option<T> {
+    pub(crate) fn close(&self, count: Count<'_>) -> Option<T> {
         let mut state = lock(&self.state);
         state.closed = true;
         let (value, waiter) = (state.value.take(), state.waiter.take());
+        count.note(waiter.as_ref(), None);
         drop(state);
         log_panics("dropping a waker", || drop(waiter));
         value
+    }
+
+    /// Returns whether the receiver has closed the channel.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Returns the waiter of the receiver, if there is one.

@@ -2,14 +2,16 @@
 //! [`JoinHandle`](super::JoinHandle) on any thread.
 
 use super::JoinError;
-use super::oneshot::Oneshot;
+use super::oneshot::{Count, Oneshot};
+use crate::dump::label;
 use crate::executor::{Id, Payload, Remote, RemoteTask, SpawnInfo};
 use crate::foreign::log_panics;
-use crate::pool::{About, Pool, copy_error};
+use crate::pool::{About, Lane, Pool, copy_error};
 use crate::slab::Key;
 use crate::waiter::{Tag, WaiterInfo};
 use std::any::Any;
 use std::io;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -33,8 +35,8 @@ pub(crate) trait RemoteJoin: RemoteTask + About {
 struct Completion<T> {
     /// The key of the task, once it has arrived in its runtime. Set once, by that runtime.
     key: OnceLock<Key>,
-    /// The pool that runs the job, if this is a blocking job and not a task.
-    pool: Option<Arc<Pool>>,
+    /// The pool that runs the job and the kind of the job, if this is a blocking job and not a task.
+    job: Option<(Arc<Pool>, Lane)>,
     /// The id, name and location of the task or job.
     info: SpawnInfo,
     /// The inbox of the runtime.
@@ -49,15 +51,15 @@ pub(crate) struct Promise<T> {
     completion: Option<Arc<Completion<T>>>,
 }
 
-/// Creates both sides of a [`Completion`], for a task, or for a job of this pool.
+/// Creates both sides of a [`Completion`], for a task, or for a job of this pool and this kind.
 pub(crate) fn promise<T: Send + 'static>(
     info: SpawnInfo,
     inbox: Arc<Remote>,
-    pool: Option<Arc<Pool>>,
+    job: Option<(Arc<Pool>, Lane)>,
 ) -> (Promise<T>, Arc<dyn RemoteJoin>) {
     let completion = Arc::new(Completion {
         key: OnceLock::new(),
-        pool,
+        job,
         info,
         inbox,
         outcome: Oneshot::new(),
@@ -68,6 +70,11 @@ pub(crate) fn promise<T: Send + 'static>(
 }
 
 impl<T> Completion<T> {
+    /// Returns the count of the awaited jobs, if this is a job.
+    fn count(&self) -> Count<'_> {
+        Count(self.job.as_ref().map(|(pool, _)| &pool.awaited))
+    }
+
     /// Creates an error of the task or job, with its id and name.
     fn error(&self, error: impl FnOnce(Id) -> JoinError) -> JoinError {
         error(self.info.id).with_name(self.info.name.clone())
@@ -132,7 +139,7 @@ impl<T> Promise<T> {
     /// Returns the outcome if the task is detached.
     pub(super) fn deliver(&mut self, outcome: Outcome<T>) -> Result<(), Outcome<T>> {
         match self.completion.take() {
-            Some(completion) => completion.outcome.send(outcome),
+            Some(completion) => completion.outcome.send(outcome, completion.count()),
             None => Err(outcome),
         }
     }
@@ -154,7 +161,7 @@ impl<T: Send + 'static> RemoteTask for Completion<T> {
     }
 
     fn cancel_job(&self) -> bool {
-        let Some(pool) = &self.pool else {
+        let Some((pool, _)) = &self.job else {
             return false;
         };
         // The pool drops a queued job and with it the promise, which reports the job as cancelled. A job
@@ -164,7 +171,7 @@ impl<T: Send + 'static> RemoteTask for Completion<T> {
     }
 
     fn is_job(&self) -> bool {
-        self.pool.is_some()
+        self.job.is_some()
     }
 
     fn is_finished(&self) -> bool {
@@ -174,10 +181,29 @@ impl<T: Send + 'static> RemoteTask for Completion<T> {
 
 impl<T: Send + 'static> About for Completion<T> {
     fn describe(&self) -> String {
-        match &self.info.name {
-            Some(name) => format!("blocking job ({})", name.escape_debug()),
-            None => format!("blocking job {} ({})", self.info.id, self.info.location),
+        match (&self.job, &self.info.name) {
+            // The name of a lookup says what it looks up, and its place is in this crate.
+            (Some((_, Lane::Lookups)), Some(name)) => name.escape_debug().to_string(),
+            (_, name) => {
+                let job = label(self.info.id.0, name.as_deref());
+                format!("blocking job {job} ({})", self.info.location)
+            }
         }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.info.name.as_deref()
+    }
+
+    fn location(&self) -> Option<&'static Location<'static>> {
+        match &self.job {
+            Some((_, Lane::Lookups)) => None,
+            _ => Some(self.info.location),
+        }
+    }
+
+    fn is_detached(&self) -> bool {
+        self.outcome.is_closed()
     }
 
     fn awaited_by(&self) -> Option<WaiterInfo> {
@@ -191,7 +217,7 @@ impl<T: Send + 'static> RemoteJoin for Completion<T> {
     }
 
     fn poll(&self, cx: &mut Context<'_>, tag: Tag, out: &mut dyn Any) -> Poll<()> {
-        self.outcome.poll(cx, tag).map(|outcome| {
+        self.outcome.poll(cx, tag, self.count()).map(|outcome| {
             if let Some(out) = out.downcast_mut() {
                 *out = Some(outcome);
             }
@@ -199,6 +225,6 @@ impl<T: Send + 'static> RemoteJoin for Completion<T> {
     }
 
     fn detach(&self) {
-        self.discard(self.outcome.close());
+        self.discard(self.outcome.close(self.count()));
     }
 }

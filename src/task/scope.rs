@@ -19,8 +19,9 @@
 use super::group::{BATCH, MemberWaker, WakeQueue};
 use crate::context;
 use crate::executor::Payload;
+use crate::executor::actor::note_wait;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::children::RegisteredChild;
+use crate::executor::children::{MemberRef, RegisteredChild, RegisteredScope};
 use crate::executor::current::record_wait_for_children;
 use crate::foreign::{log_panics, wake_all};
 use crate::slab::{Key, Slab};
@@ -494,13 +495,16 @@ impl<'env, E> Nursery<'env, E> {
             drop(child);
         } else {
             let key = self.children.borrow().next_key();
-            let registered = context::running().map(|core| {
-                let (id, parent) = (core.shared.new_id(), self.parent.get());
-                Rc::new(RegisteredChild::new(&core.executor, id, parent, location))
-            });
-            let id = registered.as_ref().map_or(0, |child| child.id());
-            let waker = MemberWaker::new(key, id, &self.queue);
+            let core = context::running();
+            let id = core.as_ref().map(|core| core.shared.new_id());
+            let waker = MemberWaker::new(key, id.map_or(0, super::Id::low), &self.queue);
             let first = Arc::clone(&waker);
+            let registered = core.zip(id).map(|(core, id)| {
+                let weak: MemberRef = Arc::<MemberWaker>::downgrade(&waker);
+                let parent = self.parent.get();
+                let child = RegisteredChild::new(&core.executor, id, parent, location, weak);
+                Rc::new(child)
+            });
             self.children.borrow_mut().insert(ChildEntry {
                 child: Some(child),
                 waker,
@@ -603,12 +607,17 @@ where
     F: Future<Output = Result<R, E>>,
 {
     let _close = CloseOnDrop(&nursery);
-    if let Some(core) = context::running() {
-        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
-        nursery.parent.set(parent);
-    }
     let mut body = pin!(Some(body));
     let body_waker = MemberWaker::new(Key::NONE, 0, &nursery.queue);
+    let _registered = context::running().map(|core| {
+        let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
+        nursery.parent.set(parent);
+        RegisteredScope::new(
+            &core.executor,
+            parent,
+            Arc::<MemberWaker>::downgrade(&body_waker),
+        )
+    });
     ArcWake::wake_by_ref(&body_waker);
     let mut output = None;
     let (mut round, mut body_round) = (0_u32, 0);
@@ -648,6 +657,8 @@ where
             if let Poll::Ready(outcome) = polled {
                 output = Some(outcome.map_err(Failure::Error)?);
                 catch(|| body.set(None))?;
+                // From now on, the task waits for the children alone.
+                note_wait();
             }
         }
         nursery.queue.requeue(later);

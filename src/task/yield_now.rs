@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 /// tasks run.
 ///
 /// A task that yields in a loop until an event occurs keeps the thread busy. If the event depends on the passage
-/// of time, the loop stops a [virtual clock](crate::Builder::virtual_clock) forever. Await the event instead.
+/// of time, the loop stops a [virtual clock](crate::Builder::virtual_clock) forever. Await the event instead. A task that
+/// does nothing but yield is [reported](crate::task#spinning).
 ///
 /// # Examples
 ///

@@ -31,6 +31,7 @@ use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
+use crate::threads::OwnThread;
 use crate::waiter::Tag;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -79,7 +80,10 @@ pub(super) fn run(
         Err(error) => panic!("cannot start the thread of a test: {error}"),
     };
     let began = Instant::now();
-    let (result, left) = match ended.recv_timeout(limit) {
+    let rest = OwnThread::current().rest();
+    let first = ended.recv_timeout(limit);
+    drop(rest);
+    let (result, left) = match first {
         Ok(result) => (result, limit.saturating_sub(began.elapsed())),
         Err(_late) => {
             let last = watch.expire();

@@ -4,6 +4,7 @@ use crate::context;
 use crate::event_loop::Shared;
 use crate::executor::budget::{may_overdraw, overdraw};
 use crate::executor::current;
+use crate::executor::sampling::note_zero_sleep;
 use crate::foreign::trace;
 use crate::slab::Key;
 use crate::timers::TimerState;
@@ -56,6 +57,9 @@ pub(crate) fn saturating_add(start: Instant, duration: Duration) -> Instant {
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let shared = context::shared();
+    if duration.is_zero() {
+        note_zero_sleep();
+    }
     let deadline = saturating_add(shared.clock.now(), duration);
     Sleep::new(shared, deadline, Some(Location::caller()))
 }

@@ -916,8 +916,15 @@ mod system {
                     assert!(warnings[0].contains(words), "{warnings:?}");
                 }
                 let dump = glassfrog::task::dump().to_string();
-                let shown = dump.matches("blocking job (resolve localhost), queued");
+                let shown = dump.matches(" resolve localhost, queued");
                 assert_eq!(shown.count(), 2, "{dump}");
+                for words in [
+                    "blocking pool: 128 threads, 0 idle, 2 jobs queued, the oldest for ",
+                    " \"resolve hangs0.test\"",
+                    "  abandoned  nothing: its future was dropped, but the resolver has not returned",
+                ] {
+                    assert!(dump.contains(words), "{words}:\n{dump}");
+                }
                 // Jobs have separate threads.
                 assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
                 unanswered.remove(17).answer(&[ip(1)]);

@@ -5,6 +5,7 @@
 mod support;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod task_probes;
+mod ticks;
 mod see_stall;
 mod see_watchdog;
 mod see_metrics;
@@ -14,7 +15,9 @@ mod see_signal;
 mod signal_listen;
 mod see_dump;
 mod see_log;
+mod see_given_up;
 mod see_places;
 #[cfg(feature = "sync")]
 mod see_timeline;
+mod see_spinning;
 mod see_traces;

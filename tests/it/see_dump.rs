@@ -3,6 +3,7 @@
 
 mod ask;
 mod fold;
+mod pool;
 mod workers;
 
 use crate::support::{accepted, block_on, connected, few_or_many, park_on, settle, watchdog};
@@ -1712,7 +1713,8 @@ fn a_job_name_is_escaped_in_text_and_json() {
         let text = dump.to_string();
         drop(end);
         assert!(!dump.to_json().contains(char::is_control));
-        assert_eq!(text.lines().count(), 3, "{text:?}");
+        // The heading, `main`, the task, and three lines about the pool.
+        assert_eq!(text.lines().count(), 6, "{text:?}");
         assert!(
             !text.contains(|c: char| c.is_control() && c != '\n'),
             "{text:?}"

@@ -25,16 +25,18 @@ const HELD: &str = "took";
 /// The log message about a poll that is still running.
 const HOLDS: &str = "has blocked its thread for";
 
-/// Builds a runtime that watches its polls, for a test that reads the log.
+/// Builds a runtime that watches its polls, for a test that reads the log. It reports every slow poll at once.
 fn watching(limit: Duration) -> Runtime {
     record_log();
-    Builder::new().watchdog(limit).build().unwrap()
+    let builder = Builder::new().watchdog(limit);
+    builder.test_patience(Duration::ZERO).build().unwrap()
 }
 
 /// The same, with the watchdog thread only.
 fn watched(limit: Duration) -> Runtime {
     record_log();
     let builder = Builder::new().watchdog(Duration::MAX);
+    let builder = builder.test_patience(Duration::ZERO);
     builder.watchdog_thread(limit).build().unwrap()
 }
 
@@ -128,6 +130,75 @@ fn slow_polls_are_counted_whatever_they_return() {
         yield_now().await;
         assert_more(1);
     });
+}
+
+#[test]
+fn repeated_warnings_about_one_place_are_folded_and_told_at_the_end() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "watchdog: again and again";
+    let builder = Builder::new().watchdog(LIMIT).test_patience(FAR);
+    let runtime = builder.build().unwrap();
+    let polls = 5;
+    let line = line!() + 3;
+    runtime.block_on(async {
+        let slow = || {
+            task::Builder::new().name(name).spawn(async move {
+                for _ in 0..polls {
+                    dawdle();
+                    yield_now().await;
+                }
+            })
+        };
+        let both = [slow(), slow()];
+        for task in both {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(logged(name).len(), 1, "{:?}", logged(name));
+    drop(runtime);
+    let told = logged(name);
+    assert_eq!(told.len(), 2, "{told:?}");
+    let count = told[1].strip_prefix("WARN ").unwrap();
+    let (count, rest) = count.split_once(' ').unwrap();
+    // The machine may delay the last polls too.
+    assert!(count.parse::<u32>().unwrap() >= 2 * polls - 1, "{told:?}");
+    let begin = format!(
+        "more slow polls of the tasks {name:?} (spawned at {}:{line}:",
+        file!()
+    );
+    assert!(rest.starts_with(&begin), "{told:?}");
+    assert!(rest.contains(" took more than 10 ms since "), "{told:?}");
+    assert!(rest.contains(", the longest "), "{told:?}");
+}
+
+#[test]
+fn the_watchdog_thread_folds_its_warnings_too() {
+    let _watchdog = watchdog();
+    record_log();
+    let name = "watchdog: again meanwhile";
+    let builder = Builder::new().watchdog(Duration::MAX).test_patience(FAR);
+    let runtime = builder.watchdog_thread(LIMIT).build().unwrap();
+    runtime.block_on(async {
+        let task = task::Builder::new().name(name).spawn(async {
+            block_until_told(name, 1);
+            for _ in 0..3 {
+                yield_now().await;
+                thread::sleep(10 * LIMIT);
+            }
+        });
+        task.await.unwrap();
+    });
+    assert_eq!(logged(name).len(), 1, "{:?}", logged(name));
+    drop(runtime);
+    let told = logged(name);
+    let holds = told.iter().filter(|line| line.contains(HOLDS));
+    assert_eq!(holds.count(), 1, "{told:?}");
+    // A busy machine may not let the thread see the other polls.
+    if let Some(rest) = told.get(1) {
+        assert!(rest.contains(" more slow poll"), "{told:?}");
+        assert!(rest.contains(", the longest at least "), "{told:?}");
+    }
 }
 
 #[test]

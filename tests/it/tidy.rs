@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 27] = [
+const LAYERS: [(&str, &[&str]); 28] = [
     // What users call.
     (
         "test_runs",
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 27] = [
             "dump",
             "waiter",
             "foreign",
+            "threads",
             "primitives",
         ],
     ),
@@ -38,7 +39,10 @@ const LAYERS: [(&str, &[&str]); 27] = [
             "slab",
         ],
     ),
-    ("signal", &["handle", "net", "context", "reactor"]),
+    (
+        "signal",
+        &["handle", "net", "context", "reactor", "threads"],
+    ),
     (
         "workers",
         &[
@@ -161,6 +165,7 @@ const LAYERS: [(&str, &[&str]); 27] = [
             "waiter",
             "foreign",
             "slab",
+            "threads",
             "primitives",
         ],
     ),
@@ -183,7 +188,7 @@ const LAYERS: [(&str, &[&str]); 27] = [
         &["timeline", "waiter", "foreign", "slab", "primitives"],
     ),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
-    ("pool", &["waiter", "foreign", "primitives"]),
+    ("pool", &["waiter", "foreign", "threads", "primitives"]),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
@@ -193,6 +198,7 @@ const LAYERS: [(&str, &[&str]); 27] = [
     ("waiter", &[]),
     ("foreign", &[]),
     ("slab", &[]),
+    ("threads", &["primitives"]),
     ("primitives", &[]),
     // Documentation only.
     ("guide", &[]),
@@ -803,6 +809,8 @@ fn cfg_appears_only_where_it_is_allowed() {
             "reactor/platform.rs" => true,
             // Defaults of debug builds.
             "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
+            // The system that lists the threads of a process.
+            "threads.rs" if code.contains(r#"cfg!(target_os = "linux")"#) => true,
             // The alias for the types of a model checker.
             "primitives.rs" if words(code).any(|word| word == "loom") => true,
             // The events that only a feature needs, and that the model checker replaces.

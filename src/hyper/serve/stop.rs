@@ -25,6 +25,10 @@ pub(super) struct Stop {
 struct Described;
 
 impl Primitive for Described {
+    fn is_retried(&self) -> bool {
+        false
+    }
+
     fn describe(&self, _wait: &Declared, _view: &View<'_>) -> Description {
         Description {
             kind: "signal",

@@ -334,7 +334,10 @@ pub struct Recv<'a, T> {
 impl<T> Drop for Recv<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.end();
+        if let Some(ticket) = self.ticket.take() {
+            self.receiver.wait.give_up();
+            self.withdraw(ticket);
+        }
     }
 }
 

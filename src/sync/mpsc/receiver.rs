@@ -431,7 +431,7 @@ pin_project! {
 
     impl<T> PinnedDrop for Recv<'_, T> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().wait.withdraw();
+            this.project().wait.give_up();
         }
     }
 }

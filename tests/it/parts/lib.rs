@@ -35,6 +35,7 @@ mod waiter;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod wheel;
 
+mod attempt_laws;
 mod chain_laws;
 mod ended_laws;
 mod queue_laws;

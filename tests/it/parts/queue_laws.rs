@@ -1,13 +1,16 @@
 //! The queue of a pool, compared with a list that is searched.
 
 use crate::pool::job::{About, Job};
-use crate::pool::queue::{Queue, Queued};
+use crate::pool::queue::{self, Queue, Queued};
 use crate::waiter::WaiterInfo;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::io;
+use std::panic::Location;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A job that only exists to be counted.
 struct Nothing;
@@ -23,15 +26,28 @@ impl About for Nothing {
         String::from("nothing")
     }
 
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    fn location(&self) -> Option<&'static Location<'static>> {
+        None
+    }
+
     fn awaited_by(&self) -> Option<WaiterInfo> {
         None
+    }
+
+    fn is_detached(&self) -> bool {
+        false
     }
 }
 
 /// Adds a job that does nothing.
 fn submit_nothing<Id: Ord>(queue: &mut Queue<Id>, id: Id) {
     let (job, about) = (Box::new(Nothing), Arc::new(Nothing));
-    queue.submit(id, Queued { job, about });
+    let since = Instant::now();
+    queue.submit(id, Queued { job, about, since });
 }
 
 thread_local! {
@@ -111,6 +127,16 @@ enum Phase {
     Abandoned,
 }
 
+impl From<queue::Phase> for Phase {
+    fn from(phase: queue::Phase) -> Phase {
+        match phase {
+            queue::Phase::Queued => Phase::Queued,
+            queue::Phase::Running => Phase::Running,
+            queue::Phase::Abandoned => Phase::Abandoned,
+        }
+    }
+}
+
 /// The next step.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -143,6 +169,8 @@ proptest! {
         let (most_running, most_threads) = bounds;
         let mut queue = Queue::new(most_running, most_threads);
         let mut jobs: Vec<(u64, Phase)> = Vec::new();
+        // The places of the running jobs.
+        let mut places: BTreeMap<u64, usize> = BTreeMap::new();
         for (id, step) in (0..).zip(steps) {
             let count = |jobs: &[(u64, Phase)], phase| {
                 jobs.iter().filter(|job| job.1 == phase).count()
@@ -159,10 +187,12 @@ proptest! {
                     let oldest = jobs.iter_mut().find(|job| job.1 == Phase::Queued);
                     let oldest = oldest.filter(|_| has_room);
                     prop_assert_eq!(queue.may_begin(), oldest.is_some());
-                    let begun = queue.begin().map(|(id, _)| id);
-                    prop_assert_eq!(begun, oldest.as_ref().map(|job| job.0));
-                    if let Some(job) = oldest {
+                    let begun = queue.begin(Instant::now).map(|(place, _)| place);
+                    prop_assert_eq!(begun.is_some(), oldest.is_some());
+                    if let (Some(job), Some(place)) = (oldest, begun) {
                         job.1 = Phase::Running;
+                        prop_assert!(places.values().all(|other| *other != place));
+                        places.insert(job.0, place);
                     }
                 }
                 Step::Cancel(which) if !jobs.is_empty() => {
@@ -177,7 +207,7 @@ proptest! {
                 Step::Abandon(which) if !jobs.is_empty() => {
                     let at = which.index(jobs.len());
                     let (id, phase) = &mut jobs[at];
-                    prop_assert_eq!(queue.abandon(*id).is_some(), *phase == Phase::Running);
+                    prop_assert_eq!(queue.abandon(*id), *phase == Phase::Running);
                     if *phase == Phase::Running {
                         *phase = Phase::Abandoned;
                     }
@@ -186,7 +216,10 @@ proptest! {
                     let at = which.index(jobs.len());
                     let (id, phase) = jobs[at];
                     if phase != Phase::Queued {
-                        prop_assert_eq!(queue.end(id).is_some(), phase == Phase::Running);
+                        let place = places.remove(&id).unwrap();
+                        prop_assert!(queue.end(place).is_some());
+                        // A second time.
+                        prop_assert!(queue.end(place).is_none());
                         jobs.remove(at);
                     }
                 }
@@ -197,9 +230,10 @@ proptest! {
             prop_assert_eq!(queue.threads(), jobs.len() - queued);
             prop_assert_eq!(queue.is_busy(), queued + running > 0);
             prop_assert_eq!(queue.is_stuck(), queued > 0 && jobs.len() - queued == most_threads);
-            let begun: Vec<bool> = queue.jobs().map(|(_, _, has_begun)| has_begun).collect();
-            let seen = [vec![true; running], vec![false; queued]].concat();
-            prop_assert_eq!(begun, seen);
+            let seen = queue.seen_running().chain(queue.seen_queued(..));
+            let mut seen: Vec<_> = seen.map(|job| (job.id, Phase::from(job.phase))).collect();
+            seen.sort_unstable_by_key(|job| job.0);
+            prop_assert_eq!(&seen, &jobs);
         }
         let waiting = jobs.iter().filter(|job| job.1 == Phase::Queued).count();
         prop_assert_eq!(queue.clear().count(), waiting);

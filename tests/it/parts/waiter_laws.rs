@@ -1,5 +1,6 @@
 //! The waiters of a descriptor, compared with a naive oracle, and in a model of a run queue.
 
+use crate::reactor::attempts::Buffer;
 use crate::reactor::readiness::{Direction, READABLE, Readiness, WRITABLE};
 use crate::reactor::waiters::{Swept, Taken, Wait, WaitCounters, WaiterKey};
 use crate::waiter::{Tag, Waiter};
@@ -88,7 +89,7 @@ impl Descriptor {
         let waiter = waiter(counter, By::Outsider);
         match self
             .readiness
-            .wait(Direction::Read, None, waiter, &self.counters)
+            .wait(Direction::Read, None, waiter, Buffer::NONE, &self.counters)
         {
             Wait::Ready(_) => panic!("it is not ready"),
             Wait::Waiting(_) => None,
@@ -116,7 +117,7 @@ impl Descriptor {
         let waiter = waiter(counter, by);
         match self
             .readiness
-            .wait(Direction::Read, None, waiter, &self.counters)
+            .wait(Direction::Read, None, waiter, Buffer::NONE, &self.counters)
         {
             Wait::Ready(_) => panic!("it is not ready"),
             Wait::Waiting(_) => Vec::new(),
@@ -291,7 +292,7 @@ impl History {
             ..
         } = &self.descriptor;
         let (key, waiter) = (&mut self.keys[method], waiter(&counter, By::Task));
-        let wait = readiness.wait(direction, Some(key), waiter, counters);
+        let wait = readiness.wait(direction, Some(key), waiter, Buffer::NONE, counters);
         let Wait::Waiting(former) = wait else {
             return Err(TestCaseError::fail(format!("{wait:?}")));
         };
@@ -332,7 +333,13 @@ impl History {
         by: By,
     ) -> Result<(), TestCaseError> {
         let (readiness, counters) = (&self.descriptor.readiness, &self.descriptor.counters);
-        let wait = readiness.wait(direction, None, waiter(&counter, by), counters);
+        let wait = readiness.wait(
+            direction,
+            None,
+            waiter(&counter, by),
+            Buffer::NONE,
+            counters,
+        );
         let expected = &mut self.expected[direction as usize];
         let stands = expected
             .list

@@ -4,6 +4,9 @@
 //! `crate::primitives`, which here consists of loom's types. Run with `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
+#[path = "../../../src/reactor/attempts.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod attempts;
 #[path = "../../../src/executor/ended.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod ended;
@@ -29,6 +32,8 @@ mod readiness;
 #[path = "../../../src/timeline/ring.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod ring;
+#[path = "../../../src/threads/resting.rs"]
+mod resting;
 #[path = "../../../src/sync/notify/signal.rs"]
 mod signal;
 #[path = "../../../src/sync/cancellation_token/tree.rs"]
@@ -68,3 +73,4 @@ mod permits_model;
 mod reactor_model;
 mod ring_model;
 mod sync_model;
+mod threads_model;

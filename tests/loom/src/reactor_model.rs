@@ -1,5 +1,6 @@
 //! Readiness and waiters of a descriptor that several threads use.
 
+use crate::attempts::Buffer;
 use crate::readiness::{DEAD, Direction, READABLE, Readiness, Snapshot, WRITABLE};
 use crate::waiter::{Tag, Waiter};
 use crate::waiters::{Taken, Wait, WaitCounters, WaiterKey};
@@ -113,7 +114,7 @@ impl Descriptor {
     fn wait_for(&self, direction: Direction, key: Option<&mut WaiterKey>, waker: Waker) -> bool {
         let wait = self
             .readiness
-            .wait(direction, key, waiter(waker), &self.counters);
+            .wait(direction, key, waiter(waker), Buffer::NONE, &self.counters);
         match wait {
             Wait::Ready(_) => false,
             Wait::Waiting(_) => true,
