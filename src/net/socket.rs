@@ -14,7 +14,7 @@ use crate::reactor::Io;
 use crate::reactor::attempts::Buffer;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
-use crate::reactor::readiness::{Direction, Snapshot};
+use crate::reactor::readiness::{Direction, GIVEN_UP, Snapshot};
 use crate::reactor::source::{InitialState, Place, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
@@ -225,9 +225,14 @@ impl<S: AsRaw + Io> Socket<S> {
         buffer: Buffer,
         count: impl FnOnce(&R) -> usize,
         cx: &mut Context<'_>,
-        op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
+        mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
+        let mut is_counted = false;
+        let op = |io: &S, seen: Snapshot| {
+            is_counted = seen.has(GIVEN_UP);
+            op(io, seen)
+        };
         let waiter = || Waiter {
             waker: cx.waker().clone(),
             tag: self.shared.current_tag(),
@@ -247,7 +252,7 @@ impl<S: AsRaw + Io> Socket<S> {
             self.log_outcome(direction, &poll);
         }
         let result = ready!(poll);
-        if self.source.counts_attempts() {
+        if is_counted {
             self.note_completed(direction, buffer, result.as_ref().map_or(0, count));
         }
         spend_budget();
@@ -260,7 +265,9 @@ impl<S: AsRaw + Io> Socket<S> {
     #[cold]
     fn note_completed(&self, direction: Direction, buffer: Buffer, count: usize) {
         if let Some(task) = self.shared.current_task() {
-            self.source.complete(direction, task, buffer, count);
+            let (sources, buffer) = (&self.shared.sources, buffer.unless_shared());
+            self.source
+                .complete(sources, direction, task, buffer, count);
         }
     }
 

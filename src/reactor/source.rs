@@ -20,10 +20,10 @@ use super::Sources;
 use super::attempts::Buffer;
 use super::platform::Conclusion;
 use super::readiness::{
-    DEAD, Direction, ENDED, GIVEN_UP, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
+    DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
-use super::waiters::{Taken, Wait, WaiterKey};
+use super::waiters::{Taken, Wait, WaitCounters, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
 use crate::waiter::{Tag, Tries, Waiter, WaiterInfo};
@@ -47,7 +47,7 @@ pub(crate) enum InitialState {
 
 impl InitialState {
     /// Returns the bits of the initial readiness.
-    fn bits(self) -> usize {
+    fn bits(self) -> u32 {
         match self {
             InitialState::Connecting | InitialState::Created => 0,
             InitialState::Open => WRITABLE,
@@ -240,19 +240,22 @@ impl<S> Source<S> {
     ) {
         drop(self.readiness.remove(direction, key, sources.counters()));
         if let Some(task) = task {
-            self.readiness.give_up(direction, task);
+            self.readiness.give_up(direction, task, sources.counters());
         }
     }
 
-    /// Returns whether operations that complete are counted, because one was given up.
-    #[inline(always)]
-    pub(crate) fn counts_attempts(&self) -> bool {
-        self.readiness.load().has(GIVEN_UP)
-    }
-
     /// Records that an operation of this task has completed. A `poll_read` has read `count` bytes.
-    pub(crate) fn complete(&self, direction: Direction, task: u32, buffer: Buffer, count: usize) {
-        self.readiness.complete(direction, task, buffer, count);
+    pub(crate) fn complete(
+        &self,
+        sources: &Sources,
+        direction: Direction,
+        task: u32,
+        buffer: Buffer,
+        count: usize,
+    ) {
+        let counters = sources.counters();
+        self.readiness
+            .complete(direction, task, buffer, count, counters);
     }
 }
 
@@ -278,11 +281,17 @@ impl<S: ?Sized> Source<S> {
     }
 
     /// Returns how often a task has given up and completed operations.
-    pub(super) fn tries(&self, direction: Direction, tag: Tag) -> Tries {
+    pub(super) fn tries(&self, direction: Direction, tag: Tag, counters: &WaitCounters) -> Tries {
         let task = tag.parts();
         task.map_or(Tries::default(), |(task, _)| {
-            self.readiness.tries(direction, task)
+            self.readiness.tries(direction, task, counters)
         })
+    }
+
+    /// Forgets the operations that were given up; see [`Readiness::forget_attempts`].
+    #[inline]
+    pub(super) fn forget_attempts(&self, counters: &WaitCounters) {
+        self.readiness.forget_attempts(counters);
     }
 
     /// Returns the number of directions that have waiters.
@@ -292,7 +301,7 @@ impl<S: ?Sized> Source<S> {
 
     /// Publishes an event; see [`Readiness::publish`].
     #[inline(always)]
-    pub(super) fn publish(&self, bits: usize, taken: &mut Taken) {
+    pub(super) fn publish(&self, bits: u32, taken: &mut Taken) {
         self.readiness.publish(bits, taken);
     }
 

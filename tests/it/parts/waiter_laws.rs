@@ -131,7 +131,7 @@ impl Descriptor {
     }
 
     /// Wakes all waiters for an event. The event is over at once: the next waiter waits.
-    fn event(&self, bits: usize) {
+    fn event(&self, bits: u32) {
         self.wake(|taken| self.readiness.publish(bits, taken));
         for direction in [Direction::Read, Direction::Write] {
             self.readiness.clear(direction, self.readiness.load());
