@@ -158,7 +158,8 @@ impl Readiness {
     }
 
     /// Joins the wait queue of a direction, under a key or on the list of the poll methods, unless the
-    /// direction is ready.
+    /// direction is ready. If operations are counted, behaves as if it were, so that the caller comes back to
+    /// [`wait_again`](Readiness::wait_again).
     ///
     /// The caller clones the waker before the call, and drops the returned waiter after it, so neither
     /// happens under the lock. `buffer` is the buffer of a `poll_read`.
@@ -174,7 +175,7 @@ impl Readiness {
         let mut waiters = lock(&self.waiters);
         let now = self.load();
         if now.has(direction.bit() | DEAD | GIVEN_UP) || !waiters.is_empty(direction) {
-            if now.has(direction.bit() | DEAD) {
+            if now.has(direction.bit() | DEAD | GIVEN_UP) {
                 return Wait::Ready(waiter);
             }
             return self.join(waiters, direction, key, waiter, buffer, counters);
@@ -188,6 +189,22 @@ impl Readiness {
         waiters.begin(direction, key, waiter, counters);
         drop(waiters);
         Wait::Waiting(None)
+    }
+
+    /// Joins the wait queue of a direction, as [`wait`](Readiness::wait) does, whether or not operations are counted.
+    pub(crate) fn wait_again(
+        &self,
+        direction: Direction,
+        key: Option<&mut WaiterKey>,
+        waiter: Waiter,
+        buffer: Buffer,
+        counters: &WaitCounters,
+    ) -> Wait {
+        let waiters = lock(&self.waiters);
+        if self.load().has(direction.bit() | DEAD) {
+            return Wait::Ready(waiter);
+        }
+        self.join(waiters, direction, key, waiter, buffer, counters)
     }
 
     /// Joins the wait queue of a direction that others wait for, or on which an operation was given up.
@@ -246,7 +263,7 @@ impl Readiness {
         self.mark(GIVEN_UP);
     }
 
-    /// Records that an operation has completed, after another was given up. A `poll_read` has read `count` bytes.
+    /// Records that an operation has completed, if another was given up. A `poll_read` has read `count` bytes.
     pub(crate) fn complete(
         &self,
         direction: Direction,
@@ -255,8 +272,10 @@ impl Readiness {
         count: usize,
         counters: &WaitCounters,
     ) {
-        let attempted = &counters.attempted;
-        attempted.complete(self.id(), direction, task, buffer, count);
+        if self.load().has(GIVEN_UP) {
+            let (attempted, buffer) = (&counters.attempted, buffer.unless_shared());
+            attempted.complete(self.id(), direction, task, buffer, count);
+        }
     }
 
     /// Returns how often a task has given up and completed operations.

@@ -20,10 +20,10 @@ use super::Sources;
 use super::attempts::Buffer;
 use super::platform::Conclusion;
 use super::readiness::{
-    DEAD, Direction, ENDED, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
+    DEAD, Direction, ENDED, GIVEN_UP, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
-use super::waiters::{Taken, Wait, WaitCounters, WaiterKey};
+use super::waiters::{Swept, Taken, Wait, WaitCounters, WaiterKey};
 use crate::foreign::log_panics;
 use crate::slab::Key;
 use crate::waiter::{Tag, Tries, Waiter, WaiterInfo};
@@ -31,6 +31,9 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::task::Poll;
+
+/// No bits of the readiness.
+const NO_BITS: u32 = 0;
 
 /// The state in which a socket is registered, which determines its initial readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +59,26 @@ impl InitialState {
     }
 }
 
-/// Where an operation leaves its waiter.
-pub(crate) struct Place<'a> {
+/// Where an operation leaves its waiter, and what identifies a `poll_read`.
+pub(crate) struct Place<'a, R> {
     /// The key of an async method; `None` for the list of the poll methods.
     pub(crate) key: Option<&'a mut WaiterKey>,
     /// The buffer of a `poll_read`.
     pub(crate) buffer: Buffer,
+    /// Returns how many bytes such a read has read.
+    pub(crate) count: fn(&R) -> usize,
+}
+
+/// What polls an operation. Its methods run without a lock.
+pub(crate) trait Poller {
+    /// Returns the waker, and the task that leaves it.
+    fn waiter(&self) -> Waiter;
+
+    /// Notes that the waiter has joined the queue of the source with this key, and was not there before.
+    fn joined(&self, direction: Direction, source: Key);
+
+    /// Notes that the operation has completed or failed.
+    fn completed(&self);
 }
 
 /// A descriptor that the reactor watches.
@@ -121,34 +138,32 @@ impl<S> Source<S> {
         self.readiness.mark(HANDED_OUT);
     }
 
-    /// Returns the readiness at this moment.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the runtime has ended, or if the source is not registered.
-    fn snapshot(&self) -> io::Result<Snapshot> {
-        let seen = self.readiness.load();
-        if seen.has(DEAD) {
-            return Err(match self.registration {
-                Registration::Refused(refusal) => refusal.error(),
-                Registration::Done(_) => runtime_ended(),
-            });
+    /// Returns the error of an operation after the runtime has ended, or on a source that is not registered.
+    #[cold]
+    fn dead(&self) -> io::Error {
+        match self.registration {
+            Registration::Refused(refusal) => refusal.error(),
+            Registration::Done(_) => runtime_ended(),
         }
-        Ok(seen)
     }
 
     /// Tries an operation if the direction is ready, and applies its conclusion. Returns `None` if the
-    /// operation would block.
+    /// operation would block, or if one of the bits `except` is set.
     fn attempt<R>(
         &self,
         direction: Direction,
+        except: u32,
         op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Option<io::Result<R>> {
         loop {
-            let seen = match self.snapshot() {
-                Ok(seen) => seen,
-                Err(ended) => return Some(Err(ended)),
-            };
+            let seen = self.readiness.load();
+            // One test for both, because nearly no descriptor has these bits.
+            if seen.has(DEAD | except) {
+                return match seen.has(DEAD) {
+                    true => Some(Err(self.dead())),
+                    false => None,
+                };
+            }
             if !seen.is_ready(direction) {
                 return None;
             }
@@ -177,56 +192,119 @@ impl<S> Source<S> {
         direction: Direction,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> io::Result<R> {
-        self.attempt(direction, &mut op)
+        self.attempt(direction, NO_BITS, &mut op)
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     /// Polls an operation. If it would block, leaves the waiter: under the key of an async
-    /// method, or, without a key, on the list of the poll methods. If the waiter was not there before, calls `joined` with
-    /// the key of the source.
+    /// method, or, without a key, on the list of the poll methods.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
-        place: Place<'_>,
-        waiter: impl Fn() -> Waiter,
-        joined: impl FnOnce(Key),
+        place: Place<'_, R>,
+        poller: impl Poller,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
-        let Place { mut key, buffer } = place;
+        let Place {
+            mut key,
+            buffer,
+            count,
+        } = place;
+        if let Some(result) = self.attempt(direction, GIVEN_UP, &mut op) {
+            if let Some(key) = key {
+                // If the method has waited, the event that ended the wait has taken the waiter, or is
+                // about to take it.
+                *key = None;
+            }
+            poller.completed();
+            return Poll::Ready(result);
+        }
+        let waiting_key = key.as_deref_mut();
+        let waiter = poller.waiter();
+        match self
+            .readiness
+            .wait(direction, waiting_key, waiter, buffer, counters)
+        {
+            Wait::Ready(waiter) => {
+                let place = Place { key, buffer, count };
+                // Moved: if the address of `op` were passed on, every poll would keep `op` in memory.
+                let mut op = move |io: &S, seen| op(io, seen);
+                return self.poll_again(counters, direction, place, (poller, waiter), &mut op);
+            }
+            Wait::Waiting(None) => poller.joined(direction, self.key()),
+            Wait::Waiting(former) => drop(former),
+            Wait::Swept(swept) => {
+                self.end_sweep(direction, *swept);
+                poller.joined(direction, self.key());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Polls an operation again: an event has come just before it could wait, or another operation was given up before,
+    /// so that this one is counted if it completes.
+    ///
+    /// Out of line, because both are rare. Without the loop, the usual path has less to keep in registers.
+    #[cold]
+    #[inline(never)]
+    fn poll_again<R>(
+        &self,
+        counters: &WaitCounters,
+        direction: Direction,
+        place: Place<'_, R>,
+        (poller, mut waiter): (impl Poller, Waiter),
+        mut op: &mut dyn FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
+    ) -> Poll<io::Result<R>> {
+        let Place {
+            mut key,
+            buffer,
+            count,
+        } = place;
+        let task = waiter.tag.parts();
         loop {
-            if let Some(result) = self.attempt(direction, &mut op) {
+            if let Some(result) = self.attempt(direction, NO_BITS, &mut op) {
                 if let Some(key) = key {
-                    // If the method has waited, the event that ended the wait has taken the waiter, or is
-                    // about to take it.
                     *key = None;
                 }
+                if let Some((task, _)) = task {
+                    let count = result.as_ref().map_or(0, count);
+                    let readiness = &self.readiness;
+                    readiness.complete(direction, task, buffer, count, counters);
+                }
+                drop(waiter);
+                poller.completed();
                 return Poll::Ready(result);
             }
-            let key = key.as_deref_mut();
+            let waiting_key = key.as_deref_mut();
             match self
                 .readiness
-                .wait(direction, key, waiter(), buffer, counters)
+                .wait_again(direction, waiting_key, waiter, buffer, counters)
             {
-                Wait::Ready(unused) => drop(unused),
-                Wait::Waiting(None) => {
-                    joined(self.key());
-                    return Poll::Pending;
-                }
+                Wait::Ready(unused) => waiter = unused,
                 Wait::Waiting(former) => {
-                    drop(former);
+                    if former.is_none() {
+                        poller.joined(direction, self.key());
+                    }
                     return Poll::Pending;
                 }
                 Wait::Swept(swept) => {
-                    swept.wake();
-                    let dropped = self.readiness.keep(direction, *swept);
-                    log_panics("dropping wakers", || drop(dropped));
-                    joined(self.key());
+                    self.end_sweep(direction, *swept);
+                    poller.joined(direction, self.key());
                     return Poll::Pending;
                 }
             }
         }
+    }
+
+    /// Wakes the wakers of a sweep, and keeps them.
+    #[cold]
+    #[inline(never)]
+    fn end_sweep(&self, direction: Direction, swept: Swept) {
+        swept.wake();
+        let dropped = self.readiness.keep(direction, swept);
+        log_panics("dropping wakers", || drop(dropped));
     }
 
     /// Removes the waiter of an async method that is dropped before it has completed, and drops its waker. `task` is
@@ -242,20 +320,6 @@ impl<S> Source<S> {
         if let Some(task) = task {
             self.readiness.give_up(direction, task, sources.counters());
         }
-    }
-
-    /// Records that an operation of this task has completed. A `poll_read` has read `count` bytes.
-    pub(crate) fn complete(
-        &self,
-        sources: &Sources,
-        direction: Direction,
-        task: u32,
-        buffer: Buffer,
-        count: usize,
-    ) {
-        let counters = sources.counters();
-        self.readiness
-            .complete(direction, task, buffer, count, counters);
     }
 }
 
