@@ -147,41 +147,57 @@ impl<S> Source<S> {
         }
     }
 
-    /// Tries an operation if the direction is ready, and applies its conclusion. Returns `None` if the
-    /// operation would block, or if one of the bits `except` is set.
-    fn attempt<R>(
+    /// Tries an operation once, if the direction is ready and none of the bits `except` is set, and applies its
+    /// conclusion. Returns `None` if the operation was not tried, would block, or was interrupted.
+    #[inline(always)]
+    fn attempt_once<R>(
         &self,
         direction: Direction,
         except: u32,
         op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Option<io::Result<R>> {
+        let seen = self.readiness.load();
+        // One test for both, because nearly no descriptor has these bits.
+        if seen.has(DEAD | except) {
+            return match seen.has(DEAD) {
+                true => Some(Err(self.dead())),
+                false => None,
+            };
+        }
+        if !seen.is_ready(direction) {
+            return None;
+        }
+        match op(&self.io, seen) {
+            Ok((result, conclusion)) => {
+                match conclusion {
+                    Conclusion::Nothing => {}
+                    Conclusion::Exhausted => self.readiness.clear(direction, seen),
+                    Conclusion::Ended => self.readiness.mark(ENDED),
+                }
+                Some(Ok(result))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readiness.clear(direction, seen);
+                None
+            }
+            // A signal interrupted the call (`signal(7)`). The direction is still ready.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Tries an operation while the direction is ready. Returns `None` if the operation would block.
+    fn attempt<R>(
+        &self,
+        direction: Direction,
+        op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
+    ) -> Option<io::Result<R>> {
         loop {
-            let seen = self.readiness.load();
-            // One test for both, because nearly no descriptor has these bits.
-            if seen.has(DEAD | except) {
-                return match seen.has(DEAD) {
-                    true => Some(Err(self.dead())),
-                    false => None,
-                };
+            if let Some(result) = self.attempt_once(direction, NO_BITS, op) {
+                return Some(result);
             }
-            if !seen.is_ready(direction) {
+            if !self.readiness.load().has(direction.bit() | DEAD) {
                 return None;
-            }
-            match op(&self.io, seen) {
-                Ok((result, conclusion)) => {
-                    match conclusion {
-                        Conclusion::Nothing => {}
-                        Conclusion::Exhausted => self.readiness.clear(direction, seen),
-                        Conclusion::Ended => self.readiness.mark(ENDED),
-                    }
-                    return Some(Ok(result));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.clear(direction, seen);
-                }
-                // A signal interrupted the call (`signal(7)`): try again.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(Err(error)),
             }
         }
     }
@@ -192,7 +208,7 @@ impl<S> Source<S> {
         direction: Direction,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> io::Result<R> {
-        self.attempt(direction, NO_BITS, &mut op)
+        self.attempt(direction, &mut op)
             .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
@@ -212,7 +228,7 @@ impl<S> Source<S> {
             buffer,
             count,
         } = place;
-        if let Some(result) = self.attempt(direction, GIVEN_UP, &mut op) {
+        if let Some(result) = self.attempt_once(direction, GIVEN_UP, &mut op) {
             if let Some(key) = key {
                 // If the method has waited, the event that ended the wait has taken the waiter, or is
                 // about to take it.
@@ -264,7 +280,7 @@ impl<S> Source<S> {
         } = place;
         let task = waiter.tag.parts();
         loop {
-            if let Some(result) = self.attempt(direction, NO_BITS, &mut op) {
+            if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(key) = key {
                     *key = None;
                 }
