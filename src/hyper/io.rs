@@ -1,6 +1,6 @@
 //! [`Io`]: a stream of bytes between the traits of `futures-io` and those of hyper.
 
-use crate::reactor::attempts::with_shared_buffer;
+use crate::net::bytes::with_shared_buffer;
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use pin_project_lite::pin_project;

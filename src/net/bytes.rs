@@ -5,7 +5,7 @@
 
 use super::socket::{Operation, Socket};
 use crate::reactor::Io;
-use crate::reactor::attempts::Buffer;
+use crate::reactor::attempts::{Buffer, IS_SHARED};
 use crate::reactor::platform::{self, AsRaw, Conclusion};
 use crate::reactor::readiness::{Direction, Snapshot};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -160,6 +160,21 @@ impl<S: Bytes> Socket<S> {
             result => result,
         }
     }
+}
+
+/// Calls `read`, whose `poll_read` uses a buffer that other futures use too. Another buffer in the next poll then does
+/// not show that a read was given up.
+#[cfg_attr(not(feature = "hyper"), expect(dead_code, reason = "for `hyper`"))]
+pub(crate) fn with_shared_buffer<R>(read: impl FnOnce() -> R) -> R {
+    /// Restores the former value, even if a panic unwinds.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_SHARED.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_SHARED.replace(true));
+    read()
 }
 
 impl<S: Bytes> AsyncRead for &Socket<S>

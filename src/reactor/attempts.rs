@@ -29,23 +29,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 thread_local! {
-    /// Whether the reads on this thread use a buffer that says nothing about their futures.
-    static IS_SHARED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Calls `read`, whose `poll_read` uses a buffer that other futures use too. Another buffer in the next poll then does
-/// not show that a read was given up.
-#[cfg_attr(not(feature = "hyper"), allow(dead_code, reason = "for `hyper`"))]
-pub(crate) fn with_shared_buffer<R>(read: impl FnOnce() -> R) -> R {
-    /// Restores the former value, even if a panic unwinds.
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            IS_SHARED.set(self.0);
-        }
-    }
-    let _restore = Restore(IS_SHARED.replace(true));
-    read()
+    /// Whether the reads on this thread use a buffer that other futures use too. Another buffer in the next poll then
+    /// does not show that a read was given up.
+    pub(crate) static IS_SHARED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The number of tasks whose attempts a direction of a descriptor keeps. Rarely do more tasks use the same one, and a
@@ -78,7 +64,7 @@ impl Buffer {
         }
     }
 
-    /// Returns this buffer, or none if the reads on this thread use a [shared](with_shared_buffer) one.
+    /// Returns this buffer, or none if the reads on this thread use a shared one.
     #[inline(always)]
     pub(crate) fn unless_shared(self) -> Buffer {
         match IS_SHARED.get() {

@@ -167,7 +167,7 @@ enum Step {
     /// A poll method is called.
     Poll(Direction, Option<usize>, By),
     /// An event arrives.
-    Event(usize),
+    Event(u32),
     /// A round of the run queue begins.
     Round,
 }
