@@ -81,6 +81,9 @@ pub(crate) trait Poller {
     fn completed(&self);
 }
 
+/// An operation whose type is erased. The rare paths are compiled once for all operations with the same result.
+type DynOp<'a, S, R> = dyn FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> + 'a;
+
 /// A descriptor that the reactor watches.
 pub(crate) struct Source<S: ?Sized> {
     /// The readiness of the descriptor, and its waiters.
@@ -271,7 +274,7 @@ impl<S> Source<S> {
         direction: Direction,
         place: Place<'_, R>,
         (poller, mut waiter): (impl Poller, Waiter),
-        mut op: &mut dyn FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
+        mut op: &mut DynOp<'_, S, R>,
     ) -> Poll<io::Result<R>> {
         let Place {
             mut key,
