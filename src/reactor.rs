@@ -262,7 +262,7 @@ impl Reactor {
         if !log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
             return;
         }
-        let events: Vec<(usize, Token)> = {
+        let events: Vec<(u32, Token)> = {
             let queue = self.queue.borrow();
             let events = queue.events.iter();
             events
@@ -363,6 +363,7 @@ impl Sources {
         drop(removed);
         // The source may still hold the wakers of poll methods. They are dropped with the socket.
         self.counters.subtract(source.nonempty_queues());
+        source.forget_attempts(&self.counters);
     }
 
     /// Returns the number of descriptors that were ever registered.
@@ -418,7 +419,7 @@ impl Sources {
                     direction,
                     waiter,
                     text,
-                    tries: source.tries(direction, waiter.tag),
+                    tries: source.tries(direction, waiter.tag, &self.counters),
                 });
             }
         }
@@ -493,7 +494,7 @@ impl Sources {
     /// Passes on events whose sources were not found: either another thread is registering the source at
     /// this moment, or the source is gone.
     #[cold]
-    fn publish_late(&self, unknown: Vec<(Token, usize)>, taken: &mut Taken) {
+    fn publish_late(&self, unknown: Vec<(Token, u32)>, taken: &mut Taken) {
         // A thread that registers a source holds this lock until the source is in the slab.
         let _registrar = lock(&self.registrar);
         let registered = lock(&self.registered);

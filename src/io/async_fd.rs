@@ -7,11 +7,12 @@
 
 use crate::context;
 use crate::foreign::swallow_panics;
-use crate::net::bytes::{buffer_of, forward_read, forward_write};
+use crate::net::bytes::{forward_read, forward_write};
 use crate::net::descriptor::kind_of;
 use crate::net::socket::Socket;
 use crate::net::with::{read_with, write_with};
 use crate::reactor::Io;
+use crate::reactor::attempts::Buffer;
 use crate::reactor::platform::FileKind;
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
@@ -392,7 +393,7 @@ impl<I: Read + Unpin> AsyncRead for WhenReady<'_, I> {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let WhenReady { socket, io } = self.get_mut();
-        let buffer = buffer_of(buf);
+        let buffer = Buffer::of(buf);
         socket.poll_read_op_with(buffer, cx, |_| io.read(buf))
     }
 
@@ -403,7 +404,7 @@ impl<I: Read + Unpin> AsyncRead for WhenReady<'_, I> {
     ) -> Poll<io::Result<usize>> {
         let WhenReady { socket, io } = self.get_mut();
         let buffer = bufs.iter().find(|buf| !buf.is_empty());
-        let buffer = buffer_of(buffer.map_or(&[][..], |first| first));
+        let buffer = Buffer::of(buffer.map_or(&[][..], |first| first));
         socket.poll_read_op_with(buffer, cx, |_| io.read_vectored(bufs))
     }
 }

@@ -5,11 +5,10 @@
 
 use super::socket::{Operation, Socket};
 use crate::reactor::Io;
-use crate::reactor::attempts::Buffer;
+use crate::reactor::attempts::{Buffer, IS_SHARED};
 use crate::reactor::platform::{self, AsRaw, Conclusion};
 use crate::reactor::readiness::{Direction, Snapshot};
 use futures_io::{AsyncRead, AsyncWrite};
-use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -163,11 +162,6 @@ impl<S: Bytes> Socket<S> {
     }
 }
 
-thread_local! {
-    /// Whether the reads on this thread use a buffer that says nothing about their futures.
-    static IS_SHARED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Calls `read`, whose `poll_read` uses a buffer that other futures use too. Another buffer in the next poll then does
 /// not show that a read was given up.
 #[cfg_attr(not(feature = "hyper"), expect(dead_code, reason = "for `hyper`"))]
@@ -183,15 +177,6 @@ pub(crate) fn with_shared_buffer<R>(read: impl FnOnce() -> R) -> R {
     read()
 }
 
-/// Returns the buffer of a `poll_read`, from which the reactor sees whether the read before was given up.
-#[inline(always)]
-pub(crate) fn buffer_of(bytes: &[u8]) -> Buffer {
-    match IS_SHARED.get() {
-        true => Buffer::NONE,
-        false => Buffer::of(bytes),
-    }
-}
-
 impl<S: Bytes> AsyncRead for &Socket<S>
 where
     for<'s> &'s S: Read + Write,
@@ -205,7 +190,7 @@ where
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let buffer = buffer_of(buf);
+        let buffer = Buffer::of(buf);
         let op = read_op(buf.len(), |io: &mut &S| io.read(buf));
         self.poll_read_op(buffer, cx, op)
     }
@@ -220,7 +205,7 @@ where
             return Poll::Ready(Ok(0));
         };
         let bufs = &mut bufs[range];
-        let buffer = buffer_of(bufs.first().map_or(&[][..], |first| first));
+        let buffer = Buffer::of(bufs.first().map_or(&[][..], |first| first));
         self.poll_read_op(buffer, cx, read_vectored_op(bufs))
     }
 }

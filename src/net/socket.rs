@@ -15,7 +15,7 @@ use crate::reactor::attempts::Buffer;
 use crate::reactor::platform::{AsRaw, Conclusion};
 use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::{Direction, Snapshot};
-use crate::reactor::source::{InitialState, Place, Source};
+use crate::reactor::source::{InitialState, Place, Poller, Source};
 use crate::reactor::waiters::WaiterKey;
 use crate::slab::Key;
 use crate::timeline::recorder::Recorder;
@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A registered socket. Dropping it closes it.
 pub(crate) struct Socket<S: AsRaw> {
@@ -225,26 +225,18 @@ impl<S: AsRaw + Io> Socket<S> {
         direction: Direction,
         key: Option<&mut WaiterKey>,
         buffer: Buffer,
-        count: impl FnOnce(&R) -> usize,
+        count: fn(&R) -> usize,
         cx: &mut Context<'_>,
         op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
-        let waiter = || Waiter {
-            waker: cx.waker().clone(),
-            tag: self.shared.current_tag(),
-        };
-        let joined = |key: Key| {
-            self.shared.note_wait(|| match direction {
-                Direction::Read => Slot::Read(key.number()),
-                Direction::Write => Slot::Write(key.number()),
-            });
+        let poller = PollOf {
+            shared: &self.shared,
+            waker: cx.waker(),
         };
         let sources = &self.shared.sources;
-        let place = Place { key, buffer };
-        let poll = self
-            .source
-            .poll_op(sources, direction, place, waiter, joined, op);
+        let place = Place { key, buffer, count };
+        let poll = self.source.poll_op(sources, direction, place, poller, op);
         if poll.is_pending()
             && let Some(recorder) = &self.shared.recorder
         {
@@ -253,12 +245,38 @@ impl<S: AsRaw + Io> Socket<S> {
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }
-        let result = ready!(poll);
-        if self.source.counts_attempts() {
-            self.note_completed(direction, buffer, result.as_ref().map_or(0, count));
+        poll
+    }
+}
+
+/// The poll of a task or of another future, which polls an operation.
+struct PollOf<'a> {
+    /// The runtime of the socket.
+    shared: &'a Shared,
+    /// The waker of the poll.
+    waker: &'a Waker,
+}
+
+impl Poller for PollOf<'_> {
+    #[inline(always)]
+    fn waiter(&self) -> Waiter {
+        Waiter {
+            waker: self.waker.clone(),
+            tag: self.shared.current_tag(),
         }
+    }
+
+    #[inline(always)]
+    fn joined(&self, direction: Direction, source: Key) {
+        self.shared.note_wait(|| match direction {
+            Direction::Read => Slot::Read(source.number()),
+            Direction::Write => Slot::Write(source.number()),
+        });
+    }
+
+    #[inline(always)]
+    fn completed(&self) {
         spend_budget();
-        Poll::Ready(result)
     }
 }
 
@@ -288,14 +306,6 @@ impl<S: AsRaw + Io> Socket<S> {
     pub(super) fn record_connected(&self) {
         if let Some(recorder) = &self.shared.recorder {
             recorder.rename(&self.subject(Direction::Write));
-        }
-    }
-
-    /// Counts an operation that has completed, because another was given up.
-    #[cold]
-    fn note_completed(&self, direction: Direction, buffer: Buffer, count: usize) {
-        if let Some(task) = self.shared.current_task() {
-            self.source.complete(direction, task, buffer, count);
         }
     }
 

@@ -1,7 +1,8 @@
 //! [`Attempts`]: how often the tasks have begun an operation on a descriptor and dropped it before it completed.
 //!
-//! [`Waiters`](super::waiters::Waiters) keeps this record from the first operation that was given up, and dumps show it.
-//! A descriptor without such operations has none, and its operations pay one comparison.
+//! [`Attempted`] keeps this record from the first operation that was given up until the descriptor is closed, and dumps
+//! show it. A descriptor without such operations has none. Its operations test one bit of the word that
+//! [`Readiness`](super::readiness::Readiness) has loaded anyway, and a read that has to wait stores one number.
 //!
 //! An async method counts exactly, because dropping its future removes its waiter. `poll_read` has no such hook: a
 //! combinator like `read_exact` polls it, and nothing reports that the combinator was dropped. But a future that still
@@ -21,7 +22,17 @@
 //! - If two futures of a task read by turns, each finds the buffer of the other. The second poll with the earlier
 //!   buffer reveals them, and their task is not counted any more.
 
+use super::waiters::Direction;
+use crate::primitives::{Mutex, lock};
 use crate::waiter::Tries;
+use std::cell::Cell;
+use std::collections::HashMap;
+
+thread_local! {
+    /// Whether the reads on this thread use a buffer that other futures use too. Another buffer in the next poll then
+    /// does not show that a read was given up.
+    pub(crate) static IS_SHARED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The number of tasks whose attempts a direction of a descriptor keeps. Rarely do more tasks use the same one, and a
 /// search among so few is as fast as hashing.
@@ -30,8 +41,9 @@ const MOST_TASKS: usize = 8;
 /// A buffer of `poll_read`, which identifies the read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Buffer {
-    /// The address of its first byte, which is never 0; or 0 if the operation is not such a read.
-    pub(crate) address: usize,
+    /// The low half of the address of its first byte, which distinguishes buffers well enough; or 0 if the operation is
+    /// not such a read. A buffer whose address has this low half by chance says nothing about its read.
+    pub(crate) address: u32,
     /// Its length.
     pub(crate) length: usize,
 }
@@ -47,8 +59,74 @@ impl Buffer {
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8]) -> Buffer {
         Buffer {
-            address: bytes.as_ptr().addr(),
+            address: bytes.as_ptr().addr() as u32,
             length: bytes.len(),
+        }
+    }
+
+    /// Returns this buffer, or none if the reads on this thread use a shared one.
+    #[inline(always)]
+    pub(crate) fn unless_shared(self) -> Buffer {
+        match IS_SHARED.get() {
+            true => Buffer::NONE,
+            false => self,
+        }
+    }
+}
+
+/// The attempts on the descriptors of a reactor. Few descriptors have any, so they are not in the descriptors
+/// themselves, of which an idle connection would pay for them.
+#[derive(Debug, Default)]
+pub(crate) struct Attempted {
+    /// The attempts in each direction, by the [identity](super::readiness::Readiness) of the descriptor. The lock is
+    /// the last one that a thread takes.
+    descriptors: Mutex<HashMap<usize, [Attempts; 2]>>,
+}
+
+impl Attempted {
+    /// Records that a task has dropped an operation that was pending.
+    pub(crate) fn give_up(&self, descriptor: usize, direction: Direction, task: u32) {
+        let mut descriptors = lock(&self.descriptors);
+        let attempts = descriptors.entry(descriptor).or_default();
+        attempts[direction as usize].give_up(task);
+    }
+
+    /// Records that a read is pending, as [`Attempts::pend`] does.
+    pub(crate) fn pend(&self, descriptor: usize, task: u32, buffer: u32) {
+        let mut descriptors = lock(&self.descriptors);
+        let attempts = descriptors.entry(descriptor).or_default();
+        attempts[Direction::Read as usize].pend(task, buffer);
+    }
+
+    /// Records that an operation has completed, as [`Attempts::complete`] does, if there are attempts.
+    pub(crate) fn complete(
+        &self,
+        descriptor: usize,
+        direction: Direction,
+        task: u32,
+        buffer: Buffer,
+        count: usize,
+    ) {
+        if let Some(attempts) = lock(&self.descriptors).get_mut(&descriptor) {
+            attempts[direction as usize].complete(task, buffer, count);
+        }
+    }
+
+    /// Returns the counts of a task.
+    pub(crate) fn of(&self, descriptor: usize, direction: Direction, task: u32) -> Tries {
+        let descriptors = lock(&self.descriptors);
+        let attempts = descriptors.get(&descriptor);
+        attempts.map_or(Tries::default(), |attempts| {
+            attempts[direction as usize].of(task)
+        })
+    }
+
+    /// Removes the record of a descriptor that is about to be closed.
+    pub(crate) fn forget(&self, descriptor: usize) {
+        let mut descriptors = lock(&self.descriptors);
+        descriptors.remove(&descriptor);
+        if descriptors.is_empty() {
+            *descriptors = HashMap::new();
         }
     }
 }
@@ -68,11 +146,11 @@ struct LastRead {
     /// The task that polled it.
     task: u32,
     /// The address of the buffer, if the read is pending; otherwise 0.
-    pending: usize,
+    pending: u32,
     /// The address of the buffer of the pending read before, if no read has completed since; otherwise 0.
-    before: usize,
+    before: u32,
     /// The address of the rest of the buffer, if the read was short; otherwise 0.
-    rest: usize,
+    rest: u32,
     /// Whether several futures of the task read by turns.
     is_shared: bool,
 }
@@ -114,7 +192,7 @@ impl Attempts {
     }
 
     /// Records that a read is pending: a `poll_read` with a buffer at this address, or, if that is 0, another.
-    pub(crate) fn pend(&mut self, task: u32, buffer: usize) {
+    pub(crate) fn pend(&mut self, task: u32, buffer: u32) {
         if buffer == 0 {
             self.last.pending = 0;
             return;
@@ -128,13 +206,13 @@ impl Attempts {
 
     /// Records that an operation has completed. A `poll_read` has read `count` bytes into the buffer.
     pub(crate) fn complete(&mut self, task: u32, buffer: Buffer, count: usize) {
-        if buffer != Buffer::NONE {
+        if buffer.address != 0 {
             self.begin(task, buffer.address);
             self.last.pending = 0;
             self.last.before = 0;
             self.last.rest = match count {
                 0 => 0,
-                _ if count < buffer.length => buffer.address + count,
+                _ if count < buffer.length => buffer.address.wrapping_add(count as u32),
                 _ => 0,
             };
         }
@@ -142,7 +220,7 @@ impl Attempts {
     }
 
     /// Compares a `poll_read` with the last one.
-    fn begin(&mut self, task: u32, buffer: usize) {
+    fn begin(&mut self, task: u32, buffer: u32) {
         if self.last.task != task {
             self.last = LastRead::of(task);
         }

@@ -68,7 +68,7 @@ pub(super) fn interest() -> Interest {
 }
 
 /// Returns the bits of readiness that an event sets.
-pub(super) fn bits_of(event: &Event) -> usize {
+pub(super) fn bits_of(event: &Event) -> u32 {
     // Only an operation can return an error or the end to its caller, so both count as ready.
     let mut bits = 0;
     if event.is_readable() {

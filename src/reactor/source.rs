@@ -23,7 +23,7 @@ use super::readiness::{
     DEAD, Direction, ENDED, GIVEN_UP, HANDED_OUT, READABLE, Readiness, Snapshot, WRITABLE,
 };
 use super::refusal::{Refusal, runtime_ended};
-use super::waiters::{Taken, Wait, WaiterKey};
+use super::waiters::{Swept, Taken, Wait, WaitCounters, WaiterKey};
 use super::{Io, Sources};
 use crate::foreign::log_panics;
 use crate::slab::Key;
@@ -32,6 +32,9 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::task::Poll;
+
+/// No bits of the readiness.
+const NO_BITS: u32 = 0;
 
 /// The state in which a socket is registered, which determines its initial readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub(crate) enum InitialState {
 
 impl InitialState {
     /// Returns the bits of the initial readiness.
-    fn bits(self) -> usize {
+    fn bits(self) -> u32 {
         match self {
             InitialState::Connecting | InitialState::Created => 0,
             InitialState::Open => WRITABLE,
@@ -57,13 +60,30 @@ impl InitialState {
     }
 }
 
-/// Where an operation leaves its waiter.
-pub(crate) struct Place<'a> {
+/// Where an operation leaves its waiter, and what identifies a `poll_read`.
+pub(crate) struct Place<'a, R> {
     /// The key of an async method; `None` for the list of the poll methods.
     pub(crate) key: Option<&'a mut WaiterKey>,
     /// The buffer of a `poll_read`.
     pub(crate) buffer: Buffer,
+    /// Returns how many bytes such a read has read.
+    pub(crate) count: fn(&R) -> usize,
 }
+
+/// What polls an operation. Its methods run without a lock.
+pub(crate) trait Poller {
+    /// Returns the waker, and the task that leaves it.
+    fn waiter(&self) -> Waiter;
+
+    /// Notes that the waiter has joined the queue of the source with this key, and was not there before.
+    fn joined(&self, direction: Direction, source: Key);
+
+    /// Notes that the operation has completed or failed.
+    fn completed(&self);
+}
+
+/// An operation whose type is erased. The rare paths are compiled once for all operations with the same result.
+type DynOp<'a, S, R> = dyn FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)> + 'a;
 
 /// A descriptor that the reactor watches.
 pub(crate) struct Source<S: ?Sized> {
@@ -114,52 +134,66 @@ impl<S> Source<S> {
         self.readiness.mark(HANDED_OUT);
     }
 
-    /// Returns the readiness at this moment.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the runtime has ended, or if the source is not registered.
-    fn snapshot(&self) -> io::Result<Snapshot> {
-        let seen = self.readiness.load();
-        if seen.has(DEAD) {
-            return Err(match self.registration {
-                Registration::Refused(refusal) => refusal.error(),
-                Registration::Done(_) => runtime_ended(),
-            });
+    /// Returns the error of an operation after the runtime has ended, or on a source that is not registered.
+    #[cold]
+    fn dead(&self) -> io::Error {
+        match self.registration {
+            Registration::Refused(refusal) => refusal.error(),
+            Registration::Done(_) => runtime_ended(),
         }
-        Ok(seen)
     }
 
-    /// Tries an operation if the direction is ready, and applies its conclusion. Returns `None` if the
-    /// operation would block.
+    /// Tries an operation once, if the direction is ready and none of the bits `except` is set, and applies its
+    /// conclusion. Returns `None` if the operation was not tried, would block, or was interrupted.
+    #[inline(always)]
+    fn attempt_once<R>(
+        &self,
+        direction: Direction,
+        except: u32,
+        op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
+    ) -> Option<io::Result<R>> {
+        let seen = self.readiness.load();
+        // One test for both, because nearly no descriptor has these bits.
+        if seen.has(DEAD | except) {
+            return match seen.has(DEAD) {
+                true => Some(Err(self.dead())),
+                false => None,
+            };
+        }
+        if !seen.is_ready(direction) {
+            return None;
+        }
+        match op(&self.io, seen) {
+            Ok((result, conclusion)) => {
+                match conclusion {
+                    Conclusion::Nothing => {}
+                    Conclusion::Exhausted => self.readiness.clear(direction, seen),
+                    Conclusion::Ended => self.readiness.mark(ENDED),
+                }
+                Some(Ok(result))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readiness.clear(direction, seen);
+                None
+            }
+            // A signal interrupted the call (`signal(7)`). The direction is still ready.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Tries an operation while the direction is ready. Returns `None` if the operation would block.
     fn attempt<R>(
         &self,
         direction: Direction,
         op: &mut impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Option<io::Result<R>> {
         loop {
-            let seen = match self.snapshot() {
-                Ok(seen) => seen,
-                Err(ended) => return Some(Err(ended)),
-            };
-            if !seen.is_ready(direction) {
-                return None;
+            if let Some(result) = self.attempt_once(direction, NO_BITS, op) {
+                return Some(result);
             }
-            match op(&self.io, seen) {
-                Ok((result, conclusion)) => {
-                    match conclusion {
-                        Conclusion::Nothing => {}
-                        Conclusion::Exhausted => self.readiness.clear(direction, seen),
-                        Conclusion::Ended => self.readiness.mark(ENDED),
-                    }
-                    return Some(Ok(result));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.clear(direction, seen);
-                }
-                // A signal interrupted the call (`signal(7)`): try again.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Some(Err(error)),
+            if !self.readiness.load().has(direction.bit() | DEAD) {
+                return None;
             }
         }
     }
@@ -175,51 +209,114 @@ impl<S> Source<S> {
     }
 
     /// Polls an operation. If it would block, leaves the waiter: under the key of an async
-    /// method, or, without a key, on the list of the poll methods. If the waiter was not there before, calls `joined` with
-    /// the key of the source.
+    /// method, or, without a key, on the list of the poll methods.
     pub(crate) fn poll_op<R>(
         &self,
         sources: &Sources,
         direction: Direction,
-        place: Place<'_>,
-        waiter: impl Fn() -> Waiter,
-        joined: impl FnOnce(Key),
+        place: Place<'_, R>,
+        poller: impl Poller,
         mut op: impl FnMut(&S, Snapshot) -> io::Result<(R, Conclusion)>,
     ) -> Poll<io::Result<R>> {
         let counters = sources.counters();
-        let Place { mut key, buffer } = place;
+        let Place {
+            mut key,
+            buffer,
+            count,
+        } = place;
+        if let Some(result) = self.attempt_once(direction, GIVEN_UP, &mut op) {
+            if let Some(key) = key {
+                // If the method has waited, the event that ended the wait has taken the waiter, or is
+                // about to take it.
+                *key = None;
+            }
+            poller.completed();
+            return Poll::Ready(result);
+        }
+        let waiting_key = key.as_deref_mut();
+        let waiter = poller.waiter();
+        match self
+            .readiness
+            .wait(direction, waiting_key, waiter, buffer, counters)
+        {
+            Wait::Ready(waiter) => {
+                let place = Place { key, buffer, count };
+                // Moved: if the address of `op` were passed on, every poll would keep `op` in memory.
+                let mut op = move |io: &S, seen| op(io, seen);
+                return self.poll_again(counters, direction, place, (poller, waiter), &mut op);
+            }
+            Wait::Waiting(None) => poller.joined(direction, self.key()),
+            Wait::Waiting(former) => drop(former),
+            Wait::Swept(swept) => {
+                self.end_sweep(direction, *swept);
+                poller.joined(direction, self.key());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Polls an operation again: an event has come just before it could wait, or another operation was given up before,
+    /// so that this one is counted if it completes.
+    ///
+    /// Out of line, because both are rare. Without the loop, the usual path has less to keep in registers.
+    #[cold]
+    #[inline(never)]
+    fn poll_again<R>(
+        &self,
+        counters: &WaitCounters,
+        direction: Direction,
+        place: Place<'_, R>,
+        (poller, mut waiter): (impl Poller, Waiter),
+        mut op: &mut DynOp<'_, S, R>,
+    ) -> Poll<io::Result<R>> {
+        let Place {
+            mut key,
+            buffer,
+            count,
+        } = place;
+        let task = waiter.tag.parts();
         loop {
             if let Some(result) = self.attempt(direction, &mut op) {
                 if let Some(key) = key {
-                    // If the method has waited, the event that ended the wait has taken the waiter, or is
-                    // about to take it.
                     *key = None;
                 }
+                if let Some((task, _)) = task {
+                    let count = result.as_ref().map_or(0, count);
+                    let readiness = &self.readiness;
+                    readiness.complete(direction, task, buffer, count, counters);
+                }
+                drop(waiter);
+                poller.completed();
                 return Poll::Ready(result);
             }
-            let key = key.as_deref_mut();
+            let waiting_key = key.as_deref_mut();
             match self
                 .readiness
-                .wait(direction, key, waiter(), buffer, counters)
+                .wait_again(direction, waiting_key, waiter, buffer, counters)
             {
-                Wait::Ready(unused) => drop(unused),
-                Wait::Waiting(None) => {
-                    joined(self.key());
-                    return Poll::Pending;
-                }
+                Wait::Ready(unused) => waiter = unused,
                 Wait::Waiting(former) => {
-                    drop(former);
+                    if former.is_none() {
+                        poller.joined(direction, self.key());
+                    }
                     return Poll::Pending;
                 }
                 Wait::Swept(swept) => {
-                    swept.wake();
-                    let dropped = self.readiness.keep(direction, *swept);
-                    log_panics("dropping wakers", || drop(dropped));
-                    joined(self.key());
+                    self.end_sweep(direction, *swept);
+                    poller.joined(direction, self.key());
                     return Poll::Pending;
                 }
             }
         }
+    }
+
+    /// Wakes the wakers of a sweep, and keeps them.
+    #[cold]
+    #[inline(never)]
+    fn end_sweep(&self, direction: Direction, swept: Swept) {
+        swept.wake();
+        let dropped = self.readiness.keep(direction, swept);
+        log_panics("dropping wakers", || drop(dropped));
     }
 
     /// Removes the waiter of an async method that is dropped before it has completed, and drops its waker. `task` is
@@ -233,19 +330,8 @@ impl<S> Source<S> {
     ) {
         drop(self.readiness.remove(direction, key, sources.counters()));
         if let Some(task) = task {
-            self.readiness.give_up(direction, task);
+            self.readiness.give_up(direction, task, sources.counters());
         }
-    }
-
-    /// Returns whether operations that complete are counted, because one was given up.
-    #[inline(always)]
-    pub(crate) fn counts_attempts(&self) -> bool {
-        self.readiness.load().has(GIVEN_UP)
-    }
-
-    /// Records that an operation of this task has completed. A `poll_read` has read `count` bytes.
-    pub(crate) fn complete(&self, direction: Direction, task: u32, buffer: Buffer, count: usize) {
-        self.readiness.complete(direction, task, buffer, count);
     }
 }
 
@@ -291,11 +377,17 @@ impl<S: ?Sized> Source<S> {
     }
 
     /// Returns how often a task has given up and completed operations.
-    pub(super) fn tries(&self, direction: Direction, tag: Tag) -> Tries {
+    pub(super) fn tries(&self, direction: Direction, tag: Tag, counters: &WaitCounters) -> Tries {
         let task = tag.parts();
         task.map_or(Tries::default(), |(task, _)| {
-            self.readiness.tries(direction, task)
+            self.readiness.tries(direction, task, counters)
         })
+    }
+
+    /// Forgets the operations that were given up; see [`Readiness::forget_attempts`].
+    #[inline]
+    pub(super) fn forget_attempts(&self, counters: &WaitCounters) {
+        self.readiness.forget_attempts(counters);
     }
 
     /// Returns the number of directions that have waiters.
@@ -305,7 +397,7 @@ impl<S: ?Sized> Source<S> {
 
     /// Publishes an event; see [`Readiness::publish`].
     #[inline(always)]
-    pub(super) fn publish(&self, bits: usize, taken: &mut Taken) {
+    pub(super) fn publish(&self, bits: u32, taken: &mut Taken) {
         self.readiness.publish(bits, taken);
     }
 

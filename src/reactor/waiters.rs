@@ -68,10 +68,10 @@
 //! or twice as many as are known to be live. A sweep soon follows another only if more outsiders than
 //! that wait for one direction.
 
-use super::attempts::{Attempts, Buffer};
+use super::attempts::Attempted;
 use crate::foreign::{log_panics, wake_all};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
-use crate::waiter::{Tag, Tries, Waiter, WaiterInfo};
+use crate::waiter::{Waiter, WaiterInfo};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -109,7 +109,7 @@ const KEPT_CAPACITY: usize = 2048;
 /// key becomes stale. A stale key is reused only after 2³¹ others.
 pub(crate) type WaiterKey = Option<NonZeroU32>;
 
-/// The counters that the wait queues of all descriptors of a reactor share.
+/// The counters, and the record of given-up operations, that the wait queues of all descriptors of a reactor share.
 #[derive(Debug, Default)]
 pub(crate) struct WaitCounters {
     /// The number of queues, of all descriptors, that are not empty.
@@ -127,6 +127,8 @@ pub(crate) struct WaitCounters {
     ///
     /// Relaxed is enough: the number only tells sweeps apart.
     sweeps: AtomicU32,
+    /// The operations that tasks have given up.
+    pub(crate) attempted: Attempted,
 }
 
 impl WaitCounters {
@@ -192,11 +194,6 @@ pub(crate) struct Waiters {
     /// waiter was left by a poll method. A field for this bit would make a descriptor sixteen bytes
     /// larger.
     last_keys: [u32; 2],
-    /// The address of the buffer of the last `poll_read` that was pending, until `attempts` exist.
-    reading: usize,
-    /// The attempts in each direction, from the first operation that was given up. Boxed, because few descriptors have
-    /// them.
-    attempts: Option<Box<[Attempts; 2]>>,
 }
 
 /// The waiters of one direction.
@@ -297,8 +294,6 @@ impl Waiters {
     pub(crate) const NONE: Waiters = Waiters {
         queues: [const { WaitQueue::Many(None) }; 2],
         last_keys: [0; 2],
-        reading: 0,
-        attempts: None,
     };
 
     /// Returns whether the queue of a direction is empty.
@@ -307,22 +302,15 @@ impl Waiters {
         self.queues[direction as usize].is_empty()
     }
 
-    /// Adds the first waiter to the queue of a direction, which is empty. `buffer` is the buffer of a `poll_read`.
+    /// Adds the first waiter to the queue of a direction, which is empty.
     #[inline(always)]
     pub(crate) fn begin(
         &mut self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
         waiter: Waiter,
-        buffer: Buffer,
         counters: &WaitCounters,
     ) {
-        if let Direction::Read = direction {
-            self.reading = buffer.address;
-            if self.attempts.is_some() {
-                self.note_pending(waiter.tag, buffer);
-            }
-        }
         self.queues[direction as usize] = WaitQueue::One(waiter);
         let last = &mut self.last_keys[direction as usize];
         match key {
@@ -333,20 +321,19 @@ impl Waiters {
     }
 
     /// Adds a waiter to the queue of a direction, or replaces its former waker. `key` is the key of an
-    /// async method; `None` stands for the list of the poll methods. `buffer` is the buffer of a `poll_read`.
+    /// async method; `None` stands for the list of the poll methods.
     pub(crate) fn join(
         &mut self,
         direction: Direction,
         key: Option<&mut WaiterKey>,
         waiter: Waiter,
-        buffer: Buffer,
         counters: &WaitCounters,
     ) -> Wait {
         let queue = &mut self.queues[direction as usize];
         let last = &mut self.last_keys[direction as usize];
         let mut many = match mem::take(queue) {
             WaitQueue::Many(None) => {
-                self.begin(direction, key, waiter, buffer, counters);
+                self.begin(direction, key, waiter, counters);
                 return Wait::Waiting(None);
             }
             WaitQueue::Many(Some(many)) => many,
@@ -356,92 +343,23 @@ impl Waiters {
                     None => is_of_list(*last) && one.waker.will_wake(&waiter.waker),
                 };
                 if is_same {
-                    let tag = waiter.tag;
                     *queue = WaitQueue::One(waiter);
-                    if let Direction::Read = direction {
-                        self.note_repeated(tag, buffer);
-                    }
                     return Wait::Waiting(Some(one));
                 }
                 ManyWaiters::of(one, *last, counters)
             }
         };
-        let tag = waiter.tag;
         let wait = match key {
             Some(key) => many.join_keyed(key, last, waiter),
             None => many.list.join(waiter, counters),
         };
         *queue = WaitQueue::Many(Some(many));
-        if let Direction::Read = direction {
-            self.reading = 0;
-            if self.attempts.is_some() {
-                self.note_pending(tag, buffer);
-            }
-        }
         wait
     }
 
-    /// Records that the waiter that is alone in the queue of the readers polls again, before any event. No read has
-    /// completed meanwhile, so if its buffer has changed, the former read was given up.
-    fn note_repeated(&mut self, tag: Tag, buffer: Buffer) {
-        let former = mem::replace(&mut self.reading, buffer.address);
-        let has_changed = former != 0 && buffer != Buffer::NONE && former != buffer.address;
-        if self.attempts.is_none() {
-            if !has_changed {
-                return;
-            }
-            let former = Buffer {
-                address: former,
-                length: 0,
-            };
-            self.attempts_in(Direction::Read);
-            self.note_pending(tag, former);
-        }
-        self.note_pending(tag, buffer);
-    }
-
-    /// Records that a read is pending, after another was given up.
-    #[cold]
-    fn note_pending(&mut self, tag: Tag, buffer: Buffer) {
-        if let Some((task, _)) = tag.parts() {
-            self.attempts_in(Direction::Read).pend(task, buffer.address);
-        }
-    }
-
-    /// Returns the attempts in a direction, which exist from now on.
-    fn attempts_in(&mut self, direction: Direction) -> &mut Attempts {
-        &mut self.attempts.get_or_insert_default()[direction as usize]
-    }
-
-    /// Records that a task has dropped an operation that was pending.
-    pub(crate) fn give_up(&mut self, direction: Direction, task: u32) {
-        self.attempts_in(direction).give_up(task);
-    }
-
-    /// Records that an operation has completed, if there are attempts. A `poll_read` has read `count` bytes.
-    pub(crate) fn complete(
-        &mut self,
-        direction: Direction,
-        task: u32,
-        buffer: Buffer,
-        count: usize,
-    ) {
-        if let Some(attempts) = &mut self.attempts {
-            attempts[direction as usize].complete(task, buffer, count);
-        }
-    }
-
-    /// Returns whether the attempts are counted.
-    pub(crate) fn has_attempts(&self) -> bool {
-        self.attempts.is_some()
-    }
-
-    /// Returns the attempts of a task.
-    pub(crate) fn tries(&self, direction: Direction, task: u32) -> Tries {
-        let attempts = self.attempts.as_ref();
-        attempts.map_or(Tries::default(), |attempts| {
-            attempts[direction as usize].of(task)
-        })
+    /// Returns whether the queue of a direction has a single waiter.
+    pub(crate) fn is_alone(&self, direction: Direction) -> bool {
+        matches!(self.queues[direction as usize], WaitQueue::One(_))
     }
 
     /// Removes the waiter with this key.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 const TASK: u32 = 7;
 
 /// The address and the length of the buffer of each message.
-const START: usize = 1000;
+const START: u32 = 1000;
 const LENGTH: usize = 16;
 
 /// What happens to a task that reads messages with `read_exact`.
@@ -40,7 +40,7 @@ impl Reader {
     fn poll(&mut self) {
         loop {
             let buffer = Buffer {
-                address: START + self.filled,
+                address: START + self.filled as u32,
                 length: LENGTH - self.filled,
             };
             if self.available == 0 {

@@ -131,7 +131,7 @@ impl Descriptor {
     }
 
     /// Wakes all waiters for an event. The event is over at once: the next waiter waits.
-    fn event(&self, bits: usize) {
+    fn event(&self, bits: u32) {
         self.wake(|taken| self.readiness.publish(bits, taken));
         for direction in [Direction::Read, Direction::Write] {
             self.readiness.clear(direction, self.readiness.load());
@@ -167,7 +167,7 @@ enum Step {
     /// A poll method is called.
     Poll(Direction, Option<usize>, By),
     /// An event arrives.
-    Event(usize),
+    Event(u32),
     /// A round of the run queue begins.
     Round,
 }

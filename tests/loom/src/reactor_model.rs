@@ -64,7 +64,7 @@ struct Descriptor {
 
 impl Descriptor {
     /// Creates an empty descriptor with these bits of readiness.
-    fn new(bits: usize) -> Arc<Descriptor> {
+    fn new(bits: u32) -> Arc<Descriptor> {
         Arc::new(Descriptor {
             readiness: Readiness::new(bits),
             counters: WaitCounters::default(),
@@ -73,7 +73,7 @@ impl Descriptor {
     }
 
     /// Adds an item, as a peer does. An event follows.
-    fn put(&self, bits: usize) {
+    fn put(&self, bits: u32) {
         self.content.fetch_add(1, Ordering::SeqCst);
         self.publish(bits);
     }
@@ -88,7 +88,7 @@ impl Descriptor {
     }
 
     /// Wakes the waiters for an event, as the reactor does, without holding a lock.
-    fn publish(&self, bits: usize) {
+    fn publish(&self, bits: u32) {
         self.wake(|taken| self.readiness.publish(bits, taken));
     }
 
