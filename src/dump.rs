@@ -316,7 +316,7 @@ pub struct TaskDump {
     pub(crate) polls_per_second: Option<f64>,
     /// How many sockets the task has opened in a second lately, if that is known.
     pub(crate) sockets_per_second: Option<f64>,
-    /// What may wake or end the task besides.
+    /// What may wake or end the task besides its waits.
     pub(crate) loose: Loose,
 }
 
