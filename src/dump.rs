@@ -5,7 +5,7 @@
 //! assert.
 //!
 //! [`Dump::circles`] returns the [`Circle`]s of tasks that wait for one another. The runtime searches for them by itself,
-//! at most once a second; see [`Builder::on_deadlock`](crate::Builder::on_deadlock#circles).
+//! at most once a second; see [`Builder::on_deadlock`](crate::Builder#circles).
 
 // `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
 
