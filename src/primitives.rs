@@ -2,8 +2,8 @@
 //!
 //! Every file that implements a protocol between threads takes these types from here. `tests/loom` compiles some of
 //! these files again (`executor/inbox.rs`, `executor/flag.rs`, `executor/ended.rs`, `reactor/readiness.rs`,
-//! `reactor/waiters.rs`, `threads/resting.rs`, and of `sync`: `semaphore/permits.rs`, `notify/signal.rs`, `cancellation_token/tree.rs`,
-//! `oneshot/core.rs`, `watch/core.rs`), with a module of the same name that exports the types of the model checker loom.
+//! `reactor/waiters.rs`, `threads/resting.rs`, and of `sync`: `semaphore/permits.rs`, `notify/signal.rs`,
+//! `cancellation_token/tree.rs`, `oneshot/core.rs`, `watch/core.rs`), with a module of the same name that exports the types of the model checker loom.
 //! So the model checker checks the code that runs here.
 
 pub(crate) use std::sync::atomic::{

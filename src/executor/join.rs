@@ -61,7 +61,7 @@ impl Executor {
             Some(joiner) if joiner.waker.will_wake(waker) => {
                 joiner.tag = self.current_tag();
                 // Another wait of the task may have ended.
-                actor::note_wait();
+                actor::note_join(joiner.tag);
                 Joined::Waiting
             }
             _ => Joined::Unregistered,
