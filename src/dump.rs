@@ -5,7 +5,7 @@
 //! assert.
 //!
 //! [`Dump::circles`] returns the [`Circle`]s of tasks that wait for one another. The runtime searches for them by itself,
-//! at most once a second; see [`Builder::on_deadlock`](crate::Builder::on_deadlock#circles).
+//! at most once a second; see [`Builder::on_deadlock`](crate::Builder#circles).
 
 // `event_loop/dump.rs` collects the data, and `handle/request.rs` requests it from other threads.
 
@@ -316,7 +316,7 @@ pub struct TaskDump {
     pub(crate) polls_per_second: Option<f64>,
     /// How many sockets the task has opened in a second lately, if that is known.
     pub(crate) sockets_per_second: Option<f64>,
-    /// What may wake or end the task besides.
+    /// What may wake or end the task besides its waits.
     pub(crate) loose: Loose,
 }
 

@@ -635,9 +635,10 @@ impl Executor {
             }
             wake_all(task.joiner.map(|joiner| joiner.waker));
         }
-        let Tasks { ready, ended, .. } = &mut *self.tasks.borrow_mut();
-        ready.clear();
-        self.remote.ended.note_all(ended);
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.ready.clear();
+        self.remote.ended.note_all(&mut tasks.ended);
+        drop(tasks);
         self.spare.take();
         self.report_rest();
         self.status.names.clear();

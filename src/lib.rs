@@ -80,8 +80,8 @@
 //!   tasks that started late, each with the one that held it up. See the module [`timeline`].
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
-//!   [`Builder::stall_report`] report certain and possible deadlocks, and circles of tasks that wait for one another. A task
-//!   that [spins](task#spinning) is reported too.
+//!   [`Builder::stall_report`] report certain and possible deadlocks, and circles of tasks that wait for one another. The
+//!   runtime also reports a task that [spins](task#spinning).
 //!
 //! To test:
 //!

@@ -493,10 +493,14 @@ impl Builder {
     /// Sets what happens in a deadlock: when it is certain that no task will ever be woken, or that some tasks [wait for
     /// one another](#circles) forever. The default is [`OnDeadlock::Log`].
     ///
-    /// It is certain that no task will ever be woken if no task waits for a deadline, a socket or a standard stream, no blocking job waits or
-    /// runs, and either [nothing holds a waker](#nothing-holds-a-waker) or
-    /// [no other thread could use one](#the-only-thread). Otherwise, a deadlock is possible but not certain: a sender
-    /// may be on another thread. [`stall_report`](Builder::stall_report) reports a possible deadlock.
+    /// It is certain that no task will ever be woken if all of the following hold:
+    ///
+    /// - no task waits for a deadline, a socket or a standard stream;
+    /// - no blocking job is queued or runs;
+    /// - [nothing holds a waker](#nothing-holds-a-waker), or [no other thread could use one](#the-only-thread).
+    ///
+    /// Otherwise, a deadlock is possible but not certain: a sender may be on another thread.
+    /// [`stall_report`](Builder::stall_report) reports a possible deadlock.
     ///
     /// The message lists the [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks.
     /// [`OnDeadlock::Log`] logs it as an error. If no logger accepts errors, it prints the message to the standard
@@ -579,7 +583,8 @@ impl Builder {
     /// task locks twice, or a channel whose sender is never used, causes such a wait. The warning lists the
     /// [circles](crate::Dump::circles) of tasks that wait for one another, and all tasks. If something outside the
     /// runtime holds a waker or a handle, it says that only something outside can wake a task. The warning is not
-    /// repeated until a task has run. If the deadlock is certain, the [policy](Builder::on_deadlock) takes effect instead, unless it is [`OnDeadlock::Ignore`].
+    /// repeated until a task has run. If the deadlock is certain, the [policy](Builder::on_deadlock) takes effect
+    /// instead, unless it is [`OnDeadlock::Ignore`].
     ///
     /// The report is off by default. Leave it off in a runtime that works for other threads, where such a wait is
     /// normal. In a server, some task always listens or sleeps, so the warning is never logged: take a

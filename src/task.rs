@@ -57,7 +57,7 @@
 //! - a task that spins only while others let the loop park now and then, or that other tasks or threads wake.
 //!
 //! A dump shows how often [each task](crate::dump::TaskDump::polls_per_second) is polled, reported or not. Under a
-//! [virtual clock](crate::Builder::virtual_clock#standstill), a task that spins while a deadline is pending stops the
+//! [virtual clock](crate::Builder#standstill), a task that spins while a deadline is pending stops the
 //! clock, and is part of the report of that.
 //!
 //! # How a task ends

@@ -2,8 +2,7 @@
 //!
 //! The threads of the pool, of a watchdog and of a dump on `SIGUSR1` say when they [rest](OwnThread::rest), and so does
 //! a thread that waits for a test. The deadlock detector asks whether all other threads of the process rest. Only Linux
-//! answers: elsewhere, and without `/proc`, no thread has
-//! a number, and the answer is that not all rest.
+//! answers. On other systems and without `/proc`, no thread has a number, and the answer is that not all rest.
 
 mod resting;
 

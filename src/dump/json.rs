@@ -124,10 +124,7 @@ impl TaskDump {
         json.object(|json| {
             json.key("id").number(self.id);
             json.key("name").or_null(self.name.as_deref(), Json::text);
-            json.key("file")
-                .or_null(self.location.map(Location::file), Json::text);
-            json.key("line")
-                .or_null(self.location.map(Location::line), Json::number);
+            json.place(self.location);
             json.key("joined_by")
                 .or_null(self.joined_by(), Json::number);
             json.key("child_of").or_null(self.child_of(), Json::number);
@@ -169,12 +166,7 @@ impl Wait {
                 | What::Sync { .. }
                 | What::Idle => {}
             }
-            let (file, line) = (
-                self.location.map(Location::file),
-                self.location.map(Location::line),
-            );
-            json.key("file").or_null(file, Json::text);
-            json.key("line").or_null(line, Json::number);
+            json.place(self.location);
             json.key("blocked_by")
                 .array(&self.blocked_by, |id, json| json.number(id));
             json.key("given_up").number(self.given_up);
@@ -231,6 +223,13 @@ impl Json {
             Some(value) => write(self, value),
             None => self.text.push_str("null"),
         }
+    }
+
+    /// Writes a place as the keys `file` and `line`.
+    pub(super) fn place(&mut self, place: Option<&Location<'_>>) {
+        let (file, line) = (place.map(Location::file), place.map(Location::line));
+        self.key("file").or_null(file, Json::text);
+        self.key("line").or_null(line, Json::number);
     }
 
     /// Writes a number.

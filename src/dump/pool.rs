@@ -418,12 +418,7 @@ impl JobDump {
             json.key("id").number(self.id);
             json.key("kind").text(self.kind);
             json.key("name").or_null(self.name(), Json::text);
-            let (file, line) = (
-                self.location.map(Location::file),
-                self.location.map(Location::line),
-            );
-            json.key("file").or_null(file, Json::text);
-            json.key("line").or_null(line, Json::number);
+            json.place(self.location);
             json.key("state").text(self.state.word());
             json.key("seconds").number(self.lasted.as_secs_f64());
             json.key("awaited").text(self.awaited.word());

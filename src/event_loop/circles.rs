@@ -18,15 +18,15 @@
 //!                        dropped
 //! ```
 //!
-//! Each circle is reported once. A likely circle that turns out to be certain, because a handle was dropped, is reported
-//! again.
+//! Each circle is reported once. If the next search finds that a likely circle has become certain, because a handle was
+//! dropped, the circle is reported again. The drop of a handle is no reason for a search.
 
 use super::EventLoop;
 use crate::dump::{Circle, Dump, Time};
 use crate::executor::primitive::Lines;
 use crate::executor::waits::Subject;
 use log::Level;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -41,18 +41,20 @@ const RESTARTS: u32 = 5;
 /// The search for circles of one loop.
 #[derive(Debug, Default)]
 pub(super) struct Circles {
-    /// The likely circles of the last search that are reported if they stand.
-    candidates: RefCell<Vec<Candidate>>,
+    /// The likely circles of the last search that are reported if they stand, by the ids of their members.
+    candidates: RefCell<HashMap<Vec<u64>, Candidate>>,
     /// The members of the circles that have been reported and still exist, by their ids, and whether the circle of each
     /// is certain.
     reported: RefCell<HashMap<u64, bool>>,
+    /// The number of polls of the loop at the last report of a certain circle.
+    reported_at: Cell<Option<u64>>,
 }
 
 /// A likely circle that has not been reported.
 #[derive(Debug)]
 struct Candidate {
-    /// The id and the number of polls of each member.
-    members: Vec<(u64, u32)>,
+    /// The number of polls of each member.
+    polls: Vec<u32>,
     /// Since when no member has been polled, as far as the searches have seen, in nanoseconds.
     since: u64,
     /// How many searches have seen that a member had been polled.
@@ -82,7 +84,7 @@ impl Circles {
         self.forget_all_but(&circles);
         let (mut certain, mut likely) = (Vec::new(), Vec::new());
         let former = self.candidates.take();
-        let mut candidates = Vec::new();
+        let mut candidates = HashMap::new();
         for circle in circles {
             if self.is_reported(&circle) {
                 continue;
@@ -92,12 +94,13 @@ impl Circles {
                 certain.push(circle);
                 continue;
             }
-            let Some(candidate) = Candidate::new(&circle, &former, now) else {
+            let members: Vec<u64> = circle.tasks().iter().map(|task| task.id()).collect();
+            let Some(candidate) = Candidate::new(&circle, former.get(&members), now) else {
                 continue;
             };
             let stood = now - candidate.since;
             if stood < STANDS {
-                candidates.push(candidate);
+                candidates.insert(members, candidate);
             } else {
                 self.note(&circle);
                 likely.push((circle, stood));
@@ -110,19 +113,22 @@ impl Circles {
             event_loop.deadlock.announce(Level::Warn, &text);
         }
         if !certain.is_empty() {
+            self.reported_at.set(Some(event_loop.executor.polls()));
             event_loop.deadlock.report_certain(&certain, &dump);
         }
     }
 
-    /// Notes that the circles of a dump are being reported with it. Returns whether a certain one has been reported
-    /// before.
-    pub(super) fn note_all(&self, dump: &Dump) -> bool {
+    /// Notes that the circles of a dump are being reported with it.
+    pub(super) fn note_all(&self, dump: &Dump) {
         let circles = dump.circles();
         self.forget_all_but(&circles);
-        let mut certain = circles.iter().filter(|circle| !circle.is_likely());
-        let was_reported = certain.any(|circle| self.is_reported(circle));
         circles.iter().for_each(|circle| self.note(circle));
-        was_reported
+    }
+
+    /// Returns whether a certain circle has been reported and nothing has been polled since. That report has shown all
+    /// tasks as they are now.
+    pub(super) fn have_just_been_reported(&self, event_loop: &EventLoop) -> bool {
+        self.reported_at.get() == Some(event_loop.executor.polls())
     }
 
     /// Returns whether a circle has been reported. A circle has a member in common with one that was reported only if it
@@ -161,20 +167,17 @@ impl Circles {
 }
 
 impl Candidate {
-    /// Creates a candidate, which may be one of the former ones. Returns `None` if its members were polled too often.
-    fn new(circle: &Circle<'_>, former: &[Candidate], now: u64) -> Option<Candidate> {
-        let members = circle.tasks().iter();
-        let members: Vec<_> = members.map(|task| (task.id(), task.polls())).collect();
-        let ids =
-            |members: &[(u64, u32)]| -> Vec<u64> { members.iter().map(|(id, _)| *id).collect() };
-        let same = |other: &&Candidate| ids(&other.members) == ids(&members);
-        let (since, restarts) = match former.iter().find(same) {
+    /// Creates a candidate, which was `former` in the last search if it was one then. Returns `None` if its members were
+    /// polled too often.
+    fn new(circle: &Circle<'_>, former: Option<&Candidate>, now: u64) -> Option<Candidate> {
+        let polls: Vec<u32> = circle.tasks().iter().map(|task| task.polls()).collect();
+        let (since, restarts) = match former {
             None => (now, 0),
-            Some(same) if same.members == members => (same.since, same.restarts),
-            Some(polled) => (now, polled.restarts + 1),
+            Some(former) if former.polls == polls => (former.since, former.restarts),
+            Some(former) => (now, former.restarts + 1),
         };
         (restarts <= RESTARTS).then_some(Candidate {
-            members,
+            polls,
             since,
             restarts,
         })

@@ -180,12 +180,14 @@ impl DeadlockDetector {
         }
     }
 
-    /// Follows the policy in a deadlock, unless a circle that causes it has been reported. A panic is repeated: the
-    /// program may have called `block_on` again.
+    /// Follows the policy in a deadlock, unless a certain circle has been reported and no task has run since. A panic is
+    /// repeated: the program may have called `block_on` again.
     fn act(&self, event_loop: &EventLoop, proof: &Proof) {
         let dump = event_loop.dump();
-        let was_reported = event_loop.inspector.circles.note_all(&dump);
-        if !was_reported || matches!(self.policy, OnDeadlock::Panic) {
+        let circles = &event_loop.inspector.circles;
+        circles.note_all(&dump);
+        let is_known = circles.have_just_been_reported(event_loop);
+        if !is_known || matches!(self.policy, OnDeadlock::Panic) {
             self.follow_policy(&Deadlock { proof, dump: &dump }, &dump);
         }
     }

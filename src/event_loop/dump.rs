@@ -67,26 +67,30 @@ impl Scopes {
                 may_be_aborted: true,
             };
         };
+        let bodies = self.bodies.get(&task.id.low());
+        let bodies = bodies.map_or(&[][..], Vec::as_slice);
+        // The wakers of the task and of its bodies in order, each with the number of its holders that are not seen.
+        let mut ours: Vec<(usize, usize)> = bodies.iter().copied().chain([own]).collect();
+        ours.sort_unstable();
+        for (waker, holders) in &mut ours {
+            let kept = self.kept.get(waker).copied().unwrap_or_default();
+            *holders = holders.saturating_sub(kept);
+        }
+        let mut is_wrapped = false;
+        let mut awaits_beside_scopes = false;
         // A label and the wait for the children of a scope keep no waker.
-        let left = || waits.iter().filter(|(_, left)| left.waker != 0);
-        let unseen = |(waker, holders): (usize, usize)| {
-            let seen = left().filter(|(_, left)| left.waker == waker);
-            let seen: usize = seen.map(|(_, left)| left.clones).sum();
-            let kept = self.kept.get(&waker).copied().unwrap_or_default();
-            holders.saturating_sub(seen + kept)
-        };
-        let bodies = self
-            .bodies
-            .get(&task.id.low())
-            .map_or(&[][..], Vec::as_slice);
-        let held: usize = bodies.iter().map(|body| unseen(*body)).sum::<usize>() + unseen(own);
-        let is_ours =
-            |waker: usize| own.0 == waker || bodies.iter().any(|(body, _)| *body == waker);
-        let is_wrapped = left().any(|(_, left)| !left.in_set && !is_ours(left.waker));
+        for (_, left) in waits.iter().filter(|(_, left)| left.waker != 0) {
+            match ours.binary_search_by_key(&left.waker, |(waker, _)| *waker) {
+                Ok(index) => ours[index].1 = ours[index].1.saturating_sub(left.clones),
+                Err(_) => is_wrapped |= !left.in_set,
+            }
+            awaits_beside_scopes |= left.in_set || left.waker == own.0;
+        }
+        let mut held = ours.iter().filter(|(_, holders)| *holders > 0);
+        let is_own_held = held.clone().any(|(waker, _)| *waker == own.0);
         Loose {
-            is_unseen: is_wrapped || held > 0,
-            may_drop_scopes: unseen(own) > 0
-                || left().any(|(_, left)| left.in_set || left.waker == own.0),
+            is_unseen: is_wrapped || held.next().is_some(),
+            may_drop_scopes: is_own_held || awaits_beside_scopes,
             may_be_aborted: false,
         }
     }
@@ -169,6 +173,8 @@ impl EventLoop {
                 children.entry(parent).or_default().push(task.id.0);
             }
         }
+        let ids = snapshots.iter().map(|task| (task.id.low(), task.id.0));
+        let pool = self.shared.pool_dump_of(&pool, &ids.collect());
         let worker = self.shared.worker;
         let rates = self.inspector.spinners.rates(self);
         let scopes = Scopes::new(self.executor.scopes(), self.executor.kept_by_sets());
@@ -204,7 +210,7 @@ impl EventLoop {
             answer: Answer::Tasks,
             worker,
             tasks: tree(tasks, &under),
-            pool: self.shared.pool_dump_of(&pool),
+            pool,
         }
     }
 }

@@ -5,16 +5,22 @@
 use super::Shared;
 use crate::dump::{Awaited, JobDump, JobState, PoolDump};
 use crate::pool::{Lane, Phase, PoolJob, PoolSnapshot};
+use std::collections::HashMap;
 use std::time::Instant;
 
 impl Shared {
-    /// Returns what a dump shows of the pool, on any thread.
+    /// Returns what a dump shows of the pool, on any thread. Of the id of a task that awaits a job, only the low half is
+    /// known here.
     pub(crate) fn pool_dump(&self) -> PoolDump {
-        self.pool_dump_of(&self.pool.snapshot())
+        self.pool_dump_of(&self.pool.snapshot(), &HashMap::new())
     }
 
-    /// Returns what a dump shows of a snapshot of the pool.
-    pub(super) fn pool_dump_of(&self, snapshot: &PoolSnapshot) -> PoolDump {
+    /// Returns what a dump shows of a snapshot of the pool. `ids` has the ids of the tasks by their low halves.
+    pub(super) fn pool_dump_of(
+        &self,
+        snapshot: &PoolSnapshot,
+        ids: &HashMap<u32, u64>,
+    ) -> PoolDump {
         let now = Instant::now();
         let since = |since| now.saturating_duration_since(since);
         let jobs = snapshot.jobs.iter().map(|job| JobDump {
@@ -33,7 +39,7 @@ impl Shared {
                 Phase::Abandoned => JobState::Abandoned,
             },
             lasted: since(job.since),
-            awaited: self.awaited(job),
+            awaited: self.awaited(job, ids),
         });
         PoolDump {
             threads: snapshot.threads,
@@ -45,10 +51,10 @@ impl Shared {
     }
 
     /// Returns what waits for a job.
-    fn awaited(&self, job: &PoolJob) -> Awaited {
+    fn awaited(&self, job: &PoolJob, ids: &HashMap<u32, u64>) -> Awaited {
         match job.waiter.map(|waiter| waiter.tag.parts()) {
             Some(Some((task, _))) => Awaited::Task {
-                id: u64::from(task),
+                id: ids.get(&task).copied().unwrap_or(u64::from(task)),
                 name: self.status.names.get(task),
             },
             Some(None) => Awaited::Elsewhere,

@@ -62,7 +62,7 @@ pub(super) struct Spinners {
     former: RefCell<Notes>,
     /// The tasks that were idle in all recent samples.
     idle: RefCell<HashMap<u32, Idle>>,
-    /// The tasks that were reported and are still polled, by the low halves of their ids.
+    /// The tasks that were reported and have not ended, by the low halves of their ids.
     reported: RefCell<HashSet<u32>>,
 }
 

@@ -7,6 +7,7 @@
 
 use crate::primitives::{Mutex, lock};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// The capacity that the table keeps after a burst, in entries.
 const KEPT_ENTRIES: usize = 64;
@@ -14,14 +15,38 @@ const KEPT_ENTRIES: usize = 64;
 /// The tasks of one runtime that have abort handles.
 pub(crate) struct Aborters {
     /// The number of handles of each task that has one, by the number of the task's id.
-    counts: Mutex<HashMap<u64, usize>>,
+    counts: Mutex<HashMap<u64, usize, BuildHasherDefault<IdHasher>>>,
+}
+
+/// Hashes the number of an id by one multiplication. A `JoinSet` makes and drops a handle for each task that it spawns, and
+/// nobody outside can choose the ids.
+#[derive(Default)]
+struct IdHasher(u64);
+
+/// The golden ratio in 64 bits, as in Knuth's multiplicative hashing: consecutive numbers get hashes that are far apart.
+const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(GOLDEN_RATIO);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Aborters {
     /// Creates a table without handles.
     pub(crate) fn new() -> Aborters {
         Aborters {
-            counts: Mutex::new(HashMap::new()),
+            counts: Mutex::new(HashMap::default()),
         }
     }
 

@@ -16,7 +16,8 @@ thread_local! {
     /// one.
     static TURN: Cell<u64> = const { Cell::new(0) };
 
-    /// The number of waits for joins, scopes and primitives of `sync` that have begun on this thread (modulo 2³²).
+    /// How many times a task on this thread has begun to wait for a task or a primitive of `sync`, or has polled or ended
+    /// such a wait (modulo 2³²). Only these may close a circle.
     static WAITS: Cell<u32> = const { Cell::new(0) };
 }
 

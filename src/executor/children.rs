@@ -1,7 +1,12 @@
-//! [`RegisteredChild`]: the child of a scope, as a dump shows it.
+//! [`RegisteredChild`], [`RegisteredScope`] and [`RegisteredSet`]: the children of scopes as dumps show them, and the
+//! wakers that scopes and sets keep.
 //!
 //! A child lives inside the future of its parent and is not a task. A registered child appears in dumps all the
 //! same: it has an id, and its waits are tagged with that id. `task/scope.rs` registers children.
+//!
+//! A scope polls its body and its children with wakers of their own, and a `JoinSet` gives such wakers to its tasks. Both
+//! keep the waker of the task that polls them. A search for circles counts these wakers as seen. `task/scope.rs` and
+//! `task/join_set.rs` register them.
 
 use super::id::Id;
 use super::message::Remote;

@@ -62,7 +62,7 @@ impl Executor {
                 joiner.tag = self.current_tag();
                 self.record_join(joiner.tag, key.generation());
                 // Another wait of the task may have ended.
-                actor::note_wait();
+                actor::note_join(joiner.tag);
                 Joined::Waiting
             }
             _ => Joined::Unregistered,

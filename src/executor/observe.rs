@@ -116,7 +116,7 @@ impl Executor {
         });
     }
 
-    /// Logs the numbers of the slow polls that no warning has told, at the end of the runtime.
+    /// Logs the numbers of the slow polls that no warning has reported, at the end of the runtime.
     pub(super) fn report_rest(&self) {
         let rest = self.repeats.borrow_mut().take();
         let limit = self.watchdog.unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! A task that blocks its thread in each poll would fill the log. The first slow poll is reported at once, and the
 //! further ones of the tasks that were spawned at the same place with the same name are counted. The next report about
-//! that place, at least [`PAUSE`] later, tells their number, and so does the end of the runtime.
+//! that place, at least [`PAUSE`] later, gives their number, and so does the end of the runtime.
 //!
 //! `observe.rs` and `event_loop/watchdog.rs` ask before they log. They call the logger after the table is released.
 
@@ -28,11 +28,11 @@ const MOST_NAMES: usize = 8;
 pub(crate) struct Report {
     /// The slow polls that were counted since the last warning about the same place.
     pub(crate) folded: Option<Folded>,
-    /// The entry that gave way, if the table was full and had polls of another place to tell.
+    /// The entry that gave way, if the table was full and had polls of another place to report.
     pub(crate) evicted: Option<Place>,
 }
 
-/// The slow polls that no warning has told yet.
+/// The slow polls that no warning has reported yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Folded {
     /// The number of polls.
@@ -41,6 +41,8 @@ pub(crate) struct Folded {
     longest: Duration,
     /// Whether the polls were over when they were noted.
     were_over: bool,
+    /// Whether the polls were those of a root future.
+    of_root: bool,
 }
 
 impl Folded {
@@ -55,9 +57,14 @@ impl fmt::Display for Folded {
     /// Writes the remark at the end of the next warning.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (polls, longest) = (polls(self.count), self.longest());
+        let whose = if self.of_root {
+            ""
+        } else {
+            " of tasks spawned there"
+        };
         write!(
             f,
-            " ({polls} of tasks spawned there since the last such warning, {longest})"
+            " ({polls}{whose} since the last such warning, {longest})"
         )
     }
 }
@@ -81,7 +88,7 @@ pub(crate) struct Place {
     is_root: bool,
     /// When the last warning about the place was logged.
     warned: Instant,
-    /// The polls that no warning has told yet.
+    /// The polls that no warning has reported yet.
     folded: Option<Folded>,
 }
 
@@ -92,7 +99,7 @@ impl Place {
         name && self.location == polling.location
     }
 
-    /// Logs how many polls the last warning about the place has not told.
+    /// Logs the number of the polls that no warning has reported yet.
     pub(crate) fn warn(&self, limit: Duration) {
         let Some(folded) = &self.folded else {
             return;
@@ -146,6 +153,7 @@ impl Repeats {
                     count: 0,
                     longest: Duration::ZERO,
                     were_over: self.are_over,
+                    of_root: place.is_root,
                 });
                 folded.count += 1;
                 folded.longest = folded.longest.max(time);
@@ -177,7 +185,7 @@ impl Repeats {
         })
     }
 
-    /// Removes the place whose last warning is the oldest. Returns it if it has polls to tell.
+    /// Removes the place whose last warning is the oldest. Returns it if it has polls to report.
     fn evict(&mut self) -> Option<Place> {
         let places = self.places.iter().enumerate();
         let (oldest, _) = places.min_by_key(|(_, place)| place.warned)?;
@@ -185,7 +193,7 @@ impl Repeats {
         place.folded.is_some().then_some(place)
     }
 
-    /// Removes all places. Returns those that have polls to tell.
+    /// Removes all places. Returns those that have polls to report.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Place> + use<> {
         let places = std::mem::take(&mut self.places).into_iter();
         places.filter(|place| place.folded.is_some())
@@ -213,7 +221,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(3);
 
     #[test]
-    fn a_warning_tells_the_polls_that_were_folded_since_the_last_one() {
+    fn a_warning_counts_the_polls_that_were_folded_since_the_last_one() {
         let mut repeats = Repeats::new(PAUSE, true);
         let (polling, begin) = (poll(None), Instant::now());
         assert!(
@@ -235,6 +243,28 @@ mod tests {
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].folded.as_ref().unwrap().count, 1);
         assert_eq!(repeats.take().count(), 0);
+    }
+
+    #[test]
+    fn a_remark_says_whose_polls_were_folded() {
+        let mut repeats = Repeats::new(PAUSE, true);
+        let begin = Instant::now();
+        let (task, mut root) = (poll(None), poll(None));
+        root.id = 0;
+        let mut remark = |polling: &Polling| {
+            assert!(repeats.note(polling, SHORT, begin).is_some());
+            assert!(repeats.note(polling, SHORT, begin).is_none());
+            let report = repeats.note(polling, SHORT, begin + PAUSE).unwrap();
+            report.folded.unwrap().to_string()
+        };
+        assert_eq!(
+            remark(&task),
+            " (1 more slow poll of tasks spawned there since the last such warning, the longest 3 ms)"
+        );
+        assert_eq!(
+            remark(&root),
+            " (1 more slow poll since the last such warning, the longest 3 ms)"
+        );
     }
 
     #[test]
@@ -263,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_and_an_evicted_entry_is_told() {
+    fn the_table_is_bounded_and_an_evicted_entry_is_reported() {
         let mut repeats = Repeats::new(PAUSE, true);
         let begin = Instant::now();
         let first = poll(Some("first"));

@@ -84,9 +84,10 @@ impl Executor {
         self.set_observed();
     }
 
-    /// Closes the sample, and returns its counts by the low halves of the ids. No task is being polled.
+    /// Closes the sample, which may not be full yet. Returns its counts by the low halves of the ids. No task is being polled.
     pub(crate) fn take_sample(&self) -> HashMap<u32, Sample> {
         self.sampling.left.set(0);
+        self.set_observed();
         self.sampling.tasks.take()
     }
 
@@ -126,5 +127,32 @@ impl Executor {
             && took < SHORT;
         task.polls += 1;
         task.idle += u32::from(is_idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::repeats::PAUSE;
+    use super::super::status::LoopStatus;
+    use super::super::{Choices, Remote};
+    use super::*;
+    use crate::executor::OnTaskPanic;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_sample_that_is_closed_early_leaves_no_poll_observed() {
+        let choices = Choices {
+            seed: None,
+            on_panic: OnTaskPanic::default(),
+            watchdog: None,
+            pause: PAUSE,
+        };
+        let remote = Arc::new(Remote::new(futures_task::noop_waker()));
+        let status = Arc::new(LoopStatus::new(false));
+        let executor = Executor::new(0, remote, status, Arc::default(), None, choices);
+        executor.open_sample([7].into_iter());
+        assert!(executor.is_observed.get() && executor.is_always_observed.get());
+        assert_eq!(executor.take_sample()[&7].polls, 0);
+        assert!(!executor.is_observed.get() && !executor.is_always_observed.get());
     }
 }

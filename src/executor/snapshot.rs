@@ -183,8 +183,10 @@ impl Executor {
 
     /// Returns the identities of the wakers that sets keep.
     pub(crate) fn kept_by_sets(&self) -> Vec<usize> {
-        let sets = lock(&self.remote.sets);
-        let sets: Vec<MemberRef> = sets.iter().map(|(_, set)| set.clone()).collect();
+        let table = lock(&self.remote.sets);
+        let sets: Vec<MemberRef> = table.iter().map(|(_, set)| set.clone()).collect();
+        // Another thread may drop a set meanwhile. Then its last reference, which owns a waker, is dropped here.
+        drop(table);
         let sets = sets.iter().filter_map(MemberRef::upgrade);
         sets.filter_map(|set| set.outer()).collect()
     }

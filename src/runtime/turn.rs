@@ -53,7 +53,7 @@ impl Runtime {
     ///
     /// Turns and calls of `block_on` may alternate. A turn does not report that no task can be woken, or that a virtual
     /// clock stands still, because the runtime does not know what the foreign loop waits for. It does report
-    /// [circles](super::Builder::on_deadlock#circles) of tasks that wait for one another. Everything else works as in
+    /// [circles](super::Builder#circles) of tasks that wait for one another. Everything else works as in
     /// `block_on`: metrics, dumps (without a line for `main`), watchdogs, and the [fairness
     /// promise](crate::task#fairness) within a turn.
     ///

@@ -225,9 +225,7 @@ impl Seen {
         seen.receiver.make(made);
         Arc::new(seen)
     }
-}
 
-impl Seen {
     /// Returns the task that receives at the moment. A `recv` that is pending borrows the receiver.
     fn receiving(wait: &Declared, waits: &Lines<'_>) -> Option<u32> {
         waits.of(wait, Some(RECV)).first()?.task()

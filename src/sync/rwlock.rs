@@ -768,9 +768,7 @@ impl<S: Deref<Target = Seen>> ReadMark<S> {
         let slot = seen.readers.enter(location);
         ReadMark { seen, slot }
     }
-}
 
-impl<S: Deref<Target = Seen>> ReadMark<S> {
     /// Records that the guard is an owned one.
     #[inline]
     fn owned(self) -> ReadMark<S> {
@@ -796,9 +794,7 @@ impl<S: Deref<Target = Seen>> WriteMark<S> {
         seen.writer.set(location);
         WriteMark(seen)
     }
-}
 
-impl<S: Deref<Target = Seen>> WriteMark<S> {
     /// Records that the guard is an owned one.
     #[inline]
     fn owned(self) -> WriteMark<S> {

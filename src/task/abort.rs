@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 /// An owned permission to abort a task, from any thread; see [`JoinHandle::abort`](super::JoinHandle::abort).
 ///
-/// The handle keeps neither the task nor its runtime alive. While it exists, a circle of tasks that contains the
-/// task is no certain deadlock, and the runtime does not report that no task can be woken, unless no thread could use the
-/// handle; see
-/// [`Builder::on_deadlock`](crate::Builder::on_deadlock).
+/// The handle keeps neither the task nor its runtime alive. While it exists, a circle of tasks that contains the task is
+/// no certain deadlock. The runtime does not report that no task can be woken either, unless no other thread could use
+/// the handle; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
 /// # Examples
 ///

@@ -272,6 +272,31 @@ fn a_loop_that_becomes_quiet_does_not_report_a_circle_again() {
     assert_eq!(logged("quiet ring 0").len(), 1);
 }
 
+/// The report of the first ring has shown neither the second one nor what the root future waits for.
+#[test]
+fn a_deadlock_is_reported_although_a_circle_was_reported_before() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let _watchdog = watchdog();
+    let called = strict().on_deadlock(OnDeadlock::Call(|dump| {
+        if CALLS.fetch_add(1, Ordering::Relaxed) > 0 {
+            panic!("{} circles", dump.circles().len());
+        }
+    }));
+    let runtime = called.build().unwrap();
+    let text = panic_text(|| {
+        runtime.block_on(async {
+            drop(join_ring("the first ring", 2));
+            while CALLS.load(Ordering::Relaxed) == 0 {
+                // Polls the number of calls, and orders nothing.
+                sleep(Duration::from_millis(20)).await;
+            }
+            drop(join_ring("the second ring", 2));
+            pending::<()>().await;
+        });
+    });
+    assert_eq!(text, "2 circles");
+}
+
 #[test]
 fn a_ring_of_locks_is_likely_and_reported_once() {
     run(async {

@@ -343,6 +343,32 @@ fn a_task_spawned_by_a_logger_runs() {
     child(part).finish();
 }
 
+#[test]
+fn a_logger_may_use_the_runtime_that_reports_its_last_slow_polls() {
+    let part = || {
+        let _watchdog = watchdog();
+        let limit = Duration::from_millis(1);
+        let runtime = Runtime::builder().watchdog(limit);
+        let runtime = runtime.test_patience(FAR).build().unwrap();
+        static SEEN: AtomicBool = AtomicBool::new(false);
+        log_to(LevelFilter::Warn, |record| {
+            if record.args().to_string().contains("took more than 1 ms") {
+                assert!(task::dump().tasks().is_empty());
+                SEEN.store(true, Ordering::SeqCst);
+            }
+        });
+        runtime.block_on(async {
+            for _ in 0..2 {
+                thread::sleep(2 * limit);
+                task::yield_now().await;
+            }
+        });
+        drop(runtime);
+        assert!(SEEN.load(Ordering::SeqCst));
+    };
+    child(part).finish();
+}
+
 /// Panics once, when the reactor calls `enabled` for the events of a turn.
 struct Faulty(AtomicBool);
 
