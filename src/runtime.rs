@@ -9,12 +9,14 @@ mod turn;
 
 use crate::context;
 use crate::event_loop::deadlock::OnDeadlock;
-use crate::event_loop::{EventLoop, Settings};
+use crate::event_loop::{EventLoop, Settings, TimelineOutput};
 use crate::executor::OnTaskPanic;
 use crate::handle::Handle;
+use crate::timeline::output::{EVENTS, Output};
 use std::fmt;
 use std::io;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -630,7 +632,8 @@ impl Builder {
     /// Records a timeline of what the loop does: the newest `events` polls, wakes, waits and other events, rounded up to
     /// a power of two.
     ///
-    /// By default, nothing is recorded. An event takes 16 bytes, so 65,536 of them take a megabyte, and about 100 ns to
+    /// By default, nothing is recorded, unless the environment variable `GLASSFROG_TIMELINE` names a file: see
+    /// [the module](crate::timeline#without-touching-the-program). An event takes 16 bytes, so 65,536 of them take a megabyte, and about 100 ns to
     /// record. The names of tasks and of what they wait for are kept as long as an event mentions them.
     ///
     /// # Examples
@@ -645,6 +648,59 @@ impl Builder {
     pub fn timeline(mut self, events: usize) -> Builder {
         self.settings.timeline = Some(events);
         self
+    }
+
+    /// Writes the timeline to a file *during* a poll that takes longer than `limit`, so that you see what led to it, even if
+    /// the poll never returns.
+    ///
+    /// A thread watches the polls, as for [`watchdog_thread`](Builder::watchdog_thread), and writes the file at most once a
+    /// minute: as JSON if the path ends in `.json`, else as a [page](crate::Timeline::to_html). A later file replaces an
+    /// earlier one. If the file cannot be written, the thread logs a warning with the path and the reason.
+    ///
+    /// The runtime records 65,536 events, unless [`timeline`](Builder::timeline) sets another number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("glassfrog-slow-doc-{}.html", std::process::id()));
+    /// let builder = glassfrog::Builder::new();
+    /// let runtime = builder.timeline_on_slow_poll(Duration::from_millis(20), &path).build()?;
+    /// runtime.block_on(async {
+    ///     // No task should do this.
+    ///     while !path.exists() {
+    ///         thread::sleep(Duration::from_millis(1));
+    ///     }
+    /// });
+    /// # std::fs::remove_file(&path)?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn timeline_on_slow_poll(mut self, limit: Duration, path: impl Into<PathBuf>) -> Builder {
+        self.settings.timeline_on_slow_poll = Some((limit, path.into()));
+        self
+    }
+
+    /// Lets the runtime write its timeline to a file that it shares with others, or to none, whatever the environment says.
+    pub(crate) fn timeline_output(mut self, output: Option<Arc<Output>>) -> Builder {
+        self.settings.output = TimelineOutput::Chosen(output);
+        self
+    }
+
+    /// If `is_recorded`, lets the runtime record a timeline for the attribute `test`, which writes it itself.
+    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "for `test_runs`"))]
+    pub(crate) fn test_timeline(mut self, is_recorded: bool) -> Builder {
+        if is_recorded {
+            self.settings.output = TimelineOutput::Chosen(None);
+            self.settings.timeline = Some(EVENTS);
+        }
+        self
+    }
+
+    /// Returns the file that the environment names for the timeline, if the builder has not chosen one.
+    pub(crate) fn find_timeline_output(&self) -> Option<Arc<Output>> {
+        self.settings.output()
     }
 
     /// Makes the runtime that of the worker with this number.

@@ -88,6 +88,12 @@ mod newest;
 mod page;
 mod trace_json;
 mod files;
+pub(crate) mod output;
+#[cfg(all(unix, feature = "signal"))]
+pub(crate) mod signals;
+#[cfg(not(all(unix, feature = "signal")))]
+#[path = "timeline/no_signals.rs"]
+mod signals;
 mod json;
 mod words;
 

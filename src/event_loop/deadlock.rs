@@ -153,6 +153,12 @@ impl DeadlockDetector {
 
     /// Follows the policy in a deadlock.
     fn act(&self, event_loop: &EventLoop) {
+        // A panic writes the timeline when it leaves `block_on`.
+        if let Some(recorder) = &event_loop.shared.recorder
+            && !matches!(self.policy, OnDeadlock::Panic)
+        {
+            recorder.write();
+        }
         match self.policy {
             OnDeadlock::Ignore => {}
             OnDeadlock::Log => swallow_panics(|| {

@@ -145,11 +145,7 @@ impl Shared {
 
     /// Copies the timeline, if the runtime records one. It may be called on any thread.
     pub(crate) fn recording(&self) -> Option<Recording> {
-        let mut recording = self.recorder.as_ref()?.copy();
-        if let Some(worker) = self.worker {
-            recording.name = format!("worker {worker}");
-        }
-        Some(recording)
+        Some(self.recorder.as_ref()?.copy())
     }
 
     /// Returns the metrics of the runtime.

@@ -1,13 +1,17 @@
 //! [`Watchdog`]: a thread that reports a slow poll during that poll.
 //!
-//! The event loop starts the thread if [`Builder::watchdog_thread`](crate::Builder::watchdog_thread) was called.
-//! The thread only reads the [`LoopStatus`]. The warning after a slow poll is in `executor/observe.rs`.
+//! The event loop starts the thread if [`Builder::watchdog_thread`](crate::Builder::watchdog_thread) was called: it logs a
+//! warning. After [`Builder::timeline_on_slow_poll`](crate::Builder::timeline_on_slow_poll), the event loop starts another,
+//! which writes the timeline. A thread only reads the [`LoopStatus`]. The warning after a slow poll is in `executor/observe.rs`.
 
 use crate::dump::Time;
 use crate::executor::status::{LoopStatus, Polling};
 use crate::foreign::swallow_panics;
+use crate::timeline::output::RareFile;
+use crate::timeline::recorder::Recorder;
 use crate::waiter::Tag;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -27,12 +31,53 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts a thread that watches the status of a loop, and reports every poll that takes longer than `limit`.
+    /// Starts a thread that watches the status of a loop, and logs every poll that takes longer than `limit`.
     ///
     /// # Errors
     ///
     /// Returns an error if no thread can be started.
     pub(super) fn new(status: Arc<LoopStatus>, limit: Duration) -> io::Result<Watchdog> {
+        let theirs = Arc::clone(&status);
+        Watchdog::with_report(status, limit, move |tag, time| {
+            let polling = theirs.last_poll();
+            // The next poll may have begun in the meantime.
+            if let Some(polling) = polling
+                && Some((polling.id, polling.poll)) == tag.parts()
+            {
+                warn(&polling, time);
+            }
+        })
+    }
+
+    /// Starts a thread that writes the timeline during a poll that takes longer than `limit`, at most once a minute.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no thread can be started.
+    pub(super) fn flight_recorder(
+        status: Arc<LoopStatus>,
+        limit: Duration,
+        recorder: &Arc<Recorder>,
+        path: &Path,
+    ) -> io::Result<Watchdog> {
+        let mut file = RareFile::new(path);
+        let recorder = Arc::clone(recorder);
+        Watchdog::with_report(status, limit, move |_tag, _time| {
+            file.write(&recorder);
+        })
+    }
+
+    /// Starts a thread that watches the status of a loop, and calls `report` once with every poll that takes longer than
+    /// `limit`, and the time that it has taken.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no thread can be started.
+    fn with_report(
+        status: Arc<LoopStatus>,
+        limit: Duration,
+        mut report: impl FnMut(Tag, Duration) + Send + 'static,
+    ) -> io::Result<Watchdog> {
         let (end, ended) = mpsc::channel();
         let interval = (limit / CHECKS).max(Duration::from_millis(1));
         let name = String::from("glassfrog-watch");
@@ -46,13 +91,7 @@ impl Watchdog {
                 }
                 if last != Tag::NONE && !is_reported && since.elapsed() >= limit {
                     is_reported = true;
-                    let polling = status.last_poll();
-                    // The next poll may have begun in the meantime.
-                    if let Some(polling) = polling
-                        && Some((polling.id, polling.poll)) == last.parts()
-                    {
-                        warn(&polling, since.elapsed());
-                    }
+                    report(last, since.elapsed());
                 }
             }
         })?;
