@@ -26,7 +26,7 @@ mod traces;
 mod turned;
 mod watchdog;
 
-pub(crate) use self::settings::{Settings, TimelineOutput};
+pub(crate) use self::settings::{Settings, TIMELINE_EVENTS, TimelineOutput};
 pub(crate) use self::shared::Shared;
 pub use self::turned::Turned;
 
@@ -110,10 +110,8 @@ impl EventLoop {
         };
         let epoch = clock.now();
         let output = settings.output();
-        let recorder = settings.recorded_events(output.is_some()).map(|events| {
-            let recorder = Recorder::new(events, clock.clone(), epoch);
-            recorder.share(settings.worker, output)
-        });
+        let events = settings.recorded_events(output.is_some());
+        let recorder = Recorder::start(events, &clock, epoch, settings.worker, output);
         let reactor = Reactor::new(Arc::clone(&rounds), recorder.clone())?;
         let inbox = Arc::new(Remote::new(reactor.unparker(), recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();

@@ -33,8 +33,10 @@
 mod dump;
 mod listen;
 mod pipe;
+#[cfg(feature = "timeline")]
 mod timeline;
 
 pub use self::dump::dump_on_sigusr1;
 pub use self::listen::{Signal, SignalKind, ctrl_c, signal};
+#[cfg(feature = "timeline")]
 pub use self::timeline::timeline_on_sigusr2;

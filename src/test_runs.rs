@@ -164,7 +164,7 @@ impl Test {
     /// Creates the runtime of one run.
     fn runtime(&self, seed: Option<u64>, watch: &Watch) -> Runtime {
         let mut builder = Builder::new()
-            .test_timeline(watch.timeline().is_some())
+            .test_timeline(watch.has_timeline())
             .on_deadlock(OnDeadlock::Panic)
             .stall_report(STALL)
             .stall_to_stderr();

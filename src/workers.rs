@@ -24,6 +24,9 @@ use std::thread;
 /// divides the work between them. Either each runtime has its own listener on a shared port (`SO_REUSEPORT` in
 /// `socket(7)`), or the program spawns tasks through the [`Handle`]s.
 ///
+/// If the environment asks for a [timeline](crate::timeline#without-touching-the-program), the last worker to end writes one
+/// file for all.
+///
 /// Dropping the workers stops them and waits for their threads.
 ///
 /// # Examples

@@ -3,7 +3,7 @@
 use super::deadlock::OnDeadlock;
 use crate::executor::OnTaskPanic;
 use crate::pool::DEFAULT_THREADS;
-use crate::timeline::output::{EVENTS, Output};
+use crate::timeline::output::Output;
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +58,9 @@ pub(crate) enum TimelineOutput {
 /// that blocks takes this long.
 const WATCHDOG: Duration = Duration::from_millis(100);
 
+/// The number of events of a timeline if the program has not chosen one: a megabyte.
+pub(crate) const TIMELINE_EVENTS: usize = 65_536;
+
 /// The environment variable that turns the traces of waits on, unless it is empty or `0`.
 const TRACE_WAITS: &str = "GLASSFROG_TRACE_WAITS";
 
@@ -81,7 +84,7 @@ impl Settings {
     /// without being asked.
     pub(super) fn recorded_events(&self, has_output: bool) -> Option<usize> {
         let is_needed = has_output || self.timeline_on_slow_poll.is_some();
-        self.timeline.or(is_needed.then_some(EVENTS))
+        self.timeline.or(is_needed.then_some(TIMELINE_EVENTS))
     }
 }
 

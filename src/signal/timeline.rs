@@ -3,8 +3,8 @@
 use super::SignalKind;
 use super::pipe::Pipe;
 use crate::context;
-use crate::timeline::output::report;
 use crate::timeline::Timeline;
+use crate::timeline::output::report;
 use std::io;
 use std::path::PathBuf;
 use std::thread;
@@ -52,8 +52,8 @@ pub fn timeline_on_sigusr2(path: impl Into<PathBuf>) -> io::Result<()> {
     thread::Builder::new().name(name).spawn(move || {
         // A read of an open pipe does not fail.
         while pipe.wait().is_ok() {
-            let recordings = shared.recording().into_iter().collect();
-            report(Timeline::new(recordings).write_to(&path));
+            let timeline = Timeline::of(shared.recorder.as_deref());
+            report(timeline.write_to(&path));
             if shared.inbox.is_closed() {
                 break;
             }

@@ -31,11 +31,9 @@ use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
-use crate::timeline::Timeline;
-use crate::timeline::output::directory_in_environment;
+use crate::timeline::test_file::TestFile;
 use crate::waiter::Tag;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -45,15 +43,6 @@ use std::time::{Duration, Instant};
 /// The time that a test has after its limit to panic and to drop its runtime. A loop whose polls are short answers
 /// within milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Returns the name of the file for the timeline of a test. Where a path may not contain a colon, it has a `-` instead.
-fn file_name(test: &str) -> String {
-    let test = match MAIN_SEPARATOR {
-        '/' => String::from(test),
-        _ => test.replace(':', "-"),
-    };
-    format!("{test}.html")
-}
 
 /// Runs `test` on a thread with the name of the test, and waits until it ends. If `test` has not ended within
 /// `limit`, fails it.
@@ -73,7 +62,7 @@ pub(super) fn run(
     let watch = Arc::new(Watch {
         name,
         limit,
-        timeline: directory_in_environment().map(|directory| directory.join(file_name(name))),
+        timeline: TestFile::of(name),
         state: Mutex::default(),
     });
     let (end, ended) = mpsc::channel();
@@ -143,7 +132,7 @@ pub(super) struct Watch {
     /// The time limit.
     limit: Duration,
     /// The file for the timeline of a run that fails, if the environment names a directory.
-    timeline: Option<PathBuf>,
+    timeline: Option<TestFile>,
     /// The state of the test.
     state: Mutex<State>,
 }
@@ -263,18 +252,14 @@ impl Watch {
         )
     }
 
-    /// Returns the file for the timeline of a run that fails, if there is one.
-    pub(super) fn timeline(&self) -> Option<&Path> {
-        self.timeline.as_deref()
+    /// Returns whether the runs record a timeline, which is written if one fails.
+    pub(super) fn has_timeline(&self) -> bool {
+        self.timeline.is_some()
     }
 
     /// If failing tests write their timelines, writes that of a run, and returns a sentence about it.
     pub(super) fn write_timeline(&self, shared: &Shared) -> Option<String> {
-        let path = self.timeline()?;
-        let timeline = Timeline::new(shared.recording().into_iter().collect());
-        Some(match timeline.write_to(path) {
-            Ok(()) => format!("the timeline of this test is in {}", path.display()),
-            Err(error) => error.to_string(),
-        })
+        let file = self.timeline.as_ref()?;
+        Some(file.write(shared.recorder.as_deref()))
     }
 }

@@ -30,9 +30,6 @@ use std::time::{Duration, Instant};
 /// The environment variable that names the file. Runtimes do not record for it if it is empty.
 const VARIABLE: &str = "GLASSFROG_TIMELINE";
 
-/// The number of events that a runtime records if the program has not chosen one: a megabyte.
-pub(crate) const EVENTS: usize = 65_536;
-
 /// The shortest time between two files about the same kind of event. A panic or a slow poll may recur with each request,
 /// and a file takes a tenth of a second of computing.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -130,7 +127,9 @@ impl Output {
         }
         let output = Arc::clone(self);
         let name = String::from("glassfrog-timeline");
-        let started = thread::Builder::new().name(name).spawn(move || output.write());
+        let started = thread::Builder::new()
+            .name(name)
+            .spawn(move || output.write());
         if let Err(error) = started {
             let path = self.path.display();
             warn(&format!("cannot write the timeline to {path}: {error}"));
@@ -185,12 +184,13 @@ impl RareFile {
     /// Writes what a runtime has recorded, if the pause has passed. A failure is a warning.
     pub(crate) fn write(&mut self, recorder: &Recorder) {
         if may_write(&mut self.last) {
-            report(Timeline::new(vec![recorder.copy()]).write_to(&self.path));
+            report(Timeline::of(Some(recorder)).write_to(&self.path));
         }
     }
 }
 
 /// Writes the files of all runtimes that have not ended, because the process ends.
+#[cfg_attr(not(all(unix, feature = "signal")), expect(dead_code))]
 pub(super) fn write_all() {
     let outputs: Vec<_> = lock(&OUTPUTS).values().filter_map(Weak::upgrade).collect();
     for output in outputs.into_iter().filter(|output| output.is_alive()) {
@@ -205,6 +205,7 @@ fn path_in_environment() -> Option<PathBuf> {
 }
 
 /// Returns the directory in the environment, into which failing tests write, if there is one.
+#[cfg_attr(not(feature = "macros"), expect(dead_code))]
 pub(crate) fn directory_in_environment() -> Option<PathBuf> {
     path_in_environment().filter(|path| path.is_dir())
 }

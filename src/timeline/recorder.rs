@@ -108,7 +108,7 @@ thread_local! {
 
 impl Recorder {
     /// Creates a recorder that keeps about this many events of a loop. Its times count from `epoch`.
-    pub(crate) fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
+    fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
         Recorder {
             worker: None,
             output: None,
@@ -127,17 +127,24 @@ impl Recorder {
         }
     }
 
-    /// Makes this the recorder of a worker, and adds it to the output.
-    pub(crate) fn share(self, worker: Option<usize>, output: Option<Arc<Output>>) -> Arc<Recorder> {
+    /// Creates the recorder of a runtime that records this many events, if it records any. `worker` is the number of the
+    /// worker to which the runtime belongs, and `output` the file that it writes without being asked.
+    pub(crate) fn start(
+        events: Option<usize>,
+        clock: &Clock,
+        epoch: Instant,
+        worker: Option<usize>,
+        output: Option<Arc<Output>>,
+    ) -> Option<Arc<Recorder>> {
         let recorder = Arc::new(Recorder {
             worker,
             output,
-            ..self
+            ..Recorder::new(events?, clock.clone(), epoch)
         });
         if let Some(output) = &recorder.output {
             output.add(worker.unwrap_or(0), &recorder);
         }
-        recorder
+        Some(recorder)
     }
 
     /// Reads the clock.

@@ -35,7 +35,10 @@ pub(super) fn watch() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let taken = taken();
-        for signal in SIGNALS.into_iter().filter(|signal| taken & bit(*signal) == 0) {
+        for signal in SIGNALS
+            .into_iter()
+            .filter(|signal| taken & bit(*signal) == 0)
+        {
             // Without descriptors or threads, the signal does what it did before.
             let _unwatched = start(signal);
         }

@@ -15,6 +15,6 @@ mod signal_listen;
 mod see_dump;
 mod see_log;
 mod see_places;
-#[cfg(feature = "sync")]
+#[cfg(all(feature = "sync", feature = "timeline"))]
 mod see_timeline;
 mod see_traces;
