@@ -17,4 +17,6 @@ mod see_log;
 mod see_places;
 #[cfg(all(feature = "sync", feature = "timeline"))]
 mod see_timeline;
+#[cfg(feature = "timeline")]
+mod see_timeline_files;
 mod see_traces;
