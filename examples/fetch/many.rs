@@ -57,7 +57,8 @@ where
         while running.len() < at_once
             && let Some(job) = again.pop_front().or_else(|| jobs.next())
         {
-            running.spawn(start(job));
+            let name = format!("{} #{}", job.target.text, job.number);
+            running.build_task().name(name).spawn(start(job));
         }
         let stopped = async { Event::Stop(stop.as_mut().await) };
         let ended = async { Event::Ended(running.join_next().await) };
