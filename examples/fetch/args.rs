@@ -53,9 +53,9 @@ What to print:
   as wide as COLUMNS says or, if that is not set, as the terminal is.
 
 Other options:
-      --timeline FILE   write a timeline of the run: a page to open in a browser, with
-                        a lane for each fetch or, if FILE ends in .json, a trace for
-                        https://ui.perfetto.dev
+      --timeline FILE   write a timeline of the run to FILE, with a lane for each
+                        fetch: a page to open in a browser or, if FILE ends in
+                        .json, a trace for https://ui.perfetto.dev
       --serve ADDRESS   do not fetch, but run the server at IP:PORT until killed
   -h, --help            print this help
 
@@ -370,6 +370,7 @@ mod tests {
             "-v, --verbose",
             "-q, --quiet",
             "--json",
+            "--timeline",
             "--serve",
             "-h, --help",
         ] {
