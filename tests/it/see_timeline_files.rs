@@ -224,7 +224,7 @@ fn a_task_that_panics_writes_the_file_at_most_once_a_minute() {
             process::exit(0);
         });
     });
-    assert_eq!(scratch.names(), [OsString::new(); 0]);
+    assert!(scratch.names().is_empty());
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_slow_poll_writes_the_file_while_it_blocks_and_not_again_within_a_minute() {
             .await
             .unwrap();
     });
-    assert_eq!(scratch.names(), [OsString::new(); 0]);
+    assert!(scratch.names().is_empty());
 }
 
 #[test]
