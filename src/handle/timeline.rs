@@ -5,8 +5,8 @@ use crate::timeline::Timeline;
 use crate::timeline::lines::lines;
 
 impl Handle {
-    /// Returns what the loop did lately, if the runtime was built with [`Builder::timeline`](crate::Builder::timeline).
-    /// Otherwise the timeline is empty.
+    /// Returns what the loop did lately, if the runtime was built with [`Builder::timeline`](crate::Builder::timeline), or
+    /// [the environment](crate::timeline#without-touching-the-program) asks for a timeline. Otherwise the timeline is empty.
     ///
     /// The call copies the newest events on this thread. It does not wait for the loop, so it works while a poll blocks
     /// it.

@@ -16,7 +16,7 @@ use super::recorder::Recorder;
 use super::recording::Recording;
 use super::{Timeline, signals};
 use crate::foreign::swallow_panics;
-use crate::primitives::{AtomicU32, Mutex, Ordering, lock};
+use crate::primitives::{AtomicU32, Mutex, MutexGuard, Ordering, lock};
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
@@ -108,7 +108,7 @@ impl Output {
         members.insert(worker, Member::Ended(Arc::new(recording)));
         drop(members);
         if !self.is_alive() {
-            self.write();
+            self.write_under(lock(&self.writing));
         }
     }
 
@@ -136,9 +136,17 @@ impl Output {
         }
     }
 
-    /// Writes the file: what the runtimes have recorded until now.
+    /// Writes the file: what the runtimes have recorded until now. If all have ended, the last one writes it.
     pub(super) fn write(&self) {
         let writing = lock(&self.writing);
+        // Under the lock: the end of the process does not wait for a thread that begins to write after the last end.
+        if self.is_alive() {
+            self.write_under(writing);
+        }
+    }
+
+    /// Writes the file, and then releases the lock.
+    fn write_under(&self, writing: MutexGuard<'_, ()>) {
         let members: Vec<Member> = lock(&self.members).values().cloned().collect();
         let recordings = members.into_iter().filter_map(|member| match member {
             Member::Alive(recorder) => Some(recorder.upgrade()?.copy()),

@@ -79,7 +79,11 @@ fn start(test: &str, value: Option<&Path>, part: impl FnOnce()) -> Child {
         part();
         process::exit(0);
     }
-    let mut command = Command::new(env::current_exe().unwrap());
+    start_with(Command::new(env::current_exe().unwrap()), test, value)
+}
+
+/// Starts the named test in a child process by this command, which starts this program.
+fn start_with(mut command: Command, test: &str, value: Option<&Path>) -> Child {
     command
         .args([&format!("see_timeline_files::{test}"), "--exact"])
         .arg("--nocapture")
@@ -444,6 +448,34 @@ mod signals {
         let (code, errors) = end(child);
         assert_eq!(code, Some(0), "{errors}");
         assert_eq!(scratch.names(), ["run.html"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_signal_that_the_program_ignores_stays_ignored() {
+        let _watchdog = watchdog();
+        let test = "signals::a_signal_that_the_program_ignores_stays_ignored";
+        let scratch = Scratch::new("ignores");
+        let (path, ready) = (scratch.file("run.html"), scratch.file("ready"));
+        let part = || {
+            glassfrog::block_on(async { fs::write(&ready, "").unwrap() });
+            while ready.exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        if is_child() {
+            start(test, None, part);
+        }
+        let mut ignoring = Command::new("sh");
+        ignoring
+            .args(["-c", "trap '' TERM; exec \"$@\"", "sh"])
+            .arg(env::current_exe().unwrap());
+        let child = start_with(ignoring, test, Some(&path));
+        await_file(&ready);
+        send(&child, "-TERM");
+        fs::remove_file(&ready).unwrap();
+        let (code, errors) = end(child);
+        assert_eq!(code, Some(0), "{errors}");
     }
 
     #[test]
