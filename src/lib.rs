@@ -107,7 +107,7 @@
 //! | `hyper-serve` | no | `hyper`, and its server of HTTP/1 and HTTP/2 | 24 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
-//! items; they never change how other items behave.
+//! items; they never change how other items behave, except that `timeline` obeys the variable `GLASSFROG_TIMELINE`.
 //!
 //! # Limitations
 //!

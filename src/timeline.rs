@@ -26,7 +26,7 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! The module requires the feature `timeline`, which is on by default. It adds no crate, but some 0.4 MB to the binary, for
+//! The module requires the feature `timeline`, which is on by default. It adds no crate, but some 0.3 MB to the binary, for
 //! the page and the code that writes it. A program without it records nothing, and [`task::mark`](crate::task::mark) does
 //! nothing.
 //!
