@@ -28,7 +28,7 @@ mod traces;
 mod turned;
 mod watchdog;
 
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{Settings, TIMELINE_EVENTS, TimelineOutput};
 pub(crate) use self::shared::Shared;
 pub use self::turned::Turned;
 
@@ -93,6 +93,8 @@ pub(crate) struct EventLoop {
     is_handed_out: Cell<bool>,
     /// The watchdog's thread, if there is one.
     _watchdog: Option<Watchdog>,
+    /// The thread that writes the timeline during a slow poll, if there is one.
+    _flight_recorder: Option<Watchdog>,
 }
 
 impl EventLoop {
@@ -110,9 +112,9 @@ impl EventLoop {
             false => Clock::Real,
         };
         let epoch = clock.now();
-        let recorder = settings
-            .timeline
-            .map(|events| Arc::new(Recorder::new(events, clock.clone(), epoch)));
+        let output = settings.output();
+        let events = settings.recorded_events(output.is_some());
+        let recorder = Recorder::start(events, &clock, epoch, settings.worker, output);
         let reactor = Reactor::new(Arc::clone(&rounds), recorder.clone())?;
         let inbox = Arc::new(Remote::new(reactor.unparker(), recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();
@@ -121,6 +123,15 @@ impl EventLoop {
         let watchdog = match settings.watchdog_thread {
             Some(limit) => Some(Watchdog::new(Arc::clone(&status), limit, pause)?),
             None => None,
+        };
+        let flight_recorder = match (&settings.timeline_on_slow_poll, &recorder) {
+            (Some((limit, path)), Some(recorder)) => Some(Watchdog::flight_recorder(
+                Arc::clone(&status),
+                *limit,
+                recorder,
+                path,
+            )?),
+            _ => None,
         };
         let traces = settings.traces_waits().then(|| Arc::new(Traces::new()));
         let executor = Rc::new(Executor::new(
@@ -178,6 +189,7 @@ impl EventLoop {
             standstill: settings.virtual_clock.then(StandstillDetector::default),
             is_handed_out: Cell::new(false),
             _watchdog: watchdog,
+            _flight_recorder: flight_recorder,
         })
     }
 
@@ -245,7 +257,10 @@ impl EventLoop {
         }
         self.executor.begin(has_root);
         self.shared.status.set_running(true);
-        let running = Running(self);
+        let running = Running {
+            event_loop: self,
+            was_panicking: thread::panicking(),
+        };
         self.executor.take_messages();
         running
     }
@@ -509,6 +524,9 @@ impl EventLoop {
 
     /// Cancels all tasks, jobs, waits and sleeps. The caller has entered the context.
     pub(crate) fn shut_down(&self) {
+        if let Some(recorder) = &self.shared.recorder {
+            recorder.finish();
+        }
         let messages = self.shared.inbox.close();
         // The pool comes before the tasks, so that it refuses jobs that the destructors of tasks submit.
         self.shared.pool.shut_down();
@@ -533,21 +551,30 @@ enum Wait {
 }
 
 /// A guard that ends the last turn when dropped, even if a panic unwinds.
-struct Running<'a>(&'a EventLoop);
+struct Running<'a> {
+    /// The loop.
+    event_loop: &'a EventLoop,
+    /// Whether the thread was panicking when the turn began: then it runs in a destructor.
+    was_panicking: bool,
+}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if let Some(recorder) = &self.0.shared.recorder {
+        let event_loop = self.event_loop;
+        if let Some(recorder) = &event_loop.shared.recorder {
             recorder.end_unwound_poll();
+            if thread::panicking() && !self.was_panicking {
+                recorder.write();
+            }
         }
-        self.0.executor.end_polls();
-        if let Some(standstill) = &self.0.standstill {
+        event_loop.executor.end_polls();
+        if let Some(standstill) = &event_loop.standstill {
             standstill.reset();
         }
-        self.0.read_clock();
-        self.0.executor.rest();
-        self.0.executor.publish();
-        self.0.shared.status.set_running(false);
+        event_loop.read_clock();
+        event_loop.executor.rest();
+        event_loop.executor.publish();
+        event_loop.shared.status.set_running(false);
     }
 }
 

@@ -79,6 +79,7 @@
 //! | `Handle::metrics` | | | [`Handle::metrics`](crate::Handle::metrics) |
 //! | | | `loop.slow_callback_duration` | [`Builder::watchdog`](crate::Builder::watchdog) |
 //! | | | | [`Builder::on_deadlock`](crate::Builder::on_deadlock) |
+//! | `tokio-console` (unstable) | | | `GLASSFROG_TIMELINE=run.html`, [`Builder::timeline`](crate::Builder::timeline) |
 //!
 //! ## Locks and channels
 //!

@@ -4,6 +4,8 @@
 
 mod block_on;
 pub(crate) mod request;
+#[cfg(feature = "timeline")]
+mod timeline;
 
 use self::request::DumpRequest;
 use crate::context::{self, Enter};
@@ -15,8 +17,6 @@ use crate::pool::Lane;
 use crate::task::promise::promise;
 use crate::task::remote::{Lazy, Promised};
 use crate::task::{JoinHandle, blocking};
-use crate::timeline::Timeline;
-use crate::timeline::lines::lines;
 use futures_task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::panic::Location;
@@ -294,31 +294,6 @@ impl Handle {
             executor.publish();
         }
         self.shared.metrics()
-    }
-
-    /// Returns what the loop did lately, if the runtime was built with [`Builder::timeline`](crate::Builder::timeline).
-    /// Otherwise the timeline is empty.
-    ///
-    /// The call copies the newest events on this thread. It does not wait for the loop, so it works while a poll blocks
-    /// it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let runtime = glassfrog::Runtime::builder().timeline(1024).build()?;
-    /// let handle = runtime.handle();
-    /// runtime.block_on(async { glassfrog::spawn(async {}).await.unwrap() });
-    /// assert!(handle.timeline().longest_polls(1).len() == 1);
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn timeline(&self) -> Timeline {
-        Timeline::new(self.shared.recording().into_iter().collect())
-    }
-
-    /// Returns the timeline as lines of text, if the runtime records one. For the crate's own tests.
-    #[doc(hidden)]
-    pub fn timeline_lines(&self) -> Option<String> {
-        Some(lines(&self.shared.recording()?))
     }
 
     /// Spawns a task that `make` builds on the runtime's thread.

@@ -77,7 +77,8 @@
 //! - [`task::waiting_for`] gives a wait a name, which a dump shows. [`Builder::trace_waits`] lets a dump show the chain
 //!   of async functions that began each wait.
 //! - [`Handle::timeline`] returns what the loop did lately: a page to look at, a trace for Perfetto, and the list of the
-//!   tasks that started late, each with the one that held it up. See the module [`timeline`].
+//!   tasks that started late, each with the one that held it up. `GLASSFROG_TIMELINE=run.html` writes the page without a
+//!   change to the program. See the module [`timeline`].
 //! - [`Handle::metrics`] returns counters and times.
 //! - [`Builder::watchdog`] reports polls that block the thread. [`Builder::on_deadlock`] and
 //!   [`Builder::stall_report`] report certain and possible deadlocks, and circles of tasks that wait for one another. The
@@ -99,6 +100,7 @@
 //! | feature | default | what it adds | additional crates |
 //! | --- | --- | --- | --- |
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
+//! | `timeline` | yes | the module `timeline` and `GLASSFROG_TIMELINE`: a picture of what a runtime did | none |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
 //! | `sync` | no | the module `sync`: locks, channels and notifications | 8 |
@@ -106,7 +108,7 @@
 //! | `hyper-serve` | no | `hyper`, and its server of HTTP/1 and HTTP/2 | 24 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
-//! items; they never change how other items behave.
+//! items; they never change how other items behave, except that `timeline` obeys the variable `GLASSFROG_TIMELINE`.
 //!
 //! # Limitations
 //!
@@ -176,7 +178,11 @@ pub mod signal;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod dump;
+#[cfg(feature = "timeline")]
 pub mod timeline;
+#[cfg(not(feature = "timeline"))]
+#[path = "timeline/off.rs"]
+mod timeline;
 mod metrics;
 mod traces;
 mod clock;
@@ -199,6 +205,7 @@ pub use self::runtime::{Builder, Runtime, block_on};
 #[doc(inline)]
 pub use self::task::spawn;
 #[doc(no_inline)]
+#[cfg(feature = "timeline")]
 pub use self::timeline::Timeline;
 pub use self::workers::{WorkerError, Workers};
 

@@ -8,9 +8,12 @@
 //! So the model checker checks the code that runs here.
 
 pub(crate) use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(feature = "timeline")]
+pub(crate) use std::sync::atomic::fence;
 
 #[cfg(feature = "sync")]
 pub(crate) use event_listener::{Event, EventListener};

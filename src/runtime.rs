@@ -5,13 +5,16 @@
 
 #[cfg(unix)]
 mod descriptor;
+#[cfg(feature = "timeline")]
+mod timeline;
 mod turn;
 
 use crate::context;
 use crate::event_loop::deadlock::OnDeadlock;
-use crate::event_loop::{EventLoop, Settings};
+use crate::event_loop::{EventLoop, Settings, TIMELINE_EVENTS, TimelineOutput};
 use crate::executor::OnTaskPanic;
 use crate::handle::Handle;
+use crate::timeline::output::Output;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -686,24 +689,25 @@ impl Builder {
         self
     }
 
-    /// Records a timeline of what the loop does: the newest `events` polls, wakes, waits and other events, rounded up to
-    /// a power of two.
-    ///
-    /// By default, nothing is recorded. An event takes 16 bytes, so 65,536 of them take a megabyte, and about 100 ns to
-    /// record. The names of tasks and of what they wait for are kept as long as an event mentions them.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use glassfrog::{Runtime, task};
-    ///
-    /// let runtime = Runtime::builder().timeline(65_536).build()?;
-    /// runtime.block_on(async { task::mark("the beginning") });
-    /// # std::io::Result::Ok(())
-    /// ```
-    pub fn timeline(mut self, events: usize) -> Builder {
-        self.settings.timeline = Some(events);
+    /// Lets the runtime write its timeline to a file that it shares with others, or to none, whatever the environment says.
+    pub(crate) fn timeline_output(mut self, output: Option<Arc<Output>>) -> Builder {
+        self.settings.output = TimelineOutput::Chosen(output);
         self
+    }
+
+    /// If `is_recorded`, lets the runtime record a timeline for the attribute `test`, which writes it itself.
+    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "for `test_runs`"))]
+    pub(crate) fn test_timeline(mut self, is_recorded: bool) -> Builder {
+        if is_recorded {
+            self.settings.output = TimelineOutput::Chosen(None);
+            self.settings.timeline = Some(TIMELINE_EVENTS);
+        }
+        self
+    }
+
+    /// Returns the file that the environment names for the timeline, if the builder has not chosen one.
+    pub(crate) fn find_timeline_output(&self) -> Option<Arc<Output>> {
+        self.settings.output()
     }
 
     /// Makes the runtime that of the worker with this number.

@@ -1,4 +1,5 @@
-//! Unix signals: waiting for Ctrl-C and other signals, and a dump on `SIGUSR1`. Requires the feature `signal`.
+//! Unix signals: waiting for Ctrl-C and other signals, a dump on `SIGUSR1`, and a timeline on `SIGUSR2`. Requires the
+//! feature `signal`.
 //!
 //! ```
 //! use glassfrog::signal::{SignalKind, ctrl_c, signal};
@@ -32,6 +33,10 @@
 mod dump;
 mod listen;
 mod pipe;
+#[cfg(feature = "timeline")]
+mod timeline;
 
 pub use self::dump::dump_on_sigusr1;
 pub use self::listen::{Signal, SignalKind, ctrl_c, signal};
+#[cfg(feature = "timeline")]
+pub use self::timeline::timeline_on_sigusr2;

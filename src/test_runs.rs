@@ -110,9 +110,13 @@ impl Test {
     {
         let location = Some(location);
         let Some((first, runs)) = self.seeds() else {
-            let runtime = self.runtime(None);
+            let runtime = self.runtime(None, watch);
             watch.begin(&runtime, None);
-            return block_on(&runtime, body(), location).unwrap_or_else(|panic| {
+            let result = block_on(&runtime, body(), location);
+            if !matches!(result, Ok(ExitCode::SUCCESS)) {
+                report_timeline(&runtime, watch);
+            }
+            return result.unwrap_or_else(|panic| {
                 drop(runtime);
                 resume_unwind(panic)
             });
@@ -124,12 +128,13 @@ impl Test {
                 runs,
                 virtual_clock: self.virtual_clock,
             };
-            let runtime = self.runtime(Some(seeded.seed));
+            let runtime = self.runtime(Some(seeded.seed), watch);
             watch.begin(&runtime, Some(seeded));
             // After a panic, the test only reads the recorded polls of the runtime.
             let result = block_on(&runtime, body(), location);
             if !matches!(result, Ok(ExitCode::SUCCESS)) {
                 seeded.report(Some(runtime.last_polls().unwrap_or_default()));
+                report_timeline(&runtime, watch);
                 // Drops the runtime before the panic resumes, so that no task is dropped during unwinding.
                 drop(runtime);
                 return result.unwrap_or_else(|panic| resume_unwind(panic));
@@ -157,8 +162,9 @@ impl Test {
     }
 
     /// Creates the runtime of one run.
-    fn runtime(&self, seed: Option<u64>) -> Runtime {
+    fn runtime(&self, seed: Option<u64>, watch: &Watch) -> Runtime {
         let mut builder = Builder::new()
+            .test_timeline(watch.has_timeline())
             .on_deadlock(OnDeadlock::Panic)
             .stall_report(STALL)
             .stall_to_stderr();
@@ -171,6 +177,13 @@ impl Test {
         builder
             .build()
             .unwrap_or_else(|error| panic!("cannot create a runtime: {error}"))
+    }
+}
+
+/// If failing tests write their timelines, writes that of a run that has failed, and says so.
+fn report_timeline(runtime: &Runtime, watch: &Watch) {
+    if let Some(words) = watch.write_timeline(&runtime.event_loop.shared) {
+        eprintln!("{words}");
     }
 }
 

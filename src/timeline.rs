@@ -1,7 +1,7 @@
 //! The timeline: a picture of what a runtime did lately, in which you see why a task came late.
 //!
-//! A runtime that was built with [`Builder::timeline`](crate::Builder::timeline) records what its loop does: polls, wakes,
-//! waits and their reasons, parks, blocking jobs and name lookups. It keeps the newest events in a ring.
+//! A runtime that was built with [`Builder::timeline`](crate::Builder::timeline), or in an environment that
+//! [asks for it](#without-touching-the-program), records what its loop does: polls, wakes, waits and their reasons, parks, blocking jobs and name lookups. It keeps the newest events in a ring.
 //! [`Handle::timeline`](crate::Handle::timeline) copies them on any thread, even while a poll blocks the loop, and returns
 //! a [`Timeline`], which can be
 //!
@@ -25,6 +25,44 @@
 //! # std::fs::remove_file(&path)?;
 //! # std::io::Result::Ok(())
 //! ```
+//!
+//! The module requires the feature `timeline`, which is on by default. It adds no crate, but some 0.3 MB to the binary, for
+//! the page and the code that writes it. A program without it records nothing, and [`task::mark`](crate::task::mark) does
+//! nothing.
+//!
+//! # Without touching the program
+//!
+//! The environment variable `GLASSFROG_TIMELINE` turns the timeline on:
+//!
+//! ```sh
+//! GLASSFROG_TIMELINE=run.html ./program
+//! ```
+//!
+//! Each runtime then records 65,536 events, unless its builder sets another number, and writes the file
+//!
+//! - when the runtime ends: [`block_on`](crate::block_on) returns, or the [`Runtime`](crate::Runtime) is dropped;
+//! - when a panic leaves `block_on`;
+//! - when a task panics, at most once a minute;
+//! - when a [deadlock](crate::Builder::on_deadlock) is certain, unless the policy is to ignore it;
+//! - with the feature `signal`, when SIGINT or SIGTERM ends the program. If the program handles the signal itself when it
+//!   builds its first runtime, or ever listens to it with `glassfrog::signal`, then the program decides.
+//!
+//! A later file replaces an earlier one. The second runtime of the process writes `run-2.html`, and so on. The runtimes of
+//! [`Workers`](crate::Workers) write one file, with a group of lanes each. If the path ends in `.json`, the file is a
+//! trace.
+//!
+//! A process that aborts, exits by [`exit`](std::process::exit), or is killed writes nothing. To see what such a program does,
+//! let it write a file when it receives a signal: `signal::timeline_on_sigusr2`. To see what led to a poll that blocks the
+//! loop, use [`Builder::timeline_on_slow_poll`](crate::Builder::timeline_on_slow_poll).
+//!
+//! A file is written whole or not at all, and never over a directory. If it cannot be written, glassfrog logs a warning with
+//! the path and the reason. If the program has no logger, the warning goes to the standard error stream.
+//!
+//! # In tests
+//!
+//! If `GLASSFROG_TIMELINE` names a directory, each test of `#[glassfrog::test]` that fails writes a page
+//! into it, which has the name of the test, and says so beneath the failure. It does not matter whether the test panics,
+//! returns an error, or reaches its time limit.
 //!
 //! # The terms
 //!
@@ -88,6 +126,14 @@ mod newest;
 mod page;
 mod trace_json;
 mod files;
+pub(crate) mod output;
+#[cfg(feature = "macros")]
+pub(crate) mod test_file;
+#[cfg(all(unix, feature = "signal"))]
+pub(crate) mod signals;
+#[cfg(not(all(unix, feature = "signal")))]
+#[path = "timeline/no_signals.rs"]
+mod signals;
 mod json;
 mod words;
 
@@ -95,6 +141,7 @@ pub use self::lists::{LateStart, LongPoll, Task};
 
 use self::lists::LATE;
 use self::model::Model;
+use self::recorder::Recorder;
 use self::recording::Recording;
 use self::words::Nanos;
 use std::fmt;
@@ -124,12 +171,17 @@ const ENTRIES: usize = 5;
 
 impl Timeline {
     /// Finds out what the recordings show.
-    pub(crate) fn new(recordings: Vec<Recording>) -> Timeline {
+    fn new(recordings: Vec<Recording>) -> Timeline {
         Timeline {
             title: files::title(),
             model: Model::new(&recordings),
             recordings,
         }
+    }
+
+    /// Copies what a runtime has recorded. Without a recorder, the timeline is empty.
+    pub(crate) fn of(recorder: Option<&Recorder>) -> Timeline {
+        Timeline::new(recorder.map(Recorder::copy).into_iter().collect())
     }
 
     /// Returns the timeline as a page: the text of an HTML file.

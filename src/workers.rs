@@ -5,7 +5,7 @@ use crate::foreign::{panic_message, swallow_panics};
 use crate::handle::Handle;
 use crate::handle::request::DumpRequest;
 use crate::primitives::{Mutex, lock};
-use crate::runtime::{Builder, block_on};
+use crate::runtime::Builder;
 use crate::task::oneshot::{Count, Oneshot};
 use crate::task::{AbortHandle, JoinError, JoinHandle, JoinSet};
 use crate::waiter::Tag;
@@ -23,6 +23,9 @@ use std::thread;
 /// glassfrog does not move tasks between threads. To use several cores, a program runs one runtime per core and
 /// divides the work between them. Either each runtime has its own listener on a shared port (`SO_REUSEPORT` in
 /// `socket(7)`), or the program spawns tasks through the [`Handle`]s.
+///
+/// If the environment asks for a [timeline](crate::timeline#without-touching-the-program), the last worker to end writes one
+/// file for all.
 ///
 /// Dropping the workers stops them and waits for their threads.
 ///
@@ -110,6 +113,9 @@ impl Workers {
             handles: Vec::new(),
             threads: Vec::new(),
         };
+        // One file for all.
+        let output = builder.find_timeline_output();
+        let builder = builder.timeline_output(output);
         for index in 0..count {
             // If this fails, the destructor of `workers` stops the runtimes that have started.
             let (handle, worker) = Worker::start(builder.clone().worker(index), index)?;
@@ -213,7 +219,10 @@ impl Workers {
              `spawn_on_each` and `.await` the handles"
         );
         let tasks = self.spawn_on_each(build);
-        let outcomes: Vec<_> = block_on(async {
+        // The timeline of the workers does not show this wait.
+        let waiting = Builder::new().timeline_output(None).build();
+        let waiting = waiting.unwrap_or_else(|error| panic!("cannot create a runtime: {error}"));
+        let outcomes: Vec<_> = waiting.block_on(async {
             let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
             let mut outcomes: Vec<_> = tasks.iter().map(|_| None).collect();
             let mut running = JoinSet::new();
@@ -228,6 +237,7 @@ impl Workers {
             }
             outcomes.into_iter().flatten().collect()
         });
+        drop(waiting);
         let is_panic =
             |outcome: &Result<_, JoinError>| outcome.as_ref().is_err_and(JoinError::is_panic);
         match self.stop() {

@@ -53,6 +53,9 @@ What to print:
   as wide as COLUMNS says or, if that is not set, as the terminal is.
 
 Other options:
+      --timeline FILE   write a timeline of the run to FILE, with a lane for each
+                        fetch: a page to open in a browser or, if FILE ends in
+                        .json, a trace for https://ui.perfetto.dev
       --serve ADDRESS   do not fetch, but run the server at IP:PORT until killed
   -h, --help            print this help
 
@@ -98,6 +101,8 @@ pub(crate) struct Options {
     pub(crate) output: Option<PathBuf>,
     /// The options of each fetch.
     pub(crate) fetch_options: FetchOptions,
+    /// The file for the timeline, if the run records one.
+    pub(crate) timeline: Option<PathBuf>,
     /// The output of the run.
     pub(crate) show: Show,
 }
@@ -133,6 +138,7 @@ pub(crate) fn parse(
             follow: false,
             fail: false,
         },
+        timeline: None,
         show: Show::Report,
     };
     let (mut verbose, mut quiet, mut json) = (false, false, false);
@@ -160,6 +166,7 @@ pub(crate) fn parse(
             Short('v') | Long("verbose") => verbose = true,
             Short('q') | Long("quiet") => quiet = true,
             Long("json") => json = true,
+            Long("timeline") => options.timeline = Some(parser.value()?.into()),
             Long("serve") => serve = Some(value(&mut parser, "--serve", address)?),
             Short('h') | Long("help") => return Ok(Command::Help),
             // A value that is not Unicode is not a URL either, and is rejected as such.
@@ -288,6 +295,7 @@ mod tests {
             ("--output x", &|o| o.output = Some("x".into())),
             ("-v", &|o| o.show = Show::Verbose),
             ("-q", &|o| o.show = Show::Quiet),
+            ("--timeline x", &|o| o.timeline = Some("x".into())),
             ("--json", &|o| o.show = Show::Json { verbose: false }),
             ("--json -v", &|o| o.show = Show::Json { verbose: true }),
             ("a b", &|o| o.urls = vec!["a".into(), "b".into()]),
@@ -362,6 +370,7 @@ mod tests {
             "-v, --verbose",
             "-q, --quiet",
             "--json",
+            "--timeline",
             "--serve",
             "-h, --help",
         ] {

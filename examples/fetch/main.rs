@@ -16,6 +16,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,15 +66,20 @@ const USAGE: u8 = 2;
 /// each of which occupies a thread until its fetch times out.
 const WRITERS: usize = 64;
 
+/// The number of events of a timeline: enough for some thousand fetches, and four megabytes.
+const EVENTS: usize = 1 << 18;
+
 fn main() -> ExitCode {
     let outcome = match args::parse(env::args_os().skip(1)) {
         Ok(Command::Help) => io::stdout()
             .write_all(HELP.as_bytes())
             .map(|()| ExitCode::SUCCESS),
-        Ok(Command::Serve(address)) => block_on(serve(address)).map(|()| ExitCode::SUCCESS),
+        Ok(Command::Serve(address)) => block_on(serve(address), None).map(|()| ExitCode::SUCCESS),
         Ok(Command::Fetch(options)) => {
             let clean_up = CleanUp(Arc::default());
-            block_on(run(options, Arc::clone(&clean_up.0)))
+            let timeline = options.timeline.clone();
+            let run = run(options, Arc::clone(&clean_up.0));
+            block_on(run, timeline.as_deref())
         }
         Err(error) => {
             complain(&format!("{error}; see --help"));
@@ -92,10 +98,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a future on a new runtime.
-fn block_on<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let runtime = Runtime::builder().blocking_threads(WRITERS).build()?;
-    runtime.block_on(future)
+/// Runs a future on a new runtime. Then writes the timeline of the runtime to a file, if there is one.
+fn block_on<T>(
+    future: impl Future<Output = io::Result<T>>,
+    timeline: Option<&Path>,
+) -> io::Result<T> {
+    let mut builder = Runtime::builder().blocking_threads(WRITERS);
+    if timeline.is_some() {
+        builder = builder.timeline(EVENTS);
+    }
+    let runtime = builder.build()?;
+    let result = runtime.block_on(future);
+    let written = match timeline {
+        Some(path) => runtime.handle().timeline().write_to(path),
+        None => Ok(()),
+    };
+    // An error of the run comes first.
+    let output = result?;
+    written.map(|()| output)
 }
 
 /// Removes the incomplete files when dropped, whatever ends the run.

@@ -58,8 +58,10 @@ where
             && let Some(job) = again.pop_front().or_else(|| jobs.next())
         {
             let is_alone = at_once == 1;
+            let name = format!("{} #{}", job.target.text, job.number);
             let fetch = start(job);
-            running.spawn(async move { (is_alone, fetch.await) });
+            let task = running.build_task().name(name);
+            task.spawn(async move { (is_alone, fetch.await) });
         }
         let stopped = async { Event::Stop(stop.as_mut().await) };
         let ended = async { Event::Ended(running.join_next().await) };

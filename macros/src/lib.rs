@@ -145,6 +145,19 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// - the virtual clock stands still for 1,000,000 polls although a deadline is pending, because tasks yield
 ///   until something happens (the report then lists only the busiest tasks).
 ///
+/// # Timelines
+///
+/// If the environment variable `GLASSFROG_TIMELINE` names a directory, every test that fails writes a page into it, with
+/// what its runtime did lately, and prints where it is:
+///
+/// ```text
+/// the timeline of this test is in /tmp/timelines/server::greets.html
+/// ```
+///
+/// The test may fail by a panic, by the value it returns, or at its time limit. A test with `#[should_panic]` writes the page
+/// when it panics, although it passes. On Windows, the name of the file has `--` instead of `::`. This requires the default
+/// feature `timeline`.
+///
 /// # Panics
 ///
 /// The test panics if the function panics, if the time limit passes, if the operating system has no threads or

@@ -114,7 +114,9 @@ impl Circles {
         }
         if !certain.is_empty() {
             self.reported_at.set(Some(event_loop.executor.polls()));
-            event_loop.deadlock.report_certain(&certain, &dump);
+            event_loop
+                .deadlock
+                .report_certain(event_loop, &certain, &dump);
         }
     }
 

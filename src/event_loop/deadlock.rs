@@ -188,7 +188,7 @@ impl DeadlockDetector {
         circles.note_all(&dump);
         let is_known = circles.have_just_been_reported(event_loop);
         if !is_known || matches!(self.policy, OnDeadlock::Panic) {
-            self.follow_policy(&Deadlock { proof, dump: &dump }, &dump);
+            self.follow_policy(event_loop, &Deadlock { proof, dump: &dump }, &dump);
         }
     }
 
@@ -197,12 +197,23 @@ impl DeadlockDetector {
     /// # Panics
     ///
     /// Panics if the policy is to panic.
-    pub(super) fn report_certain(&self, circles: &[Circle<'_>], dump: &Dump) {
-        self.follow_policy(&Certain { circles, dump }, dump);
+    pub(super) fn report_certain(
+        &self,
+        event_loop: &EventLoop,
+        circles: &[Circle<'_>],
+        dump: &Dump,
+    ) {
+        self.follow_policy(event_loop, &Certain { circles, dump }, dump);
     }
 
     /// Follows the policy with this message.
-    fn follow_policy(&self, message: &dyn fmt::Display, dump: &Dump) {
+    fn follow_policy(&self, event_loop: &EventLoop, message: &dyn fmt::Display, dump: &Dump) {
+        // A panic writes the timeline when it leaves `block_on`.
+        if let Some(recorder) = &event_loop.shared.recorder
+            && !matches!(self.policy, OnDeadlock::Panic)
+        {
+            recorder.write();
+        }
         match self.policy {
             OnDeadlock::Ignore => {}
             OnDeadlock::Log => self.announce(Level::Error, &message.to_string()),

@@ -3,7 +3,10 @@
 use super::deadlock::OnDeadlock;
 use crate::executor::OnTaskPanic;
 use crate::pool::DEFAULT_THREADS;
+use crate::timeline::output::Output;
 use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of a runtime.
@@ -34,13 +37,29 @@ pub(crate) struct Settings {
     pub(crate) worker: Option<usize>,
     /// The number of events of the timeline, if the runtime records one.
     pub(crate) timeline: Option<usize>,
+    /// The file of the timeline that is written without being asked.
+    pub(crate) output: TimelineOutput,
+    /// How long a poll may take before a thread writes the timeline during it, and the file.
+    pub(crate) timeline_on_slow_poll: Option<(Duration, PathBuf)>,
     /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
     pub(crate) test_patience: Option<Duration>,
+}
+
+/// Chooses the file of the timeline that a runtime writes without being asked.
+#[derive(Clone, Debug)]
+pub(crate) enum TimelineOutput {
+    /// The file that the environment names, if it does.
+    ByEnvironment,
+    /// This file, which the runtime shares with others; `None` for no file.
+    Chosen(Option<Arc<Output>>),
 }
 
 /// How long a poll may take in a debug build before a warning is logged. Even on a machine under load, only a poll
 /// that blocks takes this long.
 const WATCHDOG: Duration = Duration::from_millis(100);
+
+/// The number of events of a timeline if the program has not chosen one: a megabyte.
+pub(crate) const TIMELINE_EVENTS: usize = 65_536;
 
 /// The environment variable that turns the traces of waits on, unless it is empty or `0`.
 const TRACE_WAITS: &str = "GLASSFROG_TRACE_WAITS";
@@ -51,6 +70,21 @@ impl Settings {
         let by_environment =
             || env::var_os(TRACE_WAITS).is_some_and(|value| !value.is_empty() && value != "0");
         self.trace_waits.unwrap_or_else(by_environment)
+    }
+
+    /// Returns the file of the timeline that the runtime writes without being asked, if there is one.
+    pub(crate) fn output(&self) -> Option<Arc<Output>> {
+        match &self.output {
+            TimelineOutput::ByEnvironment => Output::by_environment(),
+            TimelineOutput::Chosen(output) => output.clone(),
+        }
+    }
+
+    /// Returns the number of events that the runtime records, if it records any. `has_output` says whether it writes a file
+    /// without being asked.
+    pub(super) fn recorded_events(&self, has_output: bool) -> Option<usize> {
+        let is_needed = has_output || self.timeline_on_slow_poll.is_some();
+        self.timeline.or(is_needed.then_some(TIMELINE_EVENTS))
     }
 }
 
@@ -70,6 +104,8 @@ impl Default for Settings {
             trace_waits: None,
             worker: None,
             timeline: None,
+            output: TimelineOutput::ByEnvironment,
+            timeline_on_slow_poll: None,
             test_patience: None,
         }
     }

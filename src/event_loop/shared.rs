@@ -10,7 +10,6 @@ use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::reactor::Sources;
 use crate::timeline::recorder::Recorder;
-use crate::timeline::recording::Recording;
 use crate::timeline::tables::Subject;
 use crate::timers::Timers;
 use crate::traces::{Ask, Slot, Traces};
@@ -156,15 +155,6 @@ impl Shared {
                 recorder.fired(count);
             }
         });
-    }
-
-    /// Copies the timeline, if the runtime records one. It may be called on any thread.
-    pub(crate) fn recording(&self) -> Option<Recording> {
-        let mut recording = self.recorder.as_ref()?.copy();
-        if let Some(worker) = self.worker {
-            recording.name = format!("worker {worker}");
-        }
-        Some(recording)
     }
 
     /// Returns the metrics of the runtime.

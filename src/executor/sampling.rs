@@ -147,7 +147,7 @@ mod tests {
             watchdog: None,
             pause: PAUSE,
         };
-        let remote = Arc::new(Remote::new(futures_task::noop_waker()));
+        let remote = Arc::new(Remote::new(futures_task::noop_waker(), None));
         let status = Arc::new(LoopStatus::new(false));
         let executor = Executor::new(0, remote, status, Arc::default(), None, choices);
         executor.open_sample([7].into_iter());

@@ -8,6 +8,7 @@ use crate::reactor::proc_net::Connecting;
 use crate::reactor::readiness::Direction;
 use crate::reactor::source::InitialState;
 use crate::reactor::watched::Watched;
+use crate::timeline::signals;
 use futures_core::Stream;
 use signal_hook::consts;
 use signal_hook::low_level::signal_name;
@@ -128,7 +129,9 @@ impl fmt::Debug for SignalKind {
 #[track_caller]
 pub fn signal(kind: impl Into<SignalKind>) -> io::Result<Signal> {
     let shared = context::shared();
-    let pipe = Pipe::open(kind.into())?;
+    let kind = kind.into();
+    signals::leave_to_program(kind.as_raw());
+    let pipe = Pipe::open(kind)?;
     pipe.set_nonblocking()?;
     let socket = Socket::new(shared, Watched::new(pipe), InitialState::Adopted)?;
     Ok(Signal { socket })

@@ -32,6 +32,7 @@ use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
 use crate::threads::OwnThread;
+use crate::timeline::test_file::TestFile;
 use crate::waiter::Tag;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ pub(super) fn run(
     let watch = Arc::new(Watch {
         name,
         limit,
+        timeline: TestFile::of(name),
         state: Mutex::default(),
     });
     let (end, ended) = mpsc::channel();
@@ -133,6 +135,8 @@ pub(super) struct Watch {
     name: &'static str,
     /// The time limit.
     limit: Duration,
+    /// The file for the timeline of a run that fails, if the environment names a directory.
+    timeline: Option<TestFile>,
     /// The state of the test.
     state: Mutex<State>,
 }
@@ -243,8 +247,23 @@ impl Watch {
             true => ": `block_on` has ended, but a destructor blocks the thread",
             false => "",
         };
+        let timeline = match self.write_timeline(&run.shared) {
+            Some(words) => format!("\n{words}"),
+            None => String::new(),
+        };
         format!(
-            "{answer}the thread of the test has not ended within another {ANSWER_TIMEOUT:?}, and is left behind{why}"
+            "{answer}the thread of the test has not ended within another {ANSWER_TIMEOUT:?}, and is left behind{why}{timeline}"
         )
+    }
+
+    /// Returns whether the runs record a timeline, which is written if one fails.
+    pub(super) fn has_timeline(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    /// If failing tests write their timelines, writes that of a run, and returns a sentence about it.
+    pub(super) fn write_timeline(&self, shared: &Shared) -> Option<String> {
+        let file = self.timeline.as_ref()?;
+        Some(file.write(shared.recorder.as_deref()))
     }
 }

@@ -18,6 +18,7 @@
 
 use super::event::{Cause, Event, Outcome, Reason, What, restore_times};
 use super::on_core::OnCore;
+use super::output::Output;
 use super::recording::Recording;
 use super::ring::Ring;
 use super::tables::{Pin, Position, Subject, Tables};
@@ -50,6 +51,10 @@ const NEVER: u64 = u64::MAX;
 /// The fields that the loop writes are atomics, because readers on other threads share the recorder. Relaxed is enough
 /// for all but `since`: only the loop reads them.
 pub(crate) struct Recorder {
+    /// The number of the worker, if the runtime belongs to workers.
+    worker: Option<usize>,
+    /// The file to write without being asked, if the environment names one.
+    output: Option<Arc<Output>>,
     /// The clock of the runtime.
     clock: Clock,
     /// When the runtime was created. All times count from here.
@@ -103,8 +108,10 @@ thread_local! {
 
 impl Recorder {
     /// Creates a recorder that keeps about this many events of a loop. Its times count from `epoch`.
-    pub(crate) fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
+    fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
         Recorder {
+            worker: None,
+            output: None,
             clock,
             epoch,
             ring: Ring::new(events),
@@ -118,6 +125,26 @@ impl Recorder {
             outside: Mutex::default(),
             tables: Mutex::default(),
         }
+    }
+
+    /// Creates the recorder of a runtime that records this many events, if it records any. `worker` is the number of the
+    /// worker to which the runtime belongs, and `output` the file that it writes without being asked.
+    pub(crate) fn start(
+        events: Option<usize>,
+        clock: &Clock,
+        epoch: Instant,
+        worker: Option<usize>,
+        output: Option<Arc<Output>>,
+    ) -> Option<Arc<Recorder>> {
+        let recorder = Arc::new(Recorder {
+            worker,
+            output,
+            ..Recorder::new(events?, clock.clone(), epoch)
+        });
+        if let Some(output) = &recorder.output {
+            output.add(worker.unwrap_or(0), &recorder);
+        }
+        Some(recorder)
     }
 
     /// Reads the clock.
@@ -324,6 +351,32 @@ impl Recorder {
         self.since.store(NEVER, Ordering::Relaxed);
         if let Some(nanos) = self.on_core.of_poll(self.last(), length) {
             self.push(self.last(), What::OnCore { nanos });
+        }
+        if outcome == Outcome::Panicked && task != 0 {
+            self.task_panicked();
+        }
+    }
+
+    /// Writes the output because a task has panicked, but not too often.
+    #[cold]
+    fn task_panicked(&self) {
+        if let Some(output) = &self.output {
+            output.task_panicked();
+        }
+    }
+
+    /// Writes the output, if there is one: a panic leaves the loop, or nothing will ever wake a task.
+    #[cold]
+    pub(crate) fn write(&self) {
+        if let Some(output) = &self.output {
+            output.write();
+        }
+    }
+
+    /// Notes that the runtime ends, before it drops its tasks. Writes the output if no other runtime shares it any more.
+    pub(crate) fn finish(&self) {
+        if let Some(output) = &self.output {
+            output.end(self.worker.unwrap_or(0), self.copy());
         }
     }
 
@@ -560,7 +613,9 @@ impl Recorder {
         );
         // Under a virtual clock, many events have the same time.
         events.sort_by_key(|(number, event)| (event.time, *number));
+        let worker = self.worker.map(|worker| format!("worker {worker}"));
         let mut recording = Recording {
+            name: worker.unwrap_or_default(),
             created: Some(self.epoch),
             events: events.into_iter().map(|(_, event)| event).collect(),
             lost: lost + outside_lost,

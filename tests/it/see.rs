@@ -17,7 +17,9 @@ mod see_dump;
 mod see_log;
 mod see_given_up;
 mod see_places;
-#[cfg(feature = "sync")]
+#[cfg(all(feature = "sync", feature = "timeline"))]
 mod see_timeline;
 mod see_spinning;
+#[cfg(feature = "timeline")]
+mod see_timeline_files;
 mod see_traces;

@@ -390,3 +390,30 @@ fn a_symlink_is_followed_and_a_device_is_not_replaced() {
         "/new"
     );
 }
+
+#[test]
+fn a_timeline_has_a_lane_for_each_fetch() {
+    let directory = TempDir::new("timeline");
+    let peer = Peer::replying(echo);
+    let path = directory.path("run.html");
+    let url = peer.url("/a");
+    fetch(["-qn2", "--timeline", &path, &url]).exits_with(0);
+    assert_eq!(directory.files(), ["run.html"]);
+    let page = fs::read_to_string(&path).unwrap();
+    for number in [1, 2] {
+        assert!(page.contains(&format!("\"{url} #{number}\"")));
+    }
+}
+
+#[test]
+fn a_timeline_that_cannot_be_written_is_an_error() {
+    let directory = TempDir::new("timeline-error");
+    let peer = Peer::replying(echo);
+    let path = directory.path("missing/run.html");
+    let reason = fs::write(&path, "").unwrap_err();
+    fetch(["-q", "--timeline", &path, &peer.url("/a")])
+        .exits_with(1)
+        .complains(&format!(
+            "fetch: cannot write the timeline to {path}: {reason}\n"
+        ));
+}

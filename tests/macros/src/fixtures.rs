@@ -41,6 +41,17 @@ pub(crate) fn run(fixture: &str, seed: Option<&str>) -> End {
 
 /// Runs a fixture in a child process, with more arguments for the harness.
 pub(crate) fn run_with(fixture: &str, seed: Option<&str>, arguments: &[&str]) -> End {
+    let seed = seed.map(|seed| ("GLASSFROG_SEED", seed));
+    run_child(fixture, seed.as_slice(), arguments)
+}
+
+/// Runs a fixture in a child process, with these variables in its environment.
+pub(crate) fn run_in_environment(fixture: &str, variables: &[(&str, &str)]) -> End {
+    run_child(fixture, variables, &["--show-output"])
+}
+
+/// Runs a fixture in a child process, with these variables in its environment and more arguments for the harness.
+fn run_child(fixture: &str, variables: &[(&str, &str)], arguments: &[&str]) -> End {
     /// Reads a stream to its end, on a thread of its own.
     fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
         let (send, text) = mpsc::channel();
@@ -53,12 +64,11 @@ pub(crate) fn run_with(fixture: &str, seed: Option<&str>, arguments: &[&str]) ->
         .args(arguments)
         .env(PART, fixture)
         .env_remove("GLASSFROG_SEED")
+        .env_remove("GLASSFROG_TIMELINE")
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(seed) = seed {
-        command.env("GLASSFROG_SEED", seed);
-    }
     let mut process = command.spawn().unwrap();
     let (output, errors) = (read(process.stdout.take()), read(process.stderr.take()));
     let Ok(output) = output.recv_timeout(PATIENCE) else {

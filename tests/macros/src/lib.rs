@@ -6,3 +6,4 @@ mod functions;
 mod limits;
 mod mistakes;
 mod runs;
+mod timelines;

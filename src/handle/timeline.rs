@@ -1,0 +1,32 @@
+//! [`Handle::timeline`]: what the loop did lately. Requires the feature `timeline`.
+
+use super::Handle;
+use crate::timeline::Timeline;
+use crate::timeline::lines::lines;
+
+impl Handle {
+    /// Returns what the loop did lately, if the runtime was built with [`Builder::timeline`](crate::Builder::timeline), or
+    /// [the environment](crate::timeline#without-touching-the-program) asks for a timeline. Otherwise the timeline is empty.
+    ///
+    /// The call copies the newest events on this thread. It does not wait for the loop, so it works while a poll blocks
+    /// it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = glassfrog::Runtime::builder().timeline(1024).build()?;
+    /// let handle = runtime.handle();
+    /// runtime.block_on(async { glassfrog::spawn(async {}).await.unwrap() });
+    /// assert!(handle.timeline().longest_polls(1).len() == 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn timeline(&self) -> Timeline {
+        Timeline::of(self.shared.recorder.as_deref())
+    }
+
+    /// Returns the timeline as lines of text, if the runtime records one. For the crate's own tests.
+    #[doc(hidden)]
+    pub fn timeline_lines(&self) -> Option<String> {
+        Some(lines(&self.shared.recorder.as_ref()?.copy()))
+    }
+}
