@@ -22,7 +22,7 @@
 //! again.
 
 use super::EventLoop;
-use crate::dump::{Circle, Dump, Time};
+use crate::dump::{Circle, Dump, MayHave, Time};
 use crate::executor::primitive::Lines;
 use crate::executor::waits::Subject;
 use log::Level;
@@ -33,6 +33,14 @@ use std::time::Duration;
 /// How long a likely circle stands before it is reported, in nanoseconds. A task may hold a lock for some time, so a
 /// circle that ends by itself usually ends sooner.
 const STANDS: u64 = 1_000_000_000;
+
+/// How long a circle stands before it is reported, in nanoseconds, if it leads through a receiver that has never been
+/// used. A consumer may take its time before it receives for the first time.
+const STANDS_UNUSED: u64 = 3_000_000_000;
+
+/// The same, if a task outside the circle, or a blocking job, may have the receiver. A consumer that connects to a
+/// database first has usually begun by then.
+const STANDS_UNUSED_AMONG_OTHERS: u64 = 6_000_000_000;
 
 /// The number of times that a member of a candidate may have been polled between two searches. A circle of tasks that
 /// are polled again and again is none that stands, and would wake the loop once a second forever.
@@ -96,7 +104,7 @@ impl Circles {
                 continue;
             };
             let stood = now - candidate.since;
-            if stood < STANDS {
+            if stood < must_stand(&circle) {
                 candidates.push(candidate);
             } else {
                 self.note(&circle);
@@ -181,6 +189,15 @@ impl Candidate {
     }
 }
 
+/// Returns how long a likely circle stands before it is reported, in nanoseconds.
+fn must_stand(circle: &Circle<'_>) -> u64 {
+    match circle.unused_receiver() {
+        None => STANDS,
+        Some(MayHave::Stuck) => STANDS_UNUSED,
+        Some(MayHave::Others) => STANDS_UNUSED_AMONG_OTHERS,
+    }
+}
+
 /// Returns who waits for whom: pairs of the low halves of ids.
 fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
     let mut edges = event_loop.executor.joins();
@@ -192,7 +209,7 @@ fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
             && let Some(task) = wait.task()
         {
             let blockers = primitive.blocked_by(wait, runtime, &lines);
-            edges.extend(blockers.into_iter().map(|blocker| (task, blocker)));
+            edges.extend(blockers.all().map(|blocker| (task, blocker)));
         }
     }
     edges

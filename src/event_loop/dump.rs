@@ -4,7 +4,7 @@
 
 use super::{EventLoop, others};
 use crate::clock::Stamp;
-use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Wait, What, label};
+use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Unused, Wait, What, label};
 use crate::executor::Message;
 use crate::executor::primitive::{Lines, View};
 use crate::executor::snapshot::{ScopeSnapshot, TaskSnapshot, TaskState};
@@ -256,8 +256,19 @@ impl EventLoop {
                         origin: description.origin,
                     };
                     let blocked_by = primitive.blocked_by(wait, view.runtime, &view.waits);
+                    // A task that has ended keeps nothing: it has given its permits away.
+                    let group = |group: &Vec<u32>| group.iter().map(id).collect();
+                    let groups = blocked_by.groups.iter();
+                    let maker = blocked_by.maker.as_ref();
                     Wait {
-                        blocked_by: blocked_by.iter().filter_map(id).collect(),
+                        blocked_by: blocked_by.each.iter().filter_map(id).collect(),
+                        groups: groups.filter_map(group).collect(),
+                        unused: maker.and_then(|(maker, made)| {
+                            Some(Unused {
+                                maker: id(maker)?,
+                                age: made.until(now),
+                            })
+                        }),
                         ..Wait::new(what, poll)
                     }
                 }
