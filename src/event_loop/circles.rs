@@ -10,7 +10,7 @@
 //!                    certain                              the policy for deadlocks, at once
 //!   a new circle  -------------------------------------> reported
 //!        |                                                  ^
-//!        | likely        +-----------+   stands for 1 s     |  a warning
+//!        | likely        +-----------+  stands for 1 to 6 s |  a warning
 //!        +-------------> | candidate | ---------------------+
 //!                        +-----------+
 //!                          |  a member is polled, again and again, or the circle is gone
@@ -25,6 +25,7 @@ use super::EventLoop;
 use crate::dump::{Circle, Dump, MayHave, Time};
 use crate::executor::primitive::Lines;
 use crate::executor::waits::Subject;
+use crate::threads::{self, Answer};
 use log::Level;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -38,8 +39,8 @@ const STANDS: u64 = 1_000_000_000;
 /// used. A consumer may take its time before it receives for the first time.
 const STANDS_UNUSED: u64 = 3_000_000_000;
 
-/// The same, if a task outside the circle, or a blocking job, may have the receiver. A consumer that connects to a
-/// database first has usually begun by then.
+/// The same, if a task outside the circle, a blocking job or a foreign thread may have the receiver. A consumer that
+/// connects to a database first has usually begun by then.
 const STANDS_UNUSED_AMONG_OTHERS: u64 = 6_000_000_000;
 
 /// The number of times that a member of a candidate may have been polled between two searches. A circle of tasks that
@@ -104,7 +105,7 @@ impl Circles {
                 continue;
             };
             let stood = now - candidate.since;
-            if stood < must_stand(&circle) {
+            if !has_stood(&circle, stood) {
                 candidates.push(candidate);
             } else {
                 self.note(&circle);
@@ -189,12 +190,14 @@ impl Candidate {
     }
 }
 
-/// Returns how long a likely circle stands before it is reported, in nanoseconds.
-fn must_stand(circle: &Circle<'_>) -> u64 {
+/// Returns whether a likely circle has stood for long enough to be reported. `stood` is in nanoseconds.
+fn has_stood(circle: &Circle<'_>, stood: u64) -> bool {
     match circle.unused_receiver() {
-        None => STANDS,
-        Some(MayHave::Stuck) => STANDS_UNUSED,
-        Some(MayHave::Others) => STANDS_UNUSED_AMONG_OTHERS,
+        None => stood >= STANDS,
+        Some(_) if stood < STANDS_UNUSED => false,
+        Some(_) if stood >= STANDS_UNUSED_AMONG_OTHERS => true,
+        Some(MayHave::Others) => false,
+        Some(MayHave::Stuck) => matches!(threads::do_others_rest(|| false), Answer::AllRest(_)),
     }
 }
 
