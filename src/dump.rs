@@ -641,6 +641,8 @@ pub(crate) struct Unused {
     pub(crate) maker: u64,
     /// The time since then.
     pub(crate) age: Duration,
+    /// The address of the channel, which tells it from other channels.
+    pub(crate) channel: usize,
 }
 
 /// The things that a task can wait for.

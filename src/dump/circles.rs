@@ -7,7 +7,7 @@
 
 use super::stuck::{Stuck, is_open};
 use super::{Dump, Quoted, TaskDump, Wait, What};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
 /// A circle of tasks, each of which waits for the next, and the last for the first.
@@ -254,6 +254,8 @@ struct Graph<'a> {
     stuck: Stuck,
     /// Whether blocking jobs run or are queued.
     has_jobs: bool,
+    /// The number of full channels whose receivers have never been used.
+    full_channels: usize,
 }
 
 /// The progress of the search at a task.
@@ -362,8 +364,12 @@ impl<'a> Graph<'a> {
             }
             edges
         };
+        let waits = tasks.iter().flat_map(|task| &task.waits);
+        let unused = waits.filter_map(|wait| wait.unused);
+        let full_channels: HashSet<usize> = unused.map(|unused| unused.channel).collect();
         Graph {
             edges: tasks.iter().enumerate().map(edges_of).collect(),
+            full_channels: full_channels.len(),
             tasks,
             stuck,
             has_jobs,
@@ -414,8 +420,10 @@ impl<'a> Graph<'a> {
         }
         let (tasks, waits): (Vec<_>, Vec<_>) = circle.into_iter().rev().unzip();
         let unused = self.unused_receiver(&waits);
-        if tasks.len() == 1 && unused == Some(MayHave::Others) {
-            // A task that fills the channel it has made, and a consumer that starts slowly, are no circle.
+        // In a ring, each task has the receiver that another one waits for. A single full channel, or a task that fills
+        // the channel it has made, rather waits for a consumer that starts slowly.
+        let is_ring = tasks.len() > 1 && self.full_channels > 1;
+        if unused == Some(MayHave::Others) && !is_ring {
             return None;
         }
         Some(Circle {

@@ -13,6 +13,7 @@ use crate::reactor::readiness::Direction;
 use crate::traces::{Slot, Trace};
 use crate::waiter::WaiterInfo;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The waits of each task, by the low half of its id. Each wait comes with the waker that the task left.
 type Waits = HashMap<u32, Vec<(Wait, Left)>>;
@@ -267,6 +268,7 @@ impl EventLoop {
                             Some(Unused {
                                 maker: id(maker)?,
                                 age: made.until(now),
+                                channel: Arc::as_ptr(primitive).addr(),
                             })
                         }),
                         ..Wait::new(what, poll)

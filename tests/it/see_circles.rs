@@ -442,12 +442,33 @@ fn a_ring_of_full_channels_whose_receivers_were_never_used_is_likely() {
 }
 
 #[test]
-fn a_task_that_sends_to_a_consumer_that_starts_slowly_is_no_circle() {
+fn a_consumer_that_starts_slowly_makes_no_circle() {
     run(async {
         let (start, started) = foreign::channel::<()>();
-        let producer = spawn("slow start 0", async move {
+        let maker = spawn("slow start 0", async move {
             let (sender, mut receiver) = mpsc::channel(1);
             let consumer = spawn("slow start 1", async move {
+                started.await.unwrap();
+                while receiver.recv().await.is_some() {}
+            });
+            let producer = spawn("slow start 2", async move {
+                for _ in 0..3 {
+                    sender.send(()).await.unwrap();
+                }
+            });
+            producer.await.unwrap();
+            consumer.await.unwrap();
+        });
+        outlast().await;
+        let dump = task::dump();
+        assert!(dump.circles().is_empty(), "{dump}");
+        start.send(()).unwrap();
+        maker.await.unwrap();
+        // The task that has made the channel fills it.
+        let (start, started) = foreign::channel::<()>();
+        let maker = spawn("slow start 3", async move {
+            let (sender, mut receiver) = mpsc::channel(1);
+            let consumer = spawn("slow start 4", async move {
                 started.await.unwrap();
                 while receiver.recv().await.is_some() {}
             });
@@ -461,7 +482,7 @@ fn a_task_that_sends_to_a_consumer_that_starts_slowly_is_no_circle() {
         let dump = task::dump();
         assert!(dump.circles().is_empty(), "{dump}");
         start.send(()).unwrap();
-        producer.await.unwrap();
+        maker.await.unwrap();
     });
     assert_eq!(logged("slow start"), [""; 0]);
 }
