@@ -18,6 +18,7 @@ mod text;
 mod workers;
 
 pub use self::circles::Circle;
+pub(crate) use self::circles::MayHave;
 pub(crate) use self::pool::Awaited;
 pub use self::pool::{JobDump, JobState, PoolDump};
 pub(crate) use self::stuck::Loose;
@@ -616,6 +617,10 @@ pub struct Wait {
     pub(crate) location: Option<&'static Location<'static>>,
     /// The ids of the tasks of this runtime that must act before the wait ends.
     pub(crate) blocked_by: Vec<u64>,
+    /// The ids in groups of such tasks. The wait lasts as long as no task of one of the groups acts.
+    pub(crate) groups: Vec<Vec<u64>>,
+    /// The receiver that somebody must use before the wait ends, if nobody has used it yet.
+    pub(crate) unused: Option<Unused>,
     /// The stack of the thread when the wait began, if the runtime traces waits. It is resolved when the dump is
     /// printed, and its chain of async functions stands below the wait.
     pub(crate) trace: Option<Trace>,
@@ -627,6 +632,17 @@ pub struct Wait {
     pub(crate) given_up: u32,
     /// How often such a wait has completed since the task dropped one first.
     pub(crate) completed: u32,
+}
+
+/// A receiver that has never been used. The task that made it may have given it away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unused {
+    /// The id of the task that made it.
+    pub(crate) maker: u64,
+    /// The time since then.
+    pub(crate) age: Duration,
+    /// The address of the channel, which tells it from other channels.
+    pub(crate) channel: usize,
 }
 
 /// The things that a task can wait for.
@@ -698,6 +714,8 @@ impl Wait {
             poll,
             location: None,
             blocked_by,
+            groups: Vec::new(),
+            unused: None,
             trace: None,
             depth: 0,
             lasted: None,
@@ -871,8 +889,8 @@ impl Wait {
     /// children of the scope, or the tasks that have taken the lock.
     ///
     /// A task that has taken an owned guard or permit and waits for the next has probably given the first away, so it does
-    /// not block itself. For the same reason, the result leaves out a task that has taken several permits of the
-    /// semaphore.
+    /// not block itself. For the same reason, the result leaves out a task that has taken several owned permits of the
+    /// semaphore. It contains no holder of a permit that another holder can replace.
     ///
     /// # Examples
     ///

@@ -525,8 +525,9 @@ impl Builder {
     /// foreign loop also searches for circles, and follows the policy.
     ///
     /// Other circles are *likely*, such as one through a lock: the program may have moved the guard to another task. The
-    /// runtime logs a warning about a likely circle, once, if none of its members has been polled for a second. The
-    /// warning does not depend on the policy, and goes to the standard error stream too if no logger accepts errors.
+    /// runtime logs a warning about a likely circle, once, if none of its members has been polled for a second, or for
+    /// three to six seconds if the circle leads through a receiver that no task has used yet. The warning does not
+    /// depend on the policy, and goes to the standard error stream too if no logger accepts errors.
     /// [`Circle::is_likely`](crate::dump::Circle::is_likely) has the details.
     ///
     /// # Nothing holds a waker

@@ -7,7 +7,7 @@
 
 use super::stuck::{Stuck, is_open};
 use super::{Dump, Quoted, TaskDump, Wait, What};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
 /// A circle of tasks, each of which waits for the next, and the last for the first.
@@ -18,6 +18,9 @@ use std::fmt;
 /// in the circle is for a lock, a permit, a cell or a channel, and the program may have moved the guard, the permit or the
 /// end of the channel to another task, which then gives it back or uses it. Or something may end one of the tasks, such as
 /// the owner of its [`AbortHandle`](crate::task::AbortHandle).
+///
+/// The receiver of a full channel that no task has used yet counts as owned by the task that made it. The text says so:
+/// `"a" waits for "b" (send on full "jobs" (8 of 8), its receiver not used yet)`.
 ///
 /// The runtime itself searches for circles; see [`Builder::on_deadlock`](crate::Builder::on_deadlock).
 ///
@@ -35,6 +38,17 @@ pub struct Circle<'a> {
     waits: Vec<&'a Wait>,
     /// Whether the tasks certainly wait for one another forever.
     is_certain: bool,
+    /// Who may have a receiver in the circle that has never been used.
+    unused: Option<MayHave>,
+}
+
+/// Who may have a receiver that has never been used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MayHave {
+    /// The task that made it, or another one that cannot go on.
+    Stuck,
+    /// A task that was spawned after it was made and may go on, or a blocking job. It may be about to use the receiver.
+    Others,
 }
 
 impl<'a> Circle<'a> {
@@ -68,6 +82,11 @@ impl<'a> Circle<'a> {
     /// See [`Dump::circles`].
     pub fn is_likely(&self) -> bool {
         !self.is_certain
+    }
+
+    /// Returns who may have the receiver, if one of the waits is for room in a channel whose receiver has never been used.
+    pub(crate) fn unused_receiver(&self) -> Option<MayHave> {
+        self.unused
     }
 
     /// Returns whether one of the waits is for a primitive of `sync`.
@@ -132,7 +151,12 @@ impl fmt::Display for Sentence<'_> {
             }
             match &wait.what {
                 What::Children => f.write_str(" (scope")?,
-                What::Sync { subject, .. } => write!(f, " ({subject}")?,
+                What::Sync { subject, .. } => {
+                    write!(f, " ({subject}")?;
+                    if wait.unused.is_some() {
+                        f.write_str(", its receiver not used yet,")?;
+                    }
+                }
                 what => write!(f, " ({}", what.kind())?,
             }
             if let Some(at) = wait.location {
@@ -208,7 +232,7 @@ impl Dump {
     /// });
     /// ```
     pub fn circles(&self) -> Vec<Circle<'_>> {
-        let graph = Graph::new(&self.tasks);
+        let graph = Graph::new(&self.tasks, !self.pool.jobs.is_empty());
         let mut circles = Vec::new();
         components(
             self.tasks.len(),
@@ -228,6 +252,10 @@ struct Graph<'a> {
     edges: Vec<Vec<(usize, &'a Wait)>>,
     /// Which tasks cannot go on.
     stuck: Stuck,
+    /// Whether blocking jobs run or are queued.
+    has_jobs: bool,
+    /// The number of full channels whose receivers have never been used.
+    full_channels: usize,
 }
 
 /// The progress of the search at a task.
@@ -311,7 +339,7 @@ fn components(
 
 impl<'a> Graph<'a> {
     /// Creates the graph of some tasks. A wait that is over, or for a task that is not in the dump, is no edge.
-    fn new(tasks: &'a [TaskDump]) -> Graph<'a> {
+    fn new(tasks: &'a [TaskDump], has_jobs: bool) -> Graph<'a> {
         let indices = tasks
             .iter()
             .enumerate()
@@ -321,17 +349,43 @@ impl<'a> Graph<'a> {
         let edges_of = |(index, task): (usize, &'a TaskDump)| {
             let mut edges = Vec::new();
             for wait in task.waits.iter().filter(|wait| is_open(wait)) {
-                let known = wait.blocked_by.iter().filter_map(|id| indices.get(id));
-                let blocking =
-                    known.filter(|other| stuck.probably[index] && stuck.probably[**other]);
-                edges.extend(blocking.map(|other| (*other, wait)));
+                let maker = wait.unused.map(|unused| vec![unused.maker]);
+                let one = wait.blocked_by.iter().map(std::slice::from_ref);
+                let groups = one.chain(wait.groups.iter().chain(&maker).map(Vec::as_slice));
+                for group in groups {
+                    let known = group.iter().map(|id| indices.get(id).copied());
+                    let known: Option<Vec<usize>> = known.collect();
+                    let all_stuck = |group: &Vec<usize>| {
+                        stuck.probably[index] && group.iter().all(|other| stuck.probably[*other])
+                    };
+                    let blocking = known.filter(all_stuck).into_iter().flatten();
+                    edges.extend(blocking.map(|other| (other, wait)));
+                }
             }
             edges
         };
+        let waits = tasks.iter().flat_map(|task| &task.waits);
+        let unused = waits.filter_map(|wait| wait.unused);
+        let full_channels: HashSet<usize> = unused.map(|unused| unused.channel).collect();
         Graph {
             edges: tasks.iter().enumerate().map(edges_of).collect(),
+            full_channels: full_channels.len(),
             tasks,
             stuck,
+            has_jobs,
+        }
+    }
+
+    /// Returns who may have the receiver, if one of these waits is for room in a channel whose receiver has never been
+    /// used.
+    fn unused_receiver(&self, waits: &[&Wait]) -> Option<MayHave> {
+        let ages = waits.iter().filter_map(|wait| Some(wait.unused?.age));
+        let oldest = ages.max()?;
+        let since = |task: &TaskDump| task.age.is_some_and(|age| age <= oldest);
+        let mut tasks = self.tasks.iter().zip(&self.stuck.probably);
+        match self.has_jobs || tasks.any(|(task, is_stuck)| !is_stuck && since(task)) {
+            true => Some(MayHave::Others),
+            false => Some(MayHave::Stuck),
         }
     }
 
@@ -364,12 +418,20 @@ impl<'a> Graph<'a> {
                 break;
             }
         }
-        let (tasks, waits) = circle.into_iter().rev().unzip();
+        let (tasks, waits): (Vec<_>, Vec<_>) = circle.into_iter().rev().unzip();
+        let unused = self.unused_receiver(&waits);
+        // In a ring, each task has the receiver that another one waits for. A single full channel, or a task that fills
+        // the channel it has made, rather waits for a consumer that starts slowly.
+        let is_ring = tasks.len() > 1 && self.full_channels > 1;
+        if unused == Some(MayHave::Others) && !is_ring {
+            return None;
+        }
         Some(Circle {
             tasks,
             waits,
             // The members of a component are all certainly stuck, or none is.
             is_certain: self.stuck.certainly[first],
+            unused,
         })
     }
 }

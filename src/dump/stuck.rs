@@ -103,6 +103,11 @@ pub(super) fn is_open(wait: &Wait) -> bool {
     !matches!(wait.what, What::Label(_) | What::Kept(_))
 }
 
+/// Returns whether a task may have given its children what it has taken of a primitive of this kind.
+fn is_given(kind: &str) -> bool {
+    matches!(kind, "permit" | "lock" | "rwlock")
+}
+
 impl Stuck {
     /// Finds out which tasks of a dump cannot go on.
     pub(super) fn new(tasks: &[TaskDump]) -> Stuck {
@@ -124,17 +129,27 @@ impl Stuck {
             let blockers = wait.blocked_by.iter();
             blockers.filter_map(|id| indices.get(id).copied()).collect()
         };
+        // A guard or a permit may have been given to a child of the task that has taken it.
+        let with_children = |wait: &Wait, task: usize| match wait.what {
+            What::Sync { kind, .. } if is_given(kind) => {
+                numbers.get(&task).copied().unwrap_or(task)
+            }
+            _ => task,
+        };
         let probably = tasks.iter().enumerate().map(|(index, task)| {
             let open = task.waits.iter().filter(|wait| is_open(wait));
             let waits = open.map(|wait| {
-                let blockers = known(wait).into_iter();
-                match wait.what {
-                    // A permit may have been given to a child of the task that has taken it.
-                    What::Sync { kind: "permit", .. } => blockers
-                        .map(|task| vec![numbers.get(&task).copied().unwrap_or(task)])
-                        .collect(),
-                    _ => blockers.map(|task| vec![task]).collect(),
-                }
+                let one = known(wait).into_iter();
+                let one = one.map(|task| vec![with_children(wait, task)]);
+                let several = wait.groups.iter().filter_map(|group| {
+                    let tasks = group.iter();
+                    let tasks = tasks.map(|id| Some(with_children(wait, *indices.get(id)?)));
+                    tasks.collect::<Option<Vec<usize>>>()
+                });
+                // The task that made an unused receiver may still have it.
+                let maker = wait.unused.and_then(|unused| indices.get(&unused.maker));
+                let maker = maker.map(|maker| vec![*maker]);
+                one.chain(several).chain(maker).collect()
             });
             let waits: Vec<_> = waits.collect();
             Conditions {

@@ -10,7 +10,7 @@
 //!                    certain                              the policy for deadlocks, at once
 //!   a new circle  -------------------------------------> reported
 //!        |                                                  ^
-//!        | likely        +-----------+   stands for 1 s     |  a warning
+//!        | likely        +-----------+  stands for 1 to 6 s |  a warning
 //!        +-------------> | candidate | ---------------------+
 //!                        +-----------+
 //!                          |  a member is polled, again and again, or the circle is gone
@@ -22,9 +22,10 @@
 //! dropped, the circle is reported again. The drop of a handle is no reason for a search.
 
 use super::EventLoop;
-use crate::dump::{Circle, Dump, Time};
+use crate::dump::{Circle, Dump, MayHave, Time};
 use crate::executor::primitive::Lines;
 use crate::executor::waits::Subject;
+use crate::threads::{self, Answer};
 use log::Level;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -33,6 +34,14 @@ use std::time::Duration;
 /// How long a likely circle stands before it is reported, in nanoseconds. A task may hold a lock for some time, so a
 /// circle that ends by itself usually ends sooner.
 const STANDS: u64 = 1_000_000_000;
+
+/// How long a circle stands before it is reported, in nanoseconds, if it leads through a receiver that has never been
+/// used. A consumer may take its time before it receives for the first time.
+const STANDS_UNUSED: u64 = 3_000_000_000;
+
+/// The same, if a task outside the circle, a blocking job or a foreign thread may have the receiver. A consumer that
+/// connects to a database first has usually begun by then.
+const STANDS_UNUSED_AMONG_OTHERS: u64 = 6_000_000_000;
 
 /// The number of times that a member of a candidate may have been polled between two searches. A circle of tasks that
 /// are polled again and again is none that stands, and would wake the loop once a second forever.
@@ -99,7 +108,7 @@ impl Circles {
                 continue;
             };
             let stood = now - candidate.since;
-            if stood < STANDS {
+            if !has_stood(&circle, stood) {
                 candidates.insert(members, candidate);
             } else {
                 self.note(&circle);
@@ -186,6 +195,17 @@ impl Candidate {
     }
 }
 
+/// Returns whether a likely circle has stood for long enough to be reported. `stood` is in nanoseconds.
+fn has_stood(circle: &Circle<'_>, stood: u64) -> bool {
+    match circle.unused_receiver() {
+        None => stood >= STANDS,
+        Some(_) if stood < STANDS_UNUSED => false,
+        Some(_) if stood >= STANDS_UNUSED_AMONG_OTHERS => true,
+        Some(MayHave::Others) => false,
+        Some(MayHave::Stuck) => matches!(threads::do_others_rest(|| false), Answer::AllRest(_)),
+    }
+}
+
 /// Returns who waits for whom: pairs of the low halves of ids.
 fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
     let mut edges = event_loop.executor.joins();
@@ -197,7 +217,7 @@ fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
             && let Some(task) = wait.task()
         {
             let blockers = primitive.blocked_by(wait, runtime, &lines);
-            edges.extend(blockers.into_iter().map(|blocker| (task, blocker)));
+            edges.extend(blockers.all().map(|blocker| (task, blocker)));
         }
     }
     edges

@@ -4,7 +4,7 @@
 
 use super::{EventLoop, others};
 use crate::clock::Stamp;
-use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Wait, What, label};
+use crate::dump::{self, Answer, Dump, Loose, TaskDump, Under, Unused, Wait, What, label};
 use crate::executor::Message;
 use crate::executor::primitive::{Lines, View};
 use crate::executor::snapshot::{ScopeSnapshot, TaskSnapshot, TaskState};
@@ -13,6 +13,7 @@ use crate::reactor::readiness::Direction;
 use crate::traces::{Slot, Trace};
 use crate::waiter::WaiterInfo;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The waits of each task, by the low half of its id. Each wait comes with the waker that the task left.
 type Waits = HashMap<u32, Vec<(Wait, Left)>>;
@@ -262,8 +263,20 @@ impl EventLoop {
                         origin: description.origin,
                     };
                     let blocked_by = primitive.blocked_by(wait, view.runtime, &view.waits);
+                    // A task that has ended keeps nothing: it has given its permits away.
+                    let group = |group: &Vec<u32>| group.iter().map(id).collect();
+                    let groups = blocked_by.groups.iter();
+                    let maker = blocked_by.maker.as_ref();
                     Wait {
-                        blocked_by: blocked_by.iter().filter_map(id).collect(),
+                        blocked_by: blocked_by.each.iter().filter_map(id).collect(),
+                        groups: groups.filter_map(group).collect(),
+                        unused: maker.and_then(|(maker, made)| {
+                            Some(Unused {
+                                maker: id(maker)?,
+                                age: made.until(now),
+                                channel: Arc::as_ptr(primitive).addr(),
+                            })
+                        }),
                         ..Wait::new(what, poll)
                     }
                 }

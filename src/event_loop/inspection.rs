@@ -2,7 +2,8 @@
 //!
 //! Some faults show only if one looks at all tasks together: tasks that wait for one another, and tasks that are polled
 //! again and again without getting on. The event loop calls [`Inspector::inspect`] once a turn. The inspector looks at
-//! the tasks only if there is a reason, at most once a second, and for at most a hundredth of the time. The reasons are:
+//! the tasks only if there is a reason, at most once a second, and for at most a hundredth of the time, or a tenth while it
+//! watches a circle that is reported only if it stands. The reasons are:
 //!
 //! - a task has begun to wait for a join, a scope or a primitive of `sync` since the last inspection, or the last one
 //!   has found a circle that is reported only if it stands: then [`Circles`] searches for circles;
@@ -23,6 +24,9 @@ const INTERVAL: u64 = 1_000_000_000;
 
 /// After an inspection, the inspector pauses for at least this many times as long as the inspection took.
 const PAUSE: u64 = 100;
+
+/// The same, while it watches a circle that is reported only if it stands. That takes some seconds.
+const PAUSE_WHILE_WATCHING: u64 = 10;
 
 /// The number of polls since the last inspection that is a reason for the next one.
 ///
@@ -109,8 +113,12 @@ impl Inspector {
             recorder.end_other();
         }
         let took = u64::try_from(stopwatch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let pause = match self.circles.has_candidates() {
+            true => PAUSE_WHILE_WATCHING,
+            false => PAUSE,
+        };
         self.due
-            .set(now.saturating_add(INTERVAL.max(took.saturating_mul(PAUSE))));
+            .set(now.saturating_add(INTERVAL.max(took.saturating_mul(pause))));
     }
 
     /// Returns whether there is a reason to search for circles.

@@ -12,13 +12,13 @@ use std::sync::Arc;
 ///
 /// An implementation owns no value of the program, because a dump may be its last owner and would then drop the value.
 pub(crate) trait Primitive: Send + Sync {
-    /// Returns the tasks of this runtime that must act before the wait ends, by the low halves of their ids: without
-    /// each of them, it lasts. Returns none if others may end the wait, or if these tasks are not known.
+    /// Returns the tasks of this runtime that keep the wait from its end. Returns none if others may end the wait, or if
+    /// these tasks are not known.
     ///
     /// A guard, a permit or the end of a channel may lie elsewhere than with the task that has taken or used it. So a
     /// primitive returns a task only if that is unusual. `waits` are all declared waits of the runtime.
-    fn blocked_by(&self, _wait: &Declared, _runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
-        Vec::new()
+    fn blocked_by(&self, _wait: &Declared, _runtime: u32, _waits: &Lines<'_>) -> Blockers {
+        Blockers::default()
     }
 
     /// Describes a wait for this.
@@ -33,6 +33,37 @@ pub(crate) trait Primitive: Send + Sync {
     /// primitive that is made to be waited for beside something else, or that completes at most one wait.
     fn is_retried(&self) -> bool {
         true
+    }
+}
+
+/// The tasks that keep a wait from its end, by the low halves of their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Blockers {
+    /// The tasks that must act before the wait ends: without each of them, it lasts.
+    pub(crate) each: Vec<u32>,
+    /// Groups of two tasks or more. The wait lasts as long as no task of one of the groups acts.
+    pub(crate) groups: Vec<Vec<u32>>,
+    /// The task that made the end of a channel that somebody must use before the wait ends, if nobody has used it yet,
+    /// and when it did.
+    pub(crate) maker: Option<(u32, Stamp)>,
+}
+
+impl Blockers {
+    /// Returns all of these tasks, some of them more than once.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u32> + '_ {
+        let several = self.groups.iter().flatten();
+        let maker = self.maker.iter().map(|(maker, _)| maker);
+        self.each.iter().chain(several).chain(maker).copied()
+    }
+}
+
+impl FromIterator<u32> for Blockers {
+    /// Collects tasks each of which must act.
+    fn from_iter<I: IntoIterator<Item = u32>>(tasks: I) -> Blockers {
+        Blockers {
+            each: tasks.into_iter().collect(),
+            ..Blockers::default()
+        }
     }
 }
 

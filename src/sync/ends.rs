@@ -4,6 +4,7 @@
 //! made each sender, and which task used the receiver last.
 
 use super::seen::{Mark, Taken};
+use crate::clock::Stamp;
 use crate::executor::primitive::View;
 use crate::primitives::{AtomicUsize, Ordering};
 use std::fmt::Write;
@@ -141,5 +142,14 @@ impl End {
     /// A task that only made the end does not count, because a task that makes a channel usually gives one end away.
     pub(super) fn user(&self, runtime: u32) -> Option<u32> {
         self.used.get()?.who.task_of(runtime)
+    }
+
+    /// Returns the task that made the end, and when, if nobody has used the end yet. The task may have given it away.
+    pub(super) fn unused(&self, runtime: u32) -> Option<(u32, Stamp)> {
+        if self.used.get().is_some() {
+            return None;
+        }
+        let made = self.made.get()?;
+        Some((made.who.task_of(runtime)?, made.turn))
     }
 }

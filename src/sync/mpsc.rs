@@ -67,7 +67,7 @@ use self::receiver::Rx;
 use self::sender::Tx;
 use super::ends::{End, Senders};
 use super::seen::{About, next_future};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject};
 use std::borrow::Cow;
 use std::panic::Location;
@@ -233,7 +233,7 @@ impl Seen {
 }
 
 impl Primitive for Seen {
-    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Blockers {
         let user = match (&wait.subject, Seen::receiving(wait, waits)) {
             // Any task may own a sender.
             (Subject::Primitive(_, RECV), _) => None,
@@ -242,7 +242,13 @@ impl Primitive for Seen {
             (_, Some(receiving)) => Some(receiving),
             (_, None) => self.receiver.user(runtime),
         };
-        user.into_iter().collect()
+        Blockers {
+            maker: match wait.subject {
+                Subject::Primitive(_, SEND) => self.receiver.unused(runtime),
+                _ => None,
+            },
+            ..user.into_iter().collect()
+        }
     }
 
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {

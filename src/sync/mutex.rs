@@ -3,7 +3,7 @@
 use super::seen::{About, Holdable, Holding, Lazy, Listed, Mark, Unused, next_in_line};
 use super::{TryLockError, assert_may_block};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Wait};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
@@ -102,7 +102,7 @@ impl Seen {
 }
 
 impl Primitive for Seen {
-    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Blockers {
         let holder = self.holder.get();
         let holder = holder.and_then(|taken| taken.blocker(wait, runtime));
         holder.into_iter().collect()

@@ -2,7 +2,7 @@
 
 use super::seen::{About, Lazy, Mark};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicBool, Ordering};
 use std::borrow::Cow;
@@ -85,7 +85,7 @@ impl Seen {
 }
 
 impl Primitive for Seen {
-    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Blockers {
         let maker = self.maker.get();
         let maker = maker.and_then(|taken| taken.blocker(wait, runtime));
         maker.into_iter().collect()

@@ -41,7 +41,7 @@ use super::assert_may_block;
 use super::ends::End;
 use super::seen::About;
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use std::borrow::Cow;
 use std::fmt;
@@ -137,7 +137,7 @@ impl Primitive for Seen {
         false
     }
 
-    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, _waits: &Lines<'_>) -> Blockers {
         let user = match wait.subject {
             Subject::Primitive(_, CLOSED) => self.receiver.user(runtime),
             _ => self.sender.user(runtime),

@@ -6,7 +6,7 @@ use super::seen::{
 };
 use super::{TryLockError, assert_may_block};
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
@@ -135,7 +135,7 @@ fn oldest_of_each(readers: &[Taken], view: &View<'_>) -> Vec<Taken> {
 }
 
 impl Primitive for Seen {
-    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Blockers {
         let is_reader = matches!(wait.subject, Subject::Primitive(_, READ));
         if let Some(writer) = self.writer.get() {
             return writer.blocker(wait, runtime).into_iter().collect();
@@ -157,7 +157,7 @@ impl Primitive for Seen {
         };
         tasks.sort_unstable();
         tasks.dedup();
-        tasks
+        tasks.into_iter().collect()
     }
 
     fn describe(&self, wait: &Declared, view: &View<'_>) -> Description {

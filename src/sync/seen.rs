@@ -197,7 +197,7 @@ pub(super) struct Taken {
     /// Whether the guard or the permit is an owned one, which a program takes in order to give it to another task.
     pub(super) is_owned: bool,
     /// The turn of the runtime in which it was taken. Unknown outside any task.
-    turn: Stamp,
+    pub(super) turn: Stamp,
 }
 
 /// A task, or a thread outside any task.

@@ -10,7 +10,7 @@ use super::seen::{
     About, Holdable, Holding, Lazy, Listed, Mark, Taken, first_in_line, next_future,
 };
 use crate::executor::budget::{poll_budget, spend_budget};
-use crate::executor::primitive::{Description, Lines, Primitive, View};
+use crate::executor::primitive::{Blockers, Description, Lines, Primitive, View};
 use crate::executor::waits::{Declared, Subject, Wait};
 use crate::primitives::{AtomicU32, AtomicUsize, Ordering};
 use std::borrow::Cow;
@@ -197,11 +197,11 @@ fn wanted_by(wait: &Declared) -> usize {
 }
 
 impl Primitive for State {
-    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Vec<u32> {
+    fn blocked_by(&self, wait: &Declared, runtime: u32, waits: &Lines<'_>) -> Blockers {
         let wanted = wanted_by(wait);
         let free = self.free.available();
         if self.total.load(Ordering::Relaxed) < wanted {
-            return Vec::new();
+            return Blockers::default();
         }
         if free < wanted {
             let taken = self.holders.known().into_iter().map(|(index, taken)| {
@@ -214,7 +214,7 @@ impl Primitive for State {
         // Enough permits are free, but the first request in the queue waits for more.
         match waits.of(wait, None).first() {
             Some(first) if wanted_by(first) > free => first.task().into_iter().collect(),
-            _ => Vec::new(),
+            _ => Blockers::default(),
         }
     }
 

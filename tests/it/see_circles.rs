@@ -360,6 +360,185 @@ fn rings_of_permits_of_rwlocks_and_of_full_channels_are_likely() {
 }
 
 #[test]
+fn rings_of_permits_that_several_tasks_hold_are_likely() {
+    run(async {
+        healthy();
+        // Two tasks have one half of each semaphore, and wait for the other.
+        let halves = Rc::new([(); 2].map(|()| Semaphore::new(2)));
+        // Each takes one permit after the other.
+        let singly = Rc::new([(); 2].map(|()| Semaphore::new(2)));
+        for index in 0..4 {
+            let halves = Rc::clone(&halves);
+            drop(spawn(&format!("halves {index}"), async move {
+                let _one = halves[index % 2].acquire().await;
+                yield_now().await;
+                drop(halves[1 - index % 2].acquire().await);
+            }));
+        }
+        for index in 0..2 {
+            let singly = Rc::clone(&singly);
+            drop(spawn(&format!("singly {index}"), async move {
+                let _one = singly[index].acquire().await;
+                let _other = singly[index].acquire().await;
+                yield_now().await;
+                drop(singly[1 - index].acquire().await);
+            }));
+        }
+        // Each task of a pool wants a second permit of the same semaphore.
+        let pool = Rc::new(Semaphore::new(3));
+        for index in 0..3 {
+            let pool = Rc::clone(&pool);
+            drop(spawn(&format!("pool {index}"), async move {
+                let _one = pool.acquire().await;
+                yield_now().await;
+                drop(pool.acquire().await);
+            }));
+        }
+        outlast().await;
+    });
+    for name in ["halves", "singly", "pool"] {
+        assert!(likely(name).contains("(permit of the semaphore made at"));
+    }
+}
+
+#[test]
+fn a_permit_that_comes_back_makes_a_ring_no_circle() {
+    run(async {
+        let pools = Rc::new([(); 2].map(|()| Semaphore::new(2)));
+        let (end, ended) = foreign::channel::<()>();
+        let mut ended = Some(ended);
+        let mut tasks = Vec::new();
+        for index in 0..4 {
+            let pools = Rc::clone(&pools);
+            let ended = ended.take();
+            tasks.push(spawn(&format!("comes back {index}"), async move {
+                let _one = pools[index % 2].acquire().await;
+                yield_now().await;
+                match ended {
+                    // One of the holders waits for something else.
+                    Some(ended) => drop(ended.await),
+                    None => drop(pools[1 - index % 2].acquire().await),
+                }
+            }));
+        }
+        outlast().await;
+        assert!(task::dump().circles().is_empty());
+        end.send(()).unwrap();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(logged("comes back"), [""; 0]);
+}
+
+/// Spawns two tasks, each of which makes a channel and fills the channel of the other before it receives for the first
+/// time. The names begin with `name`.
+fn unused_ring(name: &str) {
+    let (one, from_two) = oneshot::channel::<mpsc::Sender<()>>();
+    let (two, from_one) = oneshot::channel::<mpsc::Sender<()>>();
+    for (index, (give, take)) in [(one, from_one), (two, from_two)].into_iter().enumerate() {
+        drop(spawn(&format!("{name} {index}"), async move {
+            let (sender, mut receiver) = mpsc::channel(2);
+            give.send(sender).unwrap();
+            let sender = take.await.unwrap();
+            for _ in 0..3 {
+                sender.send(()).await.unwrap();
+            }
+            receiver.recv().await;
+        }));
+    }
+}
+
+#[test]
+fn a_ring_of_full_channels_whose_receivers_were_never_used_is_likely() {
+    run(async {
+        unused_ring("unused");
+        settle().await;
+        let dump = task::dump();
+        let circles = dump.circles();
+        assert!(circles.len() == 1 && circles[0].is_likely(), "{dump}");
+        assert_eq!(circles[0].tasks()[0].name(), Some("unused 0"));
+        // It stands for longer than other circles before it is reported.
+        outlast().await;
+        assert_eq!(logged("unused 0"), [""; 0]);
+        until_logged("unused 0").await;
+    });
+    assert!(likely("unused").contains("(2 of 2), its receiver not used yet, at"));
+}
+
+#[test]
+fn a_consumer_that_starts_slowly_makes_no_circle() {
+    run(async {
+        let (start, started) = foreign::channel::<()>();
+        let maker = spawn("slow start 0", async move {
+            let (sender, mut receiver) = mpsc::channel(1);
+            let consumer = spawn("slow start 1", async move {
+                started.await.unwrap();
+                while receiver.recv().await.is_some() {}
+            });
+            let producer = spawn("slow start 2", async move {
+                for _ in 0..3 {
+                    sender.send(()).await.unwrap();
+                }
+            });
+            producer.await.unwrap();
+            consumer.await.unwrap();
+        });
+        outlast().await;
+        let dump = task::dump();
+        assert!(dump.circles().is_empty(), "{dump}");
+        start.send(()).unwrap();
+        maker.await.unwrap();
+        // The task that has made the channel fills it.
+        let (start, started) = foreign::channel::<()>();
+        let maker = spawn("slow start 3", async move {
+            let (sender, mut receiver) = mpsc::channel(1);
+            let consumer = spawn("slow start 4", async move {
+                started.await.unwrap();
+                while receiver.recv().await.is_some() {}
+            });
+            for _ in 0..3 {
+                sender.send(()).await.unwrap();
+            }
+            drop(sender);
+            consumer.await.unwrap();
+        });
+        outlast().await;
+        let dump = task::dump();
+        assert!(dump.circles().is_empty(), "{dump}");
+        start.send(()).unwrap();
+        maker.await.unwrap();
+    });
+    assert_eq!(logged("slow start"), [""; 0]);
+}
+
+#[test]
+fn a_guard_that_was_moved_to_a_child_is_no_circle() {
+    run(async {
+        let (end, ended) = foreign::channel::<()>();
+        let parent = spawn("to a child 0", async move {
+            let (lock, other) = (Mutex::new(()), RwLock::new(()));
+            let (guard, read) = (lock.lock().await, other.read().await);
+            scope(async |s| {
+                s.spawn(async move {
+                    let _ended = ended.await;
+                    drop((guard, read));
+                });
+                drop(lock.lock().await);
+                drop(other.write().await);
+            })
+            .await
+        });
+        outlast().await;
+        let dump = task::dump();
+        assert!(dump.circles().is_empty(), "{dump}");
+        end.send(()).unwrap();
+        parent.await.unwrap();
+    });
+    assert_eq!(logged("to a child"), [""; 0]);
+}
+
+#[test]
 fn a_join_and_a_lock_make_a_likely_circle() {
     run(async {
         let lock = Rc::new(Mutex::named("lease", ()));
