@@ -72,14 +72,19 @@ fn is_child() -> bool {
 /// exits after the part, and when this process does.
 fn start(test: &str, value: Option<&Path>, part: impl FnOnce()) -> Child {
     if is_child() {
-        thread::spawn(|| {
-            let _end = io::stdin().read_to_end(&mut Vec::new());
-            process::exit(1);
-        });
-        part();
-        process::exit(0);
+        run_child(part);
     }
     start_with(Command::new(env::current_exe().unwrap()), test, value)
+}
+
+/// Runs the part of a child process, and exits after it, or when the process of the test does.
+fn run_child(part: impl FnOnce()) -> ! {
+    thread::spawn(|| {
+        let _end = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(1);
+    });
+    part();
+    process::exit(0)
 }
 
 /// Starts the named test in a child process by this command, which starts this program.
@@ -464,7 +469,7 @@ mod signals {
             }
         };
         if is_child() {
-            start(test, None, part);
+            run_child(part);
         }
         let mut ignoring = Command::new("sh");
         ignoring
