@@ -231,17 +231,12 @@ impl<S: AsRaw + Io> Socket<S> {
     ) -> Poll<io::Result<R>> {
         ready!(poll_budget(cx));
         let poller = PollOf {
-            shared: &self.shared,
+            socket: self,
             waker: cx.waker(),
         };
         let sources = &self.shared.sources;
         let place = Place { key, buffer, count };
         let poll = self.source.poll_op(sources, direction, place, poller, op);
-        if poll.is_pending()
-            && let Some(recorder) = &self.shared.recorder
-        {
-            self.record_wait(recorder, direction);
-        }
         if is_traced("glassfrog::net") {
             self.log_outcome(direction, &poll);
         }
@@ -250,28 +245,35 @@ impl<S: AsRaw + Io> Socket<S> {
 }
 
 /// The poll of a task or of another future, which polls an operation.
-struct PollOf<'a> {
-    /// The runtime of the socket.
-    shared: &'a Shared,
+struct PollOf<'a, S: AsRaw> {
+    /// The socket.
+    socket: &'a Socket<S>,
     /// The waker of the poll.
     waker: &'a Waker,
 }
 
-impl Poller for PollOf<'_> {
+impl<S: AsRaw + Io> Poller for PollOf<'_, S> {
     #[inline(always)]
     fn waiter(&self) -> Waiter {
         Waiter {
             waker: self.waker.clone(),
-            tag: self.shared.current_tag(),
+            tag: self.socket.shared.current_tag(),
         }
     }
 
     #[inline(always)]
     fn joined(&self, direction: Direction, source: Key) {
-        self.shared.note_wait(|| match direction {
+        self.socket.shared.note_wait(|| match direction {
             Direction::Read => Slot::Read(source.number()),
             Direction::Write => Slot::Write(source.number()),
         });
+    }
+
+    #[inline(always)]
+    fn pending(&self, direction: Direction) {
+        if let Some(recorder) = &self.socket.shared.recorder {
+            self.socket.record_wait(recorder, direction);
+        }
     }
 
     #[inline(always)]

@@ -78,6 +78,9 @@ pub(crate) trait Poller {
     /// Notes that the waiter has joined the queue of the source with this key, and was not there before.
     fn joined(&self, direction: Direction, source: Key);
 
+    /// Notes that the operation is pending.
+    fn pending(&self, direction: Direction);
+
     /// Notes that the operation has completed or failed.
     fn completed(&self);
 }
@@ -252,6 +255,7 @@ impl<S> Source<S> {
                 poller.joined(direction, self.key());
             }
         }
+        poller.pending(direction);
         Poll::Pending
     }
 
@@ -299,15 +303,17 @@ impl<S> Source<S> {
                     if former.is_none() {
                         poller.joined(direction, self.key());
                     }
-                    return Poll::Pending;
+                    break;
                 }
                 Wait::Swept(swept) => {
                     self.end_sweep(direction, *swept);
                     poller.joined(direction, self.key());
-                    return Poll::Pending;
+                    break;
                 }
             }
         }
+        poller.pending(direction);
+        Poll::Pending
     }
 
     /// Wakes the wakers of a sweep, and keeps them.
