@@ -320,6 +320,7 @@ pub(super) fn begin(recording: &Recording) -> Time {
         events.filter_map(start)
     };
     let running = recording.running.map(|(_, since)| since);
+    let running = running.or(recording.parked);
     let first = match recording.lost {
         0 => starts(false).chain(running).min(),
         _ => starts(true).chain(running).min(),
