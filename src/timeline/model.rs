@@ -349,3 +349,30 @@ impl Texts {
         index
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::event::{Event, Outcome};
+
+    #[test]
+    fn a_park_that_lasts_reaches_to_the_end() {
+        let polled = What::Polled {
+            task: 0,
+            length: 10,
+            outcome: Outcome::Pending,
+        };
+        let recording = Recording {
+            events: vec![Event {
+                time: 20,
+                what: polled,
+            }],
+            parked: Some(25),
+            now: 100,
+            ..Recording::default()
+        };
+        let model = Model::new(&[recording]);
+        assert_eq!(model.groups[0].parks, [(15, 75)]);
+        assert_eq!(model.span, 90);
+    }
+}

@@ -379,24 +379,6 @@ fn a_task_whose_deadline_passes_during_the_poll_that_runs_is_late() {
 }
 
 #[test]
-fn a_park_that_lasts_is_in_the_picture() {
-    let runtime = Runtime::builder().timeline(64).build().unwrap();
-    runtime.block_on(async {
-        let handle = Handle::current();
-        let (stop, stopped) = oneshot::channel();
-        let reader = thread::spawn(move || {
-            // Nothing ends the first park before the message.
-            let trace = || handle.timeline().to_trace_json();
-            let seen = (0..10_000).any(|_| trace().contains("\"name\":\"park\""));
-            stop.send(()).unwrap();
-            seen
-        });
-        stopped.await.unwrap();
-        assert!(reader.join().unwrap());
-    });
-}
-
-#[test]
 fn a_lookup_has_no_place_inside_glassfrog() {
     let runtime = Runtime::builder().timeline(64).build().unwrap();
     runtime.block_on(async {
