@@ -1,7 +1,7 @@
 """Makes pages with data of known content, as the Rust side would write them, for the test of the page.
 
     python3 tests/page/data.py <directory>     writes scripted.html, hostile.html, large.html, tasks.html, groups.html,
-                                               virtual.html, blocked.html and empty.html
+                                               virtual.html, blocked.html, locked.html and empty.html
 
 `scripted` is written by hand, so the test knows each answer. The larger ones come from a small simulation of a loop.
 """
@@ -268,6 +268,24 @@ def blocked():
     return run
 
 
+def locked():
+    """A run in which one task keeps a lock for long, and those who waited pass it on."""
+    run = Run("locked", 50 * MILLIS)
+    loop = Group(run, "")
+    text = "lock \"cache\" (made at src/main.rs:2)"
+    keeper = loop.lane("task", 1, "keeper", "src/main.rs:5", 0)
+    loop.poll(keeper, 40 * MILLIS, 1 * MILLIS)
+    by, at = keeper, 40_500 * MICROS
+    for number in range(4):
+        lane = loop.lane("task", 2 + number, f"waiter {number}", "src/main.rs:9", 0)
+        loop.wait(lane, (5 - number) * MILLIS, at, text, SYNC)
+        loop.poll(lane, at + MILLIS, 1 * MILLIS, at, loop.wake(at, by, ""))
+        by, at = lane, at + 1_500 * MICROS
+    idle = loop.lane("task", 9, "idle", "src/main.rs:12", 0)
+    loop.wait(idle, 0, 50 * MILLIS, "recv on mpsc channel", SYNC, True)
+    return run
+
+
 def empty():
     """A run in which nothing happened."""
     run = Run("empty")
@@ -276,7 +294,7 @@ def empty():
 
 
 RUNS = {"scripted": scripted, "hostile": hostile, "large": large, "tasks": tasks, "groups": groups, "virtual": virtual,
-        "blocked": blocked, "empty": empty}
+        "blocked": blocked, "locked": locked, "empty": empty}
 
 
 def write_all(directory):

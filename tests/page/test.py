@@ -313,6 +313,14 @@ class ThePage(PageTest):
         self.click_picture(60, self.place("tick", 0)[1])
         self.assert_shows("status", "“tick”: 1 poll, 10 µs run, at the end it has been ready for 40 ms")
 
+    def test_the_lists_say_who_kept_a_lock_for_which_others_waited(self):
+        self.open("locked")
+        self.assert_shows("lists", "Longest waits for locks\nlock \"cache\" (made at src/main.rs:2)\n43 ms\n"
+                          "4 waits, behind “keeper” for 38.5 ms, spawned at src/main.rs:5")
+        self.assertEqual(self.run_js("return keptLocks(timeline.model).length"), 1)
+        self.open("scripted")
+        self.assert_shows("lists", "13.7 ms\n1 wait, not released by a task that is known")
+
     def test_an_empty_name_is_none(self):
         self.open("blocked")
         self.assertEqual(self.run_js("return timeline.model.lanes[3].name"), None)
