@@ -580,13 +580,12 @@ impl Reader<'_> {
 
     /// Adds the park that has not ended.
     fn parked(&mut self) {
-        let Some(since) = self.recording.parked else {
-            return;
-        };
-        let now = self.group.known.1;
-        let start = self.at(since).clamp(self.group.known.0, now);
-        let start = self.nest.add(start, now);
-        self.group.parks.push((start, now - start));
+        if let Some(since) = self.recording.parked {
+            let (begin, now) = self.group.known;
+            let start = self.at(since).clamp(begin, now);
+            let start = self.nest.add(start, now);
+            self.group.parks.push((start, now - start));
+        }
     }
 
     /// Adds the jobs that no event mentions and that have not ended.
@@ -628,12 +627,8 @@ impl Reader<'_> {
                 self.group.lanes[lane].queued = Some((ready, Some(wake)));
             } else if let Some(ready) = self.overdue(lane) {
                 let ready = self.wait_until(lane, ready);
-                let text = self.texts.add(words::DEADLINE);
-                let wake = self.keep(Wake {
-                    time: ready,
-                    by: None,
-                    text,
-                });
+                let (time, by, text) = (ready, None, self.texts.add(words::DEADLINE));
+                let wake = self.keep(Wake { time, by, text });
                 self.group.lanes[lane].queued = Some((ready, Some(wake)));
             } else if let Some(left) = &self.states[lane].left {
                 let since = left.since;
