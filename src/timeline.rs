@@ -55,7 +55,7 @@
 //! let it write a file when it receives a signal: `signal::timeline_on_sigusr2`. To see what led to a poll that blocks the
 //! loop, use [`Builder::timeline_on_slow_poll`](crate::Builder::timeline_on_slow_poll).
 //!
-//! A file is written whole or not at all, and never over a directory. If it cannot be written, glassfrog logs a warning with
+//! A file is written whole or not at all, and never over a directory, a device or a pipe. If it cannot be written, glassfrog logs a warning with
 //! the path and the reason. If the program has no logger, the warning goes to the standard error stream.
 //!
 //! # In tests
@@ -83,7 +83,7 @@
 //! | busy | the share of time in which the loop polled tasks. The rest are parks, and the work of the loop itself |
 //! | longest poll | the longest time in which one task kept all others from running |
 //! | latest start | the longest time between a task's being ready and the begin of its poll, and the task that ran longest meanwhile |
-//! | late starts | the number of polls that began more than a millisecond after their task was ready |
+//! | late starts | the number of polls that began, or had not yet begun, more than a millisecond after their task was ready |
 //!
 //! The polls of a scope's children are part of the poll of the task that has the scope. They have lanes of their own,
 //! and count once as busy.

@@ -23,6 +23,15 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
         let error = io::Error::new(io::ErrorKind::IsADirectory, "it is a directory");
         return Err(named(error));
     };
+    // Behind a link, it is the file that is replaced. A link that leads nowhere is replaced itself.
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    let name = path.file_name().unwrap_or(name);
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        // A rename would replace `/dev/null` for the whole system, and to open a pipe may block for ever.
+        let message = "it is a device, a pipe or a socket";
+        return Err(named(io::Error::new(io::ErrorKind::InvalidInput, message)));
+    }
     // Relaxed suffices: only the numbers must differ.
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let mut temporary = OsString::from(".");
@@ -124,6 +133,33 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
         assert!(error.to_string().contains("timeline-directory"), "{error}");
         assert!(fs::read_dir(&directory).unwrap().next().is_none());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_never_replaced() {
+        let directory = directory("timeline-socket");
+        let path = directory.join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = write(&path, "text").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("a socket"), "{error}");
+        assert!(!fs::metadata(&path).unwrap().is_file());
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn behind_a_link_the_file_is_replaced() {
+        let directory = directory("timeline-link");
+        let (path, link) = (directory.join("run.html"), directory.join("link.html"));
+        write(&path, "one").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write(&link, "two").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -320,6 +320,7 @@ pub(super) fn begin(recording: &Recording) -> Time {
         events.filter_map(start)
     };
     let running = recording.running.map(|(_, since)| since);
+    let running = running.or(recording.parked);
     let first = match recording.lost {
         0 => starts(false).chain(running).min(),
         _ => starts(true).chain(running).min(),
@@ -346,5 +347,32 @@ impl Texts {
         self.list.push(String::from(text));
         self.index.insert(String::from(text), index);
         index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::event::{Event, Outcome};
+
+    #[test]
+    fn a_park_that_lasts_reaches_to_the_end() {
+        let polled = What::Polled {
+            task: 0,
+            length: 10,
+            outcome: Outcome::Pending,
+        };
+        let recording = Recording {
+            events: vec![Event {
+                time: 20,
+                what: polled,
+            }],
+            parked: Some(25),
+            now: 100,
+            ..Recording::default()
+        };
+        let model = Model::new(&[recording]);
+        assert_eq!(model.groups[0].parks, [(15, 75)]);
+        assert_eq!(model.span, 90);
     }
 }

@@ -5,8 +5,7 @@
 //! or another thread woke a task, may be negative, if the ring has lost the events of the loop of that time.
 
 use super::json::Json;
-use super::model::{End, Group, Lane, LaneIndex, Model, WaitKind};
-use super::words;
+use super::model::{End, Group, Lane, LaneIndex, Model};
 
 /// The page, with a placeholder for the data.
 const PAGE: &str = include_str!("page.html");
@@ -22,6 +21,9 @@ const ENDS: i64 = 1;
 
 /// The flag of a poll that panicked.
 const PANICKED: i64 = 2;
+
+/// The flag of the last poll of a task that is ready at the end: it would begin then, and has not.
+const NOT_BEGUN: i64 = 4;
 
 /// The index of a lane or a wake that there is not.
 const NONE: i64 = -1;
@@ -43,12 +45,10 @@ pub(super) fn data(model: &Model, title: &str) -> String {
         json.key("title").text(title);
         json.key("span").number(model.span);
         json.key("lost").number(model.lost.min(1 << 53) as i64);
-        // One text more than the model has: what a task waits for that is ready at the end.
-        let texts = model.texts.iter().map(String::as_str).chain([words::TURN]);
-        json.key("texts").array(texts, |text, json| json.text(text));
-        let turn = model.texts.len() as i64;
+        json.key("texts")
+            .array(&model.texts, |text, json| json.text(text));
         json.key("groups").array(&model.groups, |group, json| {
-            json.object(|json| write_group(group, turn, json));
+            json.object(|json| write_group(group, json));
         });
     });
     json.text
@@ -60,7 +60,7 @@ fn index(index: Option<usize>) -> i64 {
 }
 
 /// Writes a runtime.
-fn write_group(group: &Group, turn: i64, json: &mut Json) {
+fn write_group(group: &Group, json: &mut Json) {
     json.key("name").text(&group.name);
     json.key("parks").array(&group.parks, |park, json| {
         json.number(park.0);
@@ -81,12 +81,12 @@ fn write_group(group: &Group, turn: i64, json: &mut Json) {
         json.number(i64::from(wake.text));
     });
     json.key("lanes").array(&group.lanes, |lane, json| {
-        json.object(|json| write_lane(lane, group, turn, json));
+        json.object(|json| write_lane(lane, group, json));
     });
 }
 
 /// Writes a lane.
-fn write_lane(lane: &Lane, group: &Group, turn: i64, json: &mut Json) {
+fn write_lane(lane: &Lane, group: &Group, json: &mut Json) {
     json.key("kind").text(lane.kind.word());
     json.key("id").number(i64::from(lane.id));
     json.key("name").or_null(lane.name.as_deref(), Json::text);
@@ -97,20 +97,26 @@ fn write_lane(lane: &Lane, group: &Group, turn: i64, json: &mut Json) {
     let by = |lane: LaneIndex| lane as i64;
     json.key("by").or_null(lane.by.map(by), Json::number);
     json.key("ended").or_null(lane.ended, Json::number);
-    json.key("polls").array(&lane.polls, |poll, json| {
-        json.number(poll.start);
-        json.number(poll.length);
-        json.number(poll.ready.unwrap_or(poll.start));
-        json.number(index(poll.wake));
-        json.number(match poll.end {
-            End::Pending | End::Running => 0,
-            End::Ended | End::Aborted => ENDS,
-            End::Panicked => ENDS | PANICKED,
-        });
-        json.number(
-            poll.cpu
-                .map_or(NONE, |nanos| i64::try_from(nanos).unwrap_or(NONE)),
-        );
+    json.key("polls").array(Some(()), |(), json| {
+        for poll in &lane.polls {
+            json.number(poll.start);
+            json.number(poll.length);
+            json.number(poll.ready.unwrap_or(poll.start));
+            json.number(index(poll.wake));
+            json.number(match poll.end {
+                End::Pending | End::Running => 0,
+                End::Ended | End::Aborted => ENDS,
+                End::Panicked => ENDS | PANICKED,
+            });
+            json.number(
+                poll.cpu
+                    .map_or(NONE, |nanos| i64::try_from(nanos).unwrap_or(NONE)),
+            );
+        }
+        if let Some((ready, wake)) = lane.queued {
+            let poll = [group.known.1, 0, ready, index(wake), NOT_BEGUN, NONE];
+            poll.into_iter().for_each(|number| json.number(number));
+        }
     });
     json.key("waits").array(Some(()), |(), json| {
         for wait in &lane.waits {
@@ -119,11 +125,6 @@ fn write_lane(lane: &Lane, group: &Group, turn: i64, json: &mut Json) {
             json.number(i64::from(wait.text));
             json.number(wait.kind as i64);
             json.number(i64::from(wait.is_open));
-        }
-        if let Some((ready, _)) = lane.queued {
-            let kind = WaitKind::Outside as i64;
-            let wait = [ready, group.known.1 - ready, turn, kind, 1];
-            wait.into_iter().for_each(|number| json.number(number));
         }
     });
 }

@@ -52,6 +52,7 @@ pub(super) fn read(recording: &Recording, shift: Time, texts: &mut Texts) -> Gro
         reader.order += 1;
     }
     reader.running();
+    reader.parked();
     reader.known_jobs();
     reader.known_tasks();
     reader.finish()
@@ -342,7 +343,7 @@ impl Reader<'_> {
                 (Some(by), self.texts.add(words::ITS_END))
             }
             Cause::Socket => (None, self.socket_text(lane)),
-            Cause::Deadline => (None, self.texts.add("its deadline passed")),
+            Cause::Deadline => (None, self.texts.add(words::DEADLINE)),
             Cause::Thread => (None, self.texts.add("another thread")),
             Cause::Abort => (None, self.texts.add("it was aborted")),
             Cause::Loop => (None, self.texts.add("the loop")),
@@ -372,6 +373,14 @@ impl Reader<'_> {
             Some((start, length)) => due.max(start + length).min(woken),
             None => due,
         }
+    }
+
+    /// Returns since when a task is ready whose deadline has passed during the poll that still runs.
+    fn overdue(&self, lane: LaneIndex) -> Option<Time> {
+        // Without such a poll, the loop is about to look at the deadlines itself, or is at rest.
+        self.recording.running?;
+        let now = self.group.known.1;
+        Some(self.due(lane, now)).filter(|due| *due < now)
     }
 
     /// Returns the text of a wake by a socket: the operation that is ready, of those that the task waits for.
@@ -495,7 +504,10 @@ impl Reader<'_> {
             kind: if is_lookup { Kind::Lookup } else { Kind::Job },
             id: job,
             name: info.and_then(|info| info.name.clone()),
-            place: info.and_then(|info| info.place.clone()),
+            // A lookup is submitted by glassfrog itself, in a place that tells nothing of the program.
+            place: info
+                .filter(|info| !info.is_lookup)
+                .and_then(|info| info.place.clone()),
             spawned: info_time
                 .and_then(|info| info.queued)
                 .map(|time| self.at(time)),
@@ -566,6 +578,16 @@ impl Reader<'_> {
         }
     }
 
+    /// Adds the park that has not ended.
+    fn parked(&mut self) {
+        if let Some(since) = self.recording.parked {
+            let (begin, now) = self.group.known;
+            let start = self.at(since).clamp(begin, now);
+            let start = self.nest.add(start, now);
+            self.group.parks.push((start, now - start));
+        }
+    }
+
     /// Adds the jobs that no event mentions and that have not ended.
     fn known_jobs(&mut self) {
         let mut jobs: Vec<u32> = self.recording.jobs.keys().copied().collect();
@@ -602,6 +624,11 @@ impl Reader<'_> {
                 let ready = pending.ready.unwrap_or(pending.wake.time);
                 let ready = self.wait_until(lane, ready).min(now);
                 let wake = self.keep(pending.wake);
+                self.group.lanes[lane].queued = Some((ready, Some(wake)));
+            } else if let Some(ready) = self.overdue(lane) {
+                let ready = self.wait_until(lane, ready);
+                let (time, by, text) = (ready, None, self.texts.add(words::DEADLINE));
+                let wake = self.keep(Wake { time, by, text });
                 self.group.lanes[lane].queued = Some((ready, Some(wake)));
             } else if let Some(left) = &self.states[lane].left {
                 let since = left.since;

@@ -587,6 +587,8 @@ impl Recorder {
 
     /// Copies what is recorded. It may be called on any thread, also while a poll blocks the loop.
     pub(crate) fn copy(&self) -> Recording {
+        // Acquire: read before the events. If the park ends meanwhile, they tell that it has ended, or nothing of it.
+        let parked = self.parked.load(Ordering::Acquire);
         let (lost, words) = self.ring.copy();
         let running = self.running();
         let outside = lock(&self.outside);
@@ -598,6 +600,8 @@ impl Recorder {
         let now = self.now().max(self.last());
         let mut ring: Vec<Event> = words.into_iter().filter_map(Event::unpack).collect();
         restore_times(&mut ring, now);
+        // The loop records nothing while it is parked.
+        let is_parked = running.is_none() && ring.last().is_none_or(|event| event.time <= parked);
         // The loop wrote event n after n others. An event of another thread with the same number was there before.
         let number = |before: u64, is_loop: bool| (before, is_loop);
         let mut events: Vec<((u64, bool), Event)> = (lost..)
@@ -621,6 +625,7 @@ impl Recorder {
             lost: lost + outside_lost,
             now,
             running,
+            parked: (is_parked && parked <= now).then_some(parked),
             ..Recording::default()
         };
         copied.fill(&mut recording);
@@ -870,5 +875,18 @@ mod tests {
         // The next poll begins when this one has ended.
         recorder.begin_poll(8);
         assert_eq!(recorder.copy().running, Some((8, 1_000_000_000)));
+    }
+
+    #[test]
+    fn a_reader_sees_the_park_that_lasts() {
+        let recorder = recorder();
+        recorder.begin_poll(7);
+        recorder.end_poll(7, false);
+        advance(&recorder, Duration::from_secs(1));
+        recorder.begin_park();
+        advance(&recorder, Duration::from_secs(1));
+        assert_eq!(recorder.copy().parked, Some(1_000_000_000));
+        recorder.end_park();
+        assert_eq!(recorder.copy().parked, None);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Recording {
     pub(crate) now: u64,
     /// The task that is being polled, and since when.
     pub(crate) running: Option<(u32, u64)>,
+    /// Since when the loop is parked, if it is.
+    pub(crate) parked: Option<u64>,
     /// What is known about the tasks, by the low halves of their ids: those that an event mentions, and those that live.
     pub(crate) tasks: HashMap<u32, TaskInfo>,
     /// What is known about the jobs, by the low halves of their ids: those that an event mentions, and those that have

@@ -14,9 +14,6 @@ pub(super) const OUTSIDE: &str = "something outside glassfrog";
 /// What a task waits for, if the wait began before the oldest event.
 pub(super) const UNKNOWN: &str = "unknown: the wait began before the oldest event";
 
-/// What a task waits for that is ready to run when the copy is made.
-pub(super) const TURN: &str = "its turn: it is ready to run";
-
 /// What a job waits for.
 pub(super) const THREAD: &str = "a thread for blocking jobs";
 
@@ -25,6 +22,9 @@ pub(super) const SPAWNED: &str = "spawned";
 
 /// Why a task runs that has woken itself.
 pub(super) const ITSELF: &str = "itself";
+
+/// Why a task runs whose deadline has passed.
+pub(super) const DEADLINE: &str = "its deadline passed";
 
 /// Why a task runs that has awaited the end of the waker.
 pub(super) const ITS_END: &str = "it ended";

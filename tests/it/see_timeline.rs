@@ -12,7 +12,7 @@ use std::future::pending;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A millisecond.
 const MS: Duration = Duration::from_millis(1);
@@ -355,4 +355,36 @@ fn a_runtime_without_a_timeline_ignores_marks() {
         assert_eq!(Handle::current().timeline_lines(), None);
     });
     task::mark("outside");
+}
+
+#[test]
+fn a_task_whose_deadline_passes_during_the_poll_that_runs_is_late() {
+    let runtime = Runtime::builder().timeline(64).build().unwrap();
+    runtime.block_on(async {
+        named("ticker").spawn(sleep(MS));
+        let blocks = named("blocks").spawn(async {
+            // The ticker waits before this task runs again.
+            yield_now().await;
+            let began = Instant::now();
+            while began.elapsed() < 10 * MS {}
+            Handle::current().timeline()
+        });
+        let timeline = blocks.await.unwrap();
+        let latest = &timeline.latest_starts(1)[0];
+        assert_eq!(latest.task().name(), Some("ticker"), "{timeline}");
+        assert!(!latest.has_started());
+        assert!(latest.delay() >= 8 * MS, "{timeline}");
+        assert_eq!(latest.behind().unwrap().name(), Some("blocks"));
+    });
+}
+
+#[test]
+fn a_lookup_has_no_place_inside_glassfrog() {
+    let runtime = Runtime::builder().timeline(64).build().unwrap();
+    runtime.block_on(async {
+        lookup_host("localhost:80").await.unwrap().count();
+        let trace = Handle::current().timeline().to_trace_json();
+        assert!(trace.contains("resolve localhost"), "{trace}");
+        assert!(!trace.contains("resolve.rs"), "{trace}");
+    });
 }

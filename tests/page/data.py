@@ -1,7 +1,7 @@
 """Makes pages with data of known content, as the Rust side would write them, for the test of the page.
 
     python3 tests/page/data.py <directory>     writes scripted.html, hostile.html, large.html, tasks.html, groups.html,
-                                               virtual.html and empty.html
+                                               virtual.html, blocked.html, locked.html and empty.html
 
 `scripted` is written by hand, so the test knows each answer. The larger ones come from a small simulation of a loop.
 """
@@ -18,7 +18,7 @@ MICROS = 1_000
 MILLIS = 1_000_000
 
 SOCKET, DEADLINE, TASK, JOB, SYNC, OUTSIDE = range(6)
-ENDS, PANICS = 1, 2
+ENDS, PANICS, NOT_BEGUN = 1, 2, 4
 
 
 class Group:
@@ -252,6 +252,40 @@ def virtual():
     return run
 
 
+def blocked():
+    """A run that was recorded while a poll blocked the loop: a deadline has passed meanwhile, and a name is empty."""
+    run = Run("blocked", 50 * MILLIS)
+    loop = Group(run, "")
+    main = loop.lane("main", 0, place="src/main.rs:1")
+    stuck = loop.lane("task", 1, "stuck", "src/main.rs:5", 0, main)
+    tick = loop.lane("task", 2, "tick", "src/main.rs:9", 0, main)
+    loop.lane("task", 3, "", "src/main.rs:12", 0, main)
+    loop.poll(main, 0, 10 * MICROS)
+    loop.poll(tick, 10 * MICROS, 10 * MICROS, 0, loop.wake(0, main, "spawned"))
+    loop.poll(stuck, 5 * MILLIS, 45 * MILLIS, 0, loop.wake(0, main, "spawned"))
+    loop.wait(tick, 20 * MICROS, 10 * MILLIS, "sleep 10 ms", DEADLINE)
+    loop.poll(tick, 50 * MILLIS, 0, 10 * MILLIS, loop.wake(10 * MILLIS, -1, "its deadline passed"), NOT_BEGUN)
+    return run
+
+
+def locked():
+    """A run in which one task keeps a lock for long, and those who waited pass it on."""
+    run = Run("locked", 50 * MILLIS)
+    loop = Group(run, "")
+    text = "lock \"cache\" (made at src/main.rs:2)"
+    keeper = loop.lane("task", 1, "keeper", "src/main.rs:5", 0)
+    loop.poll(keeper, 40 * MILLIS, 1 * MILLIS)
+    by, at = keeper, 40_500 * MICROS
+    for number in range(4):
+        lane = loop.lane("task", 2 + number, f"waiter {number}", "src/main.rs:9", 0)
+        loop.wait(lane, (5 - number) * MILLIS, at, text, SYNC)
+        loop.poll(lane, at + MILLIS, 1 * MILLIS, at, loop.wake(at, by, ""))
+        by, at = lane, at + 1_500 * MICROS
+    idle = loop.lane("task", 9, "idle", "src/main.rs:12", 0)
+    loop.wait(idle, 0, 50 * MILLIS, "recv on mpsc channel", SYNC, True)
+    return run
+
+
 def empty():
     """A run in which nothing happened."""
     run = Run("empty")
@@ -260,7 +294,7 @@ def empty():
 
 
 RUNS = {"scripted": scripted, "hostile": hostile, "large": large, "tasks": tasks, "groups": groups, "virtual": virtual,
-        "empty": empty}
+        "blocked": blocked, "locked": locked, "empty": empty}
 
 
 def write_all(directory):

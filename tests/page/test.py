@@ -228,7 +228,7 @@ class ThePage(PageTest):
     def test_the_lists_say_which_jobs_and_look_ups_were_slow(self):
         self.open("scripted")
         self.assert_shows(
-            "lists", "Slowest jobs and look-ups", "job 9\n20.9 ms", "blocking job, queued for 17.9 ms, ran for 3 ms",
+            "lists", "Slowest jobs and look-ups", "job 9\n20.9 ms", "blocking job, queued for 17.9 ms behind “hash”, ran for 3 ms",
             "“hash”\n18 ms", "“example.org”\n5 ms", "look-up", "examples/timeline.rs:33")
 
     def test_a_job_that_was_queued_names_the_job_before_it(self):
@@ -298,6 +298,36 @@ class ThePage(PageTest):
         self.assert_shows("what", "2 h 0 min")
         self.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
         self.assert_shows("detail", "“hourly” waited for 1 h 0 min: sleep 1 h")
+
+    def test_a_task_that_is_ready_at_the_end_is_late_without_a_poll(self):
+        self.open("blocked")
+        self.assertIn("40 ms latest start\n“tick” was ready for 40 ms while “stuck” ran (spawned at src/main.rs:5)",
+                      self.cards()[2].text)
+        self.assertIn("of 3 polls", self.cards()[3].text)
+        self.cards()[2].click()
+        self.settle()
+        self.assert_shows("detail", "“tick” · not yet polled", "not before the end of the recording",
+                          "cause: its deadline passed")
+        self.assertNotIn("ran for", self.text("detail"))
+        self.assert_shows("status", "“tick” has been ready for 40 ms at the end")
+        self.click_picture(60, self.place("tick", 0)[1])
+        self.assert_shows("status", "“tick”: 1 poll, 10 µs run, at the end it has been ready for 40 ms")
+
+    def test_the_lists_say_who_kept_a_lock_for_which_others_waited(self):
+        self.open("locked")
+        self.assert_shows("lists", "Longest waits for locks\nlock \"cache\" (made at src/main.rs:2)\n43 ms\n"
+                          "4 waits, behind “keeper” for 38.5 ms, spawned at src/main.rs:5")
+        self.assertEqual(self.run_js("return keptLocks(timeline.model).length"), 1)
+        self.open("scripted")
+        self.assert_shows("lists", "13.7 ms\n1 wait, not released by a task that is known")
+
+    def test_an_empty_name_is_none(self):
+        self.open("blocked")
+        self.assertEqual(self.run_js("return timeline.model.lanes[3].name"), None)
+
+    def test_no_poll_is_blamed_under_a_virtual_clock(self):
+        self.open("virtual")
+        self.assertNotIn("held up", self.cards()[1].text)
 
     def test_the_search_keeps_the_lanes_that_match(self):
         self.open("scripted")
