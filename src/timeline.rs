@@ -55,7 +55,7 @@
 //! let it write a file when it receives a signal: `signal::timeline_on_sigusr2`. To see what led to a poll that blocks the
 //! loop, use [`Builder::timeline_on_slow_poll`](crate::Builder::timeline_on_slow_poll).
 //!
-//! A file is written whole or not at all, and never over a directory. If it cannot be written, glassfrog logs a warning with
+//! A file is written whole or not at all, and never over a directory, a device or a pipe. If it cannot be written, glassfrog logs a warning with
 //! the path and the reason. If the program has no logger, the warning goes to the standard error stream.
 //!
 //! # In tests
@@ -221,7 +221,8 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the path if the file cannot be written, and if the path is that of a directory.
+    /// Returns an error that names the path if the file cannot be written, and if the path is that of a directory, a device,
+    /// a pipe or a socket.
     ///
     /// # Examples
     ///

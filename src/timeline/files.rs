@@ -23,6 +23,11 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
         let error = io::Error::new(io::ErrorKind::IsADirectory, "it is a directory");
         return Err(named(error));
     };
+    // The new file would take the place of a device such as `/dev/null`.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(named(error));
+    }
     // Relaxed suffices: only the numbers must differ.
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let mut temporary = OsString::from(".");
@@ -124,6 +129,19 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
         assert!(error.to_string().contains("timeline-directory"), "{error}");
         assert!(fs::read_dir(&directory).unwrap().next().is_none());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_or_socket_is_never_replaced() {
+        let directory = directory("timeline-socket");
+        let path = directory.join("run.html");
+        let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = write(&path, "text").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(!fs::metadata(&path).unwrap().is_file());
+        drop(socket);
         fs::remove_dir_all(&directory).unwrap();
     }
 

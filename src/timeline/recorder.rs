@@ -106,6 +106,12 @@ thread_local! {
     static JOB: RefCell<Option<(Arc<Recorder>, u32)>> = const { RefCell::new(None) };
 }
 
+/// Returns the job that this thread runs, and the recorder of its runtime. In the destructor of another thread-local, the
+/// variable may be gone, and no job runs.
+fn current_job() -> Option<(Arc<Recorder>, u32)> {
+    JOB.try_with(|job| job.borrow().clone()).ok().flatten()
+}
+
 impl Recorder {
     /// Creates a recorder that keeps about this many events of a loop. Its times count from `epoch`.
     fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
@@ -527,11 +533,12 @@ impl Recorder {
 
     /// Notes that another thread has woken a task. The task may be in the run queue already.
     pub(crate) fn woken_outside(&self, task: u32) {
-        let job = JOB.with(|job| match &*job.borrow() {
-            Some((recorder, job)) if std::ptr::eq(&**recorder, self) => Some(*job),
-            _ => None,
-        });
-        let cause = job.map_or(Cause::Thread, Cause::Job);
+        let own = |(recorder, job): (Arc<Recorder>, u32)| {
+            std::ptr::eq(Arc::as_ptr(&recorder), self).then_some(job)
+        };
+        let cause = current_job()
+            .and_then(own)
+            .map_or(Cause::Thread, Cause::Job);
         self.push_outside(What::Woken { task, cause });
     }
 
@@ -575,12 +582,7 @@ impl Recorder {
 
     /// Calls `f` with the recorder of the job that this thread runs, if it is recorded.
     pub(crate) fn of_job(f: impl FnOnce(&Recorder)) {
-        let recorder = JOB.with(|job| {
-            job.borrow()
-                .as_ref()
-                .map(|(recorder, _)| Arc::clone(recorder))
-        });
-        if let Some(recorder) = recorder {
+        if let Some((recorder, _)) = current_job() {
             f(&recorder);
         }
     }
