@@ -40,7 +40,7 @@ const OUTSIDE_SHARE: u64 = 4;
 const FEWEST_OUTSIDE: u64 = 64;
 
 /// After this many nanoseconds without an event, which is half of the range of a packed time, the loop records a park, so
-/// that the times can be restored. It was at rest.
+/// that the times can be restored.
 const LONGEST_GAP: u64 = 1 << 47;
 
 /// No time: later than all times.
@@ -160,12 +160,24 @@ impl Recorder {
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
 
-    /// Reads the clock for the loop. The times of the loop never go back.
+    /// Reads the clock for the loop. The times of the loop never go back. After a [`LONGEST_GAP`], the loop was at rest, or
+    /// a virtual clock has jumped.
     #[inline]
     fn stamp(&self) -> u64 {
-        let now = self.now().max(self.last());
+        let last = self.last();
+        let now = self.now().max(last);
         self.last.store(now, Ordering::Relaxed);
+        if now - last >= LONGEST_GAP {
+            self.push_gap(now, now - last);
+        }
         now
+    }
+
+    /// Records a long time without an event as a park.
+    #[cold]
+    #[inline(never)]
+    fn push_gap(&self, now: u64, length: u64) {
+        self.push(now, What::Parked { length });
     }
 
     /// Returns the last reading of the clock by the loop.
@@ -242,12 +254,7 @@ impl Recorder {
 
     /// Notes that the loop begins to run. It was at rest.
     pub(crate) fn begin_run(&self) {
-        let last = self.last();
-        let now = self.stamp();
-        if now - last >= LONGEST_GAP {
-            let length = now - last;
-            self.push(now, What::Parked { length });
-        }
+        self.stamp();
         self.set_phase(Phase::Loop);
     }
 
@@ -272,13 +279,19 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(crate) fn end_park(&self) {
-        let now = self.stamp();
         let parked = self.parked.load(Ordering::Relaxed);
-        if parked != NEVER {
-            self.parked.store(NEVER, Ordering::Relaxed);
-            let length = now - parked;
-            self.push(now, What::Parked { length });
-        }
+        let now = match parked {
+            NEVER => self.stamp(),
+            _ => {
+                self.parked.store(NEVER, Ordering::Relaxed);
+                // Not a stamp: however long the park was, it is recorded once.
+                let now = self.now().max(self.last());
+                self.last.store(now, Ordering::Relaxed);
+                let length = now - parked;
+                self.push(now, What::Parked { length });
+                now
+            }
+        };
         self.on_core.refresh(now);
         self.set_phase(Phase::Sockets);
     }
@@ -596,10 +609,12 @@ impl Recorder {
         let outside_events: Vec<(u64, Event)> = outside.events.iter().copied().collect();
         drop(outside);
         let copied = lock(&self.tables).copy();
+        // At least as new as the events, and not newer by a gap, however long ago the newest was.
+        let last = self.last();
         // Not before the newest event, even under a clock of another thread.
-        let now = self.now().max(self.last());
+        let now = self.now().max(last);
         let mut ring: Vec<Event> = words.into_iter().filter_map(Event::unpack).collect();
-        restore_times(&mut ring, now);
+        restore_times(&mut ring, last);
         // The loop wrote event n after n others. An event of another thread with the same number was there before.
         let number = |before: u64, is_loop: bool| (before, is_loop);
         let mut events: Vec<((u64, bool), Event)> = (lost..)
@@ -823,7 +838,7 @@ mod tests {
         recorder.begin_poll(3);
         recorder.end_poll(3, false);
         // The recording is made much later.
-        advance(&recorder, Duration::from_secs(3600));
+        advance(&recorder, MONTH);
         let polls = recorder.copy().events.into_iter();
         let polls: Vec<_> = polls
             .filter_map(|event| match event.what {

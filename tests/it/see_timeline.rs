@@ -6,11 +6,14 @@ use glassfrog::net::{TcpListener, TcpStream, lookup_host};
 use glassfrog::prelude::*;
 use glassfrog::sync::Mutex;
 use glassfrog::task::{self, Builder, JoinSet, scope, spawn_blocking, yield_now};
-use glassfrog::time::sleep;
+use glassfrog::time::{advance, sleep};
 use glassfrog::{Handle, Runtime, spawn};
-use std::future::pending;
+use std::cell::RefCell;
+use std::future::{pending, poll_fn};
+use std::mem;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -248,13 +251,19 @@ fn what_other_threads_do_stands_at_its_time() {
 
         sleep(MS).await;
         let (sender, receiver) = oneshot::channel();
+        let (go, gone) = mpsc::channel();
         let handle = Handle::current();
         let thread = thread::spawn(move || {
             let _entered = handle.enter();
+            gone.recv().unwrap();
             task::mark("from a thread");
             sender.send(()).unwrap();
         });
-        receiver.await.unwrap();
+        // The task waits before the thread sends.
+        join(receiver, async { go.send(()).unwrap() })
+            .await
+            .0
+            .unwrap();
         thread.join().unwrap();
         let here = lines(|line| line.starts_with("3000 "));
         for line in [
@@ -263,6 +272,97 @@ fn what_other_threads_do_stands_at_its_time() {
         ] {
             assert!(here.iter().any(|here| here == line), "{here:?}");
         }
+    });
+}
+
+#[test]
+fn a_wake_while_its_thread_exits_is_recorded() {
+    /// Wakes a task when its thread exits.
+    struct WakeOnDrop(Waker);
+    impl Drop for WakeOnDrop {
+        fn drop(&mut self) {
+            self.0.wake_by_ref();
+        }
+    }
+    thread_local! {
+        static WAKER: RefCell<Option<WakeOnDrop>> = const { RefCell::new(None) };
+    }
+    let runtime = recording(64);
+    runtime.block_on(async {
+        let (exit, exits) = mpsc::channel::<()>();
+        let (mut exit, mut exits) = (Some(exit), Some(exits));
+        let mut thread = None;
+        poll_fn(|cx| match (exits.take(), exit.take()) {
+            (Some(exits), kept) => {
+                let waker = cx.waker().clone();
+                thread = Some(thread::spawn(move || {
+                    // This comes before the wake, so that the variables of the crate are destroyed first.
+                    WAKER.set(Some(WakeOnDrop(waker.clone())));
+                    waker.wake();
+                    exits.recv().unwrap_err();
+                }));
+                exit = kept;
+                Poll::Pending
+            }
+            (None, Some(_exit)) => Poll::Pending,
+            (None, None) => Poll::Ready(()),
+        })
+        .await;
+        thread.unwrap().join().unwrap();
+        let woken = lines(|line| line == "0 main is woken by Thread");
+        assert_eq!(woken.len(), 2);
+    });
+}
+
+#[test]
+fn a_child_that_another_runtime_wakes_is_none_of_its_tasks() {
+    let runtime = recording(64);
+    let (send, wakers) = mpsc::channel();
+    runtime.block_on(scope(async |s| {
+        s.spawn(async move {
+            let mut is_first = true;
+            poll_fn(|cx| {
+                if mem::take(&mut is_first) {
+                    send.send(cx.waker().clone()).unwrap();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+        });
+        yield_now().await;
+        thread::spawn(move || {
+            recording(64).block_on(async {
+                let waker: Waker = wakers.recv().unwrap();
+                waker.wake();
+                let woken = lines(|line| line.contains("woken"));
+                assert_eq!(woken, ["0 main is woken by Loop"]);
+            });
+        })
+        .join()
+        .unwrap();
+    }));
+}
+
+#[test]
+fn the_times_before_a_week_of_virtual_sleep_are_right() {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    let runtime = recording(64);
+    runtime.block_on(async {
+        task::mark("before");
+        sleep(WEEK).await;
+        task::mark("between");
+        advance(WEEK).await;
+        task::mark("after");
+        let marks = lines(|line| line.contains("mark"));
+        assert_lines(
+            &marks,
+            "
+            0 mark \"before\" by main
+            604800000000 mark \"between\" by main
+            1209600000000 mark \"after\" by main
+            ",
+        );
     });
 }
 
