@@ -192,8 +192,8 @@ impl Recorder {
         self.ring.push(Event { time, what }.pack());
     }
 
-    /// Adds an event of another thread, which has just happened.
-    fn push_outside(&self, what: What) {
+    /// Adds an event of another thread, which has just happened. Returns its time.
+    fn push_outside(&self, what: What) -> u64 {
         let most = self.most_outside();
         let mut outside = lock(&self.outside);
         if outside.events.len() >= most {
@@ -204,6 +204,7 @@ impl Recorder {
         let time = self.now();
         let event = Event { time, what };
         outside.events.push_back((self.ring.head(), event));
+        time
     }
 
     /// Returns the number of events of other threads that are kept.
@@ -536,12 +537,14 @@ impl Recorder {
 
 /// What any thread calls. `is_loop` says whether it is the thread of the loop, inside the runtime.
 impl Recorder {
-    /// Writes an event to the ring or, on another thread, to the list.
-    fn push_from(&self, is_loop: bool, what: What) {
-        match is_loop {
-            true => self.push(self.stamp(), what),
-            false => self.push_outside(what),
+    /// Writes an event to the ring or, on another thread, to the list. Returns its time.
+    fn push_from(&self, is_loop: bool, what: What) -> u64 {
+        if !is_loop {
+            return self.push_outside(what);
         }
+        let now = self.stamp();
+        self.push(now, what);
+        now
     }
 
     /// Notes that another thread has woken a task. The task may be in the run queue already.
@@ -570,7 +573,8 @@ impl Recorder {
         tables.drop_jobs(lost, most);
         tables.add_job(job, is_lookup, name, place);
         drop(tables);
-        self.push_from(is_loop, What::Queued { job, by });
+        let now = self.push_from(is_loop, What::Queued { job, by });
+        lock(&self.tables).set_queued(job, now);
     }
 
     /// Notes that a job has ended, or was cancelled before it began.
@@ -674,7 +678,8 @@ impl RecordedJob {
     /// Notes that the job begins on this thread. Until the guard is dropped, the wakes of this thread are its own.
     pub(crate) fn begin(&self) -> Option<RunningJob> {
         let (recorder, job) = self.job.as_ref()?;
-        recorder.push_outside(What::Began { job: *job });
+        let now = recorder.push_outside(What::Began { job: *job });
+        lock(&recorder.tables).set_began(*job, now);
         let before = JOB.replace(Some((Arc::clone(recorder), *job)));
         Some(RunningJob(before))
     }
@@ -816,6 +821,24 @@ mod tests {
         let by_job = |event: &Event| matches!(event.what, What::Woken { cause, .. } if cause == Cause::Job(MANY - 1));
         assert!(recording.events.iter().any(by_job));
         assert!(recording.jobs.contains_key(&(MANY - 1)));
+    }
+
+    #[test]
+    fn a_job_that_runs_has_its_times_after_its_events_are_overwritten() {
+        let recorder = Arc::new(recorder());
+        recorder.queued(true, (1, None), false, None, Location::caller());
+        advance(&recorder, Duration::from_secs(1));
+        let job = RecordedJob::new(Some(&recorder), 1);
+        let running = job.begin();
+        for _ in 0..2 * EVENTS {
+            recorder.marked(true, None, "loop");
+            recorder.marked(false, None, "thread");
+        }
+        let recording = recorder.copy();
+        let info = &recording.jobs[&1];
+        assert_eq!((info.queued, info.began), (Some(0), Some(1_000_000_000)));
+        assert!(!recording.events.iter().any(|event| event.time == 0));
+        drop(running);
     }
 
     #[test]

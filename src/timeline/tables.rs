@@ -63,6 +63,10 @@ struct Job {
     name: Option<Arc<str>>,
     /// Where the job was submitted.
     place: Place,
+    /// When the job was submitted; `None` until the event of that is recorded.
+    queued: Option<u64>,
+    /// When the job began; `None` before.
+    began: Option<u64>,
     /// When the job ended; `None` before.
     ended: Option<Position>,
 }
@@ -197,9 +201,25 @@ impl Tables {
             is_lookup,
             name: name.map(Arc::from),
             place,
+            queued: None,
+            began: None,
             ended: None,
         };
         self.jobs.insert(job, job_info);
+    }
+
+    /// Notes when a job was submitted, which is known after its event may have been overwritten.
+    pub(super) fn set_queued(&mut self, job: u32, time: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.queued = Some(time);
+        }
+    }
+
+    /// Notes when a job began, which is known after its event may have been overwritten.
+    pub(super) fn set_began(&mut self, job: u32, time: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.began = Some(time);
+        }
     }
 
     /// Notes that a job has ended.
@@ -367,7 +387,8 @@ impl Copied {
                 is_lookup: job.is_lookup,
                 name: owned(job.name),
                 place: Some(shown(job.place)),
-                ..JobInfo::default()
+                queued: job.queued,
+                began: job.began,
             };
             (number, info)
         });
