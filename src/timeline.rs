@@ -111,7 +111,6 @@
 // and `trace_json` print the model.
 
 pub(crate) mod event;
-pub(crate) mod lines;
 mod on_core;
 pub(crate) mod recorder;
 pub(crate) mod recording;
@@ -298,7 +297,7 @@ impl Timeline {
         self.model.latest_starts(n)
     }
 
-    /// Returns the `n` newest events as lines of text, the newest last.
+    /// Returns the `n` newest events as lines of text, the newest last. A poll that has not returned counts as the newest.
     ///
     /// # Examples
     ///
