@@ -45,7 +45,7 @@
 //! - when a task panics, at most once a minute;
 //! - when a [deadlock](crate::Builder::on_deadlock) is certain, unless the policy is to ignore it;
 //! - with the feature `signal`, when SIGINT or SIGTERM ends the program. If the program handles the signal itself when it
-//!   builds its first runtime, or ever listens to it with `glassfrog::signal`, then the program decides.
+//!   builds its first runtime, which only Linux tells, or ever listens to it with `glassfrog::signal`, then the program decides.
 //!
 //! A later file replaces an earlier one. The second runtime of the process writes `run-2.html`, and so on. The runtimes of
 //! [`Workers`](crate::Workers) write one file, with a group of lanes each. If the path ends in `.json`, the file is a

@@ -607,11 +607,16 @@ impl Recorder {
     /// Copies what is recorded. It may be called on any thread, also while a poll blocks the loop.
     pub(crate) fn copy(&self) -> Recording {
         let (lost, words) = self.ring.copy();
+        let end = lost + words.len() as u64;
         let running = self.running();
         let outside = lock(&self.outside);
         let outside_lost = outside.lost;
         let outside_events: Vec<(u64, Event)> = outside.events.iter().copied().collect();
         drop(outside);
+        let newest = Position {
+            ring: end,
+            outside: outside_lost + outside_events.len() as u64,
+        };
         let copied = lock(&self.tables).copy();
         // At least as new as the events, and not newer by a gap, however long ago the newest was.
         let last = self.last();
@@ -644,7 +649,7 @@ impl Recorder {
             running,
             ..Recording::default()
         };
-        copied.fill(&mut recording);
+        copied.fill(&mut recording, newest);
         recording
     }
 
@@ -839,6 +844,27 @@ mod tests {
         assert_eq!((info.queued, info.began), (Some(0), Some(1_000_000_000)));
         assert!(!recording.events.iter().any(|event| event.time == 0));
         drop(running);
+    }
+
+    #[test]
+    fn what_has_ended_is_over_after_its_end_is_overwritten() {
+        let recorder = Arc::new(recorder());
+        let place = Location::caller();
+        for task in 1..=2 {
+            recorder.spawned(task, None, None, place, None);
+            recorder.queued(true, (task + 10, None), false, None, place);
+        }
+        recorder.begin_poll(1);
+        recorder.end_poll(1, true);
+        RecordedJob::new(Some(&recorder), 11).end();
+        for _ in 0..2 * EVENTS {
+            recorder.marked(true, None, "later");
+        }
+        let recording = recorder.copy();
+        let is_over = |task: u32| recording.tasks.get(&task).is_none_or(|task| task.is_over);
+        assert_eq!((is_over(1), is_over(2)), (true, false));
+        let is_over = |job: u32| recording.jobs.get(&job).is_none_or(|job| job.is_over);
+        assert_eq!((is_over(11), is_over(12)), (true, false));
     }
 
     #[test]

@@ -368,8 +368,8 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// Adds the names to a recording.
-    pub(super) fn fill(self, recording: &mut Recording) {
+    /// Adds the names to a recording of the events up to `newest`.
+    pub(super) fn fill(self, recording: &mut Recording, newest: Position) {
         let owned = |name: Option<Arc<str>>| name.map(|name| String::from(&*name));
         let tasks = self.tasks.into_iter().map(|(number, task)| {
             let info = TaskInfo {
@@ -378,6 +378,7 @@ impl Copied {
                 spawned: task.spawned,
                 by: task.by,
                 parent: task.parent,
+                is_over: task.ended.is_some_and(|event| event <= newest.ring),
             };
             (number, info)
         });
@@ -389,6 +390,9 @@ impl Copied {
                 place: Some(shown(job.place)),
                 queued: job.queued,
                 began: job.began,
+                is_over: job
+                    .ended
+                    .is_some_and(|event| event.outside <= newest.outside),
             };
             (number, info)
         });
@@ -439,7 +443,7 @@ mod tests {
         tables.add_task(1, Some(20), Some("second"), None, None, None);
         tables.drop_tasks(100);
         let mut recording = Recording::default();
-        tables.copy().fill(&mut recording);
+        tables.copy().fill(&mut recording, Position::default());
         assert_eq!(recording.tasks[&1].name.as_deref(), Some("second"));
         assert!(tables.end_task(1, 101));
         tables.drop_tasks(101);
@@ -480,7 +484,7 @@ mod tests {
         assert_eq!(tables.mention(&subject, at), None);
         let write = tables.add_text(subject, "write".into(), None, at, lost);
         let mut recording = Recording::default();
-        tables.copy().fill(&mut recording);
+        tables.copy().fill(&mut recording, Position::default());
         assert_eq!(recording.texts[&connect], "connect");
         assert_eq!(recording.texts[&write], "write");
     }

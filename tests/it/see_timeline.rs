@@ -412,7 +412,11 @@ fn a_task_that_lives_has_its_name_after_the_ring_has_wrapped() {
         living.await.unwrap().unwrap();
         let lines = lines(|_| true);
         assert!(lines.len() <= 64 + 1, "{lines:?}");
-        assert!(lines.iter().any(|line| line.ends_with(" task 1 \"living\" was woken by main")));
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.ends_with(" task 1 \"living\" was woken by main"))
+        );
         assert!(lines.iter().any(|line| line.contains("short 999")));
     });
 }
@@ -444,7 +448,10 @@ fn a_dropped_child_has_ended() {
         });
         ended.await.unwrap_err();
         let lines = lines(|line| line.contains("aborted"));
-        assert_eq!(lines, ["0.000000 s  child 1 ran for 0 ns, because it was aborted"]);
+        assert_eq!(
+            lines,
+            ["0.000000 s  child 1 ran for 0 ns, because it was aborted"]
+        );
     });
 }
 
