@@ -395,6 +395,7 @@ impl Recorder {
 
     /// Notes that the runtime ends, before it drops its tasks. Writes the output if no other runtime shares it any more.
     pub(crate) fn finish(&self) {
+        self.on_core.close();
         if let Some(output) = &self.output {
             output.end(self.worker.unwrap_or(0), self.copy());
         }
