@@ -374,9 +374,6 @@ impl EventLoop {
             timeout = self.park_timeout(self.read_clock(), wait);
             parked = timeout != Some(Duration::ZERO);
             if parked {
-                if let Some(recorder) = &self.shared.recorder {
-                    recorder.begin_park();
-                }
                 trace!(
                     "glassfrog::reactor",
                     "no task is ready: waiting for events, {}",
@@ -389,6 +386,8 @@ impl EventLoop {
             // The logger and the handler of a deadlock are foreign code, which may have woken a task.
             if !self.executor.is_idle() {
                 timeout = Some(Duration::ZERO);
+            } else if let Some(recorder) = self.shared.recorder.as_ref().filter(|_| parked) {
+                recorder.begin_park();
             }
         }
         self.executor.publish();

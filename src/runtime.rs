@@ -548,8 +548,9 @@ impl Builder {
     ///
     /// On Linux, a deadlock inside `block_on` is certain if no thread is left that could wake a task, whatever holds
     /// wakers and handles: a lock, a channel, a static variable. All other threads of the process must belong to
-    /// glassfrog and wait for work: idle blocking threads, the thread of a [watchdog](Builder::watchdog_thread), the
-    /// thread of `signal::dump_on_sigusr1`, and a thread that waits for the end of a `#[glassfrog::test]`.
+    /// glassfrog and wait for work: idle blocking threads, the thread of a [watchdog](Builder::watchdog_thread), threads
+    /// that write a timeline during a slow poll or at a signal, the thread of `signal::dump_on_sigusr1`, and a thread
+    /// that waits for the end of a `#[glassfrog::test]`.
     ///
     /// The runtime lists the threads (`/proc/self/task`) when it has been quiet for 20 ms to 2 s. Nothing tells it when
     /// a thread exits, so it lists them again, each time after twice the time.

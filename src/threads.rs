@@ -1,7 +1,7 @@
 //! The threads of this process, as the kernel counts them, and those of them that the crate has started and that rest.
 //!
-//! The threads of the pool, of a watchdog and of a dump on `SIGUSR1` say when they [rest](OwnThread::rest), and so does
-//! a thread that waits for a test. The deadlock detector asks whether all other threads of the process rest. Only Linux
+//! The threads of the pool, of a watchdog and of the signals that print a dump or write a timeline say when they
+//! [rest](OwnThread::rest), and so does a thread that waits for a test. The deadlock detector asks whether all other threads of the process rest. Only Linux
 //! answers. On other systems and without `/proc`, no thread has a number, and the answer is that not all rest.
 
 mod resting;

@@ -45,7 +45,7 @@
 //! - when a task panics, at most once a minute;
 //! - when a [deadlock](crate::Builder::on_deadlock) is certain, unless the policy is to ignore it;
 //! - with the feature `signal`, when SIGINT or SIGTERM ends the program. If the program handles the signal itself when it
-//!   builds its first runtime, or ever listens to it with `glassfrog::signal`, then the program decides.
+//!   builds its first runtime, which only Linux tells, or ever listens to it with `glassfrog::signal`, then the program decides.
 //!
 //! A later file replaces an earlier one. The second runtime of the process writes `run-2.html`, and so on. The runtimes of
 //! [`Workers`](crate::Workers) write one file, with a group of lanes each. If the path ends in `.json`, the file is a
@@ -111,7 +111,6 @@
 // and `trace_json` print the model.
 
 pub(crate) mod event;
-pub(crate) mod lines;
 mod on_core;
 pub(crate) mod recorder;
 pub(crate) mod recording;
@@ -221,7 +220,8 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// Returns an error that names the path if the file cannot be written, and if the path is that of a directory.
+    /// Returns an error that names the path if the file cannot be written, and if the path is that of a directory, a device,
+    /// a pipe or a socket.
     ///
     /// # Examples
     ///
@@ -297,7 +297,7 @@ impl Timeline {
         self.model.latest_starts(n)
     }
 
-    /// Returns the `n` newest events as lines of text, the newest last.
+    /// Returns the `n` newest events as lines of text, the newest last. A poll that has not returned counts as the newest.
     ///
     /// # Examples
     ///

@@ -4,9 +4,9 @@
 //! runtime holds a waker or a handle. A waker is only called by a thread. If the loop's thread is about to park, and all
 //! other threads of the process rest, no thread is left that could call it.
 //!
-//! A thread rests (`threads.rs`) while it waits for work of this crate: an idle thread of a pool, a watchdog between two
-//! looks, a thread that waits for `SIGUSR1` to print a dump, a thread that waits for a test to end. Each ends its rest
-//! before it does anything else. Any other thread, known or not, may wake a task.
+//! A thread rests (`threads.rs`) while it waits for work of this crate: an idle thread of a pool, a watchdog or a writer of
+//! timelines between two looks, a thread that waits for a signal to print a dump or to write a timeline, a thread that
+//! waits for a test to end. Each ends its rest before it does anything else. Any other thread, known or not, may wake a task.
 //!
 //! # Why the answer is right
 //!
@@ -38,6 +38,8 @@
 //! - *A watchdog that reports a poll that has ended.* The logger that it calls is foreign code. It ends its rest before
 //!   it reads which task is being polled. If it does so before step 5, the numbers differ; if later, the lock makes it
 //!   see that the loop polls nothing.
+//! - *A thread that writes a timeline.* It has ended its rest, so it is seen until the file is written. The thread that
+//!   writes one after the panic of a task never rests. Both may call the logger.
 //!
 //! A check that fails because a thread came or went is repeated by the detector, after twice the time.
 //!

@@ -63,10 +63,12 @@ pub(crate) fn with<R>(remote: &Arc<Remote>, f: impl FnOnce(&Executor) -> R) -> O
     })
 }
 
-/// Notes for the timeline that the child of a scope was woken, if this thread runs its executor.
-pub(crate) fn record_wake_of_child(child: u32) {
+/// Notes for the timeline that the child of a scope was woken, if this thread runs its executor, which has this number.
+pub(crate) fn record_wake_of_child((number, child): (u32, u32)) {
     EXECUTOR.with(|current| {
-        if let Some(executor) = current.borrow().as_ref() {
+        if let Some(executor) = current.borrow().as_ref()
+            && executor.number == number
+        {
             executor.record_wake(child);
         }
     });

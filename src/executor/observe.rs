@@ -34,13 +34,15 @@ impl Executor {
         let is_shown = self.is_watched || is_traced("glassfrog::task");
         let polling = is_shown.then(|| self.show_begin(key, id, poll));
         let before = self.sample_begin();
-        if polling.is_some() || before.is_some() {
-            self.observed.set(Some(Box::new(Observed {
+        let is_only_recorded = polling.is_none() && before.is_none();
+        // A poll of the root future that panicked has left its record.
+        self.observed.set((!is_only_recorded).then(|| {
+            Box::new(Observed {
                 id,
                 polling,
                 before,
-            })));
-        }
+            })
+        }));
         self.record_begin(id, waker);
     }
 

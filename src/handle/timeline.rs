@@ -2,7 +2,6 @@
 
 use super::Handle;
 use crate::timeline::Timeline;
-use crate::timeline::lines::lines;
 
 impl Handle {
     /// Returns what the loop did lately, if the runtime was built with [`Builder::timeline`](crate::Builder::timeline), or
@@ -22,11 +21,5 @@ impl Handle {
     /// ```
     pub fn timeline(&self) -> Timeline {
         Timeline::of(self.shared.recorder.as_deref())
-    }
-
-    /// Returns the timeline as lines of text, if the runtime records one. For the crate's own tests.
-    #[doc(hidden)]
-    pub fn timeline_lines(&self) -> Option<String> {
-        Some(lines(&self.shared.recorder.as_ref()?.copy()))
     }
 }

@@ -3,6 +3,7 @@
 use super::SignalKind;
 use super::pipe::Pipe;
 use crate::context;
+use crate::threads::OwnThread;
 use crate::timeline::Timeline;
 use crate::timeline::output::report;
 use std::io;
@@ -50,8 +51,13 @@ pub fn timeline_on_sigusr2(path: impl Into<PathBuf>) -> io::Result<()> {
     let pipe = Pipe::open(SignalKind::user_defined2())?;
     let name = String::from("glassfrog-timeline");
     thread::Builder::new().name(name).spawn(move || {
+        let this = OwnThread::current();
+        let waits = || {
+            let _rest = this.rest();
+            pipe.wait()
+        };
         // A read of an open pipe does not fail.
-        while pipe.wait().is_ok() {
+        while waits().is_ok() {
             let timeline = Timeline::of(shared.recorder.as_deref());
             report(timeline.write_to(&path));
             if shared.inbox.is_closed() {

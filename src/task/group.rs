@@ -110,15 +110,20 @@ pub(super) struct MemberWaker {
     key: Key,
     /// Whether the member is in the queue.
     queued: QueuedFlag,
-    /// The low half of the id of the member, if it is the child of a scope in a runtime; otherwise 0. For the timeline.
-    child: u32,
+    /// The number of the runtime and the low half of the id, if the member is the child of a scope in a runtime. For the
+    /// timeline.
+    child: Option<(u32, u32)>,
     /// The queue of the group.
     queue: Arc<WakeQueue>,
 }
 
 impl MemberWaker {
     /// Creates the waker of a new member, which is not in the queue yet.
-    pub(super) fn new(key: Key, child: u32, queue: &Arc<WakeQueue>) -> Arc<MemberWaker> {
+    pub(super) fn new(
+        key: Key,
+        child: Option<(u32, u32)>,
+        queue: &Arc<WakeQueue>,
+    ) -> Arc<MemberWaker> {
         Arc::new(MemberWaker {
             key,
             child,
@@ -148,8 +153,8 @@ impl MemberOf for MemberWaker {
 impl ArcWake for MemberWaker {
     fn wake_by_ref(this: &Arc<Self>) {
         if this.queued.raise() {
-            if this.child != 0 {
-                record_wake_of_child(this.child);
+            if let Some(child) = this.child {
+                record_wake_of_child(child);
             }
             this.queue.push(this.key);
         }

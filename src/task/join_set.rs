@@ -177,7 +177,7 @@ impl<T: 'static> JoinSet<T> {
     /// Inserts a task.
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let waker = MemberWaker::new(self.members.next_key(), 0, &self.queue);
+        let waker = MemberWaker::new(self.members.next_key(), None, &self.queue);
         let first = Arc::clone(&waker);
         self.members.insert(Member { handle, waker });
         // The first poll registers the waker with the task.

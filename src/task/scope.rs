@@ -497,7 +497,9 @@ impl<'env, E> Nursery<'env, E> {
             let key = self.children.borrow().next_key();
             let core = context::running();
             let id = core.as_ref().map(|core| core.shared.new_id());
-            let waker = MemberWaker::new(key, id.map_or(0, super::Id::low), &self.queue);
+            let numbers = core.as_ref().zip(id);
+            let numbers = numbers.map(|(core, id)| (core.shared.number, id.low()));
+            let waker = MemberWaker::new(key, numbers, &self.queue);
             let first = Arc::clone(&waker);
             let registered = core.zip(id).map(|(core, id)| {
                 let weak: MemberRef = Arc::<MemberWaker>::downgrade(&waker);
@@ -608,7 +610,7 @@ where
 {
     let _close = CloseOnDrop(&nursery);
     let mut body = pin!(Some(body));
-    let body_waker = MemberWaker::new(Key::NONE, 0, &nursery.queue);
+    let body_waker = MemberWaker::new(Key::NONE, None, &nursery.queue);
     let _registered = context::running().map(|core| {
         let (parent, _) = core.executor.current_tag().parts().unwrap_or_default();
         nursery.parent.set(parent);

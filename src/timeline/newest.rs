@@ -1,50 +1,72 @@
 //! The newest events as lines of text.
 
-use super::event::{Cause, Event, Outcome, What};
+use super::event::{Cause, Outcome, What};
 use super::recording::Recording;
 use super::words::{self, Nanos, job_label, task_label};
 use std::fmt;
 
-/// Returns the lines of the `n` newest events of all recordings. Each shift turns the times of a recording into times of
-/// the picture.
+/// Returns the lines of the `n` newest events of all recordings, and of the polls that have not returned. Each shift turns
+/// the times of a recording into times of the picture.
 pub(super) fn lines(recordings: &[Recording], shifts: &[i64], n: usize) -> Vec<String> {
-    let mut newest: Vec<(i64, &Recording, Event)> = Vec::new();
+    let mut newest: Vec<(i64, &Recording, Shown)> = Vec::new();
     for (recording, shift) in recordings.iter().zip(shifts) {
+        let at = |time: u64| {
+            let time = i64::try_from(time).unwrap_or(i64::MAX);
+            time.saturating_add(*shift)
+        };
         let skipped = recording.events.len().saturating_sub(n);
         let events = recording.events[skipped..].iter();
-        newest.extend(events.map(|event| {
-            let time = i64::try_from(event.time).unwrap_or(i64::MAX);
-            (time.saturating_add(*shift), recording, *event)
-        }));
+        newest.extend(events.map(|event| (at(event.time), recording, Shown::Event(event.what))));
+        let running = recording.running.map(|(task, since)| {
+            let so_far = recording.now.saturating_sub(since);
+            (at(recording.now), recording, Shown::Runs(task, so_far))
+        });
+        newest.extend(running);
     }
     newest.sort_by_key(|(time, _, _)| *time);
     let skipped = newest.len().saturating_sub(n);
     newest[skipped..]
         .iter()
-        .map(|(time, recording, event)| line(*time, recording, event.what))
+        .map(|(time, recording, shown)| line(*time, recording, *shown))
         .collect()
 }
 
-/// Returns the line of an event.
-fn line(time: i64, recording: &Recording, what: What) -> String {
+/// Returns the line of an event or a poll.
+fn line(time: i64, recording: &Recording, shown: Shown) -> String {
     let secs = time as f64 / 1e9;
-    let text = Text(recording, what);
+    let text = Text(recording, shown);
     match recording.name.as_str() {
         "" => format!("{secs:12.6} s  {text}"),
         name => format!("{secs:12.6} s  {name}: {text}"),
     }
 }
 
-/// An event that is displayed as a clause.
-struct Text<'a>(&'a Recording, What);
+/// What a line shows.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// An event.
+    Event(What),
+    /// The task that is being polled, and for how many nanoseconds so far.
+    Runs(u32, u64),
+}
+
+/// An event or a poll that is displayed as a clause.
+struct Text<'a>(&'a Recording, Shown);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Text(recording, what) = *self;
+        let Text(recording, shown) = *self;
         let task = |task| task_label(recording, task);
         let job = |job| job_label(recording, job);
         let text = |text| words::text(recording, text);
         let nanos = |nanos: u64| Nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+        let what = match shown {
+            Shown::Event(what) => what,
+            Shown::Runs(running, so_far) => {
+                let so_far = nanos(so_far);
+                return write!(f, "{} has been running for {so_far}", task(running));
+            }
+        };
         match what {
             What::Spawned { task: new, by } => match by {
                 Some(by) => write!(f, "{} was spawned by {}", task(new), task(by)),

@@ -41,6 +41,11 @@ impl OnCore {
         }
     }
 
+    /// Closes the file, because the runtime ends. Handles and wakers may keep the counter for long.
+    pub(super) fn close(&self) {
+        *lock(&self.file) = Some(None);
+    }
+
     /// Reads the time, if the last reading is too old.
     #[inline]
     pub(super) fn refresh(&self, now: u64) {

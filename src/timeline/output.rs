@@ -192,7 +192,7 @@ impl RareFile {
     /// Writes what a runtime has recorded, if the pause has passed. A failure is a warning.
     pub(crate) fn write(&mut self, recorder: &Recorder) {
         if may_write(&mut self.last) {
-            report(Timeline::of(Some(recorder)).write_to(&self.path));
+            swallow_panics(|| report(Timeline::of(Some(recorder)).write_to(&self.path)));
         }
     }
 }

@@ -590,14 +590,18 @@ impl Reader<'_> {
 
     /// Adds the jobs that no event mentions and that have not ended.
     fn known_jobs(&mut self) {
-        let mut jobs: Vec<u32> = self.recording.jobs.keys().copied().collect();
+        let jobs = self.recording.jobs.iter();
+        let jobs = jobs.filter(|(_, info)| !info.is_over);
+        let mut jobs: Vec<u32> = jobs.map(|(job, _)| *job).collect();
         jobs.sort_unstable();
         for job in jobs {
             self.job(job);
         }
         for lane in 0..self.group.lanes.len() {
             let found = &self.group.lanes[lane];
-            if !found.kind.is_on_loop() && found.ended.is_none() {
+            let info = self.recording.jobs.get(&found.id);
+            let is_over = found.ended.is_some() || info.is_some_and(|info| info.is_over);
+            if !found.kind.is_on_loop() && !is_over {
                 self.end_job(lane, self.group.known.1, End::Running);
             }
         }
@@ -606,7 +610,9 @@ impl Reader<'_> {
     /// Adds the tasks that no event mentions, and what each task waits for at the end.
     fn known_tasks(&mut self) {
         let (begin, now) = self.group.known;
-        let mut tasks: Vec<u32> = self.recording.tasks.keys().copied().collect();
+        let tasks = self.recording.tasks.iter();
+        let tasks = tasks.filter(|(_, info)| !info.is_over);
+        let mut tasks: Vec<u32> = tasks.map(|(task, _)| *task).collect();
         tasks.sort_unstable();
         for task in tasks {
             self.task(task);
@@ -615,11 +621,13 @@ impl Reader<'_> {
             let found = &self.group.lanes[lane];
             let last = found.polls.last();
             let is_running = last.is_some_and(|poll| poll.end == End::Running);
-            if !found.kind.is_on_loop() || found.ended.is_some() || is_running {
+            let info = self.recording.tasks.get(&found.id);
+            let is_over = found.ended.is_some() || info.is_some_and(|info| info.is_over);
+            if !found.kind.is_on_loop() || is_over || is_running {
                 continue;
             }
             let last = last.map(|poll| poll.start);
-            let is_known = self.recording.tasks.contains_key(&found.id);
+            let is_known = info.is_some();
             if let Some(pending) = self.states[lane].queued(last) {
                 let ready = pending.ready.unwrap_or(pending.wake.time);
                 let ready = self.wait_until(lane, ready).min(now);

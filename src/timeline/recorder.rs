@@ -40,7 +40,7 @@ const OUTSIDE_SHARE: u64 = 4;
 const FEWEST_OUTSIDE: u64 = 64;
 
 /// After this many nanoseconds without an event, which is half of the range of a packed time, the loop records a park, so
-/// that the times can be restored. It was at rest.
+/// that the times can be restored.
 const LONGEST_GAP: u64 = 1 << 47;
 
 /// No time: later than all times.
@@ -106,6 +106,12 @@ thread_local! {
     static JOB: RefCell<Option<(Arc<Recorder>, u32)>> = const { RefCell::new(None) };
 }
 
+/// Returns the job that this thread runs, and the recorder of its runtime. In the destructor of another thread-local, the
+/// variable may be gone, and no job runs.
+fn current_job() -> Option<(Arc<Recorder>, u32)> {
+    JOB.try_with(|job| job.borrow().clone()).ok().flatten()
+}
+
 impl Recorder {
     /// Creates a recorder that keeps about this many events of a loop. Its times count from `epoch`.
     fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
@@ -154,12 +160,24 @@ impl Recorder {
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
 
-    /// Reads the clock for the loop. The times of the loop never go back.
+    /// Reads the clock for the loop. The times of the loop never go back. After a [`LONGEST_GAP`], the loop was at rest, or
+    /// a virtual clock has jumped.
     #[inline]
     fn stamp(&self) -> u64 {
-        let now = self.now().max(self.last());
+        let last = self.last();
+        let now = self.now().max(last);
         self.last.store(now, Ordering::Relaxed);
+        if now - last >= LONGEST_GAP {
+            self.push_gap(now, now - last);
+        }
         now
+    }
+
+    /// Records a long time without an event as a park.
+    #[cold]
+    #[inline(never)]
+    fn push_gap(&self, now: u64, length: u64) {
+        self.push(now, What::Parked { length });
     }
 
     /// Returns the last reading of the clock by the loop.
@@ -174,8 +192,8 @@ impl Recorder {
         self.ring.push(Event { time, what }.pack());
     }
 
-    /// Adds an event of another thread, which has just happened.
-    fn push_outside(&self, what: What) {
+    /// Adds an event of another thread, which has just happened. Returns its time.
+    fn push_outside(&self, what: What) -> u64 {
         let most = self.most_outside();
         let mut outside = lock(&self.outside);
         if outside.events.len() >= most {
@@ -186,6 +204,7 @@ impl Recorder {
         let time = self.now();
         let event = Event { time, what };
         outside.events.push_back((self.ring.head(), event));
+        time
     }
 
     /// Returns the number of events of other threads that are kept.
@@ -236,12 +255,7 @@ impl Recorder {
 
     /// Notes that the loop begins to run. It was at rest.
     pub(crate) fn begin_run(&self) {
-        let last = self.last();
-        let now = self.stamp();
-        if now - last >= LONGEST_GAP {
-            let length = now - last;
-            self.push(now, What::Parked { length });
-        }
+        self.stamp();
         self.set_phase(Phase::Loop);
     }
 
@@ -266,13 +280,19 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(crate) fn end_park(&self) {
-        let now = self.stamp();
         let parked = self.parked.load(Ordering::Relaxed);
-        if parked != NEVER {
-            self.parked.store(NEVER, Ordering::Relaxed);
-            let length = now - parked;
-            self.push(now, What::Parked { length });
-        }
+        let now = match parked {
+            NEVER => self.stamp(),
+            _ => {
+                self.parked.store(NEVER, Ordering::Relaxed);
+                // Not a stamp: however long the park was, it is recorded once.
+                let now = self.now().max(self.last());
+                self.last.store(now, Ordering::Relaxed);
+                let length = now - parked;
+                self.push(now, What::Parked { length });
+                now
+            }
+        };
         self.on_core.refresh(now);
         self.set_phase(Phase::Sockets);
     }
@@ -375,6 +395,7 @@ impl Recorder {
 
     /// Notes that the runtime ends, before it drops its tasks. Writes the output if no other runtime shares it any more.
     pub(crate) fn finish(&self) {
+        self.on_core.close();
         if let Some(output) = &self.output {
             output.end(self.worker.unwrap_or(0), self.copy());
         }
@@ -517,21 +538,24 @@ impl Recorder {
 
 /// What any thread calls. `is_loop` says whether it is the thread of the loop, inside the runtime.
 impl Recorder {
-    /// Writes an event to the ring or, on another thread, to the list.
-    fn push_from(&self, is_loop: bool, what: What) {
-        match is_loop {
-            true => self.push(self.stamp(), what),
-            false => self.push_outside(what),
+    /// Writes an event to the ring or, on another thread, to the list. Returns its time.
+    fn push_from(&self, is_loop: bool, what: What) -> u64 {
+        if !is_loop {
+            return self.push_outside(what);
         }
+        let now = self.stamp();
+        self.push(now, what);
+        now
     }
 
     /// Notes that another thread has woken a task. The task may be in the run queue already.
     pub(crate) fn woken_outside(&self, task: u32) {
-        let job = JOB.with(|job| match &*job.borrow() {
-            Some((recorder, job)) if std::ptr::eq(&**recorder, self) => Some(*job),
-            _ => None,
-        });
-        let cause = job.map_or(Cause::Thread, Cause::Job);
+        let own = |(recorder, job): (Arc<Recorder>, u32)| {
+            std::ptr::eq(Arc::as_ptr(&recorder), self).then_some(job)
+        };
+        let cause = current_job()
+            .and_then(own)
+            .map_or(Cause::Thread, Cause::Job);
         self.push_outside(What::Woken { task, cause });
     }
 
@@ -550,7 +574,8 @@ impl Recorder {
         tables.drop_jobs(lost, most);
         tables.add_job(job, is_lookup, name, place);
         drop(tables);
-        self.push_from(is_loop, What::Queued { job, by });
+        let now = self.push_from(is_loop, What::Queued { job, by });
+        lock(&self.tables).set_queued(job, now);
     }
 
     /// Notes that a job has ended, or was cancelled before it began.
@@ -575,12 +600,7 @@ impl Recorder {
 
     /// Calls `f` with the recorder of the job that this thread runs, if it is recorded.
     pub(crate) fn of_job(f: impl FnOnce(&Recorder)) {
-        let recorder = JOB.with(|job| {
-            job.borrow()
-                .as_ref()
-                .map(|(recorder, _)| Arc::clone(recorder))
-        });
-        if let Some(recorder) = recorder {
+        if let Some((recorder, _)) = current_job() {
             f(&recorder);
         }
     }
@@ -590,16 +610,23 @@ impl Recorder {
         // Acquire: read before the events. If the park ends meanwhile, they tell that it has ended, or nothing of it.
         let parked = self.parked.load(Ordering::Acquire);
         let (lost, words) = self.ring.copy();
+        let end = lost + words.len() as u64;
         let running = self.running();
         let outside = lock(&self.outside);
         let outside_lost = outside.lost;
         let outside_events: Vec<(u64, Event)> = outside.events.iter().copied().collect();
         drop(outside);
+        let newest = Position {
+            ring: end,
+            outside: outside_lost + outside_events.len() as u64,
+        };
         let copied = lock(&self.tables).copy();
+        // At least as new as the events, and not newer by a gap, however long ago the newest was.
+        let last = self.last();
         // Not before the newest event, even under a clock of another thread.
-        let now = self.now().max(self.last());
+        let now = self.now().max(last);
         let mut ring: Vec<Event> = words.into_iter().filter_map(Event::unpack).collect();
-        restore_times(&mut ring, now);
+        restore_times(&mut ring, last);
         // The loop records nothing while it is parked.
         let is_parked = running.is_none() && ring.last().is_none_or(|event| event.time <= parked);
         // The loop wrote event n after n others. An event of another thread with the same number was there before.
@@ -628,7 +655,7 @@ impl Recorder {
             parked: (is_parked && parked <= now).then_some(parked),
             ..Recording::default()
         };
-        copied.fill(&mut recording);
+        copied.fill(&mut recording, newest);
         recording
     }
 
@@ -662,7 +689,8 @@ impl RecordedJob {
     /// Notes that the job begins on this thread. Until the guard is dropped, the wakes of this thread are its own.
     pub(crate) fn begin(&self) -> Option<RunningJob> {
         let (recorder, job) = self.job.as_ref()?;
-        recorder.push_outside(What::Began { job: *job });
+        let now = recorder.push_outside(What::Began { job: *job });
+        lock(&recorder.tables).set_began(*job, now);
         let before = JOB.replace(Some((Arc::clone(recorder), *job)));
         Some(RunningJob(before))
     }
@@ -807,6 +835,45 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_runs_has_its_times_after_its_events_are_overwritten() {
+        let recorder = Arc::new(recorder());
+        recorder.queued(true, (1, None), false, None, Location::caller());
+        advance(&recorder, Duration::from_secs(1));
+        let job = RecordedJob::new(Some(&recorder), 1);
+        let running = job.begin();
+        for _ in 0..2 * EVENTS {
+            recorder.marked(true, None, "loop");
+            recorder.marked(false, None, "thread");
+        }
+        let recording = recorder.copy();
+        let info = &recording.jobs[&1];
+        assert_eq!((info.queued, info.began), (Some(0), Some(1_000_000_000)));
+        assert!(!recording.events.iter().any(|event| event.time == 0));
+        drop(running);
+    }
+
+    #[test]
+    fn what_has_ended_is_over_after_its_end_is_overwritten() {
+        let recorder = Arc::new(recorder());
+        let place = Location::caller();
+        for task in 1..=2 {
+            recorder.spawned(task, None, None, place, None);
+            recorder.queued(true, (task + 10, None), false, None, place);
+        }
+        recorder.begin_poll(1);
+        recorder.end_poll(1, true);
+        RecordedJob::new(Some(&recorder), 11).end();
+        for _ in 0..2 * EVENTS {
+            recorder.marked(true, None, "later");
+        }
+        let recording = recorder.copy();
+        let is_over = |task: u32| recording.tasks.get(&task).is_none_or(|task| task.is_over);
+        assert_eq!((is_over(1), is_over(2)), (true, false));
+        let is_over = |job: u32| recording.jobs.get(&job).is_none_or(|job| job.is_over);
+        assert_eq!((is_over(11), is_over(12)), (true, false));
+    }
+
+    #[test]
     fn times_are_right_after_months_at_rest_and_in_parks() {
         const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
         let recorder = recorder();
@@ -826,7 +893,7 @@ mod tests {
         recorder.begin_poll(3);
         recorder.end_poll(3, false);
         // The recording is made much later.
-        advance(&recorder, Duration::from_secs(3600));
+        advance(&recorder, MONTH);
         let polls = recorder.copy().events.into_iter();
         let polls: Vec<_> = polls
             .filter_map(|event| match event.what {

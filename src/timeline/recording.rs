@@ -47,6 +47,8 @@ pub(crate) struct TaskInfo {
     pub(crate) by: Option<u32>,
     /// For the child of a scope, the task or child whose future contains it.
     pub(crate) parent: Option<u32>,
+    /// Whether the task had ended when the copy was made. The event of that may have been overwritten.
+    pub(crate) is_over: bool,
 }
 
 /// What is known about a blocking job or a name lookup.
@@ -62,4 +64,6 @@ pub(crate) struct JobInfo {
     pub(crate) queued: Option<u64>,
     /// When the job began, if it has and that is known.
     pub(crate) began: Option<u64>,
+    /// Whether the job had ended when the copy was made. The event of that may have been overwritten.
+    pub(crate) is_over: bool,
 }

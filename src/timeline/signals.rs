@@ -7,6 +7,7 @@
 
 use super::output::write_all;
 use crate::primitives::{AtomicU64, Mutex, Ordering, lock};
+use crate::threads::OwnThread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::ffi::c_int;
@@ -50,9 +51,13 @@ fn start(signal: c_int) -> io::Result<()> {
     let (mut receiver, sender) = UnixStream::pair()?;
     let name = String::from("glassfrog-timeline");
     let waits = move || {
+        let this = OwnThread::current();
         let mut byte = [0];
         loop {
-            match receiver.read(&mut byte) {
+            let rest = this.rest();
+            let read = receiver.read(&mut byte);
+            drop(rest);
+            match read {
                 Ok(1..) if LISTENED.load(Ordering::Relaxed) & bit(signal) == 0 => break,
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

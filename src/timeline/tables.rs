@@ -63,6 +63,10 @@ struct Job {
     name: Option<Arc<str>>,
     /// Where the job was submitted.
     place: Place,
+    /// When the job was submitted; `None` until the event of that is recorded.
+    queued: Option<u64>,
+    /// When the job began; `None` before.
+    began: Option<u64>,
     /// When the job ended; `None` before.
     ended: Option<Position>,
 }
@@ -197,9 +201,25 @@ impl Tables {
             is_lookup,
             name: name.map(Arc::from),
             place,
+            queued: None,
+            began: None,
             ended: None,
         };
         self.jobs.insert(job, job_info);
+    }
+
+    /// Notes when a job was submitted, which is known after its event may have been overwritten.
+    pub(super) fn set_queued(&mut self, job: u32, time: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.queued = Some(time);
+        }
+    }
+
+    /// Notes when a job began, which is known after its event may have been overwritten.
+    pub(super) fn set_began(&mut self, job: u32, time: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.began = Some(time);
+        }
     }
 
     /// Notes that a job has ended.
@@ -348,8 +368,8 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// Adds the names to a recording.
-    pub(super) fn fill(self, recording: &mut Recording) {
+    /// Adds the names to a recording of the events up to `newest`.
+    pub(super) fn fill(self, recording: &mut Recording, newest: Position) {
         let owned = |name: Option<Arc<str>>| name.map(|name| String::from(&*name));
         let tasks = self.tasks.into_iter().map(|(number, task)| {
             let info = TaskInfo {
@@ -358,6 +378,7 @@ impl Copied {
                 spawned: task.spawned,
                 by: task.by,
                 parent: task.parent,
+                is_over: task.ended.is_some_and(|event| event <= newest.ring),
             };
             (number, info)
         });
@@ -367,7 +388,11 @@ impl Copied {
                 is_lookup: job.is_lookup,
                 name: owned(job.name),
                 place: Some(shown(job.place)),
-                ..JobInfo::default()
+                queued: job.queued,
+                began: job.began,
+                is_over: job
+                    .ended
+                    .is_some_and(|event| event.outside <= newest.outside),
             };
             (number, info)
         });
@@ -418,7 +443,7 @@ mod tests {
         tables.add_task(1, Some(20), Some("second"), None, None, None);
         tables.drop_tasks(100);
         let mut recording = Recording::default();
-        tables.copy().fill(&mut recording);
+        tables.copy().fill(&mut recording, Position::default());
         assert_eq!(recording.tasks[&1].name.as_deref(), Some("second"));
         assert!(tables.end_task(1, 101));
         tables.drop_tasks(101);
@@ -459,7 +484,7 @@ mod tests {
         assert_eq!(tables.mention(&subject, at), None);
         let write = tables.add_text(subject, "write".into(), None, at, lost);
         let mut recording = Recording::default();
-        tables.copy().fill(&mut recording);
+        tables.copy().fill(&mut recording, Position::default());
         assert_eq!(recording.texts[&connect], "connect");
         assert_eq!(recording.texts[&write], "write");
     }

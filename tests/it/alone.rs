@@ -98,6 +98,13 @@ fn cases() -> Vec<Case> {
         a_task_that_waits_for_ctrl_c_is_no_deadlock,
         a_dump_on_a_signal_does_not_hide_a_deadlock,
     ]);
+    #[cfg(feature = "timeline")]
+    cases.extend(succeed![a_timeline_of_slow_polls_does_not_hide_a_deadlock]);
+    #[cfg(all(unix, feature = "signal", feature = "timeline"))]
+    cases.extend(succeed![
+        a_timeline_on_a_signal_does_not_hide_a_deadlock,
+        a_timeline_of_the_environment_does_not_hide_a_deadlock,
+    ]);
     cases.extend([
         Case {
             name: "without_a_logger_a_deadlock_is_printed_once",
@@ -265,6 +272,13 @@ fn idle_blocking_threads_do_not_hide_a_deadlock() {
 fn a_watchdog_does_not_hide_a_deadlock() {
     let limit = Duration::from_millis(1);
     let text = deadlock(strict().watchdog_thread(limit), never());
+    assert!(text.contains(ALONE[1]), "{text}");
+}
+
+#[cfg(feature = "timeline")]
+fn a_timeline_of_slow_polls_does_not_hide_a_deadlock() {
+    let limit = Duration::from_secs(60);
+    let text = deadlock(strict().timeline_on_slow_poll(limit, "never.html"), never());
     assert!(text.contains(ALONE[1]), "{text}");
 }
 
@@ -472,6 +486,32 @@ fn a_dump_on_a_signal_does_not_hide_a_deadlock() {
         never().await;
     });
     assert!(text.contains(ALONE[1]), "{text}");
+}
+
+#[cfg(all(unix, feature = "signal", feature = "timeline"))]
+fn a_timeline_on_a_signal_does_not_hide_a_deadlock() {
+    let text = deadlock(strict().timeline(64), async {
+        glassfrog::signal::timeline_on_sigusr2("never.html").unwrap();
+        never().await;
+    });
+    assert!(text.contains(ALONE[1]), "{text}");
+}
+
+/// The threads that write the file at SIGINT and SIGTERM rest. The variable must be set before the program begins.
+#[cfg(all(unix, feature = "signal", feature = "timeline"))]
+fn a_timeline_of_the_environment_does_not_hide_a_deadlock() {
+    const VARIABLE: &str = "GLASSFROG_TIMELINE";
+    if env::var_os(VARIABLE).is_some() {
+        let text = deadlock(strict(), never());
+        assert!(text.contains(ALONE[2]), "{text}");
+        return;
+    }
+    let path = env::temp_dir().join(format!("glassfrog-alone-{}.html", process::id()));
+    let mut again = Command::new(env::current_exe().unwrap());
+    let status = again.env(VARIABLE, &path).status().unwrap();
+    let is_written = std::fs::remove_file(&path);
+    assert!(status.success());
+    is_written.unwrap();
 }
 
 /// A child process, which is killed when this is dropped.

@@ -6,11 +6,14 @@ use glassfrog::net::{TcpListener, TcpStream, lookup_host};
 use glassfrog::prelude::*;
 use glassfrog::sync::Mutex;
 use glassfrog::task::{self, Builder, JoinSet, scope, spawn_blocking, yield_now};
-use glassfrog::time::sleep;
+use glassfrog::time::{advance, sleep};
 use glassfrog::{Handle, Runtime, spawn};
-use std::future::pending;
+use std::cell::RefCell;
+use std::future::{pending, poll_fn};
+use std::mem;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,8 +33,9 @@ fn named(name: &str) -> Builder {
 
 /// Returns the lines of the timeline that `wanted` accepts, without the numbers of lines in this file.
 fn lines(wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let lines = Handle::current().timeline_lines().expect("a timeline");
-    let lines = lines.lines().skip(1).filter(|line| wanted(line));
+    let lines = Handle::current().timeline().latest(usize::MAX);
+    let lines = lines.iter().map(|line| line.trim_start());
+    let lines = lines.filter(|line| wanted(line));
     let lines = lines.map(|line| match line.split_once("see_timeline.rs:") {
         Some((before, after)) => {
             let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -97,62 +101,62 @@ fn a_run_under_a_virtual_clock_has_exactly_this_timeline() {
     assert_lines(
         &lines,
         "
-        0 main is woken by Loop
-        0 sleeper is spawned by main
-        0 main waits for sleeper
-        0 main polled for 0: Pending
-        0 sleeper waits for deadline in 2000
-        0 sleeper polled for 0: Pending
-        2000 1 deadlines
-        2000 sleeper is woken by Deadline
-        2000 mark \"slept\" by sleeper
-        2000 sleeper polled for 0: Ready
-        2000 main is woken by sleeper
-        2000 aborted is spawned by main
-        2000 panics is spawned by main
-        2000 main is woken by main
-        2000 main polled for 0: Pending
-        2000 aborted waits for deadline in 1000
-        2000 aborted polled for 0: Pending
-        2000 panics polled for 0: Panicked
-        2000 aborted is woken by main
-        2000 main waits for aborted
-        2000 main polled for 0: Pending
-        2000 aborted polled for 0: Aborted
-        2000 main is woken by aborted
-        2000 task 4 is spawned by main in main
-        2000 task 4 is woken by main
-        2000 task 4 waits for deadline in 1000
-        2000 task 4 polled for 0: Pending
-        2000 main waits for children
-        2000 main polled for 0: Pending
-        3000 1 deadlines
-        3000 task 4 is woken by Deadline
-        3000 main is woken by Deadline
-        3000 task 4 polled for 0: Ready
-        3000 task 5 is spawned by main
-        3000 main waits for task 5
-        3000 main waits for children
-        3000 main polled for 0: Pending
-        3000 task 5 waits for deadline in 1000
-        3000 task 5 polled for 0: Pending
-        4000 1 deadlines
-        4000 task 5 is woken by Deadline
-        4000 task 5 polled for 0: Ready
-        4000 main is woken by task 5
-        4000 holder is spawned by main
-        4000 main is woken by main
-        4000 main polled for 0: Pending
-        4000 holder waits for deadline in 1000
-        4000 holder polled for 0: Pending
-        4000 main waits for lock \"accounts\" (made at tests/it/see_timeline.rs)
-        4000 main waits for my turn
-        4000 main polled for 0: Pending
-        5000 1 deadlines
-        5000 holder is woken by Deadline
-        5000 main is woken by holder
-        5000 holder polled for 0: Ready
-        5000 main is being polled
+        0.000000 s  main was woken by the loop
+        0.000000 s  task 1 \"sleeper\" was spawned by main
+        0.000000 s  main waits for join task 1 \"sleeper\"
+        0.000000 s  main ran for 0 ns
+        0.000000 s  task 1 \"sleeper\" waits for sleep 2 ms
+        0.000000 s  task 1 \"sleeper\" ran for 0 ns
+        0.002000 s  deadlines passed: 1
+        0.002000 s  task 1 \"sleeper\" was woken by a deadline
+        0.002000 s  mark of task 1 \"sleeper\": \"slept\"
+        0.002000 s  task 1 \"sleeper\" ran for 0 ns, and ended
+        0.002000 s  main was woken by task 1 \"sleeper\"
+        0.002000 s  task 2 \"aborted\" was spawned by main
+        0.002000 s  task 3 \"panics\" was spawned by main
+        0.002000 s  main was woken by itself
+        0.002000 s  main ran for 0 ns
+        0.002000 s  task 2 \"aborted\" waits for sleep 1 ms
+        0.002000 s  task 2 \"aborted\" ran for 0 ns
+        0.002000 s  task 3 \"panics\" ran for 0 ns, and panicked
+        0.002000 s  task 2 \"aborted\" was woken by main
+        0.002000 s  main waits for join task 2 \"aborted\"
+        0.002000 s  main ran for 0 ns
+        0.002000 s  task 2 \"aborted\" ran for 0 ns, because it was aborted
+        0.002000 s  main was woken by task 2 \"aborted\"
+        0.002000 s  child 4 was spawned by main
+        0.002000 s  child 4 was woken by main
+        0.002000 s  child 4 waits for sleep 1 ms
+        0.002000 s  child 4 ran for 0 ns
+        0.002000 s  main waits for its children
+        0.002000 s  main ran for 0 ns
+        0.003000 s  deadlines passed: 1
+        0.003000 s  child 4 was woken by a deadline
+        0.003000 s  main was woken by a deadline
+        0.003000 s  child 4 ran for 0 ns, and ended
+        0.003000 s  task 5 was spawned by main
+        0.003000 s  main waits for join task 5
+        0.003000 s  main waits for its children
+        0.003000 s  main ran for 0 ns
+        0.003000 s  task 5 waits for sleep 1 ms
+        0.003000 s  task 5 ran for 0 ns
+        0.004000 s  deadlines passed: 1
+        0.004000 s  task 5 was woken by a deadline
+        0.004000 s  task 5 ran for 0 ns, and ended
+        0.004000 s  main was woken by task 5
+        0.004000 s  task 6 \"holder\" was spawned by main
+        0.004000 s  main was woken by itself
+        0.004000 s  main ran for 0 ns
+        0.004000 s  task 6 \"holder\" waits for sleep 1 ms
+        0.004000 s  task 6 \"holder\" ran for 0 ns
+        0.004000 s  main waits for lock \"accounts\" (made at tests/it/see_timeline.rs)
+        0.004000 s  main waits for my turn
+        0.004000 s  main ran for 0 ns
+        0.005000 s  deadlines passed: 1
+        0.005000 s  task 6 \"holder\" was woken by a deadline
+        0.005000 s  main was woken by task 6 \"holder\"
+        0.005000 s  task 6 \"holder\" ran for 0 ns, and ended
+        0.005000 s  main has been running for 0 ns
         ",
     );
 }
@@ -176,27 +180,27 @@ fn the_timeline_names_sockets_by_their_operations() {
     let text = lines.join("\n").replace(&server, "SERVER");
     let text = text.replace(&client, "CLIENT");
     for line in [
-        "0 main waits for socket: accept tcp SERVER",
-        "0 client waits for socket: connect tcp CLIENT → SERVER",
-        "0 ready: accept tcp SERVER",
-        "0 ready: connect tcp CLIENT → SERVER",
-        "0 main is woken by Socket",
-        "0 client is woken by Socket",
-        "0 main waits for socket: read tcp SERVER → CLIENT",
+        "0.000000 s  main waits for accept tcp SERVER",
+        "0.000000 s  task 1 \"client\" waits for connect tcp CLIENT → SERVER",
+        "0.000000 s  ready: accept tcp SERVER",
+        "0.000000 s  ready: connect tcp CLIENT → SERVER",
+        "0.000000 s  main was woken by a socket",
+        "0.000000 s  task 1 \"client\" was woken by a socket",
+        "0.000000 s  main waits for read tcp SERVER → CLIENT",
     ] {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
-    let (_, end) = text.split_once("\n1000 ").unwrap();
+    let (_, end) = text.split_once("\n0.001000 s  ").unwrap();
     let end: Vec<String> = end.lines().map(String::from).collect();
     assert_lines(
         &end,
         "
-        1 deadlines
-        1000 client is woken by Deadline
-        1000 client polled for 0: Ready
-        1000 ready: read tcp SERVER → CLIENT
-        1000 main is woken by Socket
-        1000 main is being polled
+        deadlines passed: 1
+        0.001000 s  task 1 \"client\" was woken by a deadline
+        0.001000 s  task 1 \"client\" ran for 0 ns, and ended
+        0.001000 s  ready: read tcp SERVER → CLIENT
+        0.001000 s  main was woken by a socket
+        0.001000 s  main has been running for 0 ns
         ",
     );
 }
@@ -217,52 +221,149 @@ fn what_other_threads_do_stands_at_its_time() {
             spawn(async move { go.send(()).unwrap() });
         };
         join(job, go).await.0.unwrap();
-        let begins = "1000 job (tests/it/see_timeline.rs) begins";
-        let here = lines(|line| line.contains("job") && !line.ends_with("begins"));
+        let began = "0.001000 s  job 1 began";
+        let here = lines(|line| line.contains("job") && !line.ends_with("began"));
         // The join is polled once more when the other future is ready.
         assert_lines(
             &here,
             "
-            1000 job (tests/it/see_timeline.rs) is queued by main
-            1000 main waits for job (tests/it/see_timeline.rs)
-            1000 main waits for job (tests/it/see_timeline.rs)
-            1000 mark \"from the job\"
-            1000 job (tests/it/see_timeline.rs) ends
-            1000 main is woken by job (tests/it/see_timeline.rs)
+            0.001000 s  job 1 was submitted by main
+            0.001000 s  main waits for job 1
+            0.001000 s  main waits for job 1
+            0.001000 s  mark: \"from the job\"
+            0.001000 s  job 1 ended
+            0.001000 s  main was woken by job 1
             ",
         );
-        assert_eq!(lines(|line| line.ends_with("begins")), [begins]);
+        assert_eq!(lines(|line| line.ends_with("began")), [began]);
 
         sleep(MS).await;
         lookup_host("localhost:80").await.unwrap().count();
         // The answer may come before the task waits for it.
-        let here = lines(|line| line.starts_with("2000 lookup"));
+        let here = lines(|line| line.starts_with("0.002000 s  lookup"));
         assert_lines(
             &here,
             "
-            2000 lookup (resolve localhost) is queued by main
-            2000 lookup (resolve localhost) begins
-            2000 lookup (resolve localhost) ends
+            0.002000 s  lookup 3 \"resolve localhost\" was submitted by main
+            0.002000 s  lookup 3 \"resolve localhost\" began
+            0.002000 s  lookup 3 \"resolve localhost\" ended
             ",
         );
 
         sleep(MS).await;
         let (sender, receiver) = oneshot::channel();
+        let (go, gone) = mpsc::channel();
         let handle = Handle::current();
         let thread = thread::spawn(move || {
             let _entered = handle.enter();
+            gone.recv().unwrap();
             task::mark("from a thread");
             sender.send(()).unwrap();
         });
-        receiver.await.unwrap();
+        // The task waits before the thread sends.
+        join(receiver, async { go.send(()).unwrap() })
+            .await
+            .0
+            .unwrap();
         thread.join().unwrap();
-        let here = lines(|line| line.starts_with("3000 "));
+        let here = lines(|line| line.starts_with("0.003000 s  "));
         for line in [
-            "3000 mark \"from a thread\"",
-            "3000 main is woken by Thread",
+            "0.003000 s  mark: \"from a thread\"",
+            "0.003000 s  main was woken by another thread",
         ] {
             assert!(here.iter().any(|here| here == line), "{here:?}");
         }
+    });
+}
+
+#[test]
+fn a_wake_while_its_thread_exits_is_recorded() {
+    /// Wakes a task when its thread exits.
+    struct WakeOnDrop(Waker);
+    impl Drop for WakeOnDrop {
+        fn drop(&mut self) {
+            self.0.wake_by_ref();
+        }
+    }
+    thread_local! {
+        static WAKER: RefCell<Option<WakeOnDrop>> = const { RefCell::new(None) };
+    }
+    let runtime = recording(64);
+    runtime.block_on(async {
+        let (exit, exits) = mpsc::channel::<()>();
+        let (mut exit, mut exits) = (Some(exit), Some(exits));
+        let mut thread = None;
+        poll_fn(|cx| match (exits.take(), exit.take()) {
+            (Some(exits), kept) => {
+                let waker = cx.waker().clone();
+                thread = Some(thread::spawn(move || {
+                    // This comes before the wake, so that the variables of the crate are destroyed first.
+                    WAKER.set(Some(WakeOnDrop(waker.clone())));
+                    waker.wake();
+                    exits.recv().unwrap_err();
+                }));
+                exit = kept;
+                Poll::Pending
+            }
+            (None, Some(_exit)) => Poll::Pending,
+            (None, None) => Poll::Ready(()),
+        })
+        .await;
+        thread.unwrap().join().unwrap();
+        let woken = lines(|line| line == "0.000000 s  main was woken by another thread");
+        assert_eq!(woken.len(), 2);
+    });
+}
+
+#[test]
+fn a_child_that_another_runtime_wakes_is_none_of_its_tasks() {
+    let runtime = recording(64);
+    let (send, wakers) = mpsc::channel();
+    runtime.block_on(scope(async |s| {
+        s.spawn(async move {
+            let mut is_first = true;
+            poll_fn(|cx| {
+                if mem::take(&mut is_first) {
+                    send.send(cx.waker().clone()).unwrap();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+        });
+        yield_now().await;
+        thread::spawn(move || {
+            recording(64).block_on(async {
+                let waker: Waker = wakers.recv().unwrap();
+                waker.wake();
+                let woken = lines(|line| line.contains("woken"));
+                assert_eq!(woken, ["0.000000 s  main was woken by the loop"]);
+            });
+        })
+        .join()
+        .unwrap();
+    }));
+}
+
+#[test]
+fn the_times_before_a_week_of_virtual_sleep_are_right() {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    let runtime = recording(64);
+    runtime.block_on(async {
+        task::mark("before");
+        sleep(WEEK).await;
+        task::mark("between");
+        advance(WEEK).await;
+        task::mark("after");
+        let marks = lines(|line| line.contains("mark"));
+        assert_lines(
+            &marks,
+            "
+            0.000000 s  mark of main: \"before\"
+            604800.000000 s  mark of main: \"between\"
+            1209600.000000 s  mark of main: \"after\"
+            ",
+        );
     });
 }
 
@@ -277,7 +378,7 @@ fn a_timeline_can_be_read_while_a_poll_blocks_the_loop() {
             task::mark("it blocks");
             let job = spawn_blocking(move || begun.send(()));
             has_begun.recv().unwrap();
-            let reader = thread::spawn(move || read.send(handle.timeline_lines().unwrap()));
+            let reader = thread::spawn(move || read.send(handle.timeline().latest(64).join("\n")));
             let lines = was_read.recv().unwrap();
             reader.join().unwrap().unwrap();
             job.await.unwrap().unwrap();
@@ -285,10 +386,10 @@ fn a_timeline_can_be_read_while_a_poll_blocks_the_loop() {
         });
         let lines = blocking.await.unwrap();
         for line in [
-            "0 blocking is being polled",
-            "0 mark \"it blocks\" by blocking",
-            ") is queued by blocking",
-            ") begins",
+            "0.000000 s  task 1 \"blocking\" has been running for 0 ns",
+            "0.000000 s  mark of task 1 \"blocking\": \"it blocks\"",
+            "job 2 was submitted by task 1 \"blocking\"",
+            "job 2 began",
         ] {
             assert!(lines.contains(line), "no {line:?} in\n{lines}");
         }
@@ -311,7 +412,11 @@ fn a_task_that_lives_has_its_name_after_the_ring_has_wrapped() {
         living.await.unwrap().unwrap();
         let lines = lines(|_| true);
         assert!(lines.len() <= 64 + 1, "{lines:?}");
-        assert!(lines.iter().any(|line| line == "0 living is woken by main"));
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.ends_with(" task 1 \"living\" was woken by main"))
+        );
         assert!(lines.iter().any(|line| line.contains("short 999")));
     });
 }
@@ -324,10 +429,10 @@ fn the_end_of_a_task_keeps_the_arrow_to_its_joiner() {
         let lines = lines(is_no_park);
         let end = lines
             .iter()
-            .position(|line| line == "0 ends polled for 0: Ready");
+            .position(|line| line == "0.000000 s  task 1 \"ends\" ran for 0 ns, and ended");
         let wake = lines
             .iter()
-            .position(|line| line == "0 main is woken by ends");
+            .position(|line| line == "0.000000 s  main was woken by task 1 \"ends\"");
         assert!(end.is_some() && end < wake, "{lines:?}");
     });
 }
@@ -342,8 +447,11 @@ fn a_dropped_child_has_ended() {
             Err::<(), ()>(())
         });
         ended.await.unwrap_err();
-        let lines = lines(|line| line.contains("Aborted"));
-        assert_eq!(lines, ["0 task 1 polled for 0: Aborted"]);
+        let lines = lines(|line| line.contains("aborted"));
+        assert_eq!(
+            lines,
+            ["0.000000 s  child 1 ran for 0 ns, because it was aborted"]
+        );
     });
 }
 
@@ -352,7 +460,7 @@ fn a_runtime_without_a_timeline_ignores_marks() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         task::mark("nothing");
-        assert_eq!(Handle::current().timeline_lines(), None);
+        assert!(Handle::current().timeline().latest(1).is_empty());
     });
     task::mark("outside");
 }

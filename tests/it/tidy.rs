@@ -196,7 +196,10 @@ const LAYERS: [(&str, &[&str]); 28] = [
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
-    ("timeline", &["clock", "waiter", "foreign", "primitives"]),
+    (
+        "timeline",
+        &["clock", "waiter", "foreign", "threads", "primitives"],
+    ),
     ("traces", &["clock", "primitives"]),
     ("clock", &["primitives"]),
     ("waiter", &[]),

@@ -626,15 +626,17 @@ FAULTS = """
 const faults = [], { span, lanes } = timeline.model;
 for (const lane of lanes) {
   const name = lane.name ?? `${lane.kind} ${lane.id}`;
+  // A job may have begun before the oldest event of the loop.
+  const earliest = lane.onLoop ? 0 : -Infinity;
   for (let i = 0; i < lane.polls; i++) {
     const wake = lane.group.wakeTime[lane.wake[i]];
     if (i > 0 && lane.start[i] < lane.end[i - 1]) faults.push(`${name}: poll ${i + 1} begins within the one before`);
-    if (lane.start[i] < 0 || lane.end[i] > span) faults.push(`${name}: poll ${i + 1} lies outside the run`);
+    if (lane.start[i] < earliest || lane.end[i] > span) faults.push(`${name}: poll ${i + 1} lies outside the run`);
     if (wake > lane.start[i]) faults.push(`${name}: poll ${i + 1} begins before its wake`);
   }
   const { start, end } = lane.waits;
   for (let i = 0; i < start.length; i++) {
-    if (start[i] < 0 || end[i] > span || end[i] < start[i]) faults.push(`${name}: wait ${i + 1} lies outside the run`);
+    if (start[i] < earliest || end[i] > span || end[i] < start[i]) faults.push(`${name}: wait ${i + 1} lies outside the run`);
   }
 }
 return faults.slice(0, 20);

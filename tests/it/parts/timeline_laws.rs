@@ -4,7 +4,7 @@
 
 use crate::strict_json::Json;
 use crate::timeline::event::{Cause, Event, Outcome, Reason, What};
-use crate::timeline::recording::{JobInfo, Recording};
+use crate::timeline::recording::{JobInfo, Recording, TaskInfo};
 use crate::timeline::{Hand, latest, lists, page, page_data, trace};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -558,6 +558,37 @@ fn a_job_that_is_older_than_the_ring_does_not_stretch_the_picture() {
 }
 
 #[test]
+fn what_has_ended_neither_waits_nor_runs_if_its_end_is_overwritten() {
+    let mut hand = Hand::default();
+    hand.poll(100, 110, 1);
+    hand.0.lost = 1;
+    for (number, is_over) in [(2, true), (3, false)] {
+        let spawned = Some(5);
+        hand.0.tasks.insert(
+            number,
+            TaskInfo {
+                spawned,
+                is_over,
+                ..TaskInfo::default()
+            },
+        );
+        hand.0.jobs.insert(
+            number + 10,
+            JobInfo {
+                began: spawned,
+                is_over,
+                ..JobInfo::default()
+            },
+        );
+    }
+    let lanes: Vec<String> = shown(&hand.done(200))
+        .into_iter()
+        .map(|lane| lane.label)
+        .collect();
+    assert_eq!(lanes, ["task 1", "job 13", "task 3"]);
+}
+
+#[test]
 fn a_number_that_is_used_again_is_another_task() {
     let mut hand = Hand::default();
     hand.name(1, "second", "src/main.rs:2");
@@ -905,12 +936,13 @@ fn any_recording() -> impl Strategy<Value = Recording> {
             let tasks = tasks
                 .into_iter()
                 .map(|(task, (name, spawned, by, parent))| {
-                    let info = crate::timeline::recording::TaskInfo {
+                    let info = TaskInfo {
                         name,
                         place: None,
                         spawned,
                         by,
                         parent,
+                        is_over: spawned.is_some_and(|time| time % 3 == 0),
                     };
                     (task, info)
                 });
@@ -921,6 +953,7 @@ fn any_recording() -> impl Strategy<Value = Recording> {
                         is_lookup,
                         queued,
                         began,
+                        is_over: began.is_some_and(|time| time % 3 == 0),
                         ..JobInfo::default()
                     },
                 )
@@ -975,7 +1008,9 @@ proptest! {
         }
         let ended: usize = recordings.iter().map(|each| each.events.iter().filter(is_poll).count()).sum();
         prop_assert!(polls >= ended, "{polls} of {ended}");
-        let events: usize = recordings.iter().map(|each| each.events.len()).sum();
+        // A poll that has not returned has a line, too.
+        let lines = |each: &Recording| each.events.len() + usize::from(each.running.is_some());
+        let events: usize = recordings.iter().map(lines).sum();
         prop_assert_eq!(latest(&recordings, n).len(), events.min(n));
         lists(&recordings, n);
     }
