@@ -1,8 +1,8 @@
 //! The threads of this process, as the kernel counts them, and those of them that the crate has started and that rest.
 //!
 //! The threads of the pool, of a watchdog and of the signals that print a dump or write a timeline say when they
-//! [rest](OwnThread::rest), and so does a thread that waits for a test. The deadlock detector asks whether all other threads of the process rest. Only Linux
-//! answers. On other systems and without `/proc`, no thread has a number, and the answer is that not all rest.
+//! [rest](OwnThread::rest), and so does a thread that waits for a test. The deadlock detector asks whether all other
+//! threads of the process rest. Only Linux answers. On other systems and without `/proc`, no thread has a number, and the answer is that not all rest.
 
 mod resting;
 
@@ -69,20 +69,32 @@ pub(crate) fn do_others_rest(has_queued_jobs: impl FnOnce() -> bool) -> Answer {
     ask(&RESTING, others, has_queued_jobs)
 }
 
-/// Returns the numbers of all other threads of this process, if the system lists them.
+/// Returns the numbers of all other threads of this process, or `None` if the system does not list them or the list is not
+/// complete.
 ///
-/// The list has every thread that exists when this returns, unless one of the listed threads has exited or has started
-/// another meanwhile: the kernel appends new threads to its list, but may end the walk early at a thread that exits.
+/// The kernel ends its walk early at a thread that exits, and then misses all threads behind it, such as one that the
+/// exiting thread has just started. But it counts the threads exactly: a new thread counts before the call that starts it
+/// returns, and until it has exited. So the list is complete if it has as many threads as the kernel counts afterwards.
 fn others() -> Option<Vec<u32>> {
     let own = own_number()?;
     let mut threads = Vec::new();
     for thread in fs::read_dir("/proc/self/task").ok()? {
         threads.push(thread.ok()?.file_name().to_str()?.parse().ok()?);
     }
-    // The kernel has read its list, and the caller reads memory that threads may have written before they exited and
-    // left the list. The fence keeps these reads in order; an exit is a fence on the other side.
+    let counted = count()?;
+    // The kernel has read its list and its count, and the caller reads memory that threads may have written before they
+    // exited. The fence keeps these reads in order; an exit is a fence on the other side.
     fence(Ordering::SeqCst);
     let listed = threads.len();
     threads.retain(|thread| *thread != own);
-    (threads.len() + 1 == listed).then_some(threads)
+    (listed == counted && threads.len() + 1 == listed).then_some(threads)
+}
+
+/// Returns the number of threads of this process (`Threads` in `proc(5)`, `/proc/pid/status`).
+fn count() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Threads:"))?;
+    line.trim().parse().ok()
 }

@@ -13,7 +13,7 @@
 //! A check takes these steps in this order, on the loop's thread, which is between two polls and has announced its park:
 //!
 //! 1. read the number of changes: how often a thread has begun or ended a rest;
-//! 2. list the threads of the process;
+//! 2. list the threads of the process, then count them, and find as many as are listed;
 //! 3. find that every listed thread is this one or rests;
 //! 4. find that no pool of any runtime has a queued job;
 //! 5. read the number of changes again, and find it the same;
@@ -22,11 +22,10 @@
 //! Steps 1 and 5 make one instant of the steps between them: a thread that rests in step 3 has rested from step 1 to
 //! step 5. A thread that rests starts no thread, submits no job and exits only after its rest. So:
 //!
-//! - *The list is complete.* The kernel appends new threads to the list that it walks, so the walk finds every thread
-//!   that existed before, and every thread that one of them starts before it has been passed. It can miss a thread in two
-//!   ways. A thread that was listed starts another one after the walk; but then it did not rest. Or the walk ends early,
-//!   at a thread that exits, or goes on at the wrong place because threads that were listed have exited; but then a
-//!   listed thread has exited before step 5, and it did not rest.
+//! - *The list is complete.* The walk of the kernel ends early at a thread that exits, and misses those behind it. So step 2
+//!   also reads the number of threads, which the kernel keeps exactly. This thread and the threads that rest in step 3
+//!   exist all the time. If the number is theirs, there was no other thread at the moment when it was read; and a thread
+//!   can only be started by another one that does not rest.
 //! - *A thread that starts.* Its starter does not rest. The new thread is listed, and does not rest before it has done
 //!   what it was started for.
 //! - *A thread that wakes a task and exits, or rests, before it is seen.* It posts its message first. If it rests in

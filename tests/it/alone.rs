@@ -503,7 +503,9 @@ fn a_timeline_of_the_environment_does_not_hide_a_deadlock() {
     const VARIABLE: &str = "GLASSFROG_TIMELINE";
     if env::var_os(VARIABLE).is_some() {
         let text = deadlock(strict(), never());
-        assert!(text.contains(ALONE[2]), "{text}");
+        // A shell that starts a program in the background lets it ignore SIGINT. Such a signal has no thread.
+        let is_alone = ALONE[1..=2].iter().any(|words| text.contains(words));
+        assert!(is_alone, "{text}");
         return;
     }
     let path = env::temp_dir().join(format!("glassfrog-alone-{}.html", process::id()));
