@@ -1,9 +1,9 @@
-//! Who ran on the thread of the loop, and when, without overlaps.
+//! Who ran on the thread of the loop, and when, without overlaps; and how many tasks were ready meanwhile.
 //!
 //! A scope polls its children within its own poll. A child's piece interrupts that of its parent, so each moment
 //! belongs to one task only, and no time is counted twice.
 
-use super::model::{Lane, LaneIndex, Time};
+use super::model::{Kind, Lane, LaneIndex, Time};
 use std::cmp::Reverse;
 
 /// A time in which one task ran.
@@ -106,4 +106,37 @@ impl Pieces {
             self.done = until;
         }
     }
+}
+
+/// Returns the length of the run queue from each time on at which it changes. Children are never in the queue.
+pub(super) fn queue(lanes: &[Lane]) -> Vec<(Time, u32)> {
+    let mut changes: Vec<(Time, i64)> = Vec::new();
+    let in_queue = |lane: &&Lane| matches!(lane.kind, Kind::Main | Kind::Task);
+    for lane in lanes.iter().filter(in_queue) {
+        for poll in &lane.polls {
+            if let Some(ready) = poll.ready
+                && ready < poll.start
+            {
+                changes.extend([(ready, 1), (poll.start, -1)]);
+            }
+        }
+        if let Some((ready, _)) = lane.queued {
+            changes.push((ready, 1));
+        }
+    }
+    changes.sort_unstable();
+    let mut queue: Vec<(Time, u32)> = Vec::new();
+    let (mut length, mut index) = (0, 0);
+    while index < changes.len() {
+        let now = changes[index].0;
+        while index < changes.len() && changes[index].0 == now {
+            length += changes[index].1;
+            index += 1;
+        }
+        let length = u32::try_from(length).unwrap_or(0);
+        if queue.last().map_or(0, |(_, last)| *last) != length {
+            queue.push((now, length));
+        }
+    }
+    queue
 }
