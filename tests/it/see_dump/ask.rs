@@ -106,7 +106,7 @@ fn a_task_is_found_by_its_name() {
 #[test]
 fn tasks_that_await_one_another_are_a_circle() {
     let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
-    block_on(async {
+    block_on_circles(async {
         let _innocent = named("innocent", spawn(pending::<()>()));
         let theirs = Rc::clone(&place);
         let a = named("a", async move {
@@ -137,7 +137,7 @@ fn tasks_that_await_one_another_are_a_circle() {
 
 #[test]
 fn a_task_that_awaits_itself_is_a_circle() {
-    block_on(async {
+    block_on_circles(async {
         let (sender, receiver) = oneshot::channel::<JoinHandle<()>>();
         let own = named("own", async { receiver.await.unwrap().await.unwrap() });
         sender.send(own).unwrap();
@@ -150,7 +150,7 @@ fn a_task_that_awaits_itself_is_a_circle() {
 #[test]
 fn a_circle_may_lead_through_a_scope() {
     let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
-    block_on(async {
+    block_on_circles(async {
         let theirs = Rc::clone(&place);
         let parent = named("parent", async move {
             scope(async |s| {
