@@ -4,6 +4,9 @@
 //! `crate::primitives`, which here consists of loom's types. Run with `cargo test --release -p glassfrog-loom`.
 #![cfg(test)]
 
+#[path = "../../../src/executor/aborters.rs"]
+#[expect(dead_code, reason = "the inbox has a table that the models do not use")]
+mod aborters;
 #[path = "../../../src/reactor/attempts.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod attempts;
@@ -34,6 +37,9 @@ mod readiness;
 mod ring;
 #[path = "../../../src/threads/resting.rs"]
 mod resting;
+#[path = "../../../src/slab.rs"]
+#[expect(dead_code, reason = "the inbox has a table that the models do not use")]
+mod slab;
 #[path = "../../../src/sync/notify/signal.rs"]
 mod signal;
 #[path = "../../../src/sync/cancellation_token/tree.rs"]
@@ -45,6 +51,11 @@ mod waiter;
 #[path = "../../../src/reactor/waiters.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod waiters;
+
+/// What the inbox takes from the module of this name, in a table that the models do not use.
+mod children {
+    pub(crate) type MemberRef = std::sync::Weak<()>;
+}
 
 /// The crate's `primitives`, made of loom's types.
 mod primitives {

@@ -32,7 +32,7 @@ impl Process {
             threads: Mutex::new(all.into_iter().map(|thread| (thread, true)).collect()),
             resting: Mutex::new(Resting::new()),
             queued: Mutex::new(0),
-            inbox: Inbox::new(Waker::noop().clone()),
+            inbox: Inbox::new(Waker::noop().clone(), ()),
         })
     }
 
