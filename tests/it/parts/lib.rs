@@ -23,6 +23,9 @@ mod primitives;
 mod reactor;
 #[path = "../../../src/net/read_to_end.rs"]
 mod read_to_end;
+#[path = "../../../src/timeline/ring.rs"]
+#[expect(dead_code, reason = "the tests use a part of it")]
+mod ring;
 #[path = "../../../src/slab.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod slab;
@@ -40,6 +43,7 @@ mod chain_laws;
 mod ended_laws;
 mod queue_laws;
 mod read_to_end_laws;
+mod ring_laws;
 mod slab_laws;
 mod strict_json;
 mod timeline_laws;
