@@ -3,10 +3,9 @@
 use crate::support::watchdog;
 use crate::task_probes::{logged, record_log};
 use futures::channel::mpsc;
-use futures::future::join;
-use futures::{SinkExt, StreamExt};
+use futures::future::{join, select};
+use futures::{AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt};
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog::prelude::*;
 use glassfrog::task::{self, JoinHandle, yield_now};
 use glassfrog::time::sleep;
 use glassfrog::{Builder, Runtime, dump, spawn};
@@ -14,6 +13,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::net;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ fn a_spinner_that_also_waits_for_a_socket_is_reported() {
         let task = task::Builder::new().name(name);
         let task = task.spawn(async move {
             let accepts = async { drop(listener.accept().await) };
-            accepts.or(spin_until_told(name)).await;
+            let _first = select(pin!(accepts), pin!(spin_until_told(name))).await;
         });
         task.await.unwrap();
     });

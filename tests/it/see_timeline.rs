@@ -2,8 +2,8 @@
 
 use futures::channel::oneshot;
 use futures::future::join;
+use futures::{AsyncReadExt, AsyncWriteExt};
 use glassfrog::net::{TcpListener, TcpStream, lookup_host};
-use glassfrog::prelude::*;
 use glassfrog::sync::Mutex;
 use glassfrog::task::{self, Builder, JoinSet, scope, spawn_blocking, yield_now};
 use glassfrog::time::{advance, sleep};

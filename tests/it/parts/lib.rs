@@ -23,6 +23,7 @@ mod primitives;
 mod reactor;
 #[path = "../../../src/net/read_to_end.rs"]
 mod read_to_end;
+#[cfg(feature = "timeline")]
 #[path = "../../../src/timeline/ring.rs"]
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod ring;
@@ -43,6 +44,7 @@ mod chain_laws;
 mod ended_laws;
 mod queue_laws;
 mod read_to_end_laws;
+#[cfg(feature = "timeline")]
 mod ring_laws;
 mod slab_laws;
 mod strict_json;
