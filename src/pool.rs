@@ -31,7 +31,7 @@ use self::queue::{Queue, Queued};
 pub(crate) use self::snapshot::{PoolJob, PoolSnapshot};
 use crate::foreign::{log_panics, swallow_panics};
 use crate::primitives::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::threads::OwnThread;
+use crate::threads;
 use crate::waiter::WaiterInfo;
 use std::mem;
 use std::sync::Arc;
@@ -309,7 +309,6 @@ impl Pool {
 
     /// Runs jobs until there are none. This is the body of each thread.
     fn work(self: Arc<Self>) {
-        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         state.start_failed = false;
         loop {
@@ -329,7 +328,7 @@ impl Pool {
             if state.closed {
                 break;
             }
-            let rest = thread.rest();
+            let rest = threads::rest();
             let (locked, wait) = self
                 .work
                 .wait_timeout(state, self.keep_idle)
@@ -360,11 +359,10 @@ impl Pool {
     /// Watches while jobs wait for a thread, and reports the first stall.
     fn watch(&self) {
         let jobs = Lane::Jobs as usize;
-        let thread = OwnThread::current();
         let mut state = lock(&self.state);
         while state.queues[jobs].len() > 0 {
             let begun = state.queues[jobs].begun;
-            let rest = thread.rest();
+            let rest = threads::rest();
             let (locked, wait) = self
                 .gone
                 .wait_timeout(state, self.stalled)

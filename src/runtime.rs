@@ -552,8 +552,8 @@ impl Builder {
     /// that write a timeline during a slow poll or at a signal, the thread of `signal::dump_on_sigusr1`, and a thread
     /// that waits for the end of a `#[glassfrog::test]`.
     ///
-    /// The runtime lists the threads (`/proc/self/task`) when it has been quiet for 20 ms to 2 s. Nothing tells it when
-    /// a thread exits, so it lists them again, each time after twice the time.
+    /// The runtime counts the threads (`/proc/self/status`) when it has been quiet for 20 ms to 2 s. It is not notified
+    /// when a thread exits, so it counts them again, each time after twice the time.
     ///
     /// A process with any other thread gets no such answer, whatever the thread does. That includes a process with
     /// [`Workers`](crate::Workers), and one in which the harness of `cargo test` runs. A

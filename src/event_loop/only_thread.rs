@@ -12,32 +12,29 @@
 //!
 //! A check takes these steps in this order, on the loop's thread, which is between two polls and has announced its park:
 //!
-//! 1. read the number of changes: how often a thread has begun or ended a rest;
-//! 2. list the threads of the process, then count them, and find as many as are listed;
-//! 3. find that every listed thread is this one or rests;
-//! 4. find that no pool of any runtime has a queued job;
-//! 5. read the number of changes again, and find it the same;
-//! 6. find that the inbox is quiet: no message has come since the park was announced.
+//! 1. read how many threads rest, and the number of changes: how often a thread has begun or ended a rest;
+//! 2. let the kernel count the threads of the process, and find that there is one more, this one;
+//! 3. find that no pool of any runtime has a queued job;
+//! 4. read the number of changes again, and find it the same;
+//! 5. find that the inbox is quiet: no message has come since the park was announced.
 //!
-//! Steps 1 and 5 make one instant of the steps between them: a thread that rests in step 3 has rested from step 1 to
-//! step 5. A thread that rests starts no thread, submits no job and exits only after its rest. So:
+//! Steps 1 and 4 make one instant of the steps between them: the threads of step 1 have rested until step 4. A thread that
+//! rests starts no thread, submits no job and exits only after its rest. So:
 //!
-//! - *The list is complete.* The walk of the kernel ends early at a thread that exits, and misses those behind it. So step 2
-//!   also reads the number of threads, which the kernel keeps exactly. This thread and the threads that rest in step 3
-//!   exist all the time. If the number is theirs, there was no other thread at the moment when it was read; and a thread
-//!   can only be started by another one that does not rest.
-//! - *A thread that starts.* Its starter does not rest. The new thread is listed, and does not rest before it has done
-//!   what it was started for.
-//! - *A thread that wakes a task and exits, or rests, before it is seen.* It posts its message first. If it rests in
-//!   step 3, the lock of the resting threads orders the message before step 6. If it has exited, the kernel does, with
-//!   the fence in `threads.rs`. The message is in the inbox in step 6, and the loop reads it.
+//! - *The count is complete.* This thread and the threads of step 1 exist all the time. The kernel counts exactly, so in
+//!   step 2 there was no other thread. And a thread can only be started by another one that does not rest.
+//! - *A thread that starts.* Its starter does not rest. The new thread counts before its starter can exit, and does not
+//!   rest before it has done what it was started for.
+//! - *A thread that wakes a task and exits, or rests, before it counts.* It posts its message first. If it rests in
+//!   step 1, the lock of the resting threads orders the message before step 5. If it has exited, the kernel does, with
+//!   the fence in `threads.rs`. The message is in the inbox in step 5, and the loop reads it.
 //! - *A pool's thread that has been called to a job, but has not woken up.* It still rests. The job is in its queue, and
-//!   as no thread acts between steps 1 and 5, it is still there in step 4. A thread that has taken a job has ended its
+//!   as no thread acts between steps 1 and 4, it is still there in step 3. A thread that has taken a job has ended its
 //!   rest before.
 //! - *A watchdog that reports a poll that has ended.* The logger that it calls is foreign code. It ends its rest before
-//!   it reads which task is being polled. If it does so before step 5, the numbers differ; if later, the lock makes it
+//!   it reads which task is being polled. If it does so before step 4, the numbers differ; if later, the lock makes it
 //!   see that the loop polls nothing.
-//! - *A thread that writes a timeline.* It has ended its rest, so it is seen until the file is written. The thread that
+//! - *A thread that writes a timeline.* It has ended its rest, so it counts until the file is written. The thread that
 //!   writes one after the panic of a task never rests. Both may call the logger.
 //!
 //! A check that fails because a thread came or went is repeated by the detector, after twice the time.
@@ -52,7 +49,7 @@
 //! - A foreign loop that makes turns may wake anything itself, so the detector is never asked in a turn. The root future
 //!   of a worker waits for the thread that owns the workers, so the answer for a worker is always "no".
 //!
-//! `threads/resting.rs` has steps 1 to 5. `tests/loom` checks all six with threads that post, start others, exit and rest.
+//! `threads/resting.rs` has steps 1 to 4. `tests/loom` checks all five with threads that post, start others, exit and rest.
 //!
 //! [`Builder::on_deadlock`]: crate::Builder::on_deadlock
 
@@ -71,7 +68,7 @@ pub(super) struct OnlyThread {
 
 /// Returns whether [`is_only_thread`] could ever return a proof for this loop.
 pub(super) fn can_be_only_thread(event_loop: &EventLoop) -> bool {
-    threads::CAN_LIST && event_loop.shared.worker.is_none()
+    threads::CAN_COUNT && event_loop.shared.worker.is_none()
 }
 
 /// Returns a proof if no thread can wake a task of this loop, which waits only for wakes and has announced its park.

@@ -8,7 +8,7 @@ use crate::dump::Time;
 use crate::executor::repeats::{Folded, Repeats, Report};
 use crate::executor::status::{LoopStatus, Polling};
 use crate::foreign::swallow_panics;
-use crate::threads::OwnThread;
+use crate::threads;
 use crate::timeline::output::RareFile;
 use crate::timeline::recorder::Recorder;
 use crate::waiter::Tag;
@@ -87,10 +87,9 @@ impl Watchdog {
         let thread = thread::Builder::new().name(name).spawn(move || {
             // The last poll that was seen, when it was first seen, and whether it has been reported.
             let (mut last, mut since, mut is_reported) = (Tag::NONE, Instant::now(), false);
-            let this = OwnThread::current();
             let waits = || {
                 // The rest ends before the status is read, because a report calls the logger.
-                let _rest = this.rest();
+                let _rest = threads::rest();
                 ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout)
             };
             while waits() {

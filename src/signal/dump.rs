@@ -1,19 +1,17 @@
 //! [`dump_on_sigusr1`]: a dump whenever the process receives `SIGUSR1`.
 
 use super::SignalKind;
-use super::pipe::Pipe;
+use super::pipe::at_each;
 use crate::context;
 use crate::handle;
-use crate::threads::OwnThread;
 use std::io::{self, Write};
-use std::thread;
 
 /// Prints a dump of this thread's runtime whenever the process receives `SIGUSR1`.
 ///
-/// The [`Dump`](crate::Dump), in which similar tasks share a line, goes to the standard error stream. Send the signal with `kill -USR1 PID`. A separate
-/// thread waits for the signal, so the dump works even if a task blocks the loop, and names that task. The thread
-/// exits at the first signal after the end of the runtime. If you call this function several times, each signal
-/// prints one dump per call.
+/// The [`Dump`](crate::Dump), in which similar tasks share a line, goes to the standard error stream. Send the signal with
+/// `kill -USR1 PID`. A separate thread waits for the signal, so the dump works even if a task blocks the loop, and names
+/// that task. The thread exits at the first signal after the end of the runtime. If you call this function several
+/// times, each signal prints one dump per call.
 ///
 /// # Errors
 ///
@@ -37,23 +35,10 @@ use std::thread;
 pub fn dump_on_sigusr1() -> io::Result<()> {
     // Not a `Handle`: while there is a handle, the deadlock detector assumes that it may still wake a task.
     let shared = context::shared();
-    let pipe = Pipe::open(SignalKind::user_defined1())?;
-    let name = String::from("glassfrog-dump");
-    thread::Builder::new().name(name).spawn(move || {
-        let this = OwnThread::current();
-        let waits = || {
-            let _rest = this.rest();
-            pipe.wait()
-        };
-        // A read of an open pipe does not fail.
-        while waits().is_ok() {
-            let dump = handle::dump(&shared);
-            // The standard error stream may be closed.
-            let _closed = write!(io::stderr(), "{dump}");
-            if shared.inbox.is_closed() {
-                break;
-            }
-        }
-    })?;
-    Ok(())
+    at_each(SignalKind::user_defined1(), "glassfrog-dump", move || {
+        let dump = handle::dump(&shared);
+        // The standard error stream may be closed.
+        let _closed = write!(io::stderr(), "{dump}");
+        !shared.inbox.is_closed()
+    })
 }

@@ -1,6 +1,7 @@
-//! [`Pipe`]: the path of a signal from its handler to a reader.
+//! [`Pipe`]: the path of a signal from its handler to a reader; and threads that act at each signal.
 
 use super::SignalKind;
+use crate::threads;
 use signal_hook::SigId;
 use signal_hook::consts::FORBIDDEN;
 use signal_hook::low_level::{pipe, unregister};
@@ -8,6 +9,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::thread;
 
 /// The size of the buffer of a read. Each byte stands for a signal, and few signals are pending at once.
 const AT_ONCE: usize = 64;
@@ -70,6 +72,24 @@ impl Pipe {
             }
         }
     }
+}
+
+/// Starts a thread that calls `act` at each signal, as long as it returns true.
+pub(super) fn at_each(
+    kind: SignalKind,
+    thread: &str,
+    act: impl Fn() -> bool + Send + 'static,
+) -> io::Result<()> {
+    let pipe = Pipe::open(kind)?;
+    let name = String::from(thread);
+    let waits = move || {
+        let _rest = threads::rest();
+        pipe.wait()
+    };
+    // A read of an open pipe does not fail.
+    let work = move || while waits().is_ok() && act() {};
+    thread::Builder::new().name(name).spawn(work)?;
+    Ok(())
 }
 
 impl AsFd for Pipe {

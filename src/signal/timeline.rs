@@ -1,14 +1,12 @@
 //! [`timeline_on_sigusr2`]: a timeline whenever the process receives `SIGUSR2`.
 
 use super::SignalKind;
-use super::pipe::Pipe;
+use super::pipe::at_each;
 use crate::context;
-use crate::threads::OwnThread;
 use crate::timeline::Timeline;
 use crate::timeline::output::report;
 use std::io;
 use std::path::PathBuf;
-use std::thread;
 
 /// Writes the timeline of this thread's runtime to a file whenever the process receives `SIGUSR2`.
 ///
@@ -48,22 +46,13 @@ pub fn timeline_on_sigusr2(path: impl Into<PathBuf>) -> io::Result<()> {
         let reason = "this runtime records no timeline: build it with `Builder::timeline`";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
-    let pipe = Pipe::open(SignalKind::user_defined2())?;
-    let name = String::from("glassfrog-timeline");
-    thread::Builder::new().name(name).spawn(move || {
-        let this = OwnThread::current();
-        let waits = || {
-            let _rest = this.rest();
-            pipe.wait()
-        };
-        // A read of an open pipe does not fail.
-        while waits().is_ok() {
+    at_each(
+        SignalKind::user_defined2(),
+        "glassfrog-timeline",
+        move || {
             let timeline = Timeline::of(shared.recorder.as_deref());
             report(timeline.write_to(&path));
-            if shared.inbox.is_closed() {
-                break;
-            }
-        }
-    })?;
-    Ok(())
+            !shared.inbox.is_closed()
+        },
+    )
 }

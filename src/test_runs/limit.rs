@@ -31,7 +31,7 @@ use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
-use crate::threads::OwnThread;
+use crate::threads;
 use crate::timeline::test_file::TestFile;
 use crate::waiter::Tag;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -82,7 +82,7 @@ pub(super) fn run(
         Err(error) => panic!("cannot start the thread of a test: {error}"),
     };
     let began = Instant::now();
-    let rest = OwnThread::current().rest();
+    let rest = threads::rest();
     let first = ended.recv_timeout(limit);
     drop(rest);
     let (result, left) = match first {

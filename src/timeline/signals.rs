@@ -7,7 +7,7 @@
 
 use super::output::write_all;
 use crate::primitives::{AtomicU64, Mutex, Ordering, lock};
-use crate::threads::OwnThread;
+use crate::threads;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use std::ffi::c_int;
@@ -51,10 +51,9 @@ fn start(signal: c_int) -> io::Result<()> {
     let (mut receiver, sender) = UnixStream::pair()?;
     let name = String::from("glassfrog-timeline");
     let waits = move || {
-        let this = OwnThread::current();
         let mut byte = [0];
         loop {
-            let rest = this.rest();
+            let rest = threads::rest();
             let read = receiver.read(&mut byte);
             drop(rest);
             match read {

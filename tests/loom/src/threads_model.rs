@@ -9,13 +9,10 @@ use loom::thread;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// The number of the loop's thread. The other threads have higher ones.
-const LOOP: u32 = 1;
-
 /// A process.
 struct Process {
-    /// The list of the kernel: each thread that was started, and whether it has not exited.
-    threads: Mutex<Vec<(u32, bool)>>,
+    /// The count of the kernel: the threads that were started and have not exited.
+    threads: Mutex<usize>,
     /// The threads that rest.
     resting: Mutex<Resting>,
     /// The number of queued jobs.
@@ -25,57 +22,35 @@ struct Process {
 }
 
 impl Process {
-    /// Creates a process with these threads besides the loop's.
-    fn new(threads: &[u32]) -> Arc<Process> {
-        let all = [&[LOOP], threads].concat();
+    /// Creates a process with this number of threads besides the loop's.
+    fn new(threads: usize) -> Arc<Process> {
         Arc::new(Process {
-            threads: Mutex::new(all.into_iter().map(|thread| (thread, true)).collect()),
+            threads: Mutex::new(1 + threads),
             resting: Mutex::new(Resting::new()),
             queued: Mutex::new(0),
             inbox: Inbox::new(Waker::noop().clone(), ()),
         })
     }
 
-    /// Adds a thread to the list of the kernel.
-    fn start(&self, thread: u32) {
-        lock(&self.threads).push((thread, true));
+    /// Counts a thread that is started.
+    fn start(&self) {
+        *lock(&self.threads) += 1;
     }
 
-    /// Removes a thread from the list of the kernel.
-    fn exit(&self, thread: u32) {
-        let mut threads = lock(&self.threads);
-        let of = |(number, _): &&mut (u32, bool)| *number == thread;
-        threads.iter_mut().find(of).expect("started").1 = false;
+    /// Counts a thread no longer.
+    fn exit(&self) {
+        *lock(&self.threads) -= 1;
     }
 
-    /// Lists the threads as the kernel does: step by step. The walk ends early if the thread that it has reached exits.
-    fn list(&self) -> Option<Vec<u32>> {
-        let (mut at, mut seen) = (0, Vec::new());
-        loop {
-            let threads = lock(&self.threads);
-            if !threads[at].1 {
-                break;
-            }
-            let rest = threads.iter().enumerate().skip(at + 1);
-            let next = rest
-                .filter(|(_, (_, is_alive))| *is_alive)
-                .map(|(at, _)| at)
-                .next();
-            let number = next.map(|next| threads[next].0);
-            drop(threads);
-            let (Some(next), Some(number)) = (next, number) else {
-                break;
-            };
-            at = next;
-            seen.push(number);
-        }
-        Some(seen)
+    /// Counts the threads as the kernel does.
+    fn count(&self) -> Option<usize> {
+        Some(*lock(&self.threads))
     }
 
     /// Checks as the loop does, which has announced its park. Returns whether the deadlock is certain.
     fn is_certain(&self) -> bool {
         let has_queued_jobs = || *lock(&self.queued) > 0;
-        let answer = ask(&self.resting, || self.list(), has_queued_jobs);
+        let answer = ask(&self.resting, || self.count(), has_queued_jobs);
         matches!(answer, Answer::AllRest(_)) && self.inbox.is_quiet()
     }
 
@@ -90,14 +65,14 @@ impl Process {
 #[test]
 fn a_message_of_a_thread_that_rests_or_exits_is_seen() {
     loom::model(|| {
-        let process = Process::new(&[2, 3]);
+        let process = Process::new(2);
         let threads = [2, 3].map(|number| {
             let process = Arc::clone(&process);
             thread::spawn(move || {
                 let _open = process.inbox.post(());
                 match number {
-                    2 => lock(&process.resting).begin(2),
-                    _ => process.exit(3),
+                    2 => lock(&process.resting).begin(),
+                    _ => process.exit(),
                 }
             })
         });
@@ -113,19 +88,19 @@ fn a_message_of_a_thread_that_rests_or_exits_is_seen() {
 #[test]
 fn a_thread_that_starts_at_the_check_is_not_missed() {
     loom::model(|| {
-        let process = Process::new(&[2]);
+        let process = Process::new(1);
         let job = {
             let process = Arc::clone(&process);
             thread::spawn(move || {
-                process.start(3);
+                process.start();
                 let started = {
                     let process = Arc::clone(&process);
                     thread::spawn(move || {
                         let _open = process.inbox.post(());
-                        process.exit(3);
+                        process.exit();
                     })
                 };
-                lock(&process.resting).begin(2);
+                lock(&process.resting).begin();
                 started
             })
         };
@@ -139,14 +114,14 @@ fn a_thread_that_starts_at_the_check_is_not_missed() {
 #[test]
 fn an_idle_thread_that_exits_does_not_hide_another() {
     loom::model(|| {
-        let process = Process::new(&[2, 3]);
-        lock(&process.resting).begin(2);
+        let process = Process::new(2);
+        lock(&process.resting).begin();
         let threads = [2, 3].map(|number| {
             let process = Arc::clone(&process);
             thread::spawn(move || match number {
                 2 => {
-                    lock(&process.resting).end(2);
-                    process.exit(2);
+                    lock(&process.resting).end();
+                    process.exit();
                 }
                 _ => drop(process.inbox.post(())),
             })
@@ -163,20 +138,20 @@ fn an_idle_thread_that_exits_does_not_hide_another() {
 #[test]
 fn a_job_that_is_queued_at_the_check_is_not_missed() {
     loom::model(|| {
-        let process = Process::new(&[2, 3]);
-        lock(&process.resting).begin(2);
+        let process = Process::new(2);
+        lock(&process.resting).begin();
         let submits = {
             let process = Arc::clone(&process);
             thread::spawn(move || {
                 *lock(&process.queued) += 1;
-                lock(&process.resting).begin(3);
+                lock(&process.resting).begin();
             })
         };
         let runs = {
             let process = Arc::clone(&process);
             thread::spawn(move || {
                 // A condition variable may wake a thread at any time.
-                lock(&process.resting).end(2);
+                lock(&process.resting).end();
                 let mut queued = lock(&process.queued);
                 let takes = *queued > 0;
                 *queued = 0;
@@ -184,7 +159,7 @@ fn a_job_that_is_queued_at_the_check_is_not_missed() {
                 if takes {
                     let _open = process.inbox.post(());
                 }
-                lock(&process.resting).begin(2);
+                lock(&process.resting).begin();
             })
         };
         process.inbox.announce_park();
@@ -200,18 +175,18 @@ fn a_job_that_is_queued_at_the_check_is_not_missed() {
 #[test]
 fn a_watchdog_does_not_report_a_poll_after_the_check() {
     loom::model(|| {
-        let process = Process::new(&[2]);
-        lock(&process.resting).begin(2);
+        let process = Process::new(1);
+        lock(&process.resting).begin();
         let is_polling = Arc::new(AtomicBool::new(true));
         let watchdog = {
             let (process, is_polling) = (Arc::clone(&process), Arc::clone(&is_polling));
             thread::spawn(move || {
-                lock(&process.resting).end(2);
+                lock(&process.resting).end();
                 if is_polling.load(Ordering::Relaxed) {
                     // The logger wakes a task.
                     let _open = process.inbox.post(());
                 }
-                lock(&process.resting).begin(2);
+                lock(&process.resting).begin();
             })
         };
         is_polling.store(false, Ordering::Relaxed);
