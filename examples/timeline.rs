@@ -123,6 +123,7 @@ async fn audit(accounts: Rc<Mutex<u64>>) -> io::Result<()> {
     let _addrs = lookup_host(("localhost", 80)).await?.count();
     let _accounts = accounts.lock().await;
     let audit = Builder::new().name("audit");
+    // It blocks a thread of the pool, as a query of a database would.
     audit.spawn_blocking(|| thread::sleep(AUDIT)).await?;
     Ok(())
 }

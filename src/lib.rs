@@ -67,7 +67,7 @@
 //! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
 //! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation
-//! tokens. A dump shows who holds what a task waits for.
+//! tokens. A dump shows which tasks hold what another task waits for.
 //!
 //! To see what happens:
 //!

@@ -44,7 +44,7 @@ pub(crate) fn do_others_rest(has_queued_jobs: impl FnOnce() -> bool) -> Answer {
     ask(&RESTING, count, has_queued_jobs)
 }
 
-/// Returns the number of threads of this process, if the system tells it (`Threads` in `proc(5)`, `/proc/pid/status`).
+/// Returns the number of threads of this process, if the system reports it (`Threads` in `proc(5)`, `/proc/pid/status`).
 ///
 /// The kernel counts exactly: a new thread counts before the call that starts it returns, and until it has exited. A list
 /// of the threads (`/proc/pid/task`) would not do, because the kernel ends it early at a thread that exits.

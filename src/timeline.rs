@@ -106,9 +106,9 @@
 //! The keys W, A, S and D zoom and move. A query over the trace begins with `select name, dur from slice order by dur
 //! desc`.
 
-// Data flows in one direction. The loop writes each `event` into the `ring` of its `recorder`; a reader on any thread
-// copies a `recording` out of it; the `model` finds out who ran, who waited for what, and who was woken by whom; `page`
-// and `trace_json` print the model.
+// Data flows in one direction. The loop writes each `event` into the `ring` of its `recorder`. A reader on any thread
+// copies a `recording` out of it. The `model` derives from it when each task ran, what it waited for, and what woke it.
+// `page` and `trace_json` print the model.
 
 pub(crate) mod event;
 mod on_core;
@@ -251,6 +251,7 @@ impl Timeline {
     /// let runtime = glassfrog::Runtime::builder().timeline(1024).build()?;
     /// let timeline = runtime.block_on(async {
     ///     let spin = task::Builder::new().name("spin").spawn(async {
+    ///         // No task should do this.
     ///         std::thread::sleep(Duration::from_millis(20));
     ///     });
     ///     spin.await.unwrap();
@@ -280,6 +281,7 @@ impl Timeline {
     /// let runtime = glassfrog::Runtime::builder().timeline(1024).build()?;
     /// let timeline = runtime.block_on(async {
     ///     let spin = task::Builder::new().name("spin").spawn(async {
+    ///         // No task should do this.
     ///         std::thread::sleep(Duration::from_millis(20));
     ///     });
     ///     let late = task::Builder::new().name("late").spawn(async {});

@@ -84,7 +84,8 @@ impl<'a> Circle<'a> {
         !self.is_certain
     }
 
-    /// Returns who may have the receiver, if one of the waits is for room in a channel whose receiver has never been used.
+    /// Returns which tasks may have the receiver, if one of the waits is for room in a channel whose receiver has never
+    /// been used.
     pub(crate) fn unused_receiver(&self) -> Option<MayHave> {
         self.unused
     }
@@ -133,7 +134,7 @@ impl fmt::Display for Circle<'_> {
     }
 }
 
-/// Displays who waits for whom in a circle.
+/// Displays the waits of a circle.
 struct Sentence<'a>(&'a Circle<'a>);
 
 impl fmt::Display for Sentence<'_> {
@@ -376,8 +377,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Returns who may have the receiver, if one of these waits is for room in a channel whose receiver has never been
-    /// used.
+    /// Returns which tasks may have the receiver, if one of these waits is for room in a channel whose receiver has never
+    /// been used.
     fn unused_receiver(&self, waits: &[&Wait]) -> Option<MayHave> {
         let ages = waits.iter().filter_map(|wait| Some(wait.unused?.age));
         let oldest = ages.max()?;

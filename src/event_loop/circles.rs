@@ -1,10 +1,10 @@
 //! [`Circles`]: finds tasks that wait for one another, and reports them.
 //!
-//! The search has two stages. The first one follows only the numbers of the tasks: who waits for whom, through joins,
+//! The search has two stages. The first stage follows only the ids of tasks that wait for other tasks through joins,
 //! scopes and declared waits. A program without a circle pays for nothing else: one pass over the tasks and the waits.
-//! If there is a circle of any kind, the second stage takes a dump, which knows what else each task waits for and what
-//! else may wake it. [`Dump::circles`] tells circles of tasks that cannot go on from others, and certain circles from
-//! likely ones.
+//! If there is a circle of any kind, the second stage takes a dump, which shows what else each task waits for and what
+//! else may wake it. [`Dump::circles`] keeps the circles whose tasks cannot go on, and says whether each of them is
+//! certain or likely.
 //!
 //! ```text
 //!                    certain                              the policy for deadlocks, at once
@@ -206,7 +206,7 @@ fn has_stood(circle: &Circle<'_>, stood: u64) -> bool {
     }
 }
 
-/// Returns who waits for whom: pairs of the low halves of ids.
+/// Returns the waits of tasks for tasks, as pairs of the low halves of their ids.
 fn edges(event_loop: &EventLoop) -> Vec<(u32, u32)> {
     let mut edges = event_loop.executor.joins();
     let declared = event_loop.executor.waits.declared();

@@ -45,8 +45,8 @@ impl Builder {
     /// let builder = glassfrog::Builder::new();
     /// let runtime = builder.timeline_on_slow_poll(Duration::from_millis(20), &path).build()?;
     /// runtime.block_on(async {
-    ///     // No task should do this.
     ///     while !path.exists() {
+    ///         // No task should do this.
     ///         thread::sleep(Duration::from_millis(1));
     ///     }
     /// });

@@ -464,12 +464,12 @@ impl Taken {
         (!self.is_owned || wait.task() != Some(task)).then_some(task)
     }
 
-    /// Displays who took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
+    /// Displays the task that took it, when and where: `task 2 "auditor" 3.2 s ago at src/audit.rs:24`.
     pub(super) fn text(&self, view: &View<'_>) -> String {
         self.who.name_for_waiter(view) + &self.when(view)
     }
 
-    /// Displays who made it, and where: `main at src/main.rs:9`.
+    /// Displays the task that made it, and where: `main at src/main.rs:9`.
     pub(super) fn made_text(&self, view: &View<'_>) -> String {
         let mut text = self.who.name(view);
         if let Some(place) = self.place {

@@ -109,7 +109,7 @@ impl LongPoll {
         duration(self.length)
     }
 
-    /// Returns how long the thread ran on a core during the poll, if the operating system tells it.
+    /// Returns how long the thread ran on a core during the poll, if the operating system reports it.
     ///
     /// If this is much shorter than the [length](LongPoll::length), the operating system has given the core to another
     /// thread, or the poll has made a system call that blocks.

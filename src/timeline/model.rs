@@ -1,4 +1,4 @@
-//! [`Model`]: who ran, who waited for what, and who was woken by whom, found out from recordings.
+//! [`Model`]: when each task ran, what it waited for, and what woke it, derived from recordings.
 //!
 //! What an event says is certain. The rest follows from two rules. A task is *ready* from the wake that puts it into the
 //! run queue, or from the end of its poll if it was woken during that, until its next poll begins. It *waits* from

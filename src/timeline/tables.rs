@@ -433,6 +433,12 @@ mod tests {
         }
     }
 
+    /// The position after the first event of the loop.
+    const FIRST: Position = Position {
+        ring: 1,
+        outside: 0,
+    };
+
     #[test]
     fn a_task_whose_number_is_used_again_outlives_the_former_one() {
         let mut tables = Tables::default();
@@ -453,13 +459,7 @@ mod tests {
     #[test]
     fn the_numbers_of_texts_wrap_around_those_that_are_mentioned() {
         let mut tables = Tables::default();
-        let (at, lost) = (
-            Position {
-                ring: 1,
-                outside: 0,
-            },
-            Position::default(),
-        );
+        let (at, lost) = (FIRST, Position::default());
         let first = tables.mention_content("first", at, lost);
         tables.last = first.wrapping_sub(1);
         let second = tables.mention_content("second", at, lost);
@@ -470,13 +470,7 @@ mod tests {
     #[test]
     fn a_subject_that_was_forgotten_gets_a_new_text() {
         let mut tables = Tables::default();
-        let (at, lost) = (
-            Position {
-                ring: 1,
-                outside: 0,
-            },
-            Position::default(),
-        );
+        let (at, lost) = (FIRST, Position::default());
         let subject = Subject::Socket(7, true);
         let connect = tables.add_text(subject.clone(), "connect".into(), None, at, lost);
         assert_eq!(tables.mention(&subject, at), Some(connect));

@@ -577,6 +577,26 @@ fn a_foreign_loop_gets_reports_too() {
 
 // Programs that only look like circles.
 
+/// Where a task finds its own handle.
+type Own<T> = Rc<Cell<Option<JoinHandle<T>>>>;
+
+/// Spawns a task that can await itself, and calls `go_on` after a circle would have been reported. Checks that the task
+/// then ends, and that nothing has been reported.
+fn check_no_circle<F>(name: &str, task: impl FnOnce(Own<F::Output>) -> F, go_on: impl FnOnce())
+where
+    F: Future + 'static,
+{
+    run(async {
+        let place = Own::default();
+        place.set(Some(spawn(name, task(Rc::clone(&place)))));
+        outlast().await;
+        go_on();
+        settle().await;
+        assert!(task::dump().find_by_name(name).is_none());
+    });
+    assert_eq!(logged(name), [""; 0]);
+}
+
 #[test]
 fn a_ring_that_somebody_can_abort_is_no_deadlock() {
     run(async {
@@ -602,97 +622,67 @@ fn a_ring_that_somebody_can_abort_is_no_deadlock() {
 fn a_ring_whose_waker_lies_elsewhere_is_no_deadlock() {
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
     let theirs = Rc::clone(&waker);
-    run(async move {
-        let place: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
-        let own = Rc::clone(&place);
-        place.set(Some(spawn("held 0", async move {
-            let own = pin!(own.take().unwrap());
-            // A future that leaves its waker, and has a way out.
-            let other = poll_fn(
-                move |cx| match theirs.borrow_mut().replace(cx.waker().clone()) {
-                    None => Poll::Pending,
-                    Some(_) => Poll::Ready(()),
-                },
-            );
-            select(own, other).await;
-        })));
-        outlast().await;
+    let task = |own: Own<()>| async move {
+        let own = pin!(own.take().unwrap());
+        // A future that leaves its waker, and has a way out.
+        let other = poll_fn(
+            move |cx| match theirs.borrow_mut().replace(cx.waker().clone()) {
+                None => Poll::Pending,
+                Some(_) => Poll::Ready(()),
+            },
+        );
+        select(own, other).await;
+    };
+    check_no_circle("held 0", task, || {
         assert!(task::dump().circles().is_empty());
         waker.borrow().as_ref().unwrap().wake_by_ref();
-        settle().await;
-        assert!(task::dump().find_by_name("held 0").is_none());
     });
-    assert_eq!(logged("held 0"), [""; 0]);
 }
 
 #[test]
 fn a_combinator_that_hides_a_waker_makes_no_circle() {
     let (sender, receiver) = foreign::channel::<()>();
-    run(async {
-        let place: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
-        let own = Rc::clone(&place);
-        place.set(Some(spawn("hidden 0", async move {
-            let own = own.take().unwrap();
-            let futures = FuturesUnordered::new();
-            let boxed = |future| -> std::pin::Pin<Box<dyn Future<Output = ()>>> { future };
-            futures.push(boxed(Box::pin(async move { drop(own.await) })));
-            futures.push(boxed(Box::pin(async move {
-                let _sent = receiver.await;
-            })));
-            pin!(futures).next().await;
+    let task = |own: Own<()>| async move {
+        let own = own.take().unwrap();
+        let futures = FuturesUnordered::new();
+        let boxed = |future| -> std::pin::Pin<Box<dyn Future<Output = ()>>> { future };
+        futures.push(boxed(Box::pin(async move { drop(own.await) })));
+        futures.push(boxed(Box::pin(async move {
+            let _sent = receiver.await;
         })));
-        outlast().await;
-        sender.send(()).unwrap();
-        settle().await;
-        assert!(task::dump().find_by_name("hidden 0").is_none());
-    });
-    assert_eq!(logged("hidden 0"), [""; 0]);
+        pin!(futures).next().await;
+    };
+    check_no_circle("hidden 0", task, || sender.send(()).unwrap());
 }
 
 #[test]
 fn a_set_that_is_not_waited_for_makes_no_circle() {
     let (sender, receiver) = foreign::channel::<()>();
-    run(async {
-        let place: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
-        let theirs = Rc::clone(&place);
-        place.set(Some(spawn("stale 0", async move {
-            let mut set = JoinSet::new();
-            set.spawn(yield_now());
-            set.spawn(async move { drop(theirs.take().unwrap().await) });
-            // The handle of the second task keeps the waker of the set.
-            set.join_next().await;
-            let _sent = receiver.await;
-        })));
-        outlast().await;
-        sender.send(()).unwrap();
-        settle().await;
-        assert!(task::dump().find_by_name("stale 0").is_none());
-    });
-    assert_eq!(logged("stale 0"), [""; 0]);
+    let task = |own: Own<()>| async move {
+        let mut set = JoinSet::new();
+        set.spawn(yield_now());
+        set.spawn(async move { drop(own.take().unwrap().await) });
+        // The handle of the second task keeps the waker of the set.
+        set.join_next().await;
+        let _sent = receiver.await;
+    };
+    check_no_circle("stale 0", task, || sender.send(()).unwrap());
 }
 
 #[test]
 fn the_body_of_a_scope_may_end_it() {
     let (sender, receiver) = foreign::channel::<()>();
-    run(async {
-        let place: Rc<Cell<Option<_>>> = Rc::default();
-        let theirs = Rc::clone(&place);
-        place.set(Some(spawn("body 0", async move {
-            task::try_scope(async |s| {
-                s.spawn(async {
-                    drop(theirs.take().unwrap().await);
-                    Ok(())
-                });
-                receiver.await.map_err(drop)
-            })
-            .await
-        })));
-        outlast().await;
-        drop(sender);
-        settle().await;
-        assert!(task::dump().find_by_name("body 0").is_none());
-    });
-    assert_eq!(logged("body 0"), [""; 0]);
+    let task = |own: Own<Result<(), ()>>| async move {
+        task::try_scope(async |s| {
+            s.spawn(async {
+                drop(own.take().unwrap().await);
+                Ok(())
+            });
+            receiver.await.map_err(drop)
+        })
+        .await
+    };
+    check_no_circle("body 0", task, || drop(sender));
 }
 
 #[test]

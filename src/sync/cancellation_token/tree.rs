@@ -11,7 +11,7 @@
 //!    (under the lock)          the flag is set: begin as cancelled
 //! ```
 //!
-//! A cancellation first sets all flags of its subtree, and then wakes those who wait. So a task that is woken sees all
+//! A cancellation first sets all flags of its subtree, and then wakes the waiters. So a task that is woken sees all
 //! tokens below cancelled, and a waker that panics keeps no token from being cancelled. A second cancellation on another
 //! thread may return while the first one is still on its way down.
 
@@ -126,7 +126,7 @@ impl<A> Node<A> {
         !self.is_cancelled.swap(true, Ordering::AcqRel)
     }
 
-    /// Wakes those who wait for this token.
+    /// Wakes the waiters for this token.
     fn notify(&self) {
         let mut is_done = false;
         while !is_done {

@@ -43,11 +43,11 @@ pub(crate) struct Signal {
     word: AtomicUsize,
     /// How often all were notified. Grows under the lock.
     generation: AtomicUsize,
-    /// Those who wait.
+    /// The waiters.
     queue: Mutex<Queue>,
 }
 
-/// Those who wait for a signal.
+/// The waiters for a signal.
 #[derive(Debug)]
 struct Queue {
     /// The waiters that have not been notified, by their numbers, so the first one has waited longest. One that has only
