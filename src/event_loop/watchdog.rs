@@ -5,9 +5,8 @@
 //! which writes the timeline. A thread only reads the [`LoopStatus`]. The warning after a slow poll is in `executor/observe.rs`.
 
 use crate::dump::Time;
-use crate::executor::repeats::{Folded, Repeats, Report};
-use crate::executor::status::{LoopStatus, Polling};
-use crate::foreign::swallow_panics;
+use crate::executor::repeats::Repeats;
+use crate::executor::status::LoopStatus;
 use crate::threads;
 use crate::timeline::output::RareFile;
 use crate::timeline::recorder::Recorder;
@@ -141,7 +140,11 @@ impl Warnings {
             return;
         };
         if let Some(report) = self.repeats.note(&polling, time, Instant::now()) {
-            warn(&polling, time, self.limit, &report);
+            let time = Time(time);
+            report.warn(
+                self.limit,
+                format_args!("{polling} has blocked its thread for {time}"),
+            );
         }
     }
 }
@@ -150,19 +153,4 @@ impl Drop for Warnings {
     fn drop(&mut self) {
         self.repeats.take().for_each(|place| place.warn(self.limit));
     }
-}
-
-/// Reports a poll that blocks its thread.
-fn warn(polling: &Polling, time: Duration, limit: Duration, report: &Report) {
-    report.evicted.iter().for_each(|place| place.warn(limit));
-    let folded = report.folded.as_ref().map(Folded::to_string);
-    swallow_panics(|| {
-        log::warn!(
-            target: "glassfrog::task",
-            "{polling} has blocked its thread for {}{}: move blocking calls and long computations to \
-             `spawn_blocking`",
-            Time(time),
-            folded.unwrap_or_default()
-        );
-    });
 }

@@ -5,15 +5,14 @@
 //! [shown](super::status::LoopStatus::show) here.
 
 use super::Executor;
-use super::repeats::{Folded, Report};
 use super::sampling::Before;
 use super::status::{Polling, increment};
 use super::waker::TaskWaker;
 use crate::clock::Stopwatch;
-use crate::foreign::{is_traced, swallow_panics, trace};
+use crate::foreign::{is_traced, trace};
 use crate::slab::Key;
 use crate::waiter::Tag;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A poll that is observed, and not only recorded.
 pub(super) struct Observed {
@@ -86,14 +85,15 @@ impl Executor {
     /// Shows that a poll has ended, and logs a warning if it was slow.
     fn show_end(&self, polling: &Polling, is_ready: bool) {
         let time = polling.since.elapsed();
-        if self.watchdog.is_some_and(|limit| time > limit) {
+        if let Some(limit) = self.watchdog.filter(|limit| time > *limit) {
             increment(&self.counters.slow_polls);
             let report = self
                 .repeats
                 .borrow_mut()
                 .note(polling, time, Instant::now());
             if let Some(report) = report {
-                self.report(polling, time, &report);
+                let took = time.as_millis();
+                report.warn(limit, format_args!("{polling} took {took} ms"));
             }
         }
         let outcome = match is_ready {
@@ -101,21 +101,6 @@ impl Executor {
             false => "leaves the task waiting",
         };
         trace!("glassfrog::task", "{polling} {outcome}");
-    }
-
-    /// Logs a warning about a slow poll.
-    fn report(&self, polling: &Polling, time: Duration, report: &Report) {
-        let limit = self.watchdog.unwrap_or_default();
-        report.evicted.iter().for_each(|place| place.warn(limit));
-        let folded = report.folded.as_ref().map(Folded::to_string);
-        swallow_panics(|| {
-            log::warn!(
-                target: "glassfrog::task",
-                "{polling} took {} ms{}: move blocking calls and long computations to `spawn_blocking`",
-                time.as_millis(),
-                folded.unwrap_or_default()
-            );
-        });
     }
 
     /// Logs the numbers of the slow polls that no warning has reported, at the end of the runtime.

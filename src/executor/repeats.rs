@@ -27,14 +27,29 @@ const MOST_NAMES: usize = 8;
 /// What to do about a slow poll.
 pub(crate) struct Report {
     /// The slow polls that were counted since the last warning about the same place.
-    pub(crate) folded: Option<Folded>,
+    folded: Option<Folded>,
     /// The entry that gave way, if the table was full and had polls of another place to report.
-    pub(crate) evicted: Option<Place>,
+    evicted: Option<Place>,
+}
+
+impl Report {
+    /// Logs the warning about a poll that took longer than `limit`. `poll` says which one, and how long it took.
+    pub(crate) fn warn(&self, limit: Duration, poll: fmt::Arguments<'_>) {
+        self.evicted.iter().for_each(|place| place.warn(limit));
+        let folded = self.folded.as_ref().map(Folded::to_string);
+        let folded = folded.unwrap_or_default();
+        swallow_panics(|| {
+            log::warn!(
+                target: "glassfrog::task",
+                "{poll}{folded}: move blocking calls and long computations to `spawn_blocking`"
+            );
+        });
+    }
 }
 
 /// The slow polls that no warning has reported yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Folded {
+struct Folded {
     /// The number of polls.
     count: u64,
     /// The longest time that one of them took, or had taken when it was noted.
