@@ -3,6 +3,9 @@
 //! The event loop and the timers read all times from it. [`Stopwatch`] measures real time, even if the clock of the
 //! runtime is virtual.
 
+#[cfg(feature = "sim")]
+pub(crate) mod host;
+
 use crate::primitives::{Mutex, lock};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

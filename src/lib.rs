@@ -161,6 +161,8 @@ mod executor;
 mod reactor;
 mod timers;
 mod pool;
+#[cfg(feature = "sim")]
+mod wire;
 mod context;
 pub mod net;
 pub mod io;
@@ -177,6 +179,8 @@ pub mod sync;
 pub mod signal;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod dump;
 #[cfg(feature = "timeline")]
 pub mod timeline;

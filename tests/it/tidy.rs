@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 28] = [
+const LAYERS: [(&str, &[&str]); 30] = [
     // What users call.
     (
         "test_runs",
@@ -23,6 +23,24 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "timeline",
             "foreign",
             "threads",
+            "primitives",
+            "sim",
+        ],
+    ),
+    (
+        "sim",
+        &[
+            "time",
+            "task",
+            "context",
+            "event_loop",
+            "executor",
+            "pool",
+            "dump",
+            "timeline",
+            "wire",
+            "clock",
+            "foreign",
             "primitives",
         ],
     ),
@@ -103,6 +121,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "pool",
             "timeline",
             "traces",
+            "wire",
             "waiter",
             "foreign",
             "slab",
@@ -165,6 +184,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "metrics",
             "timeline",
             "traces",
+            "wire",
             "clock",
             "waiter",
             "foreign",
@@ -193,6 +213,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
     ),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "threads", "primitives"]),
+    ("wire", &["clock", "foreign", "slab", "primitives"]),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
