@@ -49,7 +49,7 @@ pub(crate) struct BlackHole {
 
 impl BlackHole {
     /// Creates an unresponsive address.
-    fn new() -> BlackHole {
+    pub(crate) fn new() -> BlackHole {
         BlackHole::at(Ipv4Addr::LOCALHOST.into())
     }
 
