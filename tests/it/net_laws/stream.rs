@@ -1,8 +1,6 @@
 //! What a connection transfers.
 
-use super::{
-    Place, arrived, assert_would_block, pattern, read, read_all, settle, write,
-};
+use super::{Place, arrived, assert_would_block, pattern, read, read_all, settle, write};
 use futures::future::{join, join_all};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use glassfrog::net::TcpStream;

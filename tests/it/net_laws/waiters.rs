@@ -203,7 +203,10 @@ async fn a_dropped_wait_keeps_no_waker(place: Place) {
         }
         let is_dropped = |number| [9, 4, 0].contains(&number);
         for (number, (wakes, _)) in counters.iter().enumerate() {
-            assert_eq!(Arc::strong_count(wakes), 3 - usize::from(is_dropped(number)));
+            assert_eq!(
+                Arc::strong_count(wakes),
+                3 - usize::from(is_dropped(number))
+            );
         }
         write(&peer, b"x").await;
         settle().await;
