@@ -23,8 +23,9 @@ laws! {
     #[cfg(target_os = "linux")]
     shutting_down_the_read_side_is_not_mistaken_for_the_end_of_the_peer,
     both_ends_may_close_at_once,
-    a_closed_peer_still_gets_no_data_mixed_up,
+    consecutive_connections_do_not_mix,
     data_written_just_before_the_close_is_read,
+    an_aborted_task_closes_its_connection,
 }
 
 /// Buffers smaller than "hello", of exactly its size, and larger.
@@ -207,7 +208,7 @@ async fn both_ends_may_close_at_once(place: Place) {
     }
 }
 
-async fn a_closed_peer_still_gets_no_data_mixed_up(place: Place) {
+async fn consecutive_connections_do_not_mix(place: Place) {
     // The next connection may get the descriptor and the place in the reactor of the last.
     for round in 0..20 {
         let (stream, peer) = place.pair().await;
@@ -228,5 +229,15 @@ async fn data_written_just_before_the_close_is_read(place: Place) {
         write(&peer, b"goodbye").await;
         drop(peer);
         assert_eq!(read_all(&stream, 64).await.unwrap(), b"goodbye");
+    }
+}
+
+async fn an_aborted_task_closes_its_connection(place: Place) {
+    for (stream, peer) in place.pairs().await {
+        let waiting = glassfrog::spawn(async move { stream.read(&mut [0; 8]).await });
+        settle().await;
+        assert!(!waiting.is_finished());
+        waiting.abort();
+        assert_eq!(read_all(&peer, 8).await.unwrap(), b"");
     }
 }

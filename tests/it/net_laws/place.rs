@@ -2,14 +2,15 @@
 
 #[cfg(feature = "sim")]
 use super::is_simulated;
+use crate::net_connect::refusing_at;
 #[cfg(target_os = "linux")]
 use crate::net_race::BlackHole;
 use crate::support::{block_on, plain};
 use futures::channel::{mpsc, oneshot};
 use futures::future::join;
 use glassfrog::net::{TcpListener, TcpStream, UdpSocket};
-use socket2::{Domain, Socket, Type};
-use std::net::SocketAddr;
+use socket2::Socket;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 
 /// A task for the other host.
@@ -95,13 +96,10 @@ impl Place {
             drop(listener);
             return Refusing { addr, _place: None };
         }
-        let addr = SocketAddr::new(self.far.parse().unwrap(), 0);
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
-        socket.bind(&addr.into()).unwrap();
-        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        let (place, addr) = refusing_at(Ipv4Addr::LOCALHOST.into());
         Refusing {
             addr,
-            _place: Some(socket),
+            _place: Some(place),
         }
     }
 
