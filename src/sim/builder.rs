@@ -1,11 +1,11 @@
 //! [`Builder`]: the settings of a simulation.
 
+use super::faults::Plan;
 use super::inside::Simulation;
 use super::jobs::{self, Jobs};
 use super::rng::Rng;
 use super::{Link, Sim, Tcp};
 use crate::clock::host::TrueTime;
-use crate::executor::OnTaskPanic;
 use crate::wire::Wire;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,8 +59,6 @@ pub struct Builder {
     tcp: Tcp,
     /// The number of lines of the journal that a report contains.
     record: usize,
-    /// What happens when a task of a host panics.
-    on_task_panic: OnTaskPanic,
     /// How long a job may run.
     job_limit: Duration,
 }
@@ -76,7 +74,6 @@ impl Builder {
             epoch: SystemTime::UNIX_EPOCH + EPOCH,
             tcp: Tcp::default(),
             record: 0,
-            on_task_panic: OnTaskPanic::EndRuntime,
             job_limit: jobs::LIMIT,
         }
     }
@@ -196,32 +193,6 @@ impl Builder {
         self
     }
 
-    /// Sets what happens when a task of a host panics. By default ([`OnTaskPanic::EndRuntime`]) the run fails, even if
-    /// the program would handle the panic through the task's handle.
-    ///
-    /// # Examples
-    ///
-    /// A program that survives the panics of its tasks:
-    ///
-    /// ```
-    /// # std::panic::set_hook(Box::new(|_| {}));
-    /// use glassfrog::OnTaskPanic;
-    /// use glassfrog::sim::Sim;
-    ///
-    /// let mut sim = Sim::builder().on_task_panic(OnTaskPanic::Log).build();
-    /// sim.client("client", async {
-    ///     let task = glassfrog::spawn(async { panic!("handled below") });
-    ///     assert!(task.await.unwrap_err().is_panic());
-    ///     Ok(())
-    /// });
-    /// sim.run()?;
-    /// # Ok::<(), glassfrog::sim::Failure>(())
-    /// ```
-    pub fn on_task_panic(mut self, policy: OnTaskPanic) -> Builder {
-        self.on_task_panic = policy;
-        self
-    }
-
     /// Sets how long a job may run, for the tests of this limit.
     #[doc(hidden)]
     pub fn test_job_limit(mut self, limit: Duration) -> Builder {
@@ -237,8 +208,10 @@ impl Builder {
     pub fn build(self) -> Sim {
         let rng = Rng::new(self.seed);
         let time = TrueTime::default();
-        let wire = Wire::new(rng.next_u64(), time.clone(), self.tcp);
-        wire.set_default_link(self.link);
+        let wire = Wire::new(rng.next_u64(), self.tcp, time.clone());
+        if self.record > 0 {
+            wire.record(self.record);
+        }
         // Each purpose has its own stream, so that one does not disturb another.
         let (order, fault_rng, host_rng) = (rng.fork(), rng.fork(), rng.fork());
         let mut sim = Sim {
@@ -254,7 +227,7 @@ impl Builder {
             checks: Vec::new(),
             next_checks: BTreeSet::new(),
             faults: None,
-            plan: super::faults::Plan::default(),
+            plan: Plan::default(),
             order,
             fault_rng,
             host_rng,
@@ -262,14 +235,13 @@ impl Builder {
             time_limit: 0,
             poll_limit: self.poll_limit,
             record: self.record,
-            on_task_panic: self.on_task_panic,
             deliveries: Vec::new(),
             polls: 0,
             visits: 0,
             hash: self.seed,
             failed: None,
         };
-        sim.time_limit(self.time_limit);
+        sim.link(self.link).time_limit(self.time_limit);
         sim
     }
 }

@@ -17,7 +17,10 @@ use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
 use crate::foreign::panic_message;
+use crate::event_loop::HostRegistry;
 use crate::wire::HostId;
+use std::cell::OnceCell;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,6 +28,19 @@ use std::time::Duration;
 
 /// The number of lines of the journal in a failure: about as many as fit on a screen with the dumps.
 const LAST_LINES: usize = 32;
+
+thread_local! {
+    /// What the sockets of all simulations of this thread are registered with: one descriptor of the operating system.
+    static REGISTRY: OnceCell<HostRegistry> = const { OnceCell::new() };
+}
+
+/// Returns what the sockets of hosts are registered with.
+fn registry() -> io::Result<HostRegistry> {
+    REGISTRY.with(|cell| match cell.get() {
+        Some(registry) => Ok(registry.clone()),
+        None => HostRegistry::new().map(|registry| cell.get_or_init(|| registry).clone()),
+    })
+}
 
 /// A check that the test has given to [`Sim::every`].
 pub(super) struct Check {
@@ -40,6 +56,7 @@ impl Sim {
         loop {
             self.moment()?;
             if self.clients == 0 {
+                self.check_panics()?;
                 return self.check_all();
             }
             let Some(next) = self.next() else {
@@ -117,7 +134,7 @@ impl Sim {
                 }
                 break;
             };
-            let polls = self.step(id, left)?;
+            let polls = self.step_host(id, left)?;
             left = left.saturating_sub(polls.max(1));
             for command in self.simulation.commands() {
                 self.obey(command)?;
@@ -164,26 +181,32 @@ impl Sim {
     }
 
     /// Steps a host. Returns the number of its polls.
-    fn step(&mut self, id: HostId, most_polls: u64) -> Result<u64, Failure> {
+    fn step_host(&mut self, id: HostId, most_polls: u64) -> Result<u64, Failure> {
         let now = self.now();
         let machine = &mut self.machines[id as usize];
         let stepped = machine.step(most_polls);
         self.visits += 1;
         self.check_interrupt()?;
-        let Some(Step { polls, outcome, timer, jobs }) = stepped else {
+        let Some(Step { polls, is_ready_again, has_jobs, outcome, timer }) = stepped else {
             return Ok(0);
         };
         self.polls += polls;
         self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
-        let machine = &mut self.machines[id as usize];
-        for _ in machine.jobs..jobs {
+        if has_jobs && !mem::replace(&mut self.machines[id as usize].has_due_job, true) {
             self.jobs.schedule(now, id, |most| self.order.range(0..=most));
         }
-        machine.jobs = machine.jobs.max(jobs);
+        if is_ready_again {
+            self.simulation.bells.ring(id);
+        }
         self.set_timer(id, timer);
         match outcome {
             None => {}
-            Some(Outcome::Returned(Ok(()))) => self.end(id),
+            Some(Outcome::Returned(Ok(()))) => {
+                if let Some(message) = self.machines[id as usize].unreceived_panic() {
+                    return Err(self.fail(Cause::Panic(message), Some(id)));
+                }
+                self.end(id);
+            }
             Some(Outcome::Returned(Err(error))) => {
                 return Err(self.fail(Cause::Error(Arc::from(error)), Some(id)));
             }
@@ -205,25 +228,26 @@ impl Sim {
         }
     }
 
-    /// Runs a job of a host.
+    /// Runs a job of a host. Its end rings the bell of the host, whose next step schedules the next job.
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
-        let Some(event_loop) = machine.event_loop() else { return Ok(()) };
-        machine.jobs = machine.jobs.saturating_sub(1);
-        // `None`: the job was aborted while it waited.
-        let Some(event_loop) = machine.event_loop() else { return Ok(()) };
-        let Some(job) = event_loop.shared.pool.take_held() else { return Ok(()) };
-        let place = job.place();
+        machine.has_due_job = false;
+        let pool = machine.event_loop().map(|event_loop| Arc::clone(&event_loop.shared.pool));
+        // `None`: it was aborted while it waited.
+        let Some(job) = pool.and_then(|pool| pool.take_held()) else {
+            return Ok(());
+        };
+        let name = job.describe();
         let here = Arc::clone(&machine.here);
-        let work = Box::new(move || {
+        let work = move || {
             let _inside = inside::enter(&here);
             job.run();
-        });
-        match self.jobs.run(work, &self.simulation.bells) {
+        };
+        match self.jobs.run(Box::new(work), &self.simulation.bells) {
             Ok(true) => self.check_interrupt(),
             Ok(false) => {
                 let limit = self.jobs.limit;
-                Err(self.fail(Cause::Job { place, limit }, Some(id)))
+                Err(self.fail(Cause::Job { job: name, limit }, Some(id)))
             }
             Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
         }
@@ -231,8 +255,12 @@ impl Sim {
 
     /// Starts the process of a host.
     pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
+        let registry = match registry() {
+            Ok(registry) => registry,
+            Err(error) => return Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+        };
         let machine = &mut self.machines[id as usize];
-        match machine.boot(self.on_task_panic) {
+        match machine.boot(registry) {
             Ok(None) => {
                 self.simulation.bells.ring(id);
                 Ok(())
@@ -256,7 +284,7 @@ impl Sim {
     /// Ends the process of a host, and forgets its timers and jobs.
     fn stop(&mut self, id: HostId) {
         self.set_timer(id, None);
-        if self.machines[id as usize].jobs > 0 {
+        if self.machines[id as usize].has_due_job {
             self.jobs.forget(id);
         }
         self.machines[id as usize].shut_down();
@@ -356,12 +384,12 @@ impl Sim {
             Act::Hold => simulation.hold(one, other),
             Act::Release => simulation.release(one, other),
             Act::Reset => simulation.reset(one, other),
-            Act::Lose(loss) => simulation.wire.disturb(id, simulation.id(other), loss, 0),
+            Act::Lose(loss) => simulation.disturb(id, simulation.id(other), loss, 0),
             Act::Delay(time) => {
                 let nanos = time.as_nanos() as u64;
-                simulation.wire.disturb(id, simulation.id(other), 0.0, nanos);
+                simulation.disturb(id, simulation.id(other), 0.0, nanos);
             }
-            Act::RestoreLink => simulation.wire.disturb(id, simulation.id(other), 0.0, 0),
+            Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
             Act::Crash => self.obey(Command::Crash(id))?,
             Act::Kill => self.obey(Command::Kill(id))?,
             Act::Pause => self.obey(Command::Pause(id))?,
@@ -385,6 +413,16 @@ impl Sim {
     fn note(&self, id: HostId, does: &str) {
         let name = &self.machines[id as usize].here.name;
         self.simulation.wire.note(&format!("{name} {does}"));
+    }
+
+    /// Fails if a task has panicked and nothing has received the panic.
+    fn check_panics(&mut self) -> Result<(), Failure> {
+        let mut panicked = self.machines.iter().filter(|machine| machine.has_panics());
+        let found = panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
+        match found {
+            None => Ok(()),
+            Some((id, message)) => Err(self.fail(Cause::Panic(message), Some(id))),
+        }
     }
 
     /// Returns when the next check is due.
@@ -424,18 +462,18 @@ impl Sim {
             seed: self.seed,
             hash: self.whole_hash(),
             polls: self.polls,
-            events: wire.events(),
+            events: wire.hash_and_count().1,
             elapsed: self.elapsed(),
             journal: match self.record {
                 0 => Vec::new(),
-                lines => wire.last_lines(lines),
+                _ => wire.lines(),
             },
         }
     }
 
     /// Returns the hash of everything so far.
     fn whole_hash(&self) -> u64 {
-        mix(self.hash ^ self.simulation.wire.hash())
+        mix(self.hash ^ self.simulation.wire.hash_and_count().0)
     }
 
     /// Fails the simulation, which does not go on after that.
@@ -451,9 +489,14 @@ impl Sim {
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
             dumps: dumps.collect(),
-            journal: self.simulation.wire.last_lines(self.record.max(LAST_LINES)),
+            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
         });
         self.failed = Some(failure.clone());
         failure
     }
+}
+
+/// Returns the last `count` lines.
+fn last(mut lines: Vec<String>, count: usize) -> Vec<String> {
+    lines.split_off(lines.len().saturating_sub(count))
 }

@@ -3,7 +3,6 @@
 use super::logger::Seconds;
 use std::error::Error;
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,8 +91,8 @@ pub enum Cause {
     ForeignMessage,
     /// A closure of `spawn_blocking` has not ended within the limit of real time.
     Job {
-        /// The place where the program has submitted the closure.
-        place: &'static Location<'static>,
+        /// The job, as in a dump: `blocking job 3 "hash" (src/main.rs:7)`.
+        job: String,
         /// The limit, in real time.
         limit: Duration,
     },
@@ -274,10 +273,10 @@ impl fmt::Display for Cause {
                 "a thread outside the simulation has woken or spawned a task of this host: its timing depends on the \
                  machine, so the run cannot be repeated; use tasks, or `spawn_blocking`, which runs in the simulation",
             ),
-            Cause::Job { place, limit } => write!(
+            Cause::Job { job, limit } => write!(
                 f,
-                "the blocking closure submitted at {place} has not ended within {limit:?} of real time: nothing else \
-                 runs while it does, so it must not wait for a task of the simulation"
+                "{job} has not ended within {limit:?} of real time: nothing else runs while it does, so it must not wait \
+                 for a task of the simulation"
             ),
             Cause::NotDeterministic(difference) => write!(f, "not deterministic: {difference}"),
             Cause::Stopped(reason) => f.write_str(reason),

@@ -170,12 +170,13 @@ impl Faults {
         self
     }
 
-    /// Draws the plan for these hosts, each with its name and whether it is a client.
+    /// Draws the plan for these hosts, each with its name and whether it is a client. The faults begin at `begin`, in
+    /// nanoseconds since the simulation began.
     ///
     /// # Panics
     ///
     /// Panics if the faults name a host that is none of these.
-    pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng) -> Plan {
+    pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng, begin: u64) -> Plan {
         for name in self.hosts.iter().flatten() {
             let is_known = hosts.iter().any(|(host, _)| host == name);
             assert!(is_known, "`Faults::hosts` names \"{name}\", but no host has this name");
@@ -222,8 +223,10 @@ impl Faults {
             planned.extend(kind.ends().map(|end| (until, what(end))));
         }
         // A stable sort: what is planned for the same moment happens in the order in which it was drawn.
-        planned.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        Plan { planned }
+        planned.sort_by_key(|(at, _)| *at);
+        planned.reverse();
+        let planned = planned.into_iter().map(|(at, planned)| (begin.saturating_add(at), planned));
+        Plan { planned: planned.collect() }
     }
 
     /// Chooses a subset of the kinds: each with probability one half, and at least one.

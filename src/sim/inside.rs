@@ -7,7 +7,7 @@ use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
 use crate::wire::{HostId, Link, Wire};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +22,30 @@ pub(super) struct Simulation {
     pub(super) bells: Arc<Bells>,
     /// The hosts by their names.
     names: Mutex<HashMap<Arc<str>, HostId>>,
+    /// The links as the test, or a host, has set them.
+    links: Mutex<Links>,
     /// What hosts have asked of the driver.
     commands: Mutex<Vec<Command>>,
     /// Whether there are commands. Relaxed is enough: the threads that push take turns with the driver.
     has_commands: AtomicBool,
+}
+
+/// The links as they were set, and the faults that disturb them. When a fault is over, the link is as it was set.
+#[derive(Default)]
+struct Links {
+    /// What all links are like of which nothing else was said.
+    usual: Link,
+    /// The links of which something was said, by direction, and those that a fault has ever disturbed.
+    ways: BTreeMap<(HostId, HostId), Way>,
+}
+
+/// The link in one direction.
+#[derive(Default)]
+struct Way {
+    /// What was said of it.
+    link: Option<Link>,
+    /// The probability with which a fault loses packets, and the nanoseconds by which it delays them.
+    disturbance: (f64, u64),
 }
 
 /// What only the driver can do, between two steps.
@@ -53,6 +73,7 @@ impl Simulation {
             time,
             bells: Bells::new(),
             names: Mutex::default(),
+            links: Mutex::default(),
             commands: Mutex::default(),
             has_commands: AtomicBool::new(false),
         }
@@ -104,6 +125,7 @@ impl Simulation {
         }
     }
 
+    /// Cuts the network between two hosts.
     #[track_caller]
     pub(super) fn partition(&self, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
@@ -111,11 +133,13 @@ impl Simulation {
         self.wire.cut(b, a);
     }
 
+    /// Cuts the network from one host to another.
     #[track_caller]
     pub(super) fn partition_oneway(&self, from: &str, to: &str) {
         self.wire.cut(self.id(from), self.id(to));
     }
 
+    /// Repairs the network between two hosts.
     #[track_caller]
     pub(super) fn repair(&self, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
@@ -123,11 +147,13 @@ impl Simulation {
         self.wire.repair(b, a);
     }
 
+    /// Repairs the network from one host to another.
     #[track_caller]
     pub(super) fn repair_oneway(&self, from: &str, to: &str) {
         self.wire.repair(self.id(from), self.id(to));
     }
 
+    /// Holds all packets between two hosts.
     #[track_caller]
     pub(super) fn hold(&self, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
@@ -135,6 +161,7 @@ impl Simulation {
         self.wire.hold(b, a);
     }
 
+    /// Lets the packets between two hosts go on.
     #[track_caller]
     pub(super) fn release(&self, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
@@ -142,25 +169,58 @@ impl Simulation {
         self.wire.release(b, a);
     }
 
+    /// Resets all connections between two hosts.
     #[track_caller]
     pub(super) fn reset(&self, a: &str, b: &str) {
         self.wire.reset(self.id(a), self.id(b));
     }
 
+    /// Changes all links of which nothing else was said.
     pub(super) fn link(&self, link: Link) {
-        self.wire.set_default_link(link);
+        let mut links = lock(&self.links);
+        links.usual = link.clone();
+        self.wire.set_link(link);
+        for (&(from, to), way) in links.ways.iter().filter(|(_, way)| way.link.is_none()) {
+            self.wire.set_link_oneway(from, to, way.now(&links.usual));
+        }
     }
 
+    /// Changes the links between two hosts.
     #[track_caller]
     pub(super) fn link_between(&self, a: &str, b: &str, link: Link) {
-        let (a, b) = (self.id(a), self.id(b));
-        self.wire.set_link(a, b, link.clone());
-        self.wire.set_link(b, a, link);
+        self.link_oneway(a, b, link.clone());
+        self.link_oneway(b, a, link);
     }
 
+    /// Changes the link from one host to another.
     #[track_caller]
     pub(super) fn link_oneway(&self, from: &str, to: &str, link: Link) {
-        self.wire.set_link(self.id(from), self.id(to), link);
+        let (from, to) = (self.id(from), self.id(to));
+        self.change_way(from, to, |way| way.link = Some(link));
+    }
+
+    /// Disturbs the links between two hosts: they lose packets with this probability, and delay them by this many
+    /// nanoseconds.
+    pub(super) fn disturb(&self, a: HostId, b: HostId, loss: f64, delay: u64) {
+        for (from, to) in [(a, b), (b, a)] {
+            self.change_way(from, to, |way| way.disturbance = (loss, delay));
+        }
+    }
+
+    /// Changes what is known of a link, and then the link.
+    fn change_way(&self, from: HostId, to: HostId, change: impl FnOnce(&mut Way)) {
+        let links = &mut *lock(&self.links);
+        let way = links.ways.entry((from, to)).or_default();
+        change(way);
+        self.wire.set_link_oneway(from, to, way.now(&links.usual));
+    }
+}
+
+impl Way {
+    /// Returns what the link is like now.
+    fn now(&self, usual: &Link) -> Link {
+        let (loss, delay) = self.disturbance;
+        self.link.as_ref().unwrap_or(usual).disturbed(loss, delay)
     }
 }
 

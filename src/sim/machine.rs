@@ -14,8 +14,9 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped};
-use crate::executor::OnTaskPanic;
+use crate::event_loop::{EventLoop, HostRegistry, Settings, SimulatedHost, Stepped};
+use crate::executor::unreceived::TaskPanic;
+use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
 use crate::wire::{Host, Mask};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,8 +55,10 @@ pub(super) struct Machine {
     pub(super) ready: Vec<(usize, Mask)>,
     /// When the driver has planned to look at the timers of the host.
     pub(super) timer: Option<u64>,
-    /// The number of jobs of the process that the driver has scheduled and not run yet.
-    pub(super) jobs: usize,
+    /// Whether the driver has planned to run a job of the process.
+    pub(super) has_due_job: bool,
+    /// The panics of tasks that nothing was waiting for, but whose handles may still receive them.
+    panics: Vec<TaskPanic>,
 }
 
 /// The process of a host.
@@ -70,12 +73,14 @@ struct Process {
 pub(super) struct Step {
     /// The number of polls.
     pub(super) polls: u64,
-    /// What the software ended with, if it has ended in this step.
+    /// Whether the host has more to do at this moment.
+    pub(super) is_ready_again: bool,
+    /// Whether the host has jobs that nobody has run.
+    pub(super) has_jobs: bool,
+    /// How the software ended, if it has ended in this step.
     pub(super) outcome: Option<Outcome>,
     /// When the host has to be looked at again because of its timers.
     pub(super) timer: Option<u64>,
-    /// The number of jobs that the host has submitted and that nobody has run.
-    pub(super) jobs: usize,
 }
 
 /// How the software of a host ended.
@@ -108,7 +113,8 @@ impl Machine {
             process: None,
             ready: Vec::new(),
             timer: None,
-            jobs: 0,
+            has_due_job: false,
+            panics: Vec::new(),
         }
     }
 
@@ -127,11 +133,9 @@ impl Machine {
     /// # Errors
     ///
     /// Returns an error if no runtime can be created.
-    pub(super) fn boot(&mut self, on_task_panic: OnTaskPanic) -> io::Result<Option<String>> {
-        self.clock.boot();
+    pub(super) fn boot(&mut self, registry: HostRegistry) -> io::Result<Option<String>> {
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
-            on_task_panic,
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
             watchdog: None,
             host: Some(SimulatedHost {
@@ -140,6 +144,7 @@ impl Machine {
                     id: self.here.id,
                 },
                 clock: Arc::clone(&self.clock),
+                registry,
                 bell: self.bell.clone(),
             }),
             ..Settings::default()
@@ -156,7 +161,7 @@ impl Machine {
         drop(inside);
         let (main, panic) = match main {
             Ok(main) => (Some(main), None),
-            Err(panic) => (None, Some(crate::foreign::panic_message(&*panic).into())),
+            Err(panic) => (None, Some(panic_message(&*panic).into())),
         };
         self.is_paused = false;
         self.process = Some(Process { event_loop, main });
@@ -173,10 +178,12 @@ impl Machine {
         let ready = mem::take(&mut self.ready);
         let _inside = inside::enter(&self.here);
         let context = context::enter(event_loop);
-        let Stepped { polls, panicked, .. } = event_loop.step(&ready, most_polls);
+        let Stepped { polls, is_ready_again, has_jobs, panics, panicked } = event_loop.step(&ready, most_polls);
         let mut outcome = None;
         if let Some(payload) = panicked {
-            outcome = Some(Outcome::Panicked(crate::foreign::panic_message(&*payload).into()));
+            outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
+        } else if let Some(panic) = panics.iter().find(|panic| !panic.has_handle) {
+            outcome = Some(Outcome::Panicked(describe(panic)));
         } else if let Some(mut task) = main.take_if(|main| main.is_finished()) {
             let task = Pin::new(&mut task);
             outcome = match task.poll(&mut Context::from_waker(Waker::noop())) {
@@ -185,6 +192,8 @@ impl Machine {
                 Poll::Pending => None,
             };
         }
+        // The handle of the software is the driver's.
+        self.panics.extend(panics.into_iter().filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)));
         drop(context);
         // The buffer is used again.
         self.ready = ready;
@@ -192,17 +201,32 @@ impl Machine {
         let deadline = event_loop.next_deadline();
         Some(Step {
             polls,
+            is_ready_again,
+            has_jobs,
             outcome,
             timer: deadline.map(|deadline| self.clock.true_time_of(deadline)),
-            jobs: event_loop.shared.pool.held_jobs(),
         })
+    }
+
+    /// Returns whether a task has panicked for which nothing was waiting.
+    pub(super) fn has_panics(&self) -> bool {
+        !self.panics.is_empty()
+    }
+
+    /// Returns the description of a panic that nothing has received, if there is one.
+    pub(super) fn unreceived_panic(&self) -> Option<String> {
+        let event_loop = self.event_loop()?;
+        let mut panics = self.panics.iter();
+        let panic = panics.find(|panic| event_loop.executor.has_outcome(panic.id))?;
+        Some(describe(panic))
     }
 
     /// Ends the process: drops its tasks and its sockets.
     pub(super) fn shut_down(&mut self) {
         self.ready.clear();
+        self.panics.clear();
         self.is_paused = false;
-        self.jobs = 0;
+        self.has_due_job = false;
         if let Some(Process { event_loop, main }) = self.process.take() {
             let _inside = inside::enter(&self.here);
             let context = context::enter(&event_loop);
@@ -219,4 +243,9 @@ impl Machine {
         let _context = context::enter(event_loop);
         Some(event_loop.dump())
     }
+}
+
+/// Describes the panic of a task.
+fn describe(panic: &TaskPanic) -> String {
+    format!("{} (spawned at {})", panic.text, panic.location)
 }

@@ -14,8 +14,7 @@ use super::{Link, Result};
 use crate::Dump;
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::executor::OnTaskPanic;
-use crate::wire::{HostId, Ready};
+use crate::wire::{HostId, Ready, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -99,8 +98,6 @@ pub struct Sim {
     pub(super) poll_limit: u64,
     /// The number of lines of the journal that a report contains.
     pub(super) record: usize,
-    /// What happens when a task of a host panics.
-    pub(super) on_task_panic: OnTaskPanic,
     /// A buffer for the sockets that have become ready.
     pub(super) deliveries: Vec<Ready>,
     /// The number of polls.
@@ -608,11 +605,6 @@ faults! {
         "sim.restart(\"a\");" |sim| sim.command(Command::Restart(sim.simulation.id(name)));
     clock(name: &str, clock: Clock) "Changes the clock of a host."
         "sim.clock(\"a\", Clock::behind(Duration::from_secs(1)).ppm(200));" |sim| sim.command(Command::Clock(sim.simulation.id(name), clock));
-}
-
-/// Converts a duration to nanoseconds: at most 584 years.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Sim {

@@ -123,6 +123,19 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Returns the link with a fault: it loses at least this part of the packets, and each takes this many nanoseconds
+    /// longer.
+    pub(crate) fn disturbed(&self, loss: f64, delay: u64) -> Link {
+        let (least, most) = self.latency;
+        Link {
+            latency: (least.saturating_add(delay), most.saturating_add(delay)),
+            loss: self.loss.max(loss),
+            ..self.clone()
+        }
+    }
+}
+
 /// Returns a probability after a check.
 fn checked(probability: f64, what: &str) -> f64 {
     assert!(
