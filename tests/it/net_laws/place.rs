@@ -1,7 +1,5 @@
 //! Where a law runs.
 
-#[cfg(feature = "sim")]
-use super::is_simulated;
 use crate::net_connect::refusing_at;
 #[cfg(target_os = "linux")]
 use crate::net_race::BlackHole;
@@ -10,7 +8,7 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::join;
 use glassfrog::net::{TcpListener, TcpStream, UdpSocket};
 use socket2::Socket;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 
 /// A task for the other host.
@@ -28,8 +26,8 @@ pub(crate) struct Place {
     pub(crate) far: &'static str,
     /// Takes tasks for the far end if it is another host.
     jobs: Option<mpsc::UnboundedSender<Job>>,
-    /// Whether the network is simulated.
-    is_simulated: bool,
+    /// The address of a host that answers nobody, if the network is simulated.
+    silent: Option<IpAddr>,
 }
 
 /// An address that refuses connections.
@@ -82,7 +80,7 @@ impl Place {
         let connected = self.pair().await;
         let (peer, accepted) = self.pair().await;
         let mut pairs = vec![connected, (accepted, peer)];
-        if !self.is_simulated {
+        if self.silent.is_none() {
             let (adopted, peer) = plain();
             pairs.push((adopted.try_into().unwrap(), peer.try_into().unwrap()));
         }
@@ -91,7 +89,7 @@ impl Place {
 
     /// Returns an address at the far end that refuses connections.
     pub(crate) async fn refusing(&self) -> Refusing {
-        if self.is_simulated {
+        if self.silent.is_some() {
             let (listener, addr) = self.listener().await;
             drop(listener);
             return Refusing { addr, _place: None };
@@ -106,8 +104,8 @@ impl Place {
     /// Returns an address that does not answer.
     #[cfg(target_os = "linux")]
     pub(crate) fn silent(&self) -> Silent {
-        if self.is_simulated {
-            let addr = SocketAddr::from(([10, 0, 0, 3], 1));
+        if let Some(ip) = self.silent {
+            let addr = SocketAddr::new(ip, 1);
             return Silent { addr, _hole: None };
         }
         let hole = BlackHole::new();
@@ -128,14 +126,6 @@ impl Place {
     }
 }
 
-/// The name of the near host, on which the law runs.
-#[cfg(feature = "sim")]
-const NEAR: &str = "near";
-
-/// The name of the far host.
-#[cfg(feature = "sim")]
-const FAR: &str = "far";
-
 /// The address of the loopback interface.
 const LOOPBACK: &str = "127.0.0.1";
 
@@ -145,7 +135,91 @@ pub(crate) fn real(law: impl AsyncFnOnce(Place)) {
         near: LOOPBACK,
         far: LOOPBACK,
         jobs: None,
-        is_simulated: false,
+        silent: None,
     };
     block_on(law(place));
+}
+
+#[cfg(feature = "sim")]
+pub(crate) use self::simulation::{between_hosts, simulated};
+
+/// The simulated networks.
+#[cfg(feature = "sim")]
+mod simulation {
+    use super::{Job, LOOPBACK, Place};
+    use crate::support::watchdog;
+    use futures::StreamExt;
+    use futures::channel::mpsc;
+    use glassfrog::sim::Sim;
+    use std::future::pending;
+    use std::net::IpAddr;
+
+    /// The number of simulations of each law. Each has other latencies, other short reads and writes, and another
+    /// order of its hosts.
+    const SEEDS: u64 = 5;
+
+    /// The name of the host on which the law runs.
+    const NEAR: &str = "near";
+
+    /// The name of the host at the far end.
+    const FAR: &str = "far";
+
+    /// The name of the host that answers nobody.
+    const SILENT: &str = "silent";
+
+    /// Checks a law on the loopback interface of a simulated host.
+    pub(crate) fn simulated<L: AsyncFn(Place) + Copy + 'static>(law: L) {
+        simulate(law, |_, silent| Place {
+            near: LOOPBACK,
+            far: LOOPBACK,
+            jobs: None,
+            silent: Some(silent),
+        });
+    }
+
+    /// Checks a law between two simulated hosts.
+    pub(crate) fn between_hosts<L: AsyncFn(Place) + Copy + 'static>(law: L) {
+        simulate(law, |sim, silent| {
+            let (jobs, queue) = mpsc::unbounded();
+            let mut queue = Some(queue);
+            sim.host(FAR, move || {
+                let mut queue = queue.take().expect("the far host has started twice");
+                async move {
+                    while let Some(job) = queue.next().await {
+                        let job: Job = job;
+                        drop(glassfrog::spawn(job));
+                    }
+                    pending().await
+                }
+            });
+            Place {
+                near: NEAR,
+                far: FAR,
+                jobs: Some(jobs),
+                silent: Some(silent),
+            }
+        });
+    }
+
+    /// Checks a law in several simulations, at a place that `place` adds to each.
+    fn simulate<L: AsyncFn(Place) + Copy + 'static>(
+        law: L,
+        place: impl Fn(&mut Sim, IpAddr) -> Place,
+    ) {
+        let _watchdog = watchdog();
+        for seed in 0..SEEDS {
+            let mut sim = Sim::new(seed);
+            sim.host(SILENT, pending);
+            let silent = sim.lookup(SILENT).unwrap();
+            let place = place(&mut sim, silent);
+            sim.client(NEAR, async move {
+                law(place).await;
+                Ok(())
+            });
+            sim.partition(NEAR, SILENT);
+            if let Err(failure) = sim.run() {
+                panic!("{failure}");
+            }
+        }
+    }
 }
