@@ -1,6 +1,7 @@
 //! What a connection transfers.
 
 use super::{Place, arrived, assert_would_block, pattern, read, read_all, settle, write};
+use crate::task_probes::counted;
 use futures::future::{join, join_all};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use glassfrog::net::TcpStream;
@@ -343,24 +344,22 @@ async fn an_endless_response_is_read_up_to_the_limit(place: Place) {
 
 async fn a_task_with_much_to_read_lets_other_tasks_run(place: Place) {
     const BYTES: usize = 10_000;
-    /// The number of consecutive reads that is too many.
-    const TOO_MANY: usize = 1000;
+    /// How many operations a poll may finish.
+    const BUDGET: usize = 128;
     for (stream, peer) in place.pairs().await {
         write(&peer, &[0; BYTES]).await;
         drop(peer);
         settle().await;
-        let reads = Rc::new(Cell::new(0));
-        let counted = Rc::clone(&reads);
-        drop(glassfrog::spawn(async move {
+        let polls = Rc::new(Cell::new(0));
+        let reading = async move {
+            let mut reads = 0;
             while stream.read(&mut [0]).await.unwrap() > 0 {
-                counted.set(counted.get() + 1);
+                reads += 1;
             }
-        }));
-        while reads.get() < BYTES {
-            let before = reads.get();
-            yield_now().await;
-            assert!(reads.get() - before < TOO_MANY);
-        }
+            reads
+        };
+        assert_eq!(counted(&polls, reading).await, BYTES);
+        assert!(polls.get() >= BYTES / BUDGET, "{}", polls.get());
     }
 }
 
