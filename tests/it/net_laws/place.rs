@@ -147,7 +147,7 @@ pub(crate) use self::simulation::{between_hosts, simulated};
 #[cfg(feature = "sim")]
 mod simulation {
     use super::{Job, LOOPBACK, Place};
-    use crate::support::watchdog;
+    use crate::support::{few_or_many, watchdog};
     use futures::StreamExt;
     use futures::channel::mpsc;
     use glassfrog::sim::Sim;
@@ -156,7 +156,7 @@ mod simulation {
 
     /// The number of simulations of each law. Each has other latencies, other short reads and writes, and another
     /// order of its hosts.
-    const SEEDS: u64 = 5;
+    const SEEDS: u64 = few_or_many(3, 30) as u64;
 
     /// The name of the host on which the law runs.
     const NEAR: &str = "near";

@@ -14,7 +14,7 @@ laws! {
 }
 
 async fn halves_work_in_two_tasks(place: Place) {
-    const BYTES: usize = 1 << 19;
+    const BYTES: usize = 1 << 17;
     for (stream, peer) in place.pairs().await {
         let echo = glassfrog::spawn(async move {
             let (reader, mut writer) = peer.into_split();

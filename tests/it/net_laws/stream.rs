@@ -300,7 +300,7 @@ async fn a_dropped_read_loses_no_data(place: Place) {
 
 async fn read_to_end_reads_every_byte(place: Place) {
     for (stream, peer) in place.pairs().await {
-        let bytes = pattern(1 << 20, 3);
+        let bytes = pattern(1 << 18, 3);
         let sent = bytes.clone();
         let sending = glassfrog::spawn(async move { write(&peer, &sent).await });
         let mut all = b"before".to_vec();
