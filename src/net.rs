@@ -118,6 +118,7 @@ mod error;
 #[cfg(windows)]
 mod handle_windows;
 mod happy_eyeballs;
+mod raw;
 mod read_to_end;
 mod resolve;
 pub(crate) mod socket;
