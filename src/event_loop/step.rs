@@ -17,10 +17,8 @@ pub(crate) struct Stepped {
     /// The number of polls.
     pub(crate) polls: u64,
     /// Whether the host has to be stepped again at this moment: a task is ready, because the step has made as many polls
-    /// as it may, or something has called the host.
+    /// as it may, or something has called the host. In the latter case, the bell has rung too.
     pub(crate) is_ready_again: bool,
-    /// Whether a blocking job waits to be [taken](crate::pool::Pool::take_held).
-    pub(crate) has_jobs: bool,
     /// The panics of tasks and jobs that no handle returns, or that no task was waiting for, oldest first.
     pub(crate) panics: Vec<TaskPanic>,
     /// The panic that has ended the runtime.
@@ -41,7 +39,6 @@ impl EventLoop {
             polls: self.executor.polls() - before,
             // From now on, a call makes the host ready again: the bell rings.
             is_ready_again: !self.executor.is_idle() || !self.shared.inbox.announce_park(),
-            has_jobs: self.shared.pool.has_held(),
             panics: self.executor.take_panics(),
             panicked,
         }

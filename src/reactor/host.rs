@@ -1,48 +1,53 @@
 //! The reactor of a simulated host: it has no event queue, and its driver says which sockets are ready.
 //!
-//! Everything above the queue is the reactor of production: sources, readiness, waiters. So a host uses no descriptor,
-//! however many sockets it has.
+//! Everything above the queue is the reactor of production: sources, readiness, waiters. So no host
+//! uses a descriptor, however many sockets it has.
 
 use super::queue::Queue;
+use super::refusal::not_simulated;
 use super::waiters::Taken;
 use super::{Io, Reactor};
 use crate::foreign::swallow_panics;
-use crate::primitives::{AtomicU32, lock};
+use crate::primitives::{AtomicU32, Mutex, lock};
 use crate::timeline::recorder::Recorder;
 use mio::{Poll, Token};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-/// What all sockets of a simulation are registered with. It stands in for the queue of the operating system in the
-/// signatures of mio, and never learns of a descriptor.
-#[derive(Clone, Debug)]
-pub(crate) struct HostRegistry(Arc<mio::Registry>);
+/// The registry of all hosts of this process, while there is one. It stands in for the queue of the operating system in
+/// the signatures of mio, and never learns of a descriptor.
+static REGISTRY: Mutex<Weak<mio::Registry>> = Mutex::new(Weak::new());
 
-impl HostRegistry {
-    /// Creates a registry, for all hosts of a simulation. It uses one descriptor.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the operating system has no descriptor or memory left.
-    pub(crate) fn new() -> io::Result<HostRegistry> {
-        let registry = Poll::new()?.registry().try_clone()?;
-        Ok(HostRegistry(Arc::new(registry)))
+/// Returns the registry of all hosts. It uses one descriptor.
+///
+/// # Errors
+///
+/// Returns an error if the operating system has no descriptor or memory left.
+fn registry() -> io::Result<Arc<mio::Registry>> {
+    let mut shared = lock(&REGISTRY);
+    if let Some(registry) = shared.upgrade() {
+        return Ok(registry);
     }
+    let registry = Arc::new(Poll::new()?.registry().try_clone()?);
+    *shared = Arc::downgrade(&registry);
+    Ok(registry)
 }
 
 impl Reactor {
     /// Creates a reactor for a simulated host, as [`new`](Reactor::new) does for other runtimes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is the only one, and the operating system has no descriptor left for the registry.
     pub(crate) fn of_host(
-        registry: &HostRegistry,
         rounds: Arc<AtomicU32>,
         recorder: Option<Arc<Recorder>>,
-    ) -> Reactor {
-        let registry = Arc::clone(&registry.0);
-        let reactor = Reactor::with_queue(Queue::absent(), registry, rounds, recorder);
+    ) -> io::Result<Reactor> {
+        let reactor = Reactor::with_queue(Queue::absent(), registry()?, rounds, recorder);
         if let Some(registrar) = &mut *lock(&reactor.sources.registrar) {
             registrar.is_host = true;
         }
-        reactor
+        Ok(reactor)
     }
 
     /// Publishes the readiness of sockets, like events of the operating system, and wakes their waiters. Each entry is
@@ -75,22 +80,12 @@ impl Reactor {
 pub(super) fn refusal(is_host: bool, io: &impl Io) -> Option<io::Error> {
     match (is_host, io.is_simulated()) {
         (true, true) | (false, false) => None,
-        (true, false) => Some(real_descriptor()),
+        (true, false) => Some(not_simulated()),
         (false, true) => Some(io::Error::new(
             io::ErrorKind::Unsupported,
             "a simulated socket belongs to its host: use it inside the simulation",
         )),
     }
-}
-
-/// Returns the error of every operation on a descriptor of the operating system that a host has refused.
-pub(super) fn real_descriptor() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "a simulated host has simulated sockets only: create them inside the host with `TcpStream::connect`, \
-         `TcpListener::bind` or `UdpSocket::bind`; sockets, pipes and signals of the operating system belong \
-         outside the simulation",
-    )
 }
 
 /// Returns the error of a wait for the events of a simulated host.

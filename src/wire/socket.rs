@@ -55,6 +55,10 @@ impl Stream {
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         unimplemented!()
     }
+    /// Returns whether the handshake has not ended yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        unimplemented!()
+    }
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         unimplemented!()
     }
@@ -138,6 +142,12 @@ impl UdpSocket {
         unimplemented!()
     }
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        unimplemented!()
+    }
+    pub(crate) fn ttl(&self) -> io::Result<u32> {
+        unimplemented!()
+    }
+    pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         unimplemented!()
     }
     pub(crate) fn register(&self, token: usize) {
