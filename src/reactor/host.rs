@@ -96,3 +96,115 @@ pub(super) fn no_queue() -> io::Error {
         "a simulated host has no event queue: only its simulation can run it",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::proc_net::Connecting;
+    use crate::reactor::readiness::{Direction, READABLE, WRITABLE};
+    use crate::reactor::source::{InitialState, Source};
+    use crate::waiter::Tag;
+    use mio::{Interest, Registry};
+
+    /// A socket that remembers its token.
+    #[derive(Debug)]
+    struct Fake {
+        /// The token of its registration.
+        token: usize,
+        /// Whether it claims to be simulated.
+        is_simulated: bool,
+    }
+
+    impl mio::event::Source for Fake {
+        fn register(&mut self, _: &Registry, token: Token, _: Interest) -> io::Result<()> {
+            self.token = token.0;
+            Ok(())
+        }
+
+        fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Io for Fake {
+        fn describe(&self, _: Direction, _: &Connecting) -> String {
+            String::from("a fake")
+        }
+
+        fn is_simulated(&self) -> bool {
+            self.is_simulated
+        }
+    }
+
+    /// Registers a socket.
+    fn register(reactor: &Reactor, is_simulated: bool) -> io::Result<Arc<Source<Fake>>> {
+        let fake = Fake {
+            token: 0,
+            is_simulated,
+        };
+        let registered = reactor
+            .sources()
+            .register(fake, InitialState::Created, Tag::NONE);
+        registered.map_err(|(_, error)| error)
+    }
+
+    /// Returns whether an operation on a socket is tried in a direction.
+    fn is_tried(source: &Source<Fake>, direction: Direction) -> bool {
+        let tried = source.try_op(direction, |_, _| {
+            Ok(((), crate::reactor::platform::Conclusion::Nothing))
+        });
+        tried.is_ok()
+    }
+
+    #[test]
+    fn readiness_that_the_driver_publishes_is_that_of_an_event() {
+        let reactor = Reactor::of_host(Arc::default(), None).unwrap();
+        let (one, two) = (
+            register(&reactor, true).unwrap(),
+            register(&reactor, true).unwrap(),
+        );
+        assert!(!is_tried(&one, Direction::Read));
+        reactor.make_ready(&[
+            (one.io().token, READABLE),
+            (usize::MAX, READABLE),
+            (two.io().token, WRITABLE),
+        ]);
+        assert!(is_tried(&one, Direction::Read) && !is_tried(&one, Direction::Write));
+        assert!(is_tried(&two, Direction::Write) && !is_tried(&two, Direction::Read));
+    }
+
+    #[test]
+    fn a_host_takes_simulated_sockets_and_other_runtimes_take_real_ones() {
+        let (host, real) = (
+            Reactor::of_host(Arc::default(), None).unwrap(),
+            Reactor::new(Arc::default(), None).unwrap(),
+        );
+        assert!(register(&host, true).is_ok() && register(&real, false).is_ok());
+        for refused in [register(&host, false), register(&real, true)] {
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        }
+    }
+
+    #[test]
+    fn a_host_waits_for_no_events() {
+        let host = Reactor::of_host(Arc::default(), None).unwrap();
+        assert_eq!(
+            host.turn(None).unwrap_err().kind(),
+            io::ErrorKind::Unsupported
+        );
+    }
+
+    #[test]
+    fn all_hosts_share_one_registry() {
+        let hosts = [(); 3].map(|()| Reactor::of_host(Arc::default(), None).unwrap());
+        assert!(
+            hosts
+                .iter()
+                .all(|host| Arc::ptr_eq(&host.registry, &hosts[0].registry))
+        );
+    }
+}
