@@ -101,7 +101,7 @@ fn bits(mask: Mask) -> u32 {
 mod tests {
     use super::*;
     use crate::clock::host::{HostClock, TrueTime};
-    use crate::event_loop::{Settings, SimulatedHost};
+    use crate::event_loop::{Settings, SimulatedHost, TimelineOutput};
     use crate::executor::Remote;
     use crate::task::{JoinHandle, spawn_blocking, yield_now};
     use crate::wire::{Host, Wire};
@@ -153,6 +153,8 @@ mod tests {
             let settings = Settings {
                 seed: Some(7),
                 watchdog: None,
+                timeline: Some(1000),
+                output: TimelineOutput::Chosen(None),
                 host: Some(SimulatedHost {
                     host: Host { wire, id: 0 },
                     clock: Arc::clone(&clock),
@@ -266,6 +268,30 @@ mod tests {
             assert_eq!(host.outcome(task), Duration::from_millis(10));
             assert_eq!(host.event_loop.next_deadline(), None);
         }
+    }
+
+    #[cfg(feature = "timeline")]
+    #[test]
+    fn the_timeline_of_a_host_has_its_time_and_the_metrics_count_its_polls() {
+        let host = Fixture::new(0);
+        let task = host.spawn(async { time::sleep(Duration::from_millis(10)).await });
+        host.step();
+        host.jump();
+        host.outcome(task);
+        let handle = crate::Handle::new(Arc::clone(&host.event_loop.shared));
+        assert_eq!(
+            (handle.metrics().polls, handle.metrics().timers_fired),
+            (2, 1)
+        );
+        let lines = handle.timeline().latest(3);
+        assert!(
+            lines[0].ends_with("0.010000 s  deadlines passed: 1"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].ends_with("task 1 ran for 0 ns, and ended"),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 /// The registry of all hosts of this process, while there is one. It stands in for the queue of the operating system in
-/// the signatures of mio, and never learns of a descriptor.
+/// the signatures of mio, and never learns of a descriptor. It has no events, and its own descriptor is handed to nobody,
+/// because only a `Runtime` hands one out, which a host has not.
 static REGISTRY: Mutex<Weak<mio::Registry>> = Mutex::new(Weak::new());
 
 /// Returns the registry of all hosts. It uses one descriptor.
