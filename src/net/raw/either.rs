@@ -70,7 +70,8 @@ macro_rules! wired {
 }
 
 wired!(wire::Stream, |stream, direction| match direction {
-    Direction::Write if stream.is_connecting() => "connect",
+    // A write to a socket without a peer fails at once, so only a connect waits.
+    Direction::Write if stream.peer_addr().is_err() => "connect",
     _ => operation(direction),
 });
 
