@@ -167,6 +167,8 @@ impl EventLoop {
             recorder,
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
+            #[cfg(feature = "sim")]
+            host: None,
         });
         others::enlist(&shared);
         if let Some(traces) = &shared.traces {

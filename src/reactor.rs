@@ -74,6 +74,12 @@ pub(crate) trait Io: Debug + Send + Sync {
     fn describe_own(&self, direction: Direction, connecting: &Connecting) -> String {
         self.describe(direction, connecting)
     }
+
+    /// Returns whether the descriptor is a simulated socket, which no queue of the operating system watches.
+    #[cfg(feature = "sim")]
+    fn is_simulated(&self) -> bool {
+        false
+    }
 }
 
 /// The part of the reactor that belongs to the loop.

@@ -51,6 +51,9 @@ pub(crate) struct Shared {
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a
     /// waiter may wake a task later. Relaxed is enough, because this guards no memory.
     pub(super) had_outside_waiter: AtomicBool,
+    /// The host of the simulated network that the runtime is, if it is one.
+    #[cfg(feature = "sim")]
+    pub(crate) host: Option<crate::wire::Host>,
 }
 
 impl Shared {

@@ -61,6 +61,10 @@ impl Stream {
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         unimplemented!()
     }
+    /// Returns whether the handshake has not ended yet.
+    pub(crate) fn is_connecting(&self) -> bool {
+        unimplemented!()
+    }
     pub(crate) fn nodelay(&self) -> io::Result<bool> {
         unimplemented!()
     }

@@ -100,6 +100,12 @@ impl UdpSocket {
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         unimplemented!()
     }
+    pub(crate) fn ttl(&self) -> io::Result<u32> {
+        unimplemented!()
+    }
+    pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        unimplemented!()
+    }
     pub(crate) fn register(&self, token: usize) {
         unimplemented!()
     }

@@ -835,6 +835,14 @@ fn cfg_appears_only_where_it_is_allowed() {
         match path {
             // The platform rules.
             "reactor/platform.rs" => true,
+            // The choice between real and simulated sockets.
+            "net/raw.rs" => true,
+            "net/raw/stand_in.rs" if whole_module && next.starts_with("handles!") => true,
+            // What a host of a simulation has besides.
+            "event_loop.rs" | "event_loop/shared.rs" if whole_module && next.contains("host: ") => {
+                true
+            }
+            "reactor.rs" if whole_module && next.contains("fn is_simulated(") => true,
             // Defaults of debug builds.
             "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
             // The system that lists the threads of a process.
