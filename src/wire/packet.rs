@@ -210,7 +210,14 @@ mod tests {
 
     #[test]
     fn a_datagram_has_as_many_fragments_as_its_mtu_asks_for() {
-        for (length, count) in [(0, 1), (1472, 1), (1473, 2), (2952, 2), (2953, 3), (65_507, 45)] {
+        for (length, count) in [
+            (0, 1),
+            (1472, 1),
+            (1473, 2),
+            (2952, 2),
+            (2953, 3),
+            (65_507, 45),
+        ] {
             assert_eq!(fragments("10.0.0.2:1", length), count, "{length}");
         }
         for (length, count) in [(1452, 1), (1453, 2), (2888, 2), (2889, 3), (65_527, 46)] {

@@ -19,8 +19,6 @@
 
 mod address;
 mod socket;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::socket::UdpSocket;
 
@@ -362,4 +360,555 @@ impl State {
 /// Returns what a datagram in a queue counts against [`RECEIVE_BUFFER`].
 fn cost(datagram: &Datagram) -> usize {
     OVERHEAD + datagram.bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::host::TrueTime;
+    use crate::wire::{Host, Link, Ready, Tcp, Wire};
+    use std::fmt::Debug;
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const MS: u64 = 1_000_000;
+    const CLIENT: HostId = 0;
+    const SERVER: HostId = 1;
+
+    /// A network of two hosts, without a driver.
+    struct Net {
+        wire: Arc<Wire>,
+        time: TrueTime,
+    }
+
+    impl Net {
+        /// Creates a network in which each packet takes 1 ms.
+        fn new() -> Net {
+            let time = TrueTime::default();
+            let wire = Wire::new(1, Tcp::default(), time.clone());
+            assert_eq!(wire.add_host("client"), CLIENT);
+            assert_eq!(wire.add_host("server"), SERVER);
+            wire.set_link(link());
+            Net { wire, time }
+        }
+
+        fn bind(&self, id: HostId, addr: &str) -> io::Result<UdpSocket> {
+            let wire = Arc::clone(&self.wire);
+            Host { wire, id }.bind_udp(addr.parse().unwrap())
+        }
+
+        /// Binds a client, and a server on port 53.
+        fn sockets(&self) -> (UdpSocket, UdpSocket) {
+            let client = self.bind(CLIENT, "0.0.0.0:0").unwrap();
+            (client, self.bind(SERVER, "0.0.0.0:53").unwrap())
+        }
+
+        /// Lets the time pass up to this moment, in nanoseconds.
+        fn run_until(&self, end: u64) -> Vec<Ready> {
+            let mut ready = Vec::new();
+            while let Some(at) = self.wire.next().filter(|at| *at <= end) {
+                self.time.advance_to(at);
+                self.wire.advance(&mut ready);
+            }
+            self.time.advance_to(end);
+            ready
+        }
+
+        /// Lets the time pass until nothing happens any more.
+        fn run(&self) -> Vec<Ready> {
+            let mut ready = Vec::new();
+            while let Some(at) = self.wire.next() {
+                self.time.advance_to(at);
+                self.wire.advance(&mut ready);
+            }
+            ready
+        }
+    }
+
+    fn link() -> Link {
+        Link::latency(Duration::from_millis(1)..=Duration::from_millis(1))
+    }
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// The address of the server.
+    fn server_addr() -> SocketAddr {
+        addr("10.0.0.2:53")
+    }
+
+    /// Returns the next datagram that a socket has received.
+    fn next(socket: &UdpSocket) -> Option<Vec<u8>> {
+        let mut buf = vec![0; 70_000];
+        match socket.recv(&mut buf) {
+            Ok(count) => Some(buf[..count].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Returns all datagrams that a socket has received.
+    fn rest(socket: &UdpSocket) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| next(socket)).collect()
+    }
+
+    #[track_caller]
+    fn assert_fails<T: Debug>(result: io::Result<T>, failure: Failure) {
+        let error = result.expect_err("it succeeded");
+        assert_eq!(error.to_string(), io::Error::from(failure).to_string());
+    }
+
+    /// Sends this many datagrams of a length over a link, one after the other, and returns how many arrive.
+    fn arrivals(link: Link, count: usize, length: usize) -> usize {
+        let net = Net::new();
+        net.wire.set_link(link);
+        let (client, server) = net.sockets();
+        let mut arrived = 0;
+        for _ in 0..count {
+            client.send_to(&vec![0; length], server_addr()).unwrap();
+            net.run();
+            arrived += rest(&server).len();
+        }
+        arrived
+    }
+
+    #[test]
+    fn a_datagram_arrives_after_the_latency_with_the_address_of_its_sender() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        assert_eq!(client.send_to(b"hello", server_addr()).unwrap(), 5);
+        net.run_until(MS - 1);
+        assert_eq!(next(&server), None);
+        net.run_until(MS);
+        let mut buf = [0; 8];
+        let (count, source) = server.recv_from(&mut buf).unwrap();
+        assert_eq!(&buf[..count], b"hello");
+        assert_eq!(source.ip(), addr("10.0.0.1:0").ip());
+        assert_eq!(source.port(), client.local_addr().unwrap().port());
+        server.send_to(b"and back", source).unwrap();
+        net.run_until(2 * MS);
+        assert_eq!(next(&client).unwrap(), b"and back");
+    }
+
+    #[test]
+    fn bytes_without_room_are_lost_and_an_empty_datagram_is_one() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        for text in ["hello", "", "world"] {
+            client.send_to(text.as_bytes(), server_addr()).unwrap();
+        }
+        net.run();
+        let mut buf = [0; 2];
+        assert_eq!(server.peek(&mut buf).unwrap(), 2);
+        assert_eq!(&buf, b"he");
+        assert_eq!(server.peek_from(&mut [0; 9]).unwrap().0, 5);
+        assert_eq!(server.recv(&mut buf).unwrap(), 2);
+        assert_eq!(server.recv(&mut buf).unwrap(), 0);
+        // A buffer without room receives a datagram too.
+        assert_eq!(server.recv(&mut []).unwrap(), 0);
+        assert_fails(server.recv(&mut buf), Failure::WouldBlock);
+    }
+
+    #[test]
+    fn a_link_loses_as_many_datagrams_as_it_says() {
+        let arrived = arrivals(link().loss(0.1), 10_000, 100);
+        assert!((8_900..9_100).contains(&arrived), "{arrived}");
+    }
+
+    #[test]
+    fn a_long_datagram_is_lost_with_any_of_its_fragments() {
+        // Two fragments: 0.9 squared.
+        let arrived = arrivals(link().loss(0.1), 10_000, 1473);
+        assert!((8_000..8_200).contains(&arrived), "{arrived}");
+        assert_eq!(arrivals(link(), 10, LONGEST_V4), 10);
+    }
+
+    #[test]
+    fn a_link_duplicates_as_many_datagrams_as_it_says() {
+        let arrived = arrivals(link().duplication(0.1), 10_000, 100);
+        assert!((10_900..11_100).contains(&arrived), "{arrived}");
+    }
+
+    #[test]
+    fn datagrams_overtake_each_other_if_the_latency_varies() {
+        let net = Net::new();
+        net.wire.set_link(Link::default());
+        let (client, server) = net.sockets();
+        for number in 0..100 {
+            client.send_to(&[number], server_addr()).unwrap();
+        }
+        net.run_until(10 * MS);
+        let mut arrived = rest(&server).concat();
+        assert!(!arrived.is_sorted());
+        arrived.sort();
+        assert!(arrived.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn a_bandwidth_spaces_datagrams_out_and_counts_each_fragment() {
+        let net = Net::new();
+        net.wire.set_link(link().bandwidth(104_000));
+        let (client, server) = net.sockets();
+        let times = |lengths: [usize; 2]| {
+            let start = net.time.now();
+            for length in lengths {
+                client.send_to(&vec![0; length], server_addr()).unwrap();
+            }
+            let arrived = lengths.map(|_| {
+                while rest(&server).is_empty() {
+                    net.run_until(net.wire.next().expect("a datagram is under way"));
+                }
+                net.time.now() - start
+            });
+            net.run();
+            arrived
+        };
+        // 1,040 bytes with their headers take 10 ms, and a packet 1 ms more to the other end.
+        assert_eq!(times([1000, 1000]), [11 * MS, 21 * MS]);
+        // 3,120 bytes with those of three fragments take 30 ms.
+        assert_eq!(times([3000, 1000]), [31 * MS, 41 * MS]);
+    }
+
+    #[test]
+    fn a_cut_loses_what_is_under_way_and_what_is_sent() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        let send = |text: &str| client.send_to(text.as_bytes(), server_addr()).unwrap();
+        send("under way");
+        net.wire.cut(CLIENT, SERVER);
+        send("sent");
+        net.run_until(MS);
+        net.wire.repair(CLIENT, SERVER);
+        send("repaired");
+        // The other direction is not cut.
+        net.wire.cut(SERVER, CLIENT);
+        net.run();
+        assert_eq!(rest(&server), [b"repaired"]);
+    }
+
+    #[test]
+    fn what_is_held_arrives_in_its_order_after_the_release() {
+        let net = Net::new();
+        net.wire.set_link(Link::default());
+        let (client, server) = net.sockets();
+        net.wire.hold(CLIENT, SERVER);
+        for number in 0..100 {
+            client.send_to(&[number], server_addr()).unwrap();
+        }
+        net.run_until(1000 * MS);
+        assert_eq!(next(&server), None);
+        net.wire.release(CLIENT, SERVER);
+        net.run_until(1010 * MS);
+        assert!(rest(&server).concat().into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn a_connected_socket_looks_closed_to_strangers() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        let stranger = net.bind(CLIENT, "0.0.0.0:7").unwrap();
+        server.connect(addr("10.0.0.1:7")).unwrap();
+        for (socket, text) in [(&client, "client"), (&stranger, "peer")] {
+            socket.connect(server_addr()).unwrap();
+            socket.send(text.as_bytes()).unwrap();
+        }
+        net.run();
+        assert_eq!(rest(&server), [b"peer"]);
+        assert_fails(client.send(b"again"), Failure::Refused);
+        // A socket can be connected again, and still send elsewhere.
+        server.connect(client.local_addr().unwrap()).unwrap();
+        client.send(b"client").unwrap();
+        stranger.send(b"stranger").unwrap();
+        net.run();
+        assert_eq!(rest(&server), [b"client"]);
+        assert_eq!(
+            stranger.take_error().unwrap().unwrap().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
+        server.send_to(b"elsewhere", addr("10.0.0.1:7")).unwrap();
+        net.run();
+        assert_eq!(rest(&stranger), [b"elsewhere"]);
+    }
+
+    #[test]
+    fn a_refusal_is_reported_once_by_whichever_operation_comes_next() {
+        let net = Net::new();
+        let client = net.bind(CLIENT, "0.0.0.0:0").unwrap();
+        client.connect(server_addr()).unwrap();
+        client.register(7);
+        net.run();
+        for call in [
+            |socket: &UdpSocket| socket.recv(&mut [0]),
+            |socket: &UdpSocket| socket.peek(&mut [0]),
+            |socket: &UdpSocket| socket.send(b"this one is not sent"),
+        ] {
+            let start = net.time.now();
+            assert_eq!(client.send(b"anybody?").unwrap(), 8);
+            net.run_until(start + 2 * MS - 1);
+            assert!(client.take_error().unwrap().is_none());
+            let ready = net.run_until(start + 2 * MS);
+            assert!(
+                ready
+                    .iter()
+                    .any(|ready| ready.token == 7 && ready.mask.error)
+            );
+            assert_fails(call(&client), Failure::Refused);
+            assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+        }
+        assert_eq!(net.wire.next(), None);
+    }
+
+    #[test]
+    fn only_a_connected_socket_notices_a_refusal_and_a_cut_swallows_it() {
+        let net = Net::new();
+        let client = net.bind(CLIENT, "0.0.0.0:0").unwrap();
+        client.send_to(b"anybody?", server_addr()).unwrap();
+        net.run();
+        assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+        client.connect(server_addr()).unwrap();
+        // Nor does it notice that another port is closed.
+        client.send_to(b"anybody?", addr("10.0.0.2:54")).unwrap();
+        net.run();
+        assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+        net.wire.cut(SERVER, CLIENT);
+        client.send(b"anybody?").unwrap();
+        net.run();
+        assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+    }
+
+    #[test]
+    fn a_full_queue_drops_datagrams_until_some_are_received() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        let send = |count, length| {
+            for _ in 0..count {
+                client.send_to(&vec![0; length], server_addr()).unwrap();
+            }
+            net.run();
+        };
+        // As Linux 6.18 counts.
+        send(300, 0);
+        assert_eq!(rest(&server).len(), 256);
+        send(300, 1472);
+        assert_eq!(next(&server).unwrap().len(), 1472);
+        send(300, 1472);
+        assert_eq!(rest(&server).len(), 92);
+        send(10, LONGEST_V4);
+        assert_eq!(rest(&server).len(), 3);
+        assert!(net.wire.lines().iter().any(|line| {
+            line.ends_with("client → server datagram #909, 65507 bytes: lost: no room")
+        }));
+    }
+
+    #[test]
+    fn a_host_without_power_is_silent_and_its_sockets_are_gone() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        client.connect(server_addr()).unwrap();
+        client.send(b"one").unwrap();
+        net.run();
+        net.wire.power_off(SERVER);
+        client.send(b"two").unwrap();
+        net.run();
+        assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+        assert_fails(server.recv(&mut [0]), Failure::NetworkDown);
+        assert_fails(net.bind(SERVER, "0.0.0.0:0"), Failure::NetworkDown);
+        net.wire.power_on(SERVER);
+        client.send(b"three").unwrap();
+        net.run();
+        assert_fails(client.recv(&mut [0]), Failure::Refused);
+        let server_2 = net.bind(SERVER, "0.0.0.0:53").unwrap();
+        // The socket from before does not take the address of the new one along.
+        drop(server);
+        client.send(b"four").unwrap();
+        net.run();
+        assert_eq!(rest(&server_2), [b"four"]);
+    }
+
+    #[test]
+    fn a_dropped_socket_and_those_of_a_killed_host_free_their_ports() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        client.send_to(b"queued", server_addr()).unwrap();
+        net.run();
+        assert_fails(net.bind(SERVER, "10.0.0.2:53"), Failure::AddrInUse);
+        drop(server);
+        let server = net.bind(SERVER, "10.0.0.2:53").unwrap();
+        assert_eq!(next(&server), None);
+        net.wire.close_all(SERVER);
+        let server_2 = net.bind(SERVER, "0.0.0.0:53").unwrap();
+        assert_fails(server.local_addr(), Failure::NetworkDown);
+        client.send_to(b"new", server_addr()).unwrap();
+        net.run();
+        assert_eq!(rest(&server_2), [b"new"]);
+    }
+
+    #[test]
+    fn a_socket_is_bound_to_an_address_of_its_host() {
+        let net = Net::new();
+        let (client, _server) = net.sockets();
+        assert!((32_768..=60_999).contains(&client.local_addr().unwrap().port()));
+        assert_fails(client.peer_addr(), Failure::NotConnected);
+        let away = net.bind(CLIENT, "10.0.0.2:0");
+        assert_fails(away, Failure::AddrNotAvailable);
+        let one = net.bind(CLIENT, "10.0.0.1:9").unwrap();
+        let other = net.bind(CLIENT, "127.0.0.1:9").unwrap();
+        let sender = net.bind(CLIENT, "0.0.0.0:0").unwrap();
+        for target in [&one, &other] {
+            sender.send_to(b"hi", target.local_addr().unwrap()).unwrap();
+            net.run();
+        }
+        assert_eq!((rest(&one).len(), rest(&other).len()), (1, 1));
+    }
+
+    #[test]
+    fn connecting_chooses_the_address_of_the_socket() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        let port = client.local_addr().unwrap().port();
+        client.connect(server_addr()).unwrap();
+        let local = SocketAddr::new(addr("10.0.0.1:0").ip(), port);
+        assert_eq!(client.local_addr().unwrap(), local);
+        assert_eq!(client.peer_addr().unwrap(), server_addr());
+        server.send_to(b"hi", local).unwrap();
+        net.run();
+        assert_eq!(rest(&client), [b"hi"]);
+        // Another socket can have the rest of the port from now on.
+        let rest_of_port = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        net.bind(CLIENT, &rest_of_port.to_string()).unwrap();
+        let connected = format!("udp {local} → 10.0.0.2:53");
+        assert_eq!(client.describe(), connected);
+        assert_eq!(server.describe(), "udp 0.0.0.0:53");
+        server.connect(addr("0.0.0.0:9")).unwrap();
+        assert_eq!(server.peer_addr().unwrap(), addr("127.0.0.1:9"));
+    }
+
+    #[test]
+    fn an_unspecified_address_of_ipv6_receives_ipv4_too() {
+        let net = Net::new();
+        let server = net.bind(SERVER, "[::]:53").unwrap();
+        let four = net.bind(CLIENT, "10.0.0.1:9").unwrap();
+        let six = net.bind(CLIENT, "[fd00::1]:9").unwrap();
+        four.connect(server_addr()).unwrap();
+        six.connect(addr("[fd00::2]:53")).unwrap();
+        for (socket, source) in [(&four, "[::ffff:10.0.0.1]:9"), (&six, "[fd00::1]:9")] {
+            socket.send(b"to").unwrap();
+            net.run();
+            let (_, peer) = server.recv_from(&mut [0; 9]).unwrap();
+            assert_eq!(peer, addr(source));
+            server.send_to(b"fro", peer).unwrap();
+            net.run();
+            assert_eq!(rest(socket), [b"fro"]);
+        }
+        server.connect(addr("[::ffff:10.0.0.1]:9")).unwrap();
+        let local = server.local_addr().unwrap();
+        assert_eq!(local, addr("[::ffff:10.0.0.2]:53"));
+        let elsewhere = server.send_to(b"", addr("[fd00::1]:9"));
+        assert_fails(elsewhere, Failure::Family);
+    }
+
+    #[test]
+    fn an_impossible_send_fails_at_once() {
+        let net = Net::new();
+        let (client, _server) = net.sockets();
+        let send = |target| client.send_to(b"", addr(target));
+        assert_fails(client.send(b""), Failure::NoDestination);
+        assert_fails(send("[fd00::2]:53"), Failure::Family);
+        assert_fails(send("10.0.0.2:0"), Failure::Invalid);
+        assert_fails(send("192.0.2.1:53"), Failure::NetworkUnreachable);
+        let group = send("224.0.0.1:53").unwrap_err();
+        assert_eq!(group.kind(), io::ErrorKind::Unsupported);
+        let long = vec![0; LONGEST_V4 + 1];
+        let too_long = client.send_to(&long, server_addr());
+        assert_fails(too_long, Failure::MessageSize);
+        let inner = net.bind(CLIENT, "127.0.0.1:0").unwrap();
+        assert_fails(inner.connect(server_addr()), Failure::Invalid);
+        let six = net.bind(CLIENT, "[::1]:9").unwrap();
+        assert_fails(six.connect(server_addr()), Failure::NetworkUnreachable);
+        let longest = vec![0; LONGEST_V6];
+        assert_eq!(six.send_to(&longest, addr("[::1]:9")).unwrap(), LONGEST_V6);
+        // Nothing says that nobody has an address of the network.
+        assert_eq!(send("10.0.0.3:53").unwrap(), 0);
+        net.run();
+        assert_eq!(rest(&six), [longest]);
+        assert_fails(client.recv(&mut [0]), Failure::WouldBlock);
+    }
+
+    #[test]
+    fn a_host_reaches_itself_in_20_microseconds_whatever_the_links_are() {
+        let net = Net::new();
+        net.wire.set_link(link().loss(1.0));
+        let (_client, server) = net.sockets();
+        let sender = net.bind(SERVER, "0.0.0.0:0").unwrap();
+        for (target, source) in [("127.0.0.1:53", "127.0.0.1"), ("10.0.0.2:53", "10.0.0.2")] {
+            let start = net.time.now();
+            sender.send_to(b"hi", addr(target)).unwrap();
+            net.run_until(start + 19_999);
+            assert_eq!(next(&server), None);
+            net.run_until(start + 20_000);
+            let (_, peer) = server.recv_from(&mut [0; 9]).unwrap();
+            assert_eq!(peer.ip().to_string(), source);
+        }
+    }
+
+    #[test]
+    fn an_arrival_publishes_the_whole_readiness() {
+        let net = Net::new();
+        let (client, server) = net.sockets();
+        client.send_to(b"early", server_addr()).unwrap();
+        net.run();
+        let mask = Mask {
+            readable: true,
+            writable: true,
+            ..Mask::default()
+        };
+        let ready = Ready {
+            host: SERVER,
+            token: 7,
+            mask,
+        };
+        // A registration reports what has arrived before.
+        server.register(7);
+        assert_eq!(net.run(), [ready]);
+        client.send_to(b"late", server_addr()).unwrap();
+        assert_eq!(net.run(), [ready]);
+        assert_eq!(rest(&server).len(), 2);
+        // What reads and finds nothing publishes nothing.
+        assert_eq!(net.run(), []);
+        server.deregister();
+        client.send_to(b"unseen", server_addr()).unwrap();
+        assert_eq!(net.run(), []);
+    }
+
+    #[test]
+    fn a_ttl_is_what_was_set() {
+        let (client, _server) = Net::new().sockets();
+        assert_eq!(client.ttl().unwrap(), 64);
+        client.set_ttl(7).unwrap();
+        assert_eq!(client.ttl().unwrap(), 7);
+        for ttl in [0, 256] {
+            assert_fails(client.set_ttl(ttl), Failure::Invalid);
+        }
+    }
+
+    #[test]
+    fn the_journal_tells_runs_apart_by_what_datagrams_carry() {
+        let run = |text: &str| {
+            let net = Net::new();
+            net.wire.set_link(Link::default().loss(0.5));
+            let client = net.bind(CLIENT, "10.0.0.1:9").unwrap();
+            let _server = net.bind(SERVER, "0.0.0.0:53").unwrap();
+            for _ in 0..10 {
+                client.send_to(text.as_bytes(), server_addr()).unwrap();
+            }
+            net.run();
+            let lines = net.wire.lines();
+            assert_eq!(lines[0], "0.000000 client → server datagram #0, 5 bytes");
+            net.wire.hash_and_count()
+        };
+        assert_eq!(run("hello"), run("hello"));
+        assert_ne!(run("hello"), run("world"));
+    }
 }
