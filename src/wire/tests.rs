@@ -4,3 +4,4 @@ mod fault_laws;
 mod harness;
 mod stream_laws;
 mod tcp_laws;
+mod speed;
