@@ -41,6 +41,7 @@ mod listener;
 mod waiters;
 mod with;
 mod udp;
+mod programs;
 
 use self::place::Place;
 use crate::support;
