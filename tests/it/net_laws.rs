@@ -41,6 +41,8 @@ mod listener;
 mod waiters;
 mod with;
 mod udp;
+#[cfg(target_os = "linux")]
+mod addresses;
 mod programs;
 
 use self::place::Place;

@@ -156,7 +156,7 @@ mod simulation {
 
     /// The number of simulations of each law. Each has other latencies, other short reads and writes, and another
     /// order of its hosts.
-    const SEEDS: u64 = few_or_many(3, 30) as u64;
+    const SEEDS: u64 = few_or_many(3, 10) as u64;
 
     /// The name of the host on which the law runs.
     const NEAR: &str = "near";
