@@ -124,6 +124,12 @@ mod lists;
 mod newest;
 mod page;
 mod trace_json;
+#[cfg(feature = "sim")]
+mod traffic;
+#[cfg(feature = "sim")]
+mod hosts;
+#[cfg(feature = "sim")]
+pub(crate) mod simulation;
 mod files;
 pub(crate) mod output;
 #[cfg(feature = "macros")]
@@ -171,10 +177,16 @@ const ENTRIES: usize = 5;
 impl Timeline {
     /// Finds out what the recordings show.
     fn new(recordings: Vec<Recording>) -> Timeline {
+        let model = Model::new(&recordings);
+        Timeline::from_model(recordings, model)
+    }
+
+    /// Creates the timeline of what was found out.
+    fn from_model(recordings: Vec<Recording>, model: Model) -> Timeline {
         Timeline {
             title: files::title(),
-            model: Model::new(&recordings),
             recordings,
+            model,
         }
     }
 

@@ -50,7 +50,11 @@ pub(crate) struct HostClock {
 impl HostClock {
     /// Creates a clock that shows `zero` plus the true time.
     pub(crate) fn new(time: TrueTime, zero: Instant) -> HostClock {
-        let affine = Mutex::new(Affine { since: 0, shown: 0, ppm: 0 });
+        let affine = Mutex::new(Affine {
+            since: 0,
+            shown: 0,
+            ppm: 0,
+        });
         HostClock { time, zero, affine }
     }
 

@@ -1,0 +1,193 @@
+//! [`SimulationRecorder`]: the timeline of a simulation, whose hosts are groups and whose segments are arrows.
+//!
+//! The driver of a simulation creates one if `GLASSFROG_TIMELINE` asks for it, gives each runtime of a host a
+//! [recorder](SimulationRecorder::host), and [writes](SimulationRecorder::write) the file when the run has ended. The
+//! network reports [segments](SimulationRecorder::segment) when their fate is known. Without a `SimulationRecorder`,
+//! nothing is formatted and nothing is kept.
+//!
+//! All events have the *true time* of the simulation, although the clock of each host may show another one.
+
+use super::Timeline;
+use super::files::name_of_test;
+use super::model::Model;
+use super::output::{path_in_environment, report};
+use super::recorder::Recorder;
+use super::recording::Recording;
+use super::traffic::{Fault, Segment, Traffic};
+use crate::clock::Clock;
+use crate::primitives::{AtomicBool, Mutex, Ordering, lock};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) use super::traffic::Fate;
+
+/// The number of events that the hosts share. Each runtime of a host gets its part of them, by the number of hosts then.
+const EVENTS: usize = 131_072;
+
+/// The largest number of events of one host: that of any other runtime.
+const MOST_EVENTS: usize = 65_536;
+
+/// The smallest number of events of one host.
+const FEWEST_EVENTS: usize = 1024;
+
+/// The number of events that are kept of hosts' former runtimes. The oldest runtime goes first.
+const FORMER_EVENTS: usize = 262_144;
+
+/// Whether the file in the environment shows a run that failed. A run that passes then keeps it.
+static SHOWS_FAILURE: AtomicBool = AtomicBool::new(false);
+
+/// Records one simulation. Any of its methods may be called while a poll of a host runs; they call no foreign code but the
+/// label of a segment.
+pub(crate) struct SimulationRecorder {
+    /// A clock that shows the true time.
+    truth: Clock,
+    /// What that clock showed when the simulation began.
+    zero: Instant,
+    /// The hosts.
+    hosts: Mutex<Hosts>,
+    /// The segments and the faults.
+    traffic: Mutex<Traffic>,
+}
+
+/// The recorders of the hosts.
+#[derive(Default)]
+struct Hosts {
+    /// The recorder of the last runtime of each host.
+    last: BTreeMap<u32, Arc<Recorder>>,
+    /// The recordings of the runtimes before them, the earliest first, with the numbers of their hosts.
+    former: VecDeque<(u32, Recording)>,
+    /// The number of their events.
+    former_events: usize,
+}
+
+impl SimulationRecorder {
+    /// Creates the recorder of a simulation, if `GLASSFROG_TIMELINE` is set. `truth` shows the true time, and has shown
+    /// `zero` when the simulation began.
+    pub(crate) fn by_environment(truth: Clock, zero: Instant) -> Option<Arc<SimulationRecorder>> {
+        path_in_environment().map(|_| Arc::new(SimulationRecorder::new(truth, zero)))
+    }
+
+    /// Creates the recorder of a simulation.
+    fn new(truth: Clock, zero: Instant) -> SimulationRecorder {
+        SimulationRecorder {
+            truth,
+            zero,
+            hosts: Mutex::default(),
+            traffic: Mutex::default(),
+        }
+    }
+
+    /// Creates the recorder of a new runtime of a host. `clock` is that of the host. If the host had a runtime before,
+    /// this one continues its group.
+    pub(crate) fn host(&self, host: u32, name: &str, clock: Clock) -> Arc<Recorder> {
+        let mut hosts = lock(&self.hosts);
+        let events = EVENTS / (hosts.last.len() + 1);
+        let events = events.clamp(FEWEST_EVENTS, MOST_EVENTS);
+        let time = (self.truth.clone(), self.zero);
+        let recorder = Arc::new(Recorder::of_host(events, time, name, clock));
+        if let Some(former) = hosts.last.insert(host, Arc::clone(&recorder)) {
+            hosts.add_former(host, former.copy());
+        }
+        recorder
+    }
+
+    /// Notes a segment that was sent at a true time. Call this once for each segment, when its fate is known. Those on
+    /// their way at the end are noted before the file is written.
+    pub(crate) fn segment(
+        &self,
+        (from, to): (u32, u32),
+        sent: u64,
+        fate: Fate,
+        label: impl fmt::Display,
+    ) {
+        let label = label.to_string().into_boxed_str();
+        let segment = Segment {
+            from,
+            to,
+            sent,
+            fate,
+            label,
+        };
+        lock(&self.traffic).add(segment);
+    }
+
+    /// Notes something that befalls the network or a host now: a partition, a crash.
+    pub(crate) fn fault(&self, host: Option<u32>, text: impl fmt::Display) {
+        let nanos = self.truth.now().saturating_duration_since(self.zero);
+        let time = u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX);
+        let text = text.to_string().into_boxed_str();
+        lock(&self.traffic).add_fault(Fault { time, host, text });
+    }
+
+    /// Writes the file that the environment names, because the run has ended. Returns a sentence about that for the
+    /// report of a failure.
+    ///
+    /// A file of a run that failed is not replaced by that of one that passes: of a thousand iterations, the one that failed
+    /// is of interest. If the environment names a directory, only the failure of a test writes a file, which has the
+    /// name of the test.
+    pub(crate) fn write(&self, test: Option<&str>, has_failed: bool) -> Option<String> {
+        let path = self.path(test, has_failed)?;
+        match self.timeline().write_to(&path) {
+            Ok(()) => Some(format!("the timeline of this run is in {}", path.display())),
+            Err(error) => {
+                let text = error.to_string();
+                report(Err(error));
+                Some(text)
+            }
+        }
+    }
+
+    /// Returns the path of the file, if one is written.
+    fn path(&self, test: Option<&str>, has_failed: bool) -> Option<PathBuf> {
+        let path = path_in_environment()?;
+        if path.is_dir() {
+            let name = name_of_test(test?);
+            return has_failed.then(|| path.join(name));
+        }
+        // Relaxed suffices: the file guards nothing.
+        match has_failed {
+            true => SHOWS_FAILURE.store(true, Ordering::Relaxed),
+            false if SHOWS_FAILURE.load(Ordering::Relaxed) => return None,
+            false => {}
+        }
+        Some(path)
+    }
+
+    /// Returns what was recorded until now.
+    fn timeline(&self) -> Timeline {
+        let hosts = lock(&self.hosts);
+        let last = hosts.last.iter();
+        let last = last.map(|(host, recorder)| (*host, recorder.copy()));
+        let mut recordings: Vec<(u32, Recording)> =
+            hosts.former.iter().cloned().chain(last).collect();
+        drop(hosts);
+        // Stable: the runtimes of a host stay in their order.
+        recordings.sort_by_key(|(host, _)| *host);
+        let traffic = lock(&self.traffic).clone();
+        let model = Model::simulated(&recordings, &traffic);
+        let recordings = recordings.into_iter().map(|(_, recording)| recording);
+        Timeline::from_model(recordings.collect(), model)
+    }
+}
+
+impl Hosts {
+    /// Adds the recording of a runtime that another one has followed. Forgets the oldest if they are too many.
+    fn add_former(&mut self, host: u32, recording: Recording) {
+        self.former_events += recording.events.len();
+        self.former.push_back((host, recording));
+        while self.former_events > FORMER_EVENTS
+            && let Some((_, oldest)) = self.former.pop_front()
+        {
+            self.former_events -= oldest.events.len();
+        }
+    }
+}
+
+impl fmt::Debug for SimulationRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulationRecorder").finish_non_exhaustive()
+    }
+}
