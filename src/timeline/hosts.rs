@@ -77,12 +77,17 @@ impl Model {
             let text = texts.add(&fault.text);
             network.faults.push((at(fault.time), host, text));
         }
-        let ends = network.flows.iter().filter(|flow| flow.end < Time::MAX);
-        let ends = ends.map(|flow| flow.end);
         let faults = network.faults.iter().map(|(time, _, _)| *time);
-        span = ends.chain(faults).fold(span, Time::max);
+        span = faults.fold(span, Time::max);
+        for flow in &network.flows {
+            let end = match flow.fate {
+                FlowFate::OnItsWay => flow.sent,
+                FlowFate::Arrived | FlowFate::Lost => flow.end.max(flow.sent),
+            };
+            span = span.max(end);
+        }
         for flow in &mut network.flows {
-            flow.end = flow.end.min(span.max(flow.sent));
+            flow.end = flow.end.min(span).max(flow.sent);
         }
         for life in groups.iter_mut().flat_map(|group| &mut group.lives) {
             life.1 = life.1.min(span);
