@@ -157,6 +157,13 @@ impl<Id: Ord> Queue<Id> {
         Some(ended.about)
     }
 
+    /// Returns the description of the running job at this place.
+    #[cfg(feature = "sim")]
+    pub(crate) fn about(&self, place: usize) -> Option<Arc<dyn About>> {
+        let running = self.places.get(place)?.as_ref()?;
+        Some(Arc::clone(&running.about))
+    }
+
     /// Removes and returns a job that has not begun.
     pub(crate) fn cancel(&mut self, id: Id) -> Option<Queued> {
         self.queued.remove(&id)

@@ -17,6 +17,9 @@ pub(crate) enum Refusal {
     Os(i32),
     /// The runtime has ended.
     RuntimeEnded,
+    /// The runtime is a simulated host, and the descriptor belongs to the operating system.
+    #[cfg(feature = "sim")]
+    OnHost,
 }
 
 impl Refusal {
@@ -32,6 +35,8 @@ impl Refusal {
     pub(crate) fn new(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
             Some(number) => Refusal::Os(number),
+            #[cfg(feature = "sim")]
+            None if error.kind() == io::ErrorKind::Unsupported => Refusal::OnHost,
             None => Refusal::RuntimeEnded,
         }
     }
@@ -50,6 +55,8 @@ impl Refusal {
                 io::Error::new(error.kind(), text)
             }
             Refusal::RuntimeEnded => runtime_ended(),
+            #[cfg(feature = "sim")]
+            Refusal::OnHost => super::host::real_descriptor(),
         }
     }
 }

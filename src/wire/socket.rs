@@ -1,6 +1,7 @@
 //! The raw sockets of a simulated host: what the enums of `net/raw.rs` hold.
 
-use super::{Host, Wire};
+use super::{Socket, Wire};
+use crate::slab::Key;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -10,26 +11,31 @@ use std::sync::Arc;
 pub(crate) struct Stream {
     /// The network.
     wire: Arc<Wire>,
+    /// The key of the end.
+    key: Key,
 }
 
 /// A simulated listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// The host.
-    host: Host,
-}
-
-/// A simulated UDP socket.
-#[derive(Debug)]
-pub(crate) struct UdpSocket {
-    /// The host.
-    host: Host,
+    /// The network.
+    wire: Arc<Wire>,
+    /// The key of the socket.
+    key: Key,
 }
 
 #[expect(unused_variables, reason = "a sketch")]
 impl Stream {
+    /// Creates the socket of an end.
+    pub(super) fn new(wire: &Arc<Wire>, key: Key) -> Stream {
+        Stream {
+            wire: Arc::clone(wire),
+            key,
+        }
+    }
+
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        unimplemented!("{:?}", self.wire)
+        unimplemented!()
     }
     pub(crate) fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         unimplemented!()
@@ -69,10 +75,13 @@ impl Stream {
     }
     /// Notes the token under which the host's reactor has registered the socket, and reports its readiness.
     pub(crate) fn register(&self, token: usize) {
-        unimplemented!()
+        self.wire
+            .with(|state| state.register(Socket::Stream(self.key), token));
     }
+    /// Ends the registration.
     pub(crate) fn deregister(&self) {
-        unimplemented!()
+        self.wire
+            .with(|state| state.deregister(Socket::Stream(self.key)));
     }
     /// Describes the connection for a dump: `tcp 10.0.0.1:40000 → 10.0.0.2:80`.
     pub(crate) fn describe(&self) -> String {
@@ -82,8 +91,16 @@ impl Stream {
 
 #[expect(unused_variables, reason = "a sketch")]
 impl Listener {
+    /// Creates the socket of a listener.
+    pub(super) fn new(wire: &Arc<Wire>, key: Key) -> Listener {
+        Listener {
+            wire: Arc::clone(wire),
+            key,
+        }
+    }
+
     pub(crate) fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        unimplemented!("{:?}", self.host)
+        unimplemented!()
     }
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         unimplemented!()
@@ -98,53 +115,13 @@ impl Listener {
         unimplemented!()
     }
     pub(crate) fn register(&self, token: usize) {
-        unimplemented!()
+        self.wire
+            .with(|state| state.register(Socket::Listener(self.key), token));
     }
+    /// Ends the registration.
     pub(crate) fn deregister(&self) {
-        unimplemented!()
-    }
-    pub(crate) fn describe(&self) -> String {
-        unimplemented!()
-    }
-}
-
-#[expect(unused_variables, reason = "a sketch")]
-impl UdpSocket {
-    pub(crate) fn connect(&self, peer: SocketAddr) -> io::Result<()> {
-        unimplemented!("{:?}", self.host)
-    }
-    pub(crate) fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        unimplemented!()
-    }
-    pub(crate) fn send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        unimplemented!()
-    }
-    pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        unimplemented!()
-    }
-    pub(crate) fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        unimplemented!()
-    }
-    pub(crate) fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        unimplemented!()
-    }
-    pub(crate) fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        unimplemented!()
-    }
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        unimplemented!()
-    }
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        unimplemented!()
-    }
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        unimplemented!()
-    }
-    pub(crate) fn register(&self, token: usize) {
-        unimplemented!()
-    }
-    pub(crate) fn deregister(&self) {
-        unimplemented!()
+        self.wire
+            .with(|state| state.deregister(Socket::Listener(self.key)));
     }
     pub(crate) fn describe(&self) -> String {
         unimplemented!()

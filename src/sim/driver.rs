@@ -1,0 +1,502 @@
+//! The driver: how a [`Sim`] moves from moment to moment.
+//!
+//! A simulation is a sequence of *moments*. At each moment, the driver [processes](Sim::moment) the events of the network
+//! that are due, and steps the hosts that have something to do, one at a time in an order that the seed chooses, until
+//! none is left. Then the time [jumps](Sim::jump) to the next event, deadline, job, fault or check. There are no ticks, and
+//! nothing here looks at all hosts.
+//!
+//! The outcome of a step is a function of the seed, so the whole run is. Only foreign messages could change that, and these end
+//! the run.
+
+use super::bell::Interrupt;
+use super::failure::{Cause, Failure, Parts};
+use super::faults::{Act, Planned};
+use super::inside::{self, Command};
+use super::machine::{Outcome, Step};
+use super::report::Report;
+use super::rng::mix;
+use super::{Clock, Sim};
+use crate::foreign::panic_message;
+use crate::event_loop::HostRegistry;
+use crate::wire::HostId;
+use std::cell::OnceCell;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The number of lines of the journal in a failure: about as many as fit on a screen with the dumps.
+const LAST_LINES: usize = 32;
+
+thread_local! {
+    /// What the sockets of all simulations of this thread are registered with: one descriptor of the operating system.
+    static REGISTRY: OnceCell<HostRegistry> = const { OnceCell::new() };
+}
+
+/// Returns what the sockets of hosts are registered with.
+fn registry() -> io::Result<HostRegistry> {
+    REGISTRY.with(|cell| match cell.get() {
+        Some(registry) => Ok(registry.clone()),
+        None => HostRegistry::new().map(|registry| cell.get_or_init(|| registry).clone()),
+    })
+}
+
+/// A check that the test has given to [`Sim::every`].
+pub(super) struct Check {
+    /// How often the check is made, in nanoseconds.
+    pub(super) period: u64,
+    /// The check.
+    pub(super) check: Box<dyn FnMut() -> super::Result>,
+}
+
+impl Sim {
+    /// Runs until all clients have ended.
+    pub(super) fn run_clients(&mut self) -> Result<(), Failure> {
+        loop {
+            self.moment()?;
+            if self.clients == 0 {
+                self.check_panics()?;
+                return self.check_all();
+            }
+            let Some(next) = self.next() else {
+                return Err(self.fail(Cause::Standstill, None));
+            };
+            self.jump(next)?;
+        }
+    }
+
+    /// Runs until a moment, in nanoseconds since the beginning.
+    pub(super) fn run_until(&mut self, end: u64) -> Result<(), Failure> {
+        loop {
+            self.moment()?;
+            match self.next().filter(|next| *next <= end) {
+                Some(next) => self.jump(next)?,
+                None if self.now() < end => self.jump(end)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Returns the present moment, in nanoseconds since the beginning.
+    pub(super) fn now(&self) -> u64 {
+        self.simulation.time.now()
+    }
+
+    /// Returns when the next thing happens, if anything can happen any more. Checks do not count: they change nothing.
+    pub(super) fn next(&self) -> Option<u64> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let times = [timer, self.simulation.wire.next(), self.jobs.next(), self.plan.next()];
+        times.into_iter().flatten().min()
+    }
+
+    /// Moves the time, on the way to `next`: to `next` itself, or to a check before it.
+    pub(super) fn jump(&mut self, next: u64) -> Result<(), Failure> {
+        let check = self.next_check().filter(|check| *check < next);
+        let next = check.unwrap_or(next);
+        if next > self.time_limit {
+            let limit = self.time_limit;
+            self.simulation.time.advance_to(limit.max(self.now()));
+            return Err(self.fail(Cause::TimeLimit(Duration::from_nanos(limit)), None));
+        }
+        self.simulation.time.advance_to(next.max(self.now()));
+        Ok(())
+    }
+
+    /// Lets everything happen that is due at the present moment.
+    pub(super) fn moment(&mut self) -> Result<(), Failure> {
+        self.draw_faults();
+        let now = self.now();
+        for id in mem::take(&mut self.fresh) {
+            self.boot(id)?;
+        }
+        // 1. What was planned for this moment: faults, jobs, deadlines.
+        while let Some(planned) = self.plan.take(now) {
+            self.act(planned)?;
+        }
+        while let Some(id) = self.jobs.take(now) {
+            self.run_job(id)?;
+        }
+        while let Some(&(at, id)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            self.machines[id as usize].timer = None;
+            self.simulation.bells.ring(id);
+        }
+        // 2. Until nothing is left: the network, and one of the ready hosts. Each step counts, even one without polls.
+        let mut left = self.poll_limit;
+        loop {
+            self.deliver(now);
+            let Some(id) = self.simulation.bells.take(&self.order) else {
+                if self.simulation.wire.next().is_some_and(|next| next <= now) {
+                    continue;
+                }
+                break;
+            };
+            let polls = self.step_host(id, left)?;
+            left = left.saturating_sub(polls.max(1));
+            for command in self.simulation.commands() {
+                self.obey(command)?;
+            }
+            if left == 0 {
+                let polls = self.poll_limit;
+                return Err(self.fail(Cause::Livelock { polls }, Some(id)));
+            }
+        }
+        self.check_interrupt()?;
+        // 3. The checks see the moment when it is over.
+        while self.next_check().is_some_and(|next| next <= now) {
+            if let Some((at, place)) = self.next_checks.pop_first() {
+                self.next_checks.insert((at + self.checks[place].period, place));
+                self.check(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the plan of the faults, once the hosts are known.
+    fn draw_faults(&mut self) {
+        if let Some(faults) = self.faults.take() {
+            let hosts = self.machines.iter();
+            let hosts: Vec<_> = hosts.map(|host| (String::from(&*host.here.name), host.is_client)).collect();
+            self.plan = faults.plan(&hosts, &self.fault_rng, self.now());
+        }
+    }
+
+    /// Has the network process its events, and rings the bells of the hosts whose sockets have become ready.
+    fn deliver(&mut self, now: u64) {
+        let wire = &self.simulation.wire;
+        if wire.next().is_none_or(|next| next > now) {
+            return;
+        }
+        wire.advance(&mut self.deliveries);
+        for ready in self.deliveries.drain(..) {
+            let machine = &mut self.machines[ready.host as usize];
+            if machine.is_up() {
+                machine.ready.push((ready.token, ready.mask));
+                self.simulation.bells.ring(ready.host);
+            }
+        }
+    }
+
+    /// Steps a host. Returns the number of its polls.
+    fn step_host(&mut self, id: HostId, most_polls: u64) -> Result<u64, Failure> {
+        let now = self.now();
+        let machine = &mut self.machines[id as usize];
+        let stepped = machine.step(most_polls);
+        self.visits += 1;
+        self.check_interrupt()?;
+        let Some(Step { polls, is_ready_again, has_jobs, outcome, timer }) = stepped else {
+            return Ok(0);
+        };
+        self.polls += polls;
+        self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
+        if has_jobs && !mem::replace(&mut self.machines[id as usize].has_due_job, true) {
+            self.jobs.schedule(now, id, |most| self.order.range(0..=most));
+        }
+        if is_ready_again {
+            self.simulation.bells.ring(id);
+        }
+        self.set_timer(id, timer);
+        match outcome {
+            None => {}
+            Some(Outcome::Returned(Ok(()))) => {
+                if let Some(message) = self.machines[id as usize].unreceived_panic() {
+                    return Err(self.fail(Cause::Panic(message), Some(id)));
+                }
+                self.end(id);
+            }
+            Some(Outcome::Returned(Err(error))) => {
+                return Err(self.fail(Cause::Error(Arc::from(error)), Some(id)));
+            }
+            Some(Outcome::Panicked(message)) => {
+                return Err(self.fail(Cause::Panic(message), Some(id)));
+            }
+        }
+        Ok(polls)
+    }
+
+    /// Plans when to look at the timers of a host.
+    fn set_timer(&mut self, id: HostId, timer: Option<u64>) {
+        let planned = &mut self.machines[id as usize].timer;
+        if *planned != timer {
+            if let Some(at) = mem::replace(planned, timer) {
+                self.timers.remove(&(at, id));
+            }
+            self.timers.extend(timer.map(|at| (at, id)));
+        }
+    }
+
+    /// Runs a job of a host. Its end rings the bell of the host, whose next step schedules the next job.
+    fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
+        let machine = &mut self.machines[id as usize];
+        machine.has_due_job = false;
+        let pool = machine.event_loop().map(|event_loop| Arc::clone(&event_loop.shared.pool));
+        // `None`: it was aborted while it waited.
+        let Some(job) = pool.and_then(|pool| pool.take_held()) else {
+            return Ok(());
+        };
+        let name = job.describe();
+        let here = Arc::clone(&machine.here);
+        let work = move || {
+            let _inside = inside::enter(&here);
+            job.run();
+        };
+        match self.jobs.run(Box::new(work), &self.simulation.bells) {
+            Ok(true) => self.check_interrupt(),
+            Ok(false) => {
+                let limit = self.jobs.limit;
+                Err(self.fail(Cause::Job { job: name, limit }, Some(id)))
+            }
+            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+        }
+    }
+
+    /// Starts the process of a host.
+    pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
+        let registry = match registry() {
+            Ok(registry) => registry,
+            Err(error) => return Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+        };
+        let machine = &mut self.machines[id as usize];
+        match machine.boot(registry) {
+            Ok(None) => {
+                self.simulation.bells.ring(id);
+                Ok(())
+            }
+            Ok(Some(message)) => Err(self.fail(Cause::Panic(message), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+        }
+    }
+
+    /// Notes that the software of a host has returned: its process exits, as it does when `main` returns.
+    fn end(&mut self, id: HostId) {
+        self.note(id, "exits");
+        self.stop(id);
+        self.simulation.wire.close_all(id);
+        let machine = &mut self.machines[id as usize];
+        if machine.is_client && !mem::replace(&mut machine.has_ended, true) {
+            self.clients -= 1;
+        }
+    }
+
+    /// Ends the process of a host, and forgets its timers and jobs.
+    fn stop(&mut self, id: HostId) {
+        self.set_timer(id, None);
+        if self.machines[id as usize].has_due_job {
+            self.jobs.forget(id);
+        }
+        self.machines[id as usize].shut_down();
+    }
+
+    /// Does what a host, or the test, has asked for.
+    pub(super) fn obey(&mut self, command: Command) -> Result<(), Failure> {
+        match command {
+            Command::Crash(id) => self.crash_host(id),
+            Command::Kill(id) => {
+                self.fresh.retain(|fresh| *fresh != id);
+                if self.machines[id as usize].is_up() {
+                    self.note(id, "is killed");
+                    self.stop(id);
+                    self.simulation.wire.close_all(id);
+                    self.give_up(id);
+                }
+            }
+            Command::Pause(id) => {
+                let machine = &mut self.machines[id as usize];
+                if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
+                    self.note(id, "pauses");
+                }
+            }
+            Command::Resume(id) => {
+                if mem::replace(&mut self.machines[id as usize].is_paused, false) {
+                    self.note(id, "resumes");
+                    self.simulation.bells.ring(id);
+                }
+            }
+            Command::Restart(id) => {
+                let machine = &self.machines[id as usize];
+                if machine.is_client {
+                    panic!(
+                        "client \"{}\" cannot be restarted, because its future exists only once: make it a host",
+                        machine.here.name
+                    );
+                }
+                if !self.fresh.contains(&id) {
+                    if machine.is_up() {
+                        self.crash_host(id);
+                    }
+                    self.note(id, "starts");
+                    if !mem::replace(&mut self.machines[id as usize].has_power, true) {
+                        self.simulation.wire.power_on(id);
+                    }
+                    self.boot(id)?;
+                }
+            }
+            Command::Clock(id, clock) => {
+                self.machines[id as usize].clock_set = clock;
+                self.set_clock(id, clock);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the power from a host.
+    fn crash_host(&mut self, id: HostId) {
+        self.fresh.retain(|fresh| *fresh != id);
+        if mem::replace(&mut self.machines[id as usize].has_power, false) {
+            self.note(id, "loses its power");
+            // First the network: nobody hears what its sockets say while they are dropped.
+            self.simulation.wire.power_off(id);
+            self.stop(id);
+            self.give_up(id);
+        }
+    }
+
+    /// Notes that a client will never end by itself: the run does not wait for it.
+    fn give_up(&mut self, id: HostId) {
+        let machine = &mut self.machines[id as usize];
+        if machine.is_client && !mem::replace(&mut machine.has_ended, true) {
+            self.clients -= 1;
+        }
+    }
+
+    /// Sets the clock of a host, whose deadlines then come at other times.
+    fn set_clock(&mut self, id: HostId, clock: Clock) {
+        let machine = &mut self.machines[id as usize];
+        machine.clock.set(clock.ahead, clock.ppm);
+        let deadline = machine.event_loop().and_then(|event_loop| event_loop.next_deadline());
+        let timer = deadline.map(|deadline| machine.clock.true_time_of(deadline));
+        self.set_timer(id, timer.map(|at| at.max(self.now())));
+    }
+
+    /// Begins or ends a fault of the plan.
+    fn act(&mut self, planned: Planned) -> Result<(), Failure> {
+        let Planned { what, one, other } = &planned;
+        let simulation = Arc::clone(&self.simulation);
+        let id = simulation.id(one);
+        match *what {
+            Act::Cut => simulation.partition(one, other),
+            Act::CutOneWay => simulation.partition_oneway(one, other),
+            Act::Repair => simulation.repair(one, other),
+            Act::RepairOneWay => simulation.repair_oneway(one, other),
+            Act::Hold => simulation.hold(one, other),
+            Act::Release => simulation.release(one, other),
+            Act::Reset => simulation.reset(one, other),
+            Act::Lose(loss) => simulation.disturb(id, simulation.id(other), loss, 0),
+            Act::Delay(time) => {
+                let nanos = time.as_nanos() as u64;
+                simulation.disturb(id, simulation.id(other), 0.0, nanos);
+            }
+            Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
+            Act::Crash => self.obey(Command::Crash(id))?,
+            Act::Kill => self.obey(Command::Kill(id))?,
+            Act::Pause => self.obey(Command::Pause(id))?,
+            Act::Resume => self.obey(Command::Resume(id))?,
+            // The test, or another host, may have started it already.
+            Act::Restart if self.machines[id as usize].is_up() => {}
+            Act::Restart => self.obey(Command::Restart(id))?,
+            Act::Drift(ppm) => {
+                let clock = self.machines[id as usize].clock_set;
+                self.set_clock(id, Clock { ppm: clock.ppm + ppm, ..clock });
+            }
+            Act::RestoreClock => {
+                let clock = self.machines[id as usize].clock_set;
+                self.set_clock(id, clock);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes in the journal what a host does.
+    fn note(&self, id: HostId, does: &str) {
+        let name = &self.machines[id as usize].here.name;
+        self.simulation.wire.note(&format!("{name} {does}"));
+    }
+
+    /// Fails if a task has panicked and nothing has received the panic.
+    fn check_panics(&mut self) -> Result<(), Failure> {
+        let mut panicked = self.machines.iter().filter(|machine| machine.has_panics());
+        let found = panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
+        match found {
+            None => Ok(()),
+            Some((id, message)) => Err(self.fail(Cause::Panic(message), Some(id))),
+        }
+    }
+
+    /// Returns when the next check is due.
+    fn next_check(&self) -> Option<u64> {
+        self.next_checks.first().map(|(at, _)| *at)
+    }
+
+    /// Makes all checks.
+    fn check_all(&mut self) -> Result<(), Failure> {
+        (0..self.checks.len()).try_for_each(|place| self.check(place))
+    }
+
+    /// Makes a check.
+    fn check(&mut self, place: usize) -> Result<(), Failure> {
+        let check = &mut self.checks[place].check;
+        let error = match catch_unwind(AssertUnwindSafe(check)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(panic) => panic_message(&*panic).into(),
+        };
+        Err(self.fail(Cause::Invariant(Arc::from(error)), None))
+    }
+
+    /// Ends the run if something from outside the simulation requires it.
+    fn check_interrupt(&mut self) -> Result<(), Failure> {
+        match self.simulation.bells.interrupted() {
+            None => Ok(()),
+            Some(Interrupt::Foreign(id)) => Err(self.fail(Cause::ForeignMessage, Some(id))),
+            Some(Interrupt::Stop(reason)) => Err(self.fail(Cause::Stopped(reason), None)),
+        }
+    }
+
+    /// Returns the report about everything so far.
+    pub(super) fn report(&self) -> Report {
+        let wire = &self.simulation.wire;
+        Report {
+            seed: self.seed,
+            hash: self.whole_hash(),
+            polls: self.polls,
+            events: wire.hash_and_count().1,
+            elapsed: self.elapsed(),
+            journal: match self.record {
+                0 => Vec::new(),
+                _ => wire.lines(),
+            },
+        }
+    }
+
+    /// Returns the hash of everything so far.
+    fn whole_hash(&self) -> u64 {
+        mix(self.hash ^ self.simulation.wire.hash_and_count().0)
+    }
+
+    /// Fails the simulation, which does not go on after that.
+    pub(super) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
+        let dumps = self.machines.iter().filter_map(|machine| {
+            let dump = machine.dump()?;
+            Some((Arc::clone(&machine.here.name), dump.to_string()))
+        });
+        let failure = Failure::new(Parts {
+            seed: self.seed,
+            cause,
+            host: host.map(|id| Arc::clone(&self.machines[id as usize].here.name)),
+            elapsed: self.elapsed(),
+            hash: self.whole_hash(),
+            dumps: dumps.collect(),
+            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
+        });
+        self.failed = Some(failure.clone());
+        failure
+    }
+}
+
+/// Returns the last `count` lines.
+fn last(mut lines: Vec<String>, count: usize) -> Vec<String> {
+    lines.split_off(lines.len().saturating_sub(count))
+}

@@ -1,0 +1,364 @@
+//! [`Faults`]: faults that the seed of a simulation chooses.
+//!
+//! The [`Plan`] of a simulation is drawn when the simulation begins, from the seed alone. What the hosts do has no
+//! influence on it, so a change of the program meets the same faults.
+
+use super::rng::Rng;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// After how long all faults are over, if the test has not said.
+const QUIET_AFTER: Duration = Duration::from_secs(60);
+
+/// The maximum number of faults of a simulation. More would cost time without adding variety.
+const MOST_FAULTS: usize = 1_000;
+
+/// By how many halvings the shortest gap between two faults is shorter than the longest. The longest is a quarter of
+/// the time before the quiet end, so there are gaps from milliseconds to many seconds.
+const GAP_SCALES: u64 = 12;
+
+/// A kind of fault.
+///
+/// # Examples
+///
+/// See [`Faults::only`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The network between two hosts is cut for a while.
+    Partition,
+    /// The network between two hosts is cut in one direction for a while.
+    OneWay,
+    /// Many of the packets between two hosts are lost for a while.
+    Loss,
+    /// The packets between two hosts take long for a while.
+    Latency,
+    /// The packets between two hosts are held for a while, and then arrive all at once.
+    Hold,
+    /// The connections between two hosts are reset.
+    Reset,
+    /// A host loses its power, and starts again after a while.
+    Crash,
+    /// The process of a host is killed, and starts again after a while.
+    Kill,
+    /// The process of a host is stopped, and continues after a while.
+    Pause,
+    /// The clock of a host is fast or slow for a while.
+    Drift,
+}
+
+/// All kinds of faults.
+const ALL: [Fault; 10] = [
+    Fault::Partition,
+    Fault::OneWay,
+    Fault::Loss,
+    Fault::Latency,
+    Fault::Hold,
+    Fault::Reset,
+    Fault::Crash,
+    Fault::Kill,
+    Fault::Pause,
+    Fault::Drift,
+];
+
+/// Faults that the seed chooses: which kinds, when, where, and for how long.
+///
+/// Each seed takes a random subset of the kinds, so that some runs see only partitions, others only crashes and clocks, and
+/// others everything at once. The faults begin soon after the simulation, some milliseconds or many seconds apart. After
+/// [`quiet_after`](Faults::quiet_after) everything is repaired, and every host runs. From then on, a program can be
+/// expected to make progress: set a time limit after that.
+///
+/// Hosts crash, are killed and are paused, but clients are not. The network fails between any two of them.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::sim::{Fault, Faults, Sim};
+/// use std::time::Duration;
+///
+/// let mut sim = Sim::new(3);
+/// sim.host("server", || std::future::pending());
+/// sim.client("client", async {
+///     glassfrog::time::sleep(Duration::from_secs(30)).await;
+///     Ok(())
+/// });
+/// sim.faults(Faults::swarm().without(Fault::Drift).quiet_after(Duration::from_secs(20)));
+/// sim.run()?;
+/// assert!(sim.is_running("server"));
+/// # Ok::<(), glassfrog::sim::Failure>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// The kinds to choose from.
+    kinds: Vec<Fault>,
+    /// The names of the hosts to choose from; `None` for all.
+    hosts: Option<Vec<String>>,
+    /// After how long all faults are over.
+    quiet_after: Duration,
+}
+
+impl Faults {
+    /// Creates faults of all kinds at all hosts.
+    ///
+    /// # Examples
+    ///
+    /// See [`Faults`].
+    pub fn swarm() -> Faults {
+        Faults {
+            kinds: Vec::from(ALL),
+            hosts: None,
+            quiet_after: QUIET_AFTER,
+        }
+    }
+
+    /// Sets after how much simulated time all faults are over; 60 seconds by default.
+    ///
+    /// # Examples
+    ///
+    /// See [`Faults`].
+    pub fn quiet_after(mut self, time: Duration) -> Faults {
+        self.quiet_after = time;
+        self
+    }
+
+    /// Limits the faults to these kinds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::{Fault, Faults, Sim};
+    ///
+    /// let mut sim = Sim::new(3);
+    /// sim.faults(Faults::swarm().only([Fault::Partition, Fault::OneWay]));
+    /// ```
+    pub fn only(mut self, kinds: impl IntoIterator<Item = Fault>) -> Faults {
+        let mut only = Vec::new();
+        for kind in kinds {
+            if !only.contains(&kind) {
+                only.push(kind);
+            }
+        }
+        self.kinds = only;
+        self
+    }
+
+    /// Excludes a kind of faults.
+    ///
+    /// # Examples
+    ///
+    /// See [`Faults`].
+    pub fn without(mut self, kind: Fault) -> Faults {
+        self.kinds.retain(|other| *other != kind);
+        self
+    }
+
+    /// Limits the faults to these hosts, and to the links between them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::{Faults, Sim};
+    ///
+    /// let mut sim = Sim::new(3);
+    /// for name in ["a", "b", "c"] {
+    ///     sim.host(name, || std::future::pending());
+    /// }
+    /// sim.faults(Faults::swarm().hosts(["a", "b"]));
+    /// ```
+    pub fn hosts<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Faults {
+        self.hosts = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Draws the plan for these hosts, each with its name and whether it is a client. The faults begin at `begin`, in
+    /// nanoseconds since the simulation began.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the faults name a host that is none of these.
+    pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng, begin: u64) -> Plan {
+        for name in self.hosts.iter().flatten() {
+            let is_known = hosts.iter().any(|(host, _)| host == name);
+            assert!(is_known, "`Faults::hosts` names \"{name}\", but no host has this name");
+        }
+        let named = |name: &String| self.hosts.as_ref().is_none_or(|hosts| hosts.contains(name));
+        let all: Vec<&String> = hosts.iter().map(|(name, _)| name).filter(|name| named(name)).collect();
+        let servers: Vec<&String> = hosts
+            .iter()
+            .filter(|(name, is_client)| !is_client && named(name))
+            .map(|(name, _)| name)
+            .collect();
+        let kinds = self.subset(rng);
+        let quiet = u64::try_from(self.quiet_after.as_nanos()).unwrap_or(u64::MAX);
+        let mut planned = Vec::new();
+        let mut busy: HashMap<(&str, &str), u64> = HashMap::new();
+        let mut now = 0;
+        for _ in 0..MOST_FAULTS {
+            now += spread(rng, quiet / 4);
+            if now >= quiet {
+                break;
+            }
+            let Some(kind) = rng.pick(&kinds).copied() else { break };
+            let until = now + spread(rng, (quiet - now) / 2).max(1).min(quiet - now);
+            let (one, other) = match kind.is_of_link() {
+                true if all.len() < 2 => continue,
+                true => {
+                    let one = rng.below(all.len() as u64) as usize;
+                    let other = rng.below(all.len() as u64 - 1) as usize;
+                    (all[one].as_str(), all[other + usize::from(other >= one)].as_str())
+                }
+                false => match rng.pick(&servers) {
+                    Some(host) => (host.as_str(), ""),
+                    None => continue,
+                },
+            };
+            // One fault at a time at each link and each host, so that the end of one is not that of another.
+            let place = (one.min(other), one.max(other));
+            if busy.get(&place).is_some_and(|until| *until >= now) {
+                continue;
+            }
+            busy.insert(place, until);
+            let what = |what| Planned { what, one: one.into(), other: other.into() };
+            planned.push((now, what(kind.begins(rng))));
+            planned.extend(kind.ends().map(|end| (until, what(end))));
+        }
+        // A stable sort: what is planned for the same moment happens in the order in which it was drawn.
+        planned.sort_by_key(|(at, _)| *at);
+        planned.reverse();
+        let planned = planned.into_iter().map(|(at, planned)| (begin.saturating_add(at), planned));
+        Plan { planned: planned.collect() }
+    }
+
+    /// Chooses a subset of the kinds: each with probability one half, and at least one.
+    fn subset(&self, rng: &Rng) -> Vec<Fault> {
+        let mut kinds = self.kinds.clone();
+        kinds.retain(|_| rng.chance(0.5));
+        if kinds.is_empty() {
+            kinds.extend(rng.pick(&self.kinds));
+        }
+        kinds
+    }
+}
+
+/// Returns a time up to `most` nanoseconds, of a random order of magnitude.
+fn spread(rng: &Rng, most: u64) -> u64 {
+    let scale = rng.below(GAP_SCALES);
+    rng.range(0..=(most >> scale))
+}
+
+impl Fault {
+    /// Returns whether the fault is one of the link between two hosts.
+    fn is_of_link(self) -> bool {
+        match self {
+            Fault::Partition
+            | Fault::OneWay
+            | Fault::Loss
+            | Fault::Latency
+            | Fault::Hold
+            | Fault::Reset => true,
+            Fault::Crash | Fault::Kill | Fault::Pause | Fault::Drift => false,
+        }
+    }
+
+    /// Returns how the fault begins.
+    fn begins(self, rng: &Rng) -> Act {
+        match self {
+            Fault::Partition => Act::Cut,
+            Fault::OneWay => Act::CutOneWay,
+            // From a bad radio link to one on which next to nothing arrives.
+            Fault::Loss => Act::Lose(rng.range(5..=60) as f64 / 100.0),
+            // From a slow link to one that outlasts common timeouts.
+            Fault::Latency => Act::Delay(rng.range(Duration::from_millis(50)..=Duration::from_secs(3))),
+            Fault::Hold => Act::Hold,
+            Fault::Reset => Act::Reset,
+            Fault::Crash => Act::Crash,
+            Fault::Kill => Act::Kill,
+            Fault::Pause => Act::Pause,
+            // A cheap quartz is wrong by 100 parts in a million. A virtual machine may be wrong by far more.
+            Fault::Drift => Act::Drift(rng.range(-50_000..=50_000)),
+        }
+    }
+
+    /// Returns how the fault ends, if it lasts.
+    fn ends(self) -> Option<Act> {
+        match self {
+            Fault::Partition => Some(Act::Repair),
+            Fault::OneWay => Some(Act::RepairOneWay),
+            Fault::Loss | Fault::Latency => Some(Act::RestoreLink),
+            Fault::Hold => Some(Act::Release),
+            Fault::Reset => None,
+            Fault::Crash | Fault::Kill => Some(Act::Restart),
+            Fault::Pause => Some(Act::Resume),
+            Fault::Drift => Some(Act::RestoreClock),
+        }
+    }
+}
+
+/// What a simulation will do to its hosts.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// The acts, each with its time. The next one is the last.
+    planned: Vec<(u64, Planned)>,
+}
+
+impl Plan {
+    /// Returns when the next act is due.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.planned.last().map(|(at, _)| *at)
+    }
+
+    /// Takes the next act, if it is due.
+    pub(super) fn take(&mut self, now: u64) -> Option<Planned> {
+        self.planned.pop_if(|(at, _)| *at <= now).map(|(_, planned)| planned)
+    }
+}
+
+/// An act at a place.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    /// The act.
+    pub(super) what: Act,
+    /// The host, or the first host of a link.
+    pub(super) one: String,
+    /// The second host of a link.
+    pub(super) other: String,
+}
+
+/// How a fault begins or ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Act {
+    /// Cuts a link in both directions.
+    Cut,
+    /// Cuts a link in one direction.
+    CutOneWay,
+    /// Repairs a link in both directions.
+    Repair,
+    /// Repairs a link in one direction.
+    RepairOneWay,
+    /// Loses packets with this probability.
+    Lose(f64),
+    /// Adds this latency.
+    Delay(Duration),
+    /// Makes a link what it was before.
+    RestoreLink,
+    /// Holds the packets of a link.
+    Hold,
+    /// Lets them go on.
+    Release,
+    /// Resets the connections of a link.
+    Reset,
+    /// Takes the power from a host.
+    Crash,
+    /// Kills the process of a host.
+    Kill,
+    /// Starts a host that is down.
+    Restart,
+    /// Stops the process of a host.
+    Pause,
+    /// Continues the process of a host.
+    Resume,
+    /// Makes a clock fast by this many parts in a million.
+    Drift(i64),
+    /// Makes a clock what the test has set.
+    RestoreClock,
+}
