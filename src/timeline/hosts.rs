@@ -6,7 +6,7 @@
 use super::model::{Flow, FlowFate, Group, Model, Network, Texts, Time, begin, time};
 use super::reader;
 use super::recording::Recording;
-use super::traffic::{Fate, Traffic};
+use super::traffic::{Fate, Fault, Traffic};
 use std::collections::HashMap;
 
 impl Model {
@@ -72,11 +72,7 @@ impl Model {
                 });
             }
         }
-        for fault in traffic.faults.iter().filter(|fault| at(fault.time) >= 0) {
-            let host = fault.host.and_then(|host| places.get(&host).copied());
-            let text = texts.add(&fault.text);
-            network.faults.push((at(fault.time), host, text));
-        }
+        add_faults(traffic, origin, &places, &groups, &mut network, &mut texts);
         let faults = network.faults.iter().map(|(time, _, _)| *time);
         span = faults.fold(span, Time::max);
         for flow in &network.flows {
@@ -102,6 +98,45 @@ impl Model {
             shifts: vec![-origin; recordings.len()],
             network: Some(network),
         }
+    }
+}
+
+/// Adds the faults to those of the picture. A partition cuts both ways at one moment, which is one fault.
+fn add_faults(
+    traffic: &Traffic,
+    origin: Time,
+    places: &HashMap<u32, usize>,
+    groups: &[Group],
+    network: &mut Network,
+    texts: &mut Texts,
+) {
+    let mut before: Option<&Fault> = None;
+    for fault in &traffic.faults {
+        let at = time(fault.time) - origin;
+        let (from, to) = fault.hosts;
+        let (Some(from), Some(to)) = (places.get(&from), places.get(&to)) else {
+            continue;
+        };
+        if at < 0 {
+            continue;
+        }
+        let is_both = before.is_some_and(|before| {
+            let back = (before.hosts.1, before.hosts.0);
+            from != to
+                && (before.time, back, &before.text) == (fault.time, fault.hosts, &fault.text)
+        });
+        let (name, text) = (|place: usize| groups[place].name.as_str(), &fault.text);
+        let sentence = match (from == to, is_both) {
+            (true, _) => format!("{} {text}", name(*from)),
+            (false, false) => format!("{} → {} {text}", name(*from), name(*to)),
+            (false, true) => format!("{} ↔ {} {text}", name(*to), name(*from)),
+        };
+        if is_both {
+            network.faults.pop();
+        }
+        let host = (from == to).then_some(*from);
+        network.faults.push((at, host, texts.add(&sentence)));
+        before = Some(fault);
     }
 }
 

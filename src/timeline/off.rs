@@ -169,6 +169,7 @@ pub(crate) mod recorder {
         dropped(_child: u32);
         woken(_task: u32, _by: Option<u32>);
         aborted(_task: u32, _by: Option<u32>);
+        begin_events();
         waits(_task: u32, _reason: Reason);
         waits_until(_tag: Tag, _deadline: Instant);
         waits_for(_task: u32, _subject: &Subject, _describe: impl FnOnce() -> (String, Option<Pin>));
@@ -251,7 +252,7 @@ pub(crate) mod simulation {
         }
 
         /// Cannot be called.
-        pub(crate) fn fault(&self, _host: Option<u32>, _text: impl fmt::Display) {
+        pub(crate) fn fault(&self, _hosts: (u32, u32), _text: impl fmt::Display) {
             match *self {}
         }
 

@@ -340,6 +340,16 @@ impl Recorder {
         self.set_phase(Phase::Sockets);
     }
 
+    /// Notes that the network of a simulation reports events to its host. Sockets wake tasks next.
+    #[cfg_attr(
+        not(feature = "sim"),
+        expect(dead_code, reason = "only a simulation calls it")
+    )]
+    pub(crate) fn begin_events(&self) {
+        self.stamp();
+        self.set_phase(Phase::Sockets);
+    }
+
     /// Notes that a socket is ready to read or write, if a task has waited for that.
     pub(crate) fn ready(&self, key: u64, is_write: bool) {
         let position = Position {

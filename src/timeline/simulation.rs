@@ -114,12 +114,13 @@ impl SimulationRecorder {
         lock(&self.traffic).add(segment);
     }
 
-    /// Notes something that befalls the network or a host now: a partition, a crash.
-    pub(crate) fn fault(&self, host: Option<u32>, text: impl fmt::Display) {
+    /// Notes something that befalls the way from one host to another now, or a host, which is then both. The text is a
+    /// clause without its subject: `is cut`, `loses its power`.
+    pub(crate) fn fault(&self, hosts: (u32, u32), text: impl fmt::Display) {
         let nanos = self.truth.now().saturating_duration_since(self.zero);
         let time = u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX);
         let text = text.to_string().into_boxed_str();
-        lock(&self.traffic).add_fault(Fault { time, host, text });
+        lock(&self.traffic).add_fault(Fault { time, hosts, text });
     }
 
     /// Writes the file that the environment names, because the run has ended. Returns a sentence about that for the

@@ -39,9 +39,9 @@ pub(crate) enum Fate {
 pub(crate) struct Fault {
     /// When it happened, in nanoseconds since the simulation began.
     pub(crate) time: u64,
-    /// The number of the host, if it befell one.
-    pub(crate) host: Option<u32>,
-    /// What happened.
+    /// The host, or the hosts at the beginning and the end of a way. They are the same if it befell a host.
+    pub(crate) hosts: (u32, u32),
+    /// What happened, as a clause without its subject: `loses its power`, `is cut`.
     pub(crate) text: Box<str>,
 }
 

@@ -62,13 +62,15 @@ fn story() -> (Vec<(u32, Recording)>, Traffic) {
     traffic.add(segment(7, 3, 95, Fate::OnItsWay, "reset"));
     // No host has this number.
     traffic.add(segment(3, 9, 20, arrived, "nobody"));
-    let fault = |time, host, text: &str| Fault {
+    let fault = |time, hosts, text: &str| Fault {
         time: micros(time),
-        host,
+        hosts,
         text: text.into(),
     };
-    traffic.add_fault(fault(4, None, "partition client | server"));
-    traffic.add_fault(fault(60, Some(7), "crash of server"));
+    traffic.add_fault(fault(4, (3, 7), "is cut"));
+    traffic.add_fault(fault(4, (7, 3), "is cut"));
+    traffic.add_fault(fault(50, (3, 7), "is repaired"));
+    traffic.add_fault(fault(60, (7, 7), "loses its power"));
     (recordings, traffic)
 }
 
@@ -106,12 +108,17 @@ fn a_segment_goes_from_the_group_of_its_sender_to_that_of_its_receiver() {
         (vec![1, 0, 95_000, 100_000, 2], "reset"),
     ];
     assert_eq!(flows, expected);
-    let faults = network.get("faults").list();
-    let faults: Vec<_> = faults
-        .chunks(3)
-        .map(|fault| (fault[0].integer(), fault[1].integer()))
-        .collect();
-    assert_eq!(faults, [(4_000, -1), (60_000, 1)]);
+    let faults = network.get("faults").list().chunks(3).map(|fault| {
+        let text = texts[fault[2].integer() as usize].text();
+        (fault[0].integer(), fault[1].integer(), text)
+    });
+    let faults: Vec<_> = faults.collect();
+    let expected = [
+        (4_000, -1, "client ↔ server is cut"),
+        (50_000, -1, "client → server is repaired"),
+        (60_000, 1, "server loses its power"),
+    ];
+    assert_eq!(faults, expected);
     assert_eq!(network.get("origin").integer(), 0);
 }
 
@@ -202,7 +209,7 @@ fn the_trace_has_the_hosts_as_processes_and_the_segments_as_flows() {
         .collect();
     assert_eq!(flows, [("s", 1, 20_000), ("f", 2, 40_000)]);
     assert_eq!(with("name", "lost: data #0, 4 bytes").len(), 1);
-    assert_eq!(with("cat", "fault").len(), 2);
+    assert_eq!(with("cat", "fault").len(), 3);
 }
 
 #[test]
@@ -212,8 +219,8 @@ fn the_newest_segments_and_faults_are_kept() {
         traffic.add(segment(0, 1, number, Fate::OnItsWay, "data"));
         traffic.add_fault(Fault {
             time: number,
-            host: None,
-            text: "cut".into(),
+            hosts: (0, 1),
+            text: "is cut".into(),
         });
     }
     assert_eq!(
