@@ -30,14 +30,19 @@ pub use self::report::Report;
 pub use self::rng::{Rng, Uniform, UniformRange};
 pub use self::search::search;
 pub use self::simulation::Sim;
+#[cfg(feature = "macros")]
+pub(crate) use self::simulation::Stop;
+#[cfg(feature = "macros")]
+pub(crate) use crate::wire::{Difference, Recording};
 pub use crate::wire::{Link, Tcp};
 
 use std::error::Error;
 
 /// What the software of a host returns.
 ///
-/// The operator `?` converts any error, so software that returns an `io::Result` becomes a host with
-/// `async { Ok(software().await?) }`.
+/// The operator `?` converts any type that implements [`Error`], so software that returns an `io::Result` becomes a
+/// host with `|| async { Ok(software().await?) }`. A `Box<dyn Error + Send + Sync>` implements no `Error`: convert it
+/// with `map_err(|error| -> Box<dyn Error> { error })`.
 ///
 /// # Examples
 ///

@@ -9,7 +9,7 @@
 //! the run.
 
 use super::bell::Interrupt;
-use super::failure::{Cause, Failure, Parts};
+use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
 use super::inside::{self, Command};
 use super::machine::{Outcome, Step};
@@ -456,7 +456,7 @@ impl Sim {
     }
 
     /// Returns the report about everything so far.
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let wire = &self.simulation.wire;
         Report {
             seed: self.seed,
@@ -476,20 +476,27 @@ impl Sim {
         mix(self.hash ^ self.simulation.wire.hash_and_count().0)
     }
 
-    /// Fails the simulation, which does not go on after that.
-    pub(super) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
+    /// Returns what the hosts wait for, and what has happened last.
+    pub(crate) fn scene(&self) -> Scene {
         let dumps = self.machines.iter().filter_map(|machine| {
             let dump = machine.dump()?;
             Some((Arc::clone(&machine.here.name), dump.to_string()))
         });
+        Scene {
+            dumps: dumps.collect(),
+            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
+        }
+    }
+
+    /// Fails the simulation, which does not go on after that.
+    pub(crate) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
         let failure = Failure::new(Parts {
             seed: self.seed,
             cause,
             host: host.map(|id| Arc::clone(&self.machines[id as usize].here.name)),
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
-            dumps: dumps.collect(),
-            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
+            scene: self.scene(),
         });
         self.failed = Some(failure.clone());
         failure

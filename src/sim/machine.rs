@@ -19,7 +19,7 @@ use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
 use crate::wire::{Host, Mask};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(super) struct Machine {
     bell: Waker,
     /// Creates the software.
     software: Software,
+    /// Where the test has added the machine.
+    location: &'static Location<'static>,
     /// Whether the run waits for the end of the software, which cannot be restarted.
     pub(super) is_client: bool,
     /// Whether a client has ended.
@@ -99,11 +101,13 @@ impl Machine {
         clock: Arc<HostClock>,
         is_client: bool,
         software: Software,
+        location: &'static Location<'static>,
     ) -> Machine {
         Machine {
             here,
             bell,
             software,
+            location,
             is_client,
             has_ended: false,
             has_power: true,
@@ -155,7 +159,7 @@ impl Machine {
         let software = &mut self.software;
         // The closure is foreign code. If it panics, the host has failed, not the driver.
         let main = catch_unwind(AssertUnwindSafe(|| {
-            task::Builder::new().name("main").spawn(software())
+            task::spawn_named(Some("main".into()), self.location, software())
         }));
         drop(context);
         drop(inside);

@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::clock::Clock;
+use super::bell::Bells;
 use super::driver::Check;
 use super::failure::Failure;
 use super::faults::{Faults, Plan};
@@ -14,10 +15,11 @@ use super::{Link, Result};
 use crate::Dump;
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::wire::{HostId, Ready, nanos};
+use crate::wire::{Difference, HostId, Ready, Recording, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -212,7 +214,9 @@ impl Sim {
             name,
             rng: self.host_rng.fork(),
         });
-        self.machines.push(Machine::new(here, bell, clock, is_client, software));
+        let location = Location::caller();
+        let machine = Machine::new(here, bell, clock, is_client, software, location);
+        self.machines.push(machine);
         self.fresh.push(id);
         self.clients += usize::from(is_client);
         self
@@ -525,6 +529,31 @@ impl Sim {
         self.visits
     }
 
+    /// Returns what stops the simulation from another thread.
+    pub(crate) fn stopper(&self) -> Stop {
+        Stop(Arc::clone(&self.simulation.bells))
+    }
+
+    /// Keeps the whole journal, for [`recording`](Sim::recording).
+    pub(crate) fn record_all(&self) {
+        self.simulation.wire.record(usize::MAX);
+    }
+
+    /// Takes the whole journal.
+    pub(crate) fn recording(&self) -> Recording {
+        self.simulation.wire.recording()
+    }
+
+    /// Compares the journal of this run with that of another.
+    pub(crate) fn compare_with(&self, first: Recording) {
+        self.simulation.wire.compare_with(first);
+    }
+
+    /// Returns the first difference between the journals, once the run is over.
+    pub(crate) fn difference(&self) -> Option<Difference> {
+        self.simulation.wire.difference(true)
+    }
+
     /// Returns the failure, if the simulation has failed.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.failed.clone()
@@ -622,5 +651,16 @@ impl fmt::Debug for Sim {
             .field("hosts", &self.machines.len())
             .field("elapsed", &self.elapsed())
             .finish_non_exhaustive()
+    }
+}
+
+/// Stops a simulation from another thread.
+#[derive(Clone)]
+pub(crate) struct Stop(Arc<Bells>);
+
+impl Stop {
+    /// Fails the simulation as soon as its driver looks.
+    pub(crate) fn stop(&self, reason: String) {
+        self.0.stop(reason);
     }
 }
