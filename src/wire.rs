@@ -21,6 +21,7 @@ mod host;
 mod journal;
 mod link;
 mod mask;
+mod missing;
 mod packet;
 mod queue;
 mod random;

@@ -17,10 +17,7 @@ use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
 use crate::foreign::panic_message;
-use crate::event_loop::HostRegistry;
 use crate::wire::HostId;
-use std::cell::OnceCell;
-use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,19 +25,6 @@ use std::time::Duration;
 
 /// The number of lines of the journal in a failure: about as many as fit on a screen with the dumps.
 const LAST_LINES: usize = 32;
-
-thread_local! {
-    /// What the sockets of all simulations of this thread are registered with: one descriptor of the operating system.
-    static REGISTRY: OnceCell<HostRegistry> = const { OnceCell::new() };
-}
-
-/// Returns what the sockets of hosts are registered with.
-fn registry() -> io::Result<HostRegistry> {
-    REGISTRY.with(|cell| match cell.get() {
-        Some(registry) => Ok(registry.clone()),
-        None => HostRegistry::new().map(|registry| cell.get_or_init(|| registry).clone()),
-    })
-}
 
 /// A check that the test has given to [`Sim::every`].
 pub(super) struct Check {
@@ -255,12 +239,8 @@ impl Sim {
 
     /// Starts the process of a host.
     pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
-        let registry = match registry() {
-            Ok(registry) => registry,
-            Err(error) => return Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
-        };
         let machine = &mut self.machines[id as usize];
-        match machine.boot(registry) {
+        match machine.boot() {
             Ok(None) => {
                 self.simulation.bells.ring(id);
                 Ok(())

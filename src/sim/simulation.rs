@@ -2,7 +2,6 @@
 
 use super::builder::Builder;
 use super::clock::Clock;
-use super::bell::Bells;
 use super::driver::Check;
 use super::failure::Failure;
 use super::faults::{Faults, Plan};
@@ -15,7 +14,7 @@ use super::{Link, Result};
 use crate::Dump;
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::wire::{Difference, HostId, Ready, Recording, nanos};
+use crate::wire::{HostId, Ready, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -529,31 +528,6 @@ impl Sim {
         self.visits
     }
 
-    /// Returns what stops the simulation from another thread.
-    pub(crate) fn stopper(&self) -> Stop {
-        Stop(Arc::clone(&self.simulation.bells))
-    }
-
-    /// Keeps the whole journal, for [`recording`](Sim::recording).
-    pub(crate) fn record_all(&self) {
-        self.simulation.wire.record(usize::MAX);
-    }
-
-    /// Takes the whole journal.
-    pub(crate) fn recording(&self) -> Recording {
-        self.simulation.wire.recording()
-    }
-
-    /// Compares the journal of this run with that of another.
-    pub(crate) fn compare_with(&self, first: Recording) {
-        self.simulation.wire.compare_with(first);
-    }
-
-    /// Returns the first difference between the journals, once the run is over.
-    pub(crate) fn difference(&self) -> Option<Difference> {
-        self.simulation.wire.difference(true)
-    }
-
     /// Returns the failure, if the simulation has failed.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.failed.clone()
@@ -651,16 +625,5 @@ impl fmt::Debug for Sim {
             .field("hosts", &self.machines.len())
             .field("elapsed", &self.elapsed())
             .finish_non_exhaustive()
-    }
-}
-
-/// Stops a simulation from another thread.
-#[derive(Clone)]
-pub(crate) struct Stop(Arc<Bells>);
-
-impl Stop {
-    /// Fails the simulation as soon as its driver looks.
-    pub(crate) fn stop(&self, reason: String) {
-        self.0.stop(reason);
     }
 }

@@ -34,7 +34,7 @@ use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
 #[cfg(feature = "sim")]
-use crate::sim::Stop;
+use crate::sim::tested::Stop;
 use crate::threads;
 use crate::timeline::test_file::TestFile;
 use crate::waiter::Tag;

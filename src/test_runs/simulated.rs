@@ -3,7 +3,8 @@
 use super::limit::{self, Watch};
 use super::{Seeded, Test};
 use crate::foreign::panic_message;
-use crate::sim::{Cause, Difference, Recording, Report, Sim};
+use crate::sim::tested::{Difference, Recording};
+use crate::sim::{Cause, Report, Sim};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
