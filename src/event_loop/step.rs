@@ -50,6 +50,9 @@ impl EventLoop {
         let _running = self.begin(false);
         let ready: Vec<(usize, u32)> = ready.iter().map(|(at, mask)| (*at, bits(*mask))).collect();
         if !ready.is_empty() {
+            if let Some(recorder) = &self.shared.recorder {
+                recorder.begin_events();
+            }
             self.shared.status.events.add(ready.len() as u64);
             self.reactor.make_ready(&ready);
         }
@@ -159,6 +162,7 @@ mod tests {
                     host: Host { wire, id: 0 },
                     clock: Arc::clone(&clock),
                     bell: futures_task::waker(Arc::clone(&bell)),
+                    recorder: None,
                 }),
                 ..Settings::default()
             };

@@ -393,6 +393,9 @@ impl Sim {
     fn note(&self, id: HostId, does: &str) {
         let name = &self.machines[id as usize].here.name;
         self.simulation.wire.note(&format!("{name} {does}"));
+        if let Some(timeline) = &self.simulation.timeline {
+            timeline.fault((id, id), does);
+        }
     }
 
     /// Fails if a task has panicked and nothing has received the panic.
@@ -479,6 +482,7 @@ impl Sim {
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());
+        self.write_timeline(None, true);
         failure
     }
 }

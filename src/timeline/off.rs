@@ -252,6 +252,11 @@ pub(crate) mod simulation {
         }
 
         /// Cannot be called.
+        pub(crate) fn clear_on_their_way(&self) {
+            match *self {}
+        }
+
+        /// Cannot be called.
         pub(crate) fn fault(&self, _hosts: (u32, u32), _text: impl fmt::Display) {
             match *self {}
         }

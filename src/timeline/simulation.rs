@@ -114,6 +114,14 @@ impl SimulationRecorder {
         lock(&self.traffic).add(segment);
     }
 
+    /// Forgets the segments that were noted as on their way: the file is written anew.
+    pub(crate) fn clear_on_their_way(&self) {
+        let mut traffic = lock(&self.traffic);
+        traffic
+            .segments
+            .retain(|segment| segment.fate != Fate::OnItsWay);
+    }
+
     /// Notes something that befalls the way from one host to another now, or a host, which is then both. The text is a
     /// clause without its subject: `is cut`, `loses its power`.
     pub(crate) fn fault(&self, hosts: (u32, u32), text: impl fmt::Display) {
