@@ -177,16 +177,10 @@ const ENTRIES: usize = 5;
 impl Timeline {
     /// Finds out what the recordings show.
     fn new(recordings: Vec<Recording>) -> Timeline {
-        let model = Model::new(&recordings);
-        Timeline::from_model(recordings, model)
-    }
-
-    /// Creates the timeline of what was found out.
-    fn from_model(recordings: Vec<Recording>, model: Model) -> Timeline {
         Timeline {
             title: files::title(),
+            model: Model::new(&recordings),
             recordings,
-            model,
         }
     }
 

@@ -231,6 +231,7 @@ pub(crate) mod simulation {
         pub(crate) fn by_environment(
             _truth: Clock,
             _zero: Instant,
+            _seed: u64,
         ) -> Option<Arc<SimulationRecorder>> {
             None
         }

@@ -8,7 +8,7 @@
 //! All events have the *true time* of the simulation, although the clock of each host may show another one.
 
 use super::Timeline;
-use super::files::name_of_test;
+use super::files::{name_of_test, title};
 use super::model::Model;
 use super::output::{path_in_environment, report};
 use super::recorder::Recorder;
@@ -46,6 +46,8 @@ pub(crate) struct SimulationRecorder {
     truth: Clock,
     /// What that clock showed when the simulation began.
     zero: Instant,
+    /// The seed of the simulation.
+    seed: u64,
     /// The hosts.
     hosts: Mutex<Hosts>,
     /// The segments and the faults.
@@ -66,15 +68,20 @@ struct Hosts {
 impl SimulationRecorder {
     /// Creates the recorder of a simulation, if `GLASSFROG_TIMELINE` is set. `truth` shows the true time, and has shown
     /// `zero` when the simulation began.
-    pub(crate) fn by_environment(truth: Clock, zero: Instant) -> Option<Arc<SimulationRecorder>> {
-        path_in_environment().map(|_| Arc::new(SimulationRecorder::new(truth, zero)))
+    pub(crate) fn by_environment(
+        truth: Clock,
+        zero: Instant,
+        seed: u64,
+    ) -> Option<Arc<SimulationRecorder>> {
+        path_in_environment().map(|_| Arc::new(SimulationRecorder::new(truth, zero, seed)))
     }
 
     /// Creates the recorder of a simulation.
-    fn new(truth: Clock, zero: Instant) -> SimulationRecorder {
+    fn new(truth: Clock, zero: Instant, seed: u64) -> SimulationRecorder {
         SimulationRecorder {
             truth,
             zero,
+            seed,
             hosts: Mutex::default(),
             traffic: Mutex::default(),
         }
@@ -178,7 +185,11 @@ impl SimulationRecorder {
         let traffic = lock(&self.traffic).clone();
         let model = Model::simulated(&recordings, &traffic);
         let recordings = recordings.into_iter().map(|(_, recording)| recording);
-        Timeline::from_model(recordings.collect(), model)
+        Timeline {
+            title: format!("seed {}, {}", self.seed, title()),
+            recordings: recordings.collect(),
+            model,
+        }
     }
 }
 
