@@ -158,9 +158,18 @@ impl Door {
     }
 }
 
+/// Writes how much the network keeps.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").finish_non_exhaustive()
+        self.with(|state| {
+            f.debug_struct("Wire")
+                .field("ends", &state.ends.len())
+                .field("connections", &state.connections.len())
+                .field("listeners", &state.listeners.len())
+                .field("udp", &state.udp.sockets.len())
+                .field("events", &state.queue.len())
+                .finish_non_exhaustive()
+        })
     }
 }
 
@@ -419,3 +428,6 @@ impl State {
         mask.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

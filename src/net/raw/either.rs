@@ -70,7 +70,8 @@ macro_rules! wired {
 }
 
 wired!(wire::Stream, |stream, direction| match direction {
-    Direction::Write if stream.is_connecting() => "connect",
+    // A write to a socket without a peer fails at once, so only a connect waits.
+    Direction::Write if stream.peer_addr().is_err() => "connect",
     _ => operation(direction),
 });
 
@@ -149,6 +150,13 @@ impl<R, S: Wired> Raw<R, S> {
     }
 }
 
+/// Calls a method of a simulated socket, out of the way of the code for real ones.
+#[cold]
+#[inline(never)]
+fn out_of_line<R>(call: impl FnOnce() -> R) -> R {
+    call()
+}
+
 /// Implements methods that a socket of the operating system and one of the wire have under the same name.
 macro_rules! forward {
     ($Raw:ty { $(fn $name:ident(&self $(, $arg:ident: $Arg:ty)*) -> $Output:ty;)* }) => {
@@ -159,7 +167,7 @@ macro_rules! forward {
             pub(in crate::net) fn $name(&self $(, $arg: $Arg)*) -> $Output {
                 match self {
                     Raw::Real(io) => io.$name($($arg),*),
-                    Raw::Simulated(io) => io.wired().$name($($arg),*),
+                    Raw::Simulated(io) => out_of_line(|| io.wired().$name($($arg),*)),
                 }
             }
             )*
@@ -290,7 +298,7 @@ macro_rules! transfer {
                 let mut io: &mio::net::TcpStream = io;
                 io.$method($bufs)
             }
-            Raw::Simulated(io) => io.wired().$method($bufs),
+            Raw::Simulated(io) => out_of_line(|| io.wired().$method($bufs)),
         }
     };
 }
