@@ -152,7 +152,7 @@ mod tests {
             let clock = Arc::new(HostClock::new(time.clone(), zero, epoch));
             clock.set(0, ppm);
             let bell = Arc::<Bell>::default();
-            let wire = Wire::new(0, time.clone());
+            let wire = Wire::new(0, crate::wire::Tcp::default(), time.clone());
             let settings = Settings {
                 seed: Some(7),
                 watchdog: None,

@@ -211,3 +211,118 @@ impl fmt::Debug for SimulationRecorder {
         f.debug_struct("SimulationRecorder").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::event::{Reason, What};
+    use crate::waiter::Tag;
+    use std::time::Duration;
+
+    /// A clock that a test moves, and the recorder of a simulation whose true time it shows.
+    fn recorder() -> (Clock, SimulationRecorder) {
+        let truth = Clock::stopped();
+        let zero = truth.now();
+        let recorder = SimulationRecorder::new(truth.clone(), zero, 4);
+        (truth, recorder)
+    }
+
+    /// Moves a clock.
+    fn advance(clock: &Clock, millis: u64) {
+        clock.advance_to(clock.now() + Duration::from_millis(millis));
+    }
+
+    #[test]
+    fn events_have_the_true_time_and_sleeps_that_of_the_host() {
+        let (truth, simulation) = recorder();
+        let own = Clock::stopped();
+        advance(&own, 5_000);
+        let host = simulation.host(0, "host", own.clone());
+        advance(&truth, 10);
+        host.begin_run();
+        host.begin_poll(1);
+        host.waits_until(Tag::new(1, 0), own.now() + Duration::from_millis(20));
+        host.end_poll(1, false);
+        let recording = host.copy();
+        assert_eq!(recording.name, "host");
+        assert!(
+            recording
+                .events
+                .iter()
+                .all(|event| event.time == 10_000_000)
+        );
+        let is_sleep = |what: What| {
+            let reason = Reason::Deadline { micros: 20_000 };
+            what == What::Waits { task: 1, reason }
+        };
+        assert!(recording.events.iter().any(|event| is_sleep(event.what)));
+    }
+
+    #[test]
+    fn the_recording_of_a_runtime_ends_with_it() {
+        let (truth, simulation) = recorder();
+        let host = simulation.host(0, "host", Clock::stopped());
+        advance(&truth, 10);
+        host.finish();
+        advance(&truth, 10);
+        let recording = host.copy();
+        assert_eq!((recording.now, recording.has_ended), (10_000_000, true));
+    }
+
+    #[test]
+    fn the_former_runtimes_of_a_host_are_kept_in_their_order_and_bounded() {
+        let (_, simulation) = recorder();
+        for number in 0..60 {
+            let host = simulation.host(0, "host", Clock::stopped());
+            for _ in 0..number * 200 {
+                host.marked(true, None, "mark");
+            }
+        }
+        let hosts = lock(&simulation.hosts);
+        let events: Vec<usize> = hosts
+            .former
+            .iter()
+            .map(|(_, each)| each.events.len())
+            .collect();
+        assert_eq!(events.iter().sum::<usize>(), hosts.former_events);
+        assert!(hosts.former_events <= FORMER_EVENTS);
+        assert!(events.is_sorted() && events.last() == Some(&11_600));
+    }
+
+    #[test]
+    fn many_hosts_share_the_memory() {
+        let (_, simulation) = recorder();
+        for number in 0..100 {
+            let host = simulation.host(number, "host", Clock::stopped());
+            // Twice as many as the host may keep.
+            let share = EVENTS / (number as usize + 1);
+            for _ in 0..2 * share.clamp(FEWEST_EVENTS, MOST_EVENTS) {
+                host.marked(true, None, "mark");
+            }
+        }
+        let timeline = simulation.timeline();
+        let events: Vec<usize> = timeline
+            .recordings
+            .iter()
+            .map(|each| each.events.len())
+            .collect();
+        assert_eq!(
+            (events[0], events[99]),
+            (MOST_EVENTS - 1, 2047)
+        );
+        assert!(events.iter().sum::<usize>() < 700_000, "{events:?}");
+    }
+
+    #[test]
+    fn a_segment_that_was_on_its_way_at_one_write_is_not_there_twice_at_the_next() {
+        let (_, simulation) = recorder();
+        for _ in 0..2 {
+            simulation.clear_on_their_way();
+            simulation.segment((0, 1), 5, Fate::OnItsWay, "data");
+        }
+        simulation.segment((0, 1), 5, Fate::Lost(6), format_args!("data #{}", 7));
+        let traffic = lock(&simulation.traffic);
+        let labels: Vec<&str> = traffic.segments.iter().map(|each| &*each.label).collect();
+        assert_eq!(labels, ["data", "data #7"]);
+    }
+}
