@@ -134,8 +134,9 @@ pub use self::clock::Clock;
 pub use self::failure::{Cause, Failure};
 pub use self::faults::{Fault, Faults};
 pub use self::inside::{
-    clock, crash, elapsed, hold, host, is_simulated, kill, link, link_between, link_oneway, partition, partition_oneway,
-    pause, release, repair, repair_oneway, reset, restart, resume, rng,
+    clock, crash, elapsed, hold, host, is_simulated, kill, link, link_between, link_oneway,
+    partition, partition_oneway, pause, release, repair, repair_oneway, reset, restart, resume,
+    rng,
 };
 pub use self::logger::Logger;
 pub use self::random_state::RandomState;

@@ -177,13 +177,12 @@ impl Builder {
     /// # Examples
     ///
     /// ```
-    /// use glassfrog::net::UdpSocket;
+    /// use glassfrog::net::TcpStream;
     /// use glassfrog::sim::Sim;
     ///
     /// let mut sim = Sim::builder().record(100).build();
     /// sim.client("client", async {
-    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
-    ///     socket.send_to(b"hello", "server:1").await?;
+    ///     assert!(TcpStream::connect("server:80").await.is_err());
     ///     Ok(())
     /// });
     /// sim.host("server", || std::future::pending());

@@ -97,7 +97,9 @@ impl Simulation {
         drop(names);
         match id {
             Some(id) => id,
-            None => panic!("two hosts are named \"{name}\": give each host and client its own name"),
+            None => {
+                panic!("two hosts are named \"{name}\": give each host and client its own name")
+            }
         }
     }
 
@@ -108,14 +110,24 @@ impl Simulation {
         if let Some(id) = names.get(name) {
             return *id;
         }
-        let mut known: Vec<(HostId, Arc<str>)> =
-            names.iter().map(|(name, id)| (*id, Arc::clone(name))).collect();
+        let mut known: Vec<(HostId, Arc<str>)> = names
+            .iter()
+            .map(|(name, id)| (*id, Arc::clone(name)))
+            .collect();
         drop(names);
         known.sort();
-        let known: Vec<String> = known.iter().map(|(_, name)| format!("\"{name}\"")).collect();
+        let known: Vec<String> = known
+            .iter()
+            .map(|(_, name)| format!("\"{name}\""))
+            .collect();
         match known.is_empty() {
-            true => panic!("no host is named \"{name}\": add hosts with `Sim::host` and `Sim::client`"),
-            false => panic!("no host is named \"{name}\": the hosts are {}", known.join(", ")),
+            true => {
+                panic!("no host is named \"{name}\": add hosts with `Sim::host` and `Sim::client`")
+            }
+            false => panic!(
+                "no host is named \"{name}\": the hosts are {}",
+                known.join(", ")
+            ),
         }
     }
 

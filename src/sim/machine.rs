@@ -188,7 +188,12 @@ impl Machine {
         let ready = mem::take(&mut self.ready);
         let _inside = inside::enter(&self.here);
         let context = context::enter(event_loop);
-        let Stepped { polls, is_ready_again, panics, panicked } = event_loop.step(&ready, most_polls);
+        let Stepped {
+            polls,
+            is_ready_again,
+            panics,
+            panicked,
+        } = event_loop.step(&ready, most_polls);
         let mut outcome = None;
         if let Some(payload) = panicked {
             outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
@@ -203,7 +208,11 @@ impl Machine {
             };
         }
         // The handle of the software is the driver's.
-        self.panics.extend(panics.into_iter().filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)));
+        self.panics.extend(
+            panics
+                .into_iter()
+                .filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)),
+        );
         drop(context);
         // The buffer is used again.
         self.ready = ready;

@@ -377,8 +377,12 @@ impl Sim {
     #[track_caller]
     pub fn every(&mut self, period: Duration, check: impl FnMut() -> Result + 'static) -> &mut Sim {
         let period = nanos(period);
-        assert!(period > 0, "a check cannot be made every 0 seconds: `every` takes a longer period");
-        self.next_checks.insert((self.now().saturating_add(period), self.checks.len()));
+        assert!(
+            period > 0,
+            "a check cannot be made every 0 seconds: `every` takes a longer period"
+        );
+        self.next_checks
+            .insert((self.now().saturating_add(period), self.checks.len()));
         self.checks.push(Check {
             period,
             check: Box::new(check),
