@@ -295,7 +295,7 @@ impl Sim {
             Command::Kill(id) => {
                 self.fresh.retain(|fresh| *fresh != id);
                 if self.machines[id as usize].is_up() {
-                    self.note(id, "is killed");
+                    self.note_fault(id, "is killed");
                     self.stop(id);
                     self.simulation.wire.close_all(id);
                     self.give_up(id);
@@ -304,12 +304,12 @@ impl Sim {
             Command::Pause(id) => {
                 let machine = &mut self.machines[id as usize];
                 if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
-                    self.note(id, "pauses");
+                    self.note_fault(id, "pauses");
                 }
             }
             Command::Resume(id) => {
                 if mem::replace(&mut self.machines[id as usize].is_paused, false) {
-                    self.note(id, "resumes");
+                    self.note_fault(id, "resumes");
                     self.simulation.bells.ring(id);
                 }
             }
@@ -325,7 +325,7 @@ impl Sim {
                     if machine.is_up() {
                         self.crash_host(id);
                     }
-                    self.note(id, "starts");
+                    self.note_fault(id, "starts");
                     if !mem::replace(&mut self.machines[id as usize].has_power, true) {
                         self.simulation.wire.power_on(id);
                     }
@@ -344,7 +344,7 @@ impl Sim {
     fn crash_host(&mut self, id: HostId) {
         self.fresh.retain(|fresh| *fresh != id);
         if mem::replace(&mut self.machines[id as usize].has_power, false) {
-            self.note(id, "loses its power");
+            self.note_fault(id, "loses its power");
             // First the network: nobody hears what its sockets say while they are dropped.
             self.simulation.wire.power_off(id);
             self.stop(id);
@@ -419,6 +419,14 @@ impl Sim {
     fn note(&self, id: HostId, does: &str) {
         let name = &self.machines[id as usize].here.name;
         self.simulation.wire.note(&format!("{name} {does}"));
+    }
+
+    /// Notes in the journal, and in the timeline, what befalls a host.
+    fn note_fault(&self, id: HostId, does: &str) {
+        self.note(id, does);
+        if let Some(timeline) = &self.simulation.timeline {
+            timeline.fault((id, id), does);
+        }
     }
 
     /// Fails if a task has panicked and nothing has received the panic.
@@ -506,6 +514,7 @@ impl Sim {
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());
+        self.write_timeline(None, true);
         failure
     }
 }

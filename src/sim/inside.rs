@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::rng::Rng;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
+use crate::timeline::simulation::SimulationRecorder;
 use crate::wire::{HostId, Link, Wire};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,8 @@ pub(super) struct Simulation {
     pub(super) wire: Arc<Wire>,
     /// The time.
     pub(super) time: TrueTime,
+    /// Records the timeline, if the environment asks for it.
+    pub(super) timeline: Option<Arc<SimulationRecorder>>,
     /// The bells of the hosts.
     pub(super) bells: Arc<Bells>,
     /// The hosts by their names.
@@ -67,10 +70,15 @@ pub(super) enum Command {
 
 impl Simulation {
     /// Creates the shared part of a simulation without hosts.
-    pub(super) fn new(wire: Arc<Wire>, time: TrueTime) -> Simulation {
+    pub(super) fn new(
+        wire: Arc<Wire>,
+        time: TrueTime,
+        timeline: Option<Arc<SimulationRecorder>>,
+    ) -> Simulation {
         Simulation {
             wire,
             time,
+            timeline,
             bells: Bells::new(),
             names: Mutex::default(),
             links: Mutex::default(),

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped};
+use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped, TimelineOutput};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
@@ -138,6 +138,11 @@ impl Machine {
     ///
     /// Returns an error if no runtime can be created.
     pub(super) fn boot(&mut self) -> io::Result<Option<String>> {
+        let timeline = self.here.simulation.timeline.as_ref();
+        let recorder = timeline.map(|timeline| {
+            let clock = Arc::clone(&self.clock);
+            timeline.host(self.here.id, &self.here.name, crate::clock::Clock::Simulated(clock))
+        });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
@@ -149,7 +154,9 @@ impl Machine {
                 },
                 clock: Arc::clone(&self.clock),
                 bell: self.bell.clone(),
+                recorder,
             }),
+            output: TimelineOutput::Chosen(None),
             ..Settings::default()
         };
         let event_loop = Rc::new(EventLoop::new(&settings)?);

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A simulation: several hosts, the network between them, and their time.
@@ -614,8 +615,21 @@ faults! {
         "sim.clock(\"a\", Clock::behind(Duration::from_secs(1)).ppm(200));" |sim| sim.command(Command::Clock(sim.simulation.id(name), clock));
 }
 
+impl Sim {
+    /// Writes the timeline, if there is one: when the simulation fails, when its test does, or when it is dropped.
+    /// Returns a sentence about that.
+    pub(crate) fn write_timeline(&self, test: Option<&str>, has_failed: bool) -> Option<String> {
+        let timeline = self.simulation.timeline.as_ref()?;
+        self.simulation.wire.end_timeline();
+        timeline.write(test, has_failed)
+    }
+}
+
 impl Drop for Sim {
     fn drop(&mut self) {
+        if self.failed.is_none() {
+            self.write_timeline(None, thread::panicking());
+        }
         for machine in &mut self.machines {
             machine.shut_down();
         }
