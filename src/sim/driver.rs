@@ -16,6 +16,7 @@ use super::machine::{Outcome, Step};
 use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
+use crate::clock::host::HostClock;
 use crate::foreign::panic_message;
 use crate::wire::HostId;
 use std::mem;
@@ -219,6 +220,8 @@ impl Sim {
 
     /// Plans when to look at the timers of a host.
     fn set_timer(&mut self, id: HostId, timer: Option<u64>) {
+        // A clock that is slow enough never shows its last deadlines.
+        let timer = timer.filter(|at| *at < u64::MAX);
         let planned = &mut self.machines[id as usize].timer;
         if *planned != timer {
             if let Some(at) = mem::replace(planned, timer) {
@@ -390,19 +393,30 @@ impl Sim {
                 simulation.disturb(id, simulation.id(other), 0.0, nanos);
             }
             Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
-            Act::Crash => self.obey(Command::Crash(id))?,
-            Act::Kill => self.obey(Command::Kill(id))?,
+            // A host whose software has ended by itself stays down.
+            Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
+            Act::Crash | Act::Kill => {
+                self.machines[id as usize].is_felled = true;
+                self.obey(match what {
+                    Act::Crash => Command::Crash(id),
+                    _ => Command::Kill(id),
+                })?;
+            }
             Act::Pause => self.obey(Command::Pause(id))?,
             Act::Resume => self.obey(Command::Resume(id))?,
-            // The test, or another host, may have started it already.
-            Act::Restart if self.machines[id as usize].is_up() => {}
-            Act::Restart => self.obey(Command::Restart(id))?,
+            Act::Restart => {
+                let machine = &mut self.machines[id as usize];
+                // The test, or another host, may have started it already.
+                if mem::replace(&mut machine.is_felled, false) && !machine.is_up() {
+                    self.obey(Command::Restart(id))?;
+                }
+            }
             Act::Drift(ppm) => {
                 let clock = self.machines[id as usize].clock_set;
                 self.set_clock(
                     id,
                     Clock {
-                        ppm: clock.ppm + ppm,
+                        ppm: (clock.ppm + ppm).clamp(HostClock::SLOWEST, HostClock::FASTEST),
                         ..clock
                     },
                 );
