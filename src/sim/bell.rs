@@ -99,10 +99,7 @@ impl Bells {
     }
 
     /// Ends the run as soon as the driver looks.
-    #[cfg_attr(
-        not(feature = "macros"),
-        expect(dead_code, reason = "only tests with the attribute are stopped")
-    )]
+    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "for tests"))]
     pub(super) fn stop(&self, reason: String) {
         lock(&self.state).stop = Some(reason);
         self.interrupt();

@@ -21,6 +21,7 @@ use crate::foreign::panic_message;
 use crate::wire::HostId;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,7 +210,7 @@ impl Sim {
                 self.end(id);
             }
             Some(Outcome::Returned(Err(error))) => {
-                return Err(self.fail(Cause::Error(Arc::from(error)), Some(id)));
+                return Err(self.fail(Cause::Error(Rc::from(error)), Some(id)));
             }
             Some(Outcome::Panicked(message)) => {
                 return Err(self.fail(Cause::Panic(message), Some(id)));
@@ -254,7 +255,7 @@ impl Sim {
                 let limit = self.jobs.limit;
                 Err(self.fail(Cause::Job { job: name, limit }, Some(id)))
             }
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -267,7 +268,7 @@ impl Sim {
                 Ok(())
             }
             Ok(Some(message)) => Err(self.fail(Cause::Panic(message), Some(id))),
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -464,7 +465,7 @@ impl Sim {
             Ok(Err(error)) => error,
             Err(panic) => panic_message(&*panic).into(),
         };
-        Err(self.fail(Cause::Invariant(Arc::from(error)), None))
+        Err(self.fail(Cause::Invariant(Rc::from(error)), None))
     }
 
     /// Ends the run if something from outside the simulation requires it.

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
+use crate::dump::Dump;
 use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped, TimelineOutput};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
@@ -254,7 +255,7 @@ impl Machine {
     }
 
     /// Returns the text of a dump of the process, if there is one.
-    pub(super) fn dump(&self) -> Option<crate::Dump> {
+    pub(super) fn dump(&self) -> Option<Dump> {
         let event_loop = self.event_loop()?;
         let _inside = inside::enter(&self.here);
         let _context = context::enter(event_loop);
