@@ -145,7 +145,11 @@ impl Machine {
         let timeline = self.here.simulation.timeline.as_ref();
         let recorder = timeline.map(|timeline| {
             let clock = Arc::clone(&self.clock);
-            timeline.host(self.here.id, &self.here.name, crate::clock::Clock::Simulated(clock))
+            timeline.host(
+                self.here.id,
+                &self.here.name,
+                crate::clock::Clock::Simulated(clock),
+            )
         });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
@@ -162,7 +166,6 @@ impl Machine {
                 bell: self.bell.clone(),
                 recorder,
             }),
-            output: TimelineOutput::Chosen(None),
             ..Settings::default()
         };
         let event_loop = Rc::new(EventLoop::new(&settings)?);

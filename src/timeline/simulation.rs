@@ -306,10 +306,7 @@ mod tests {
             .iter()
             .map(|each| each.events.len())
             .collect();
-        assert_eq!(
-            (events[0], events[99]),
-            (MOST_EVENTS - 1, 2047)
-        );
+        assert_eq!((events[0], events[99]), (MOST_EVENTS - 1, 2047));
         assert!(events.iter().sum::<usize>() < 700_000, "{events:?}");
     }
 
