@@ -16,10 +16,12 @@ use super::machine::{Outcome, Step};
 use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
+use crate::clock::host::HostClock;
 use crate::foreign::panic_message;
 use crate::wire::HostId;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +72,12 @@ impl Sim {
     /// Returns when the next thing happens, if anything can happen any more. Checks do not count: they change nothing.
     pub(super) fn next(&self) -> Option<u64> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let times = [timer, self.simulation.wire.next(), self.jobs.next(), self.plan.next()];
+        let times = [
+            timer,
+            self.simulation.wire.next(),
+            self.jobs.next(),
+            self.plan.next(),
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -132,7 +139,8 @@ impl Sim {
         // 3. The checks see the moment when it is over.
         while self.next_check().is_some_and(|next| next <= now) {
             if let Some((at, place)) = self.next_checks.pop_first() {
-                self.next_checks.insert((at + self.checks[place].period, place));
+                self.next_checks
+                    .insert((at + self.checks[place].period, place));
                 self.check(place)?;
             }
         }
@@ -143,7 +151,9 @@ impl Sim {
     fn draw_faults(&mut self) {
         if let Some(faults) = self.faults.take() {
             let hosts = self.machines.iter();
-            let hosts: Vec<_> = hosts.map(|host| (String::from(&*host.here.name), host.is_client)).collect();
+            let hosts: Vec<_> = hosts
+                .map(|host| (String::from(&*host.here.name), host.is_client))
+                .collect();
             self.plan = faults.plan(&hosts, &self.fault_rng, self.now());
         }
     }
@@ -171,13 +181,21 @@ impl Sim {
         let stepped = machine.step(most_polls);
         self.visits += 1;
         self.check_interrupt()?;
-        let Some(Step { polls, is_ready_again, has_jobs, outcome, timer }) = stepped else {
+        let Some(Step {
+            polls,
+            is_ready_again,
+            has_jobs,
+            outcome,
+            timer,
+        }) = stepped
+        else {
             return Ok(0);
         };
         self.polls += polls;
         self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
         if has_jobs && !mem::replace(&mut self.machines[id as usize].has_due_job, true) {
-            self.jobs.schedule(now, id, |most| self.order.range(0..=most));
+            self.jobs
+                .schedule(now, id, |most| self.order.range(0..=most));
         }
         if is_ready_again {
             self.simulation.bells.ring(id);
@@ -192,7 +210,7 @@ impl Sim {
                 self.end(id);
             }
             Some(Outcome::Returned(Err(error))) => {
-                return Err(self.fail(Cause::Error(Arc::from(error)), Some(id)));
+                return Err(self.fail(Cause::Error(Rc::from(error)), Some(id)));
             }
             Some(Outcome::Panicked(message)) => {
                 return Err(self.fail(Cause::Panic(message), Some(id)));
@@ -203,6 +221,8 @@ impl Sim {
 
     /// Plans when to look at the timers of a host.
     fn set_timer(&mut self, id: HostId, timer: Option<u64>) {
+        // A clock that is slow enough never shows its last deadlines.
+        let timer = timer.filter(|at| *at < u64::MAX);
         let planned = &mut self.machines[id as usize].timer;
         if *planned != timer {
             if let Some(at) = mem::replace(planned, timer) {
@@ -216,7 +236,9 @@ impl Sim {
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
         machine.has_due_job = false;
-        let pool = machine.event_loop().map(|event_loop| Arc::clone(&event_loop.shared.pool));
+        let pool = machine
+            .event_loop()
+            .map(|event_loop| Arc::clone(&event_loop.shared.pool));
         // `None`: it was aborted while it waited.
         let Some(job) = pool.and_then(|pool| pool.take_held()) else {
             return Ok(());
@@ -233,7 +255,7 @@ impl Sim {
                 let limit = self.jobs.limit;
                 Err(self.fail(Cause::Job { job: name, limit }, Some(id)))
             }
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -246,7 +268,7 @@ impl Sim {
                 Ok(())
             }
             Ok(Some(message)) => Err(self.fail(Cause::Panic(message), Some(id))),
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -277,7 +299,7 @@ impl Sim {
             Command::Kill(id) => {
                 self.fresh.retain(|fresh| *fresh != id);
                 if self.machines[id as usize].is_up() {
-                    self.note(id, "is killed");
+                    self.note_fault(id, "is killed");
                     self.stop(id);
                     self.simulation.wire.close_all(id);
                     self.give_up(id);
@@ -286,12 +308,12 @@ impl Sim {
             Command::Pause(id) => {
                 let machine = &mut self.machines[id as usize];
                 if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
-                    self.note(id, "pauses");
+                    self.note_fault(id, "pauses");
                 }
             }
             Command::Resume(id) => {
                 if mem::replace(&mut self.machines[id as usize].is_paused, false) {
-                    self.note(id, "resumes");
+                    self.note_fault(id, "resumes");
                     self.simulation.bells.ring(id);
                 }
             }
@@ -307,7 +329,7 @@ impl Sim {
                     if machine.is_up() {
                         self.crash_host(id);
                     }
-                    self.note(id, "starts");
+                    self.note_fault(id, "starts");
                     if !mem::replace(&mut self.machines[id as usize].has_power, true) {
                         self.simulation.wire.power_on(id);
                     }
@@ -326,7 +348,7 @@ impl Sim {
     fn crash_host(&mut self, id: HostId) {
         self.fresh.retain(|fresh| *fresh != id);
         if mem::replace(&mut self.machines[id as usize].has_power, false) {
-            self.note(id, "loses its power");
+            self.note_fault(id, "loses its power");
             // First the network: nobody hears what its sockets say while they are dropped.
             self.simulation.wire.power_off(id);
             self.stop(id);
@@ -346,7 +368,9 @@ impl Sim {
     fn set_clock(&mut self, id: HostId, clock: Clock) {
         let machine = &mut self.machines[id as usize];
         machine.clock.set(clock.ahead, clock.ppm);
-        let deadline = machine.event_loop().and_then(|event_loop| event_loop.next_deadline());
+        let deadline = machine
+            .event_loop()
+            .and_then(|event_loop| event_loop.next_deadline());
         let timer = deadline.map(|deadline| machine.clock.true_time_of(deadline));
         self.set_timer(id, timer.map(|at| at.max(self.now())));
     }
@@ -370,16 +394,33 @@ impl Sim {
                 simulation.disturb(id, simulation.id(other), 0.0, nanos);
             }
             Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
-            Act::Crash => self.obey(Command::Crash(id))?,
-            Act::Kill => self.obey(Command::Kill(id))?,
+            // A host whose software has ended by itself stays down.
+            Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
+            Act::Crash | Act::Kill => {
+                self.machines[id as usize].is_felled = true;
+                self.obey(match what {
+                    Act::Crash => Command::Crash(id),
+                    _ => Command::Kill(id),
+                })?;
+            }
             Act::Pause => self.obey(Command::Pause(id))?,
             Act::Resume => self.obey(Command::Resume(id))?,
-            // The test, or another host, may have started it already.
-            Act::Restart if self.machines[id as usize].is_up() => {}
-            Act::Restart => self.obey(Command::Restart(id))?,
+            Act::Restart => {
+                let machine = &mut self.machines[id as usize];
+                // The test, or another host, may have started it already.
+                if mem::replace(&mut machine.is_felled, false) && !machine.is_up() {
+                    self.obey(Command::Restart(id))?;
+                }
+            }
             Act::Drift(ppm) => {
                 let clock = self.machines[id as usize].clock_set;
-                self.set_clock(id, Clock { ppm: clock.ppm + ppm, ..clock });
+                self.set_clock(
+                    id,
+                    Clock {
+                        ppm: (clock.ppm + ppm).clamp(HostClock::SLOWEST, HostClock::FASTEST),
+                        ..clock
+                    },
+                );
             }
             Act::RestoreClock => {
                 let clock = self.machines[id as usize].clock_set;
@@ -395,10 +436,19 @@ impl Sim {
         self.simulation.wire.note(&format!("{name} {does}"));
     }
 
+    /// Notes in the journal, and in the timeline, what befalls a host.
+    fn note_fault(&self, id: HostId, does: &str) {
+        self.note(id, does);
+        if let Some(timeline) = &self.simulation.timeline {
+            timeline.fault((id, id), does);
+        }
+    }
+
     /// Fails if a task has panicked and nothing has received the panic.
     fn check_panics(&mut self) -> Result<(), Failure> {
         let mut panicked = self.machines.iter().filter(|machine| machine.has_panics());
-        let found = panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
+        let found =
+            panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
         match found {
             None => Ok(()),
             Some((id, message)) => Err(self.fail(Cause::Panic(message), Some(id))),
@@ -423,7 +473,7 @@ impl Sim {
             Ok(Err(error)) => error,
             Err(panic) => panic_message(&*panic).into(),
         };
-        Err(self.fail(Cause::Invariant(Arc::from(error)), None))
+        Err(self.fail(Cause::Invariant(Rc::from(error)), None))
     }
 
     /// Ends the run if something from outside the simulation requires it.
@@ -479,6 +529,7 @@ impl Sim {
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());
+        self.write_timeline(None, true);
         failure
     }
 }

@@ -14,7 +14,8 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped};
+use crate::dump::Dump;
+use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped, TimelineOutput};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
@@ -45,6 +46,8 @@ pub(super) struct Machine {
     pub(super) has_ended: bool,
     /// Whether the host has power. Without it, its kernel does not answer either.
     pub(super) has_power: bool,
+    /// Whether a fault that the seed has chosen has ended the process, and its end will start it again.
+    pub(super) is_felled: bool,
     /// Whether the process is stopped.
     pub(super) is_paused: bool,
     /// The clock.
@@ -111,6 +114,7 @@ impl Machine {
             is_client,
             has_ended: false,
             has_power: true,
+            is_felled: false,
             is_paused: false,
             clock,
             clock_set: Clock::default(),
@@ -138,10 +142,21 @@ impl Machine {
     ///
     /// Returns an error if no runtime can be created.
     pub(super) fn boot(&mut self) -> io::Result<Option<String>> {
+        let timeline = self.here.simulation.timeline.as_ref();
+        let recorder = timeline.map(|timeline| {
+            let clock = Arc::clone(&self.clock);
+            timeline.host(
+                self.here.id,
+                &self.here.name,
+                crate::clock::Clock::Simulated(clock),
+            )
+        });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
             watchdog: None,
+            // One file for many hosts would be that of the last one.
+            output: TimelineOutput::Chosen(None),
             host: Some(SimulatedHost {
                 host: Host {
                     wire: Arc::clone(&self.here.simulation.wire),
@@ -149,6 +164,7 @@ impl Machine {
                 },
                 clock: Arc::clone(&self.clock),
                 bell: self.bell.clone(),
+                recorder,
             }),
             ..Settings::default()
         };
@@ -181,7 +197,12 @@ impl Machine {
         let ready = mem::take(&mut self.ready);
         let _inside = inside::enter(&self.here);
         let context = context::enter(event_loop);
-        let Stepped { polls, is_ready_again, panics, panicked } = event_loop.step(&ready, most_polls);
+        let Stepped {
+            polls,
+            is_ready_again,
+            panics,
+            panicked,
+        } = event_loop.step(&ready, most_polls);
         let mut outcome = None;
         if let Some(payload) = panicked {
             outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
@@ -196,7 +217,11 @@ impl Machine {
             };
         }
         // The handle of the software is the driver's.
-        self.panics.extend(panics.into_iter().filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)));
+        self.panics.extend(
+            panics
+                .into_iter()
+                .filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)),
+        );
         drop(context);
         // The buffer is used again.
         self.ready = ready;
@@ -240,7 +265,7 @@ impl Machine {
     }
 
     /// Returns the text of a dump of the process, if there is one.
-    pub(super) fn dump(&self) -> Option<crate::Dump> {
+    pub(super) fn dump(&self) -> Option<Dump> {
         let event_loop = self.event_loop()?;
         let _inside = inside::enter(&self.here);
         let _context = context::enter(event_loop);

@@ -11,9 +11,9 @@ use super::machine::{Machine, Software};
 use super::report::Report;
 use super::rng::Rng;
 use super::{Link, Result};
-use crate::Dump;
 use crate::clock::host::HostClock;
 use crate::context;
+use crate::dump::Dump;
 use crate::wire::{HostId, Ready, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A simulation: several hosts, the network between them, and their time.
@@ -310,8 +311,9 @@ impl Sim {
     #[track_caller]
     pub fn step(&mut self) -> std::result::Result<bool, Failure> {
         self.go(|sim| {
-            // The first moment is the present one.
-            if let Some(next) = sim.next().filter(|_| sim.fresh.is_empty()) {
+            // What the test has done since the last step belongs to the present moment.
+            let is_over = sim.fresh.is_empty() && !sim.simulation.bells.has_rung();
+            if let Some(next) = sim.next().filter(|_| is_over) {
                 sim.jump(next)?;
             }
             sim.moment()
@@ -376,8 +378,12 @@ impl Sim {
     #[track_caller]
     pub fn every(&mut self, period: Duration, check: impl FnMut() -> Result + 'static) -> &mut Sim {
         let period = nanos(period);
-        assert!(period > 0, "a check cannot be made every 0 seconds: `every` takes a longer period");
-        self.next_checks.insert((self.now().saturating_add(period), self.checks.len()));
+        assert!(
+            period > 0,
+            "a check cannot be made every 0 seconds: `every` takes a longer period"
+        );
+        self.next_checks
+            .insert((self.now().saturating_add(period), self.checks.len()));
         self.checks.push(Check {
             period,
             check: Box::new(check),
@@ -610,8 +616,21 @@ faults! {
         "sim.clock(\"a\", Clock::behind(Duration::from_secs(1)).ppm(200));" |sim| sim.command(Command::Clock(sim.simulation.id(name), clock));
 }
 
+impl Sim {
+    /// Writes the timeline, if there is one: when the simulation fails, when its test does, or when it is dropped.
+    /// Returns a sentence about that.
+    pub(crate) fn write_timeline(&self, test: Option<&str>, has_failed: bool) -> Option<String> {
+        let timeline = self.simulation.timeline.as_ref()?;
+        self.simulation.wire.end_timeline();
+        timeline.write(test, has_failed)
+    }
+}
+
 impl Drop for Sim {
     fn drop(&mut self) {
+        if self.failed.is_none() {
+            self.write_timeline(None, thread::panicking());
+        }
         for machine in &mut self.machines {
             machine.shut_down();
         }

@@ -4,4 +4,3 @@ mod fault_laws;
 mod harness;
 mod stream_laws;
 mod tcp_laws;
-mod speed;

@@ -81,15 +81,25 @@ impl Side {
 /// A network to try.
 #[derive(Clone, Debug)]
 struct Case {
+    /// The seed of the network and of the two programs.
     seed: u64,
+    /// How much each end writes.
     totals: [usize; 2],
+    /// The least latency and its range, in milliseconds.
     latency: (u32, u32),
+    /// The probability of a loss.
     loss: f64,
+    /// The probability of a duplicate.
     duplication: f64,
+    /// The number of bytes in the largest packet.
     mtu: usize,
+    /// The bandwidth, in bytes per second.
     bandwidth: Option<u64>,
+    /// The sizes of the send buffer and of the receive buffer.
     buffers: (usize, usize),
+    /// The probability of a short read or write.
     short: f64,
+    /// Whether directions are cut and held at random.
     faults: bool,
 }
 
