@@ -31,6 +31,7 @@ laws! {
     a_port_can_be_bound_again_after_its_connections_were_closed,
     a_listener_accepts_at_every_address_of_its_host,
     a_listener_keeps_its_ttl,
+    clients_that_the_backlog_has_no_room_for_connect_later,
 }
 
 async fn accept_returns_the_address_of_the_peer(place: Place) {
@@ -353,4 +354,29 @@ async fn a_listener_keeps_its_ttl(place: Place) {
     let (listener, _) = place.listener().await;
     listener.set_ttl(5).unwrap();
     assert_eq!(listener.ttl().unwrap(), 5);
+}
+
+async fn clients_that_the_backlog_has_no_room_for_connect_later(place: Place) {
+    /// More than the backlog that the standard library and mio ask for.
+    const CLIENTS: usize = 200;
+    if !is_simulated() && cfg!(not(feature = "slow")) {
+        println!("skipped: the kernel takes seconds to ask again");
+        return;
+    }
+    let (listener, addr) = place.listener().await;
+    let connect = async || {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        write(&stream, b"hello").await;
+        assert_eq!(read_all(&stream, 8).await.unwrap(), b"goodbye");
+    };
+    let clients = join_all((0..CLIENTS).map(|_| connect()));
+    let serving = async {
+        settle().await;
+        for _ in 0..CLIENTS {
+            let (stream, _) = listener.accept().await.unwrap();
+            assert_eq!(read(&stream, 5).await, b"hello");
+            write(&stream, b"goodbye").await;
+        }
+    };
+    join(clients, serving).await;
 }
