@@ -142,13 +142,6 @@ async fn fill(stream: &TcpStream, bytes: &[u8]) -> usize {
     }
 }
 
-/// Resets the connection of `peer`: closes it while it has unread data.
-async fn reset(stream: &TcpStream, peer: TcpStream) {
-    write(stream, b"unread").await;
-    arrived(&peer, 6).await;
-    drop(peer);
-}
-
 /// Asserts that an operation failed in this way.
 #[track_caller]
 fn assert_fails<T: Debug>(result: io::Result<T>, kind: io::ErrorKind) {

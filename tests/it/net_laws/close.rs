@@ -1,6 +1,8 @@
 //! How a connection ends in an orderly way.
 
-use super::{Place, arrived, assert_fails, read, read_all, settle, write};
+use super::{Place, pattern, read, read_all, settle, write};
+#[cfg(target_os = "linux")]
+use super::{arrived, assert_fails};
 use futures::future::join;
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use std::io;
@@ -142,7 +144,7 @@ async fn a_write_after_the_own_shutdown_is_a_broken_pipe(place: Place) {
 
 async fn a_shutdown_sends_what_was_written_before(place: Place) {
     for (stream, peer) in place.pairs().await {
-        let bytes = super::pattern(20_000, 14);
+        let bytes = pattern(20_000, 14);
         write(&stream, &bytes).await;
         stream.shutdown(Shutdown::Write).unwrap();
         assert!(read_all(&peer, 64).await.unwrap() == bytes);

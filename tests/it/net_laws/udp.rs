@@ -1,6 +1,6 @@
 //! UDP sockets.
 
-use super::{Place, assert_fails, assert_would_block, is_simulated, settle};
+use super::{Place, assert_fails, assert_would_block, is_simulated, pattern, settle};
 use futures::FutureExt;
 use futures::future::join_all;
 use glassfrog::net::UdpSocket;
@@ -227,7 +227,7 @@ async fn an_empty_datagram_is_a_datagram(place: Place) {
 async fn the_longest_datagram_arrives(place: Place) {
     /// What is left of the 65,535 bytes of an IPv4 packet without its header and that of UDP.
     const LONGEST: usize = 65_507;
-    let bytes = super::pattern(LONGEST, 20);
+    let bytes = pattern(LONGEST, 20);
     for (socket, peer) in pairs(&place).await {
         if let Err(error) = socket.send(&bytes).await {
             // Not every system sends that many bytes unless it is asked to.
