@@ -141,7 +141,11 @@ impl Machine {
         let timeline = self.here.simulation.timeline.as_ref();
         let recorder = timeline.map(|timeline| {
             let clock = Arc::clone(&self.clock);
-            timeline.host(self.here.id, &self.here.name, crate::clock::Clock::Simulated(clock))
+            timeline.host(
+                self.here.id,
+                &self.here.name,
+                crate::clock::Clock::Simulated(clock),
+            )
         });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
