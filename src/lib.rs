@@ -64,6 +64,8 @@
 //!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
+//! - The module `sim` runs several hosts, with a network and a time of their own, in one deterministic test. It requires the
+//!   feature `sim`.
 //! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
 //! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation
@@ -102,6 +104,7 @@
 //! | `prelude` | yes | the module `prelude` and the buffers in `io`, from `futures-lite` | 3 |
 //! | `timeline` | yes | the module `timeline` and `GLASSFROG_TIMELINE`: a picture of what a runtime did | none |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
+//! | `sim` | no | the module `sim`, for tests | 0 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
 //! | `sync` | no | the module `sync`: locks, channels and notifications | 8 |
 //! | `hyper` | no | the module `hyper`: what hyper needs of a runtime | 6 |
@@ -139,11 +142,11 @@
 //! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    test_runs  hyper  signal  workers  runtime  what a user calls
+//!    test_runs  sim  hyper  signal  workers  runtime    what a user calls
 //!    handle  io  net  time  task
 //!         context                                which runtime this thread is in
 //!         event_loop                             the loop; owns one of each below
-//!    executor  reactor  timers  pool             four engines that do not know one another
+//!    executor  reactor  timers  pool  wire       engines that do not know one another
 //!    dump  timeline  metrics                     what the runtime reports about itself
 //!    clock  waiter  foreign  slab  threads  primitives    what all other modules are made of
 //! ```
