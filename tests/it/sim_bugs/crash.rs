@@ -117,7 +117,7 @@ pub(crate) fn run(seed: u64, version: Version) -> Result<Report, Failure> {
         client().await
     });
     sim.client("chaos", async {
-        sleep(random_ms(1000)).await;
+        sleep(100 * MS + random_ms(1000)).await;
         sim::crash("primary");
         Ok(())
     });
