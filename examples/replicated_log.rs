@@ -218,7 +218,7 @@ fn over_loopback() -> io::Result<()> {
         backup.abort();
         assert_eq!(lost(&acknowledged, &log), []);
         println!(
-            "Over loopback, {} entries are acknowledged, and the backup has all of them.\n",
+            "Over loopback, {} entries are acknowledged, and the backup has all of them.",
             acknowledged.len()
         );
         Ok(())
@@ -236,10 +236,13 @@ fn search(without_copy: WithoutCopy) -> Option<(u64, Failure)> {
     });
     let took = begin.elapsed();
     match &found {
-        Some((seed, _)) => println!("Simulated, the primary loses an entry under seed {seed}."),
+        Some((seed, _)) => println!(
+            "Simulated, the program loses an entry under seed {seed}, after {} ms.",
+            took.as_millis()
+        ),
         None => println!(
-            "Simulated, the mended primary loses no entry under {SEEDS} seeds. They took {} ms for {} min of simulated \
-             time: {:.0} seeds a second.",
+            "The mended program loses no entry under {SEEDS} seeds. They took {} ms for {} min of simulated time: {:.0} \
+             seeds a second.",
             took.as_millis(),
             simulated.as_secs() / 60,
             SEEDS as f64 / took.as_secs_f64(),
@@ -248,16 +251,28 @@ fn search(without_copy: WithoutCopy) -> Option<(u64, Failure)> {
     found
 }
 
-/// Says what has happened under the seed.
+/// Says what was lost, and shows what the network did meanwhile.
 fn explain(failure: &Failure) {
     println!(
-        "After {:.1?}, host {:?} {}.",
-        failure.elapsed(),
-        failure.host().unwrap_or("?"),
+        "The {} {}.",
+        failure.host().unwrap_or("test"),
         failure.cause()
     );
-    println!("The last events of the network:\n");
-    for line in failure.journal() {
-        println!("    {line}");
+    println!("The network, from the cut to the crash, without acknowledgements of TCP:\n");
+    let lines: Vec<&str> = failure.journal().collect();
+    let place = |event| lines.iter().position(|line| line.contains(event));
+    let begin = place("is cut").unwrap_or(0);
+    let end = place("loses its power").map_or(lines.len(), |place| place + 1);
+    for line in &lines[begin..end] {
+        if !line.contains(" ack #") {
+            println!("    {line}");
+        }
     }
+    println!(
+        "\nEach copy from the primary to the backup is lost. {} ms later, the primary acknowledges the entry to the client \
+         all the same. It crashes before the network is repaired, so TCP never sends the copies again.\n\
+         `Sim::new({})` gives the same run again, in any process.\n",
+        COPY_TIMEOUT.as_millis(),
+        failure.seed(),
+    );
 }
