@@ -70,9 +70,12 @@ impl Clock {
         !matches!(self, Clock::Real)
     }
 
-    /// Returns whether the runtime may advance the clock itself.
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Clock::Virtual { .. })
+    /// Returns whether the clock is that of a simulated host. Only the driver of the simulation advances it.
+    pub(crate) fn is_simulated(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return matches!(self, Clock::Simulated(_));
+        #[cfg(not(feature = "sim"))]
+        return false;
     }
 
     /// Returns whether the clock can be advanced to this time, which must not be past its end.

@@ -33,7 +33,7 @@ mod turned;
 mod watchdog;
 
 #[cfg(feature = "sim")]
-pub(crate) use self::host::{HostRegistry, SimulatedHost};
+pub(crate) use self::host::SimulatedHost;
 pub(crate) use self::settings::{Settings, TIMELINE_EVENTS, TimelineOutput};
 pub(crate) use self::shared::Shared;
 #[cfg(feature = "sim")]

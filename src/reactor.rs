@@ -82,7 +82,7 @@ pub(crate) trait Io: Debug + Send + Sync {
         self.describe(direction, connecting)
     }
 
-    /// Returns whether the descriptor is a socket of a simulated host.
+    /// Returns whether the descriptor is a simulated socket, which no queue of the operating system watches.
     #[cfg(feature = "sim")]
     fn is_simulated(&self) -> bool {
         false

@@ -21,6 +21,7 @@ mod host;
 mod journal;
 mod link;
 mod mask;
+mod missing;
 mod packet;
 mod queue;
 mod random;
@@ -39,16 +40,18 @@ pub(crate) use self::socket::{Listener, Stream};
 pub use self::tcp::settings::Tcp;
 pub(crate) use self::udp::UdpSocket;
 
+use self::error::Failure;
 use self::host::Hosts;
-use self::journal::{Journal, hash_of};
+use self::journal::{Fate, Journal, hash_of};
 use self::link::Links;
 use self::packet::{Body, Packet};
 use self::queue::Queue;
-use self::tcp::end::End;
+use self::tcp::end::{End, Pair};
 use self::tcp::listener::Listening;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,8 +99,14 @@ struct State {
     journal: Journal,
     /// The ends of connections, with those whose socket is gone but which are not over.
     ends: Slab<End>,
+    /// The connections that are not over, by their hosts and addresses.
+    connections: BTreeMap<Pair, Key>,
+    /// The number of connections that occupy a port, because they were opened from it.
+    outgoing_ports: BTreeMap<(HostId, u16), u32>,
     /// The sockets that listen.
     listeners: Slab<Listening>,
+    /// The sockets that listen on each port.
+    listening: BTreeMap<(HostId, u16), Vec<Key>>,
     /// The UDP sockets.
     udp: udp::Sockets,
     /// The sockets whose readiness has changed since the last call of `advance`, each at most once.
@@ -148,9 +157,18 @@ impl Door {
     }
 }
 
+/// Writes how much the network keeps.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").finish_non_exhaustive()
+        self.with(|state| {
+            f.debug_struct("Wire")
+                .field("ends", &state.ends.len())
+                .field("connections", &state.connections.len())
+                .field("listeners", &state.listeners.len())
+                .field("udp", &state.udp.sockets.len())
+                .field("events", &state.queue.len())
+                .finish_non_exhaustive()
+        })
     }
 }
 
@@ -166,7 +184,10 @@ impl Wire {
             links: Links::new(),
             journal: Journal::new(),
             ends: Slab::new(),
+            connections: BTreeMap::new(),
+            outgoing_ports: BTreeMap::new(),
             listeners: Slab::new(),
+            listening: BTreeMap::new(),
             udp: udp::Sockets::new(),
             changed: Vec::new(),
             commands: Vec::new(),
@@ -300,9 +321,13 @@ impl State {
 
     /// Receives a packet at a host that has power.
     fn receive(&mut self, packet: Packet) {
+        if let Body::Segment(_) = packet.body {
+            return self.receive_segment(packet);
+        }
+        self.journal.packet(self.now, &packet, Fate::Arrives);
         let Packet { from, to, body, .. } = packet;
         match body {
-            Body::Segment(segment) => self.receive_segment(from, to, segment),
+            Body::Segment(_) => {}
             Body::Datagram(datagram) => self.receive_datagram(from, to, datagram),
             Body::Unreachable(answer) => self.receive_unreachable(to, answer),
         }
@@ -360,6 +385,11 @@ impl State {
                 continue;
             };
             let mask = self.mask(socket);
+            if let Socket::Stream(key) = socket
+                && let Some(end) = self.ends.get_mut(key)
+            {
+                end.note_published(mask);
+            }
             ready.push(Ready { host, token, mask });
         }
         self.changed = changed;
@@ -368,7 +398,10 @@ impl State {
     /// Returns what a socket is ready for.
     fn mask(&mut self, socket: Socket) -> Mask {
         let mask = match socket {
-            Socket::Stream(key) => self.ends.get_mut(key).map(|end| end.mask()),
+            Socket::Stream(key) => {
+                let send_buffer = self.tcp.send_buffer;
+                self.ends.get_mut(key).map(|end| end.mask(send_buffer))
+            }
             Socket::Listener(key) => self
                 .listeners
                 .get_mut(key)
@@ -378,3 +411,6 @@ impl State {
         mask.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

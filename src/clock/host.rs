@@ -53,7 +53,12 @@ impl Affine {
     /// Returns what the monotonic clock shows at a true time, rounded down.
     fn at(&self, now: u64) -> i128 {
         let passed = i128::from(now.saturating_sub(self.since));
-        self.shown + passed * self.rate / i128::from(EXACT)
+        let exact = i128::from(EXACT);
+        match self.rate == exact {
+            // Most clocks are exact, and the division of such numbers is slow.
+            true => self.shown + passed,
+            false => self.shown + passed * self.rate / exact,
+        }
     }
 
     /// Returns the earliest true time at which the monotonic clock shows at least `shown`.
@@ -188,6 +193,9 @@ impl HostClock {
 fn nanos(nanos: u128) -> Duration {
     /// The number of nanoseconds in a second.
     const SECOND: u128 = 1_000_000_000;
+    if let Ok(nanos) = u64::try_from(nanos) {
+        return Duration::from_nanos(nanos);
+    }
     match u64::try_from(nanos / SECOND) {
         Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
         Err(_) => Duration::MAX,

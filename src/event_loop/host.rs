@@ -4,7 +4,6 @@
 
 use crate::clock::Clock;
 use crate::clock::host::HostClock;
-pub(crate) use crate::reactor::host::HostRegistry;
 use crate::wire::Host;
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,8 +15,6 @@ pub(crate) struct SimulatedHost {
     pub(crate) host: Host,
     /// The clock of the host.
     pub(crate) clock: Arc<HostClock>,
-    /// What the sockets are registered with. All hosts of a simulation share it.
-    pub(crate) registry: HostRegistry,
     /// Called whenever the host has something to do while it is not being stepped, and whenever another thread calls
     /// it. It must not call the host.
     pub(crate) bell: Waker,

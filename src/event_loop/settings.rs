@@ -114,8 +114,8 @@ impl Settings {
         recorder: Option<Arc<Recorder>>,
     ) -> io::Result<Reactor> {
         #[cfg(feature = "sim")]
-        if let Some(host) = &self.host {
-            return Ok(Reactor::of_host(&host.registry, rounds, recorder));
+        if self.host.is_some() {
+            return Reactor::of_host(rounds, recorder);
         }
         Reactor::new(rounds, recorder)
     }

@@ -34,9 +34,9 @@ impl Pool {
         self
     }
 
-    /// Returns whether a job is held and may be taken.
-    pub(crate) fn has_held(&self) -> bool {
-        lock(&self.state).may_begin()
+    /// Returns the number of jobs that are held.
+    pub(crate) fn held_jobs(&self) -> usize {
+        self.counts().1
     }
 
     /// Takes the next job: the oldest of the first lane that has one. It counts as running until it is dropped.
@@ -67,7 +67,7 @@ impl HeldJob {
         self.about.name()
     }
 
-    /// Returns the place where the program submitted the job, if that is known.
+    /// Returns the place where the program submitted the job, if that is known: not for a standard stream.
     pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
         self.about.location()
     }

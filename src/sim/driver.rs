@@ -9,7 +9,7 @@
 //! the run.
 
 use super::bell::Interrupt;
-use super::failure::{Cause, Failure, Parts};
+use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
 use super::inside::{self, Command};
 use super::machine::{Outcome, Step};
@@ -17,10 +17,7 @@ use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
 use crate::foreign::panic_message;
-use crate::event_loop::HostRegistry;
 use crate::wire::HostId;
-use std::cell::OnceCell;
-use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,19 +25,6 @@ use std::time::Duration;
 
 /// The number of lines of the journal in a failure: about as many as fit on a screen with the dumps.
 const LAST_LINES: usize = 32;
-
-thread_local! {
-    /// What the sockets of all simulations of this thread are registered with: one descriptor of the operating system.
-    static REGISTRY: OnceCell<HostRegistry> = const { OnceCell::new() };
-}
-
-/// Returns what the sockets of hosts are registered with.
-fn registry() -> io::Result<HostRegistry> {
-    REGISTRY.with(|cell| match cell.get() {
-        Some(registry) => Ok(registry.clone()),
-        None => HostRegistry::new().map(|registry| cell.get_or_init(|| registry).clone()),
-    })
-}
 
 /// A check that the test has given to [`Sim::every`].
 pub(super) struct Check {
@@ -255,12 +239,8 @@ impl Sim {
 
     /// Starts the process of a host.
     pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
-        let registry = match registry() {
-            Ok(registry) => registry,
-            Err(error) => return Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
-        };
         let machine = &mut self.machines[id as usize];
-        match machine.boot(registry) {
+        match machine.boot() {
             Ok(None) => {
                 self.simulation.bells.ring(id);
                 Ok(())
@@ -456,7 +436,7 @@ impl Sim {
     }
 
     /// Returns the report about everything so far.
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let wire = &self.simulation.wire;
         Report {
             seed: self.seed,
@@ -476,20 +456,27 @@ impl Sim {
         mix(self.hash ^ self.simulation.wire.hash_and_count().0)
     }
 
-    /// Fails the simulation, which does not go on after that.
-    pub(super) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
+    /// Returns what the hosts wait for, and what has happened last.
+    pub(crate) fn scene(&self) -> Scene {
         let dumps = self.machines.iter().filter_map(|machine| {
             let dump = machine.dump()?;
             Some((Arc::clone(&machine.here.name), dump.to_string()))
         });
+        Scene {
+            dumps: dumps.collect(),
+            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
+        }
+    }
+
+    /// Fails the simulation, which does not go on after that.
+    pub(crate) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
         let failure = Failure::new(Parts {
             seed: self.seed,
             cause,
             host: host.map(|id| Arc::clone(&self.machines[id as usize].here.name)),
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
-            dumps: dumps.collect(),
-            journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
+            scene: self.scene(),
         });
         self.failed = Some(failure.clone());
         failure

@@ -54,10 +54,33 @@ pub(super) struct Parts {
     pub(super) elapsed: Duration,
     /// The hash of everything that had happened.
     pub(super) hash: u64,
-    /// The dumps of the hosts that ran.
+    /// What the hosts waited for, and what had happened last.
+    pub(super) scene: Scene,
+}
+
+/// What the hosts of a simulation wait for, and what has happened last.
+pub(crate) struct Scene {
+    /// The dumps of the hosts that run.
     pub(super) dumps: Vec<(Arc<str>, String)>,
     /// The last lines of the journal.
     pub(super) journal: Vec<String>,
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, dump) in &self.dumps {
+            write!(f, "{separator}tasks of {name}:\n{}", dump.trim_end())?;
+            separator = "\n";
+        }
+        if !self.journal.is_empty() {
+            write!(f, "{separator}the last events of the network:")?;
+            for line in &self.journal {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The cause of a [`Failure`].
@@ -187,7 +210,7 @@ impl Failure {
     /// assert_eq!(failure.dumps().next().unwrap().0, "client");
     /// ```
     pub fn dumps(&self) -> impl Iterator<Item = (&str, &str)> {
-        let dumps = self.parts.dumps.iter();
+        let dumps = self.parts.scene.dumps.iter();
         dumps.map(|(name, dump)| (&**name, dump.as_str()))
     }
 
@@ -209,7 +232,7 @@ impl Failure {
     /// assert!(sim.run().unwrap_err().journal().next().is_some());
     /// ```
     pub fn journal(&self) -> impl Iterator<Item = &str> {
-        self.parts.journal.iter().map(String::as_str)
+        self.parts.scene.journal.iter().map(String::as_str)
     }
 }
 
@@ -231,14 +254,8 @@ impl fmt::Display for Failure {
         }
         let elapsed = Seconds(parts.elapsed.as_nanos() as u64);
         writeln!(f, " after {elapsed} s of simulated time: {}", parts.cause)?;
-        for (name, dump) in &parts.dumps {
-            writeln!(f, "tasks of {name}:\n{}", dump.trim_end())?;
-        }
-        if !parts.journal.is_empty() {
-            writeln!(f, "the last events of the network:")?;
-            for line in &parts.journal {
-                writeln!(f, "  {line}")?;
-            }
+        if !parts.scene.dumps.is_empty() || !parts.scene.journal.is_empty() {
+            writeln!(f, "{}", parts.scene)?;
         }
         write!(f, "repeat it with GLASSFROG_SEED={}", parts.seed)
     }

@@ -14,12 +14,12 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::event_loop::{EventLoop, HostRegistry, Settings, SimulatedHost, Stepped};
+use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
 use crate::wire::{Host, Mask};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(super) struct Machine {
     bell: Waker,
     /// Creates the software.
     software: Software,
+    /// Where the test has added the machine.
+    location: &'static Location<'static>,
     /// Whether the run waits for the end of the software, which cannot be restarted.
     pub(super) is_client: bool,
     /// Whether a client has ended.
@@ -99,11 +101,13 @@ impl Machine {
         clock: Arc<HostClock>,
         is_client: bool,
         software: Software,
+        location: &'static Location<'static>,
     ) -> Machine {
         Machine {
             here,
             bell,
             software,
+            location,
             is_client,
             has_ended: false,
             has_power: true,
@@ -133,7 +137,7 @@ impl Machine {
     /// # Errors
     ///
     /// Returns an error if no runtime can be created.
-    pub(super) fn boot(&mut self, registry: HostRegistry) -> io::Result<Option<String>> {
+    pub(super) fn boot(&mut self) -> io::Result<Option<String>> {
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
@@ -144,7 +148,6 @@ impl Machine {
                     id: self.here.id,
                 },
                 clock: Arc::clone(&self.clock),
-                registry,
                 bell: self.bell.clone(),
             }),
             ..Settings::default()
@@ -155,7 +158,7 @@ impl Machine {
         let software = &mut self.software;
         // The closure is foreign code. If it panics, the host has failed, not the driver.
         let main = catch_unwind(AssertUnwindSafe(|| {
-            task::Builder::new().name("main").spawn(software())
+            task::spawn_named(Some("main".into()), self.location, software())
         }));
         drop(context);
         drop(inside);
@@ -178,7 +181,7 @@ impl Machine {
         let ready = mem::take(&mut self.ready);
         let _inside = inside::enter(&self.here);
         let context = context::enter(event_loop);
-        let Stepped { polls, is_ready_again, has_jobs, panics, panicked } = event_loop.step(&ready, most_polls);
+        let Stepped { polls, is_ready_again, panics, panicked } = event_loop.step(&ready, most_polls);
         let mut outcome = None;
         if let Some(payload) = panicked {
             outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
@@ -202,7 +205,7 @@ impl Machine {
         Some(Step {
             polls,
             is_ready_again,
-            has_jobs,
+            has_jobs: event_loop.shared.pool.held_jobs() > 0,
             outcome,
             timer: deadline.map(|deadline| self.clock.true_time_of(deadline)),
         })

@@ -18,6 +18,7 @@ use crate::wire::{HostId, Ready, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -212,7 +213,9 @@ impl Sim {
             name,
             rng: self.host_rng.fork(),
         });
-        self.machines.push(Machine::new(here, bell, clock, is_client, software));
+        let location = Location::caller();
+        let machine = Machine::new(here, bell, clock, is_client, software, location);
+        self.machines.push(machine);
         self.fresh.push(id);
         self.clients += usize::from(is_client);
         self

@@ -316,10 +316,7 @@ impl State {
         }
         match self.host_is_up(packet.to) {
             false => self.lose(packet, Loss::Off),
-            true => {
-                self.journal.packet(self.now, &packet, Fate::Arrives);
-                self.receive(packet);
-            }
+            true => self.receive(packet),
         }
     }
 

@@ -3,3 +3,13 @@
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
 mod sim_bugs;
+mod sim_causes;
+mod sim_clocks;
+mod sim_faults;
+mod sim_hosts;
+mod sim_jobs;
+mod sim_random;
+mod sim_run;
+mod sim_same;
+mod sim_scale;
+mod sim_toy;

@@ -1,0 +1,382 @@
+//! Faults: crashes, kills, pauses, restarts, the network's, and those that the seed chooses.
+
+use crate::sim_hosts::{MS, echo_server, round_trip};
+use glassfrog::net::TcpStream;
+use glassfrog::prelude::*;
+use glassfrog::sim::{self, Clock, Fault, Faults, Link, Sim};
+use glassfrog::spawn;
+use glassfrog::time::{now, sleep, timeout};
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::io::ErrorKind;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_crash_is_silent_and_a_restart_resets_old_connections() {
+    let mut sim = Sim::new(4);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"1").await?;
+        sim::crash("server");
+        sleep(10 * SECOND).await;
+        let silent = timeout(SECOND, stream.read(&mut [0])).await;
+        assert!(silent.is_err(), "a crash says nothing");
+        sim::restart("server");
+        sleep(100 * MS).await;
+        let error = round_trip(&mut stream, b"2").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"3").await?;
+        Ok(())
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn the_kernel_of_a_killed_process_closes_its_connections() {
+    let mut sim = Sim::new(4);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"1").await?;
+        sim::kill("server");
+        assert_eq!(stream.read(&mut [0]).await?, 0);
+        let error = TcpStream::connect("server:7").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        sim::restart("server");
+        sleep(MS).await;
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"2").await?;
+        Ok(())
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn the_connections_of_a_client_that_ends_are_closed() {
+    let mut sim = Sim::new(4);
+    sim.host("server", echo_server);
+    sim.client("first", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"1").await?;
+        std::mem::forget(spawn(async move {
+            let _stream = stream;
+            pending::<()>().await
+        }));
+        Ok(())
+    });
+    sim.client("second", async {
+        sleep(10 * SECOND).await;
+        Ok(())
+    });
+    sim.run().unwrap();
+    let dump = sim.dump("server").unwrap();
+    assert_eq!(dump.tasks().len(), 1, "{dump}");
+}
+
+#[test]
+fn the_kernel_of_a_paused_process_acknowledges_but_its_tasks_do_not_run() {
+    let ticks = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(4);
+    sim.host("server", echo_server);
+    let ours = Rc::clone(&ticks);
+    sim.host("ticker", move || {
+        let ticks = Rc::clone(&ours);
+        async move {
+            loop {
+                sleep(SECOND).await;
+                ticks.set(ticks.get() + 1);
+            }
+        }
+    });
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        sim::pause("server");
+        sim::pause("ticker");
+        // A connection is accepted by the kernel.
+        let mut other = TcpStream::connect("server:7").await?;
+        let answer = timeout(60 * SECOND, round_trip(&mut stream, b"1")).await;
+        assert!(answer.is_err());
+        sim::resume("server");
+        sim::resume("ticker");
+        stream.read_exact(&mut [0]).await?;
+        round_trip(&mut other, b"2").await?;
+        sleep(SECOND / 2).await;
+        Ok(())
+    });
+    sim.run().unwrap();
+    // The sleep that ended during the pause, and no more: a sleep begins when the last one was noticed.
+    assert!((1..=2).contains(&ticks.get()), "{}", ticks.get());
+}
+
+#[test]
+fn a_host_may_crash_itself_and_be_restarted_by_another() {
+    let boots = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&boots);
+    sim.host("server", move || {
+        ours.set(ours.get() + 1);
+        async {
+            sim::crash("server");
+            pending().await
+        }
+    });
+    sim.client("client", async {
+        sleep(SECOND).await;
+        sim::restart("server");
+        sleep(SECOND).await;
+        Ok(())
+    });
+    sim.run().unwrap();
+    assert_eq!(boots.get(), 2);
+    assert!(!sim.is_running("server"));
+}
+
+#[test]
+fn a_restart_of_a_running_host_crashes_it_first() {
+    let boots = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&boots);
+    sim.host("server", move || {
+        ours.set(ours.get() + 1);
+        pending()
+    });
+    sim.run_for(SECOND).unwrap();
+    sim.restart("server").restart("server");
+    sim.run_for(SECOND).unwrap();
+    assert_eq!(boots.get(), 3);
+}
+
+#[test]
+fn a_host_that_exits_can_be_restarted() {
+    let boots = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&boots);
+    sim.host("job", move || {
+        ours.set(ours.get() + 1);
+        async { Ok(()) }
+    });
+    sim.run_for(SECOND).unwrap();
+    assert!(!sim.is_running("job"));
+    sim.restart("job");
+    sim.run_for(SECOND).unwrap();
+    assert_eq!(boots.get(), 2);
+}
+
+#[test]
+#[should_panic(expected = "client \"client\" cannot be restarted")]
+fn a_client_cannot_be_restarted() {
+    let mut sim = Sim::new(1);
+    sim.client("client", pending());
+    sim.run_for(SECOND).unwrap();
+    sim.restart("client");
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_client_that_has_crashed() {
+    let mut sim = Sim::new(1);
+    sim.client("dead", pending());
+    sim.client("client", async {
+        sim::crash("dead");
+        Ok(())
+    });
+    assert_eq!(sim.run().unwrap().elapsed, Duration::ZERO);
+}
+
+#[test]
+fn the_memory_and_the_sleeps_of_a_dead_host_are_gone() {
+    let kept: Rc<RefCell<Vec<Weak<Vec<u8>>>>> = Rc::default();
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&kept);
+    sim.host("server", move || {
+        let memory = Rc::new(vec![0; 1000]);
+        ours.borrow_mut().push(Rc::downgrade(&memory));
+        async move {
+            let _memory = memory;
+            drop(spawn(sleep(60 * SECOND)));
+            sleep(3600 * SECOND).await;
+            Ok(())
+        }
+    });
+    sim.time_limit(Duration::MAX);
+    let is_kept = || {
+        let kept = kept.borrow();
+        kept.last().unwrap().upgrade().is_some()
+    };
+    for is_crash in [true, false] {
+        sim.run_for(SECOND).unwrap();
+        assert!(is_kept());
+        match is_crash {
+            true => sim.crash("server"),
+            false => sim.kill("server"),
+        };
+        assert!(!is_kept());
+        assert!(sim.dump("server").is_none());
+        let visits = sim.test_visits();
+        sim.run_for(7200 * SECOND).unwrap();
+        assert_eq!(sim.test_visits(), visits, "no deadline of the dead host is left");
+        sim.restart("server");
+    }
+}
+
+#[test]
+fn a_one_way_cut_lets_the_other_way_through() {
+    let mut sim = Sim::new(1);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        sim::partition_oneway("server", "client");
+        let cut = timeout(SECOND, round_trip(&mut stream, b"1")).await;
+        assert!(cut.is_err());
+        sim::repair_oneway("server", "client");
+        stream.read_exact(&mut [0]).await?;
+        Ok(())
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn held_packets_arrive_when_they_are_released() {
+    let mut sim = Sim::new(1);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        sim::hold("server", "client");
+        let held = timeout(SECOND, round_trip(&mut stream, b"1")).await;
+        assert!(held.is_err());
+        let start = now();
+        sim::release("server", "client");
+        stream.read_exact(&mut [0]).await?;
+        assert!(now() - start <= 20 * MS);
+        Ok(())
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_reset_ends_the_connections_of_both() {
+    let mut sim = Sim::new(1);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"1").await?;
+        sim::reset("client", "server");
+        let error = stream.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let mut stream = TcpStream::connect("server:7").await?;
+        round_trip(&mut stream, b"2").await?;
+        Ok(())
+    });
+    sim.run().unwrap();
+}
+
+#[test]
+fn links_differ_by_pair_and_by_direction() {
+    let mut sim = Sim::new(1);
+    let fixed = |ms| Link::latency(MS * ms..=MS * ms);
+    sim.host("near", echo_server);
+    sim.host("far", echo_server);
+    sim.client("client", async {
+        for (name, trip) in [("near", 2 * MS), ("far", 300 * MS)] {
+            let start = now();
+            TcpStream::connect((name, 7)).await?;
+            assert_eq!(now() - start, trip, "{name}");
+        }
+        Ok(())
+    });
+    sim.link(fixed(1)).link_oneway("client", "far", fixed(100)).link_oneway("far", "client", fixed(200));
+    sim.run().unwrap();
+}
+
+/// What a run under faults has come to: the journal, and how often the hosts booted.
+fn swarm(seed: u64, faults: Faults) -> (Vec<String>, u32) {
+    let boots = Rc::new(Cell::new(0));
+    let mut sim = Sim::builder().seed(seed).record(100_000).build();
+    for name in ["a", "b", "c"] {
+        let boots = Rc::clone(&boots);
+        sim.host(name, move || {
+            boots.set(boots.get() + 1);
+            pending()
+        });
+    }
+    sim.client("client", async {
+        sleep(60 * SECOND).await;
+        Ok(())
+    });
+    sim.faults(faults);
+    let report = sim.run().unwrap();
+    for name in ["a", "b", "c"] {
+        assert!(sim.is_running(name), "everything is repaired at the end");
+    }
+    assert!(!sim.is_running("client"), "clients end by themselves");
+    (report.journal, boots.get())
+}
+
+#[test]
+fn the_seed_determines_the_faults_and_they_end() {
+    let faults = || Faults::swarm().quiet_after(30 * SECOND);
+    let mut kinds = [0; 4];
+    for seed in 0..30 {
+        let (journal, boots) = swarm(seed, faults());
+        assert_eq!((&journal, boots), (&swarm(seed, faults()).0, boots));
+        let has = |text: &str| usize::from(journal.iter().any(|line| line.contains(text)));
+        for (kind, text) in kinds.iter_mut().zip(["is cut", "loses its power", "is killed", "pauses"]) {
+            *kind += has(text);
+        }
+        let late = journal.iter().filter(|line| line.split('.').next().unwrap().parse::<u64>().unwrap() > 30);
+        let late: Vec<_> = late.filter(|line| !line.ends_with("exits") && !line.contains("closes its sockets")).collect();
+        assert!(late.is_empty(), "{late:?}");
+    }
+    for kind in kinds {
+        assert!((1..30).contains(&kind), "each seed has a subset of the kinds: {kinds:?}");
+    }
+}
+
+#[test]
+fn faults_can_be_limited_to_kinds_and_hosts() {
+    for seed in 0..10 {
+        let faults = Faults::swarm().only([Fault::Crash]).hosts(["a"]);
+        let (journal, boots) = swarm(seed, faults.quiet_after(30 * SECOND));
+        assert!(boots > 3);
+        assert!(journal.iter().any(|line| line.contains("a loses its power")), "{journal:?}");
+        assert!(!journal.iter().any(|line| line.contains("is cut") || line.contains("b loses")));
+    }
+}
+
+#[test]
+fn a_fault_of_a_link_leaves_it_as_the_test_has_set_it() {
+    let mut sim = Sim::new(1);
+    let fixed = |ms| Link::latency(MS * ms..=MS * ms);
+    sim.host("server", echo_server);
+    sim.client("client", async {
+        sleep(30 * SECOND).await;
+        let start = now();
+        TcpStream::connect("server:7").await?;
+        assert_eq!(now() - start, 14 * MS);
+        Ok(())
+    });
+    sim.link(fixed(3)).link_between("server", "client", fixed(7));
+    sim.faults(Faults::swarm().only([Fault::Loss, Fault::Latency]).quiet_after(20 * SECOND));
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
+    let mut sim = Sim::new(1);
+    sim.host("server", pending);
+    sim.clock("server", Clock::ahead(SECOND).ppm(0));
+    sim.faults(Faults::swarm().only([Fault::Drift]).quiet_after(20 * SECOND));
+    sim.run_for(30 * SECOND).unwrap();
+    let wall = Rc::new(Cell::new(None));
+    let ours = Rc::clone(&wall);
+    sim.client("probe", async move {
+        ours.set(Some(glassfrog::time::system_now()));
+        Ok(())
+    });
+    sim.run().unwrap();
+    assert!(wall.get().is_some());
+}
