@@ -74,7 +74,8 @@ impl Link {
         }
     }
 
-    /// Sets the probability that a packet is lost.
+    /// Sets the probability that a packet is lost. A datagram that does not fit a packet is lost if one of its fragments
+    /// is.
     ///
     /// # Panics
     ///
@@ -110,6 +111,7 @@ impl Link {
     }
 
     /// Sets the number of bytes in the largest packet, of which 40 are headers. TCP cuts what it sends into such packets.
+    /// A longer datagram travels in fragments, which arrive together or not at all.
     ///
     /// # Panics
     ///
@@ -261,7 +263,7 @@ impl Links {
         let Some(bandwidth) = link.bandwidth else {
             return now + latency;
         };
-        let length = (packet.len() + HEADERS) as u128;
+        let length = (packet.len() + HEADERS * packet.fragments(link.mtu)) as u128;
         let nanos = (length * 1_000_000_000).div_ceil(u128::from(bandwidth)) as u64;
         let way = self.way(from, to);
         way.busy_until = way.busy_until.max(now).saturating_add(nanos);
@@ -289,7 +291,8 @@ impl State {
         }
         let link = self.links.link(from, to);
         let (loss, duplication) = (link.loss, link.duplication);
-        if self.random.chance(loss) {
+        let fragments = packet.fragments(link.mtu);
+        if (0..fragments).any(|_| self.random.chance(loss)) {
             return self.lose(packet, Loss::Chance);
         }
         if self.random.chance(duplication) {

@@ -4,6 +4,9 @@ use super::HostId;
 use crate::slab::Key;
 use std::net::SocketAddr;
 
+/// The number of bytes in the header of UDP.
+const UDP_HEADER: usize = 8;
+
 /// A packet.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
@@ -128,6 +131,25 @@ impl Packet {
         }
     }
 
+    /// Returns the number of fragments in which it travels on a link with this MTU: more than one only if it is a datagram
+    /// that does not fit (RFC 791, section 2.3; RFC 8200, section 4.5).
+    pub(super) fn fragments(&self, mtu: usize) -> usize {
+        let Body::Datagram(datagram) = &self.body else {
+            return 1;
+        };
+        // The headers of IP: of the whole datagram, and of each fragment.
+        let (whole, each) = match datagram.target {
+            SocketAddr::V4(_) => (20, 20),
+            SocketAddr::V6(_) => (40, 48),
+        };
+        let length = datagram.bytes.len() + UDP_HEADER;
+        match length + whole > mtu {
+            false => 1,
+            // All but the last carry a multiple of 8 bytes.
+            true => length.div_ceil(((mtu - each) & !7).max(8)),
+        }
+    }
+
     /// Returns its number: that of its first byte, or what it acknowledges, or which datagram it is.
     pub(super) fn number(&self) -> u64 {
         match &self.body {
@@ -161,6 +183,45 @@ impl Packet {
             Body::Segment(segment) => &segment.bytes,
             Body::Datagram(datagram) => &datagram.bytes,
             Body::Unreachable(_) => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the number of fragments of a datagram of this length, on Ethernet.
+    fn fragments(target: &str, length: usize) -> usize {
+        let packet = Packet {
+            from: 0,
+            to: 1,
+            sent: 0,
+            hash: 0,
+            body: Body::Datagram(Datagram {
+                source: target.parse().unwrap(),
+                target: target.parse().unwrap(),
+                number: 0,
+                bytes: vec![0; length],
+            }),
+        };
+        packet.fragments(1500)
+    }
+
+    #[test]
+    fn a_datagram_has_as_many_fragments_as_its_mtu_asks_for() {
+        for (length, count) in [
+            (0, 1),
+            (1472, 1),
+            (1473, 2),
+            (2952, 2),
+            (2953, 3),
+            (65_507, 45),
+        ] {
+            assert_eq!(fragments("10.0.0.2:1", length), count, "{length}");
+        }
+        for (length, count) in [(1452, 1), (1453, 2), (2888, 2), (2889, 3), (65_527, 46)] {
+            assert_eq!(fragments("[fd00::2]:1", length), count, "{length}");
         }
     }
 }
