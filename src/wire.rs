@@ -21,7 +21,6 @@ mod host;
 mod journal;
 mod link;
 mod mask;
-mod missing;
 mod packet;
 mod queue;
 mod random;
