@@ -51,7 +51,6 @@ use crate::executor::status::LoopStatus;
 use crate::executor::{Choices, Executor, Payload, Polled};
 use crate::foreign::trace;
 use crate::reactor::Reactor;
-use crate::timeline::recorder::Recorder;
 use crate::timers::Timers;
 use crate::traces::Traces;
 use std::cell::Cell;
@@ -116,9 +115,7 @@ impl EventLoop {
         let rounds = Arc::default();
         let clock = settings.clock();
         let epoch = clock.now();
-        let output = settings.output();
-        let events = settings.recorded_events(output.is_some());
-        let recorder = Recorder::start(events, &clock, epoch, settings.worker, output);
+        let recorder = settings.recorder(&clock, epoch);
         let reactor = settings.reactor(Arc::clone(&rounds), recorder.clone())?;
         let inbox = Arc::new(settings.inbox(&reactor, recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();

@@ -51,6 +51,17 @@
 //! With the feature `macros`, `#[glassfrog::test(sim, iterations = 1000, twice)]` runs a test under a thousand seeds,
 //! each two times, and prints the seed that fails.
 //!
+//! # A picture of a run
+//!
+//! `GLASSFROG_TIMELINE=run.html` in the environment records the run as a timeline: a page with a group of lanes for each
+//! host, an arrow for each packet, and a mark for each fault. Together with the seed of a failure, it shows what led to it:
+//!
+//! ```sh
+//! GLASSFROG_SEED=4 GLASSFROG_TIMELINE=run.html cargo test no_acknowledged_write_is_lost
+//! ```
+//!
+//! Without the variable, nothing is recorded. The module `glassfrog::timeline` describes the page.
+//!
 //! # What is simulated
 //!
 //! - Each host is a runtime of its own: tasks, wakers, sleeps, `sync` and dumps are those of production. The seed
@@ -123,8 +134,9 @@ pub use self::clock::Clock;
 pub use self::failure::{Cause, Failure};
 pub use self::faults::{Fault, Faults};
 pub use self::inside::{
-    clock, crash, elapsed, hold, host, is_simulated, kill, link, link_between, link_oneway, partition, partition_oneway,
-    pause, release, repair, repair_oneway, reset, restart, resume, rng,
+    clock, crash, elapsed, hold, host, is_simulated, kill, link, link_between, link_oneway,
+    partition, partition_oneway, pause, release, repair, repair_oneway, reset, restart, resume,
+    rng,
 };
 pub use self::logger::Logger;
 pub use self::random_state::RandomState;

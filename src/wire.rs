@@ -50,6 +50,7 @@ use self::tcp::listener::Listening;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
 use crate::slab::{Key, Slab};
+use crate::timeline::simulation::SimulationRecorder;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -258,6 +259,22 @@ impl Wire {
     /// Asks something of the driver.
     pub(crate) fn post(&self, command: Command) {
         self.with(|state| state.commands.push(command));
+    }
+
+    /// Reports each packet and each fault to the timeline of the simulation, too.
+    pub(crate) fn set_timeline(&self, timeline: Arc<SimulationRecorder>) {
+        self.with(|state| state.journal.set_timeline(timeline));
+    }
+
+    /// Reports the packets that are on their way to the timeline, which is written next.
+    pub(crate) fn end_timeline(&self) {
+        self.with(|state| {
+            let packets = state.queue.iter().filter_map(|event| match event {
+                Event::Arrival(packet) => Some(packet),
+                Event::Timer(_) => None,
+            });
+            state.journal.on_their_way(packets);
+        });
     }
 
     /// Notes something in the journal.

@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use crate::clock::host::HostClock;
+use crate::timeline::recorder::Recorder;
 use crate::wire::Host;
 use std::sync::Arc;
 use std::task::Waker;
@@ -18,6 +19,8 @@ pub(crate) struct SimulatedHost {
     /// Called whenever the host has something to do while it is not being stepped, and whenever another thread calls
     /// it. It must not call the host.
     pub(crate) bell: Waker,
+    /// Records the timeline of the host, if the simulation has one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 impl SimulatedHost {

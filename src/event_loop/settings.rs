@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The settings of a runtime.
 #[derive(Clone, Debug)]
@@ -139,9 +139,20 @@ impl Settings {
         pool
     }
 
+    /// Creates the recorder of the runtime, if its timeline is recorded. That of a host may belong to its simulation.
+    pub(super) fn recorder(&self, clock: &Clock, epoch: Instant) -> Option<Arc<Recorder>> {
+        #[cfg(feature = "sim")]
+        if let Some(recorder) = self.host.as_ref().and_then(|host| host.recorder.as_ref()) {
+            return Some(Arc::clone(recorder));
+        }
+        let output = self.output();
+        let events = self.recorded_events(output.is_some());
+        Recorder::start(events, clock, epoch, self.worker, output)
+    }
+
     /// Returns the number of events that the runtime records, if it records any. `has_output` says whether it writes a file
     /// without being asked.
-    pub(super) fn recorded_events(&self, has_output: bool) -> Option<usize> {
+    fn recorded_events(&self, has_output: bool) -> Option<usize> {
         let is_needed = has_output || self.timeline_on_slow_poll.is_some();
         self.timeline.or(is_needed.then_some(TIMELINE_EVENTS))
     }

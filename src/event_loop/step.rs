@@ -50,6 +50,9 @@ impl EventLoop {
         let _running = self.begin(false);
         let ready: Vec<(usize, u32)> = ready.iter().map(|(at, mask)| (*at, bits(*mask))).collect();
         if !ready.is_empty() {
+            if let Some(recorder) = &self.shared.recorder {
+                recorder.begin_events();
+            }
             self.shared.status.events.add(ready.len() as u64);
             self.reactor.make_ready(&ready);
         }
@@ -149,7 +152,7 @@ mod tests {
             let clock = Arc::new(HostClock::new(time.clone(), zero, epoch));
             clock.set(0, ppm);
             let bell = Arc::<Bell>::default();
-            let wire = Wire::new(0, time.clone());
+            let wire = Wire::new(0, crate::wire::Tcp::default(), time.clone());
             let settings = Settings {
                 seed: Some(7),
                 watchdog: None,
@@ -159,6 +162,7 @@ mod tests {
                     host: Host { wire, id: 0 },
                     clock: Arc::clone(&clock),
                     bell: futures_task::waker(Arc::clone(&bell)),
+                    recorder: None,
                 }),
                 ..Settings::default()
             };

@@ -5,7 +5,9 @@ use super::inside::Simulation;
 use super::jobs::{self, Jobs};
 use super::rng::Rng;
 use super::{Link, Sim, Tcp};
-use crate::clock::host::TrueTime;
+use crate::clock::Clock;
+use crate::clock::host::{HostClock, TrueTime};
+use crate::timeline::simulation::SimulationRecorder;
 use crate::wire::Wire;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -175,13 +177,12 @@ impl Builder {
     /// # Examples
     ///
     /// ```
-    /// use glassfrog::net::UdpSocket;
+    /// use glassfrog::net::TcpStream;
     /// use glassfrog::sim::Sim;
     ///
     /// let mut sim = Sim::builder().record(100).build();
     /// sim.client("client", async {
-    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
-    ///     socket.send_to(b"hello", "server:1").await?;
+    ///     assert!(TcpStream::connect("server:80").await.is_err());
     ///     Ok(())
     /// });
     /// sim.host("server", || std::future::pending());
@@ -212,12 +213,18 @@ impl Builder {
         if self.record > 0 {
             wire.record(self.record);
         }
+        let zero = Instant::now();
+        let truth = HostClock::new(time.clone(), zero, self.epoch);
+        let timeline = SimulationRecorder::by_environment(Clock::Simulated(Arc::new(truth)), zero, self.seed);
+        if let Some(timeline) = &timeline {
+            wire.set_timeline(Arc::clone(timeline));
+        }
         // Each purpose has its own stream, so that one does not disturb another.
         let (order, fault_rng, host_rng) = (rng.fork(), rng.fork(), rng.fork());
         let mut sim = Sim {
             seed: self.seed,
-            simulation: Arc::new(Simulation::new(wire, time)),
-            zero: Instant::now(),
+            simulation: Arc::new(Simulation::new(wire, time, timeline)),
+            zero,
             epoch: self.epoch,
             machines: Vec::new(),
             fresh: Vec::new(),

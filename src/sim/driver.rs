@@ -70,7 +70,12 @@ impl Sim {
     /// Returns when the next thing happens, if anything can happen any more. Checks do not count: they change nothing.
     pub(super) fn next(&self) -> Option<u64> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let times = [timer, self.simulation.wire.next(), self.jobs.next(), self.plan.next()];
+        let times = [
+            timer,
+            self.simulation.wire.next(),
+            self.jobs.next(),
+            self.plan.next(),
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -132,7 +137,8 @@ impl Sim {
         // 3. The checks see the moment when it is over.
         while self.next_check().is_some_and(|next| next <= now) {
             if let Some((at, place)) = self.next_checks.pop_first() {
-                self.next_checks.insert((at + self.checks[place].period, place));
+                self.next_checks
+                    .insert((at + self.checks[place].period, place));
                 self.check(place)?;
             }
         }
@@ -143,7 +149,9 @@ impl Sim {
     fn draw_faults(&mut self) {
         if let Some(faults) = self.faults.take() {
             let hosts = self.machines.iter();
-            let hosts: Vec<_> = hosts.map(|host| (String::from(&*host.here.name), host.is_client)).collect();
+            let hosts: Vec<_> = hosts
+                .map(|host| (String::from(&*host.here.name), host.is_client))
+                .collect();
             self.plan = faults.plan(&hosts, &self.fault_rng, self.now());
         }
     }
@@ -171,13 +179,21 @@ impl Sim {
         let stepped = machine.step(most_polls);
         self.visits += 1;
         self.check_interrupt()?;
-        let Some(Step { polls, is_ready_again, has_jobs, outcome, timer }) = stepped else {
+        let Some(Step {
+            polls,
+            is_ready_again,
+            has_jobs,
+            outcome,
+            timer,
+        }) = stepped
+        else {
             return Ok(0);
         };
         self.polls += polls;
         self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
         if has_jobs && !mem::replace(&mut self.machines[id as usize].has_due_job, true) {
-            self.jobs.schedule(now, id, |most| self.order.range(0..=most));
+            self.jobs
+                .schedule(now, id, |most| self.order.range(0..=most));
         }
         if is_ready_again {
             self.simulation.bells.ring(id);
@@ -216,7 +232,9 @@ impl Sim {
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
         machine.has_due_job = false;
-        let pool = machine.event_loop().map(|event_loop| Arc::clone(&event_loop.shared.pool));
+        let pool = machine
+            .event_loop()
+            .map(|event_loop| Arc::clone(&event_loop.shared.pool));
         // `None`: it was aborted while it waited.
         let Some(job) = pool.and_then(|pool| pool.take_held()) else {
             return Ok(());
@@ -277,7 +295,7 @@ impl Sim {
             Command::Kill(id) => {
                 self.fresh.retain(|fresh| *fresh != id);
                 if self.machines[id as usize].is_up() {
-                    self.note(id, "is killed");
+                    self.note_fault(id, "is killed");
                     self.stop(id);
                     self.simulation.wire.close_all(id);
                     self.give_up(id);
@@ -286,12 +304,12 @@ impl Sim {
             Command::Pause(id) => {
                 let machine = &mut self.machines[id as usize];
                 if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
-                    self.note(id, "pauses");
+                    self.note_fault(id, "pauses");
                 }
             }
             Command::Resume(id) => {
                 if mem::replace(&mut self.machines[id as usize].is_paused, false) {
-                    self.note(id, "resumes");
+                    self.note_fault(id, "resumes");
                     self.simulation.bells.ring(id);
                 }
             }
@@ -307,7 +325,7 @@ impl Sim {
                     if machine.is_up() {
                         self.crash_host(id);
                     }
-                    self.note(id, "starts");
+                    self.note_fault(id, "starts");
                     if !mem::replace(&mut self.machines[id as usize].has_power, true) {
                         self.simulation.wire.power_on(id);
                     }
@@ -326,7 +344,7 @@ impl Sim {
     fn crash_host(&mut self, id: HostId) {
         self.fresh.retain(|fresh| *fresh != id);
         if mem::replace(&mut self.machines[id as usize].has_power, false) {
-            self.note(id, "loses its power");
+            self.note_fault(id, "loses its power");
             // First the network: nobody hears what its sockets say while they are dropped.
             self.simulation.wire.power_off(id);
             self.stop(id);
@@ -346,7 +364,9 @@ impl Sim {
     fn set_clock(&mut self, id: HostId, clock: Clock) {
         let machine = &mut self.machines[id as usize];
         machine.clock.set(clock.ahead, clock.ppm);
-        let deadline = machine.event_loop().and_then(|event_loop| event_loop.next_deadline());
+        let deadline = machine
+            .event_loop()
+            .and_then(|event_loop| event_loop.next_deadline());
         let timer = deadline.map(|deadline| machine.clock.true_time_of(deadline));
         self.set_timer(id, timer.map(|at| at.max(self.now())));
     }
@@ -379,7 +399,13 @@ impl Sim {
             Act::Restart => self.obey(Command::Restart(id))?,
             Act::Drift(ppm) => {
                 let clock = self.machines[id as usize].clock_set;
-                self.set_clock(id, Clock { ppm: clock.ppm + ppm, ..clock });
+                self.set_clock(
+                    id,
+                    Clock {
+                        ppm: clock.ppm + ppm,
+                        ..clock
+                    },
+                );
             }
             Act::RestoreClock => {
                 let clock = self.machines[id as usize].clock_set;
@@ -395,10 +421,19 @@ impl Sim {
         self.simulation.wire.note(&format!("{name} {does}"));
     }
 
+    /// Notes in the journal, and in the timeline, what befalls a host.
+    fn note_fault(&self, id: HostId, does: &str) {
+        self.note(id, does);
+        if let Some(timeline) = &self.simulation.timeline {
+            timeline.fault((id, id), does);
+        }
+    }
+
     /// Fails if a task has panicked and nothing has received the panic.
     fn check_panics(&mut self) -> Result<(), Failure> {
         let mut panicked = self.machines.iter().filter(|machine| machine.has_panics());
-        let found = panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
+        let found =
+            panicked.find_map(|machine| Some((machine.here.id, machine.unreceived_panic()?)));
         match found {
             None => Ok(()),
             Some((id, message)) => Err(self.fail(Cause::Panic(message), Some(id))),
@@ -479,6 +514,7 @@ impl Sim {
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());
+        self.write_timeline(None, true);
         failure
     }
 }

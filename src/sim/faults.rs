@@ -179,10 +179,17 @@ impl Faults {
     pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng, begin: u64) -> Plan {
         for name in self.hosts.iter().flatten() {
             let is_known = hosts.iter().any(|(host, _)| host == name);
-            assert!(is_known, "`Faults::hosts` names \"{name}\", but no host has this name");
+            assert!(
+                is_known,
+                "`Faults::hosts` names \"{name}\", but no host has this name"
+            );
         }
         let named = |name: &String| self.hosts.as_ref().is_none_or(|hosts| hosts.contains(name));
-        let all: Vec<&String> = hosts.iter().map(|(name, _)| name).filter(|name| named(name)).collect();
+        let all: Vec<&String> = hosts
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| named(name))
+            .collect();
         let servers: Vec<&String> = hosts
             .iter()
             .filter(|(name, is_client)| !is_client && named(name))
@@ -198,14 +205,19 @@ impl Faults {
             if now >= quiet {
                 break;
             }
-            let Some(kind) = rng.pick(&kinds).copied() else { break };
+            let Some(kind) = rng.pick(&kinds).copied() else {
+                break;
+            };
             let until = now + spread(rng, (quiet - now) / 2).max(1).min(quiet - now);
             let (one, other) = match kind.is_of_link() {
                 true if all.len() < 2 => continue,
                 true => {
                     let one = rng.below(all.len() as u64) as usize;
                     let other = rng.below(all.len() as u64 - 1) as usize;
-                    (all[one].as_str(), all[other + usize::from(other >= one)].as_str())
+                    (
+                        all[one].as_str(),
+                        all[other + usize::from(other >= one)].as_str(),
+                    )
                 }
                 false => match rng.pick(&servers) {
                     Some(host) => (host.as_str(), ""),
@@ -218,15 +230,23 @@ impl Faults {
                 continue;
             }
             busy.insert(place, until);
-            let what = |what| Planned { what, one: one.into(), other: other.into() };
+            let what = |what| Planned {
+                what,
+                one: one.into(),
+                other: other.into(),
+            };
             planned.push((now, what(kind.begins(rng))));
             planned.extend(kind.ends().map(|end| (until, what(end))));
         }
         // A stable sort: what is planned for the same moment happens in the order in which it was drawn.
         planned.sort_by_key(|(at, _)| *at);
         planned.reverse();
-        let planned = planned.into_iter().map(|(at, planned)| (begin.saturating_add(at), planned));
-        Plan { planned: planned.collect() }
+        let planned = planned
+            .into_iter()
+            .map(|(at, planned)| (begin.saturating_add(at), planned));
+        Plan {
+            planned: planned.collect(),
+        }
     }
 
     /// Chooses a subset of the kinds: each with probability one half, and at least one.
@@ -268,7 +288,9 @@ impl Fault {
             // From a bad radio link to one on which next to nothing arrives.
             Fault::Loss => Act::Lose(rng.range(5..=60) as f64 / 100.0),
             // From a slow link to one that outlasts common timeouts.
-            Fault::Latency => Act::Delay(rng.range(Duration::from_millis(50)..=Duration::from_secs(3))),
+            Fault::Latency => {
+                Act::Delay(rng.range(Duration::from_millis(50)..=Duration::from_secs(3)))
+            }
             Fault::Hold => Act::Hold,
             Fault::Reset => Act::Reset,
             Fault::Crash => Act::Crash,
@@ -309,7 +331,9 @@ impl Plan {
 
     /// Takes the next act, if it is due.
     pub(super) fn take(&mut self, now: u64) -> Option<Planned> {
-        self.planned.pop_if(|(at, _)| *at <= now).map(|(_, planned)| planned)
+        self.planned
+            .pop_if(|(at, _)| *at <= now)
+            .map(|(_, planned)| planned)
     }
 }
 

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::rng::Rng;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
+use crate::timeline::simulation::SimulationRecorder;
 use crate::wire::{HostId, Link, Wire};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,8 @@ pub(super) struct Simulation {
     pub(super) wire: Arc<Wire>,
     /// The time.
     pub(super) time: TrueTime,
+    /// Records the timeline, if the environment asks for it.
+    pub(super) timeline: Option<Arc<SimulationRecorder>>,
     /// The bells of the hosts.
     pub(super) bells: Arc<Bells>,
     /// The hosts by their names.
@@ -67,10 +70,15 @@ pub(super) enum Command {
 
 impl Simulation {
     /// Creates the shared part of a simulation without hosts.
-    pub(super) fn new(wire: Arc<Wire>, time: TrueTime) -> Simulation {
+    pub(super) fn new(
+        wire: Arc<Wire>,
+        time: TrueTime,
+        timeline: Option<Arc<SimulationRecorder>>,
+    ) -> Simulation {
         Simulation {
             wire,
             time,
+            timeline,
             bells: Bells::new(),
             names: Mutex::default(),
             links: Mutex::default(),
@@ -89,7 +97,9 @@ impl Simulation {
         drop(names);
         match id {
             Some(id) => id,
-            None => panic!("two hosts are named \"{name}\": give each host and client its own name"),
+            None => {
+                panic!("two hosts are named \"{name}\": give each host and client its own name")
+            }
         }
     }
 
@@ -100,14 +110,24 @@ impl Simulation {
         if let Some(id) = names.get(name) {
             return *id;
         }
-        let mut known: Vec<(HostId, Arc<str>)> =
-            names.iter().map(|(name, id)| (*id, Arc::clone(name))).collect();
+        let mut known: Vec<(HostId, Arc<str>)> = names
+            .iter()
+            .map(|(name, id)| (*id, Arc::clone(name)))
+            .collect();
         drop(names);
         known.sort();
-        let known: Vec<String> = known.iter().map(|(_, name)| format!("\"{name}\"")).collect();
+        let known: Vec<String> = known
+            .iter()
+            .map(|(_, name)| format!("\"{name}\""))
+            .collect();
         match known.is_empty() {
-            true => panic!("no host is named \"{name}\": add hosts with `Sim::host` and `Sim::client`"),
-            false => panic!("no host is named \"{name}\": the hosts are {}", known.join(", ")),
+            true => {
+                panic!("no host is named \"{name}\": add hosts with `Sim::host` and `Sim::client`")
+            }
+            false => panic!(
+                "no host is named \"{name}\": the hosts are {}",
+                known.join(", ")
+            ),
         }
     }
 

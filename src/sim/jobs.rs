@@ -90,7 +90,10 @@ impl Jobs {
         };
         let began = Stopwatch::start();
         let has_ended = worker.jobs.send(work).is_ok()
-            && worker.ended.recv_timeout(self.limit.saturating_sub(began.elapsed())).is_ok();
+            && worker
+                .ended
+                .recv_timeout(self.limit.saturating_sub(began.elapsed()))
+                .is_ok();
         if !has_ended {
             // The thread is left behind. Later jobs, if there are any, get another one.
             drop(self.thread.take());
@@ -125,11 +128,15 @@ impl Worker {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
-        if let Some(Worker { jobs, ended, thread }) = self.thread.take() {
+        if let Some(Worker {
+            jobs,
+            ended,
+            thread,
+        }) = self.thread.take()
+        {
             drop((jobs, ended));
             // The thread waits for jobs, so it ends at once. Only the destructors of its thread-locals are foreign.
             let _panicked = thread.join();
         }
     }
 }
-

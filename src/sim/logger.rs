@@ -26,7 +26,7 @@ use std::time::Duration;
 /// # }
 /// use glassfrog::sim::Logger;
 ///
-/// log::set_boxed_logger(Box::new(Logger::new(Stderr)))?;
+/// log::set_logger(Box::leak(Box::new(Logger::new(Stderr))))?;
 /// log::set_max_level(log::LevelFilter::Info);
 /// # Ok::<(), log::SetLoggerError>(())
 /// ```

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
-use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped};
+use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped, TimelineOutput};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
@@ -138,6 +138,11 @@ impl Machine {
     ///
     /// Returns an error if no runtime can be created.
     pub(super) fn boot(&mut self) -> io::Result<Option<String>> {
+        let timeline = self.here.simulation.timeline.as_ref();
+        let recorder = timeline.map(|timeline| {
+            let clock = Arc::clone(&self.clock);
+            timeline.host(self.here.id, &self.here.name, crate::clock::Clock::Simulated(clock))
+        });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
@@ -149,7 +154,9 @@ impl Machine {
                 },
                 clock: Arc::clone(&self.clock),
                 bell: self.bell.clone(),
+                recorder,
             }),
+            output: TimelineOutput::Chosen(None),
             ..Settings::default()
         };
         let event_loop = Rc::new(EventLoop::new(&settings)?);
@@ -181,7 +188,12 @@ impl Machine {
         let ready = mem::take(&mut self.ready);
         let _inside = inside::enter(&self.here);
         let context = context::enter(event_loop);
-        let Stepped { polls, is_ready_again, panics, panicked } = event_loop.step(&ready, most_polls);
+        let Stepped {
+            polls,
+            is_ready_again,
+            panics,
+            panicked,
+        } = event_loop.step(&ready, most_polls);
         let mut outcome = None;
         if let Some(payload) = panicked {
             outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
@@ -196,7 +208,11 @@ impl Machine {
             };
         }
         // The handle of the software is the driver's.
-        self.panics.extend(panics.into_iter().filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)));
+        self.panics.extend(
+            panics
+                .into_iter()
+                .filter(|panic| main.as_ref().is_none_or(|main| main.id() != panic.id)),
+        );
         drop(context);
         // The buffer is used again.
         self.ready = ready;

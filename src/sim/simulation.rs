@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A simulation: several hosts, the network between them, and their time.
@@ -376,8 +377,12 @@ impl Sim {
     #[track_caller]
     pub fn every(&mut self, period: Duration, check: impl FnMut() -> Result + 'static) -> &mut Sim {
         let period = nanos(period);
-        assert!(period > 0, "a check cannot be made every 0 seconds: `every` takes a longer period");
-        self.next_checks.insert((self.now().saturating_add(period), self.checks.len()));
+        assert!(
+            period > 0,
+            "a check cannot be made every 0 seconds: `every` takes a longer period"
+        );
+        self.next_checks
+            .insert((self.now().saturating_add(period), self.checks.len()));
         self.checks.push(Check {
             period,
             check: Box::new(check),
@@ -610,8 +615,21 @@ faults! {
         "sim.clock(\"a\", Clock::behind(Duration::from_secs(1)).ppm(200));" |sim| sim.command(Command::Clock(sim.simulation.id(name), clock));
 }
 
+impl Sim {
+    /// Writes the timeline, if there is one: when the simulation fails, when its test does, or when it is dropped.
+    /// Returns a sentence about that.
+    pub(crate) fn write_timeline(&self, test: Option<&str>, has_failed: bool) -> Option<String> {
+        let timeline = self.simulation.timeline.as_ref()?;
+        self.simulation.wire.end_timeline();
+        timeline.write(test, has_failed)
+    }
+}
+
 impl Drop for Sim {
     fn drop(&mut self) {
+        if self.failed.is_none() {
+            self.write_timeline(None, thread::panicking());
+        }
         for machine in &mut self.machines {
             machine.shut_down();
         }

@@ -253,7 +253,11 @@ impl Watch {
             let Some(event_loop) = context::running() else {
                 return Ok(());
             };
-            let answer = format!("{}:\n{}", watch.heading(told.seeded, told.began), event_loop.dump());
+            let answer = format!(
+                "{}:\n{}",
+                watch.heading(told.seeded, told.began),
+                event_loop.dump()
+            );
             lock(&watch.state).answer = Some(answer.clone());
             Err(answer)
         };

@@ -52,6 +52,13 @@ impl Test {
         ExitCode::SUCCESS
     }
 
+    /// Writes the timeline of a run that has failed, if the environment asks for it, and prints where.
+    fn write_timeline(&self, sim: &Sim) {
+        if let Some(text) = sim.write_timeline(Some(self.name), true) {
+            eprintln!("{text}");
+        }
+    }
+
     /// Runs one seed, and compares the run with the one `before` it. Returns the run.
     ///
     /// # Errors
@@ -96,6 +103,7 @@ impl Test {
                 recording: sim.recording(),
             }),
             Ok(code) => {
+                self.write_timeline(&sim);
                 // The return value has been printed, and so has the failure if it contains one.
                 if sim.failure().is_none() {
                     eprintln!("{}", sim.scene());
@@ -104,6 +112,7 @@ impl Test {
                 Err(code)
             }
             Err(panic) => {
+                self.write_timeline(&sim);
                 let message = panic_message(&*panic);
                 match sim.failure().map(|failure| failure.to_string()) {
                     Some(text) if is_printed && message.contains(&text) => {}

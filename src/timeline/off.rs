@@ -169,6 +169,7 @@ pub(crate) mod recorder {
         dropped(_child: u32);
         woken(_task: u32, _by: Option<u32>);
         aborted(_task: u32, _by: Option<u32>);
+        begin_events();
         waits(_task: u32, _reason: Reason);
         waits_until(_tag: Tag, _deadline: Instant);
         waits_for(_task: u32, _subject: &Subject, _describe: impl FnOnce() -> (String, Option<Pin>));
@@ -198,6 +199,73 @@ pub(crate) mod recorder {
 
         /// Does nothing.
         pub(crate) fn end(&mut self) {}
+    }
+}
+
+/// What stands for `simulation.rs`.
+#[cfg(feature = "sim")]
+pub(crate) mod simulation {
+    use super::recorder::Recorder;
+    use crate::clock::Clock;
+    use std::fmt;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// What became of a segment.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Fate {
+        /// It arrived at this time.
+        Arrived(u64),
+        /// It was lost at this time.
+        Lost(u64),
+        /// It was on its way when the simulation ended.
+        OnItsWay,
+    }
+
+    /// The recorder of a simulation, which there is not.
+    #[derive(Debug)]
+    pub(crate) enum SimulationRecorder {}
+
+    impl SimulationRecorder {
+        /// Returns `None`.
+        pub(crate) fn by_environment(
+            _truth: Clock,
+            _zero: Instant,
+            _seed: u64,
+        ) -> Option<Arc<SimulationRecorder>> {
+            None
+        }
+
+        /// Cannot be called.
+        pub(crate) fn host(&self, _host: u32, _name: &str, _clock: Clock) -> Arc<Recorder> {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn segment(
+            &self,
+            _hosts: (u32, u32),
+            _sent: u64,
+            _fate: Fate,
+            _label: impl fmt::Display,
+        ) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn clear_on_their_way(&self) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn fault(&self, _hosts: (u32, u32), _text: impl fmt::Display) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn write(&self, _test: Option<&str>, _has_failed: bool) -> Option<String> {
+            match *self {}
+        }
     }
 }
 

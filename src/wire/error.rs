@@ -63,14 +63,20 @@ impl Failure {
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> io::Error {
         let (number, kind) = failure.number_and_kind();
-        // The numbers are those of Linux, and so is the behaviour. Elsewhere, the kind has to do.
         let error = io::Error::from_raw_os_error(number);
-        if error.kind() == kind || (kind == io::ErrorKind::Other && cfg!(target_os = "linux")) {
+        // The numbers are those of Linux. Where they mean something else, the kind has to do.
+        if error.kind() == kind || (kind == io::ErrorKind::Other && numbers_are_those_of_linux()) {
             error
         } else {
             kind.into()
         }
     }
+}
+
+/// Returns whether the operating system numbers its errors as Linux does.
+fn numbers_are_those_of_linux() -> bool {
+    let (number, kind) = Failure::Refused.number_and_kind();
+    io::Error::from_raw_os_error(number).kind() == kind
 }
 
 #[cfg(test)]

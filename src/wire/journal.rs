@@ -9,8 +9,10 @@
 
 use super::HostId;
 use super::packet::{Kind, Packet};
+use crate::timeline::simulation::{self, SimulationRecorder};
 use std::collections::VecDeque;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// The number of entries that a journal keeps unless it is told otherwise: as many as fit a report.
 const KEPT: usize = 64;
@@ -158,27 +160,51 @@ impl Entry {
             }
             What::Fault(fault) => write!(line, "{} {}", ends(), fault.text()),
             What::Packet(kind, fate) => {
-                let length = match self.length {
-                    0 => String::new(),
-                    1 => ", 1 byte".into(),
-                    length => format!(", {length} bytes"),
+                let (number, length) = (self.number, self.length);
+                let label = Label {
+                    kind,
+                    number,
+                    length,
                 };
-                let number = match kind {
-                    Kind::Ack | Kind::Data | Kind::Fin | Kind::Datagram => {
-                        format!(" #{}", self.number)
-                    }
-                    _ => String::new(),
-                };
-                write!(
-                    line,
-                    "{} {}{number}{length}{}",
-                    ends(),
-                    kind.text(),
-                    fate.text()
-                )
+                write!(line, "{} {label}{}", ends(), fate.text())
             }
         };
         line
+    }
+}
+
+/// What a packet is, in words: `data #0, 4 bytes`.
+struct Label {
+    /// The kind.
+    kind: Kind,
+    /// The number.
+    number: u64,
+    /// The number of bytes that it carries.
+    length: u64,
+}
+
+impl Label {
+    /// Describes a packet.
+    fn of(packet: &Packet) -> Label {
+        Label {
+            kind: packet.kind(),
+            number: packet.number(),
+            length: packet.len() as u64,
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.text())?;
+        if let Kind::Ack | Kind::Data | Kind::Fin | Kind::Datagram = self.kind {
+            write!(f, " #{}", self.number)?;
+        }
+        match self.length {
+            0 => Ok(()),
+            1 => f.write_str(", 1 byte"),
+            length => write!(f, ", {length} bytes"),
+        }
     }
 }
 
@@ -215,6 +241,15 @@ impl Fate {
 }
 
 impl Fault {
+    /// Returns whether the timeline shows the fault as one of the network. Links are usually set at the beginning, and
+    /// the driver reports in its own words what befalls a host.
+    fn is_of_a_way(self) -> bool {
+        match self {
+            Fault::Cut | Fault::Repaired | Fault::Held | Fault::Released | Fault::Reset => true,
+            Fault::Link | Fault::PowerOff | Fault::PowerOn | Fault::Closed => false,
+        }
+    }
+
     /// Returns what follows the names of two hosts.
     fn text(self) -> &'static str {
         match self {
@@ -225,6 +260,18 @@ impl Fault {
             Fault::Reset => "connections are reset",
             Fault::Link => "has another link",
             Fault::PowerOff | Fault::PowerOn | Fault::Closed => "changes",
+        }
+    }
+}
+
+impl Loss {
+    /// Returns the reason in words.
+    fn text(self) -> &'static str {
+        match self {
+            Loss::Cut => "cut",
+            Loss::Chance => "by chance",
+            Loss::Off => "no host answers",
+            Loss::Full => "no room",
         }
     }
 }
@@ -288,6 +335,8 @@ pub(super) struct Journal {
     kept: usize,
     /// The comparison with an earlier run.
     comparison: Option<Comparison>,
+    /// The timeline of the simulation, if there is one.
+    timeline: Option<Arc<SimulationRecorder>>,
 }
 
 impl Journal {
@@ -299,11 +348,48 @@ impl Journal {
             last: VecDeque::new(),
             kept: KEPT,
             comparison: None,
+            timeline: None,
+        }
+    }
+
+    /// Reports what happens to the timeline of the simulation, too.
+    pub(super) fn set_timeline(&mut self, timeline: Arc<SimulationRecorder>) {
+        self.timeline = Some(timeline);
+    }
+
+    /// Reports a packet to the timeline, if there is one, when its fate is known.
+    fn report(&self, now: u64, packet: &Packet, fate: Fate) {
+        let Some(timeline) = &self.timeline else {
+            return;
+        };
+        let (hosts, label) = ((packet.from, packet.to), Label::of(packet));
+        match fate {
+            Fate::Leaves | Fate::Held => {}
+            Fate::Arrives => {
+                timeline.segment(hosts, packet.sent, simulation::Fate::Arrived(now), label);
+            }
+            Fate::Lost(loss) => {
+                let label = format_args!("{label} ({})", loss.text());
+                timeline.segment(hosts, packet.sent, simulation::Fate::Lost(now), label);
+            }
+        }
+    }
+
+    /// Reports the packets that are on their way to the timeline, if there is one.
+    pub(super) fn on_their_way<'a>(&self, packets: impl Iterator<Item = &'a Packet>) {
+        let Some(timeline) = &self.timeline else {
+            return;
+        };
+        timeline.clear_on_their_way();
+        for packet in packets {
+            let (hosts, fate) = ((packet.from, packet.to), simulation::Fate::OnItsWay);
+            timeline.segment(hosts, packet.sent, fate, Label::of(packet));
         }
     }
 
     /// Notes what has happened to a packet.
     pub(super) fn packet(&mut self, now: u64, packet: &Packet, fate: Fate) {
+        self.report(now, packet, fate);
         self.add(Entry {
             time: now,
             from: packet.from,
@@ -318,6 +404,11 @@ impl Journal {
 
     /// Notes a fault.
     pub(super) fn fault(&mut self, now: u64, from: HostId, to: HostId, fault: Fault) {
+        if let Some(timeline) = &self.timeline
+            && fault.is_of_a_way()
+        {
+            timeline.fault((from, to), fault.text());
+        }
         self.add(Entry::of_fault(now, from, to, fault));
     }
 

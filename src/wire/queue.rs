@@ -34,6 +34,11 @@ impl<T> Queue<T> {
         key
     }
 
+    /// Returns the events, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.events.iter().map(|(_, event)| event)
+    }
+
     /// Removes an event, unless it has happened.
     pub(super) fn cancel(&mut self, key: Key) {
         self.events.remove(key);

@@ -22,11 +22,12 @@ mod socket;
 
 pub(crate) use self::socket::UdpSocket;
 
-use self::address::{Addresses, plain, shown};
+use self::address::Addresses;
 use super::error::Failure;
 use super::host::Route;
 use super::journal::{Fate, Loss, hash_of};
 use super::packet::{Body, Datagram, Packet, Unreachable};
+use super::tcp::end::{plain, shown};
 use super::{Door, HostId, Mask, NOBODY, Socket, State};
 use crate::slab::{Key, Slab};
 use std::collections::VecDeque;

@@ -12,4 +12,6 @@ mod sim_random;
 mod sim_run;
 mod sim_same;
 mod sim_scale;
+#[cfg(feature = "timeline")]
+mod sim_timeline;
 mod sim_toy;

@@ -44,7 +44,9 @@ fn a_failure_says_what_where_when_and_how_to_repeat_it() {
 #[test]
 fn the_error_of_a_host_fails_the_run() {
     let mut sim = Sim::new(1);
-    sim.host("server", || async { Err(std::io::Error::other("disk full").into()) });
+    sim.host("server", || async {
+        Err(std::io::Error::other("disk full").into())
+    });
     sim.client("client", pending());
     let failure = sim.run().unwrap_err();
     assert_eq!(failure.host(), Some("server"));
@@ -56,9 +58,7 @@ fn an_error_that_is_send_and_sync_is_converted() {
     fn inner() -> Result<(), Box<dyn Error + Send + Sync>> {
         Err("inner".into())
     }
-    let failure = failure(async {
-        inner().map_err(|error| -> Box<dyn Error> { error })
-    });
+    let failure = failure(async { inner().map_err(|error| -> Box<dyn Error> { error }) });
     assert!(failure.to_string().contains("inner"));
 }
 
@@ -74,26 +74,43 @@ fn a_failed_simulation_does_not_go_on() {
 #[test]
 fn a_panic_of_the_software_fails_the_run() {
     let failure = failure(async { panic!("lost entry {}", 7) });
-    assert!(matches!(failure.cause(), Cause::Panic(text) if text.contains("lost entry 7")), "{failure}");
+    assert!(
+        matches!(failure.cause(), Cause::Panic(text) if text.contains("lost entry 7")),
+        "{failure}"
+    );
     assert_eq!(failure.host(), Some("client"));
 }
 
 #[test]
 fn a_panic_of_the_closure_that_creates_the_software_fails_the_run() {
     let mut sim = Sim::new(1);
-    sim.host("server", || -> std::future::Pending<sim::Result> { panic!("no software") });
+    sim.host("server", || -> std::future::Pending<sim::Result> {
+        panic!("no software")
+    });
     let failure = sim.run_for(SECOND).unwrap_err();
-    assert!(matches!(failure.cause(), Cause::Panic(text) if text == "no software"), "{failure}");
+    assert!(
+        matches!(failure.cause(), Cause::Panic(text) if text == "no software"),
+        "{failure}"
+    );
 }
 
 #[test]
 fn a_panic_of_a_detached_task_fails_the_run() {
     let failure = failure(async {
-        drop(Builder::new().name("worker").spawn(async { panic!("in a task") }));
+        drop(
+            Builder::new()
+                .name("worker")
+                .spawn(async { panic!("in a task") }),
+        );
         pending().await
     });
-    let Cause::Panic(text) = failure.cause() else { panic!("{failure}") };
-    assert!(text.contains("worker") && text.contains("in a task"), "{text}");
+    let Cause::Panic(text) = failure.cause() else {
+        panic!("{failure}")
+    };
+    assert!(
+        text.contains("worker") && text.contains("in a task"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -120,7 +137,9 @@ fn a_panic_in_a_handle_that_nobody_awaits_fails_the_run_at_its_end() {
         std::mem::forget(held);
         Ok(())
     });
-    let Cause::Panic(text) = failure.cause() else { panic!("{failure}") };
+    let Cause::Panic(text) = failure.cause() else {
+        panic!("{failure}")
+    };
     assert!(text.contains("never read"), "{text}");
 }
 
@@ -139,7 +158,9 @@ fn a_check_that_returns_an_error_or_panics_fails_the_run() {
             }
         });
         let failure = sim.run().unwrap_err();
-        assert!(matches!(failure.cause(), Cause::Invariant(error) if error.to_string() == "two leaders"));
+        assert!(
+            matches!(failure.cause(), Cause::Invariant(error) if error.to_string() == "two leaders")
+        );
         assert_eq!((failure.elapsed(), failure.host()), (SECOND, None));
     }
 }
@@ -153,7 +174,10 @@ fn a_standstill_says_who_waits_for_what() {
     assert!(matches!(failure.cause(), Cause::Standstill));
     let text = failure.to_string();
     assert!(text.contains("nothing can happen any more"), "{text}");
-    assert!(text.contains("tasks of client:") && text.contains("\"waiter\""), "{text}");
+    assert!(
+        text.contains("tasks of client:") && text.contains("\"waiter\""),
+        "{text}"
+    );
     assert_eq!(failure.dumps().count(), 2);
 }
 
@@ -186,7 +210,10 @@ fn a_livelock_of_one_host_or_of_two_is_found() {
         }
         Ok(())
     });
-    assert!(matches!(sim.run().unwrap_err().cause(), Cause::Livelock { polls: 1000 }));
+    assert!(matches!(
+        sim.run().unwrap_err().cause(),
+        Cause::Livelock { polls: 1000 }
+    ));
 }
 
 #[test]
@@ -209,12 +236,18 @@ fn a_wake_from_a_foreign_thread_fails_the_run() {
         let (sender, receiver) = futures::channel::oneshot::channel();
         let send = async move {
             // The receiver waits already, and the host is being stepped.
-            thread::spawn(move || sender.send(())).join().unwrap().unwrap();
+            thread::spawn(move || sender.send(()))
+                .join()
+                .unwrap()
+                .unwrap();
         };
         let _received = futures::join!(receiver, send);
         Ok(())
     });
-    assert!(matches!(failure.cause(), Cause::ForeignMessage), "{failure}");
+    assert!(
+        matches!(failure.cause(), Cause::ForeignMessage),
+        "{failure}"
+    );
     assert_eq!(failure.host(), Some("client"));
 }
 
@@ -222,9 +255,14 @@ fn a_wake_from_a_foreign_thread_fails_the_run() {
 fn a_spawn_from_a_foreign_thread_fails_the_run() {
     let failure = failure(async {
         let handle = glassfrog::Handle::current();
-        thread::spawn(move || drop(handle.spawn(async {}))).join().unwrap();
+        thread::spawn(move || drop(handle.spawn(async {})))
+            .join()
+            .unwrap();
         sleep(SECOND).await;
         Ok(())
     });
-    assert!(matches!(failure.cause(), Cause::ForeignMessage), "{failure}");
+    assert!(
+        matches!(failure.cause(), Cause::ForeignMessage),
+        "{failure}"
+    );
 }

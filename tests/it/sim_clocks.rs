@@ -2,8 +2,8 @@
 
 use glassfrog::sim::{self, Clock, Sim};
 use glassfrog::time::{now, sleep, system_now};
-use std::future::pending;
 use std::cell::RefCell;
+use std::future::pending;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,11 @@ fn a_fast_clock_wakes_its_sleepers_early_and_a_slow_one_late() {
         sim.clock(name, Clock::default().ppm(ppm));
     }
     sim.run().unwrap();
-    let expected = [("fast", 90 * SECOND), ("right", 99 * SECOND), ("slow", 110 * SECOND)];
+    let expected = [
+        ("fast", 90 * SECOND),
+        ("right", 99 * SECOND),
+        ("slow", 110 * SECOND),
+    ];
     assert_eq!(*woken.borrow(), expected);
 }
 

@@ -218,7 +218,11 @@ fn the_memory_and_the_sleeps_of_a_dead_host_are_gone() {
         assert!(sim.dump("server").is_none());
         let visits = sim.test_visits();
         sim.run_for(7200 * SECOND).unwrap();
-        assert_eq!(sim.test_visits(), visits, "no deadline of the dead host is left");
+        assert_eq!(
+            sim.test_visits(),
+            visits,
+            "no deadline of the dead host is left"
+        );
         sim.restart("server");
     }
 }
@@ -288,7 +292,9 @@ fn links_differ_by_pair_and_by_direction() {
         }
         Ok(())
     });
-    sim.link(fixed(1)).link_oneway("client", "far", fixed(100)).link_oneway("far", "client", fixed(200));
+    sim.link(fixed(1))
+        .link_oneway("client", "far", fixed(100))
+        .link_oneway("far", "client", fixed(200));
     sim.run().unwrap();
 }
 
@@ -324,15 +330,26 @@ fn the_seed_determines_the_faults_and_they_end() {
         let (journal, boots) = swarm(seed, faults());
         assert_eq!((&journal, boots), (&swarm(seed, faults()).0, boots));
         let has = |text: &str| usize::from(journal.iter().any(|line| line.contains(text)));
-        for (kind, text) in kinds.iter_mut().zip(["is cut", "loses its power", "is killed", "pauses"]) {
+        for (kind, text) in
+            kinds
+                .iter_mut()
+                .zip(["is cut", "loses its power", "is killed", "pauses"])
+        {
             *kind += has(text);
         }
-        let late = journal.iter().filter(|line| line.split('.').next().unwrap().parse::<u64>().unwrap() > 30);
-        let late: Vec<_> = late.filter(|line| !line.ends_with("exits") && !line.contains("closes its sockets")).collect();
+        let late = journal
+            .iter()
+            .filter(|line| line.split('.').next().unwrap().parse::<u64>().unwrap() > 30);
+        let late: Vec<_> = late
+            .filter(|line| !line.ends_with("exits") && !line.contains("closes its sockets"))
+            .collect();
         assert!(late.is_empty(), "{late:?}");
     }
     for kind in kinds {
-        assert!((1..30).contains(&kind), "each seed has a subset of the kinds: {kinds:?}");
+        assert!(
+            (1..30).contains(&kind),
+            "each seed has a subset of the kinds: {kinds:?}"
+        );
     }
 }
 
@@ -342,8 +359,17 @@ fn faults_can_be_limited_to_kinds_and_hosts() {
         let faults = Faults::swarm().only([Fault::Crash]).hosts(["a"]);
         let (journal, boots) = swarm(seed, faults.quiet_after(30 * SECOND));
         assert!(boots > 3);
-        assert!(journal.iter().any(|line| line.contains("a loses its power")), "{journal:?}");
-        assert!(!journal.iter().any(|line| line.contains("is cut") || line.contains("b loses")));
+        assert!(
+            journal
+                .iter()
+                .any(|line| line.contains("a loses its power")),
+            "{journal:?}"
+        );
+        assert!(
+            !journal
+                .iter()
+                .any(|line| line.contains("is cut") || line.contains("b loses"))
+        );
     }
 }
 
@@ -359,8 +385,13 @@ fn a_fault_of_a_link_leaves_it_as_the_test_has_set_it() {
         assert_eq!(now() - start, 14 * MS);
         Ok(())
     });
-    sim.link(fixed(3)).link_between("server", "client", fixed(7));
-    sim.faults(Faults::swarm().only([Fault::Loss, Fault::Latency]).quiet_after(20 * SECOND));
+    sim.link(fixed(3))
+        .link_between("server", "client", fixed(7));
+    sim.faults(
+        Faults::swarm()
+            .only([Fault::Loss, Fault::Latency])
+            .quiet_after(20 * SECOND),
+    );
     sim.run().unwrap();
 }
 
@@ -369,7 +400,11 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
     let mut sim = Sim::new(1);
     sim.host("server", pending);
     sim.clock("server", Clock::ahead(SECOND).ppm(0));
-    sim.faults(Faults::swarm().only([Fault::Drift]).quiet_after(20 * SECOND));
+    sim.faults(
+        Faults::swarm()
+            .only([Fault::Drift])
+            .quiet_after(20 * SECOND),
+    );
     sim.run_for(30 * SECOND).unwrap();
     let wall = Rc::new(Cell::new(None));
     let ours = Rc::clone(&wall);

@@ -39,7 +39,11 @@ pub(crate) async fn round_trip(stream: &mut TcpStream, text: &[u8]) -> std::io::
 #[test]
 fn two_hosts_echo_in_the_time_that_the_link_takes() {
     let run = |seed| {
-        let mut sim = Sim::builder().seed(seed).link(Link::latency(5 * MS..=5 * MS)).record(1000).build();
+        let mut sim = Sim::builder()
+            .seed(seed)
+            .link(Link::latency(5 * MS..=5 * MS))
+            .record(1000)
+            .build();
         sim.host("server", echo_server);
         sim.client("client", async {
             let start = now();
@@ -80,7 +84,10 @@ fn an_established_connection_outlasts_a_partition() {
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_eq!(now() - start, Duration::from_secs(127));
         stream.write_all(b"x").await?;
-        assert_eq!(stream.read(&mut buf).await.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(
+            stream.read(&mut buf).await.unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
         Ok(())
     });
     sim.run().unwrap();

@@ -68,17 +68,26 @@ fn no_time_passes_while_a_job_runs() {
 
 #[test]
 fn a_job_that_does_not_end_fails_the_run_with_its_name_and_place() {
-    let mut sim = Sim::builder().test_job_limit(Duration::from_millis(20)).build();
+    let mut sim = Sim::builder()
+        .test_job_limit(Duration::from_millis(20))
+        .build();
     let (end, ended) = mpsc::channel::<()>();
     sim.client("client", async move {
-        Builder::new().name("stuck").spawn_blocking(move || ended.recv()).await?.unwrap();
+        Builder::new()
+            .name("stuck")
+            .spawn_blocking(move || ended.recv())
+            .await?
+            .unwrap();
         Ok(())
     });
     let failure = sim.run().unwrap_err();
     assert!(matches!(failure.cause(), Cause::Job { .. }), "{failure}");
     assert_eq!(failure.host(), Some("client"));
     let text = failure.to_string();
-    assert!(text.contains("\"stuck\"") && text.contains("sim_jobs.rs:"), "{text}");
+    assert!(
+        text.contains("\"stuck\"") && text.contains("sim_jobs.rs:"),
+        "{text}"
+    );
     drop(end);
 }
 

@@ -35,7 +35,10 @@ fn each_host_has_its_own_numbers_which_the_seed_determines() {
     assert_ne!(first[0], first[1]);
     let other = numbers(1, 3);
     assert_ne!(first[0], other[0]);
-    assert_eq!(first[1], other[1], "what \"a\" draws changes nothing for \"b\"");
+    assert_eq!(
+        first[1], other[1],
+        "what \"a\" draws changes nothing for \"b\""
+    );
 }
 
 #[test]
@@ -52,7 +55,9 @@ fn every_value_of_a_range_occurs_and_no_other() {
     }
     assert_eq!(rng.range(7..8_u64), 7);
     assert_eq!(rng.range(i64::MIN..=i64::MIN), i64::MIN);
-    let wide: HashSet<bool> = (0..100).map(|_| rng.range(i64::MIN..=i64::MAX) < 0).collect();
+    let wide: HashSet<bool> = (0..100)
+        .map(|_| rng.range(i64::MIN..=i64::MAX) < 0)
+        .collect();
     assert_eq!(wide.len(), 2);
     let long = (0..100).map(|_| rng.range(Duration::ZERO..=Duration::MAX));
     assert!(long.max() > Some(Duration::from_secs(1 << 60)));
@@ -90,6 +95,10 @@ fn order(seed: u64) -> Vec<u32> {
 fn the_seed_determines_the_order_of_a_map() {
     assert_eq!(order(1), order(1));
     assert_ne!(order(1), order(2));
-    let outside = || HashSet::<u32, RandomState>::from_iter(0..100).into_iter().collect::<Vec<_>>();
+    let outside = || {
+        HashSet::<u32, RandomState>::from_iter(0..100)
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
     assert_ne!(outside(), outside());
 }

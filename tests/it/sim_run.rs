@@ -253,7 +253,10 @@ fn a_search_takes_a_panic_for_a_failure() {
     });
     let (seed, failure) = found.unwrap();
     assert_eq!(seed, 3);
-    assert!(failure.to_string().contains("seed 3 is too large"), "{failure}");
+    assert!(
+        failure.to_string().contains("seed 3 is too large"),
+        "{failure}"
+    );
 }
 
 #[test]

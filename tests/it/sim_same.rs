@@ -10,7 +10,13 @@ use std::thread;
 /// The hashes of some runs of the toy.
 fn hashes() -> Vec<String> {
     let runs = (0..5).map(lost_writes);
-    runs.map(|(report, lost)| format!("{:x} {} {} {lost:?}", report.hash, report.events, report.polls)).collect()
+    runs.map(|(report, lost)| {
+        format!(
+            "{:x} {} {} {lost:?}",
+            report.hash, report.events, report.polls
+        )
+    })
+    .collect()
 }
 
 #[test]
@@ -20,7 +26,11 @@ fn another_process_makes_the_same_runs() {
         Some(_) => println!("{text}"),
         None => {
             let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "sim_same::another_process_makes_the_same_runs", "--nocapture"])
+                .args([
+                    "--exact",
+                    "sim_same::another_process_makes_the_same_runs",
+                    "--nocapture",
+                ])
                 .env("SIM_HASHES", "1")
                 .output()
                 .unwrap();
@@ -75,5 +85,8 @@ fn the_hash_tells_runs_apart_that_differ() {
         sim.run().unwrap()
     };
     let first = run();
-    assert!((0..50).any(|_| run().hash != first.hash), "the keys of a `HashMap` are random");
+    assert!(
+        (0..50).any(|_| run().hash != first.hash),
+        "the keys of a `HashMap` are random"
+    );
 }

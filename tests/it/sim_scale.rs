@@ -24,7 +24,12 @@ fn three_hundred_hosts_talk() {
     }
     let start = std::time::Instant::now();
     let report = sim.run().unwrap();
-    println!("{:?}: {} events, {} polls", start.elapsed(), report.events, report.polls);
+    println!(
+        "{:?}: {} events, {} polls",
+        start.elapsed(),
+        report.events,
+        report.polls
+    );
 }
 
 /// Returns the number of steps in which two hosts talk beside `idle` others, after the beginning.

@@ -82,7 +82,10 @@ pub(crate) fn lost_writes(seed: u64) -> (Report, Vec<u8>) {
     });
     let report = sim.run().unwrap_or_else(|failure| panic!("{failure}"));
     let (log, acknowledged) = (log.borrow(), acknowledged.borrow());
-    let lost = acknowledged.iter().copied().filter(|entry| !log.contains(entry));
+    let lost = acknowledged
+        .iter()
+        .copied()
+        .filter(|entry| !log.contains(entry));
     (report, lost.collect())
 }
 
@@ -90,8 +93,14 @@ pub(crate) fn lost_writes(seed: u64) -> (Report, Vec<u8>) {
 fn a_lost_write_is_found_by_a_search_and_replayed_from_its_seed() {
     let start = std::time::Instant::now();
     let runs = 300;
-    let failures: Vec<u64> = (0..runs).filter(|seed| !lost_writes(*seed).1.is_empty()).collect();
-    println!("{:?} a seed; {} of {runs} seeds fail: {failures:?}", start.elapsed() / runs as u32, failures.len());
+    let failures: Vec<u64> = (0..runs)
+        .filter(|seed| !lost_writes(*seed).1.is_empty())
+        .collect();
+    println!(
+        "{:?} a seed; {} of {runs} seeds fail: {failures:?}",
+        start.elapsed() / runs as u32,
+        failures.len()
+    );
     let first = *failures.first().expect("the search finds it");
     let found = lost_writes(first);
     for _ in 0..3 {

@@ -78,7 +78,7 @@ impl State {
             self.finish(key);
         } else if end.has_ended {
             end.phase = Phase::TimeWait;
-            if !end.has_socket() {
+            if end.owner == Owner::Nobody {
                 end.received = VecDeque::new();
             }
             end.outgoing = VecDeque::new();

@@ -99,7 +99,7 @@ pub(in crate::wire) struct End {
     pub(super) retries: u32,
     /// Whether something has been acknowledged since the timer was last looked at.
     pub(super) has_progressed: bool,
-    /// When the last segment with data was sent for the first time.
+    /// When the last segment with data was sent.
     pub(super) last_sent: u64,
     /// The segments that have got lost: the numbers of their first bytes and of the bytes after them.
     pub(super) lost: Vec<(u64, u64)>,

@@ -183,8 +183,7 @@ impl State {
     /// now, and the segment has to be lost.
     pub(super) fn complete_handshake(&mut self, key: Key, listener: Key) -> bool {
         let Some(listening) = self.listeners.get_mut(listener) else {
-            // The listener has been closed meanwhile.
-            self.reset_end(key);
+            // The listener has been closed meanwhile. A segment for an end that does not exist is answered with a reset.
             self.remove_end(key);
             return true;
         };

@@ -107,6 +107,7 @@ impl State {
             && number < after
         {
             let length = after.min(end.written()).saturating_sub(number).min(size);
+            end.last_sent = self.now;
             if length == 0 {
                 // The end of the stream is all that is left.
                 return self.send_segment(key, SegmentKind::Fin, number, Vec::new());

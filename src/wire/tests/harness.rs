@@ -123,9 +123,14 @@ impl Net {
 
     /// Returns both ends of a connection, that of the client first. Both are registered.
     pub(super) fn pair(&mut self) -> (Stream, Stream) {
+        self.pair_after(30 * MS)
+    }
+
+    /// The same, if connecting may take longer than on the link of this network.
+    pub(super) fn pair_after(&mut self, patience: Duration) -> (Stream, Stream) {
         let listener = self.listen();
         let (client, _) = self.connect();
-        self.run_for(30 * MS);
+        self.run_for(patience);
         let (server, peer) = listener.accept().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
         server.register(self.token());

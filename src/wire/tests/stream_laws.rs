@@ -81,15 +81,25 @@ impl Side {
 /// A network to try.
 #[derive(Clone, Debug)]
 struct Case {
+    /// The seed of the network and of the two programs.
     seed: u64,
+    /// How much each end writes.
     totals: [usize; 2],
+    /// The least latency and its range, in milliseconds.
     latency: (u32, u32),
+    /// The probability of a loss.
     loss: f64,
+    /// The probability of a duplicate.
     duplication: f64,
+    /// The number of bytes in the largest packet.
     mtu: usize,
+    /// The bandwidth, in bytes per second.
     bandwidth: Option<u64>,
+    /// The sizes of the send buffer and of the receive buffer.
     buffers: (usize, usize),
+    /// The probability of a short read or write.
     short: f64,
+    /// Whether directions are cut and held at random.
     faults: bool,
 }
 
@@ -129,6 +139,17 @@ fn case(seed: u64) -> Case {
         buffers,
         short: chance(random, 0.5),
         faults: random.chance(0.5),
+    }
+}
+
+/// When the faults end: long before a connection times out.
+const QUIET: Duration = Duration::from_secs(100);
+
+/// Ends all faults.
+fn mend(net: &Net) {
+    for (from, to) in [(0, 1), (1, 0)] {
+        net.wire.repair(from, to);
+        net.wire.release(from, to);
     }
 }
 
@@ -173,7 +194,8 @@ fn run(case: &Case) -> u64 {
         let (one, other) = if random.chance(0.5) { (0, 1) } else { (1, 0) };
         sides[one].run(&mut random);
         sides[other].run(&mut random);
-        if case.faults && turns < 2000 && random.chance(0.02) {
+        let may_fail = case.faults && net.now() < QUIET;
+        if may_fail && random.chance(0.02) {
             let (from, to) = if random.chance(0.5) { (0, 1) } else { (1, 0) };
             match random.below(4) {
                 0 => net.wire.cut(from, to),
@@ -182,11 +204,8 @@ fn run(case: &Case) -> u64 {
                 _ => net.wire.repair(from, to),
             }
         }
-        if turns == 2000 || (turns > 2000 && turns % 50 == 0) {
-            for (from, to) in [(0, 1), (1, 0)] {
-                net.wire.repair(from, to);
-                net.wire.release(from, to);
-            }
+        if !may_fail {
+            mend(&net);
         }
         let is_busy = sides.iter().any(|side| {
             (side.readable && !side.at_end) || (side.writable && side.written.len() < side.total)
@@ -218,10 +237,7 @@ fn run(case: &Case) -> u64 {
         assert_eq!(sides[one].written.len(), case.totals[one]);
         assert!(sides[one].written == sides[other].read, "the bytes differ");
     }
-    for (from, to) in [(0, 1), (1, 0)] {
-        net.wire.repair(from, to);
-        net.wire.release(from, to);
-    }
+    mend(&net);
     drop(sides);
     assert!(net.now() < Duration::from_secs(3600));
     net.settle();

@@ -69,19 +69,6 @@ impl Addresses {
     }
 }
 
-/// Returns an address as a socket of a family writes it.
-pub(super) fn shown(addr: SocketAddr, is_v6: bool) -> SocketAddr {
-    match addr.ip() {
-        IpAddr::V4(ip) if is_v6 => SocketAddr::new(ip.to_ipv6_mapped().into(), addr.port()),
-        _ => addr,
-    }
-}
-
-/// Returns an address without the mapped form, and without scope and flow.
-pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
 /// Returns whether an address is that of several hosts: a multicast group, or all hosts of the network.
 pub(super) fn is_group(addr: SocketAddr) -> bool {
     /// The broadcast address of the simulated network, 10.0.0.0/8.

@@ -10,7 +10,9 @@ fn simulate(fixture: &str, seed: Option<&str>) -> End {
 /// Returns the seeds of which a fixture has told.
 fn seeds(end: &End) -> Vec<u64> {
     let lines = end.output.lines();
-    lines.filter_map(|line| line.strip_prefix("seed ")?.parse().ok()).collect()
+    lines
+        .filter_map(|line| line.strip_prefix("seed ")?.parse().ok())
+        .collect()
 }
 
 /// The line that repeats the run with seed 4.
@@ -28,7 +30,10 @@ fn a_simulated_test_has_seed_0_and_runs_once() {
 #[test]
 fn the_environment_chooses_the_seed_of_every_simulated_test() {
     assert_eq!(seeds(&simulate("passes", Some("9"))), [9]);
-    assert_eq!(seeds(&simulate("passes_three_times_two_runs", Some("9"))), [9, 9]);
+    assert_eq!(
+        seeds(&simulate("passes_three_times_two_runs", Some("9"))),
+        [9, 9]
+    );
 }
 
 #[test]
@@ -74,23 +79,38 @@ fn a_difference_on_the_network_is_named() {
     let (_, after) = output.split_once("not deterministic: \"").unwrap();
     let (first, after) = after.split_once("\" against \"").unwrap();
     let (second, after) = after.split_once("\"\n").unwrap();
-    assert!(first.ends_with("client → server data #0, 3 bytes"), "{output}");
-    assert!(second.ends_with("client → server data #0, 4 bytes"), "{output}");
-    assert!(after.contains("(run 3 of 10): repeat it with #[glassfrog::test(sim, twice, seed = 2)]"), "{output}");
+    assert!(
+        first.ends_with("client → server data #0, 3 bytes"),
+        "{output}"
+    );
+    assert!(
+        second.ends_with("client → server data #0, 4 bytes"),
+        "{output}"
+    );
+    assert!(
+        after.contains("(run 3 of 10): repeat it with #[glassfrog::test(sim, twice, seed = 2)]"),
+        "{output}"
+    );
 }
 
 #[test]
 fn a_difference_in_the_hosts_alone_is_noticed() {
     let End { passed, output, .. } = simulate("differs_in_the_hosts", None);
     assert!(!passed);
-    assert!(output.contains("not deterministic: the network carried the same"), "{output}");
+    assert!(
+        output.contains("not deterministic: the network carried the same"),
+        "{output}"
+    );
 }
 
 #[test]
 fn a_simulation_is_stopped_at_the_time_limit_of_its_test() {
     let End { passed, output, .. } = simulate("simulates_forever", None);
     assert!(!passed);
-    assert!(output.contains("has not ended within its time limit of 500ms"), "{output}");
+    assert!(
+        output.contains("has not ended within its time limit of 500ms"),
+        "{output}"
+    );
     assert!(output.contains("tasks of busy:\n"), "{output}");
 }
 
