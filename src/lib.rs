@@ -143,11 +143,11 @@
 //! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    test_runs  hyper  signal  workers  runtime  what a user calls
-//!    handle  io  net  time  task
+//!    test_runs  sim  hyper  signal  workers  runtime  what a user calls
+//!    handle  io  net  time  task  sync
 //!         context                                which runtime this thread is in
-//!         event_loop                             the loop; owns one of each below
-//!    executor  reactor  timers  pool             four engines that do not know one another
+//!         event_loop                             the loop; owns one of each engine but the wire
+//!    executor  reactor  timers  pool  wire       five engines that do not know one another
 //!    dump  timeline  metrics                     what the runtime reports about itself
 //!    clock  waiter  foreign  slab  threads  primitives    what all other modules are made of
 //! ```

@@ -287,7 +287,7 @@ fn run(seed: u64, version: Version, cut: Cut) -> Result<Report, Failure> {
         sim.host(name, move || node(me, version, Rc::clone(&leads)));
     }
     sim.client("chaos", async move {
-        sleep(2000 * MS + random_ms(1000)).await;
+        sleep(1500 * MS + random_ms(500)).await;
         let from = sim::rng().below(3) as usize;
         for to in (0..3).filter(|to| *to != from) {
             match cut {
@@ -295,7 +295,7 @@ fn run(seed: u64, version: Version, cut: Cut) -> Result<Report, Failure> {
                 Cut::OneWay => sim::partition_oneway(NAMES[from], NAMES[to]),
             }
         }
-        sleep(2000 * MS).await;
+        sleep(1500 * MS).await;
         for to in (0..3).filter(|to| *to != from) {
             sim::repair(NAMES[from], NAMES[to]);
         }
