@@ -2,7 +2,8 @@
 //!
 //! The first part lists the names of four runtimes side by side. The second part shows
 //! [how to select](#how-to-select), [how to cancel](#how-to-cancel) and
-//! [how to share state](#how-to-share-state). The module [`tokio_crates`] shows how to use crates that need tokio.
+//! [how to share state](#how-to-share-state). The module [`tokio_crates`] shows how to use crates that need tokio,
+//! and the module `simulation`, which requires the feature `sim`, how to test a distributed program.
 //!
 //! # From tokio, smol and asyncio
 //!
@@ -540,4 +541,6 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+#[cfg(feature = "sim")]
+pub mod simulation;
 pub mod tokio_crates;
