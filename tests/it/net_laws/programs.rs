@@ -139,7 +139,8 @@ async fn a_chat_over_udp_loses_nothing_while_each_waits_for_the_other(place: Pla
             server.send_to(&buf[..count], from).await.unwrap();
         }
     };
-    let starting = lazy(|_| drop(glassfrog::spawn(serve(server))));
+    let serve = serve(server);
+    let starting = lazy(|_| drop(glassfrog::spawn(serve)));
     place.there(starting).await;
     let chats = (0..5_u8).map(async |number| {
         let socket = place.near_udp().await;
