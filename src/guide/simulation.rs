@@ -400,8 +400,8 @@
 //! ]
 //! ```
 //!
-//! Where real time or a thread is meant, an `#[expect(clippy::disallowed_methods, reason = "...")]` says so. The lints do not
-//! see into other crates: `twice` does.
+//! Where a program means the real clock or a thread, it expects the lint `clippy::disallowed_methods` and gives the reason. The
+//! lints do not see into other crates, but `twice` finds what these do.
 //!
 //! # What is simulated
 //!
