@@ -64,6 +64,8 @@
 //!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
+//! - The module `sim` runs several hosts, with a network and a time of their own, in one deterministic test. It requires the
+//!   feature `sim`.
 //! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
 //! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation

@@ -74,6 +74,11 @@ impl Bells {
         lock(&self.state).ring(host);
     }
 
+    /// Returns whether a host is ready.
+    pub(super) fn has_rung(&self) -> bool {
+        !lock(&self.state).ready.is_empty()
+    }
+
     /// Takes one of the ready hosts, each with the same probability.
     pub(super) fn take(&self, rng: &Rng) -> Option<HostId> {
         let mut state = lock(&self.state);
@@ -94,6 +99,7 @@ impl Bells {
     }
 
     /// Ends the run as soon as the driver looks.
+    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "for tests"))]
     pub(super) fn stop(&self, reason: String) {
         lock(&self.state).stop = Some(reason);
         self.interrupt();

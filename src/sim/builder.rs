@@ -215,7 +215,8 @@ impl Builder {
         }
         let zero = Instant::now();
         let truth = HostClock::new(time.clone(), zero, self.epoch);
-        let timeline = SimulationRecorder::by_environment(Clock::Simulated(Arc::new(truth)), zero, self.seed);
+        let timeline =
+            SimulationRecorder::by_environment(Clock::Simulated(Arc::new(truth)), zero, self.seed);
         if let Some(timeline) = &timeline {
             wire.set_timeline(Arc::clone(timeline));
         }

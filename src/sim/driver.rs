@@ -16,10 +16,12 @@ use super::machine::{Outcome, Step};
 use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
+use crate::clock::host::HostClock;
 use crate::foreign::panic_message;
 use crate::wire::HostId;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,7 +210,7 @@ impl Sim {
                 self.end(id);
             }
             Some(Outcome::Returned(Err(error))) => {
-                return Err(self.fail(Cause::Error(Arc::from(error)), Some(id)));
+                return Err(self.fail(Cause::Error(Rc::from(error)), Some(id)));
             }
             Some(Outcome::Panicked(message)) => {
                 return Err(self.fail(Cause::Panic(message), Some(id)));
@@ -219,6 +221,8 @@ impl Sim {
 
     /// Plans when to look at the timers of a host.
     fn set_timer(&mut self, id: HostId, timer: Option<u64>) {
+        // A clock that is slow enough never shows its last deadlines.
+        let timer = timer.filter(|at| *at < u64::MAX);
         let planned = &mut self.machines[id as usize].timer;
         if *planned != timer {
             if let Some(at) = mem::replace(planned, timer) {
@@ -251,7 +255,7 @@ impl Sim {
                 let limit = self.jobs.limit;
                 Err(self.fail(Cause::Job { job: name, limit }, Some(id)))
             }
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -264,7 +268,7 @@ impl Sim {
                 Ok(())
             }
             Ok(Some(message)) => Err(self.fail(Cause::Panic(message), Some(id))),
-            Err(error) => Err(self.fail(Cause::Error(Arc::new(error)), Some(id))),
+            Err(error) => Err(self.fail(Cause::Error(Rc::new(error)), Some(id))),
         }
     }
 
@@ -390,19 +394,30 @@ impl Sim {
                 simulation.disturb(id, simulation.id(other), 0.0, nanos);
             }
             Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
-            Act::Crash => self.obey(Command::Crash(id))?,
-            Act::Kill => self.obey(Command::Kill(id))?,
+            // A host whose software has ended by itself stays down.
+            Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
+            Act::Crash | Act::Kill => {
+                self.machines[id as usize].is_felled = true;
+                self.obey(match what {
+                    Act::Crash => Command::Crash(id),
+                    _ => Command::Kill(id),
+                })?;
+            }
             Act::Pause => self.obey(Command::Pause(id))?,
             Act::Resume => self.obey(Command::Resume(id))?,
-            // The test, or another host, may have started it already.
-            Act::Restart if self.machines[id as usize].is_up() => {}
-            Act::Restart => self.obey(Command::Restart(id))?,
+            Act::Restart => {
+                let machine = &mut self.machines[id as usize];
+                // The test, or another host, may have started it already.
+                if mem::replace(&mut machine.is_felled, false) && !machine.is_up() {
+                    self.obey(Command::Restart(id))?;
+                }
+            }
             Act::Drift(ppm) => {
                 let clock = self.machines[id as usize].clock_set;
                 self.set_clock(
                     id,
                     Clock {
-                        ppm: clock.ppm + ppm,
+                        ppm: (clock.ppm + ppm).clamp(HostClock::SLOWEST, HostClock::FASTEST),
                         ..clock
                     },
                 );
@@ -458,7 +473,7 @@ impl Sim {
             Ok(Err(error)) => error,
             Err(panic) => panic_message(&*panic).into(),
         };
-        Err(self.fail(Cause::Invariant(Arc::from(error)), None))
+        Err(self.fail(Cause::Invariant(Rc::from(error)), None))
     }
 
     /// Ends the run if something from outside the simulation requires it.

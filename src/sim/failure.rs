@@ -3,6 +3,7 @@
 use super::logger::Seconds;
 use std::error::Error;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Failure {
     /// The parts.
-    parts: Arc<Parts>,
+    parts: Rc<Parts>,
 }
 
 /// The parts of a [`Failure`].
@@ -95,9 +96,9 @@ pub enum Cause {
     /// [`search`](super::search) returns, the test itself may have panicked after the run.
     Panic(String),
     /// The software of a host or a client has returned this error.
-    Error(Arc<dyn Error + 'static>),
+    Error(Rc<dyn Error>),
     /// A check of [`Sim::every`](super::Sim::every) has returned this error.
-    Invariant(Arc<dyn Error + 'static>),
+    Invariant(Rc<dyn Error>),
     /// No task is ready, and no deadline, packet, job or fault is left that could wake one, but a client has not ended.
     /// The dumps list what the tasks wait for.
     Standstill,
@@ -129,7 +130,7 @@ impl Failure {
     /// Creates a failure.
     pub(super) fn new(parts: Parts) -> Failure {
         Failure {
-            parts: Arc::new(parts),
+            parts: Rc::new(parts),
         }
     }
 

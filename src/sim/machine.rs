@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::inside::{self, Here};
 use crate::clock::host::HostClock;
 use crate::context;
+use crate::dump::Dump;
 use crate::event_loop::{EventLoop, Settings, SimulatedHost, Stepped, TimelineOutput};
 use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
@@ -45,6 +46,8 @@ pub(super) struct Machine {
     pub(super) has_ended: bool,
     /// Whether the host has power. Without it, its kernel does not answer either.
     pub(super) has_power: bool,
+    /// Whether a fault that the seed has chosen has ended the process, and its end will start it again.
+    pub(super) is_felled: bool,
     /// Whether the process is stopped.
     pub(super) is_paused: bool,
     /// The clock.
@@ -111,6 +114,7 @@ impl Machine {
             is_client,
             has_ended: false,
             has_power: true,
+            is_felled: false,
             is_paused: false,
             clock,
             clock_set: Clock::default(),
@@ -141,12 +145,18 @@ impl Machine {
         let timeline = self.here.simulation.timeline.as_ref();
         let recorder = timeline.map(|timeline| {
             let clock = Arc::clone(&self.clock);
-            timeline.host(self.here.id, &self.here.name, crate::clock::Clock::Simulated(clock))
+            timeline.host(
+                self.here.id,
+                &self.here.name,
+                crate::clock::Clock::Simulated(clock),
+            )
         });
         let settings = Settings {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
             watchdog: None,
+            // The simulation writes one file for all its hosts.
+            output: TimelineOutput::Chosen(None),
             host: Some(SimulatedHost {
                 host: Host {
                     wire: Arc::clone(&self.here.simulation.wire),
@@ -156,7 +166,6 @@ impl Machine {
                 bell: self.bell.clone(),
                 recorder,
             }),
-            output: TimelineOutput::Chosen(None),
             ..Settings::default()
         };
         let event_loop = Rc::new(EventLoop::new(&settings)?);
@@ -256,7 +265,7 @@ impl Machine {
     }
 
     /// Returns the text of a dump of the process, if there is one.
-    pub(super) fn dump(&self) -> Option<crate::Dump> {
+    pub(super) fn dump(&self) -> Option<Dump> {
         let event_loop = self.event_loop()?;
         let _inside = inside::enter(&self.here);
         let _context = context::enter(event_loop);

@@ -11,9 +11,9 @@ use super::machine::{Machine, Software};
 use super::report::Report;
 use super::rng::Rng;
 use super::{Link, Result};
-use crate::Dump;
 use crate::clock::host::HostClock;
 use crate::context;
+use crate::dump::Dump;
 use crate::wire::{HostId, Ready, nanos};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -311,8 +311,9 @@ impl Sim {
     #[track_caller]
     pub fn step(&mut self) -> std::result::Result<bool, Failure> {
         self.go(|sim| {
-            // The first moment is the present one.
-            if let Some(next) = sim.next().filter(|_| sim.fresh.is_empty()) {
+            // What the test has done since the last step belongs to the present moment.
+            let is_over = sim.fresh.is_empty() && !sim.simulation.bells.has_rung();
+            if let Some(next) = sim.next().filter(|_| is_over) {
                 sim.jump(next)?;
             }
             sim.moment()

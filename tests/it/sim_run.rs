@@ -297,3 +297,73 @@ fn a_simulation_inside_a_runtime_is_refused() {
 fn a_run_without_clients_is_refused() {
     let _ = Sim::new(1).run();
 }
+
+#[test]
+fn a_logger_adds_the_time_and_the_host() {
+    use std::sync::Mutex;
+
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    /// Keeps what the simulated hosts of this test log.
+    struct Keep;
+
+    impl log::Log for Keep {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            let line = record.args().to_string();
+            if line.contains("frog") {
+                LINES.lock().unwrap().push(line);
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    log::set_logger(Box::leak(Box::new(sim::Logger::new(Keep)))).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let mut sim = Sim::new(1);
+    sim.client("primary", async {
+        sleep(12 * SECOND + 345 * MS).await;
+        log::info!("a {} says hello", "frog");
+        Ok(())
+    });
+    sim.run().unwrap();
+    log::info!("the frog is outside");
+    let expected = [
+        "12.345000 primary: a frog says hello",
+        "the frog is outside",
+    ];
+    assert_eq!(*LINES.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_step_first_does_what_the_test_has_caused() {
+    let mut sim = Sim::new(1);
+    sim.host("server", || async {
+        sleep(10 * SECOND).await;
+        Ok(())
+    });
+    sim.run_for(SECOND).unwrap();
+    sim.restart("server");
+    sim.step().unwrap();
+    assert_eq!(sim.elapsed(), SECOND);
+    assert!(sim.step().is_ok());
+    assert_eq!(sim.elapsed(), 11 * SECOND);
+}
+
+#[test]
+fn a_sleep_that_never_ends_is_a_standstill() {
+    let mut sim = Sim::new(1);
+    sim.client("client", async {
+        sleep(Duration::MAX).await;
+        Ok(())
+    });
+    let failure = sim.run().unwrap_err();
+    assert!(
+        matches!(failure.cause(), sim::Cause::Standstill),
+        "{failure}"
+    );
+}

@@ -213,7 +213,10 @@ const LAYERS: [(&str, &[&str]); 30] = [
     ),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "threads", "primitives"]),
-    ("wire", &["timeline", "clock", "foreign", "slab", "primitives"]),
+    (
+        "wire",
+        &["timeline", "clock", "foreign", "slab", "primitives"],
+    ),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),

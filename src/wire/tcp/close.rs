@@ -6,8 +6,8 @@ use crate::wire::error::Failure;
 use crate::wire::packet::SegmentKind;
 use crate::wire::{HostId, Socket, State};
 use std::collections::VecDeque;
-use std::net::Shutdown;
-use std::net::{Ipv4Addr, SocketAddr};
+
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
 impl State {
     /// Shuts down one direction or both, as `inet_shutdown` in Linux does.

@@ -46,7 +46,7 @@ impl State {
             }
             _ if end.other != sender => {}
             Phase::TimeWait => {
-                if segment.bytes.len() > 0 || kind == SegmentKind::Fin {
+                if !segment.bytes.is_empty() || kind == SegmentKind::Fin {
                     self.send_segment(key, SegmentKind::Ack, 0, Vec::new());
                 }
             }
