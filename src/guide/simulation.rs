@@ -221,7 +221,7 @@
 //! 1 "main"  src/main.rs:41  2.3 s     16  waiting  accept tcp 0.0.0.0:80 for 0 ms
 //! 15        src/main.rs:15  2.0 s      2  waiting  read tcp 10.0.0.1:80 → 10.0.0.2:51098 for 2.0 s
 //! 16        src/main.rs:15   0 ms      2  waiting  read tcp 10.0.0.1:80 → 10.0.0.2:51100 for 0 ms
-//!
+//! tasks of client: none
 //! the last events of the network:
 //!   …
 //!   1.685960 counter → client data #0, 4 bytes
