@@ -186,8 +186,7 @@ fn no_acknowledged_entry_is_lost(
 
 fn main() -> Result<(), Box<dyn Error>> {
     over_loopback()?;
-    let (seed, failure) =
-        search(WithoutCopy::Acknowledge).ok_or("the search did not find the bug")?;
+    let (seed, _) = search(WithoutCopy::Acknowledge).ok_or("the search did not find the bug")?;
     // Once more, with a longer record of the network.
     let mut sim = Sim::builder().seed(seed).record(1000).build();
     let again = no_acknowledged_entry_is_lost(&mut sim, WithoutCopy::Acknowledge);

@@ -48,6 +48,7 @@
 //! | `time::Instant` | `std::time::Instant` | `loop.time` | [`std::time::Instant`], [`now`](crate::time::now) |
 //! | `time::pause` | | | [`Builder::virtual_clock`](crate::Builder::virtual_clock) |
 //! | `time::advance` | | | [`advance`](crate::time::advance) |
+//! | the crate `turmoil` | | | `sim`, in which the time of several hosts is simulated; see the module `simulation` |
 //!
 //! ## Sockets and streams
 //!

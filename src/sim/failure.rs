@@ -71,7 +71,10 @@ impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (name, dump) in &self.dumps {
-            write!(f, "{separator}tasks of {name}:\n{}", dump.trim_end())?;
+            match dump.trim_end() {
+                "" => write!(f, "{separator}tasks of {name}: none")?,
+                dump => write!(f, "{separator}tasks of {name}:\n{dump}")?,
+            }
             separator = "\n";
         }
         if !self.journal.is_empty() {
@@ -276,7 +279,7 @@ impl fmt::Display for Cause {
             Cause::Invariant(error) => write!(f, "an invariant does not hold: {error}"),
             Cause::Standstill => f.write_str(
                 "nothing can happen any more: no task is ready, and no deadline, packet, job or fault is left that could \
-                 wake one",
+                 wake one (a thread outside the simulation might, but its timing depends on the machine)",
             ),
             Cause::Livelock { polls } => write!(
                 f,
