@@ -48,13 +48,13 @@ impl EventLoop {
     /// panic that has ended the runtime.
     fn make_turns(&self, ready: &[(usize, Mask)], most_polls: u64) -> Option<Payload> {
         let _running = self.begin(false);
-        let ready: Vec<(usize, u32)> = ready.iter().map(|(at, mask)| (*at, bits(*mask))).collect();
         if !ready.is_empty() {
             if let Some(recorder) = &self.shared.recorder {
                 recorder.begin_events();
             }
             self.shared.status.events.add(ready.len() as u64);
-            self.reactor.make_ready(&ready);
+            let ready = ready.iter().map(|(at, mask)| (*at, bits(*mask)));
+            self.reactor.make_ready(ready);
         }
         let mut left = 0;
         loop {
@@ -400,16 +400,19 @@ mod tests {
         host.step();
         let pool = Arc::clone(&host.event_loop.shared.pool);
         assert_eq!((pool.held_jobs(), pool.counts()), (1, (0, 1)));
-        let job = pool.take_held().unwrap();
-        assert!(job.location().unwrap().file().ends_with("step.rs"));
-        assert!(job.describe().starts_with("blocking job 2 ("), "{job:?}");
+        let job = pool.take_held(|ids| *ids.start()).unwrap();
+        let about = job.describe();
+        assert!(
+            about.starts_with("blocking job 2 (") && about.contains("step.rs:"),
+            "{about}"
+        );
         assert_eq!((pool.held_jobs(), pool.counts()), (0, (1, 0)));
         host.rung();
         thread::spawn(move || job.run()).join().unwrap();
         assert!(host.rung() > 0);
         assert_eq!(pool.counts(), (0, 0));
         assert!(host.outcome(task).unwrap());
-        assert!(pool.take_held().is_none());
+        assert!(pool.take_held(|ids| *ids.start()).is_none());
     }
 
     #[test]
@@ -421,7 +424,13 @@ mod tests {
             job.await.unwrap_err().is_cancelled()
         });
         assert!(host.outcome(task));
-        assert!(host.event_loop.shared.pool.take_held().is_none());
+        assert!(
+            host.event_loop
+                .shared
+                .pool
+                .take_held(|ids| *ids.start())
+                .is_none()
+        );
     }
 
     #[test]
@@ -429,7 +438,7 @@ mod tests {
         let host = Fixture::new(0);
         let task = host.spawn(async { spawn_blocking(|| ()).await.unwrap_err().is_cancelled() });
         host.step();
-        drop(host.event_loop.shared.pool.take_held());
+        drop(host.event_loop.shared.pool.take_held(|ids| *ids.start()));
         assert!(host.outcome(task));
         assert_eq!(host.event_loop.shared.pool.counts(), (0, 0));
     }
@@ -443,7 +452,12 @@ mod tests {
             }));
         });
         host.step();
-        host.event_loop.shared.pool.take_held().unwrap().run();
+        host.event_loop
+            .shared
+            .pool
+            .take_held(|ids| *ids.start())
+            .unwrap()
+            .run();
         let panics = host.step().panics;
         assert!(panics.len() == 1 && !panics[0].has_handle, "{panics:?}");
         assert_eq!(panics[0].text, "task 2 panicked: out of luck");
@@ -460,7 +474,13 @@ mod tests {
         drop(context);
         assert_eq!(host.step().polls, 0);
         assert!(task.is_finished());
-        assert!(host.event_loop.shared.pool.take_held().is_none());
+        assert!(
+            host.event_loop
+                .shared
+                .pool
+                .take_held(|ids| *ids.start())
+                .is_none()
+        );
     }
 
     #[test]

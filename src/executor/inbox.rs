@@ -141,9 +141,11 @@ impl<M, R> Inbox<M, R> {
     }
 
     /// Returns whether the inbox is that of a simulated host.
-    #[cfg(feature = "sim")]
     pub(crate) fn is_of_host(&self) -> bool {
-        self.wakes_always
+        #[cfg(feature = "sim")]
+        return self.wakes_always;
+        #[cfg(not(feature = "sim"))]
+        return false;
     }
 
     /// Returns whether there is a handle, whose owner may post a message at any time.

@@ -9,7 +9,7 @@ use crate::foreign::log_panics;
 use crate::pool::queue::Queued;
 use crate::primitives::lock;
 use std::fmt;
-use std::panic::Location;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,10 +39,16 @@ impl Pool {
         self.counts().1
     }
 
-    /// Takes the next job: the oldest of the first lane that has one. It counts as running until it is dropped.
-    pub(crate) fn take_held(self: &Arc<Self>) -> Option<HeldJob> {
+    /// Takes one of the jobs, which counts as running until it is dropped. `id` chooses from the ids of those in the first
+    /// lane that has any; an id that no job has stands for the next newer one.
+    pub(crate) fn take_held(
+        self: &Arc<Self>,
+        id: impl FnOnce(RangeInclusive<u64>) -> u64,
+    ) -> Option<HeldJob> {
         let mut state = lock(&self.state);
-        let (lane, place, job) = state.begin()?;
+        let mut lanes = Lane::ALL.into_iter();
+        let lane = lanes.find(|lane| state.queues[*lane as usize].may_begin())?;
+        let (place, job) = state.queues[lane as usize].begin_any(id)?;
         // The driver's thread belongs to the pool while it runs the job.
         state.threads += 1;
         let about = state.queues[lane as usize].about(place)?;
@@ -60,16 +66,6 @@ impl HeldJob {
     /// Describes the job as a dump does, such as `blocking job 3 "hash" (src/main.rs:7)`.
     pub(crate) fn describe(&self) -> String {
         self.about.describe()
-    }
-
-    /// Returns the name of the job, if it has one.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.about.name()
-    }
-
-    /// Returns the place where the program submitted the job, if that is known: not for a standard stream.
-    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
-        self.about.location()
     }
 
     /// Runs the job, on any thread. Its end wakes the tasks that wait for it, and calls the loop.

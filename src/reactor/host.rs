@@ -53,8 +53,8 @@ impl Reactor {
 
     /// Publishes the readiness of sockets, like events of the operating system, and wakes their waiters. Each entry is
     /// the token of a socket and its [bits](super::readiness). A socket that is gone is skipped.
-    pub(crate) fn make_ready(&self, ready: &[(usize, u32)]) {
-        let events = ready.iter().map(|(token, bits)| (Token(*token), *bits));
+    pub(crate) fn make_ready(&self, ready: impl Iterator<Item = (usize, u32)> + Clone) {
+        let events = ready.map(|(token, bits)| (Token(token), bits));
         {
             let taken: &mut Taken = &mut self.taken.borrow_mut();
             if let Some(recorder) = &self.sources.recorder {
@@ -169,7 +169,7 @@ mod tests {
             register(&reactor, true).unwrap(),
         );
         assert!(!is_tried(&one, Direction::Read));
-        reactor.make_ready(&[
+        reactor.make_ready([
             (one.io().token, READABLE),
             (usize::MAX, READABLE),
             (two.io().token, WRITABLE),

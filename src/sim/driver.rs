@@ -118,11 +118,8 @@ impl Sim {
         // 2. Until nothing is left: the network, and one of the ready hosts. Each step counts, even one without polls.
         let mut left = self.poll_limit;
         loop {
-            self.deliver(now);
+            self.deliver();
             let Some(id) = self.simulation.bells.take(&self.order) else {
-                if self.simulation.wire.next().is_some_and(|next| next <= now) {
-                    continue;
-                }
                 break;
             };
             let polls = self.step_host(id, left)?;
@@ -159,12 +156,8 @@ impl Sim {
     }
 
     /// Has the network process its events, and rings the bells of the hosts whose sockets have become ready.
-    fn deliver(&mut self, now: u64) {
-        let wire = &self.simulation.wire;
-        if wire.next().is_none_or(|next| next > now) {
-            return;
-        }
-        wire.advance(&mut self.deliveries);
+    fn deliver(&mut self) {
+        self.simulation.wire.advance(&mut self.deliveries);
         for ready in self.deliveries.drain(..) {
             let machine = &mut self.machines[ready.host as usize];
             if machine.is_up() {
@@ -184,7 +177,7 @@ impl Sim {
         let Some(Step {
             polls,
             is_ready_again,
-            has_jobs,
+            held_jobs,
             outcome,
             timer,
         }) = stepped
@@ -193,10 +186,11 @@ impl Sim {
         };
         self.polls += polls;
         self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
-        if has_jobs && !mem::replace(&mut self.machines[id as usize].has_due_job, true) {
-            self.jobs
-                .schedule(now, id, |most| self.order.range(0..=most));
+        let due_jobs = &mut self.machines[id as usize].due_jobs;
+        for _ in *due_jobs..held_jobs {
+            self.jobs.schedule(now, id, &self.order);
         }
+        *due_jobs = held_jobs.max(*due_jobs);
         if is_ready_again {
             self.simulation.bells.ring(id);
         }
@@ -232,15 +226,15 @@ impl Sim {
         }
     }
 
-    /// Runs a job of a host. Its end rings the bell of the host, whose next step schedules the next job.
+    /// Runs a job of a host. Its end rings the bell of the host.
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
-        machine.has_due_job = false;
+        machine.due_jobs -= 1;
         let pool = machine
             .event_loop()
             .map(|event_loop| Arc::clone(&event_loop.shared.pool));
         // `None`: it was aborted while it waited.
-        let Some(job) = pool.and_then(|pool| pool.take_held()) else {
+        let Some(job) = pool.and_then(|pool| pool.take_held(|ids| self.order.range(ids))) else {
             return Ok(());
         };
         let name = job.describe();
@@ -286,7 +280,7 @@ impl Sim {
     /// Ends the process of a host, and forgets its timers and jobs.
     fn stop(&mut self, id: HostId) {
         self.set_timer(id, None);
-        if self.machines[id as usize].has_due_job {
+        if self.machines[id as usize].due_jobs > 0 {
             self.jobs.forget(id);
         }
         self.machines[id as usize].shut_down();

@@ -1,9 +1,10 @@
 //! [`Jobs`]: the blocking jobs of a simulation, which run one at a time on one thread while the simulation waits.
 //!
-//! So a job is a step of the simulation like any other: nothing else happens while it runs. It begins at a moment that the
-//! seed chooses, soon after it was submitted.
+//! So a job is a step of the simulation like any other: nothing else happens while it runs. For each job, the seed chooses
+//! a moment soon after the submission, and at each of these moments one of the host's jobs, as if a thread had become free.
 
 use super::bell::Bells;
+use super::rng::Rng;
 use crate::clock::Stopwatch;
 use crate::wire::HostId;
 use std::collections::BTreeSet;
@@ -55,9 +56,9 @@ impl Jobs {
         }
     }
 
-    /// Schedules a job of a host. `delay` chooses a number from 0 to its argument.
-    pub(super) fn schedule(&mut self, now: u64, host: HostId, delay: impl FnOnce(u64) -> u64) {
-        let at = now + delay(LONGEST_DELAY);
+    /// Chooses a moment for a job of a host.
+    pub(super) fn schedule(&mut self, now: u64, host: HostId, rng: &Rng) {
+        let at = now + rng.range(0..=LONGEST_DELAY);
         self.due.insert((at, self.scheduled, host));
         self.scheduled += 1;
     }

@@ -60,8 +60,8 @@ pub(super) struct Machine {
     pub(super) ready: Vec<(usize, Mask)>,
     /// When the driver has planned to look at the timers of the host.
     pub(super) timer: Option<u64>,
-    /// Whether the driver has planned to run a job of the process.
-    pub(super) has_due_job: bool,
+    /// For how many jobs of the process the driver has planned when to run one: at least as many as the pool holds.
+    pub(super) due_jobs: usize,
     /// The panics of tasks that nothing was waiting for, but whose handles may still receive them.
     panics: Vec<TaskPanic>,
 }
@@ -80,8 +80,8 @@ pub(super) struct Step {
     pub(super) polls: u64,
     /// Whether the host has more to do at this moment.
     pub(super) is_ready_again: bool,
-    /// Whether the host has jobs that nobody has run.
-    pub(super) has_jobs: bool,
+    /// The number of jobs that nobody has run.
+    pub(super) held_jobs: usize,
     /// How the software ended, if it has ended in this step.
     pub(super) outcome: Option<Outcome>,
     /// When the host has to be looked at again because of its timers.
@@ -121,7 +121,7 @@ impl Machine {
             process: None,
             ready: Vec::new(),
             timer: None,
-            has_due_job: false,
+            due_jobs: 0,
             panics: Vec::new(),
         }
     }
@@ -230,7 +230,7 @@ impl Machine {
         Some(Step {
             polls,
             is_ready_again,
-            has_jobs: event_loop.shared.pool.held_jobs() > 0,
+            held_jobs: event_loop.shared.pool.held_jobs(),
             outcome,
             timer: deadline.map(|deadline| self.clock.true_time_of(deadline)),
         })
@@ -254,7 +254,7 @@ impl Machine {
         self.ready.clear();
         self.panics.clear();
         self.is_paused = false;
-        self.has_due_job = false;
+        self.due_jobs = 0;
         if let Some(Process { event_loop, main }) = self.process.take() {
             let _inside = inside::enter(&self.here);
             let context = context::enter(&event_loop);

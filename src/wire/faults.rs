@@ -31,11 +31,6 @@ impl Wire {
         });
     }
 
-    /// Returns whether a host has power.
-    pub(crate) fn is_up(&self, host: HostId) -> bool {
-        self.with(|state| state.host_is_up(host))
-    }
-
     /// Sets the link of all pairs of hosts of which nothing else is said.
     pub(crate) fn set_link(&self, link: Link) {
         self.with(|state| state.links.set_usual(link));

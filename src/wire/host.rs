@@ -30,8 +30,6 @@ struct HostState {
     is_up: bool,
     /// The port that the next socket that asks for none gets, if it is free.
     next_port: u16,
-    /// The random numbers of what runs on it.
-    random: Random,
 }
 
 /// All hosts, in the order in which they were added.
@@ -75,7 +73,6 @@ impl Hosts {
             name: name.into(),
             is_up: true,
             next_port: FIRST_EPHEMERAL + random.within(0..=span) as u16,
-            random,
         });
         id
     }
@@ -100,11 +97,6 @@ impl Hosts {
     /// Gives a host power, or takes it.
     pub(super) fn set_up(&mut self, id: HostId, is_up: bool) {
         self.hosts[id as usize].is_up = is_up;
-    }
-
-    /// Returns the random numbers of what runs on a host.
-    pub(super) fn random(&mut self, id: HostId) -> &mut Random {
-        &mut self.hosts[id as usize].random
     }
 
     /// Returns where an address leads to from a host, and the address from which the host sends.

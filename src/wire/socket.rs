@@ -167,11 +167,6 @@ impl Listener {
         Ok(addr.ok_or(Failure::NetworkDown)?)
     }
 
-    /// Returns `None`: a listener has no errors.
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        Ok(None)
-    }
-
     /// Returns `IP_TTL`, which changes nothing.
     pub(crate) fn ttl(&self) -> io::Result<u32> {
         let ttl = self

@@ -3,6 +3,8 @@
 use glassfrog::sim::{self, Cause, Sim};
 use glassfrog::task::{Builder, spawn_blocking};
 use glassfrog::time::{now, sleep};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -44,6 +46,39 @@ fn the_seed_determines_when_jobs_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1).elapsed, run(2).elapsed);
+}
+
+#[test]
+fn jobs_that_are_submitted_together_run_within_some_milliseconds_in_a_random_order() {
+    let run = |seed| {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let ours = Rc::clone(&order);
+        let mut sim = Sim::new(seed);
+        sim.client("client", async move {
+            let start = now();
+            let (end, ended) = mpsc::channel();
+            let jobs: Vec<_> = (0..100)
+                .map(|n| {
+                    let end = end.clone();
+                    spawn_blocking(move || end.send(n))
+                })
+                .collect();
+            for job in jobs {
+                job.await??;
+            }
+            assert!(now() - start <= Duration::from_millis(5));
+            ours.borrow_mut().extend(ended.try_iter());
+            Ok(())
+        });
+        sim.run().unwrap();
+        order.take()
+    };
+    let (one, two) = (run(1), run(2));
+    assert!(one != two && !one.is_sorted());
+    assert_eq!(run(1), one);
+    let mut all = one;
+    all.sort_unstable();
+    assert_eq!(all, Vec::from_iter(0..100));
 }
 
 #[test]
