@@ -49,7 +49,8 @@
 //! ```
 //!
 //! With the feature `macros`, `#[glassfrog::test(sim, iterations = 1000, twice)]` runs a test under a thousand seeds,
-//! each two times, and prints the seed that fails.
+//! each two times, and prints the seed that fails. The page [Testing a distributed program](crate::guide::simulation) of the
+//! guide begins with a program that exists already, and compares this module with turmoil and madsim.
 //!
 //! # A picture of a run
 //!

@@ -300,7 +300,7 @@ impl fmt::Display for Cause {
             Cause::Invariant(error) => write!(f, "an invariant does not hold: {error}"),
             Cause::Standstill => f.write_str(
                 "nothing can happen any more: no task is ready, and no deadline, packet, job or fault is left that could \
-                 wake one",
+                 wake one (a thread outside the simulation might, but its timing depends on the machine)",
             ),
             Cause::Livelock { polls } => write!(
                 f,

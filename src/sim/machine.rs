@@ -156,7 +156,7 @@ impl Machine {
             seed: Some(self.here.rng.next_u64()),
             // The time of a simulated poll is real, so what a watchdog reports differs from run to run.
             watchdog: None,
-            // One file for many hosts would be that of the last one.
+            // The simulation writes one file for all its hosts.
             output: TimelineOutput::Chosen(None),
             host: Some(SimulatedHost {
                 host: Host {

@@ -137,6 +137,14 @@ pub(crate) mod recorder {
         pub(crate) fn of_job(_f: impl FnOnce(&Recorder)) {}
     }
 
+    impl Recorder {
+        /// Cannot be called.
+        #[cfg_attr(not(feature = "sim"), expect(dead_code))]
+        pub(crate) fn begin_events(&self) {
+            match *self {}
+        }
+    }
+
     /// Defines methods that cannot be called.
     macro_rules! never {
         ($($name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?;)+) => {
@@ -169,7 +177,6 @@ pub(crate) mod recorder {
         dropped(_child: u32);
         woken(_task: u32, _by: Option<u32>);
         aborted(_task: u32, _by: Option<u32>);
-        begin_events();
         waits(_task: u32, _reason: Reason);
         waits_until(_tag: Tag, _deadline: Instant);
         waits_for(_task: u32, _subject: &Subject, _describe: impl FnOnce() -> (String, Option<Pin>));
@@ -213,6 +220,7 @@ pub(crate) mod simulation {
 
     /// What became of a segment.
     #[derive(Clone, Copy, Debug)]
+    #[cfg_attr(not(feature = "timeline"), expect(dead_code, reason = "never read"))]
     pub(crate) enum Fate {
         /// It arrived at this time.
         Arrived(u64),

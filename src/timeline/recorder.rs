@@ -169,10 +169,7 @@ impl Recorder {
 
     /// Creates the recorder of a simulated host. Its times count from `epoch` by the clock `truth`. `clock` is the clock of
     /// the host.
-    #[cfg_attr(
-        not(feature = "sim"),
-        expect(dead_code, reason = "only a simulation has hosts")
-    )]
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
     pub(super) fn of_host(
         events: usize,
         (truth, epoch): (Clock, Instant),
@@ -341,10 +338,7 @@ impl Recorder {
     }
 
     /// Notes that the network of a simulation reports events to its host. Sockets wake tasks next.
-    #[cfg_attr(
-        not(feature = "sim"),
-        expect(dead_code, reason = "only a simulation calls it")
-    )]
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
     pub(crate) fn begin_events(&self) {
         self.stamp();
         self.set_phase(Phase::Sockets);

@@ -25,10 +25,7 @@ pub(crate) struct Recording {
     pub(crate) running: Option<(u32, u64)>,
     /// Whether the runtime had ended when the copy was made. Only a simulated host says so: another one may take its
     /// name.
-    #[cfg_attr(
-        not(feature = "sim"),
-        expect(dead_code, reason = "only a simulation asks")
-    )]
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
     pub(crate) has_ended: bool,
     /// Since when the loop is parked, if it is.
     pub(crate) parked: Option<u64>,

@@ -41,6 +41,9 @@ mod listener;
 mod waiters;
 mod with;
 mod udp;
+#[cfg(target_os = "linux")]
+mod addresses;
+mod programs;
 
 use self::place::Place;
 use crate::support;

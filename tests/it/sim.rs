@@ -2,6 +2,7 @@
 
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod support;
+mod sim_bugs;
 mod sim_causes;
 mod sim_clocks;
 mod sim_faults;

@@ -39,6 +39,8 @@ fn a_failure_says_what_where_when_and_how_to_repeat_it() {
         "host \"client\" failed after 1.000000 s of simulated time: returned an error: no answer\n"
     ), "{text}");
     assert!(text.contains("tasks of server:\n"), "{text}");
+    // The software of the client has returned.
+    assert!(text.contains("tasks of client: none\n"), "{text}");
     assert!(text.ends_with("repeat it with GLASSFROG_SEED=4"), "{text}");
     assert_eq!(format!("{failure:?}"), text);
 }

@@ -923,3 +923,28 @@ fn cfg_appears_only_where_it_is_allowed() {
     }
     assert_none(complaints);
 }
+
+#[test]
+fn the_page_about_simulation_tests_the_program_that_it_shows() {
+    let page = read("src/guide/simulation.rs");
+    let is_code =
+        |line: &&str| !line.is_empty() && !line.starts_with("//") && !line.starts_with("use ");
+    let visible: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(str::trim)
+        .collect();
+    let mut count = 0;
+    for file in ["program", "hosts"] {
+        let hidden = read(&format!("src/guide/simulation/{file}.txt"));
+        for line in hidden
+            .lines()
+            .map(|line| line.trim_start_matches('#').trim())
+            .filter(is_code)
+        {
+            count += 1;
+            assert!(visible.contains(&line), "`{line}` is only in {file}.txt");
+        }
+    }
+    assert!(count > 40, "these {count} lines are not all");
+}

@@ -737,8 +737,8 @@ class AFileOfAProgram(PageTest):
         for file in FILES:
             with self.subTest(file.name):
                 path = self.open(file)
-                self.assertRegex(self.cards()[0].text, r"\d+ % (to \d+ % )?busy")
-                self.assertRegex(self.cards()[1].text, r"longest poll|no poll")
+                self.assertRegex(self.cards()[0].text, r"\d+ % (to \d+ % )?busy|^\d+ hosts?")
+                self.assertRegex(self.cards()[1].text, r"longest poll|no poll|segments?")
                 self.assertGreater(self.run_js("return timeline.model.lanes.length"), 0)
                 self.assertGreater(self.colours()[0], 20)
                 if "latest start" in self.cards()[2].text:
@@ -769,6 +769,11 @@ for (const lane of lanes) {
   for (let i = 0; i < start.length; i++) {
     if (start[i] < earliest || end[i] > span || end[i] < start[i]) faults.push(`${name}: wait ${i + 1} lies outside the run`);
   }
+}
+const { flows } = timeline.model;
+for (let i = 0; i < flows.length; i++) {
+  if (flows.sent[i] < 0 || flows.end[i] < flows.sent[i] || flows.end[i] > span) faults.push(`segment ${i + 1} lies outside`);
+  if (i > 0 && flows.sent[i] < flows.sent[i - 1]) faults.push(`segment ${i + 1} was sent before the one before it`);
 }
 return faults.slice(0, 20);
 """

@@ -1,6 +1,6 @@
 //! How a connection ends in an orderly way.
 
-use super::{Place, arrived, read, read_all, settle, write};
+use super::{Place, arrived, assert_fails, read, read_all, settle, write};
 use futures::future::join;
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use std::io;
@@ -26,6 +26,10 @@ laws! {
     consecutive_connections_do_not_mix,
     data_written_just_before_the_close_is_read,
     an_aborted_task_closes_its_connection,
+    #[cfg(target_os = "linux")]
+    data_for_a_stream_that_was_shut_down_resets_its_sender,
+    #[cfg(target_os = "linux")]
+    data_outlives_the_ends_of_both_directions,
 }
 
 /// Buffers smaller than "hello", of exactly its size, and larger.
@@ -239,5 +243,41 @@ async fn an_aborted_task_closes_its_connection(place: Place) {
         assert!(!waiting.is_finished());
         waiting.abort();
         assert_eq!(read_all(&peer, 8).await.unwrap(), b"");
+    }
+}
+
+/// Linux only: other systems drop the data.
+#[cfg(target_os = "linux")]
+async fn data_for_a_stream_that_was_shut_down_resets_its_sender(place: Place) {
+    for (stream, peer) in place.pairs().await {
+        stream.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(read_all(&peer, 8).await.unwrap(), b"");
+        assert_eq!(peer.write(b"x").await.unwrap(), 1);
+        settle().await;
+        assert_fails(peer.write(b"x").await, io::ErrorKind::BrokenPipe);
+        // The own end was reset, too.
+        let error = stream.take_error().unwrap().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+/// Linux only: other systems still know the peer.
+#[cfg(target_os = "linux")]
+async fn data_outlives_the_ends_of_both_directions(place: Place) {
+    for (one, two) in place.pairs().await {
+        write(&one, b"hello").await;
+        write(&two, b"goodbye").await;
+        arrived(&one, 7).await;
+        arrived(&two, 5).await;
+        one.shutdown(Shutdown::Write).unwrap();
+        two.shutdown(Shutdown::Write).unwrap();
+        settle().await;
+        for (stream, data) in [(&one, &b"goodbye"[..]), (&two, b"hello")] {
+            assert_fails(stream.peer_addr(), io::ErrorKind::NotConnected);
+            assert_eq!(read_all(stream, 3).await.unwrap(), data);
+            assert_fails(stream.write(b"x").await, io::ErrorKind::BrokenPipe);
+            assert!(stream.take_error().unwrap().is_none());
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
     }
 }
