@@ -2,6 +2,7 @@
 
 use crate::tokens::{Error, Tokens, fill};
 use proc_macro::{Literal, Span, TokenStream, TokenTree};
+use std::mem;
 
 /// The settings of an attribute.
 pub(crate) struct Settings {
@@ -86,8 +87,16 @@ impl Settings {
 
 /// Returns whether the settings contain `sim`, whatever mistakes they contain.
 pub(crate) fn is_sim(settings: &TokenStream) -> bool {
-    let mut tokens = settings.clone().into_iter();
-    tokens.any(|token| matches!(&token, TokenTree::Ident(word) if word.to_string() == "sim"))
+    // The path after `crate =` may contain any word.
+    let mut begins = true;
+    settings.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(word) => mem::take(&mut begins) && word.to_string() == "sim",
+        TokenTree::Punct(sign) => {
+            begins = sign.as_char() == ',';
+            false
+        }
+        _ => false,
+    })
 }
 
 /// Reads the path that follows the name of a setting.

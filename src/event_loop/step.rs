@@ -27,14 +27,21 @@ pub(crate) struct Stepped {
 
 impl EventLoop {
     /// Steps a simulated host: publishes the readiness of these sockets, fires the timers that are due, and polls until
-    /// no task is ready, but at most `most_polls` times. The caller has [entered](crate::context::enter) the context,
-    /// and leaves it afterwards.
-    pub(crate) fn step(&self, ready: &[(usize, Mask)], most_polls: u64) -> Stepped {
+    /// no task is ready, but at most `most_polls` times, and not after a poll that makes `must_end` true. The caller
+    /// has [entered](crate::context::enter) the context, and leaves it afterwards.
+    pub(crate) fn step(
+        &self,
+        ready: &[(usize, Mask)],
+        most_polls: u64,
+        must_end: impl Fn() -> bool,
+    ) -> Stepped {
         if self.executor.is_closed() {
             return Stepped::default();
         }
         let before = self.executor.polls();
-        let panicked = self.make_turns(ready, before.saturating_add(most_polls));
+        let most_polls = before.saturating_add(most_polls);
+        let is_over = || self.executor.polls() >= most_polls || must_end();
+        let panicked = self.make_turns(ready, is_over);
         Stepped {
             polls: self.executor.polls() - before,
             // From now on, a call makes the host ready again: the bell rings.
@@ -44,9 +51,9 @@ impl EventLoop {
         }
     }
 
-    /// Makes turns until no task is ready, or until there have been `most_polls` polls since the beginning. Returns the
-    /// panic that has ended the runtime.
-    fn make_turns(&self, ready: &[(usize, Mask)], most_polls: u64) -> Option<Payload> {
+    /// Makes turns until no task is ready, or until a poll after which the step `is_over`. Returns the panic that has
+    /// ended the runtime.
+    fn make_turns(&self, ready: &[(usize, Mask)], is_over: impl Fn() -> bool) -> Option<Payload> {
         let _running = self.begin(false);
         if !ready.is_empty() {
             if let Some(recorder) = &self.shared.recorder {
@@ -67,8 +74,8 @@ impl EventLoop {
                 return None;
             }
             for _ in 0..BATCH {
-                if self.executor.polls() >= most_polls {
-                    return None;
+                if is_over() {
+                    break;
                 }
                 match self.executor.poll_next() {
                     Polled::Task => {}
@@ -82,6 +89,9 @@ impl EventLoop {
                 }
             }
             left = self.executor.end_polls();
+            if is_over() {
+                return None;
+            }
         }
     }
 }
@@ -188,7 +198,7 @@ mod tests {
         /// Steps the host for a number of polls.
         fn step_for(&self, most_polls: u64) -> Stepped {
             let _context = context::enter(&self.event_loop);
-            self.event_loop.step(&[], most_polls)
+            self.event_loop.step(&[], most_polls, || false)
         }
 
         /// Steps the host, and returns the outcome of a task, which must have ended.

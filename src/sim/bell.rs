@@ -35,16 +35,16 @@ struct State {
     is_ready: Vec<bool>,
     /// The thread that runs the blocking jobs, once there is one.
     jobs: Option<ThreadId>,
-    /// The first host that another thread has sent a message to.
-    foreign: Option<HostId>,
+    /// The first host that another thread has sent a message to, and the name of the thread.
+    foreign: Option<(HostId, Option<String>)>,
     /// Why the run must end now, if the test has passed its limit of real time.
     stop: Option<String>,
 }
 
 /// Why a run ends at once.
 pub(super) enum Interrupt {
-    /// Another thread has sent a message to this host.
-    Foreign(HostId),
+    /// Another thread, which may have a name, has sent a message to this host.
+    Foreign(HostId, Option<String>),
     /// The test has passed its limit of real time.
     Stop(String),
 }
@@ -107,13 +107,19 @@ impl Bells {
 
     /// Returns why the run must end now, if it must.
     pub(super) fn interrupted(&self) -> Option<Interrupt> {
-        // Acquire pairs with the release in `interrupt`. The lock alone would do, since nothing else is read.
-        if !self.is_interrupted.load(Ordering::Acquire) {
+        if !self.is_interrupted() {
             return None;
         }
         let mut state = lock(&self.state);
-        let foreign = state.foreign.map(Interrupt::Foreign);
+        let foreign = state.foreign.clone();
+        let foreign = foreign.map(|(host, thread)| Interrupt::Foreign(host, thread));
         foreign.or_else(|| state.stop.take().map(Interrupt::Stop))
+    }
+
+    /// Returns whether the run must end now.
+    pub(super) fn is_interrupted(&self) -> bool {
+        // Acquire pairs with the release in `interrupt`. The lock alone would do, since nothing else is read.
+        self.is_interrupted.load(Ordering::Acquire)
     }
 
     /// Has the driver look for an interrupt.
@@ -145,11 +151,12 @@ struct Bell {
 impl ArcWake for Bell {
     fn wake_by_ref(bell: &Arc<Bell>) {
         let bells = &bell.bells;
-        let thread = thread::current().id();
+        let thread = thread::current();
         let mut state = lock(&bells.state);
         state.ring(bell.host);
-        if thread != bells.thread && Some(thread) != state.jobs {
-            state.foreign.get_or_insert(bell.host);
+        if thread.id() != bells.thread && Some(thread.id()) != state.jobs {
+            let name = || (bell.host, thread.name().map(String::from));
+            state.foreign.get_or_insert_with(name);
             bells.interrupt();
         }
     }

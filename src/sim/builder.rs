@@ -247,6 +247,7 @@ impl Builder {
             polls: 0,
             visits: 0,
             hash: self.seed,
+            steps: None,
             failed: None,
         };
         sim.link(self.link).time_limit(self.time_limit);

@@ -12,21 +12,28 @@ use super::bell::Interrupt;
 use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
 use super::inside::{self, Command};
-use super::machine::{Outcome, Step};
+use super::machine::{Machine, Outcome, Step};
 use super::report::Report;
 use super::rng::mix;
 use super::{Clock, Sim};
+use crate::clock::Stopwatch;
 use crate::clock::host::HostClock;
+use crate::dump::{Wait, What};
 use crate::foreign::panic_message;
 use crate::wire::HostId;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// The number of lines of the journal in a failure: about as many as fit on a screen with the dumps.
 const LAST_LINES: usize = 32;
+
+/// How long, in real time, a run that stands still waits for a thread outside the simulation, if it may be what a task
+/// waits for. Only a run that fails anyway takes that long.
+const FOREIGN_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A check that the test has given to [`Sim::every`].
 pub(super) struct Check {
@@ -34,6 +41,17 @@ pub(super) struct Check {
     pub(super) period: u64,
     /// The check.
     pub(super) check: Box<dyn FnMut() -> super::Result>,
+}
+
+/// A step that a host has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The moment, in nanoseconds since the beginning.
+    pub(super) at: u64,
+    /// The host.
+    pub(super) host: HostId,
+    /// The number of polls.
+    pub(super) polls: u64,
 }
 
 impl Sim {
@@ -46,6 +64,8 @@ impl Sim {
                 return self.check_all();
             }
             let Some(next) = self.next() else {
+                self.wait_for_interrupt();
+                self.check_interrupt()?;
                 return Err(self.fail(Cause::Standstill, None));
             };
             self.jump(next)?;
@@ -118,19 +138,13 @@ impl Sim {
         // 2. Until nothing is left: the network, and one of the ready hosts. Each step counts, even one without polls.
         let mut left = self.poll_limit;
         loop {
+            self.obey_all(&mut left)?;
             self.deliver();
             let Some(id) = self.simulation.bells.take(&self.order) else {
                 break;
             };
             let polls = self.step_host(id, left)?;
-            left = left.saturating_sub(polls.max(1));
-            for command in self.simulation.commands() {
-                self.obey(command)?;
-            }
-            if left == 0 {
-                let polls = self.poll_limit;
-                return Err(self.fail(Cause::Livelock { polls }, Some(id)));
-            }
+            self.count(&mut left, polls.max(1), id)?;
         }
         self.check_interrupt()?;
         // 3. The checks see the moment when it is over.
@@ -139,6 +153,30 @@ impl Sim {
                 self.next_checks
                     .insert((at + self.checks[place].period, place));
                 self.check(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the polls of a step, or a command. Fails if the moment has no polls left.
+    fn count(&mut self, left: &mut u64, polls: u64, id: HostId) -> Result<(), Failure> {
+        *left = left.saturating_sub(polls);
+        match *left {
+            0 => {
+                let polls = self.poll_limit;
+                Err(self.fail(Cause::Livelock { polls }, Some(id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what hosts have asked for. The destructors that run meanwhile may ask for more. Each command counts as a poll.
+    fn obey_all(&mut self, left: &mut u64) -> Result<(), Failure> {
+        while self.simulation.has_commands() {
+            for command in self.simulation.commands() {
+                let id = command.host();
+                self.obey(command)?;
+                self.count(left, 1, id)?;
             }
         }
         Ok(())
@@ -186,6 +224,10 @@ impl Sim {
         };
         self.polls += polls;
         self.hash = mix(self.hash ^ now.rotate_left(20) ^ (u64::from(id) << 40) ^ polls);
+        if let Some(steps) = &mut self.steps {
+            let (at, host) = (now, id);
+            steps.push(Taken { at, host, polls });
+        }
         let due_jobs = &mut self.machines[id as usize].due_jobs;
         for _ in *due_jobs..held_jobs {
             self.jobs.schedule(now, id, &self.order);
@@ -230,6 +272,10 @@ impl Sim {
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
         machine.due_jobs -= 1;
+        if machine.is_paused {
+            // The threads of a stopped process stand still. The first step after it resumes schedules the job again.
+            return Ok(());
+        }
         let pool = machine
             .event_loop()
             .map(|event_loop| Arc::clone(&event_loop.shared.pool));
@@ -291,8 +337,9 @@ impl Sim {
         match command {
             Command::Crash(id) => self.crash_host(id),
             Command::Kill(id) => {
+                let before = self.fresh.len();
                 self.fresh.retain(|fresh| *fresh != id);
-                if self.machines[id as usize].is_up() {
+                if self.machines[id as usize].is_up() || self.fresh.len() < before {
                     self.note_fault(id, "is killed");
                     self.stop(id);
                     self.simulation.wire.close_all(id);
@@ -312,15 +359,8 @@ impl Sim {
                 }
             }
             Command::Restart(id) => {
-                let machine = &self.machines[id as usize];
-                if machine.is_client {
-                    panic!(
-                        "client \"{}\" cannot be restarted, because its future exists only once: make it a host",
-                        machine.here.name
-                    );
-                }
                 if !self.fresh.contains(&id) {
-                    if machine.is_up() {
+                    if self.machines[id as usize].is_up() {
                         self.crash_host(id);
                     }
                     self.note_fault(id, "starts");
@@ -342,7 +382,8 @@ impl Sim {
     fn crash_host(&mut self, id: HostId) {
         self.fresh.retain(|fresh| *fresh != id);
         if mem::replace(&mut self.machines[id as usize].has_power, false) {
-            self.note_fault(id, "loses its power");
+            // The network notes it in the journal.
+            self.show_fault(id, "loses its power");
             // First the network: nobody hears what its sockets say while they are dropped.
             self.simulation.wire.power_off(id);
             self.stop(id);
@@ -433,6 +474,11 @@ impl Sim {
     /// Notes in the journal, and in the timeline, what befalls a host.
     fn note_fault(&self, id: HostId, does: &str) {
         self.note(id, does);
+        self.show_fault(id, does);
+    }
+
+    /// Notes in the timeline what befalls a host.
+    fn show_fault(&self, id: HostId, does: &str) {
         if let Some(timeline) = &self.simulation.timeline {
             timeline.fault((id, id), does);
         }
@@ -474,8 +520,24 @@ impl Sim {
     fn check_interrupt(&mut self) -> Result<(), Failure> {
         match self.simulation.bells.interrupted() {
             None => Ok(()),
-            Some(Interrupt::Foreign(id)) => Err(self.fail(Cause::ForeignMessage, Some(id))),
+            Some(Interrupt::Foreign(id, thread)) => {
+                Err(self.fail(Cause::ForeignMessage { thread }, Some(id)))
+            }
             Some(Interrupt::Stop(reason)) => Err(self.fail(Cause::Stopped(reason), None)),
+        }
+    }
+
+    /// Waits a moment of real time for an interrupt, if a task waits for something outside glassfrog that holds its waker:
+    /// it may be another thread, and then that is the cause of the failure, rather than the standstill.
+    fn wait_for_interrupt(&self) {
+        let mut dumps = self.machines.iter().filter_map(Machine::dump);
+        let is_held = |wait: &Wait| matches!(wait.what, What::Outside(Some(1..)));
+        if !dumps.any(|dump| dump.waits().any(|(_, wait)| is_held(wait))) {
+            return;
+        }
+        let began = Stopwatch::start();
+        while !self.simulation.bells.is_interrupted() && began.elapsed() < FOREIGN_PATIENCE {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -514,12 +576,26 @@ impl Sim {
 
     /// Fails the simulation, which does not go on after that.
     pub(crate) fn fail(&mut self, cause: Cause, host: Option<HostId>) -> Failure {
+        let names = |is_named: fn(&Machine) -> bool| {
+            let machines = self.machines.iter().filter(|machine| is_named(machine));
+            machines
+                .map(|machine| Arc::clone(&machine.here.name))
+                .collect()
+        };
+        let awaited = match cause {
+            Cause::Standstill | Cause::TimeLimit(_) => {
+                names(|machine| machine.is_client && !machine.has_ended)
+            }
+            _ => Vec::new(),
+        };
         let failure = Failure::new(Parts {
             seed: self.seed,
             cause,
             host: host.map(|id| Arc::clone(&self.machines[id as usize].here.name)),
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
+            awaited,
+            paused: names(|machine| machine.is_paused),
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// every host waits for, the last lines of the journal of the network, and the seed that repeats the run:
 ///
 /// ```text
-/// host "primary" failed after 2.104377 s of simulated time: panicked: lost entry 7
+/// host "primary" failed after 2.104377 s of simulated time: task 1 "main" panicked: lost entry 7
 /// tasks of primary:
 /// task          spawned at           age  polls  state    waits for
 /// 1 "main"      src/lib.rs:12:9    2.1 s     41  waiting  read tcp 10.0.0.1:32768 → 10.0.0.2:2 for 1.0 s
@@ -55,6 +55,10 @@ pub(super) struct Parts {
     pub(super) elapsed: Duration,
     /// The hash of everything that had happened.
     pub(super) hash: u64,
+    /// The clients that had not ended, if that is why the simulation has failed.
+    pub(super) awaited: Vec<Arc<str>>,
+    /// The hosts that were paused.
+    pub(super) paused: Vec<Arc<str>>,
     /// What the hosts waited for, and what had happened last.
     pub(super) scene: Scene,
 }
@@ -95,8 +99,8 @@ impl fmt::Display for Scene {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The software of a host or a client has panicked, with this message. In a failure that
-    /// [`search`](super::search) returns, the test itself may have panicked after the run.
+    /// The software of a host or a client has panicked. The text says which task has, and with which message. In a
+    /// failure that [`search`](super::search) returns, the test itself may have panicked after the run.
     Panic(String),
     /// The software of a host or a client has returned this error.
     Error(Rc<dyn Error>),
@@ -115,7 +119,10 @@ pub enum Cause {
     TimeLimit(Duration),
     /// A thread outside the simulation has woken a task of a host, has spawned one, or has called one of its
     /// functions. The moment depends on the machine, so the run cannot be repeated.
-    ForeignMessage,
+    ForeignMessage {
+        /// The name of the thread, if it has one.
+        thread: Option<String>,
+    },
     /// A closure of `spawn_blocking` has not ended within the limit of real time.
     Job {
         /// The job, as in a dump: `blocking job 3 "hash" (src/main.rs:7)`.
@@ -258,11 +265,25 @@ impl fmt::Display for Failure {
         }
         let elapsed = Seconds(parts.elapsed.as_nanos() as u64);
         writeln!(f, " after {elapsed} s of simulated time: {}", parts.cause)?;
+        write_names(f, "clients that have not ended", &parts.awaited)?;
+        write_names(f, "hosts that are paused", &parts.paused)?;
         if !parts.scene.dumps.is_empty() || !parts.scene.journal.is_empty() {
             writeln!(f, "{}", parts.scene)?;
         }
         write!(f, "repeat it with GLASSFROG_SEED={}", parts.seed)
     }
+}
+
+/// Writes a line with names, unless there are none.
+fn write_names(f: &mut fmt::Formatter<'_>, what: &str, names: &[Arc<str>]) -> fmt::Result {
+    let Some((last, others)) = names.split_last() else {
+        return Ok(());
+    };
+    write!(f, "{what}: ")?;
+    for name in others {
+        write!(f, "\"{name}\", ")?;
+    }
+    writeln!(f, "\"{last}\"")
 }
 
 impl fmt::Debug for Failure {
@@ -274,7 +295,7 @@ impl fmt::Debug for Failure {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Panic(message) => write!(f, "panicked: {message}"),
+            Cause::Panic(message) => f.write_str(message),
             Cause::Error(error) => write!(f, "returned an error: {error}"),
             Cause::Invariant(error) => write!(f, "an invariant does not hold: {error}"),
             Cause::Standstill => f.write_str(
@@ -288,12 +309,19 @@ impl fmt::Display for Cause {
             ),
             Cause::TimeLimit(limit) => write!(
                 f,
-                "the clients have not ended within {limit:?} of simulated time (the limit is `time_limit`)"
+                "more than {limit:?} of simulated time would pass (the limit is `time_limit`)"
             ),
-            Cause::ForeignMessage => f.write_str(
-                "a thread outside the simulation has woken or spawned a task of this host: its timing depends on the \
-                 machine, so the run cannot be repeated; use tasks, or `spawn_blocking`, which runs in the simulation",
-            ),
+            Cause::ForeignMessage { thread } => {
+                match thread {
+                    Some(thread) => write!(f, "thread \"{thread}\", which is")?,
+                    None => f.write_str("a thread without a name, which is")?,
+                }
+                f.write_str(
+                    " outside the simulation, has woken or spawned a task of this host: its timing depends on the \
+                     machine, so the run cannot be repeated; use tasks, or `spawn_blocking`, which runs in the \
+                     simulation",
+                )
+            }
             Cause::Job { job, limit } => write!(
                 f,
                 "{job} has not ended within {limit:?} of real time: nothing else runs while it does, so it must not wait \

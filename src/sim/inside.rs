@@ -8,7 +8,7 @@ use crate::primitives::{Mutex, lock};
 use crate::timeline::simulation::SimulationRecorder;
 use crate::wire::{HostId, Link, Wire};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +27,8 @@ pub(super) struct Simulation {
     names: Mutex<HashMap<Arc<str>, HostId>>,
     /// The links as the test, or a host, has set them.
     links: Mutex<Links>,
+    /// The clients, which cannot be restarted.
+    clients: Mutex<BTreeSet<HostId>>,
     /// What hosts have asked of the driver.
     commands: Mutex<Vec<Command>>,
     /// Whether there are commands. Relaxed is enough: the threads that push take turns with the driver.
@@ -68,6 +70,20 @@ pub(super) enum Command {
     Clock(HostId, Clock),
 }
 
+impl Command {
+    /// Returns the host that the command is about.
+    pub(super) fn host(&self) -> HostId {
+        match self {
+            Command::Crash(id)
+            | Command::Kill(id)
+            | Command::Pause(id)
+            | Command::Resume(id)
+            | Command::Restart(id)
+            | Command::Clock(id, _) => *id,
+        }
+    }
+}
+
 impl Simulation {
     /// Creates the shared part of a simulation without hosts.
     pub(super) fn new(
@@ -81,20 +97,22 @@ impl Simulation {
             timeline,
             bells: Bells::new(),
             names: Mutex::default(),
+            clients: Mutex::default(),
             links: Mutex::default(),
             commands: Mutex::default(),
             has_commands: AtomicBool::new(false),
         }
     }
 
-    /// Adds a host.
+    /// Adds a host or a client.
     #[track_caller]
-    pub(super) fn add(&self, name: &Arc<str>) -> HostId {
+    pub(super) fn add(&self, name: &Arc<str>, is_client: bool) -> HostId {
         let mut names = lock(&self.names);
         let is_new = !names.contains_key(name);
         let id = is_new.then(|| self.wire.add_host(name));
         names.extend(id.map(|id| (Arc::clone(name), id)));
         drop(names);
+        lock(&self.clients).extend(id.filter(|_| is_client));
         match id {
             Some(id) => id,
             None => {
@@ -131,10 +149,27 @@ impl Simulation {
         }
     }
 
+    /// Returns the command that starts a host anew.
+    #[track_caller]
+    pub(super) fn restart(&self, name: &str) -> Command {
+        let id = self.id(name);
+        if lock(&self.clients).contains(&id) {
+            panic!(
+                "client \"{name}\" cannot be restarted, because its future exists only once: make it a host"
+            );
+        }
+        Command::Restart(id)
+    }
+
     /// Asks something of the driver.
     fn ask(&self, command: Command) {
         lock(&self.commands).push(command);
         self.has_commands.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a host has asked something of the driver.
+    pub(super) fn has_commands(&self) -> bool {
+        self.has_commands.load(Ordering::Relaxed)
     }
 
     /// Takes what hosts have asked of the driver.
@@ -499,7 +534,7 @@ inside! {
     ///
     /// Clients cannot be restarted.
     restart(name: &str) "sim::restart(\"server\");"
-        |simulation, name| ask(simulation, name, Command::Restart);
+        |simulation, name| simulation.ask(simulation.restart(name));
     /// Changes the clock of a host, once the poll of the caller has returned.
     clock(name: &str, clock: Clock) "sim::clock(\"server\", sim::Clock::ahead(Duration::from_secs(1)));"
         |simulation, name, clock| simulation.ask(Command::Clock(simulation.id(name), clock));

@@ -20,6 +20,7 @@ use crate::executor::unreceived::TaskPanic;
 use crate::foreign::panic_message;
 use crate::task::{self, JoinHandle};
 use crate::wire::{Host, Mask};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -180,15 +181,15 @@ impl Machine {
         drop(inside);
         let (main, panic) = match main {
             Ok(main) => (Some(main), None),
-            Err(panic) => (None, Some(panic_message(&*panic).into())),
+            Err(panic) => (None, Some(in_words("its software", &*panic))),
         };
         self.is_paused = false;
         self.process = Some(Process { event_loop, main });
         Ok(panic)
     }
 
-    /// Lets the process do all that it can at this moment, in at most `most_polls` polls. Returns `None` if there is no
-    /// process that runs.
+    /// Lets the process do all that it can at this moment, in at most `most_polls` polls, or until a poll has asked
+    /// something of the driver. Returns `None` if there is no process that runs.
     pub(super) fn step(&mut self, most_polls: u64) -> Option<Step> {
         if self.is_paused {
             return None;
@@ -202,10 +203,10 @@ impl Machine {
             is_ready_again,
             panics,
             panicked,
-        } = event_loop.step(&ready, most_polls);
+        } = event_loop.step(&ready, most_polls, || self.here.simulation.has_commands());
         let mut outcome = None;
         if let Some(payload) = panicked {
-            outcome = Some(Outcome::Panicked(panic_message(&*payload).into()));
+            outcome = Some(Outcome::Panicked(in_words("its runtime", &*payload)));
         } else if let Some(panic) = panics.iter().find(|panic| !panic.has_handle) {
             outcome = Some(Outcome::Panicked(describe(panic)));
         } else if let Some(mut task) = main.take_if(|main| main.is_finished()) {
@@ -271,6 +272,11 @@ impl Machine {
         let _context = context::enter(event_loop);
         Some(event_loop.dump())
     }
+}
+
+/// Describes a panic outside tasks.
+fn in_words(what: &str, panic: &(dyn Any + Send)) -> String {
+    format!("{what} panicked: {}", panic_message(panic))
 }
 
 /// Describes the panic of a task.

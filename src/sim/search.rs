@@ -46,7 +46,10 @@ pub fn search<T>(
             Ok(Err(failure)) => failure,
             Err(panic) => match sim.failure() {
                 Some(failure) => failure,
-                None => sim.fail(Cause::Panic(panic_message(&*panic).into()), None),
+                None => {
+                    let text = format!("the test panicked: {}", panic_message(&*panic));
+                    sim.fail(Cause::Panic(text), None)
+                }
             },
         };
         Some((seed, failure))

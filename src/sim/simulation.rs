@@ -2,7 +2,7 @@
 
 use super::builder::Builder;
 use super::clock::Clock;
-use super::driver::Check;
+use super::driver::{Check, Taken};
 use super::failure::Failure;
 use super::faults::{Faults, Plan};
 use super::inside::{Command, Here, Simulation};
@@ -108,6 +108,8 @@ pub struct Sim {
     pub(super) visits: u64,
     /// The hash of the steps of the hosts.
     pub(super) hash: u64,
+    /// All steps of the hosts, if two runs of the seed are compared.
+    pub(super) steps: Option<Vec<Taken>>,
     /// The failure, if the simulation has failed.
     pub(super) failed: Option<Failure>,
 }
@@ -204,7 +206,7 @@ impl Sim {
     #[track_caller]
     fn add(&mut self, name: &str, is_client: bool, software: Software) -> &mut Sim {
         let name: Arc<str> = Arc::from(name);
-        let id = self.simulation.add(&name);
+        let id = self.simulation.add(&name, is_client);
         let bell = self.simulation.bells.add(id);
         let time = self.simulation.time.clone();
         let clock = Arc::new(HostClock::new(time, self.zero, self.epoch));
@@ -312,7 +314,9 @@ impl Sim {
     pub fn step(&mut self) -> std::result::Result<bool, Failure> {
         self.go(|sim| {
             // What the test has done since the last step belongs to the present moment.
-            let is_over = sim.fresh.is_empty() && !sim.simulation.bells.has_rung();
+            let is_over = sim.fresh.is_empty()
+                && !sim.simulation.bells.has_rung()
+                && !sim.simulation.has_commands();
             if let Some(next) = sim.next().filter(|_| is_over) {
                 sim.jump(next)?;
             }
@@ -611,7 +615,7 @@ faults! {
     resume(name: &str) "Continues the process of a paused host."
         "sim.resume(\"a\");" |sim| sim.command(Command::Resume(sim.simulation.id(name)));
     restart(name: &str) "Starts a host anew. A host that runs crashes first."
-        "sim.restart(\"a\");" |sim| sim.command(Command::Restart(sim.simulation.id(name)));
+        "sim.restart(\"a\");" |sim| sim.command(sim.simulation.restart(name));
     clock(name: &str, clock: Clock) "Changes the clock of a host."
         "sim.clock(\"a\", Clock::behind(Duration::from_secs(1)).ppm(200));" |sim| sim.command(Command::Clock(sim.simulation.id(name), clock));
 }

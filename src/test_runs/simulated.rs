@@ -3,8 +3,8 @@
 use super::limit::{self, Watch};
 use super::{Seeded, Test};
 use crate::foreign::panic_message;
-use crate::sim::tested::{Difference, Recording};
-use crate::sim::{Cause, Report, Sim};
+use crate::sim::tested::Recording;
+use crate::sim::{Cause, Sim};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
@@ -69,19 +69,16 @@ impl Test {
         body: fn(&mut Sim) -> T,
         seeded: Seeded,
         watch: &Watch,
-        before: Option<Run>,
-    ) -> Result<Run, ExitCode> {
+        before: Option<Recording>,
+    ) -> Result<Recording, ExitCode> {
         let mut sim = Sim::builder().seed(seeded.seed).build();
         watch.begin_simulation(sim.stopper(), seeded);
-        let first = before.map(|before| {
-            sim.compare_with(before.recording);
-            before.report
-        });
+        let first = before.map(|before| sim.compare_with(before));
         if self.twice && first.is_none() {
             sim.record_all();
         }
         let result = catch_unwind(AssertUnwindSafe(|| body(&mut sim).report()));
-        let difference = first.and_then(|first| difference(&sim, &first));
+        let difference = first.and_then(|first| sim.difference(&first));
         let is_stopped = |sim: &Sim| {
             let failure = sim.failure();
             failure.filter(|failure| matches!(failure.cause(), Cause::Stopped(_)))
@@ -98,10 +95,7 @@ impl Test {
                 (_, _, result) => (result, true),
             };
         match result {
-            Ok(ExitCode::SUCCESS) => Ok(Run {
-                report: sim.report(),
-                recording: sim.recording(),
-            }),
+            Ok(ExitCode::SUCCESS) => Ok(sim.recording()),
             Ok(code) => {
                 self.write_timeline(&sim);
                 // The return value has been printed, and so has the failure if it contains one.
@@ -126,27 +120,4 @@ impl Test {
             }
         }
     }
-}
-
-/// A run of a seed that has succeeded.
-struct Run {
-    /// What it came to.
-    report: Report,
-    /// What has happened in it.
-    recording: Recording,
-}
-
-/// Returns the first difference between a run that is over and the `first` run of the seed, if they differ.
-fn difference(sim: &Sim, first: &Report) -> Option<String> {
-    if let Some(Difference { first, second, .. }) = sim.difference() {
-        return Some(format!("\"{first}\" against \"{second}\""));
-    }
-    let second = sim.report();
-    (second.hash != first.hash || second.polls != first.polls).then(|| {
-        format!(
-            "the network carried the same in both runs of the seed, but the hosts did not do the same: {} polls in {:?} \
-             against {} polls in {:?}",
-            first.polls, first.elapsed, second.polls, second.elapsed
-        )
-    })
 }

@@ -5,8 +5,10 @@ use glassfrog::spawn;
 use glassfrog::task::{Builder, yield_now};
 use glassfrog::time::sleep;
 use std::error::Error;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -91,7 +93,7 @@ fn a_panic_of_the_closure_that_creates_the_software_fails_the_run() {
     });
     let failure = sim.run_for(SECOND).unwrap_err();
     assert!(
-        matches!(failure.cause(), Cause::Panic(text) if text == "no software"),
+        matches!(failure.cause(), Cause::Panic(text) if text == "its software panicked: no software"),
         "{failure}"
     );
 }
@@ -247,7 +249,7 @@ fn a_wake_from_a_foreign_thread_fails_the_run() {
         Ok(())
     });
     assert!(
-        matches!(failure.cause(), Cause::ForeignMessage),
+        matches!(failure.cause(), Cause::ForeignMessage { .. }),
         "{failure}"
     );
     assert_eq!(failure.host(), Some("client"));
@@ -264,7 +266,74 @@ fn a_spawn_from_a_foreign_thread_fails_the_run() {
         Ok(())
     });
     assert!(
-        matches!(failure.cause(), Cause::ForeignMessage),
+        matches!(failure.cause(), Cause::ForeignMessage { .. }),
         "{failure}"
+    );
+}
+
+#[test]
+fn the_failure_names_the_foreign_thread_even_if_it_is_slower_than_the_simulation() {
+    let failure = failure(async {
+        let (sender, wakers) = mpsc::channel::<Waker>();
+        let stranger = move || {
+            if let Ok(waker) = wakers.recv() {
+                // The simulation has nothing else to do, so it stands still meanwhile.
+                thread::sleep(Duration::from_millis(10));
+                waker.wake();
+            }
+        };
+        let thread = thread::Builder::new().name("stranger".into());
+        thread.spawn(stranger)?;
+        poll_fn(|cx| {
+            let _gone = sender.send(cx.waker().clone());
+            Poll::<()>::Pending
+        })
+        .await;
+        Ok(())
+    });
+    let Cause::ForeignMessage { thread } = failure.cause() else {
+        panic!("{failure}")
+    };
+    assert_eq!(thread.as_deref(), Some("stranger"));
+    assert!(
+        failure.to_string().contains("thread \"stranger\""),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_failure_names_the_clients_that_have_not_ended_and_the_paused_hosts() {
+    let mut sim = Sim::new(1);
+    sim.host("server", pending);
+    sim.client("done", async { Ok(()) });
+    sim.client("one", pending());
+    sim.client("two", async {
+        sim::pause("server");
+        pending().await
+    });
+    let text = sim.run().unwrap_err().to_string();
+    assert!(
+        text.contains("\nclients that have not ended: \"one\", \"two\"\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nhosts that are paused: \"server\"\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_host_that_has_no_tasks_says_so() {
+    let text = failure(async { Err("no answer".into()) }).to_string();
+    assert!(text.contains("\ntasks of client: none\n"), "{text}");
+}
+
+#[test]
+fn a_panic_is_said_once_and_names_its_task() {
+    let text = failure(async { panic!("in a poll") }).to_string();
+    let (first, _) = text.split_once('\n').unwrap();
+    assert!(
+        first.ends_with("of simulated time: task 1 \"main\" panicked: in a poll"),
+        "{text}"
     );
 }

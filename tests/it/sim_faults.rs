@@ -3,13 +3,16 @@
 use crate::sim_hosts::{MS, echo_server, round_trip};
 use glassfrog::net::TcpStream;
 use glassfrog::prelude::*;
-use glassfrog::sim::{self, Clock, Fault, Faults, Link, Sim};
+use glassfrog::sim::{self, Cause, Clock, Fault, Faults, Link, Sim};
 use glassfrog::spawn;
+use glassfrog::task::{spawn_blocking, yield_now};
 use glassfrog::time::{now, sleep, timeout};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io::ErrorKind;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -414,4 +417,134 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
     });
     sim.run().unwrap();
     assert!(wall.get().is_some());
+}
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+fn a_destructor_that_a_crash_runs_may_restart_the_host() {
+    let boots = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&boots);
+    sim.host("a", move || {
+        ours.set(ours.get() + 1);
+        let is_first = ours.get() == 1;
+        async move {
+            let _restarts = OnDrop(move || {
+                if is_first {
+                    sim::restart("a");
+                }
+            });
+            pending().await
+        }
+    });
+    sim.run_for(SECOND).unwrap();
+    sim.crash("a");
+    // Nothing else happens: no host is stepped.
+    assert!(!sim.step().unwrap());
+    assert!(sim.is_running("a"));
+    assert_eq!(boots.get(), 2);
+}
+
+#[test]
+fn a_destructor_that_restarts_its_host_forever_is_a_livelock() {
+    let mut sim = Sim::builder().poll_limit(1000).build();
+    sim.host("a", || async {
+        let _restarts = OnDrop(|| sim::restart("a"));
+        sim::crash("a");
+        pending().await
+    });
+    let failure = sim.run_for(SECOND).unwrap_err();
+    assert!(
+        matches!(failure.cause(), Cause::Livelock { .. }),
+        "{failure}"
+    );
+    assert_eq!(failure.host(), Some("a"));
+}
+
+#[test]
+fn a_client_that_is_killed_before_it_boots_has_ended() {
+    let mut sim = Sim::new(1);
+    sim.client("client", pending());
+    sim.kill("client");
+    sim.run().unwrap();
+}
+
+#[test]
+fn a_crash_takes_effect_after_the_poll_that_asks_for_it() {
+    let polls = Rc::new(Cell::new(0));
+    let mut sim = Sim::new(1);
+    let ours = Rc::clone(&polls);
+    sim.client("client", async move {
+        for _ in 0..10 {
+            let polls = Rc::clone(&ours);
+            drop(glassfrog::spawn(async move {
+                loop {
+                    polls.set(polls.get() + 1);
+                    if polls.get() == 50 {
+                        sim::crash("client");
+                    }
+                    yield_now().await;
+                }
+            }));
+        }
+        pending().await
+    });
+    sim.run().unwrap();
+    assert_eq!(polls.get(), 50);
+}
+
+#[test]
+fn a_crash_is_in_the_journal_once() {
+    let mut sim = Sim::builder().record(10).build();
+    sim.host("a", pending);
+    sim.crash("a");
+    let report = sim.run_for(SECOND).unwrap();
+    assert_eq!(report.journal, ["0.000000 a loses its power"]);
+}
+
+#[test]
+fn the_jobs_of_a_paused_process_wait_until_it_resumes() {
+    let has_run = Arc::new(AtomicBool::new(false));
+    let mut sim = Sim::new(1);
+    let ours = Arc::clone(&has_run);
+    sim.host("a", move || {
+        let has_run = Arc::clone(&ours);
+        async move {
+            let job = spawn_blocking(move || has_run.store(true, Ordering::Relaxed));
+            sim::pause("a");
+            job.await?;
+            pending().await
+        }
+    });
+    sim.run_for(SECOND).unwrap();
+    assert!(!has_run.load(Ordering::Relaxed));
+    sim.resume("a");
+    sim.run_for(SECOND).unwrap();
+    assert!(has_run.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_host_that_restarts_a_client_fails_by_name() {
+    let mut sim = Sim::new(1);
+    sim.client("client", pending());
+    sim.host("chaos", || async {
+        sim::restart("client");
+        Ok(())
+    });
+    let failure = sim.run().unwrap_err();
+    assert_eq!(failure.host(), Some("chaos"));
+    assert!(
+        failure
+            .to_string()
+            .contains("client \"client\" cannot be restarted"),
+        "{failure}"
+    );
 }

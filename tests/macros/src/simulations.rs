@@ -98,7 +98,10 @@ fn a_difference_in_the_hosts_alone_is_noticed() {
     let End { passed, output, .. } = simulate("differs_in_the_hosts", None);
     assert!(!passed);
     assert!(
-        output.contains("not deterministic: the network carried the same"),
+        output.contains(
+            "not deterministic: the network carried the same in both runs, but the hosts did not do the same: \"0.000000 \
+             client makes 1 poll\" against \"0.000000 client makes 2 polls\""
+        ),
         "{output}"
     );
 }
