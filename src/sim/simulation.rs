@@ -141,7 +141,8 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name.
+    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// a colon.
     ///
     /// # Examples
     ///
@@ -180,7 +181,8 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name.
+    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// a colon.
     ///
     /// # Examples
     ///

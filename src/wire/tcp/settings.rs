@@ -93,7 +93,8 @@ impl Tcp {
     }
 
     /// Sets how often `connect` repeats its first segment before it fails with
-    /// [`TimedOut`](std::io::ErrorKind::TimedOut) (`tcp_syn_retries`). By default, it does so 6 times, in 127 seconds.
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut) (`tcp_syn_retries`). By default, it does so 6 times, in 127 seconds. Linux
+    /// 6.5 and later repeat it four times more, a second apart (`tcp_syn_linear_timeouts`): there, 127 seconds become 131.
     pub fn syn_retries(mut self, count: u32) -> Tcp {
         self.syn_retries = count;
         self

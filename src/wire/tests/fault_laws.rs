@@ -1,7 +1,7 @@
 //! The laws of faults on the wire, in exact virtual time.
 
-use super::harness::{MS, NOTHING, Net, PORT, fill, kind, read_all};
-use crate::wire::{Link, Stream, Tcp};
+use super::harness::{MS, NOTHING, Net, PORT, blocked_writer, fill, kind, read_all};
+use crate::wire::{Link, Tcp};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -235,12 +235,7 @@ fn a_client_that_comes_back_from_the_same_port_replaces_its_old_connection() {
 
 #[test]
 fn a_writer_at_a_closed_window_notices_that_its_peer_has_crashed() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, _server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    let begin = net.settle();
+    let (mut net, client, _server, begin) = blocked_writer();
     net.wire.power_off(1);
     assert_eq!(net.settle() - begin, 924_600 * MS);
     assert_eq!(kind(client.write(b"x")), ErrorKind::TimedOut);
@@ -249,12 +244,7 @@ fn a_writer_at_a_closed_window_notices_that_its_peer_has_crashed() {
 
 #[test]
 fn a_lost_announcement_of_room_is_asked_for() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    net.settle();
+    let (mut net, _client, server, _) = blocked_writer();
     net.wire.cut(1, 0);
     assert_eq!(read_all(&server).0.len(), 3000);
     net.run_for(100 * MS);
@@ -379,17 +369,6 @@ fn a_connection_that_takes_the_place_of_one_in_time_wait_leaves_nothing_of_it_be
     drop((again, served, listener));
     net.settle();
     assert_eq!(net.kept(), NOTHING);
-}
-
-/// A network in which the client waits for room that the server does not make, and the moment since when.
-fn blocked_writer() -> (Net, Stream, Stream, Duration) {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    let begin = net.settle();
-    (net, client, server, begin)
 }
 
 #[test]

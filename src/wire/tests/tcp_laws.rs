@@ -1,6 +1,6 @@
 //! The laws of TCP on the wire, in exact virtual time.
 
-use super::harness::{MS, NOTHING, Net, PORT, fill, kind, read_all};
+use super::harness::{MS, NOTHING, Net, PORT, blocked_writer, fill, kind, read_all};
 use crate::wire::{Link, Mask, Tcp};
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr};
@@ -527,12 +527,7 @@ fn the_memory_of_a_server_that_closes_first_does_not_grow_with_its_connections()
 
 #[test]
 fn an_end_without_a_socket_gives_up_at_a_window_that_stays_closed() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    let begin = net.settle();
+    let (mut net, client, server, begin) = blocked_writer();
     drop(client);
     let passed = net.settle() - begin;
     // Eleven time-outs, and ten round trips with the answers to the probes.
@@ -545,12 +540,7 @@ fn an_end_without_a_socket_gives_up_at_a_window_that_stays_closed() {
 
 #[test]
 fn an_end_without_a_socket_sends_the_rest_when_the_window_opens() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    net.settle();
+    let (mut net, client, server, _) = blocked_writer();
     drop(client);
     net.run_for(Duration::from_secs(300));
     assert_eq!(read_all(&server).0.len(), 3000);
