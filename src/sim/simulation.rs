@@ -143,7 +143,8 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name.
+    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// a colon.
     ///
     /// # Examples
     ///
@@ -182,7 +183,8 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name.
+    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// a colon.
     ///
     /// # Examples
     ///

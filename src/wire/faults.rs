@@ -40,7 +40,11 @@ impl Wire {
     pub(crate) fn set_link_oneway(&self, from: HostId, to: HostId, link: Link) {
         self.with(|state| {
             state.journal.fault(state.now, from, to, Fault::Link);
+            let carries_nothing = link.loss >= 1.0;
             state.links.set(from, to, link);
+            if carries_nothing {
+                state.doubt(from, to);
+            }
         });
     }
 
@@ -49,6 +53,7 @@ impl Wire {
         self.with(|state| {
             if state.links.set_cut(from, to, true) {
                 state.journal.fault(state.now, from, to, Fault::Cut);
+                state.doubt(from, to);
             }
         });
     }
@@ -67,6 +72,7 @@ impl Wire {
         self.with(|state| {
             if state.links.hold(from, to) {
                 state.journal.fault(state.now, from, to, Fault::Held);
+                state.doubt(from, to);
             }
         });
     }

@@ -64,6 +64,11 @@ impl Hosts {
         let id = self.hosts.len() as HostId;
         assert!(id < LAST_V4 - 1, "a simulation has at most 2^24 - 2 hosts");
         assert!(
+            is_name(name),
+            "{name:?} cannot be the name of a simulated host, because no program could connect to it by that name: \
+             choose one that is neither empty nor `localhost` nor an IP address, and has no colon"
+        );
+        assert!(
             self.names.insert(name.into(), id).is_none(),
             "two hosts of a simulation are named {name:?}"
         );
@@ -144,6 +149,12 @@ impl Hosts {
     }
 }
 
+/// Returns whether a lookup of this name can find a host: nothing else is meant by it.
+fn is_name(name: &str) -> bool {
+    let has_meaning = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok();
+    !name.is_empty() && !name.contains(':') && !has_meaning
+}
+
 /// Returns whether an address is that of the host itself, whichever that is.
 fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
@@ -212,6 +223,23 @@ mod tests {
             "9.9.9.9",
         ] {
             assert_eq!(route(ip), Err(Failure::NetworkUnreachable));
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_something_else_is_refused() {
+        for name in [
+            "",
+            "localhost",
+            "LocalHost",
+            "10.0.0.1",
+            "fd00::1",
+            "server:80",
+        ] {
+            assert!(!is_name(name), "{name}");
+        }
+        for name in ["server", "node 1", "replica-3.east", "größe", "10.0.0"] {
+            assert!(is_name(name), "{name}");
         }
     }
 

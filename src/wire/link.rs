@@ -261,7 +261,7 @@ impl Links {
         let link = self.link(from, to);
         let latency = latency.unwrap_or_else(|| random.within(link.latency.0..=link.latency.1));
         let Some(bandwidth) = link.bandwidth else {
-            return now + latency;
+            return now.saturating_add(latency);
         };
         let length = (packet.len() + HEADERS * packet.fragments(link.mtu)) as u128;
         let nanos = (length * 1_000_000_000).div_ceil(u128::from(bandwidth)) as u64;

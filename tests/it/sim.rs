@@ -12,6 +12,7 @@ mod sim_random;
 mod sim_run;
 mod sim_same;
 mod sim_scale;
+mod sim_streams;
 #[cfg(feature = "timeline")]
 mod sim_timeline;
 mod sim_toy;

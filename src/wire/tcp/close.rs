@@ -6,7 +6,6 @@ use crate::wire::error::Failure;
 use crate::wire::packet::SegmentKind;
 use crate::wire::{HostId, Socket, State};
 use std::collections::VecDeque;
-
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
 impl State {
@@ -61,6 +60,7 @@ impl State {
             }
             Phase::Open => {
                 self.end_stream(key);
+                self.reschedule(key);
                 self.finish_if_over(key);
             }
         }
@@ -82,10 +82,10 @@ impl State {
                 end.received = VecDeque::new();
             }
             end.outgoing = VecDeque::new();
-            self.arm_minute(key);
+            self.arm_last_wait(key);
             self.touch(Socket::Stream(key));
         } else if end.owner == Owner::Nobody && end.timer.is_none() {
-            self.arm_minute(key);
+            self.arm_last_wait(key);
         }
     }
 
@@ -177,9 +177,7 @@ impl State {
 
     /// Resets all connections between two hosts, at both ends.
     pub(in crate::wire) fn reset_between(&mut self, one: HostId, other: HostId) {
-        let mut keys = self.ends_of(one, other, other);
-        keys.extend(self.ends_of(other, one, one));
-        for key in keys {
+        for key in self.ends_between(one, other) {
             if self
                 .ends
                 .get_mut(key)
@@ -188,6 +186,15 @@ impl State {
                 self.receive_reset(key);
             }
         }
+    }
+
+    /// Returns both ends of each connection between two hosts.
+    pub(super) fn ends_between(&self, one: HostId, other: HostId) -> Vec<Key> {
+        let mut keys = self.ends_of(one, other, other);
+        if one != other {
+            keys.extend(self.ends_of(other, one, one));
+        }
+        keys
     }
 
     /// Returns the ends of a host whose peers are in a range of hosts.

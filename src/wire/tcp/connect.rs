@@ -82,7 +82,7 @@ impl State {
                 self.send_segment(key, SegmentKind::Ack, 0, Vec::new());
             }
             SegmentKind::Reset => self.fail(key, Failure::Refused),
-            _ => self.send_reset(host, from, segment.sender),
+            _ => self.send_reset(host, from, segment.sender, segment.ack),
         }
     }
 }

@@ -99,7 +99,7 @@ pub(in crate::wire) struct End {
     pub(super) retries: u32,
     /// Whether something has been acknowledged since the timer was last looked at.
     pub(super) has_progressed: bool,
-    /// When the last segment with data was sent.
+    /// When the last segment with data, or the last probe, was sent.
     pub(super) last_sent: u64,
     /// The segments that have got lost: the numbers of their first bytes and of the bytes after them.
     pub(super) lost: Vec<(u64, u64)>,
@@ -191,12 +191,14 @@ impl End {
         self.unacked == self.next && self.next < self.written() && self.edge <= self.next
     }
 
-    /// Returns whether nothing will arrive unless this end sends something again.
+    /// Returns whether nothing will arrive unless this end sends something again, or whether the end is blocked and has
+    /// nobody who could give it up.
     pub(super) fn is_stuck(&self) -> bool {
         self.phase == Phase::Open
             && (!self.lost.is_empty()
                 || self.lost_ack > self.unacked
-                || (self.lost_edge > self.edge && self.is_blocked()))
+                || (self.is_blocked()
+                    && (self.lost_edge > self.edge || self.owner == Owner::Nobody)))
     }
 
     /// Returns the free part of the send buffer.

@@ -143,7 +143,7 @@ impl State {
                     return self.send_segment(key, SegmentKind::SynAck, 0, Vec::new());
                 }
                 // The host has closed this connection first, and its peer uses the port again.
-                Phase::TimeWait if end.other != sender => self.forget_connection(key),
+                Phase::TimeWait if end.other != sender => self.finish(key),
                 // The peer has lost the connection, perhaps with its power. If it has, it answers this acknowledgment
                 // with a reset (RFC 9293, section 3.5.1).
                 _ => {
@@ -156,7 +156,7 @@ impl State {
             }
         }
         let Some(listener) = self.find_listener(host, target) else {
-            return self.send_reset(host, peer_host, sender);
+            return self.send_reset(host, peer_host, sender, 0);
         };
         let Some(listening) = self.listeners.get_mut(listener) else {
             return;

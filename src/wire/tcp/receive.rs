@@ -6,6 +6,7 @@ use crate::wire::error::Failure;
 use crate::wire::journal::{Fate, Loss};
 use crate::wire::packet::{Body, Packet, Segment, SegmentKind};
 use crate::wire::{HostId, Socket, State};
+use std::cmp::Ordering;
 
 impl State {
     /// Receives a packet with a segment at a host that has power.
@@ -39,7 +40,7 @@ impl State {
         match end.phase {
             Phase::SynSent => self.receive_answer(key, from, &segment),
             Phase::Closed => self.answer_stray(from, to, &segment),
-            _ if kind == SegmentKind::Reset => self.receive_reset(key),
+            _ if kind == SegmentKind::Reset => self.check_reset(key, segment.number),
             // The answer to a first segment that came late, or twice, after its connection was over at the listener.
             _ if end.other != sender && kind == SegmentKind::SynAck => {
                 self.answer_stray(from, to, &segment);
@@ -57,11 +58,29 @@ impl State {
     /// Answers a segment for an end that does not exist, or no longer, with a reset.
     fn answer_stray(&mut self, from: HostId, to: HostId, segment: &Segment) {
         if segment.kind != SegmentKind::Reset {
-            self.send_reset(to, from, segment.sender);
+            self.send_reset(to, from, segment.sender, segment.ack);
         }
     }
 
-    /// Receives a reset. Which error it causes depends on the state (`tcp_reset` in Linux).
+    /// Receives the segment of a reset. If data is still missing before it, the end acknowledges what it has instead: a
+    /// peer that is gone answers with another reset, so the data has time to arrive (RFC 5961, section 3.2).
+    fn check_reset(&mut self, key: Key, number: u64) {
+        let Some(end) = self.ends.get_mut(key) else {
+            return;
+        };
+        let distance = match end.phase {
+            Phase::Open => number.cmp(&end.expected),
+            _ => Ordering::Equal,
+        };
+        match distance {
+            Ordering::Equal => self.receive_reset(key),
+            Ordering::Greater => self.send_segment(key, SegmentKind::Ack, 0, Vec::new()),
+            // Late. What has arrived since then has been acknowledged, and that is answered with another reset.
+            Ordering::Less => {}
+        }
+    }
+
+    /// Resets an end. Which error it causes depends on the state (`tcp_reset` in Linux).
     pub(super) fn receive_reset(&mut self, key: Key) {
         let Some(end) = self.ends.get_mut(key) else {
             return;
@@ -117,6 +136,10 @@ impl End {
     fn receive_ack(&mut self, ack: u64, window: u64, send_buffer: usize) -> bool {
         self.edge = self.edge.max(ack + window);
         if ack <= self.unacked {
+            // The answer to a probe. An end without a socket does not probe forever.
+            if self.unacked == self.next && self.owner != Owner::Nobody {
+                self.retries = 0;
+            }
             return false;
         }
         let count = (ack - self.unacked).min(self.outgoing.len() as u64) as usize;

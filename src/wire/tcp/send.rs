@@ -54,13 +54,13 @@ impl State {
         self.send(from, to, Body::Segment(segment));
     }
 
-    /// Sends a reset to an end of another host.
-    pub(super) fn send_reset(&mut self, from: HostId, to: HostId, receiver: Key) {
+    /// Sends a reset to an end of another host. Its number is what that end has acknowledged (RFC 9293, section 3.10.7.1).
+    pub(super) fn send_reset(&mut self, from: HostId, to: HostId, receiver: Key, number: u64) {
         let segment = Segment {
             sender: Key::NONE,
             receiver,
             kind: SegmentKind::Reset,
-            number: 0,
+            number,
             ack: 0,
             window: 0,
             bytes: Vec::new(),

@@ -3,6 +3,9 @@
 /// The size of each buffer. Linux begins with 16 KiB and 128 KiB, and enlarges both (`tcp_wmem`, `tcp_rmem`).
 const BUFFER: usize = 64 * 1024;
 
+/// The size of the largest buffer: what the largest window spans (RFC 7323, section 2.3).
+const LARGEST_BUFFER: usize = 1 << 30;
+
 /// The default probability of a short read or write. A program that takes one read for one message fails within a few
 /// seeds, and a turn of the loop more for each sixteenth read costs little.
 const SHORT: f64 = 1.0 / 16.0;
@@ -50,10 +53,9 @@ impl Tcp {
     ///
     /// # Panics
     ///
-    /// Panics if the size is 0.
+    /// Panics if the size is 0, or more than 1 GiB.
     pub fn send_buffer(mut self, bytes: usize) -> Tcp {
-        assert!(bytes > 0, "a send buffer has room for at least one byte");
-        self.send_buffer = bytes;
+        self.send_buffer = checked_buffer(bytes, "send");
         self
     }
 
@@ -62,10 +64,9 @@ impl Tcp {
     ///
     /// # Panics
     ///
-    /// Panics if the size is 0.
+    /// Panics if the size is 0, or more than 1 GiB.
     pub fn receive_buffer(mut self, bytes: usize) -> Tcp {
-        assert!(bytes > 0, "a receive buffer has room for at least one byte");
-        self.receive_buffer = bytes;
+        self.receive_buffer = checked_buffer(bytes, "receive");
         self
     }
 
@@ -92,9 +93,19 @@ impl Tcp {
     }
 
     /// Sets how often `connect` repeats its first segment before it fails with
-    /// [`TimedOut`](std::io::ErrorKind::TimedOut) (`tcp_syn_retries`). By default, it does so 6 times, in 127 seconds.
+    /// [`TimedOut`](std::io::ErrorKind::TimedOut) (`tcp_syn_retries`). By default, it does so 6 times, in 127 seconds. Linux
+    /// 6.5 and later repeat it four times more, a second apart (`tcp_syn_linear_timeouts`): there, 127 seconds become 131.
     pub fn syn_retries(mut self, count: u32) -> Tcp {
         self.syn_retries = count;
         self
     }
+}
+
+/// Returns the size of a buffer after a check.
+fn checked_buffer(bytes: usize, what: &str) -> usize {
+    assert!(
+        (1..=LARGEST_BUFFER).contains(&bytes),
+        "a {what} buffer has room for at least one byte, and for 1 GiB at most"
+    );
+    bytes
 }

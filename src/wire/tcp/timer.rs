@@ -8,13 +8,17 @@
 //! | `SynSent` to an address that nobody has | always | fails, as Linux does when nobody answers on the local network |
 //! | `Open` | after a loss that concerns the end | retransmits, after 200, 400, 800 ... ms, or probes a closed window |
 //! | `Open`, with the own stream over and without a socket | always | removes the end after a minute (`FIN-WAIT-2`) |
-//! | `TimeWait` | always | removes the end after a minute |
+//! | `TimeWait` | always | removes the end after a minute, or after a second if the peer is on the same host |
+//!
+//! An end at a closed window probes it only while something may be wrong: after the loss of an announcement, after a crash
+//! of its peer, and after a cut or a hold of its link. Linux probes all the time. Here, a probe that is answered is the last,
+//! so that a simulation in which a reader does not read comes to rest. An end without a socket probes until it gives up.
 
 use super::end::{Owner, Phase};
 use crate::slab::Key;
 use crate::wire::error::Failure;
 use crate::wire::packet::{Body, Packet, SegmentKind};
-use crate::wire::{Event, NOBODY, State};
+use crate::wire::{Event, HostId, NOBODY, State};
 
 /// A second, in nanoseconds.
 const SECOND: u64 = 1_000_000_000;
@@ -34,9 +38,17 @@ const ANSWER_RETRIES: u32 = 5;
 /// How often an end without a socket retransmits (`tcp_orphan_retries` of Linux).
 const ORPHAN_RETRIES: u32 = 8;
 
+/// How often an end without a socket probes a window that stays closed, answered or not. Linux gives up when the time-out
+/// has reached its maximum (`tcp_probe_timer`), after 324.6 seconds.
+const ORPHAN_PROBES: u32 = 10;
+
 /// How long an end answers late segments after both directions are over, and how long an end without a socket waits for
 /// its peer to end its stream (`TCP_TIMEWAIT_LEN` and `tcp_fin_timeout` of Linux), in nanoseconds.
 const MINUTE: u64 = 60 * SECOND;
+
+/// How long an end answers late segments if its peer is on the same host. Linux lets another connection use its port
+/// after that (`tcp_tw_reuse`), in nanoseconds.
+const LOCAL_TIME_WAIT: u64 = SECOND;
 
 /// How long Linux asks the local network for an address before it gives up: three times, a second each (`arp(7)`,
 /// `mcast_solicit` and `retrans_time_ms`), in nanoseconds.
@@ -75,14 +87,21 @@ impl State {
                 NOBODY => NEIGHBOR_TIMEOUT,
                 _ => timeout(OPENING_TIMEOUT, end.retries),
             };
-            self.arm(key, self.now + wait);
+            self.arm(key, self.now.saturating_add(wait));
         }
     }
 
-    /// Starts the timer of an end after a minute's wait began.
-    pub(super) fn arm_minute(&mut self, key: Key) {
+    /// Starts the timer of an end whose last wait begins.
+    pub(super) fn arm_last_wait(&mut self, key: Key) {
         self.disarm(key);
-        self.arm(key, self.now + MINUTE);
+        if let Some(end) = self.ends.get_mut(key) {
+            let is_local = end.peer_host == end.door.host;
+            let wait = match end.phase {
+                Phase::TimeWait if is_local => LOCAL_TIME_WAIT,
+                _ => MINUTE,
+            };
+            self.arm(key, self.now.saturating_add(wait));
+        }
     }
 
     /// Starts, restarts or stops the retransmission timer of an end, after a segment has arrived.
@@ -99,7 +118,8 @@ impl State {
             self.disarm(key);
         }
         if is_stuck {
-            self.arm(key, self.now + timeout(FIRST_TIMEOUT, retries));
+            let wait = timeout(FIRST_TIMEOUT, retries);
+            self.arm(key, self.now.saturating_add(wait));
         }
     }
 
@@ -123,13 +143,17 @@ impl State {
             }
             let wait = timeout(FIRST_TIMEOUT, end.retries);
             if end.is_stuck() {
-                self.arm(segment.sender, packet.sent + wait);
+                self.arm(segment.sender, packet.sent.saturating_add(wait));
             }
         }
         let Some(end) = self.ends.get_mut(segment.receiver) else {
             return;
         };
         let wait = timeout(FIRST_TIMEOUT, end.retries);
+        if end.is_blocked() {
+            // Perhaps it answered a probe, which has to be repeated even if the window is still closed.
+            end.lost_edge = u64::MAX;
+        }
         if segment.kind == SegmentKind::Reset {
             // Whatever it answered has arrived in vain.
             end.lost_ack = end.lost_ack.max(end.next);
@@ -139,15 +163,24 @@ impl State {
             end.lost_edge = end.lost_edge.max(segment.ack + segment.window);
         }
         if end.is_stuck() {
-            let since = match end.lost_ack > end.unacked {
+            let has_probed = end.retries > 0 && end.is_blocked();
+            let since = match has_probed || end.lost_ack > end.unacked {
                 true => end.last_sent,
                 false => self.now,
             };
-            self.arm(segment.receiver, since + wait);
+            self.arm(segment.receiver, since.saturating_add(wait));
         }
     }
 
-    /// Notes that the peer of an end has vanished, so that no announcement of room will come.
+    /// Has all ends between two hosts that wait for room, now or later, ask for it once: the link has changed for the
+    /// worse, so perhaps no announcement will come.
+    pub(in crate::wire) fn doubt(&mut self, one: HostId, other: HostId) {
+        for key in self.ends_between(one, other) {
+            self.miss_peer(key);
+        }
+    }
+
+    /// Notes that no announcement of room may come from the peer of an end.
     pub(super) fn miss_peer(&mut self, key: Key) {
         if let Some(end) = self.ends.get_mut(key) {
             end.lost_edge = u64::MAX;
@@ -200,6 +233,7 @@ impl State {
             return;
         };
         let most = match end.owner {
+            Owner::Nobody if end.is_blocked() => most.min(ORPHAN_PROBES),
             Owner::Nobody => most.min(ORPHAN_RETRIES),
             _ => most,
         };
@@ -212,6 +246,7 @@ impl State {
         lost.sort_unstable();
         let is_unheard = end.lost_ack > unacked;
         let (probes, next) = (end.is_blocked(), end.next);
+        end.last_sent = self.now;
         end.lost_ack = 0;
         end.lost_edge = 0;
         let mut sent = unacked;

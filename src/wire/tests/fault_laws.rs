@@ -1,6 +1,6 @@
 //! The laws of faults on the wire, in exact virtual time.
 
-use super::harness::{MS, NOTHING, Net, PORT, fill, kind, read_all};
+use super::harness::{MS, NOTHING, Net, PORT, blocked_writer, fill, kind, read_all};
 use crate::wire::{Link, Tcp};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -235,12 +235,7 @@ fn a_client_that_comes_back_from_the_same_port_replaces_its_old_connection() {
 
 #[test]
 fn a_writer_at_a_closed_window_notices_that_its_peer_has_crashed() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, _server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    let begin = net.settle();
+    let (mut net, client, _server, begin) = blocked_writer();
     net.wire.power_off(1);
     assert_eq!(net.settle() - begin, 924_600 * MS);
     assert_eq!(kind(client.write(b"x")), ErrorKind::TimedOut);
@@ -249,12 +244,7 @@ fn a_writer_at_a_closed_window_notices_that_its_peer_has_crashed() {
 
 #[test]
 fn a_lost_announcement_of_room_is_asked_for() {
-    let mut net = Net::new(exact().send_buffer(3000).receive_buffer(3000));
-    let (client, server) = net.pair();
-    fill(&client);
-    net.settle();
-    fill(&client);
-    net.settle();
+    let (mut net, _client, server, _) = blocked_writer();
     net.wire.cut(1, 0);
     assert_eq!(read_all(&server).0.len(), 3000);
     net.run_for(100 * MS);
@@ -348,4 +338,69 @@ fn two_runs_of_a_seed_are_equal_and_the_first_difference_of_others_is_found() {
             .ends_with("client → server data #0, 3 bytes"),
         "{difference:?}"
     );
+}
+
+#[test]
+fn a_connection_that_takes_the_place_of_one_in_time_wait_leaves_nothing_of_it_behind() {
+    let mut net = Net::new(exact());
+    let listener = net.listen();
+    let (client, _) = net.connect();
+    let port = client.local_addr().unwrap().port();
+    net.run_for(30 * MS);
+    let (server, _) = listener.accept().unwrap();
+    drop(server);
+    net.run_for(10 * MS);
+    drop(client);
+    net.run_for(20 * MS);
+    // The server waits. The ports of the client go round, and reach the same one.
+    let again = loop {
+        let (client, _) = net.connect();
+        if client.local_addr().unwrap().port() == port {
+            break client;
+        }
+    };
+    net.run_for(30 * MS);
+    let served: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+    assert!(
+        served
+            .iter()
+            .any(|(_, peer)| *peer == again.local_addr().unwrap())
+    );
+    drop((again, served, listener));
+    net.settle();
+    assert_eq!(net.kept(), NOTHING);
+}
+
+#[test]
+fn a_writer_at_a_closed_window_notices_that_its_link_has_been_cut() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (mut net, client, _server, begin) = blocked_writer();
+        net.wire.cut(from, to);
+        assert_eq!(net.settle() - begin, 924_600 * MS);
+        assert_eq!(kind(client.write(b"x")), ErrorKind::TimedOut);
+    }
+}
+
+#[test]
+fn a_writer_at_a_closed_window_notices_that_its_link_is_held() {
+    let (mut net, client, _server, begin) = blocked_writer();
+    net.wire.hold(1, 0);
+    assert_eq!(net.settle() - begin, 924_600 * MS);
+    assert_eq!(kind(client.write(b"x")), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_writer_at_a_closed_window_is_quiet_again_after_a_cut() {
+    let (mut net, client, server, begin) = blocked_writer();
+    for round in 1..=40 {
+        net.wire.cut(0, 1);
+        net.run_for(MS);
+        net.wire.repair(0, 1);
+        // One probe after 200 ms, however often the link has been cut before.
+        assert_eq!(net.settle() - begin, 220 * MS * round, "{round}");
+    }
+    assert_eq!(read_all(&server).0.len(), 3000);
+    net.settle();
+    assert_eq!(read_all(&server).0.len(), 3000);
+    client.write(b"x").unwrap();
 }

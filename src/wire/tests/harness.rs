@@ -190,6 +190,19 @@ pub(super) fn fill(stream: &Stream) -> usize {
     }
 }
 
+/// Returns a network in which the client waits for room that the server does not make, with both ends and the present
+/// time. 3000 bytes wait at each.
+pub(super) fn blocked_writer() -> (Net, Stream, Stream, Duration) {
+    let tcp = Tcp::default().short(0.0);
+    let mut net = Net::new(tcp.send_buffer(3000).receive_buffer(3000));
+    let (client, server) = net.pair();
+    fill(&client);
+    net.settle();
+    fill(&client);
+    let begin = net.settle();
+    (net, client, server, begin)
+}
+
 /// Returns the kind of the error of a result.
 pub(super) fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> ErrorKind {
     result.unwrap_err().kind()

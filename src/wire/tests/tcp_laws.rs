@@ -1,6 +1,6 @@
 //! The laws of TCP on the wire, in exact virtual time.
 
-use super::harness::{MS, NOTHING, Net, PORT, fill, kind, read_all};
+use super::harness::{MS, NOTHING, Net, PORT, blocked_writer, fill, kind, read_all};
 use crate::wire::{Link, Mask, Tcp};
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr};
@@ -438,4 +438,149 @@ fn the_ports_of_a_host_are_used_up_for_one_address_alone() {
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     assert_eq!(clients.len(), 28_232);
     net.host(0).connect("10.0.0.2:81".parse().unwrap()).unwrap();
+}
+
+#[test]
+fn a_reset_that_overtakes_data_does_not_destroy_it() {
+    let mut net = Net::new(exact());
+    let (client, server) = net.pair();
+    client.write(b"unread").unwrap();
+    net.run_for(10 * MS);
+    server.write(b"data").unwrap();
+    net.wire.set_link(Link::latency(9 * MS..=9 * MS));
+    drop(server);
+    net.settle();
+    assert_eq!(
+        read_all(&client),
+        (b"data".to_vec(), Err(ErrorKind::ConnectionReset))
+    );
+    drop(client);
+    net.settle();
+    assert_eq!(net.kept(), NOTHING);
+}
+
+#[test]
+fn a_host_can_connect_to_itself_again_and_again() {
+    let mut net = Net::new(exact());
+    let listener = net
+        .host(0)
+        .listen(SocketAddr::from(([127, 0, 0, 1], PORT)))
+        .unwrap();
+    let addr = listener.local_addr().unwrap();
+    // The client closes first. Linux uses its port again after a second (`tcp_tw_reuse`).
+    for _ in 0..30_000 {
+        let client = net.host(0).connect(addr).unwrap();
+        net.run_for(MS);
+        drop(client);
+        assert!(listener.accept().is_ok());
+        net.run_for(MS);
+    }
+    drop(listener);
+    net.settle();
+    assert_eq!(net.kept(), NOTHING);
+}
+
+#[test]
+fn the_ports_of_a_client_that_closes_first_are_used_up_for_a_minute() {
+    let mut net = Net::new(exact());
+    net.wire.set_link(Link::latency(MS / 10..=MS / 10));
+    let listener = net.listen();
+    let mut once = |net: &mut Net| {
+        let client = net.host(0).connect(net.server())?;
+        net.run_for(MS);
+        drop(client);
+        drop(listener.accept()?);
+        net.run_for(MS);
+        std::io::Result::Ok(())
+    };
+    for _ in 0..28_232 {
+        once(&mut net).unwrap();
+    }
+    assert_eq!(kind(once(&mut net)), ErrorKind::AddrNotAvailable);
+    net.run_for(Duration::from_secs(60));
+    once(&mut net).unwrap();
+}
+
+#[test]
+fn the_memory_of_a_server_that_closes_first_does_not_grow_with_its_connections() {
+    let mut net = Net::new(exact());
+    net.wire.set_link(Link::latency(MS / 10..=MS / 10));
+    let listener = net.listen();
+    for _ in 0..30_000 {
+        let client = net.host(0).connect(net.server()).unwrap();
+        net.run_for(MS);
+        drop(listener.accept().unwrap());
+        net.run_for(MS / 4);
+        drop(client);
+        net.run_for(MS / 4);
+    }
+    // One for each port of the client.
+    assert!(
+        net.kept().contains("ends: 28232, connections: 28232"),
+        "{}",
+        net.kept()
+    );
+    drop(listener);
+    net.settle();
+    assert_eq!(net.kept(), NOTHING);
+}
+
+#[test]
+fn an_end_without_a_socket_gives_up_at_a_window_that_stays_closed() {
+    let (mut net, client, server, begin) = blocked_writer();
+    drop(client);
+    let passed = net.settle() - begin;
+    // Eleven time-outs, and ten round trips with the answers to the probes.
+    assert_eq!(passed, 324_600 * MS + 200 * MS);
+    assert_eq!(read_all(&server).0.len(), 3000);
+    drop(server);
+    net.settle();
+    assert_eq!(net.kept(), NOTHING);
+}
+
+#[test]
+fn an_end_without_a_socket_sends_the_rest_when_the_window_opens() {
+    let (mut net, client, server, _) = blocked_writer();
+    drop(client);
+    net.run_for(Duration::from_secs(300));
+    assert_eq!(read_all(&server).0.len(), 3000);
+    net.run_for(20 * MS);
+    assert_eq!(read_all(&server), (vec![7; 3000], Ok(())));
+}
+
+#[test]
+fn a_latency_that_never_ends_does_not_overflow_the_time() {
+    let mut net = Net::new(exact());
+    let listener = net.listen();
+    net.wire
+        .set_link(Link::latency(Duration::MAX..=Duration::MAX));
+    let (client, _) = net.connect();
+    net.settle();
+    assert_eq!(
+        client.take_error().unwrap().unwrap().kind(),
+        ErrorKind::TimedOut
+    );
+    drop((client, listener));
+    net.settle();
+}
+
+#[test]
+#[should_panic(expected = "for 1 GiB at most")]
+fn a_buffer_larger_than_the_largest_window_is_refused() {
+    let _ = Tcp::default().receive_buffer(usize::MAX);
+}
+
+#[test]
+fn buffers_of_one_byte_carry_a_stream() {
+    let mut net = Net::new(Tcp::default().send_buffer(1).receive_buffer(1).short(1.0));
+    let (client, server) = net.pair();
+    let (mut sent, mut got) = (0_u8, Vec::new());
+    while got.len() < 50 {
+        if sent < 50 && client.write(&[sent, sent + 1]).is_ok() {
+            sent += 1;
+        }
+        net.step();
+        got.extend(read_all(&server).0);
+    }
+    assert_eq!(got, (0..50).collect::<Vec<u8>>());
 }
