@@ -25,8 +25,6 @@ mod queue;
 mod snapshot;
 mod stream;
 
-#[cfg(feature = "sim")]
-pub(crate) use self::held::HeldJob;
 use self::input::INPUT;
 pub(crate) use self::job::{About, Job, copy_error};
 use self::output::{STDERR, STDOUT};

@@ -13,7 +13,6 @@
 //! ticks: the driver moves the time from one event to the next. What an event costs depends neither on the number of
 //! hosts nor on that of sockets.
 
-mod command;
 mod door;
 mod error;
 mod faults;
@@ -28,7 +27,6 @@ mod socket;
 mod tcp;
 mod udp;
 
-pub(crate) use self::command::Command;
 pub(crate) use self::door::Host;
 pub(crate) use self::journal::{Difference, Recording};
 pub use self::link::Link;
@@ -111,8 +109,6 @@ struct State {
     udp: udp::Sockets,
     /// The sockets whose readiness has changed since the last call of `advance`, each at most once.
     changed: Vec<Socket>,
-    /// What hosts have asked of the driver.
-    commands: Vec<Command>,
 }
 
 /// Something that is going to happen.
@@ -190,7 +186,6 @@ impl Wire {
             listening: BTreeMap::new(),
             udp: udp::Sockets::new(),
             changed: Vec::new(),
-            commands: Vec::new(),
         };
         Arc::new(Wire {
             time,
@@ -219,11 +214,6 @@ impl Wire {
         self.with(|state| state.hosts.find(name))
     }
 
-    /// Returns the name of a host.
-    pub(crate) fn name(&self, host: HostId) -> String {
-        self.with(|state| state.hosts.name(host).into())
-    }
-
     /// Returns the address of the host with this name.
     pub(crate) fn lookup(&self, name: &str) -> Option<IpAddr> {
         self.find(name).map(host::address_v4)
@@ -249,16 +239,6 @@ impl Wire {
             }
             state.publish(ready);
         });
-    }
-
-    /// Takes what hosts have asked of the driver.
-    pub(crate) fn commands(&self) -> Vec<Command> {
-        self.with(|state| std::mem::take(&mut state.commands))
-    }
-
-    /// Asks something of the driver.
-    pub(crate) fn post(&self, command: Command) {
-        self.with(|state| state.commands.push(command));
     }
 
     /// Reports each packet and each fault to the timeline of the simulation, too.

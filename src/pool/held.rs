@@ -9,7 +9,6 @@ use crate::foreign::log_panics;
 use crate::pool::queue::Queued;
 use crate::primitives::lock;
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -60,16 +59,6 @@ impl HeldJob {
     /// Describes the job as a dump does, such as `blocking job 3 "hash" (src/main.rs:7)`.
     pub(crate) fn describe(&self) -> String {
         self.about.describe()
-    }
-
-    /// Returns the name of the job, if it has one.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.about.name()
-    }
-
-    /// Returns the place where the program submitted the job, if that is known: not for a standard stream.
-    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
-        self.about.location()
     }
 
     /// Runs the job, on any thread. Its end wakes the tasks that wait for it, and calls the loop.

@@ -1,6 +1,6 @@
 //! [`Host`]: a runtime's door to the network.
 
-use super::{Command, HostId, Listener, Random, Stream, UdpSocket, Wire};
+use super::{HostId, Listener, Random, Stream, UdpSocket, Wire};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,16 +35,6 @@ impl Host {
     /// Returns the address of the host with this name.
     pub(crate) fn lookup(&self, name: &str) -> Option<IpAddr> {
         self.wire.lookup(name)
-    }
-
-    /// Returns the name of the host.
-    pub(crate) fn name(&self) -> String {
-        self.wire.name(self.id)
-    }
-
-    /// Asks something of the driver.
-    pub(crate) fn post(&self, command: Command) {
-        self.wire.post(command);
     }
 
     /// Calls a function with the random numbers of what runs on the host. The seed and the host determine them. The
