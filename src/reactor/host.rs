@@ -169,11 +169,12 @@ mod tests {
             register(&reactor, true).unwrap(),
         );
         assert!(!is_tried(&one, Direction::Read));
-        reactor.make_ready([
+        let ready = [
             (one.io().token, READABLE),
             (usize::MAX, READABLE),
             (two.io().token, WRITABLE),
-        ]);
+        ];
+        reactor.make_ready(ready.into_iter());
         assert!(is_tried(&one, Direction::Read) && !is_tried(&one, Direction::Write));
         assert!(is_tried(&two, Direction::Write) && !is_tried(&two, Direction::Read));
     }
