@@ -485,7 +485,7 @@ fn the_ports_of_a_client_that_closes_first_are_used_up_for_a_minute() {
     let mut net = Net::new(exact());
     net.wire.set_link(Link::latency(MS / 10..=MS / 10));
     let listener = net.listen();
-    let mut once = |net: &mut Net| {
+    let once = |net: &mut Net| {
         let client = net.host(0).connect(net.server())?;
         net.run_for(MS);
         drop(client);
