@@ -17,10 +17,6 @@ mod door;
 mod error;
 mod faults;
 mod host;
-#[cfg_attr(
-    not(feature = "macros"),
-    allow(dead_code, reason = "only `#[test(sim, twice)]` compares two runs")
-)]
 mod journal;
 mod link;
 mod mask;
@@ -287,8 +283,8 @@ impl Wire {
 
 /// The comparison of two runs, for `#[test(sim, twice)]`.
 #[cfg_attr(
-    not(feature = "macros"),
-    allow(dead_code, reason = "only `#[test(sim, twice)]` compares two runs")
+    not(any(test, feature = "macros")),
+    expect(dead_code, reason = "for tests")
 )]
 impl Wire {
     /// Takes the entries of the journal that are kept, for a comparison: all of them after `record(usize::MAX)`.

@@ -148,7 +148,6 @@ pub(crate) mod recorder {
     /// Defines methods that cannot be called.
     macro_rules! never {
         ($($name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?;)+) => {
-            #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "only hosts call all of them"))]
             impl Recorder {
                 $(
                     /// Cannot be called.
@@ -220,7 +219,6 @@ pub(crate) mod simulation {
     use std::time::Instant;
 
     /// What became of a segment.
-    #[allow(dead_code, reason = "without the timeline, nobody reads the times")]
     #[derive(Clone, Copy, Debug)]
     #[cfg_attr(not(feature = "timeline"), expect(dead_code, reason = "never read"))]
     pub(crate) enum Fate {
