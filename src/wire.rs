@@ -282,10 +282,7 @@ impl Wire {
 }
 
 /// The comparison of two runs, for `#[test(sim, twice)]`.
-#[cfg_attr(
-    not(any(test, feature = "macros")),
-    expect(dead_code, reason = "for tests")
-)]
+#[cfg_attr(not(any(test, feature = "macros")), expect(dead_code))]
 impl Wire {
     /// Takes the entries of the journal that are kept, for a comparison: all of them after `record(usize::MAX)`.
     pub(crate) fn recording(&self) -> Recording {
