@@ -366,9 +366,9 @@
 //! # Clocks
 //!
 //! Each host has a clock. [`Clock`](crate::sim::Clock) sets it ahead or behind, and lets it run fast or slow by parts in a
-//! million. [`time::now`](crate::time::now), sleeps and timeouts follow it, and so does
-//! [`time::system_now`](crate::time::system_now), the time of day. So a lease that its holder and its owner measure by
-//! different clocks overlaps with the next one:
+//! million. The rate applies to [`time::now`](crate::time::now), sleeps and timeouts, and to
+//! [`time::system_now`](crate::time::system_now), the time of day. On a host that runs, only the time of day is set ahead
+//! or behind. So a lease that its holder and its owner measure by different clocks overlaps with the next one:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]

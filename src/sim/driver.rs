@@ -8,6 +8,7 @@
 //! The outcome of a step is a function of the seed, so the whole run is. Only foreign messages could change that, and these end
 //! the run.
 
+use super::Sim;
 use super::bell::Interrupt;
 use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
@@ -15,9 +16,7 @@ use super::inside::{self, Command};
 use super::machine::{Machine, Outcome, Step};
 use super::report::Report;
 use super::rng::mix;
-use super::{Clock, Sim};
 use crate::clock::Stopwatch;
-use crate::clock::host::HostClock;
 use crate::dump::{Wait, What};
 use crate::foreign::panic_message;
 use crate::wire::HostId;
@@ -371,8 +370,10 @@ impl Sim {
                 }
             }
             Command::Clock(id, clock) => {
-                self.machines[id as usize].clock_set = clock;
-                self.set_clock(id, clock);
+                let machine = &mut self.machines[id as usize];
+                machine.clock_set = clock;
+                machine.clock.set(clock.ahead, machine.ppm());
+                self.replan_timer(id);
             }
         }
         Ok(())
@@ -399,10 +400,17 @@ impl Sim {
         }
     }
 
-    /// Sets the clock of a host, whose deadlines then come at other times.
-    fn set_clock(&mut self, id: HostId, clock: Clock) {
+    /// Changes by how much a fault makes the clock of a host fast.
+    fn drift(&mut self, id: HostId, ppm: i64) {
         let machine = &mut self.machines[id as usize];
-        machine.clock.set(clock.ahead, clock.ppm);
+        machine.drift = ppm;
+        machine.clock.set_rate(machine.ppm());
+        self.replan_timer(id);
+    }
+
+    /// Plans anew when to look at the timers of a host whose clock has changed.
+    fn replan_timer(&mut self, id: HostId) {
+        let machine = &self.machines[id as usize];
         let deadline = machine
             .event_loop()
             .and_then(|event_loop| event_loop.next_deadline());
@@ -447,20 +455,8 @@ impl Sim {
                     self.obey(Command::Restart(id))?;
                 }
             }
-            Act::Drift(ppm) => {
-                let clock = self.machines[id as usize].clock_set;
-                self.set_clock(
-                    id,
-                    Clock {
-                        ppm: (clock.ppm + ppm).clamp(HostClock::SLOWEST, HostClock::FASTEST),
-                        ..clock
-                    },
-                );
-            }
-            Act::RestoreClock => {
-                let clock = self.machines[id as usize].clock_set;
-                self.set_clock(id, clock);
-            }
+            Act::Drift(ppm) => self.drift(id, ppm),
+            Act::EndDrift => self.drift(id, 0),
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub enum Fault {
     Kill,
     /// The process of a host is stopped, and continues after a while.
     Pause,
-    /// The clock of a host is fast or slow for a while.
+    /// The clocks of a host are fast or slow for a while. The wall clock keeps the error that adds up.
     Drift,
 }
 
@@ -311,7 +311,7 @@ impl Fault {
             Fault::Reset => None,
             Fault::Crash | Fault::Kill => Some(Act::Restart),
             Fault::Pause => Some(Act::Resume),
-            Fault::Drift => Some(Act::RestoreClock),
+            Fault::Drift => Some(Act::EndDrift),
         }
     }
 }
@@ -383,6 +383,6 @@ pub(super) enum Act {
     Resume,
     /// Makes a clock fast by this many parts in a million.
     Drift(i64),
-    /// Makes a clock what the test has set.
-    RestoreClock,
+    /// Makes a clock as fast as the test has set it.
+    EndDrift,
 }

@@ -55,6 +55,8 @@ pub(super) struct Machine {
     pub(super) clock: Arc<HostClock>,
     /// What the test has made of the clock.
     pub(super) clock_set: Clock,
+    /// By how many parts in a million a fault that the seed has chosen makes the clock fast, besides.
+    pub(super) drift: i64,
     /// The process, if the host runs.
     process: Option<Process>,
     /// The sockets that have become ready since the last step.
@@ -119,12 +121,19 @@ impl Machine {
             is_paused: false,
             clock,
             clock_set: Clock::default(),
+            drift: 0,
             process: None,
             ready: Vec::new(),
             timer: None,
             due_jobs: 0,
             panics: Vec::new(),
         }
+    }
+
+    /// Returns by how many parts in a million the clock is fast.
+    pub(super) fn ppm(&self) -> i64 {
+        let ppm = self.clock_set.ppm + self.drift;
+        ppm.clamp(HostClock::SLOWEST, HostClock::FASTEST)
     }
 
     /// Returns whether the machine has a process.
