@@ -149,8 +149,8 @@ impl Sim {
         // 3. The checks see the moment when it is over.
         while self.next_check().is_some_and(|next| next <= now) {
             if let Some((at, place)) = self.next_checks.pop_first() {
-                self.next_checks
-                    .insert((at + self.checks[place].period, place));
+                let next = at.saturating_add(self.checks[place].period);
+                self.next_checks.insert((next, place));
                 self.check(place)?;
             }
         }

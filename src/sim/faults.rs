@@ -4,6 +4,7 @@
 //! influence on it, so a change of the program meets the same faults.
 
 use super::rng::Rng;
+use crate::wire::nanos;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -111,7 +112,8 @@ impl Faults {
         }
     }
 
-    /// Sets after how much simulated time all faults are over; 60 seconds by default.
+    /// Sets after how much simulated time all faults are over; 60 seconds by default. The time begins when the faults are
+    /// drawn, and a duration of more than 292 years is cut to 292 years.
     ///
     /// # Examples
     ///
@@ -196,12 +198,12 @@ impl Faults {
             .map(|(name, _)| name)
             .collect();
         let kinds = self.subset(rng);
-        let quiet = u64::try_from(self.quiet_after.as_nanos()).unwrap_or(u64::MAX);
+        let quiet = nanos(self.quiet_after);
         let mut planned = Vec::new();
         let mut busy: HashMap<(&str, &str), u64> = HashMap::new();
         let mut now = 0;
         for _ in 0..MOST_FAULTS {
-            now += spread(rng, quiet / 4);
+            now = u64::saturating_add(now, spread(rng, quiet / 4));
             if now >= quiet {
                 break;
             }

@@ -147,7 +147,7 @@ fn checked(probability: f64, what: &str) -> f64 {
     probability
 }
 
-/// Returns a duration in nanoseconds: at most 292 years.
+/// Returns a duration in nanoseconds: at most 292 years, so that the sum of two of them is no overflow.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).map_or(u64::MAX / 2, |nanos| nanos.min(u64::MAX / 2))
 }

@@ -419,6 +419,28 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
     assert!(wall.get().is_some());
 }
 
+#[test]
+fn the_longest_durations_overflow_nothing() {
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed);
+        sim.host("server", pending);
+        sim.host("other", pending);
+        sim.link(Link::latency(Duration::ZERO..=Duration::MAX));
+        sim.faults(Faults::swarm().quiet_after(Duration::MAX));
+        sim.time_limit(Duration::MAX);
+        sim.every(Duration::MAX, || Ok(()));
+        sim.client("client", async {
+            sleep(SECOND).await;
+            Ok(())
+        });
+        sim.run().unwrap();
+        sim.faults(Faults::swarm().quiet_after(Duration::MAX));
+        sim.run_for(Duration::MAX).unwrap_err();
+        let year = 365 * 24 * 3600 * SECOND;
+        assert!(sim.elapsed() > 100 * year, "{:?}", sim.elapsed());
+    }
+}
+
 /// Calls a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
