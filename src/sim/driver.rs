@@ -14,6 +14,7 @@ use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
 use super::inside::{self, Command};
 use super::machine::{Machine, Outcome, Step};
+use super::origin::Origin;
 use super::report::Report;
 use super::rng::mix;
 use crate::clock::Stopwatch;
@@ -188,7 +189,8 @@ impl Sim {
             let hosts: Vec<_> = hosts
                 .map(|host| (String::from(&*host.here.name), host.is_client))
                 .collect();
-            self.plan = faults.plan(&hosts, &self.fault_rng, self.now());
+            let before = mem::take(&mut self.plan);
+            self.plan = faults.plan(&hosts, &self.fault_rng, self.now(), before);
         }
     }
 
@@ -271,7 +273,7 @@ impl Sim {
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
         machine.due_jobs -= 1;
-        if machine.is_paused {
+        if machine.paused.is_any() {
             // The threads of a stopped process stand still. The first step after it resumes schedules the job again.
             return Ok(());
         }
@@ -333,6 +335,10 @@ impl Sim {
 
     /// Does what a host, or the test, has asked for.
     pub(super) fn obey(&mut self, command: Command) -> Result<(), Failure> {
+        if let Command::Crash(id) | Command::Kill(id) | Command::Restart(id) = command {
+            // From now on, the test decides whether the host runs.
+            self.machines[id as usize].is_felled = false;
+        }
         match command {
             Command::Crash(id) => self.crash_host(id),
             Command::Kill(id) => {
@@ -345,18 +351,8 @@ impl Sim {
                     self.give_up(id);
                 }
             }
-            Command::Pause(id) => {
-                let machine = &mut self.machines[id as usize];
-                if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
-                    self.note_fault(id, "pauses");
-                }
-            }
-            Command::Resume(id) => {
-                if mem::replace(&mut self.machines[id as usize].is_paused, false) {
-                    self.note_fault(id, "resumes");
-                    self.simulation.bells.ring(id);
-                }
-            }
+            Command::Pause(id) => self.pause_host(id, Origin::Test),
+            Command::Resume(id) => self.resume_host(id, Origin::Test),
             Command::Restart(id) => {
                 if !self.fresh.contains(&id) {
                     if self.machines[id as usize].is_up() {
@@ -377,6 +373,22 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// Stops the process of a host.
+    fn pause_host(&mut self, id: HostId, origin: Origin) {
+        let machine = &mut self.machines[id as usize];
+        if machine.is_up() && machine.paused.set(origin, true) {
+            self.note_fault(id, "pauses");
+        }
+    }
+
+    /// Continues the process of a host, unless another origin has stopped it too.
+    fn resume_host(&mut self, id: HostId, origin: Origin) {
+        if self.machines[id as usize].paused.set(origin, false) {
+            self.note_fault(id, "resumes");
+            self.simulation.bells.ring(id);
+        }
     }
 
     /// Takes the power from a host.
@@ -424,12 +436,12 @@ impl Sim {
         let simulation = Arc::clone(&self.simulation);
         let id = simulation.id(one);
         match *what {
-            Act::Cut => simulation.partition(one, other),
-            Act::CutOneWay => simulation.partition_oneway(one, other),
-            Act::Repair => simulation.repair(one, other),
-            Act::RepairOneWay => simulation.repair_oneway(one, other),
-            Act::Hold => simulation.hold(one, other),
-            Act::Release => simulation.release(one, other),
+            Act::Cut => simulation.partition(Origin::Swarm, one, other),
+            Act::CutOneWay => simulation.partition_oneway(Origin::Swarm, one, other),
+            Act::Repair => simulation.repair(Origin::Swarm, one, other),
+            Act::RepairOneWay => simulation.repair_oneway(Origin::Swarm, one, other),
+            Act::Hold => simulation.hold(Origin::Swarm, one, other),
+            Act::Release => simulation.release(Origin::Swarm, one, other),
             Act::Reset => simulation.reset(one, other),
             Act::Lose(loss) => simulation.disturb(id, simulation.id(other), loss, 0),
             Act::Delay(time) => {
@@ -440,14 +452,14 @@ impl Sim {
             // A host whose software has ended by itself stays down.
             Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
             Act::Crash | Act::Kill => {
-                self.machines[id as usize].is_felled = true;
                 self.obey(match what {
                     Act::Crash => Command::Crash(id),
                     _ => Command::Kill(id),
                 })?;
+                self.machines[id as usize].is_felled = true;
             }
-            Act::Pause => self.obey(Command::Pause(id))?,
-            Act::Resume => self.obey(Command::Resume(id))?,
+            Act::Pause => self.pause_host(id, Origin::Swarm),
+            Act::Resume => self.resume_host(id, Origin::Swarm),
             Act::Restart => {
                 let machine = &mut self.machines[id as usize];
                 // The test, or another host, may have started it already.
@@ -591,7 +603,7 @@ impl Sim {
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
             awaited,
-            paused: names(|machine| machine.is_paused),
+            paused: names(|machine| machine.paused.is_any()),
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());

@@ -5,7 +5,7 @@
 
 use super::rng::Rng;
 use crate::wire::nanos;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// After how long all faults are over, if the test has not said.
@@ -70,6 +70,11 @@ const ALL: [Fault; 10] = [
 /// expected to make progress: set a time limit after that.
 ///
 /// Hosts crash, are killed and are paused, but clients are not. The network fails between any two of them.
+///
+/// These faults and those of the test are kept apart, and each ends only its own. A link that both have cut is cut until
+/// both have repaired it. The same is true of a link that is held, and of a process that is paused. A host that the test
+/// crashes or kills stays down until the test restarts it, and what the test has said of a link or a clock holds again
+/// when a fault is over.
 ///
 /// # Examples
 ///
@@ -173,12 +178,18 @@ impl Faults {
     }
 
     /// Draws the plan for these hosts, each with its name and whether it is a client. The faults begin at `begin`, in
-    /// nanoseconds since the simulation began.
+    /// nanoseconds since the simulation began. The plan also ends the faults of the plan `before` that have begun.
     ///
     /// # Panics
     ///
     /// Panics if the faults name a host that is none of these.
-    pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng, begin: u64) -> Plan {
+    pub(super) fn plan(
+        &self,
+        hosts: &[(String, bool)],
+        rng: &Rng,
+        begin: u64,
+        before: Plan,
+    ) -> Plan {
         for name in self.hosts.iter().flatten() {
             let is_known = hosts.iter().any(|(host, _)| host == name);
             assert!(
@@ -199,8 +210,13 @@ impl Faults {
             .collect();
         let kinds = self.subset(rng);
         let quiet = nanos(self.quiet_after);
-        let mut planned = Vec::new();
-        let mut busy: HashMap<(&str, &str), u64> = HashMap::new();
+        let latest = begin.saturating_add(quiet);
+        let ends = before.ends().map(|(at, end)| (at.min(latest), end));
+        let mut planned: Vec<(u64, Planned)> = ends.collect();
+        let mut busy: HashMap<(String, String), u64> = planned
+            .iter()
+            .map(|(at, end)| (end.place(), at.saturating_sub(begin)))
+            .collect();
         let mut now = 0;
         for _ in 0..MOST_FAULTS {
             now = u64::saturating_add(now, spread(rng, quiet / 4));
@@ -226,29 +242,28 @@ impl Faults {
                     None => continue,
                 },
             };
-            // One fault at a time at each link and each host, so that the end of one is not that of another.
-            let place = (one.min(other), one.max(other));
-            if busy.get(&place).is_some_and(|until| *until >= now) {
-                continue;
-            }
-            busy.insert(place, until);
             let what = |what| Planned {
                 what,
                 one: one.into(),
                 other: other.into(),
             };
-            planned.push((now, what(kind.begins(rng))));
-            planned.extend(kind.ends().map(|end| (until, what(end))));
+            let begins = what(kind.begins(rng));
+            // One fault at a time at each link and each host, so that the end of one is not that of another.
+            let place = begins.place();
+            if busy.get(&place).is_some_and(|until| *until >= now) {
+                continue;
+            }
+            busy.insert(place, until);
+            planned.push((begin.saturating_add(now), begins));
+            planned.extend(
+                kind.ends()
+                    .map(|end| (begin.saturating_add(until), what(end))),
+            );
         }
         // A stable sort: what is planned for the same moment happens in the order in which it was drawn.
         planned.sort_by_key(|(at, _)| *at);
         planned.reverse();
-        let planned = planned
-            .into_iter()
-            .map(|(at, planned)| (begin.saturating_add(at), planned));
-        Plan {
-            planned: planned.collect(),
-        }
+        Plan { planned }
     }
 
     /// Chooses a subset of the kinds: each with probability one half, and at least one.
@@ -331,6 +346,15 @@ impl Plan {
         self.planned.last().map(|(at, _)| *at)
     }
 
+    /// Returns the acts that end a fault that has begun.
+    fn ends(self) -> impl Iterator<Item = (u64, Planned)> {
+        let mut places = HashSet::new();
+        // At each place there is one fault at a time: if it has begun, its end comes first.
+        let first = self.planned.into_iter().rev();
+        let first = first.filter(move |(_, planned)| places.insert(planned.place()));
+        first.filter(|(_, planned)| planned.what.is_end())
+    }
+
     /// Takes the next act, if it is due.
     pub(super) fn take(&mut self, now: u64) -> Option<Planned> {
         self.planned
@@ -348,6 +372,14 @@ pub(super) struct Planned {
     pub(super) one: String,
     /// The second host of a link.
     pub(super) other: String,
+}
+
+impl Planned {
+    /// Returns the place: the host, or both hosts of a link in the order of their names.
+    fn place(&self) -> (String, String) {
+        let (one, other) = (&self.one, &self.other);
+        (one.min(other).clone(), one.max(other).clone())
+    }
 }
 
 /// How a fault begins or ends.
@@ -387,4 +419,29 @@ pub(super) enum Act {
     Drift(i64),
     /// Makes a clock as fast as the test has set it.
     EndDrift,
+}
+
+impl Act {
+    /// Returns whether the act is the end of a fault.
+    fn is_end(self) -> bool {
+        match self {
+            Act::Repair
+            | Act::RepairOneWay
+            | Act::RestoreLink
+            | Act::Release
+            | Act::Restart
+            | Act::Resume
+            | Act::EndDrift => true,
+            Act::Cut
+            | Act::CutOneWay
+            | Act::Lose(_)
+            | Act::Delay(_)
+            | Act::Hold
+            | Act::Reset
+            | Act::Crash
+            | Act::Kill
+            | Act::Pause
+            | Act::Drift(_) => false,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::bell::Bells;
 use super::clock::Clock;
+use super::origin::{Origin, Origins};
 use super::rng::Rng;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
@@ -42,6 +43,10 @@ struct Links {
     usual: Link,
     /// The links of which something was said, by direction, and those that a fault has ever disturbed.
     ways: BTreeMap<(HostId, HostId), Way>,
+    /// Who has cut which direction.
+    cut: BTreeMap<(HostId, HostId), Origins>,
+    /// Who holds the packets of which direction.
+    held: BTreeMap<(HostId, HostId), Origins>,
 }
 
 /// The link in one direction.
@@ -182,46 +187,68 @@ impl Simulation {
 
     /// Cuts the network between two hosts.
     #[track_caller]
-    pub(super) fn partition(&self, a: &str, b: &str) {
+    pub(super) fn partition(&self, origin: Origin, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
-        self.wire.cut(a, b);
-        self.wire.cut(b, a);
+        self.set_cut(origin, a, b, true);
+        self.set_cut(origin, b, a, true);
     }
 
     /// Cuts the network from one host to another.
     #[track_caller]
-    pub(super) fn partition_oneway(&self, from: &str, to: &str) {
-        self.wire.cut(self.id(from), self.id(to));
+    pub(super) fn partition_oneway(&self, origin: Origin, from: &str, to: &str) {
+        self.set_cut(origin, self.id(from), self.id(to), true);
     }
 
     /// Repairs the network between two hosts.
     #[track_caller]
-    pub(super) fn repair(&self, a: &str, b: &str) {
+    pub(super) fn repair(&self, origin: Origin, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
-        self.wire.repair(a, b);
-        self.wire.repair(b, a);
+        self.set_cut(origin, a, b, false);
+        self.set_cut(origin, b, a, false);
     }
 
     /// Repairs the network from one host to another.
     #[track_caller]
-    pub(super) fn repair_oneway(&self, from: &str, to: &str) {
-        self.wire.repair(self.id(from), self.id(to));
+    pub(super) fn repair_oneway(&self, origin: Origin, from: &str, to: &str) {
+        self.set_cut(origin, self.id(from), self.id(to), false);
     }
 
     /// Holds all packets between two hosts.
     #[track_caller]
-    pub(super) fn hold(&self, a: &str, b: &str) {
+    pub(super) fn hold(&self, origin: Origin, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
-        self.wire.hold(a, b);
-        self.wire.hold(b, a);
+        self.set_held(origin, a, b, true);
+        self.set_held(origin, b, a, true);
     }
 
     /// Lets the packets between two hosts go on.
     #[track_caller]
-    pub(super) fn release(&self, a: &str, b: &str) {
+    pub(super) fn release(&self, origin: Origin, a: &str, b: &str) {
         let (a, b) = (self.id(a), self.id(b));
-        self.wire.release(a, b);
-        self.wire.release(b, a);
+        self.set_held(origin, a, b, false);
+        self.set_held(origin, b, a, false);
+    }
+
+    /// Notes whether an origin has a direction cut, which it is as long as one does.
+    fn set_cut(&self, origin: Origin, from: HostId, to: HostId, is_cut: bool) {
+        let mut links = lock(&self.links);
+        let cut = links.cut.entry((from, to)).or_default();
+        match (cut.set(origin, is_cut), is_cut) {
+            (false, _) => {}
+            (true, true) => self.wire.cut(from, to),
+            (true, false) => self.wire.repair(from, to),
+        }
+    }
+
+    /// Notes whether an origin has a direction held, which it is as long as one does.
+    fn set_held(&self, origin: Origin, from: HostId, to: HostId, is_held: bool) {
+        let mut links = lock(&self.links);
+        let held = links.held.entry((from, to)).or_default();
+        match (held.set(origin, is_held), is_held) {
+            (false, _) => {}
+            (true, true) => self.wire.hold(from, to),
+            (true, false) => self.wire.release(from, to),
+        }
     }
 
     /// Resets all connections between two hosts.
@@ -480,24 +507,26 @@ fn ask(simulation: &Simulation, name: &str, command: fn(HostId) -> Command) {
 inside! {
     /// Cuts the network between two hosts, in both directions.
     ///
-    /// Packets are lost when they leave, and packets on the way when they would arrive, until [`repair`].
+    /// Packets are lost when they leave, and packets on the way when they would arrive, until [`repair`]. If a fault of
+    /// [`Faults`](super::Faults) has cut the same direction, that cut lasts until the fault is over.
     partition(a: &str, b: &str) "sim::partition(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.partition(a, b);
+        |simulation, a, b| simulation.partition(Origin::Test, a, b);
     /// Cuts the network between two hosts in one direction.
     partition_oneway(from: &str, to: &str) "sim::partition_oneway(\"server\", \"chaos\");"
-        |simulation, from, to| simulation.partition_oneway(from, to);
+        |simulation, from, to| simulation.partition_oneway(Origin::Test, from, to);
     /// Repairs the network between two hosts, in both directions.
     repair(a: &str, b: &str) "sim::repair(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.repair(a, b);
+        |simulation, a, b| simulation.repair(Origin::Test, a, b);
     /// Repairs the network between two hosts in one direction.
     repair_oneway(from: &str, to: &str) "sim::repair_oneway(\"server\", \"chaos\");"
-        |simulation, from, to| simulation.repair_oneway(from, to);
-    /// Holds all packets between two hosts, in both directions, until [`release`].
+        |simulation, from, to| simulation.repair_oneway(Origin::Test, from, to);
+    /// Holds all packets between two hosts, in both directions, until [`release`]. If a fault of
+    /// [`Faults`](super::Faults) holds them too, they wait until it is over.
     hold(a: &str, b: &str) "sim::hold(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.hold(a, b);
+        |simulation, a, b| simulation.hold(Origin::Test, a, b);
     /// Lets the packets between two hosts go on, those that were held first.
     release(a: &str, b: &str) "sim::release(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.release(a, b);
+        |simulation, a, b| simulation.release(Origin::Test, a, b);
     /// Resets all connections between two hosts, as a middlebox on their way might: both ends receive an RST.
     reset(a: &str, b: &str) "sim::reset(\"server\", \"chaos\");"
         |simulation, a, b| simulation.reset(a, b);
@@ -524,7 +553,9 @@ inside! {
         |simulation, name| ask(simulation, name, Command::Kill);
     /// Stops the process of a host, once the poll of the caller has returned, until [`resume`].
     ///
-    /// Its tasks are not polled, while its kernel still acknowledges what arrives, and its clock goes on.
+    /// Its tasks are not polled, while its kernel still acknowledges what arrives, and its clock goes on. If a fault of
+    /// [`Faults`](super::Faults) has paused the process too, it stands still until that is over. The process that a
+    /// restart begins is not paused.
     pause(name: &str) "sim::pause(\"server\");"
         |simulation, name| ask(simulation, name, Command::Pause);
     /// Continues the process of a paused host.

@@ -420,6 +420,140 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
 }
 
 #[test]
+fn a_link_that_the_test_has_cut_or_holds_stays_so_when_a_fault_of_the_seed_ends() {
+    for seed in 0..20 {
+        for is_cut in [true, false] {
+            let reached = Rc::new(Cell::new(false));
+            let mut sim = Sim::new(seed);
+            sim.host("server", echo_server);
+            let ours = Rc::clone(&reached);
+            sim.host("client", move || {
+                let reached = Rc::clone(&ours);
+                async move {
+                    loop {
+                        let connected = timeout(SECOND, TcpStream::connect("server:7")).await;
+                        reached.set(reached.get() || matches!(connected, Ok(Ok(_))));
+                    }
+                }
+            });
+            match is_cut {
+                true => sim.partition("server", "client"),
+                false => sim.hold("server", "client"),
+            };
+            let kinds = [Fault::Partition, Fault::OneWay, Fault::Hold];
+            let faults = Faults::swarm().only(kinds).quiet_after(20 * SECOND);
+            sim.faults(faults).run_for(30 * SECOND).unwrap();
+            assert!(!reached.get(), "seed {seed}");
+            match is_cut {
+                true => sim.repair("server", "client"),
+                false => sim.release("server", "client"),
+            };
+            sim.run_for(2 * SECOND).unwrap();
+            assert!(reached.get());
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_seed_lasts_although_the_test_ends_its_own() {
+    let mut sim = Sim::builder().seed(1).record(10_000).build();
+    sim.host("a", pending).host("b", pending);
+    sim.host("repairer", || async {
+        loop {
+            sleep(MS).await;
+            sim::repair("a", "b");
+            sim::release("a", "b");
+            sim::resume("a");
+        }
+    });
+    let kinds = [Fault::Partition, Fault::Hold, Fault::Pause];
+    for kind in kinds {
+        sim.faults(Faults::swarm().only([kind]).hosts(["a", "b"]));
+        sim.run_for(61 * SECOND).unwrap();
+    }
+    let journal = sim.run_for(SECOND).unwrap().journal;
+    for begins in ["is cut", "is held", "pauses"] {
+        let time = |line: &String| line.split(' ').next().unwrap().parse::<f64>().unwrap();
+        let begin = journal.iter().find(|line| line.contains(begins)).unwrap();
+        let ends = ["is repaired", "is released", "resumes"];
+        let mut later = journal.iter().filter(|line| time(line) >= time(begin));
+        let end = later.find(|line| ends.iter().any(|end| line.contains(end)));
+        assert!(time(end.unwrap()) - time(begin) > 0.002, "{begin}, {end:?}");
+    }
+}
+
+#[test]
+fn a_process_that_the_test_has_paused_or_ended_stays_so_when_a_fault_of_the_seed_ends() {
+    for seed in 0..20 {
+        for is_pause in [true, false] {
+            let (ticks, boots) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let mut sim = Sim::new(seed);
+            let ours = (Rc::clone(&ticks), Rc::clone(&boots));
+            sim.host("server", move || {
+                let (ticks, boots) = ours.clone();
+                boots.set(boots.get() + 1);
+                async move {
+                    loop {
+                        ticks.set(ticks.get() + 1);
+                        sleep(SECOND).await;
+                    }
+                }
+            });
+            let kinds: &[Fault] = match is_pause {
+                true => &[Fault::Pause],
+                false => &[Fault::Crash, Fault::Kill],
+            };
+            let faults = Faults::swarm().only(kinds.iter().copied());
+            sim.faults(faults).run_for(5 * SECOND).unwrap();
+            match is_pause {
+                true => sim.restart("server"),
+                false => &mut sim,
+            };
+            sim.run_for(Duration::ZERO).unwrap();
+            match is_pause {
+                true => sim.pause("server"),
+                false => sim.crash("server"),
+            };
+            let before = (ticks.get(), boots.get());
+            sim.run_for(60 * SECOND).unwrap();
+            assert_eq!((ticks.get(), boots.get()), before, "seed {seed}");
+            match is_pause {
+                true => sim.resume("server"),
+                false => sim.restart("server"),
+            };
+            sim.run_for(2 * SECOND).unwrap();
+            assert!(ticks.get() > before.0);
+        }
+    }
+}
+
+#[test]
+fn the_faults_that_have_begun_end_although_others_replace_them() {
+    for seed in 0..50 {
+        let mut sim = Sim::new(seed);
+        for name in ["a", "b", "c"] {
+            sim.host(name, echo_server);
+        }
+        sim.faults(Faults::swarm().quiet_after(600 * SECOND));
+        sim.run_for(100 * SECOND).unwrap();
+        sim.faults(Faults::swarm().only([]).quiet_after(10 * SECOND));
+        sim.run_for(11 * SECOND).unwrap();
+        for name in ["a", "b", "c"] {
+            assert!(sim.is_running(name), "seed {seed}");
+        }
+        sim.client("client", async {
+            for name in ["a", "b", "c"] {
+                let start = now();
+                TcpStream::connect((name, 7)).await?;
+                assert!(now() - start <= 20 * MS, "{name}");
+            }
+            Ok(())
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
 fn the_longest_durations_overflow_nothing() {
     for seed in 0..20 {
         let mut sim = Sim::new(seed);
