@@ -154,6 +154,17 @@ impl Simulation {
         }
     }
 
+    /// Returns two hosts with these names, between which there is a link.
+    #[track_caller]
+    fn pair(&self, a: &str, b: &str) -> (HostId, HostId) {
+        let (one, other) = (self.id(a), self.id(b));
+        assert!(
+            one != other,
+            "there is no link between \"{a}\" and itself: a host reaches itself without the network, so name two hosts"
+        );
+        (one, other)
+    }
+
     /// Returns the command that starts a host anew.
     #[track_caller]
     pub(super) fn restart(&self, name: &str) -> Command {
@@ -188,7 +199,7 @@ impl Simulation {
     /// Cuts the network between two hosts.
     #[track_caller]
     pub(super) fn partition(&self, origin: Origin, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
         self.set_cut(origin, a, b, true);
         self.set_cut(origin, b, a, true);
     }
@@ -196,13 +207,14 @@ impl Simulation {
     /// Cuts the network from one host to another.
     #[track_caller]
     pub(super) fn partition_oneway(&self, origin: Origin, from: &str, to: &str) {
-        self.set_cut(origin, self.id(from), self.id(to), true);
+        let (from, to) = self.pair(from, to);
+        self.set_cut(origin, from, to, true);
     }
 
     /// Repairs the network between two hosts.
     #[track_caller]
     pub(super) fn repair(&self, origin: Origin, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
         self.set_cut(origin, a, b, false);
         self.set_cut(origin, b, a, false);
     }
@@ -210,13 +222,14 @@ impl Simulation {
     /// Repairs the network from one host to another.
     #[track_caller]
     pub(super) fn repair_oneway(&self, origin: Origin, from: &str, to: &str) {
-        self.set_cut(origin, self.id(from), self.id(to), false);
+        let (from, to) = self.pair(from, to);
+        self.set_cut(origin, from, to, false);
     }
 
     /// Holds all packets between two hosts.
     #[track_caller]
     pub(super) fn hold(&self, origin: Origin, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
         self.set_held(origin, a, b, true);
         self.set_held(origin, b, a, true);
     }
@@ -224,7 +237,7 @@ impl Simulation {
     /// Lets the packets between two hosts go on.
     #[track_caller]
     pub(super) fn release(&self, origin: Origin, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
         self.set_held(origin, a, b, false);
         self.set_held(origin, b, a, false);
     }
@@ -254,7 +267,8 @@ impl Simulation {
     /// Resets all connections between two hosts.
     #[track_caller]
     pub(super) fn reset(&self, a: &str, b: &str) {
-        self.wire.reset(self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
+        self.wire.reset(a, b);
     }
 
     /// Changes all links of which nothing else was said.
@@ -277,7 +291,7 @@ impl Simulation {
     /// Changes the link from one host to another.
     #[track_caller]
     pub(super) fn link_oneway(&self, from: &str, to: &str, link: Link) {
-        let (from, to) = (self.id(from), self.id(to));
+        let (from, to) = self.pair(from, to);
         self.change_way(from, to, |way| way.link = Some(link));
     }
 
@@ -461,6 +475,23 @@ pub fn elapsed() -> std::time::Duration {
     std::time::Duration::from_nanos(here().simulation.time.now())
 }
 
+/// Says which names a fault panics at, by its parameters. The first word begins the clause.
+macro_rules! wrong_names {
+    ($begin:literal; link) => {
+        ""
+    };
+    ($begin:literal; name $($rest:ident)*) => {
+        concat!($begin, " if no host has this name")
+    };
+    ($begin:literal; $a:ident $b:ident $($rest:ident)*) => {
+        concat!(
+            $begin,
+            " if no host has one of the names, or if both are those of the same host"
+        )
+    };
+}
+pub(super) use wrong_names;
+
 /// Defines the free functions of which [`Sim`](super::Sim) has a method with the same name.
 macro_rules! inside {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $example:literal $body:expr;)*) => {$(
@@ -470,7 +501,7 @@ macro_rules! inside {
         ///
         /// # Panics
         ///
-        /// Panics outside a simulation, and if a host has no such name.
+        #[doc = concat!("Panics outside a simulation", wrong_names!(", and"; $($arg)*), ".")]
         ///
         /// # Examples
         ///

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::driver::{Check, Taken};
 use super::failure::Failure;
 use super::faults::{Faults, Plan};
-use super::inside::{Command, Here, Simulation};
+use super::inside::{Command, Here, Simulation, wrong_names};
 use super::jobs::Jobs;
 use super::machine::{Machine, Software};
 use super::origin::Origin;
@@ -563,9 +563,7 @@ macro_rules! faults {
             ///
             #[doc = concat!("[`sim::", stringify!($name), "`](super::", stringify!($name), "()) does the same inside the simulation, and says more.")]
             ///
-            /// # Panics
-            ///
-            /// Panics if a host has no such name.
+            #[doc = wrong_names!("# Panics\n\nPanics"; $($arg)*)]
             ///
             /// # Examples
             ///

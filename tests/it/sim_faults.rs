@@ -554,6 +554,43 @@ fn the_faults_that_have_begun_end_although_others_replace_them() {
 }
 
 #[test]
+fn a_fault_between_a_host_and_itself_fails_the_host_that_asks_for_it() {
+    let faults: [fn(); 9] = [
+        || sim::partition("a", "a"),
+        || sim::partition_oneway("a", "a"),
+        || sim::repair("a", "a"),
+        || sim::repair_oneway("a", "a"),
+        || sim::hold("a", "a"),
+        || sim::release("a", "a"),
+        || sim::reset("a", "a"),
+        || sim::link_between("a", "a", Link::default()),
+        || sim::link_oneway("a", "a", Link::default()),
+    ];
+    for fault in faults {
+        let mut sim = Sim::new(1);
+        sim.host("a", pending);
+        sim.client("chaos", async move {
+            fault();
+            Ok(())
+        });
+        let failure = sim.run().unwrap_err();
+        assert_eq!(failure.host(), Some("chaos"));
+        let text = failure.to_string();
+        assert!(
+            text.contains("there is no link between \"a\" and itself"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "there is no link between \"a\" and itself")]
+fn a_test_cannot_cut_the_link_between_a_host_and_itself() {
+    let mut sim = Sim::new(1);
+    sim.host("a", pending).partition("a", "a");
+}
+
+#[test]
 fn the_longest_durations_overflow_nothing() {
     for seed in 0..20 {
         let mut sim = Sim::new(seed);
