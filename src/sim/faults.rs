@@ -191,13 +191,18 @@ impl Faults {
         before: Plan,
     ) -> Plan {
         for name in self.hosts.iter().flatten() {
-            let is_known = hosts.iter().any(|(host, _)| host == name);
+            let is_known = hosts
+                .iter()
+                .any(|(host, _)| host.eq_ignore_ascii_case(name));
             assert!(
                 is_known,
                 "`Faults::hosts` names \"{name}\", but no host has this name"
             );
         }
-        let named = |name: &String| self.hosts.as_ref().is_none_or(|hosts| hosts.contains(name));
+        let named = |name: &String| {
+            let hosts = self.hosts.as_ref();
+            hosts.is_none_or(|hosts| hosts.iter().any(|host| host.eq_ignore_ascii_case(name)))
+        };
         let all: Vec<&String> = hosts
             .iter()
             .map(|(name, _)| name)

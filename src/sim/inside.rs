@@ -24,8 +24,8 @@ pub(super) struct Simulation {
     pub(super) timeline: Option<Arc<SimulationRecorder>>,
     /// The bells of the hosts.
     pub(super) bells: Arc<Bells>,
-    /// The hosts by their names.
-    names: Mutex<HashMap<Arc<str>, HostId>>,
+    /// The hosts by their names in lower case, each with the name that the test has given.
+    names: Mutex<HashMap<String, (HostId, Arc<str>)>>,
     /// The links as the test, or a host, has set them.
     links: Mutex<Links>,
     /// The clients, which cannot be restarted.
@@ -112,31 +112,39 @@ impl Simulation {
     /// Adds a host or a client.
     #[track_caller]
     pub(super) fn add(&self, name: &Arc<str>, is_client: bool) -> HostId {
+        // Names are compared as those of the DNS are (RFC 4343).
+        let key = name.to_ascii_lowercase();
         let mut names = lock(&self.names);
-        let is_new = !names.contains_key(name);
-        let id = is_new.then(|| self.wire.add_host(name));
-        names.extend(id.map(|id| (Arc::clone(name), id)));
-        drop(names);
-        lock(&self.clients).extend(id.filter(|_| is_client));
-        match id {
-            Some(id) => id,
-            None => {
-                panic!("two hosts are named \"{name}\": give each host and client its own name")
+        if let Some((_, other)) = names.get(&key) {
+            let other = Arc::clone(other);
+            drop(names);
+            match *other == **name {
+                true => {
+                    panic!("two hosts are named \"{name}\": give each host and client its own name")
+                }
+                false => panic!(
+                    "two hosts are named \"{other}\" and \"{name}\", which resolve alike, because the case of a name does \
+                     not count: give each host and client its own name"
+                ),
             }
         }
+        let id = self.wire.add_host(name);
+        names.insert(key, (id, Arc::clone(name)));
+        drop(names);
+        if is_client {
+            lock(&self.clients).insert(id);
+        }
+        id
     }
 
     /// Returns the host with this name.
     #[track_caller]
     pub(super) fn id(&self, name: &str) -> HostId {
         let names = lock(&self.names);
-        if let Some(id) = names.get(name) {
+        if let Some((id, _)) = names.get(&name.to_ascii_lowercase()) {
             return *id;
         }
-        let mut known: Vec<(HostId, Arc<str>)> = names
-            .iter()
-            .map(|(name, id)| (*id, Arc::clone(name)))
-            .collect();
+        let mut known: Vec<(HostId, Arc<str>)> = names.values().cloned().collect();
         drop(names);
         known.sort();
         let known: Vec<String> = known

@@ -140,11 +140,14 @@ impl Sim {
     /// the future completes, the process exits: its tasks are dropped, and its kernel closes its sockets. The run does not wait
     /// for that. If the future completes with an error, the run fails.
     ///
-    /// The hosts have the addresses 10.0.0.1, 10.0.0.2, and so on. Their names resolve to these.
+    /// The hosts have the addresses 10.0.0.1, 10.0.0.2, and so on. Their names resolve to these, in upper or lower case
+    /// ([RFC 4343]).
+    ///
+    /// [RFC 4343]: https://www.rfc-editor.org/rfc/rfc4343
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// Panics if another host or client has this name, in whatever case, or if the name is empty, `localhost` or an IP address, or contains
     /// a colon.
     ///
     /// # Examples
@@ -184,7 +187,7 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// Panics if another host or client has this name, in whatever case, or if the name is empty, `localhost` or an IP address, or contains
     /// a colon.
     ///
     /// # Examples
