@@ -193,6 +193,11 @@ impl HostClock {
             ..*affine
         };
     }
+
+    /// Sets the wall clock ahead by this many nanoseconds, or back if the number is negative.
+    pub(crate) fn step_wall(&self, nanos: i64) {
+        lock(&self.affine).wall_offset += i128::from(nanos);
+    }
 }
 
 /// Returns the rate of a clock that is fast by this many parts in a million.
@@ -277,6 +282,19 @@ mod tests {
         clock.boot();
         assert_eq!(clock.now() - zero, Duration::from_secs(2));
         assert_eq!(wall(&clock), i128::from(2 * SECOND));
+    }
+
+    #[test]
+    fn a_step_moves_the_wall_clock_alone() {
+        let (time, clock) = clock();
+        clock.boot();
+        let zero = clock.now();
+        time.advance_to(SECOND as u64);
+        clock.step_wall(-3 * SECOND);
+        assert_eq!(wall(&clock), i128::from(-2 * SECOND));
+        clock.step_wall(4 * SECOND);
+        assert_eq!(wall(&clock), i128::from(2 * SECOND));
+        assert_eq!(clock.now() - zero, Duration::from_secs(1));
     }
 
     #[test]

@@ -368,6 +368,8 @@ impl Sim {
             Command::Clock(id, clock) => {
                 let machine = &mut self.machines[id as usize];
                 machine.clock_set = clock;
+                // The wall clock shows what the test has said, also when the fault is over.
+                machine.step = 0;
                 machine.clock.set(clock.ahead, machine.ppm());
                 self.replan_timer(id);
             }
@@ -420,6 +422,18 @@ impl Sim {
         self.replan_timer(id);
     }
 
+    /// Sets the wall clock of a host ahead, or back if the number is negative.
+    fn step_wall(&mut self, id: HostId, nanos: i64) {
+        let way = match nanos {
+            0 => return,
+            1.. => "ahead",
+            _ => "back",
+        };
+        self.machines[id as usize].clock.step_wall(nanos);
+        let time = Duration::from_nanos(nanos.unsigned_abs());
+        self.note_fault(id, &format!("sets its wall clock {way} by {time:?}"));
+    }
+
     /// Plans anew when to look at the timers of a host whose clock has changed.
     fn replan_timer(&mut self, id: HostId) {
         let machine = &self.machines[id as usize];
@@ -443,12 +457,7 @@ impl Sim {
             Act::Hold => simulation.hold(Origin::Swarm, one, other),
             Act::Release => simulation.release(Origin::Swarm, one, other),
             Act::Reset => simulation.reset(one, other),
-            Act::Lose(loss) => simulation.disturb(id, simulation.id(other), loss, 0),
-            Act::Delay(time) => {
-                let nanos = time.as_nanos() as u64;
-                simulation.disturb(id, simulation.id(other), 0.0, nanos);
-            }
-            Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
+            Act::Disturb(disturbance) => simulation.disturb(id, simulation.id(other), disturbance),
             // A host whose software has ended by itself stays down.
             Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
             Act::Crash | Act::Kill => {
@@ -469,6 +478,14 @@ impl Sim {
             }
             Act::Drift(ppm) => self.drift(id, ppm),
             Act::EndDrift => self.drift(id, 0),
+            Act::Step(nanos) => {
+                self.machines[id as usize].step = nanos;
+                self.step_wall(id, nanos);
+            }
+            Act::EndStep => {
+                let nanos = mem::take(&mut self.machines[id as usize].step);
+                self.step_wall(id, -nanos);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::rng::Rng;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
 use crate::timeline::simulation::SimulationRecorder;
-use crate::wire::{HostId, Link, Wire};
+use crate::wire::{Disturbance, HostId, Link, Wire};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -54,8 +54,8 @@ struct Links {
 struct Way {
     /// What was said of it.
     link: Option<Link>,
-    /// The probability with which a fault loses packets, and the nanoseconds by which it delays them.
-    disturbance: (f64, u64),
+    /// What a fault does to it.
+    disturbance: Disturbance,
 }
 
 /// What only the driver can do, between two steps.
@@ -303,11 +303,10 @@ impl Simulation {
         self.change_way(from, to, |way| way.link = Some(link));
     }
 
-    /// Disturbs the links between two hosts: they lose packets with this probability, and delay them by this many
-    /// nanoseconds.
-    pub(super) fn disturb(&self, a: HostId, b: HostId, loss: f64, delay: u64) {
+    /// Disturbs the links between two hosts in this way, and in no other.
+    pub(super) fn disturb(&self, a: HostId, b: HostId, disturbance: Disturbance) {
         for (from, to) in [(a, b), (b, a)] {
-            self.change_way(from, to, |way| way.disturbance = (loss, delay));
+            self.change_way(from, to, |way| way.disturbance = disturbance);
         }
     }
 
@@ -323,8 +322,8 @@ impl Simulation {
 impl Way {
     /// Returns what the link is like now.
     fn now(&self, usual: &Link) -> Link {
-        let (loss, delay) = self.disturbance;
-        self.link.as_ref().unwrap_or(usual).disturbed(loss, delay)
+        let link = self.link.as_ref().unwrap_or(usual);
+        link.disturbed(self.disturbance)
     }
 }
 

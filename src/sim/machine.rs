@@ -59,6 +59,8 @@ pub(super) struct Machine {
     pub(super) clock_set: Clock,
     /// By how many parts in a million a fault that the seed has chosen makes the clock fast, besides.
     pub(super) drift: i64,
+    /// By how many nanoseconds a fault that the seed has chosen has set the wall clock ahead, and will set it back.
+    pub(super) step: i64,
     /// The process, if the host runs.
     process: Option<Process>,
     /// The sockets that have become ready since the last step.
@@ -124,6 +126,7 @@ impl Machine {
             clock,
             clock_set: Clock::default(),
             drift: 0,
+            step: 0,
             process: None,
             ready: Vec::new(),
             timer: None,

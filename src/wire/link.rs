@@ -125,14 +125,28 @@ impl Link {
     }
 }
 
+/// What a fault does to a link, besides what the link does anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Disturbance {
+    /// The link loses at least this part of the packets.
+    pub(crate) loss: f64,
+    /// Each packet takes this many nanoseconds longer.
+    pub(crate) delay: u64,
+    /// At least this part of the packets arrives twice.
+    pub(crate) duplication: f64,
+}
+
 impl Link {
-    /// Returns the link with a fault: it loses at least this part of the packets, and each takes this many nanoseconds
-    /// longer.
-    pub(crate) fn disturbed(&self, loss: f64, delay: u64) -> Link {
+    /// Returns the link with a fault.
+    pub(crate) fn disturbed(&self, by: Disturbance) -> Link {
         let (least, most) = self.latency;
         Link {
-            latency: (least.saturating_add(delay), most.saturating_add(delay)),
-            loss: self.loss.max(loss),
+            latency: (
+                least.saturating_add(by.delay),
+                most.saturating_add(by.delay),
+            ),
+            loss: self.loss.max(by.loss),
+            duplication: self.duplication.max(by.duplication),
             ..self.clone()
         }
     }

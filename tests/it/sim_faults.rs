@@ -1,12 +1,12 @@
 //! Faults: crashes, kills, pauses, restarts, the network's, and those that the seed chooses.
 
 use crate::sim_hosts::{MS, echo_server, round_trip};
-use glassfrog::net::TcpStream;
+use glassfrog::net::{TcpStream, UdpSocket};
 use glassfrog::prelude::*;
 use glassfrog::sim::{self, Cause, Clock, Fault, Faults, Link, Sim};
 use glassfrog::spawn;
 use glassfrog::task::{spawn_blocking, yield_now};
-use glassfrog::time::{now, sleep, timeout};
+use glassfrog::time::{now, sleep, system_now, timeout};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io::ErrorKind;
@@ -412,7 +412,7 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
     let wall = Rc::new(Cell::new(None));
     let ours = Rc::clone(&wall);
     sim.client("probe", async move {
-        ours.set(Some(glassfrog::time::system_now()));
+        ours.set(Some(system_now()));
         Ok(())
     });
     sim.run().unwrap();
@@ -551,6 +551,76 @@ fn the_faults_that_have_begun_end_although_others_replace_them() {
         });
         sim.run().unwrap();
     }
+}
+
+#[test]
+fn a_duplication_delivers_datagrams_twice_until_it_is_over() {
+    let twice = Rc::new(Cell::new(0));
+    for seed in 0..10 {
+        let mut sim = Sim::new(seed);
+        sim.host("server", || async {
+            let socket = UdpSocket::bind("0.0.0.0:7").await?;
+            loop {
+                let (_, peer) = socket.recv_from(&mut [0; 9]).await?;
+                socket.send_to(b"", peer).await?;
+            }
+        });
+        let ours = Rc::clone(&twice);
+        sim.client("client", async move {
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            while sim::elapsed() < 30 * SECOND {
+                socket.send_to(b"", "server:7").await?;
+                let mut answers = 0;
+                while timeout(100 * MS, socket.recv(&mut [0])).await.is_ok() {
+                    answers += 1;
+                }
+                assert!(answers == 1 || (answers > 1 && sim::elapsed() < 21 * SECOND));
+                ours.set(ours.get() + u32::from(answers > 1));
+            }
+            Ok(())
+        });
+        let faults = Faults::swarm().only([Fault::Duplication]);
+        sim.faults(faults.quiet_after(20 * SECOND));
+        sim.run().unwrap();
+    }
+    assert!(twice.get() > 10, "{twice:?}");
+}
+
+#[test]
+fn a_step_moves_the_wall_clock_of_a_host_alone_and_is_undone() {
+    let most = 300 * SECOND;
+    let (ahead, behind) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed);
+        let ours = (Rc::clone(&ahead), Rc::clone(&behind));
+        sim.host("server", move || {
+            let (ahead, behind) = ours.clone();
+            async move {
+                let (start, wall) = (now(), system_now());
+                loop {
+                    sleep(10 * MS).await;
+                    assert_eq!(now() - start, sim::elapsed());
+                    let (shown, right) = (system_now(), wall + sim::elapsed());
+                    assert!((right - most..=right + most).contains(&shown));
+                    assert!(shown == right || sim::elapsed() < 20 * SECOND);
+                    ahead.set(ahead.get() + u32::from(shown > right));
+                    behind.set(behind.get() + u32::from(shown < right));
+                }
+            }
+        });
+        sim.client("client", async move {
+            let wall = system_now();
+            for _ in 0..3_000 {
+                sleep(10 * MS).await;
+                assert_eq!(system_now(), wall + sim::elapsed(), "clients are spared");
+            }
+            Ok(())
+        });
+        let faults = Faults::swarm().only([Fault::ClockStep]);
+        sim.faults(faults.quiet_after(20 * SECOND));
+        sim.run().unwrap();
+    }
+    assert!(ahead.get() > 0 && behind.get() > 0);
 }
 
 #[test]
