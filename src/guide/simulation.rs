@@ -336,7 +336,7 @@
 //! | delay | [`hold`](crate::sim::hold), until [`release`](crate::sim::release) | packets wait, and then arrive all at once |
 //! | a bad link | [`link`](crate::sim::link), [`link_between`](crate::sim::link_between), [`link_oneway`](crate::sim::link_oneway) | latency, loss, duplication, a bandwidth, another MTU |
 //! | a reset | [`reset`](crate::sim::reset) | the connections between two hosts fail with `ConnectionReset` at both ends |
-//! | power loss | [`crash`](crate::sim::crash) | the host says nothing; its peers wait in vain until their own timeouts |
+//! | power loss | [`crash`](crate::sim::crash) | the host says nothing; its peers wait in vain until their own timeouts; its destructors run, so keep writes out of `Drop` |
 //! | the end of a process | [`kill`](crate::sim::kill) | the kernel of the host closes its sockets: peers read the end or get `ConnectionReset` |
 //! | a start | [`restart`](crate::sim::restart) | the host runs its closure again, without its memory; old connections are reset when a segment arrives |
 //! | a stopped process | [`pause`](crate::sim::pause), until [`resume`](crate::sim::resume) | the kernel of the host acknowledges, but the program does not respond |

@@ -581,6 +581,11 @@ inside! {
     ///
     /// The host says nothing: its peers notice only that it does not answer. Its tasks are dropped. If it is down
     /// already, nothing happens. A host may crash itself.
+    ///
+    /// Dropping the tasks runs their destructors, which a real power loss does not. What a destructor sends is lost, but
+    /// what it writes to a file or to state that it shares with the test survives the crash. So a program that writes in
+    /// `Drop` may pass a test that it fails in life. A panic in a destructor does not fail the run. All this is true of
+    /// [`kill`] too, except that what a destructor sends arrives.
     crash(name: &str) "sim::crash(\"server\");"
         |simulation, name| ask(simulation, name, Command::Crash);
     /// Kills the process of a host, once the poll of the caller has returned.
@@ -605,6 +610,9 @@ inside! {
     restart(name: &str) "sim::restart(\"server\");"
         |simulation, name| simulation.ask(simulation.restart(name));
     /// Changes the clock of a host, once the poll of the caller has returned.
+    ///
+    /// [`Clock`] says which of its clocks move. A fault of [`Faults`](super::Faults) that makes the clock fast or slow goes
+    /// on, on top of that.
     clock(name: &str, clock: Clock) "sim::clock(\"server\", sim::Clock::ahead(Duration::from_secs(1)));"
         |simulation, name, clock| simulation.ask(Command::Clock(simulation.id(name), clock));
 }
