@@ -122,6 +122,7 @@ mod inside;
 mod jobs;
 mod logger;
 mod machine;
+mod origin;
 mod random_state;
 mod report;
 mod rng;

@@ -30,7 +30,7 @@ mod udp;
 pub(crate) use self::door::Host;
 pub(crate) use self::journal::{Difference, Recording};
 pub use self::link::Link;
-pub(crate) use self::link::nanos;
+pub(crate) use self::link::{Disturbance, nanos};
 pub(crate) use self::mask::Mask;
 pub(crate) use self::random::Random;
 pub(crate) use self::socket::{Listener, Stream};

@@ -3,8 +3,8 @@
 //! All hosts of a simulation share a [`TrueTime`], which only the driver moves. What the clock of a host shows is an
 //! affine function of it, so a clock costs nothing while nobody reads it.
 //!
-//! A host has two clocks that run at the same rate. The *monotonic* clock is that of `Instant`s and timers, and never
-//! goes back once the host has booted. The *wall* clock is that of `SystemTime`, and follows every
+//! A host has two clocks that run at the same rate. The *monotonic* clock is that of `Instant`s and timers. Once the host
+//! has booted, it never jumps, neither forward nor back. The *wall* clock is that of `SystemTime`, and follows every
 //! [`set`](HostClock::set).
 
 use crate::primitives::{AtomicU64, Mutex, Ordering, lock};
@@ -45,7 +45,7 @@ struct Affine {
     rate: i128,
     /// How far the wall clock is ahead of the monotonic clock, in nanoseconds.
     wall_offset: i128,
-    /// Whether the host has booted. From then on, the monotonic clock does not go back.
+    /// Whether the host has booted. From then on, the monotonic clock does not jump.
     has_booted: bool,
 }
 
@@ -108,7 +108,7 @@ impl HostClock {
         }
     }
 
-    /// Notes that the host has booted. From now on, its monotonic clock does not go back.
+    /// Notes that the host has booted. From now on, its monotonic clock does not jump.
     pub(crate) fn boot(&self) {
         lock(&self.affine).has_booted = true;
     }
@@ -151,25 +151,19 @@ impl HostClock {
     /// Sets the clock: at this moment, the wall clock is `ahead_nanos` ahead of the true time, or behind it if the
     /// number is negative, and from now on it is fast by `ppm` parts in a million.
     ///
-    /// The monotonic clock follows the wall clock, but once the host has [booted](HostClock::boot) it only goes
-    /// forward. If the wall clock goes back, or is set to a time that the monotonic clock has passed already, the
-    /// monotonic clock goes on from what it shows.
+    /// Until the host has [booted](HostClock::boot), the monotonic clock follows the wall clock. After that it goes on
+    /// from what it shows, and only its rate changes.
     ///
     /// # Panics
     ///
     /// Panics if `ppm` is less than [`SLOWEST`](HostClock::SLOWEST) or greater than [`FASTEST`](HostClock::FASTEST).
     pub(crate) fn set(&self, ahead_nanos: i64, ppm: i64) {
-        assert!(
-            (HostClock::SLOWEST..=HostClock::FASTEST).contains(&ppm),
-            "a clock cannot be fast by {ppm} parts in a million: the lowest number is {}, and the highest is {}",
-            HostClock::SLOWEST,
-            HostClock::FASTEST,
-        );
+        let rate = rate(ppm);
         let now = self.time.now();
         let wall = i128::from(now) + i128::from(ahead_nanos);
         let mut affine = lock(&self.affine);
         let shown = match affine.has_booted {
-            true => affine.at(now).max(wall),
+            true => affine.at(now),
             // Windows has no `Instant` before the start of the system.
             false if self.zero.checked_sub(nanos(wall.unsigned_abs())).is_none() => wall.max(0),
             false => wall,
@@ -177,11 +171,44 @@ impl HostClock {
         *affine = Affine {
             since: now,
             shown,
-            rate: i128::from(EXACT + ppm),
+            rate,
             wall_offset: wall - shown,
             has_booted: affine.has_booted,
         };
     }
+
+    /// Sets by how many parts in a million the clock is fast from now on. Both clocks go on from what they show.
+    ///
+    /// # Panics
+    ///
+    /// Panics as [`set`](HostClock::set) does.
+    pub(crate) fn set_rate(&self, ppm: i64) {
+        let rate = rate(ppm);
+        let now = self.time.now();
+        let mut affine = lock(&self.affine);
+        *affine = Affine {
+            since: now,
+            shown: affine.at(now),
+            rate,
+            ..*affine
+        };
+    }
+
+    /// Sets the wall clock ahead by this many nanoseconds, or back if the number is negative.
+    pub(crate) fn step_wall(&self, nanos: i64) {
+        lock(&self.affine).wall_offset += i128::from(nanos);
+    }
+}
+
+/// Returns the rate of a clock that is fast by this many parts in a million.
+fn rate(ppm: i64) -> i128 {
+    assert!(
+        (HostClock::SLOWEST..=HostClock::FASTEST).contains(&ppm),
+        "a clock cannot be fast by {ppm} parts in a million: the lowest number is {}, and the highest is {}",
+        HostClock::SLOWEST,
+        HostClock::FASTEST,
+    );
+    i128::from(EXACT + ppm)
 }
 
 /// Converts nanoseconds to a duration, at most the longest one.
@@ -236,15 +263,52 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_ahead_takes_both_clocks_forward() {
+    fn a_clock_that_is_set_ahead_takes_the_wall_clock_alone() {
         let (time, clock) = clock();
         clock.boot();
         let zero = clock.now();
         time.advance_to(SECOND as u64);
         clock.set(2 * SECOND, 0);
-        assert_eq!(clock.now() - zero, Duration::from_secs(3));
+        assert_eq!(clock.now() - zero, Duration::from_secs(1));
         assert_eq!(wall(&clock), i128::from(3 * SECOND));
-        assert_eq!(wall_offset(&clock), 0);
+        assert_eq!(wall_offset(&clock), i128::from(2 * SECOND));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ahead_before_the_boot_starts_ahead() {
+        let (_time, clock) = clock();
+        let zero = clock.now();
+        clock.set(2 * SECOND, 0);
+        clock.boot();
+        assert_eq!(clock.now() - zero, Duration::from_secs(2));
+        assert_eq!(wall(&clock), i128::from(2 * SECOND));
+    }
+
+    #[test]
+    fn a_step_moves_the_wall_clock_alone() {
+        let (time, clock) = clock();
+        clock.boot();
+        let zero = clock.now();
+        time.advance_to(SECOND as u64);
+        clock.step_wall(-3 * SECOND);
+        assert_eq!(wall(&clock), i128::from(-2 * SECOND));
+        clock.step_wall(4 * SECOND);
+        assert_eq!(wall(&clock), i128::from(2 * SECOND));
+        assert_eq!(clock.now() - zero, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_new_rate_moves_neither_clock() {
+        let (time, clock) = clock();
+        clock.set(5 * SECOND, -10_000);
+        clock.boot();
+        time.advance_to(1_000 * SECOND as u64);
+        let (now, shown) = (clock.now(), wall(&clock));
+        clock.set_rate(50_000);
+        assert_eq!((clock.now(), wall(&clock)), (now, shown));
+        time.advance_to(1_100 * SECOND as u64);
+        assert_eq!(clock.now() - now, Duration::from_secs(105));
+        assert_eq!(wall(&clock) - shown, i128::from(105 * SECOND));
     }
 
     #[test]
@@ -336,8 +400,8 @@ mod tests {
         for _ in 0..200 {
             let (time, clock) = clock();
             clock.boot();
-            let mut shown = clock.now();
             for _ in 0..50 {
+                let before = clock.now();
                 if random.below(3) == 0 {
                     let ahead = random.below(3 * SECOND as u64) as i64 - SECOND;
                     let ppm = match random.below(3) {
@@ -345,10 +409,13 @@ mod tests {
                         1 => random.below(999_999) as i64 - 999_999,
                         _ => random.below(5_000_000) as i64,
                     };
-                    clock.set(ahead, ppm);
+                    match random.below(2) {
+                        0 => clock.set(ahead, ppm),
+                        _ => clock.set_rate(ppm),
+                    }
                 }
                 let now = clock.now();
-                assert!(now >= shown, "the monotonic clock went back");
+                assert_eq!(now, before, "the monotonic clock has jumped");
                 let digits = random.below(12) as u32;
                 let deadline = now + Duration::from_nanos(random.below(10_u64.pow(digits)));
                 let due = clock.true_time_of(deadline);
@@ -357,8 +424,7 @@ mod tests {
                     assert!(clock.now() < deadline, "the timer is late");
                     time.advance_to(due);
                 }
-                shown = clock.now();
-                assert!(shown >= deadline, "the timer is early");
+                assert!(clock.now() >= deadline, "the timer is early");
             }
         }
     }

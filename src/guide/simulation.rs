@@ -336,7 +336,7 @@
 //! | delay | [`hold`](crate::sim::hold), until [`release`](crate::sim::release) | packets wait, and then arrive all at once |
 //! | a bad link | [`link`](crate::sim::link), [`link_between`](crate::sim::link_between), [`link_oneway`](crate::sim::link_oneway) | latency, loss, duplication, a bandwidth, another MTU |
 //! | a reset | [`reset`](crate::sim::reset) | the connections between two hosts fail with `ConnectionReset` at both ends |
-//! | power loss | [`crash`](crate::sim::crash) | the host says nothing; its peers wait in vain until their own timeouts |
+//! | power loss | [`crash`](crate::sim::crash) | the host says nothing; its peers wait in vain until their own timeouts; its destructors run, so keep writes out of `Drop` |
 //! | the end of a process | [`kill`](crate::sim::kill) | the kernel of the host closes its sockets: peers read the end or get `ConnectionReset` |
 //! | a start | [`restart`](crate::sim::restart) | the host runs its closure again, without its memory; old connections are reset when a segment arrives |
 //! | a stopped process | [`pause`](crate::sim::pause), until [`resume`](crate::sim::resume) | the kernel of the host acknowledges, but the program does not respond |
@@ -366,9 +366,9 @@
 //! # Clocks
 //!
 //! Each host has a clock. [`Clock`](crate::sim::Clock) sets it ahead or behind, and lets it run fast or slow by parts in a
-//! million. [`time::now`](crate::time::now), sleeps and timeouts follow it, and so does
-//! [`time::system_now`](crate::time::system_now), the time of day. So a lease that its holder and its owner measure by
-//! different clocks overlaps with the next one:
+//! million. The rate applies to [`time::now`](crate::time::now), sleeps and timeouts, and to
+//! [`time::system_now`](crate::time::system_now), the time of day. On a host that runs, only the time of day is set ahead
+//! or behind. So a lease that its holder and its owner measure by different clocks overlaps with the next one:
 //!
 #![cfg_attr(feature = "prelude", doc = "```")]
 #![cfg_attr(not(feature = "prelude"), doc = "```ignore")]

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// keeps itself busy forever is found soon.
 const TIME_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// The number of polls at one moment that count as a livelock, if the test has not set one: about a second of real
-/// time.
+/// The number of polls at one moment that count as a livelock, if the test has not set one: more than hosts that make
+/// progress need.
 const POLL_LIMIT: u64 = 1_000_000;
 
 /// When a simulation begins, if the test has not set it: 2025-01-01 00:00:00 UTC. A fixed moment, so that the same seed
@@ -111,7 +111,8 @@ impl Builder {
     }
 
     /// Sets how many polls the hosts may make together at a single moment; a million by default. More of them are a
-    /// [livelock](super::Cause::Livelock).
+    /// [livelock](super::Cause::Livelock). A debug build may need half a minute of real time to make a million polls, so a
+    /// test of a program that may spin had better set fewer.
     ///
     /// # Examples
     ///

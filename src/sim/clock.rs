@@ -5,12 +5,19 @@ use std::time::Duration;
 
 /// How the clock of a host differs from the true time of the simulation: by how much, and how fast.
 ///
-/// [`Sim::clock`](super::Sim::clock) and [`sim::clock`](super::clock) apply it. The clock then is ahead or behind at
-/// that moment, and runs fast or slow from that moment on. [`Clock::default`] is right.
+/// [`Sim::clock`](super::Sim::clock) and [`sim::clock`](super::clock) apply it. [`Clock::default`] is right.
 ///
-/// [`time::now`](crate::time::now), sleeps and timeouts of the host follow its monotonic clock, which never goes back
-/// while the host runs: a clock that is set back later takes back only
-/// [`time::system_now`](crate::time::system_now), the wall clock.
+/// A host has two clocks:
+///
+/// - [`time::now`](crate::time::now), sleeps and timeouts follow its *monotonic* clock. While the host runs, this clock
+///   never jumps: only its rate changes.
+/// - [`time::system_now`](crate::time::system_now) shows its *wall* clock, which may jump either way.
+///
+/// | | monotonic clock | wall clock |
+/// | --- | --- | --- |
+/// | `ahead`, `behind`, before the host boots for the first time | begins there | begins there |
+/// | `ahead`, `behind`, after that | goes on | is set |
+/// | `ppm` | runs at this rate from now on | runs at this rate from now on |
 ///
 /// # Examples
 ///

@@ -8,16 +8,16 @@
 //! The outcome of a step is a function of the seed, so the whole run is. Only foreign messages could change that, and these end
 //! the run.
 
+use super::Sim;
 use super::bell::Interrupt;
 use super::failure::{Cause, Failure, Parts, Scene};
 use super::faults::{Act, Planned};
 use super::inside::{self, Command};
 use super::machine::{Machine, Outcome, Step};
+use super::origin::Origin;
 use super::report::Report;
 use super::rng::mix;
-use super::{Clock, Sim};
 use crate::clock::Stopwatch;
-use crate::clock::host::HostClock;
 use crate::dump::{Wait, What};
 use crate::foreign::panic_message;
 use crate::wire::HostId;
@@ -150,8 +150,8 @@ impl Sim {
         // 3. The checks see the moment when it is over.
         while self.next_check().is_some_and(|next| next <= now) {
             if let Some((at, place)) = self.next_checks.pop_first() {
-                self.next_checks
-                    .insert((at + self.checks[place].period, place));
+                let next = at.saturating_add(self.checks[place].period);
+                self.next_checks.insert((next, place));
                 self.check(place)?;
             }
         }
@@ -189,7 +189,8 @@ impl Sim {
             let hosts: Vec<_> = hosts
                 .map(|host| (String::from(&*host.here.name), host.is_client))
                 .collect();
-            self.plan = faults.plan(&hosts, &self.fault_rng, self.now());
+            let before = mem::take(&mut self.plan);
+            self.plan = faults.plan(&hosts, &self.fault_rng, self.now(), before);
         }
     }
 
@@ -272,7 +273,7 @@ impl Sim {
     fn run_job(&mut self, id: HostId) -> Result<(), Failure> {
         let machine = &mut self.machines[id as usize];
         machine.due_jobs -= 1;
-        if machine.is_paused {
+        if machine.paused.is_any() {
             // The threads of a stopped process stand still. The first step after it resumes schedules the job again.
             return Ok(());
         }
@@ -334,6 +335,10 @@ impl Sim {
 
     /// Does what a host, or the test, has asked for.
     pub(super) fn obey(&mut self, command: Command) -> Result<(), Failure> {
+        if let Command::Crash(id) | Command::Kill(id) | Command::Restart(id) = command {
+            // From now on, the test decides whether the host runs.
+            self.machines[id as usize].is_felled = false;
+        }
         match command {
             Command::Crash(id) => self.crash_host(id),
             Command::Kill(id) => {
@@ -346,18 +351,8 @@ impl Sim {
                     self.give_up(id);
                 }
             }
-            Command::Pause(id) => {
-                let machine = &mut self.machines[id as usize];
-                if machine.is_up() && !mem::replace(&mut machine.is_paused, true) {
-                    self.note_fault(id, "pauses");
-                }
-            }
-            Command::Resume(id) => {
-                if mem::replace(&mut self.machines[id as usize].is_paused, false) {
-                    self.note_fault(id, "resumes");
-                    self.simulation.bells.ring(id);
-                }
-            }
+            Command::Pause(id) => self.pause_host(id, Origin::Test),
+            Command::Resume(id) => self.resume_host(id, Origin::Test),
             Command::Restart(id) => {
                 if !self.fresh.contains(&id) {
                     if self.machines[id as usize].is_up() {
@@ -371,11 +366,31 @@ impl Sim {
                 }
             }
             Command::Clock(id, clock) => {
-                self.machines[id as usize].clock_set = clock;
-                self.set_clock(id, clock);
+                let machine = &mut self.machines[id as usize];
+                machine.clock_set = clock;
+                // The wall clock shows what the test has said, also when the fault is over.
+                machine.step = 0;
+                machine.clock.set(clock.ahead, machine.ppm());
+                self.replan_timer(id);
             }
         }
         Ok(())
+    }
+
+    /// Stops the process of a host.
+    fn pause_host(&mut self, id: HostId, origin: Origin) {
+        let machine = &mut self.machines[id as usize];
+        if machine.is_up() && machine.paused.set(origin, true) {
+            self.note_fault(id, "pauses");
+        }
+    }
+
+    /// Continues the process of a host, unless another origin has stopped it too.
+    fn resume_host(&mut self, id: HostId, origin: Origin) {
+        if self.machines[id as usize].paused.set(origin, false) {
+            self.note_fault(id, "resumes");
+            self.simulation.bells.ring(id);
+        }
     }
 
     /// Takes the power from a host.
@@ -399,10 +414,29 @@ impl Sim {
         }
     }
 
-    /// Sets the clock of a host, whose deadlines then come at other times.
-    fn set_clock(&mut self, id: HostId, clock: Clock) {
+    /// Changes by how much a fault makes the clock of a host fast.
+    fn drift(&mut self, id: HostId, ppm: i64) {
         let machine = &mut self.machines[id as usize];
-        machine.clock.set(clock.ahead, clock.ppm);
+        machine.drift = ppm;
+        machine.clock.set_rate(machine.ppm());
+        self.replan_timer(id);
+    }
+
+    /// Sets the wall clock of a host ahead, or back if the number is negative.
+    fn step_wall(&mut self, id: HostId, nanos: i64) {
+        let way = match nanos {
+            0 => return,
+            1.. => "ahead",
+            _ => "back",
+        };
+        self.machines[id as usize].clock.step_wall(nanos);
+        let time = Duration::from_nanos(nanos.unsigned_abs());
+        self.note_fault(id, &format!("sets its wall clock {way} by {time:?}"));
+    }
+
+    /// Plans anew when to look at the timers of a host whose clock has changed.
+    fn replan_timer(&mut self, id: HostId) {
+        let machine = &self.machines[id as usize];
         let deadline = machine
             .event_loop()
             .and_then(|event_loop| event_loop.next_deadline());
@@ -416,30 +450,25 @@ impl Sim {
         let simulation = Arc::clone(&self.simulation);
         let id = simulation.id(one);
         match *what {
-            Act::Cut => simulation.partition(one, other),
-            Act::CutOneWay => simulation.partition_oneway(one, other),
-            Act::Repair => simulation.repair(one, other),
-            Act::RepairOneWay => simulation.repair_oneway(one, other),
-            Act::Hold => simulation.hold(one, other),
-            Act::Release => simulation.release(one, other),
+            Act::Cut => simulation.partition(Origin::Swarm, one, other),
+            Act::CutOneWay => simulation.partition_oneway(Origin::Swarm, one, other),
+            Act::Repair => simulation.repair(Origin::Swarm, one, other),
+            Act::RepairOneWay => simulation.repair_oneway(Origin::Swarm, one, other),
+            Act::Hold => simulation.hold(Origin::Swarm, one, other),
+            Act::Release => simulation.release(Origin::Swarm, one, other),
             Act::Reset => simulation.reset(one, other),
-            Act::Lose(loss) => simulation.disturb(id, simulation.id(other), loss, 0),
-            Act::Delay(time) => {
-                let nanos = time.as_nanos() as u64;
-                simulation.disturb(id, simulation.id(other), 0.0, nanos);
-            }
-            Act::RestoreLink => simulation.disturb(id, simulation.id(other), 0.0, 0),
+            Act::Disturb(disturbance) => simulation.disturb(id, simulation.id(other), disturbance),
             // A host whose software has ended by itself stays down.
             Act::Crash | Act::Kill if !self.machines[id as usize].is_up() => {}
             Act::Crash | Act::Kill => {
-                self.machines[id as usize].is_felled = true;
                 self.obey(match what {
                     Act::Crash => Command::Crash(id),
                     _ => Command::Kill(id),
                 })?;
+                self.machines[id as usize].is_felled = true;
             }
-            Act::Pause => self.obey(Command::Pause(id))?,
-            Act::Resume => self.obey(Command::Resume(id))?,
+            Act::Pause => self.pause_host(id, Origin::Swarm),
+            Act::Resume => self.resume_host(id, Origin::Swarm),
             Act::Restart => {
                 let machine = &mut self.machines[id as usize];
                 // The test, or another host, may have started it already.
@@ -447,19 +476,15 @@ impl Sim {
                     self.obey(Command::Restart(id))?;
                 }
             }
-            Act::Drift(ppm) => {
-                let clock = self.machines[id as usize].clock_set;
-                self.set_clock(
-                    id,
-                    Clock {
-                        ppm: (clock.ppm + ppm).clamp(HostClock::SLOWEST, HostClock::FASTEST),
-                        ..clock
-                    },
-                );
+            Act::Drift(ppm) => self.drift(id, ppm),
+            Act::EndDrift => self.drift(id, 0),
+            Act::Step(nanos) => {
+                self.machines[id as usize].step = nanos;
+                self.step_wall(id, nanos);
             }
-            Act::RestoreClock => {
-                let clock = self.machines[id as usize].clock_set;
-                self.set_clock(id, clock);
+            Act::EndStep => {
+                let nanos = mem::take(&mut self.machines[id as usize].step);
+                self.step_wall(id, -nanos);
             }
         }
         Ok(())
@@ -595,7 +620,7 @@ impl Sim {
             elapsed: self.elapsed(),
             hash: self.whole_hash(),
             awaited,
-            paused: names(|machine| machine.is_paused),
+            paused: names(|machine| machine.paused.is_any()),
             scene: self.scene(),
         });
         self.failed = Some(failure.clone());

@@ -4,7 +4,9 @@
 //! influence on it, so a change of the program meets the same faults.
 
 use super::rng::Rng;
-use std::collections::HashMap;
+use crate::wire::{Disturbance, nanos};
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// After how long all faults are over, if the test has not said.
@@ -17,7 +19,46 @@ const MOST_FAULTS: usize = 1_000;
 /// the time before the quiet end, so there are gaps from milliseconds to many seconds.
 const GAP_SCALES: u64 = 12;
 
+/// How many percent of the packets [`Fault::Loss`] loses: from a bad radio link to one on which next to nothing arrives.
+const LOSS: RangeInclusive<u64> = 5..=60;
+
+/// By how much [`Fault::Latency`] delays each packet: from a slow link to one that outlasts common timeouts.
+const LATENCY: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3);
+
+/// How many percent of the packets [`Fault::Duplication`] has arrive twice. Real networks rarely duplicate more than a few
+/// in a thousand, but a run has few packets.
+const DUPLICATION: RangeInclusive<u64> = 5..=60;
+
+/// By how many parts in a million [`Fault::Drift`] makes a clock fast or slow. A cheap quartz is wrong by 100. A virtual
+/// machine may be wrong by far more.
+const DRIFT: RangeInclusive<i64> = -50_000..=50_000;
+
+/// By how much [`Fault::ClockStep`] sets a wall clock ahead or back, at most: more than a lease or a token usually allows.
+const STEP: Duration = Duration::from_secs(5 * 60);
+
 /// A kind of fault.
+///
+/// There are 12 kinds. Those of the network are between any two hosts or clients. Those of a host spare clients, because
+/// the run waits for the end of each client, and a client cannot be restarted.
+///
+/// | kind | where | extent | spares clients |
+/// | --- | --- | --- | --- |
+/// | [`Partition`](Fault::Partition) | network | nothing arrives, both ways | no |
+/// | [`OneWay`](Fault::OneWay) | network | nothing arrives, one way | no |
+/// | [`Loss`](Fault::Loss) | network | 5 % to 60 % of the packets are lost | no |
+/// | [`Latency`](Fault::Latency) | network | each packet takes 50 ms to 3 s longer | no |
+/// | [`Duplication`](Fault::Duplication) | network | 5 % to 60 % of the packets arrive twice | no |
+/// | [`Hold`](Fault::Hold) | network | all packets wait, both ways | no |
+/// | [`Reset`](Fault::Reset) | network | all connections end, at once | no |
+/// | [`Crash`](Fault::Crash) | host | it is down until the end of the fault | yes |
+/// | [`Kill`](Fault::Kill) | host | it is down until the end of the fault | yes |
+/// | [`Pause`](Fault::Pause) | host | it is paused until the end of the fault | yes |
+/// | [`Drift`](Fault::Drift) | host | its clocks are fast or slow by at most 5 % | yes |
+/// | [`ClockStep`](Fault::ClockStep) | host | its wall clock is ahead or behind by at most 5 minutes | yes |
+///
+/// A fault lasts at most half of the time that is left until the [quiet end](Faults::quiet_after): some faults last
+/// milliseconds, and others many seconds. A simulation has at most 1,000 faults, and one at a time at each host and between
+/// each two hosts.
 ///
 /// # Examples
 ///
@@ -33,6 +74,8 @@ pub enum Fault {
     Loss,
     /// The packets between two hosts take long for a while.
     Latency,
+    /// Many of the packets between two hosts arrive twice for a while. TCP discards the second one, and UDP delivers it.
+    Duplication,
     /// The packets between two hosts are held for a while, and then arrive all at once.
     Hold,
     /// The connections between two hosts are reset.
@@ -43,22 +86,27 @@ pub enum Fault {
     Kill,
     /// The process of a host is stopped, and continues after a while.
     Pause,
-    /// The clock of a host is fast or slow for a while.
+    /// The clocks of a host are fast or slow for a while. The wall clock keeps the error that adds up.
     Drift,
+    /// The wall clock of a host is set ahead or back, and set right after a while. Only
+    /// [`time::system_now`](crate::time::system_now) shows that. If the test sets the clock meanwhile, it stays so.
+    ClockStep,
 }
 
 /// All kinds of faults.
-const ALL: [Fault; 10] = [
+const ALL: [Fault; 12] = [
     Fault::Partition,
     Fault::OneWay,
     Fault::Loss,
     Fault::Latency,
+    Fault::Duplication,
     Fault::Hold,
     Fault::Reset,
     Fault::Crash,
     Fault::Kill,
     Fault::Pause,
     Fault::Drift,
+    Fault::ClockStep,
 ];
 
 /// Faults that the seed chooses: which kinds, when, where, and for how long.
@@ -68,7 +116,13 @@ const ALL: [Fault; 10] = [
 /// [`quiet_after`](Faults::quiet_after) everything is repaired, and every host runs. From then on, a program can be
 /// expected to make progress: set a time limit after that.
 ///
-/// Hosts crash, are killed and are paused, but clients are not. The network fails between any two of them.
+/// Hosts crash, are killed, are paused and have wrong clocks, but clients are spared. The network fails between any two of
+/// them. [`Fault`] lists all kinds and their extents.
+///
+/// These faults and those of the test are kept apart, and each ends only its own. A link that both have cut is cut until
+/// both have repaired it. The same is true of a link that is held, and of a process that is paused. A host that the test
+/// crashes or kills stays down until the test restarts it, and what the test has said of a link or a clock holds again
+/// when a fault is over.
 ///
 /// # Examples
 ///
@@ -111,7 +165,8 @@ impl Faults {
         }
     }
 
-    /// Sets after how much simulated time all faults are over; 60 seconds by default.
+    /// Sets after how much simulated time all faults are over; 60 seconds by default. The time begins when the faults are
+    /// drawn, and a duration of more than 292 years is cut to 292 years.
     ///
     /// # Examples
     ///
@@ -171,20 +226,31 @@ impl Faults {
     }
 
     /// Draws the plan for these hosts, each with its name and whether it is a client. The faults begin at `begin`, in
-    /// nanoseconds since the simulation began.
+    /// nanoseconds since the simulation began. The plan also ends the faults of the plan `before` that have begun.
     ///
     /// # Panics
     ///
     /// Panics if the faults name a host that is none of these.
-    pub(super) fn plan(&self, hosts: &[(String, bool)], rng: &Rng, begin: u64) -> Plan {
+    pub(super) fn plan(
+        &self,
+        hosts: &[(String, bool)],
+        rng: &Rng,
+        begin: u64,
+        before: Plan,
+    ) -> Plan {
         for name in self.hosts.iter().flatten() {
-            let is_known = hosts.iter().any(|(host, _)| host == name);
+            let is_known = hosts
+                .iter()
+                .any(|(host, _)| host.eq_ignore_ascii_case(name));
             assert!(
                 is_known,
                 "`Faults::hosts` names \"{name}\", but no host has this name"
             );
         }
-        let named = |name: &String| self.hosts.as_ref().is_none_or(|hosts| hosts.contains(name));
+        let named = |name: &String| {
+            let hosts = self.hosts.as_ref();
+            hosts.is_none_or(|hosts| hosts.iter().any(|host| host.eq_ignore_ascii_case(name)))
+        };
         let all: Vec<&String> = hosts
             .iter()
             .map(|(name, _)| name)
@@ -196,12 +262,17 @@ impl Faults {
             .map(|(name, _)| name)
             .collect();
         let kinds = self.subset(rng);
-        let quiet = u64::try_from(self.quiet_after.as_nanos()).unwrap_or(u64::MAX);
-        let mut planned = Vec::new();
-        let mut busy: HashMap<(&str, &str), u64> = HashMap::new();
+        let quiet = nanos(self.quiet_after);
+        let latest = begin.saturating_add(quiet);
+        let ends = before.ends().map(|(at, end)| (at.min(latest), end));
+        let mut planned: Vec<(u64, Planned)> = ends.collect();
+        let mut busy: HashMap<(String, String), u64> = planned
+            .iter()
+            .map(|(at, end)| (end.place(), at.saturating_sub(begin)))
+            .collect();
         let mut now = 0;
         for _ in 0..MOST_FAULTS {
-            now += spread(rng, quiet / 4);
+            now = u64::saturating_add(now, spread(rng, quiet / 4));
             if now >= quiet {
                 break;
             }
@@ -224,29 +295,28 @@ impl Faults {
                     None => continue,
                 },
             };
-            // One fault at a time at each link and each host, so that the end of one is not that of another.
-            let place = (one.min(other), one.max(other));
-            if busy.get(&place).is_some_and(|until| *until >= now) {
-                continue;
-            }
-            busy.insert(place, until);
             let what = |what| Planned {
                 what,
                 one: one.into(),
                 other: other.into(),
             };
-            planned.push((now, what(kind.begins(rng))));
-            planned.extend(kind.ends().map(|end| (until, what(end))));
+            let begins = what(kind.begins(rng));
+            // One fault at a time at each link and each host, so that the end of one is not that of another.
+            let place = begins.place();
+            if busy.get(&place).is_some_and(|until| *until >= now) {
+                continue;
+            }
+            busy.insert(place, until);
+            planned.push((begin.saturating_add(now), begins));
+            planned.extend(
+                kind.ends()
+                    .map(|end| (begin.saturating_add(until), what(end))),
+            );
         }
         // A stable sort: what is planned for the same moment happens in the order in which it was drawn.
         planned.sort_by_key(|(at, _)| *at);
         planned.reverse();
-        let planned = planned
-            .into_iter()
-            .map(|(at, planned)| (begin.saturating_add(at), planned));
-        Plan {
-            planned: planned.collect(),
-        }
+        Plan { planned }
     }
 
     /// Chooses a subset of the kinds: each with probability one half, and at least one.
@@ -274,9 +344,10 @@ impl Fault {
             | Fault::OneWay
             | Fault::Loss
             | Fault::Latency
+            | Fault::Duplication
             | Fault::Hold
             | Fault::Reset => true,
-            Fault::Crash | Fault::Kill | Fault::Pause | Fault::Drift => false,
+            Fault::Crash | Fault::Kill | Fault::Pause | Fault::Drift | Fault::ClockStep => false,
         }
     }
 
@@ -285,19 +356,28 @@ impl Fault {
         match self {
             Fault::Partition => Act::Cut,
             Fault::OneWay => Act::CutOneWay,
-            // From a bad radio link to one on which next to nothing arrives.
-            Fault::Loss => Act::Lose(rng.range(5..=60) as f64 / 100.0),
-            // From a slow link to one that outlasts common timeouts.
-            Fault::Latency => {
-                Act::Delay(rng.range(Duration::from_millis(50)..=Duration::from_secs(3)))
-            }
+            Fault::Loss => Act::Disturb(Disturbance {
+                loss: rng.range(LOSS) as f64 / 100.0,
+                ..Disturbance::default()
+            }),
+            Fault::Latency => Act::Disturb(Disturbance {
+                delay: nanos(rng.range(LATENCY)),
+                ..Disturbance::default()
+            }),
+            Fault::Duplication => Act::Disturb(Disturbance {
+                duplication: rng.range(DUPLICATION) as f64 / 100.0,
+                ..Disturbance::default()
+            }),
             Fault::Hold => Act::Hold,
             Fault::Reset => Act::Reset,
             Fault::Crash => Act::Crash,
             Fault::Kill => Act::Kill,
             Fault::Pause => Act::Pause,
-            // A cheap quartz is wrong by 100 parts in a million. A virtual machine may be wrong by far more.
-            Fault::Drift => Act::Drift(rng.range(-50_000..=50_000)),
+            Fault::Drift => Act::Drift(rng.range(DRIFT)),
+            Fault::ClockStep => {
+                let step = spread(rng, nanos(STEP)).max(1) as i64;
+                Act::Step(if rng.chance(0.5) { step } else { -step })
+            }
         }
     }
 
@@ -306,12 +386,15 @@ impl Fault {
         match self {
             Fault::Partition => Some(Act::Repair),
             Fault::OneWay => Some(Act::RepairOneWay),
-            Fault::Loss | Fault::Latency => Some(Act::RestoreLink),
+            Fault::Loss | Fault::Latency | Fault::Duplication => {
+                Some(Act::Disturb(Disturbance::default()))
+            }
             Fault::Hold => Some(Act::Release),
             Fault::Reset => None,
             Fault::Crash | Fault::Kill => Some(Act::Restart),
             Fault::Pause => Some(Act::Resume),
-            Fault::Drift => Some(Act::RestoreClock),
+            Fault::Drift => Some(Act::EndDrift),
+            Fault::ClockStep => Some(Act::EndStep),
         }
     }
 }
@@ -327,6 +410,15 @@ impl Plan {
     /// Returns when the next act is due.
     pub(super) fn next(&self) -> Option<u64> {
         self.planned.last().map(|(at, _)| *at)
+    }
+
+    /// Returns the acts that end a fault that has begun.
+    fn ends(self) -> impl Iterator<Item = (u64, Planned)> {
+        let mut places = HashSet::new();
+        // At each place there is one fault at a time: if it has begun, its end comes first.
+        let first = self.planned.into_iter().rev();
+        let first = first.filter(move |(_, planned)| places.insert(planned.place()));
+        first.filter(|(_, planned)| planned.what.is_end())
     }
 
     /// Takes the next act, if it is due.
@@ -348,6 +440,14 @@ pub(super) struct Planned {
     pub(super) other: String,
 }
 
+impl Planned {
+    /// Returns the place: the host, or both hosts of a link in the order of their names.
+    fn place(&self) -> (String, String) {
+        let (one, other) = (&self.one, &self.other);
+        (one.min(other).clone(), one.max(other).clone())
+    }
+}
+
 /// How a fault begins or ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
@@ -359,12 +459,8 @@ pub(super) enum Act {
     Repair,
     /// Repairs a link in one direction.
     RepairOneWay,
-    /// Loses packets with this probability.
-    Lose(f64),
-    /// Adds this latency.
-    Delay(Duration),
-    /// Makes a link what it was before.
-    RestoreLink,
+    /// Disturbs a link, or makes it what it was before.
+    Disturb(Disturbance),
     /// Holds the packets of a link.
     Hold,
     /// Lets them go on.
@@ -383,6 +479,56 @@ pub(super) enum Act {
     Resume,
     /// Makes a clock fast by this many parts in a million.
     Drift(i64),
-    /// Makes a clock what the test has set.
-    RestoreClock,
+    /// Makes a clock as fast as the test has set it.
+    EndDrift,
+    /// Sets a wall clock ahead by this many nanoseconds, or back.
+    Step(i64),
+    /// Undoes that.
+    EndStep,
+}
+
+impl Act {
+    /// Returns whether the act is the end of a fault.
+    fn is_end(self) -> bool {
+        match self {
+            Act::Repair
+            | Act::RepairOneWay
+            | Act::Release
+            | Act::Restart
+            | Act::Resume
+            | Act::EndDrift
+            | Act::EndStep => true,
+            Act::Disturb(disturbance) => disturbance == Disturbance::default(),
+            Act::Cut
+            | Act::CutOneWay
+            | Act::Hold
+            | Act::Reset
+            | Act::Crash
+            | Act::Kill
+            | Act::Pause
+            | Act::Drift(_)
+            | Act::Step(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_has_a_row_for_each_kind() {
+        let source = include_str!("faults.rs");
+        assert!(source.contains(&format!("/// There are {} kinds.", ALL.len())));
+        for kind in ALL {
+            let start = format!("/// | [`{kind:?}`](Fault::{kind:?}) |");
+            let row = source.lines().find(|line| line.starts_with(&start));
+            let (place, end) = match kind.is_of_link() {
+                true => ("| network |", "| no |"),
+                false => ("| host |", "| yes |"),
+            };
+            let is_right = row.is_some_and(|row| row.contains(place) && row.ends_with(end));
+            assert!(is_right, "{kind:?}: {row:?}");
+        }
+    }
 }

@@ -2,11 +2,12 @@
 
 use super::bell::Bells;
 use super::clock::Clock;
+use super::origin::{Origin, Origins};
 use super::rng::Rng;
 use crate::clock::host::TrueTime;
 use crate::primitives::{Mutex, lock};
 use crate::timeline::simulation::SimulationRecorder;
-use crate::wire::{HostId, Link, Wire};
+use crate::wire::{Disturbance, HostId, Link, Wire};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
@@ -23,8 +24,8 @@ pub(super) struct Simulation {
     pub(super) timeline: Option<Arc<SimulationRecorder>>,
     /// The bells of the hosts.
     pub(super) bells: Arc<Bells>,
-    /// The hosts by their names.
-    names: Mutex<HashMap<Arc<str>, HostId>>,
+    /// The hosts by their names in lower case, each with the name that the test has given.
+    names: Mutex<HashMap<String, (HostId, Arc<str>)>>,
     /// The links as the test, or a host, has set them.
     links: Mutex<Links>,
     /// The clients, which cannot be restarted.
@@ -42,6 +43,10 @@ struct Links {
     usual: Link,
     /// The links of which something was said, by direction, and those that a fault has ever disturbed.
     ways: BTreeMap<(HostId, HostId), Way>,
+    /// Who has cut which direction.
+    cut: BTreeMap<(HostId, HostId), Origins>,
+    /// Who holds the packets of which direction.
+    held: BTreeMap<(HostId, HostId), Origins>,
 }
 
 /// The link in one direction.
@@ -49,8 +54,8 @@ struct Links {
 struct Way {
     /// What was said of it.
     link: Option<Link>,
-    /// The probability with which a fault loses packets, and the nanoseconds by which it delays them.
-    disturbance: (f64, u64),
+    /// What a fault does to it.
+    disturbance: Disturbance,
 }
 
 /// What only the driver can do, between two steps.
@@ -107,31 +112,39 @@ impl Simulation {
     /// Adds a host or a client.
     #[track_caller]
     pub(super) fn add(&self, name: &Arc<str>, is_client: bool) -> HostId {
+        // Names are compared as those of the DNS are (RFC 4343).
+        let key = name.to_ascii_lowercase();
         let mut names = lock(&self.names);
-        let is_new = !names.contains_key(name);
-        let id = is_new.then(|| self.wire.add_host(name));
-        names.extend(id.map(|id| (Arc::clone(name), id)));
-        drop(names);
-        lock(&self.clients).extend(id.filter(|_| is_client));
-        match id {
-            Some(id) => id,
-            None => {
-                panic!("two hosts are named \"{name}\": give each host and client its own name")
+        if let Some((_, other)) = names.get(&key) {
+            let other = Arc::clone(other);
+            drop(names);
+            match *other == **name {
+                true => {
+                    panic!("two hosts are named \"{name}\": give each host and client its own name")
+                }
+                false => panic!(
+                    "two hosts are named \"{other}\" and \"{name}\", which resolve alike, because the case of a name does \
+                     not count: give each host and client its own name"
+                ),
             }
         }
+        let id = self.wire.add_host(name);
+        names.insert(key, (id, Arc::clone(name)));
+        drop(names);
+        if is_client {
+            lock(&self.clients).insert(id);
+        }
+        id
     }
 
     /// Returns the host with this name.
     #[track_caller]
     pub(super) fn id(&self, name: &str) -> HostId {
         let names = lock(&self.names);
-        if let Some(id) = names.get(name) {
+        if let Some((id, _)) = names.get(&name.to_ascii_lowercase()) {
             return *id;
         }
-        let mut known: Vec<(HostId, Arc<str>)> = names
-            .iter()
-            .map(|(name, id)| (*id, Arc::clone(name)))
-            .collect();
+        let mut known: Vec<(HostId, Arc<str>)> = names.values().cloned().collect();
         drop(names);
         known.sort();
         let known: Vec<String> = known
@@ -147,6 +160,17 @@ impl Simulation {
                 known.join(", ")
             ),
         }
+    }
+
+    /// Returns two hosts with these names, between which there is a link.
+    #[track_caller]
+    fn pair(&self, a: &str, b: &str) -> (HostId, HostId) {
+        let (one, other) = (self.id(a), self.id(b));
+        assert!(
+            one != other,
+            "there is no link between \"{a}\" and itself: a host reaches itself without the network, so name two hosts"
+        );
+        (one, other)
     }
 
     /// Returns the command that starts a host anew.
@@ -182,52 +206,77 @@ impl Simulation {
 
     /// Cuts the network between two hosts.
     #[track_caller]
-    pub(super) fn partition(&self, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
-        self.wire.cut(a, b);
-        self.wire.cut(b, a);
+    pub(super) fn partition(&self, origin: Origin, a: &str, b: &str) {
+        let (a, b) = self.pair(a, b);
+        self.set_cut(origin, a, b, true);
+        self.set_cut(origin, b, a, true);
     }
 
     /// Cuts the network from one host to another.
     #[track_caller]
-    pub(super) fn partition_oneway(&self, from: &str, to: &str) {
-        self.wire.cut(self.id(from), self.id(to));
+    pub(super) fn partition_oneway(&self, origin: Origin, from: &str, to: &str) {
+        let (from, to) = self.pair(from, to);
+        self.set_cut(origin, from, to, true);
     }
 
     /// Repairs the network between two hosts.
     #[track_caller]
-    pub(super) fn repair(&self, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
-        self.wire.repair(a, b);
-        self.wire.repair(b, a);
+    pub(super) fn repair(&self, origin: Origin, a: &str, b: &str) {
+        let (a, b) = self.pair(a, b);
+        self.set_cut(origin, a, b, false);
+        self.set_cut(origin, b, a, false);
     }
 
     /// Repairs the network from one host to another.
     #[track_caller]
-    pub(super) fn repair_oneway(&self, from: &str, to: &str) {
-        self.wire.repair(self.id(from), self.id(to));
+    pub(super) fn repair_oneway(&self, origin: Origin, from: &str, to: &str) {
+        let (from, to) = self.pair(from, to);
+        self.set_cut(origin, from, to, false);
     }
 
     /// Holds all packets between two hosts.
     #[track_caller]
-    pub(super) fn hold(&self, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
-        self.wire.hold(a, b);
-        self.wire.hold(b, a);
+    pub(super) fn hold(&self, origin: Origin, a: &str, b: &str) {
+        let (a, b) = self.pair(a, b);
+        self.set_held(origin, a, b, true);
+        self.set_held(origin, b, a, true);
     }
 
     /// Lets the packets between two hosts go on.
     #[track_caller]
-    pub(super) fn release(&self, a: &str, b: &str) {
-        let (a, b) = (self.id(a), self.id(b));
-        self.wire.release(a, b);
-        self.wire.release(b, a);
+    pub(super) fn release(&self, origin: Origin, a: &str, b: &str) {
+        let (a, b) = self.pair(a, b);
+        self.set_held(origin, a, b, false);
+        self.set_held(origin, b, a, false);
+    }
+
+    /// Notes whether an origin has a direction cut, which it is as long as one does.
+    fn set_cut(&self, origin: Origin, from: HostId, to: HostId, is_cut: bool) {
+        let mut links = lock(&self.links);
+        let cut = links.cut.entry((from, to)).or_default();
+        match (cut.set(origin, is_cut), is_cut) {
+            (false, _) => {}
+            (true, true) => self.wire.cut(from, to),
+            (true, false) => self.wire.repair(from, to),
+        }
+    }
+
+    /// Notes whether an origin has a direction held, which it is as long as one does.
+    fn set_held(&self, origin: Origin, from: HostId, to: HostId, is_held: bool) {
+        let mut links = lock(&self.links);
+        let held = links.held.entry((from, to)).or_default();
+        match (held.set(origin, is_held), is_held) {
+            (false, _) => {}
+            (true, true) => self.wire.hold(from, to),
+            (true, false) => self.wire.release(from, to),
+        }
     }
 
     /// Resets all connections between two hosts.
     #[track_caller]
     pub(super) fn reset(&self, a: &str, b: &str) {
-        self.wire.reset(self.id(a), self.id(b));
+        let (a, b) = self.pair(a, b);
+        self.wire.reset(a, b);
     }
 
     /// Changes all links of which nothing else was said.
@@ -250,15 +299,14 @@ impl Simulation {
     /// Changes the link from one host to another.
     #[track_caller]
     pub(super) fn link_oneway(&self, from: &str, to: &str, link: Link) {
-        let (from, to) = (self.id(from), self.id(to));
+        let (from, to) = self.pair(from, to);
         self.change_way(from, to, |way| way.link = Some(link));
     }
 
-    /// Disturbs the links between two hosts: they lose packets with this probability, and delay them by this many
-    /// nanoseconds.
-    pub(super) fn disturb(&self, a: HostId, b: HostId, loss: f64, delay: u64) {
+    /// Disturbs the links between two hosts in this way, and in no other.
+    pub(super) fn disturb(&self, a: HostId, b: HostId, disturbance: Disturbance) {
         for (from, to) in [(a, b), (b, a)] {
-            self.change_way(from, to, |way| way.disturbance = (loss, delay));
+            self.change_way(from, to, |way| way.disturbance = disturbance);
         }
     }
 
@@ -274,8 +322,8 @@ impl Simulation {
 impl Way {
     /// Returns what the link is like now.
     fn now(&self, usual: &Link) -> Link {
-        let (loss, delay) = self.disturbance;
-        self.link.as_ref().unwrap_or(usual).disturbed(loss, delay)
+        let link = self.link.as_ref().unwrap_or(usual);
+        link.disturbed(self.disturbance)
     }
 }
 
@@ -434,6 +482,23 @@ pub fn elapsed() -> std::time::Duration {
     std::time::Duration::from_nanos(here().simulation.time.now())
 }
 
+/// Says which names a fault panics at, by its parameters. The first word begins the clause.
+macro_rules! wrong_names {
+    ($begin:literal; link) => {
+        ""
+    };
+    ($begin:literal; name $($rest:ident)*) => {
+        concat!($begin, " if no host has this name")
+    };
+    ($begin:literal; $a:ident $b:ident $($rest:ident)*) => {
+        concat!(
+            $begin,
+            " if no host has one of the names, or if both are those of the same host"
+        )
+    };
+}
+pub(super) use wrong_names;
+
 /// Defines the free functions of which [`Sim`](super::Sim) has a method with the same name.
 macro_rules! inside {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $example:literal $body:expr;)*) => {$(
@@ -443,7 +508,7 @@ macro_rules! inside {
         ///
         /// # Panics
         ///
-        /// Panics outside a simulation, and if a host has no such name.
+        #[doc = concat!("Panics outside a simulation", wrong_names!(", and"; $($arg)*), ".")]
         ///
         /// # Examples
         ///
@@ -480,24 +545,26 @@ fn ask(simulation: &Simulation, name: &str, command: fn(HostId) -> Command) {
 inside! {
     /// Cuts the network between two hosts, in both directions.
     ///
-    /// Packets are lost when they leave, and packets on the way when they would arrive, until [`repair`].
+    /// Packets are lost when they leave, and packets on the way when they would arrive, until [`repair`]. If a fault of
+    /// [`Faults`](super::Faults) has cut the same direction, that cut lasts until the fault is over.
     partition(a: &str, b: &str) "sim::partition(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.partition(a, b);
+        |simulation, a, b| simulation.partition(Origin::Test, a, b);
     /// Cuts the network between two hosts in one direction.
     partition_oneway(from: &str, to: &str) "sim::partition_oneway(\"server\", \"chaos\");"
-        |simulation, from, to| simulation.partition_oneway(from, to);
+        |simulation, from, to| simulation.partition_oneway(Origin::Test, from, to);
     /// Repairs the network between two hosts, in both directions.
     repair(a: &str, b: &str) "sim::repair(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.repair(a, b);
+        |simulation, a, b| simulation.repair(Origin::Test, a, b);
     /// Repairs the network between two hosts in one direction.
     repair_oneway(from: &str, to: &str) "sim::repair_oneway(\"server\", \"chaos\");"
-        |simulation, from, to| simulation.repair_oneway(from, to);
-    /// Holds all packets between two hosts, in both directions, until [`release`].
+        |simulation, from, to| simulation.repair_oneway(Origin::Test, from, to);
+    /// Holds all packets between two hosts, in both directions, until [`release`]. If a fault of
+    /// [`Faults`](super::Faults) holds them too, they wait until it is over.
     hold(a: &str, b: &str) "sim::hold(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.hold(a, b);
+        |simulation, a, b| simulation.hold(Origin::Test, a, b);
     /// Lets the packets between two hosts go on, those that were held first.
     release(a: &str, b: &str) "sim::release(\"server\", \"chaos\");"
-        |simulation, a, b| simulation.release(a, b);
+        |simulation, a, b| simulation.release(Origin::Test, a, b);
     /// Resets all connections between two hosts, as a middlebox on their way might: both ends receive an RST.
     reset(a: &str, b: &str) "sim::reset(\"server\", \"chaos\");"
         |simulation, a, b| simulation.reset(a, b);
@@ -514,6 +581,11 @@ inside! {
     ///
     /// The host says nothing: its peers notice only that it does not answer. Its tasks are dropped. If it is down
     /// already, nothing happens. A host may crash itself.
+    ///
+    /// Dropping the tasks runs their destructors, which a real power loss does not. What a destructor sends is lost, but
+    /// what it writes to a file or to state that it shares with the test survives the crash. So a program that writes in
+    /// `Drop` may pass a test that it fails in life. A panic in a destructor does not fail the run. All this is true of
+    /// [`kill`] too, except that what a destructor sends arrives.
     crash(name: &str) "sim::crash(\"server\");"
         |simulation, name| ask(simulation, name, Command::Crash);
     /// Kills the process of a host, once the poll of the caller has returned.
@@ -524,7 +596,9 @@ inside! {
         |simulation, name| ask(simulation, name, Command::Kill);
     /// Stops the process of a host, once the poll of the caller has returned, until [`resume`].
     ///
-    /// Its tasks are not polled, while its kernel still acknowledges what arrives, and its clock goes on.
+    /// Its tasks are not polled, while its kernel still acknowledges what arrives, and its clock goes on. If a fault of
+    /// [`Faults`](super::Faults) has paused the process too, it stands still until that is over. The process that a
+    /// restart begins is not paused.
     pause(name: &str) "sim::pause(\"server\");"
         |simulation, name| ask(simulation, name, Command::Pause);
     /// Continues the process of a paused host.
@@ -536,6 +610,9 @@ inside! {
     restart(name: &str) "sim::restart(\"server\");"
         |simulation, name| simulation.ask(simulation.restart(name));
     /// Changes the clock of a host, once the poll of the caller has returned.
+    ///
+    /// [`Clock`] says which of its clocks move. A fault of [`Faults`](super::Faults) that makes the clock fast or slow goes
+    /// on, on top of that.
     clock(name: &str, clock: Clock) "sim::clock(\"server\", sim::Clock::ahead(Duration::from_secs(1)));"
         |simulation, name, clock| simulation.ask(Command::Clock(simulation.id(name), clock));
 }

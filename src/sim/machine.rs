@@ -12,6 +12,7 @@
 use super::Result;
 use super::clock::Clock;
 use super::inside::{self, Here};
+use super::origin::Origins;
 use crate::clock::host::HostClock;
 use crate::context;
 use crate::dump::Dump;
@@ -47,14 +48,19 @@ pub(super) struct Machine {
     pub(super) has_ended: bool,
     /// Whether the host has power. Without it, its kernel does not answer either.
     pub(super) has_power: bool,
-    /// Whether a fault that the seed has chosen has ended the process, and its end will start it again.
+    /// Whether a fault that the seed has chosen has ended the process, and its end will start it again. No longer so once
+    /// the test has crashed, killed or restarted the host.
     pub(super) is_felled: bool,
-    /// Whether the process is stopped.
-    pub(super) is_paused: bool,
+    /// Who has stopped the process.
+    pub(super) paused: Origins,
     /// The clock.
     pub(super) clock: Arc<HostClock>,
     /// What the test has made of the clock.
     pub(super) clock_set: Clock,
+    /// By how many parts in a million a fault that the seed has chosen makes the clock fast, besides.
+    pub(super) drift: i64,
+    /// By how many nanoseconds a fault that the seed has chosen has set the wall clock ahead, and will set it back.
+    pub(super) step: i64,
     /// The process, if the host runs.
     process: Option<Process>,
     /// The sockets that have become ready since the last step.
@@ -116,15 +122,23 @@ impl Machine {
             has_ended: false,
             has_power: true,
             is_felled: false,
-            is_paused: false,
+            paused: Origins::default(),
             clock,
             clock_set: Clock::default(),
+            drift: 0,
+            step: 0,
             process: None,
             ready: Vec::new(),
             timer: None,
             due_jobs: 0,
             panics: Vec::new(),
         }
+    }
+
+    /// Returns by how many parts in a million the clock is fast.
+    pub(super) fn ppm(&self) -> i64 {
+        let ppm = self.clock_set.ppm + self.drift;
+        ppm.clamp(HostClock::SLOWEST, HostClock::FASTEST)
     }
 
     /// Returns whether the machine has a process.
@@ -183,7 +197,7 @@ impl Machine {
             Ok(main) => (Some(main), None),
             Err(panic) => (None, Some(in_words("its software", &*panic))),
         };
-        self.is_paused = false;
+        self.paused = Origins::default();
         self.process = Some(Process { event_loop, main });
         Ok(panic)
     }
@@ -191,7 +205,7 @@ impl Machine {
     /// Lets the process do all that it can at this moment, in at most `most_polls` polls, or until a poll has asked
     /// something of the driver. Returns `None` if there is no process that runs.
     pub(super) fn step(&mut self, most_polls: u64) -> Option<Step> {
-        if self.is_paused {
+        if self.paused.is_any() {
             return None;
         }
         let Process { event_loop, main } = self.process.as_mut()?;
@@ -254,7 +268,7 @@ impl Machine {
     pub(super) fn shut_down(&mut self) {
         self.ready.clear();
         self.panics.clear();
-        self.is_paused = false;
+        self.paused = Origins::default();
         self.due_jobs = 0;
         if let Some(Process { event_loop, main }) = self.process.take() {
             let _inside = inside::enter(&self.here);

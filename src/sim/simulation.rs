@@ -5,9 +5,10 @@ use super::clock::Clock;
 use super::driver::{Check, Taken};
 use super::failure::Failure;
 use super::faults::{Faults, Plan};
-use super::inside::{Command, Here, Simulation};
+use super::inside::{Command, Here, Simulation, wrong_names};
 use super::jobs::Jobs;
 use super::machine::{Machine, Software};
+use super::origin::Origin;
 use super::report::Report;
 use super::rng::Rng;
 use super::{Link, Result};
@@ -139,11 +140,14 @@ impl Sim {
     /// the future completes, the process exits: its tasks are dropped, and its kernel closes its sockets. The run does not wait
     /// for that. If the future completes with an error, the run fails.
     ///
-    /// The hosts have the addresses 10.0.0.1, 10.0.0.2, and so on. Their names resolve to these.
+    /// The hosts have the addresses 10.0.0.1, 10.0.0.2, and so on. Their names resolve to these, in upper or lower case
+    /// ([RFC 4343]).
+    ///
+    /// [RFC 4343]: https://www.rfc-editor.org/rfc/rfc4343
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// Panics if another host or client has this name, in whatever case, or if the name is empty, `localhost` or an IP address, or contains
     /// a colon.
     ///
     /// # Examples
@@ -183,7 +187,7 @@ impl Sim {
     ///
     /// # Panics
     ///
-    /// Panics if another host or client has this name, or if the name is empty, `localhost` or an IP address, or contains
+    /// Panics if another host or client has this name, in whatever case, or if the name is empty, `localhost` or an IP address, or contains
     /// a colon.
     ///
     /// # Examples
@@ -398,7 +402,10 @@ impl Sim {
     }
 
     /// Has the simulation inject faults that the seed chooses. They are drawn when the simulation goes on, for the hosts
-    /// that it has then, and replace all faults that were drawn before.
+    /// that it has then.
+    ///
+    /// They replace the faults that were drawn before and have not begun. Those that have begun end when they would have
+    /// ended, or after the new [`quiet_after`](Faults::quiet_after) if that is earlier.
     ///
     /// # Examples
     ///
@@ -559,9 +566,7 @@ macro_rules! faults {
             ///
             #[doc = concat!("[`sim::", stringify!($name), "`](super::", stringify!($name), "()) does the same inside the simulation, and says more.")]
             ///
-            /// # Panics
-            ///
-            /// Panics if a host has no such name.
+            #[doc = wrong_names!("# Panics\n\nPanics"; $($arg)*)]
             ///
             /// # Examples
             ///
@@ -589,17 +594,17 @@ macro_rules! faults {
 
 faults! {
     partition(a: &str, b: &str) "Cuts the network between two hosts, in both directions."
-        "sim.partition(\"a\", \"b\");" |sim| sim.simulation.partition(a, b);
+        "sim.partition(\"a\", \"b\");" |sim| sim.simulation.partition(Origin::Test, a, b);
     partition_oneway(from: &str, to: &str) "Cuts the network between two hosts in one direction."
-        "sim.partition_oneway(\"a\", \"b\");" |sim| sim.simulation.partition_oneway(from, to);
+        "sim.partition_oneway(\"a\", \"b\");" |sim| sim.simulation.partition_oneway(Origin::Test, from, to);
     repair(a: &str, b: &str) "Repairs the network between two hosts, in both directions."
-        "sim.repair(\"a\", \"b\");" |sim| sim.simulation.repair(a, b);
+        "sim.repair(\"a\", \"b\");" |sim| sim.simulation.repair(Origin::Test, a, b);
     repair_oneway(from: &str, to: &str) "Repairs the network between two hosts in one direction."
-        "sim.repair_oneway(\"a\", \"b\");" |sim| sim.simulation.repair_oneway(from, to);
+        "sim.repair_oneway(\"a\", \"b\");" |sim| sim.simulation.repair_oneway(Origin::Test, from, to);
     hold(a: &str, b: &str) "Holds all packets between two hosts, in both directions."
-        "sim.hold(\"a\", \"b\");" |sim| sim.simulation.hold(a, b);
+        "sim.hold(\"a\", \"b\");" |sim| sim.simulation.hold(Origin::Test, a, b);
     release(a: &str, b: &str) "Lets the packets between two hosts go on."
-        "sim.release(\"a\", \"b\");" |sim| sim.simulation.release(a, b);
+        "sim.release(\"a\", \"b\");" |sim| sim.simulation.release(Origin::Test, a, b);
     reset(a: &str, b: &str) "Resets all connections between two hosts."
         "sim.reset(\"a\", \"b\");" |sim| sim.simulation.reset(a, b);
     link(link: Link) "Changes all links of which nothing else was said."

@@ -37,7 +37,7 @@ struct HostState {
 pub(super) struct Hosts {
     /// The hosts. The number of a host is its index.
     hosts: Vec<HostState>,
-    /// Which host has which name.
+    /// Which host has which name, in lower case: the case of a name does not count (RFC 4343).
     names: BTreeMap<Box<str>, HostId>,
 }
 
@@ -69,7 +69,9 @@ impl Hosts {
              choose one that is neither empty nor `localhost` nor an IP address, and has no colon"
         );
         assert!(
-            self.names.insert(name.into(), id).is_none(),
+            self.names
+                .insert(name.to_ascii_lowercase().into(), id)
+                .is_none(),
             "two hosts of a simulation are named {name:?}"
         );
         let mut random = random.fork(u64::from(id));
@@ -82,9 +84,9 @@ impl Hosts {
         id
     }
 
-    /// Returns the number of the host with this name.
+    /// Returns the number of the host with this name, in upper or lower case.
     pub(super) fn find(&self, name: &str) -> Option<HostId> {
-        self.names.get(name).copied()
+        self.names.get(&*name.to_ascii_lowercase()).copied()
     }
 
     /// Returns the name of a host.

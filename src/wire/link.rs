@@ -125,14 +125,28 @@ impl Link {
     }
 }
 
+/// What a fault does to a link, besides what the link does anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Disturbance {
+    /// The link loses at least this part of the packets.
+    pub(crate) loss: f64,
+    /// Each packet takes this many nanoseconds longer.
+    pub(crate) delay: u64,
+    /// At least this part of the packets arrives twice.
+    pub(crate) duplication: f64,
+}
+
 impl Link {
-    /// Returns the link with a fault: it loses at least this part of the packets, and each takes this many nanoseconds
-    /// longer.
-    pub(crate) fn disturbed(&self, loss: f64, delay: u64) -> Link {
+    /// Returns the link with a fault.
+    pub(crate) fn disturbed(&self, by: Disturbance) -> Link {
         let (least, most) = self.latency;
         Link {
-            latency: (least.saturating_add(delay), most.saturating_add(delay)),
-            loss: self.loss.max(loss),
+            latency: (
+                least.saturating_add(by.delay),
+                most.saturating_add(by.delay),
+            ),
+            loss: self.loss.max(by.loss),
+            duplication: self.duplication.max(by.duplication),
             ..self.clone()
         }
     }
@@ -147,7 +161,7 @@ fn checked(probability: f64, what: &str) -> f64 {
     probability
 }
 
-/// Returns a duration in nanoseconds: at most 292 years.
+/// Returns a duration in nanoseconds: at most 292 years, so that the sum of two of them is no overflow.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).map_or(u64::MAX / 2, |nanos| nanos.min(u64::MAX / 2))
 }

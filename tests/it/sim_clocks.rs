@@ -1,13 +1,14 @@
 //! The clocks of hosts: ahead, behind, fast and slow.
 
-use glassfrog::sim::{self, Clock, Sim};
-use glassfrog::time::{now, sleep, system_now};
-use std::cell::RefCell;
+use glassfrog::sim::{self, Clock, Fault, Faults, Sim};
+use glassfrog::time::{now, sleep, system_now, timeout};
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 const SECOND: Duration = Duration::from_secs(1);
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
 #[test]
 fn a_fast_clock_wakes_its_sleepers_early_and_a_slow_one_late() {
@@ -76,19 +77,111 @@ fn a_clock_that_changes_moves_the_deadlines() {
 }
 
 #[test]
-fn a_clock_that_jumps_ahead_fires_what_it_passes() {
-    let mut sim = Sim::new(1);
-    sim.client("client", async {
-        sleep(100 * SECOND).await;
-        assert_eq!(sim::elapsed(), 10 * SECOND);
-        Ok(())
-    });
-    sim.client("clockmaker", async {
-        sleep(10 * SECOND).await;
-        sim::clock("client", Clock::ahead(3600 * SECOND));
-        Ok(())
-    });
-    sim.run().unwrap();
+fn a_clock_that_is_set_on_a_running_host_moves_only_its_wall_clock() {
+    for clock in [Clock::ahead(3600 * SECOND), Clock::behind(3600 * SECOND)] {
+        let mut sim = Sim::new(1);
+        sim.client("client", async move {
+            let (start, wall) = (now(), system_now());
+            let late = timeout(50 * SECOND, pending::<()>());
+            let (late, ()) = futures::join!(late, sleep(100 * SECOND));
+            assert!(late.is_err());
+            assert_eq!(now() - start, 100 * SECOND);
+            assert_eq!(sim::elapsed(), 100 * SECOND);
+            let right = wall + 100 * SECOND;
+            let expected = match clock == Clock::ahead(3600 * SECOND) {
+                true => right + 3600 * SECOND,
+                false => right - 3600 * SECOND,
+            };
+            assert_eq!(system_now(), expected);
+            Ok(())
+        });
+        sim.client("clockmaker", async move {
+            sleep(10 * SECOND).await;
+            sim::clock("client", clock);
+            Ok(())
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn a_sleep_takes_its_time_by_the_clock_of_its_host_whatever_happens_to_the_clock() {
+    for seed in 0..50 {
+        let mut sim = Sim::new(seed);
+        sim.host("sleeper", || async {
+            loop {
+                let start = now();
+                let time = Duration::from_micros(sim::rng().below(3_000_000));
+                sleep(time).await;
+                let slept = now() - start;
+                // The clock is at most twice as fast as the simulation, which counts nanoseconds.
+                let most = time + 2 * NANOSECOND;
+                assert!((time..=most).contains(&slept), "{slept:?}, not {time:?}");
+            }
+        });
+        sim.host("clockmaker", || async {
+            loop {
+                sleep(Duration::from_millis(sim::rng().below(5_000))).await;
+                let error = Duration::from_millis(sim::rng().below(600_000));
+                let clock = match sim::rng().chance(0.5) {
+                    true => Clock::ahead(error),
+                    false => Clock::behind(error),
+                };
+                sim::clock("sleeper", clock.ppm(sim::rng().range(-900_000..=900_000)));
+            }
+        });
+        sim.faults(
+            Faults::swarm()
+                .only([Fault::Drift])
+                .hosts(["sleeper"])
+                .quiet_after(60 * SECOND),
+        );
+        sim.run_for(70 * SECOND).unwrap();
+    }
+}
+
+#[test]
+fn a_lease_with_a_margin_for_the_drift_ends_before_its_owner_takes_it_back() {
+    for seed in 0..50 {
+        let (longest, shortest) = (
+            Rc::new(Cell::new(Duration::ZERO)),
+            Rc::new(Cell::new(Duration::MAX)),
+        );
+        let mut sim = Sim::new(seed);
+        let ours = Rc::clone(&longest);
+        sim.host("holder", move || {
+            let longest = Rc::clone(&ours);
+            async move {
+                loop {
+                    let start = sim::elapsed();
+                    sleep(7 * SECOND).await;
+                    longest.set(longest.get().max(sim::elapsed() - start));
+                }
+            }
+        });
+        let ours = Rc::clone(&shortest);
+        sim.host("owner", move || {
+            let shortest = Rc::clone(&ours);
+            async move {
+                loop {
+                    let start = sim::elapsed();
+                    sleep(10 * SECOND).await;
+                    shortest.set(shortest.get().min(sim::elapsed() - start));
+                }
+            }
+        });
+        sim.clock("holder", Clock::behind(SECOND).ppm(-10_000));
+        sim.clock("owner", Clock::ahead(SECOND).ppm(10_000));
+        sim.faults(
+            Faults::swarm()
+                .only([Fault::Drift])
+                .quiet_after(600 * SECOND),
+        );
+        sim.run_for(700 * SECOND).unwrap();
+        // Each clock is wrong by 6 % at most.
+        assert!(longest.get() < 7 * SECOND * 100 / 93, "{longest:?}");
+        assert!(shortest.get() > 10 * SECOND * 100 / 107, "{shortest:?}");
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Faults: crashes, kills, pauses, restarts, the network's, and those that the seed chooses.
 
 use crate::sim_hosts::{MS, echo_server, round_trip};
-use glassfrog::net::TcpStream;
+use glassfrog::net::{TcpStream, UdpSocket};
 use glassfrog::prelude::*;
 use glassfrog::sim::{self, Cause, Clock, Fault, Faults, Link, Sim};
 use glassfrog::spawn;
 use glassfrog::task::{spawn_blocking, yield_now};
-use glassfrog::time::{now, sleep, timeout};
+use glassfrog::time::{now, sleep, system_now, timeout};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io::ErrorKind;
@@ -412,11 +412,274 @@ fn a_drift_leaves_the_clock_as_the_test_has_set_it() {
     let wall = Rc::new(Cell::new(None));
     let ours = Rc::clone(&wall);
     sim.client("probe", async move {
-        ours.set(Some(glassfrog::time::system_now()));
+        ours.set(Some(system_now()));
         Ok(())
     });
     sim.run().unwrap();
     assert!(wall.get().is_some());
+}
+
+#[test]
+fn a_link_that_the_test_has_cut_or_holds_stays_so_when_a_fault_of_the_seed_ends() {
+    for seed in 0..20 {
+        for is_cut in [true, false] {
+            let reached = Rc::new(Cell::new(false));
+            let mut sim = Sim::new(seed);
+            sim.host("server", echo_server);
+            let ours = Rc::clone(&reached);
+            sim.host("client", move || {
+                let reached = Rc::clone(&ours);
+                async move {
+                    loop {
+                        let connected = timeout(SECOND, TcpStream::connect("server:7")).await;
+                        reached.set(reached.get() || matches!(connected, Ok(Ok(_))));
+                    }
+                }
+            });
+            match is_cut {
+                true => sim.partition("server", "client"),
+                false => sim.hold("server", "client"),
+            };
+            let kinds = [Fault::Partition, Fault::OneWay, Fault::Hold];
+            let faults = Faults::swarm().only(kinds).quiet_after(20 * SECOND);
+            sim.faults(faults).run_for(30 * SECOND).unwrap();
+            assert!(!reached.get(), "seed {seed}");
+            match is_cut {
+                true => sim.repair("server", "client"),
+                false => sim.release("server", "client"),
+            };
+            sim.run_for(2 * SECOND).unwrap();
+            assert!(reached.get());
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_seed_lasts_although_the_test_ends_its_own() {
+    let mut sim = Sim::builder().seed(1).record(10_000).build();
+    sim.host("a", pending).host("b", pending);
+    sim.host("repairer", || async {
+        loop {
+            sleep(MS).await;
+            sim::repair("a", "b");
+            sim::release("a", "b");
+            sim::resume("a");
+        }
+    });
+    let kinds = [Fault::Partition, Fault::Hold, Fault::Pause];
+    for kind in kinds {
+        sim.faults(Faults::swarm().only([kind]).hosts(["a", "b"]));
+        sim.run_for(61 * SECOND).unwrap();
+    }
+    let journal = sim.run_for(SECOND).unwrap().journal;
+    for begins in ["is cut", "is held", "pauses"] {
+        let time = |line: &String| line.split(' ').next().unwrap().parse::<f64>().unwrap();
+        let begin = journal.iter().find(|line| line.contains(begins)).unwrap();
+        let ends = ["is repaired", "is released", "resumes"];
+        let mut later = journal.iter().filter(|line| time(line) >= time(begin));
+        let end = later.find(|line| ends.iter().any(|end| line.contains(end)));
+        assert!(time(end.unwrap()) - time(begin) > 0.002, "{begin}, {end:?}");
+    }
+}
+
+#[test]
+fn a_process_that_the_test_has_paused_or_ended_stays_so_when_a_fault_of_the_seed_ends() {
+    for seed in 0..20 {
+        for is_pause in [true, false] {
+            let (ticks, boots) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let mut sim = Sim::new(seed);
+            let ours = (Rc::clone(&ticks), Rc::clone(&boots));
+            sim.host("server", move || {
+                let (ticks, boots) = ours.clone();
+                boots.set(boots.get() + 1);
+                async move {
+                    loop {
+                        ticks.set(ticks.get() + 1);
+                        sleep(SECOND).await;
+                    }
+                }
+            });
+            let kinds: &[Fault] = match is_pause {
+                true => &[Fault::Pause],
+                false => &[Fault::Crash, Fault::Kill],
+            };
+            let faults = Faults::swarm().only(kinds.iter().copied());
+            sim.faults(faults).run_for(5 * SECOND).unwrap();
+            match is_pause {
+                true => sim.restart("server"),
+                false => &mut sim,
+            };
+            sim.run_for(Duration::ZERO).unwrap();
+            match is_pause {
+                true => sim.pause("server"),
+                false => sim.crash("server"),
+            };
+            let before = (ticks.get(), boots.get());
+            sim.run_for(60 * SECOND).unwrap();
+            assert_eq!((ticks.get(), boots.get()), before, "seed {seed}");
+            match is_pause {
+                true => sim.resume("server"),
+                false => sim.restart("server"),
+            };
+            sim.run_for(2 * SECOND).unwrap();
+            assert!(ticks.get() > before.0);
+        }
+    }
+}
+
+#[test]
+fn the_faults_that_have_begun_end_although_others_replace_them() {
+    for seed in 0..50 {
+        let mut sim = Sim::new(seed);
+        for name in ["a", "b", "c"] {
+            sim.host(name, echo_server);
+        }
+        sim.faults(Faults::swarm().quiet_after(600 * SECOND));
+        sim.run_for(100 * SECOND).unwrap();
+        sim.faults(Faults::swarm().only([]).quiet_after(10 * SECOND));
+        sim.run_for(11 * SECOND).unwrap();
+        for name in ["a", "b", "c"] {
+            assert!(sim.is_running(name), "seed {seed}");
+        }
+        sim.client("client", async {
+            for name in ["a", "b", "c"] {
+                let start = now();
+                TcpStream::connect((name, 7)).await?;
+                assert!(now() - start <= 20 * MS, "{name}");
+            }
+            Ok(())
+        });
+        sim.run().unwrap();
+    }
+}
+
+#[test]
+fn a_duplication_delivers_datagrams_twice_until_it_is_over() {
+    let twice = Rc::new(Cell::new(0));
+    for seed in 0..10 {
+        let mut sim = Sim::new(seed);
+        sim.host("server", || async {
+            let socket = UdpSocket::bind("0.0.0.0:7").await?;
+            loop {
+                let (_, peer) = socket.recv_from(&mut [0; 9]).await?;
+                socket.send_to(b"", peer).await?;
+            }
+        });
+        let ours = Rc::clone(&twice);
+        sim.client("client", async move {
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            while sim::elapsed() < 30 * SECOND {
+                socket.send_to(b"", "server:7").await?;
+                let mut answers = 0;
+                while timeout(100 * MS, socket.recv(&mut [0])).await.is_ok() {
+                    answers += 1;
+                }
+                assert!(answers == 1 || (answers > 1 && sim::elapsed() < 21 * SECOND));
+                ours.set(ours.get() + u32::from(answers > 1));
+            }
+            Ok(())
+        });
+        let faults = Faults::swarm().only([Fault::Duplication]);
+        sim.faults(faults.quiet_after(20 * SECOND));
+        sim.run().unwrap();
+    }
+    assert!(twice.get() > 10, "{twice:?}");
+}
+
+#[test]
+fn a_step_moves_the_wall_clock_of_a_host_alone_and_is_undone() {
+    let most = 300 * SECOND;
+    let (ahead, behind) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed);
+        let ours = (Rc::clone(&ahead), Rc::clone(&behind));
+        sim.host("server", move || {
+            let (ahead, behind) = ours.clone();
+            async move {
+                let (start, wall) = (now(), system_now());
+                loop {
+                    sleep(10 * MS).await;
+                    assert_eq!(now() - start, sim::elapsed());
+                    let (shown, right) = (system_now(), wall + sim::elapsed());
+                    assert!((right - most..=right + most).contains(&shown));
+                    assert!(shown == right || sim::elapsed() < 20 * SECOND);
+                    ahead.set(ahead.get() + u32::from(shown > right));
+                    behind.set(behind.get() + u32::from(shown < right));
+                }
+            }
+        });
+        sim.client("client", async move {
+            let wall = system_now();
+            for _ in 0..3_000 {
+                sleep(10 * MS).await;
+                assert_eq!(system_now(), wall + sim::elapsed(), "clients are spared");
+            }
+            Ok(())
+        });
+        let faults = Faults::swarm().only([Fault::ClockStep]);
+        sim.faults(faults.quiet_after(20 * SECOND));
+        sim.run().unwrap();
+    }
+    assert!(ahead.get() > 0 && behind.get() > 0);
+}
+
+#[test]
+fn a_fault_between_a_host_and_itself_fails_the_host_that_asks_for_it() {
+    let faults: [fn(); 9] = [
+        || sim::partition("a", "a"),
+        || sim::partition_oneway("a", "a"),
+        || sim::repair("a", "a"),
+        || sim::repair_oneway("a", "a"),
+        || sim::hold("a", "a"),
+        || sim::release("a", "a"),
+        || sim::reset("a", "a"),
+        || sim::link_between("a", "a", Link::default()),
+        || sim::link_oneway("a", "a", Link::default()),
+    ];
+    for fault in faults {
+        let mut sim = Sim::new(1);
+        sim.host("a", pending);
+        sim.client("chaos", async move {
+            fault();
+            Ok(())
+        });
+        let failure = sim.run().unwrap_err();
+        assert_eq!(failure.host(), Some("chaos"));
+        let text = failure.to_string();
+        assert!(
+            text.contains("there is no link between \"a\" and itself"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "there is no link between \"a\" and itself")]
+fn a_test_cannot_cut_the_link_between_a_host_and_itself() {
+    let mut sim = Sim::new(1);
+    sim.host("a", pending).partition("a", "a");
+}
+
+#[test]
+fn the_longest_durations_overflow_nothing() {
+    for seed in 0..20 {
+        let mut sim = Sim::new(seed);
+        sim.host("server", pending);
+        sim.host("other", pending);
+        sim.link(Link::latency(Duration::ZERO..=Duration::MAX));
+        sim.faults(Faults::swarm().quiet_after(Duration::MAX));
+        sim.time_limit(Duration::MAX);
+        sim.every(Duration::MAX, || Ok(()));
+        sim.client("client", async {
+            sleep(SECOND).await;
+            Ok(())
+        });
+        sim.run().unwrap();
+        sim.faults(Faults::swarm().quiet_after(Duration::MAX));
+        sim.run_for(Duration::MAX).unwrap_err();
+        let year = 365 * 24 * 3600 * SECOND;
+        assert!(sim.elapsed() > 100 * year, "{:?}", sim.elapsed());
+    }
 }
 
 /// Calls a function when it is dropped.

@@ -2,9 +2,10 @@
 
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
-use glassfrog::sim::{self, Link, Sim};
+use glassfrog::sim::{self, Faults, Link, Sim};
 use glassfrog::spawn;
 use glassfrog::time::{now, sleep, timeout};
+use std::future::pending;
 use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::time::Duration;
@@ -128,4 +129,31 @@ fn a_link_has_a_bandwidth() {
         Ok(())
     });
     sim.run().unwrap();
+}
+
+#[test]
+fn the_case_of_a_name_does_not_count() {
+    let mut sim = Sim::new(1);
+    sim.host("Server", echo_server);
+    sim.client("client", async {
+        for name in ["Server:7", "server:7", "SERVER:7"] {
+            let mut stream = TcpStream::connect(name).await?;
+            round_trip(&mut stream, b"1").await?;
+        }
+        sim::crash("sERVER");
+        Ok(())
+    });
+    sim.run().unwrap();
+    assert!(!sim.is_running("server"));
+    assert_eq!(sim.lookup("SERVER"), sim.lookup("Server"));
+    // The faults are limited to hosts by their names, too.
+    sim.faults(Faults::swarm().hosts(["SERVER", "cLIENT"]));
+    sim.run_for(MS).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "two hosts are named \"server\" and \"Server\", which resolve alike")]
+fn names_that_differ_only_by_case_are_refused() {
+    let mut sim = Sim::new(1);
+    sim.host("server", pending).host("Server", pending);
 }
