@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The number of entries that a journal keeps unless it is told otherwise: as many as fit a report.
 const KEPT: usize = 64;
 
+/// The number of nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
+
 /// What multiplies the hash for each word: 2⁶⁴ divided by π, made odd.
 const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
@@ -142,13 +145,22 @@ impl Entry {
             .fold(hash, add)
     }
 
-    /// Writes the entry as a line of text.
+    /// Writes the entry as a line of text, with its time in microseconds.
     fn text(&self, names: &dyn Fn(HostId) -> String) -> String {
-        let mut line = format!(
-            "{}.{:06} ",
-            self.time / 1_000_000_000,
-            self.time / 1000 % 1_000_000
-        );
+        let (seconds, nanos) = (self.time / NANOS, self.time % NANOS);
+        let micros = nanos / 1000;
+        format!("{seconds}.{micros:06} {}", self.words(names))
+    }
+
+    /// Writes the entry as a line of text, with its time in nanoseconds.
+    fn exact_text(&self, names: &dyn Fn(HostId) -> String) -> String {
+        let (seconds, nanos) = (self.time / NANOS, self.time % NANOS);
+        format!("{seconds}.{nanos:09} {}", self.words(names))
+    }
+
+    /// Describes the entry, without its time.
+    fn words(&self, names: &dyn Fn(HostId) -> String) -> String {
+        let mut line = String::new();
         let ends = || format!("{} → {}", names(self.from), names(self.to));
         // Writing to a string does not fail.
         let _ = match self.what {
@@ -311,6 +323,17 @@ pub(crate) struct Difference {
     pub(crate) first: String,
     /// The same of the second run.
     pub(crate) second: String,
+}
+
+/// Says what differs. If that is only the contents of a packet, both runs have the same text.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { first, second, .. } = self;
+        match first == second {
+            true => write!(f, "the contents of a packet differ: {first}"),
+            false => write!(f, "\"{first}\" against \"{second}\""),
+        }
+    }
 }
 
 /// What a journal that compares its run has found.
@@ -476,14 +499,19 @@ impl Journal {
         names: &dyn Fn(HostId) -> String,
     ) -> Option<Difference> {
         let comparison = self.comparison.as_ref()?;
-        let text = |entry: Option<&Entry>| match entry {
-            Some(entry) => entry.text(names),
-            None => "nothing more happens".into(),
-        };
         let (index, first, second) = match &comparison.found {
             Some((index, first, second)) => (*index, first.as_ref(), second.as_ref()),
             None if is_over => (self.count, Some(comparison.rest.front()?), None),
             None => return None,
+        };
+        // Times that differ by less than a microsecond must not look the same.
+        let needs_nanos = first.zip(second).is_some_and(|(first, second)| {
+            first.time != second.time && first.time / 1000 == second.time / 1000
+        });
+        let text = |entry: Option<&Entry>| match entry {
+            Some(entry) if needs_nanos => entry.exact_text(names),
+            Some(entry) => entry.text(names),
+            None => "nothing more happens".into(),
         };
         Some(Difference {
             index,
