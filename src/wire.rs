@@ -266,7 +266,12 @@ impl Wire {
         self.with(|state| state.journal.note(state.now, text));
     }
 
-    /// Keeps the last `count` entries of the journal.
+    /// Sets how hosts handle TCP. There are no connections yet.
+    pub(crate) fn set_tcp(&self, tcp: Tcp) {
+        self.with(|state| state.tcp = tcp);
+    }
+
+    /// Keeps at least the last `count` entries of the journal.
     pub(crate) fn record(&self, count: usize) {
         self.with(|state| state.journal.keep(count));
     }

@@ -301,6 +301,7 @@ impl Sim {
 
     /// Starts the process of a host.
     pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
+        self.has_begun = true;
         let machine = &mut self.machines[id as usize];
         match machine.boot() {
             Ok(None) => {
@@ -552,7 +553,7 @@ impl Sim {
             elapsed: self.elapsed(),
             journal: match self.record {
                 0 => Vec::new(),
-                _ => wire.lines(),
+                lines => last(wire.lines(), lines),
             },
         }
     }

@@ -455,9 +455,7 @@ impl Journal {
         if self.last.len() >= self.kept {
             self.last.pop_front();
         }
-        if self.kept > 0 {
-            self.last.push_back(entry);
-        }
+        self.last.push_back(entry);
     }
 
     /// Returns the hash and the number of all entries.
@@ -465,11 +463,9 @@ impl Journal {
         (self.hash, self.count)
     }
 
-    /// Keeps this many entries: the last ones.
+    /// Keeps at least this many entries: the last ones. A journal that keeps all of them, for a comparison, goes on.
     pub(super) fn keep(&mut self, count: usize) {
-        self.kept = count;
-        let surplus = self.last.len().saturating_sub(count);
-        self.last.drain(..surplus);
+        self.kept = self.kept.max(count);
     }
 
     /// Writes the entries that are kept as lines of text.
