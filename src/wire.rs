@@ -263,7 +263,12 @@ impl Wire {
 
     /// Notes something in the journal.
     pub(crate) fn note(&self, text: &str) {
-        self.with(|state| state.journal.note(state.now, text));
+        self.with(|state| state.journal.note(state.now, text, false));
+    }
+
+    /// Notes in the journal what befalls a host.
+    pub(crate) fn note_fault(&self, text: &str) {
+        self.with(|state| state.journal.note(state.now, text, true));
     }
 
     /// Sets how hosts handle TCP. There are no connections yet.
@@ -286,6 +291,14 @@ impl Wire {
         self.with(|state| {
             let State { journal, hosts, .. } = state;
             journal.lines(&|host| hosts.name(host).into())
+        })
+    }
+
+    /// Writes the newest faults as lines of text. Returns them, and the number of all faults.
+    pub(crate) fn faults(&self) -> (Vec<String>, usize) {
+        self.with(|state| {
+            let State { journal, hosts, .. } = state;
+            journal.faults(&|host| hosts.name(host).into())
         })
     }
 }

@@ -372,6 +372,7 @@ impl Sim {
                 }
             }
             Command::Clock(id, clock) => {
+                self.note_fault(id, &clock.in_words());
                 self.machines[id as usize].clock_set = clock;
                 self.set_clock(id, clock);
             }
@@ -449,6 +450,7 @@ impl Sim {
                 }
             }
             Act::Drift(ppm) => {
+                self.note_fault(id, &format!("has a clock that drifts by {ppm} ppm"));
                 let clock = self.machines[id as usize].clock_set;
                 self.set_clock(
                     id,
@@ -459,6 +461,7 @@ impl Sim {
                 );
             }
             Act::RestoreClock => {
+                self.note_fault(id, "has a clock that no longer drifts");
                 let clock = self.machines[id as usize].clock_set;
                 self.set_clock(id, clock);
             }
@@ -474,7 +477,8 @@ impl Sim {
 
     /// Notes in the journal, and in the timeline, what befalls a host.
     fn note_fault(&self, id: HostId, does: &str) {
-        self.note(id, does);
+        let name = &self.machines[id as usize].here.name;
+        self.simulation.wire.note_fault(&format!("{name} {does}"));
         self.show_fault(id, does);
     }
 
@@ -569,8 +573,11 @@ impl Sim {
             let dump = machine.dump()?;
             Some((Arc::clone(&machine.here.name), dump.to_string()))
         });
+        let (faults, all_faults) = self.simulation.wire.faults();
         Scene {
             dumps: dumps.collect(),
+            faults,
+            all_faults,
             journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
         }
     }

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// The number of entries that a journal keeps unless it is told otherwise: as many as fit a report.
 const KEPT: usize = 64;
 
+/// The number of faults that a journal keeps: more than most runs have, and no more than a reader reads.
+const KEPT_FAULTS: usize = 64;
+
 /// The number of nanoseconds in a second.
 const NANOS: u64 = 1_000_000_000;
 
@@ -262,6 +265,18 @@ impl Fault {
         }
     }
 
+    /// Returns whether the list of faults contains it. Sockets are closed by what else is in it, or by the end of a process,
+    /// and what gives a host its power back is its start.
+    fn is_listed(self, now: u64) -> bool {
+        match self {
+            Fault::Cut | Fault::Repaired | Fault::Held | Fault::Released => true,
+            Fault::Reset | Fault::PowerOff => true,
+            // At the beginning, tests set links.
+            Fault::Link => now > 0,
+            Fault::PowerOn | Fault::Closed => false,
+        }
+    }
+
     /// Returns what follows the names of two hosts.
     fn text(self) -> &'static str {
         match self {
@@ -345,6 +360,54 @@ struct Comparison {
     found: Option<(u64, Option<Entry>, Option<Entry>)>,
 }
 
+/// A fault in the list of those that have befallen hosts and links.
+#[derive(Debug)]
+struct Listed {
+    /// The fault.
+    entry: Entry,
+    /// Whether it has befallen the other direction, too.
+    is_both_ways: bool,
+}
+
+/// The faults of a run.
+#[derive(Debug, Default)]
+struct ListedFaults {
+    /// The newest of them.
+    newest: VecDeque<Listed>,
+    /// The number of all of them.
+    count: usize,
+}
+
+impl ListedFaults {
+    /// Adds a fault. One that befalls both directions at a moment is one fault.
+    fn add(&mut self, entry: &Entry) {
+        if let Some(last) = self.newest.back_mut()
+            && let Entry {
+                time,
+                from,
+                to,
+                what,
+                ..
+            } = &last.entry
+            && (*time, *what) == (entry.time, entry.what)
+            && (*to, *from) == (entry.from, entry.to)
+            && from != to
+            && !last.is_both_ways
+        {
+            last.is_both_ways = true;
+            return;
+        }
+        if self.newest.len() >= KEPT_FAULTS {
+            self.newest.pop_front();
+        }
+        self.count += 1;
+        self.newest.push_back(Listed {
+            entry: entry.clone(),
+            is_both_ways: false,
+        });
+    }
+}
+
 /// What has happened on the wire.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -356,6 +419,8 @@ pub(super) struct Journal {
     last: VecDeque<Entry>,
     /// How many of them to keep.
     kept: usize,
+    /// What has befallen hosts and links.
+    faults: ListedFaults,
     /// The comparison with an earlier run.
     comparison: Option<Comparison>,
     /// The timeline of the simulation, if there is one.
@@ -370,6 +435,7 @@ impl Journal {
             count: 0,
             last: VecDeque::new(),
             kept: KEPT,
+            faults: ListedFaults::default(),
             comparison: None,
             timeline: None,
         }
@@ -432,17 +498,25 @@ impl Journal {
         {
             timeline.fault((from, to), fault.text());
         }
-        self.add(Entry::of_fault(now, from, to, fault));
+        let entry = Entry::of_fault(now, from, to, fault);
+        if fault.is_listed(now) {
+            self.faults.add(&entry);
+        }
+        self.add(entry);
     }
 
-    /// Notes something that the driver says.
-    pub(super) fn note(&mut self, now: u64, text: &str) {
-        self.add(Entry {
+    /// Notes something that the driver says, and whether that is a fault.
+    pub(super) fn note(&mut self, now: u64, text: &str, is_fault: bool) {
+        let entry = Entry {
             hash: hash_of(text.as_bytes()),
             note: Some(text.into()),
             what: What::Note,
             ..Entry::of_fault(now, 0, 0, Fault::Link)
-        });
+        };
+        if is_fault {
+            self.faults.add(&entry);
+        }
+        self.add(entry);
     }
 
     /// Adds an entry.
@@ -471,6 +545,21 @@ impl Journal {
     /// Writes the entries that are kept as lines of text.
     pub(super) fn lines(&self, names: &dyn Fn(HostId) -> String) -> Vec<String> {
         self.last.iter().map(|entry| entry.text(names)).collect()
+    }
+
+    /// Writes the newest faults as lines of text. Returns them, and the number of all faults.
+    pub(super) fn faults(&self, names: &dyn Fn(HostId) -> String) -> (Vec<String>, usize) {
+        let lines = self.faults.newest.iter();
+        let lines = lines.map(
+            |Listed {
+                 entry,
+                 is_both_ways,
+             }| match is_both_ways {
+                false => entry.text(names),
+                true => entry.text(names).replacen(" → ", " ↔ ", 1),
+            },
+        );
+        (lines.collect(), self.faults.count)
     }
 
     /// Takes the entries that are kept.
