@@ -55,7 +55,8 @@
 //! # A picture of a run
 //!
 //! `GLASSFROG_TIMELINE=run.html` in the environment records the run as a timeline: a page with a group of lanes for each
-//! host, an arrow for each packet, and a mark for each fault. Together with the seed of a failure, it shows what led to it:
+//! host, an arrow for each packet, and a mark for each fault and for the failure. Together with the seed, it shows what
+//! led to a failure:
 //!
 //! ```sh
 //! GLASSFROG_SEED=4 GLASSFROG_TIMELINE=run.html cargo test no_acknowledged_write_is_lost

@@ -250,14 +250,16 @@ impl Wire {
         self.with(|state| state.journal.set_timeline(timeline));
     }
 
-    /// Reports the packets that are on their way to the timeline, which is written next.
+    /// Reports the packets that are on their way, or held, to the timeline, which is written next.
     pub(crate) fn end_timeline(&self) {
         self.with(|state| {
             let packets = state.queue.iter().filter_map(|event| match event {
                 Event::Arrival(packet) => Some(packet),
                 Event::Timer(_) => None,
             });
-            state.journal.on_their_way(packets);
+            state
+                .journal
+                .on_their_way(packets.chain(state.links.held()));
         });
     }
 

@@ -485,7 +485,7 @@ impl Sim {
     /// Notes in the timeline what befalls a host.
     fn show_fault(&self, id: HostId, does: &str) {
         if let Some(timeline) = &self.simulation.timeline {
-            timeline.fault((id, id), does);
+            timeline.fault(Some((id, id)), does);
         }
     }
 
@@ -596,6 +596,7 @@ impl Sim {
             }
             _ => Vec::new(),
         };
+        self.mark_failure(&cause, host);
         let failure = Failure::new(Parts {
             seed: self.seed,
             cause,
@@ -609,6 +610,18 @@ impl Sim {
         self.failed = Some(failure.clone());
         self.write_timeline(None, true);
         failure
+    }
+
+    /// Marks the failure in the timeline, with the first line of its cause.
+    fn mark_failure(&self, cause: &Cause, host: Option<HostId>) {
+        if let Some(timeline) = &self.simulation.timeline {
+            let text = cause.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            match host {
+                Some(id) => timeline.fault(Some((id, id)), format_args!("fails: {line}")),
+                None => timeline.fault(None, format_args!("the simulation fails: {line}")),
+            }
+        }
     }
 }
 

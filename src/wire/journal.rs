@@ -464,7 +464,7 @@ impl Journal {
         }
     }
 
-    /// Reports the packets that are on their way to the timeline, if there is one.
+    /// Reports the packets that are on their way, or held, to the timeline, if there is one.
     pub(super) fn on_their_way<'a>(&self, packets: impl Iterator<Item = &'a Packet>) {
         let Some(timeline) = &self.timeline else {
             return;
@@ -496,7 +496,7 @@ impl Journal {
         if let Some(timeline) = &self.timeline
             && fault.is_of_a_way()
         {
-            timeline.fault((from, to), fault.text());
+            timeline.fault(Some((from, to)), fault.text());
         }
         let entry = Entry::of_fault(now, from, to, fault);
         if fault.is_listed(now) {
