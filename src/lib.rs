@@ -224,6 +224,10 @@ pub use self::workers::{WorkerError, Workers};
 #[cfg(feature = "macros")]
 pub mod __private {
     pub use crate::test_runs::Test;
+    #[cfg(feature = "sim")]
+    pub mod sim {
+        pub use crate::test_runs::Test;
+    }
 }
 
 #[doc(inline)]

@@ -55,7 +55,8 @@
 //! # A picture of a run
 //!
 //! `GLASSFROG_TIMELINE=run.html` in the environment records the run as a timeline: a page with a group of lanes for each
-//! host, an arrow for each packet, and a mark for each fault. Together with the seed of a failure, it shows what led to it:
+//! host, an arrow for each packet, and a mark for each fault and for the failure. Together with the seed, it shows what
+//! led to a failure:
 //!
 //! ```sh
 //! GLASSFROG_SEED=4 GLASSFROG_TIMELINE=run.html cargo test no_acknowledged_write_is_lost
@@ -74,6 +75,8 @@
 //! - [`spawn_blocking`](crate::task::spawn_blocking): a closure begins at a moment that the seed chooses, up to five
 //!   milliseconds after it was submitted, and takes no simulated time. Everything else waits for it, so it must not wait
 //!   for a task. If it takes more than ten seconds of real time, the run fails and names it.
+//! - The server `glassfrog::hyper::serve` sends no `Date` header on a host, because hyper takes the date from the operating
+//!   system. A connection of hyper without `serve` needs `auto_date_header(false)`.
 //! - Processes: when the software of a host returns, its process exits, as it does when `main` returns.
 //!
 //! # What is not

@@ -246,23 +246,35 @@ impl Wire {
         self.with(|state| state.journal.set_timeline(timeline));
     }
 
-    /// Reports the packets that are on their way to the timeline, which is written next.
+    /// Reports the packets that are on their way, or held, to the timeline, which is written next.
     pub(crate) fn end_timeline(&self) {
         self.with(|state| {
             let packets = state.queue.iter().filter_map(|event| match event {
                 Event::Arrival(packet) => Some(packet),
                 Event::Timer(_) => None,
             });
-            state.journal.on_their_way(packets);
+            state
+                .journal
+                .on_their_way(packets.chain(state.links.held()));
         });
     }
 
     /// Notes something in the journal.
     pub(crate) fn note(&self, text: &str) {
-        self.with(|state| state.journal.note(state.now, text));
+        self.with(|state| state.journal.note(state.now, text, false));
     }
 
-    /// Keeps the last `count` entries of the journal.
+    /// Notes in the journal what befalls a host.
+    pub(crate) fn note_fault(&self, text: &str) {
+        self.with(|state| state.journal.note(state.now, text, true));
+    }
+
+    /// Sets how hosts handle TCP. There are no connections yet.
+    pub(crate) fn set_tcp(&self, tcp: Tcp) {
+        self.with(|state| state.tcp = tcp);
+    }
+
+    /// Keeps at least the last `count` entries of the journal.
     pub(crate) fn record(&self, count: usize) {
         self.with(|state| state.journal.keep(count));
     }
@@ -277,6 +289,14 @@ impl Wire {
         self.with(|state| {
             let State { journal, hosts, .. } = state;
             journal.lines(&|host| hosts.name(host).into())
+        })
+    }
+
+    /// Writes the newest faults as lines of text. Returns them, and the number of all faults.
+    pub(crate) fn faults(&self) -> (Vec<String>, usize) {
+        self.with(|state| {
+            let State { journal, hosts, .. } = state;
+            journal.faults(&|host| hosts.name(host).into())
         })
     }
 }

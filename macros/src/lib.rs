@@ -119,7 +119,8 @@ pub fn main(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// # Simulations
 ///
 /// With `sim`, the function is not `async`, and has one parameter: a [`Sim`] with the seed of the run. It adds hosts and
-/// clients, runs the simulation, and looks at what came of it. This requires the feature `sim`.
+/// clients, runs the simulation, and looks at what came of it. This requires the feature `sim`; without it, the errors of
+/// the compiler say that it gates `sim`.
 ///
 /// A run that fails prints what every task of every host waits for, the last events of the network, and the seed:
 ///
@@ -243,7 +244,7 @@ const TEST: &str = r#"
     ATTRIBUTES
     VISIBILITY fn NAME() {
         FUNCTION
-        CRATE::__private::Test::new(
+        CRATE::__private::TEST::new(
             ::core::concat!(::core::module_path!(), "::", ::core::stringify!(NAME))
         ) SETTINGS.RUN(NAME);
     }"#;
@@ -254,7 +255,7 @@ const TEST_WITH_OUTPUT: &str = r#"
     ATTRIBUTES
     VISIBILITY fn NAME() -> ::std::process::ExitCode {
         FUNCTION
-        CRATE::__private::Test::new(
+        CRATE::__private::TEST::new(
             ::core::concat!(::core::module_path!(), "::", ::core::stringify!(NAME))
         ) SETTINGS.RUN(NAME)
     }"#;
@@ -287,6 +288,8 @@ fn expand(called: &str, settings: TokenStream, item: TokenStream) -> TokenStream
         ("VISIBILITY", function.visibility),
         ("NAME", function.name.into()),
         ("OUTPUT", function.output),
+        // Without the feature `sim`, there is no such path, and the compiler names the feature.
+        ("TEST", fill(if is_sim { "sim::Test" } else { "Test" }, &[])),
         ("RUN", fill(if is_sim { "run_sim" } else { "run" }, &[])),
         ("FUNCTION", function.item),
     ];

@@ -173,7 +173,7 @@ impl Builder {
     }
 
     /// Has [`Report::journal`](super::Report::journal) contain the last `lines` lines of the journal of the network. By
-    /// default it contains none.
+    /// default it contains none. A [`Failure::journal`](super::Failure::journal) contains at least 32 lines in any case.
     ///
     /// # Examples
     ///
@@ -249,6 +249,7 @@ impl Builder {
             visits: 0,
             hash: self.seed,
             steps: None,
+            has_begun: false,
             failed: None,
         };
         sim.link(self.link).time_limit(self.time_limit);

@@ -109,4 +109,25 @@ impl Clock {
         );
         Clock { ppm, ..self }
     }
+
+    /// Returns what the journal says of a host whose clock is set to this one: a clause without its subject.
+    pub(super) fn in_words(self) -> String {
+        let amount = Duration::from_nanos(self.ahead.unsigned_abs());
+        let (time, rate) = (self.ahead.signum(), self.ppm.signum());
+        let mut parts = Vec::new();
+        match time {
+            0 => {}
+            1 => parts.push(format!("{amount:?} ahead")),
+            _ => parts.push(format!("{amount:?} behind")),
+        }
+        match rate {
+            0 => {}
+            1 => parts.push(format!("{} ppm fast", self.ppm)),
+            _ => parts.push(format!("{} ppm slow", self.ppm.unsigned_abs())),
+        }
+        match parts.is_empty() {
+            true => String::from("has its clock set right"),
+            false => format!("has its clock set: {}", parts.join(", ")),
+        }
+    }
 }

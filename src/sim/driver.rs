@@ -302,6 +302,7 @@ impl Sim {
 
     /// Starts the process of a host.
     pub(super) fn boot(&mut self, id: HostId) -> Result<(), Failure> {
+        self.has_begun = true;
         let machine = &mut self.machines[id as usize];
         match machine.boot() {
             Ok(None) => {
@@ -366,6 +367,7 @@ impl Sim {
                 }
             }
             Command::Clock(id, clock) => {
+                self.note_fault(id, &clock.in_words());
                 let machine = &mut self.machines[id as usize];
                 machine.clock_set = clock;
                 // The wall clock shows what the test has said, also when the fault is over.
@@ -476,8 +478,14 @@ impl Sim {
                     self.obey(Command::Restart(id))?;
                 }
             }
-            Act::Drift(ppm) => self.drift(id, ppm),
-            Act::EndDrift => self.drift(id, 0),
+            Act::Drift(ppm) => {
+                self.note_fault(id, &format!("has a clock that drifts by {ppm} ppm"));
+                self.drift(id, ppm);
+            }
+            Act::EndDrift => {
+                self.note_fault(id, "has a clock that no longer drifts");
+                self.drift(id, 0);
+            }
             Act::Step(nanos) => {
                 self.machines[id as usize].step = nanos;
                 self.step_wall(id, nanos);
@@ -498,14 +506,15 @@ impl Sim {
 
     /// Notes in the journal, and in the timeline, what befalls a host.
     fn note_fault(&self, id: HostId, does: &str) {
-        self.note(id, does);
+        let name = &self.machines[id as usize].here.name;
+        self.simulation.wire.note_fault(&format!("{name} {does}"));
         self.show_fault(id, does);
     }
 
     /// Notes in the timeline what befalls a host.
     fn show_fault(&self, id: HostId, does: &str) {
         if let Some(timeline) = &self.simulation.timeline {
-            timeline.fault((id, id), does);
+            timeline.fault(Some((id, id)), does);
         }
     }
 
@@ -577,7 +586,7 @@ impl Sim {
             elapsed: self.elapsed(),
             journal: match self.record {
                 0 => Vec::new(),
-                _ => wire.lines(),
+                lines => last(wire.lines(), lines),
             },
         }
     }
@@ -593,8 +602,11 @@ impl Sim {
             let dump = machine.dump()?;
             Some((Arc::clone(&machine.here.name), dump.to_string()))
         });
+        let (faults, all_faults) = self.simulation.wire.faults();
         Scene {
             dumps: dumps.collect(),
+            faults,
+            all_faults,
             journal: last(self.simulation.wire.lines(), self.record.max(LAST_LINES)),
         }
     }
@@ -613,6 +625,7 @@ impl Sim {
             }
             _ => Vec::new(),
         };
+        self.mark_failure(&cause, host);
         let failure = Failure::new(Parts {
             seed: self.seed,
             cause,
@@ -626,6 +639,18 @@ impl Sim {
         self.failed = Some(failure.clone());
         self.write_timeline(None, true);
         failure
+    }
+
+    /// Marks the failure in the timeline, with the first line of its cause.
+    fn mark_failure(&self, cause: &Cause, host: Option<HostId>) {
+        if let Some(timeline) = &self.simulation.timeline {
+            let text = cause.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            match host {
+                Some(id) => timeline.fault(Some((id, id)), format_args!("fails: {line}")),
+                None => timeline.fault(None, format_args!("the simulation fails: {line}")),
+            }
+        }
     }
 }
 

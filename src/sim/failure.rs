@@ -10,13 +10,16 @@ use std::time::Duration;
 /// The reason why a simulation has failed, with what is known about the moment.
 ///
 /// Its text, which `Display` and `Debug` print, contains the cause and the host, the simulated time, what every task of
-/// every host waits for, the last lines of the journal of the network, and the seed that repeats the run:
+/// every host waits for, the faults so far, the last lines of the journal of the network, and the seed that repeats the
+/// run:
 ///
 /// ```text
 /// host "primary" failed after 2.104377 s of simulated time: task 1 "main" panicked: lost entry 7
 /// tasks of primary:
 /// task          spawned at           age  polls  state    waits for
 /// 1 "main"      src/lib.rs:12:9    2.1 s     41  waiting  read tcp 10.0.0.1:32768 → 10.0.0.2:2 for 1.0 s
+/// faults so far:
+///   1.603377 primary ↔ backup is cut
 /// the last events of the network:
 ///   2.103377 client → primary data #19, 1 byte
 /// repeat it with GLASSFROG_SEED=4
@@ -67,6 +70,10 @@ pub(super) struct Parts {
 pub(crate) struct Scene {
     /// The dumps of the hosts that run.
     pub(super) dumps: Vec<(Arc<str>, String)>,
+    /// The newest faults.
+    pub(super) faults: Vec<String>,
+    /// The number of all faults.
+    pub(super) all_faults: usize,
     /// The last lines of the journal.
     pub(super) journal: Vec<String>,
 }
@@ -78,6 +85,18 @@ impl fmt::Display for Scene {
             match dump.trim_end() {
                 "" => write!(f, "{separator}tasks of {name}: none")?,
                 dump => write!(f, "{separator}tasks of {name}:\n{dump}")?,
+            }
+            separator = "\n";
+        }
+        if !self.faults.is_empty() {
+            write!(f, "{separator}faults so far")?;
+            let (newest, all) = (self.faults.len(), self.all_faults);
+            if newest < all {
+                write!(f, ", the newest {newest} of {all}")?;
+            }
+            write!(f, ":")?;
+            for line in &self.faults {
+                write!(f, "\n  {line}")?;
             }
             separator = "\n";
         }
@@ -225,6 +244,28 @@ impl Failure {
         dumps.map(|(name, dump)| (&**name, dump.as_str()))
     }
 
+    /// Returns what had befallen hosts and links, the oldest first: cuts, crashes, restarts, clocks that were set. Of more than
+    /// 64 faults, it returns the newest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::Sim;
+    /// use std::time::Duration;
+    ///
+    /// let mut sim = Sim::new(1);
+    /// sim.host("server", || std::future::pending());
+    /// sim.client("client", std::future::pending());
+    /// sim.run_for(Duration::from_secs(1))?;
+    /// sim.partition("client", "server");
+    /// let failure = sim.run().unwrap_err();
+    /// assert_eq!(failure.faults().next(), Some("1.000000 client ↔ server is cut"));
+    /// # Ok::<(), glassfrog::sim::Failure>(())
+    /// ```
+    pub fn faults(&self) -> impl Iterator<Item = &str> {
+        self.parts.scene.faults.iter().map(String::as_str)
+    }
+
     /// Returns the last lines of the journal of the network, the oldest first.
     ///
     /// # Examples
@@ -267,7 +308,13 @@ impl fmt::Display for Failure {
         writeln!(f, " after {elapsed} s of simulated time: {}", parts.cause)?;
         write_names(f, "clients that have not ended", &parts.awaited)?;
         write_names(f, "hosts that are paused", &parts.paused)?;
-        if !parts.scene.dumps.is_empty() || !parts.scene.journal.is_empty() {
+        let Scene {
+            dumps,
+            faults,
+            journal,
+            ..
+        } = &parts.scene;
+        if !dumps.is_empty() || !faults.is_empty() || !journal.is_empty() {
             writeln!(f, "{}", parts.scene)?;
         }
         write!(f, "repeat it with GLASSFROG_SEED={}", parts.seed)

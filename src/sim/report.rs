@@ -40,6 +40,6 @@ pub struct Report {
     pub events: u64,
     /// The simulated time since the beginning.
     pub elapsed: Duration,
-    /// The last lines of the journal of the network, if [`Builder::record`](super::Builder::record) has asked for them.
+    /// The last lines of the journal of the network, if [`Sim::record`](super::Sim::record) has asked for them.
     pub journal: Vec<String>,
 }

@@ -11,7 +11,7 @@ use super::machine::{Machine, Software};
 use super::origin::Origin;
 use super::report::Report;
 use super::rng::Rng;
-use super::{Link, Result};
+use super::{Link, Result, Tcp};
 use crate::clock::host::HostClock;
 use crate::context;
 use crate::dump::Dump;
@@ -111,6 +111,8 @@ pub struct Sim {
     pub(super) hash: u64,
     /// All steps of the hosts, if two runs of the seed are compared.
     pub(super) steps: Option<Vec<Taken>>,
+    /// Whether it has run, or a host has booted.
+    pub(super) has_begun: bool,
     /// The failure, if the simulation has failed.
     pub(super) failed: Option<Failure>,
 }
@@ -342,6 +344,7 @@ impl Sim {
             "a simulation inside a runtime would block its tasks: run it in a function that is not `async`, for example \
              with `#[glassfrog::test(sim)]`"
         );
+        self.has_begun = true;
         match &self.failed {
             Some(failure) => Err(failure.clone()),
             None => on(self).map(|()| self.report()),
@@ -437,6 +440,119 @@ impl Sim {
     /// ```
     pub fn time_limit(&mut self, limit: Duration) -> &mut Sim {
         self.time_limit = nanos(limit);
+        self
+    }
+
+    /// Sets how many polls the hosts may make together at a single moment; see [`Builder::poll_limit`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::{self, Cause};
+    /// use glassfrog::task::yield_now;
+    ///
+    /// let (_, failure) = sim::search([1], |sim| {
+    ///     sim.poll_limit(1_000);
+    ///     sim.client("spinner", async {
+    ///         loop {
+    ///             yield_now().await;
+    ///         }
+    ///     });
+    ///     sim.run()
+    /// })
+    /// .unwrap();
+    /// assert!(matches!(failure.cause(), Cause::Livelock { polls: 1_000 }));
+    /// ```
+    pub fn poll_limit(&mut self, polls: u64) -> &mut Sim {
+        self.poll_limit = polls;
+        self
+    }
+
+    /// Has [`Report::journal`] and [`Failure::journal`] contain the last `lines` lines of the journal of the network; see
+    /// [`Builder::record`]. Lines from before the call may be missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::Sim;
+    ///
+    /// let mut sim = Sim::new(1);
+    /// sim.record(100);
+    /// sim.client("client", async { Ok(()) });
+    /// let report = sim.run()?;
+    /// assert_eq!(report.journal.first().unwrap(), "0.000000 client exits");
+    /// # Ok::<(), glassfrog::sim::Failure>(())
+    /// ```
+    pub fn record(&mut self, lines: usize) -> &mut Sim {
+        self.record = lines;
+        self.simulation.wire.record(lines);
+        self
+    }
+
+    /// Sets what [`time::system_now`](crate::time::system_now) returns at the beginning on a host whose clock is right; see
+    /// [`Builder::epoch`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the simulation has begun: no clock shows the beginning any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::Sim;
+    /// use glassfrog::time::system_now;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    /// let mut sim = Sim::new(1);
+    /// sim.epoch(epoch);
+    /// sim.client("client", async move {
+    ///     assert_eq!(system_now(), epoch);
+    ///     Ok(())
+    /// });
+    /// sim.run()?;
+    /// # Ok::<(), glassfrog::sim::Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn epoch(&mut self, epoch: SystemTime) -> &mut Sim {
+        assert!(
+            !self.has_begun,
+            "the simulation has begun, and its clocks already run: set the epoch before the first run"
+        );
+        self.epoch = epoch;
+        for machine in &mut self.machines {
+            let time = self.simulation.time.clone();
+            let clock = HostClock::new(time, self.zero, epoch);
+            clock.set(machine.clock_set.ahead, machine.clock_set.ppm);
+            machine.clock = Arc::new(clock);
+        }
+        self
+    }
+
+    /// Sets how the kernels of the hosts handle TCP; see [`Builder::tcp`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the simulation has begun: there may be connections with the earlier settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glassfrog::sim::{Sim, Tcp};
+    ///
+    /// let mut sim = Sim::new(1);
+    /// sim.tcp(Tcp::default().send_buffer(4096).receive_buffer(4096));
+    /// sim.client("client", async { Ok(()) });
+    /// sim.run()?;
+    /// # Ok::<(), glassfrog::sim::Failure>(())
+    /// ```
+    #[track_caller]
+    pub fn tcp(&mut self, tcp: Tcp) -> &mut Sim {
+        assert!(
+            !self.has_begun,
+            "the simulation has begun, and there may be connections: set `tcp` before the first run"
+        );
+        self.simulation.wire.set_tcp(tcp);
         self
     }
 

@@ -48,7 +48,7 @@ impl Sim {
     /// the hosts.
     pub(crate) fn difference(&mut self, first: &[Taken]) -> Option<String> {
         if let Some(found) = self.simulation.wire.difference(true) {
-            return Some(format!("\"{}\" against \"{}\"", found.first, found.second));
+            return Some(found.to_string());
         }
         let second = mem::take(&mut self.steps)?;
         let shared = first.iter().zip(&second);

@@ -113,7 +113,13 @@ fn add_faults(
     let mut before: Option<&Fault> = None;
     for fault in &traffic.faults {
         let at = time(fault.time) - origin;
-        let (from, to) = fault.hosts;
+        let Some((from, to)) = fault.hosts else {
+            if at >= 0 {
+                network.faults.push((at, None, texts.add(&fault.text)));
+            }
+            before = None;
+            continue;
+        };
         let (Some(from), Some(to)) = (places.get(&from), places.get(&to)) else {
             continue;
         };
@@ -121,7 +127,7 @@ fn add_faults(
             continue;
         }
         let is_both = before.is_some_and(|before| {
-            let back = (before.hosts.1, before.hosts.0);
+            let back = before.hosts.map(|(from, to)| (to, from));
             from != to
                 && (before.time, back, &before.text) == (fault.time, fault.hosts, &fault.text)
         });

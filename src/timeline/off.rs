@@ -266,7 +266,7 @@ pub(crate) mod simulation {
         }
 
         /// Cannot be called.
-        pub(crate) fn fault(&self, _hosts: (u32, u32), _text: impl fmt::Display) {
+        pub(crate) fn fault(&self, _hosts: Option<(u32, u32)>, _text: impl fmt::Display) {
             match *self {}
         }
 

@@ -130,8 +130,8 @@ impl SimulationRecorder {
     }
 
     /// Notes something that befalls the way from one host to another now, or a host, which is then both. The text is a
-    /// clause without its subject: `is cut`, `loses its power`.
-    pub(crate) fn fault(&self, hosts: (u32, u32), text: impl fmt::Display) {
+    /// clause without its subject: `is cut`, `loses its power`. Without hosts, it is a sentence.
+    pub(crate) fn fault(&self, hosts: Option<(u32, u32)>, text: impl fmt::Display) {
         let nanos = self.truth.now().saturating_duration_since(self.zero);
         let time = u64::try_from(nanos.as_nanos()).unwrap_or(u64::MAX);
         let text = text.to_string().into_boxed_str();

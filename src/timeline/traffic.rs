@@ -34,14 +34,15 @@ pub(crate) enum Fate {
     OnItsWay,
 }
 
-/// Something that befell a host or the network: a crash, a partition.
+/// Something that befell a host, the network or the simulation: a crash, a partition, the failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// When it happened, in nanoseconds since the simulation began.
     pub(crate) time: u64,
-    /// The host, or the hosts at the beginning and the end of a way. They are the same if it befell a host.
-    pub(crate) hosts: (u32, u32),
-    /// What happened, as a clause without its subject: `loses its power`, `is cut`.
+    /// The host, or the hosts at the beginning and the end of a way. They are the same if it befell a host. `None` if it
+    /// befell the whole simulation.
+    pub(crate) hosts: Option<(u32, u32)>,
+    /// What happened, as a clause without its subject: `loses its power`, `is cut`. A sentence if there are no hosts.
     pub(crate) text: Box<str>,
 }
 

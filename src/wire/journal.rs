@@ -17,6 +17,12 @@ use std::sync::Arc;
 /// The number of entries that a journal keeps unless it is told otherwise: as many as fit a report.
 const KEPT: usize = 64;
 
+/// The number of faults that a journal keeps: more than most runs have, and no more than a reader reads.
+const KEPT_FAULTS: usize = 64;
+
+/// The number of nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
+
 /// What multiplies the hash for each word: 2⁶⁴ divided by π, made odd.
 const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
@@ -142,13 +148,22 @@ impl Entry {
             .fold(hash, add)
     }
 
-    /// Writes the entry as a line of text.
+    /// Writes the entry as a line of text, with its time in microseconds.
     fn text(&self, names: &dyn Fn(HostId) -> String) -> String {
-        let mut line = format!(
-            "{}.{:06} ",
-            self.time / 1_000_000_000,
-            self.time / 1000 % 1_000_000
-        );
+        let (seconds, nanos) = (self.time / NANOS, self.time % NANOS);
+        let micros = nanos / 1000;
+        format!("{seconds}.{micros:06} {}", self.words(names))
+    }
+
+    /// Writes the entry as a line of text, with its time in nanoseconds.
+    fn exact_text(&self, names: &dyn Fn(HostId) -> String) -> String {
+        let (seconds, nanos) = (self.time / NANOS, self.time % NANOS);
+        format!("{seconds}.{nanos:09} {}", self.words(names))
+    }
+
+    /// Describes the entry, without its time.
+    fn words(&self, names: &dyn Fn(HostId) -> String) -> String {
+        let mut line = String::new();
         let ends = || format!("{} → {}", names(self.from), names(self.to));
         // Writing to a string does not fail.
         let _ = match self.what {
@@ -250,6 +265,18 @@ impl Fault {
         }
     }
 
+    /// Returns whether the list of faults contains it. Sockets are closed by what else is in it, or by the end of a process,
+    /// and what gives a host its power back is its start.
+    fn is_listed(self, now: u64) -> bool {
+        match self {
+            Fault::Cut | Fault::Repaired | Fault::Held | Fault::Released => true,
+            Fault::Reset | Fault::PowerOff => true,
+            // At the beginning, tests set links.
+            Fault::Link => now > 0,
+            Fault::PowerOn | Fault::Closed => false,
+        }
+    }
+
     /// Returns what follows the names of two hosts.
     fn text(self) -> &'static str {
         match self {
@@ -313,6 +340,17 @@ pub(crate) struct Difference {
     pub(crate) second: String,
 }
 
+/// Says what differs. If that is only the contents of a packet, both runs have the same text.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { first, second, .. } = self;
+        match first == second {
+            true => write!(f, "the contents of a packet differ: {first}"),
+            false => write!(f, "\"{first}\" against \"{second}\""),
+        }
+    }
+}
+
 /// What a journal that compares its run has found.
 #[derive(Debug)]
 struct Comparison {
@@ -320,6 +358,54 @@ struct Comparison {
     rest: VecDeque<Entry>,
     /// The first entries that differ, and how many came before them.
     found: Option<(u64, Option<Entry>, Option<Entry>)>,
+}
+
+/// A fault in the list of those that have befallen hosts and links.
+#[derive(Debug)]
+struct Listed {
+    /// The fault.
+    entry: Entry,
+    /// Whether it has befallen the other direction, too.
+    is_both_ways: bool,
+}
+
+/// The faults of a run.
+#[derive(Debug, Default)]
+struct ListedFaults {
+    /// The newest of them.
+    newest: VecDeque<Listed>,
+    /// The number of all of them.
+    count: usize,
+}
+
+impl ListedFaults {
+    /// Adds a fault. One that befalls both directions at a moment is one fault.
+    fn add(&mut self, entry: &Entry) {
+        if let Some(last) = self.newest.back_mut()
+            && let Entry {
+                time,
+                from,
+                to,
+                what,
+                ..
+            } = &last.entry
+            && (*time, *what) == (entry.time, entry.what)
+            && (*to, *from) == (entry.from, entry.to)
+            && from != to
+            && !last.is_both_ways
+        {
+            last.is_both_ways = true;
+            return;
+        }
+        if self.newest.len() >= KEPT_FAULTS {
+            self.newest.pop_front();
+        }
+        self.count += 1;
+        self.newest.push_back(Listed {
+            entry: entry.clone(),
+            is_both_ways: false,
+        });
+    }
 }
 
 /// What has happened on the wire.
@@ -333,6 +419,8 @@ pub(super) struct Journal {
     last: VecDeque<Entry>,
     /// How many of them to keep.
     kept: usize,
+    /// What has befallen hosts and links.
+    faults: ListedFaults,
     /// The comparison with an earlier run.
     comparison: Option<Comparison>,
     /// The timeline of the simulation, if there is one.
@@ -347,6 +435,7 @@ impl Journal {
             count: 0,
             last: VecDeque::new(),
             kept: KEPT,
+            faults: ListedFaults::default(),
             comparison: None,
             timeline: None,
         }
@@ -375,7 +464,7 @@ impl Journal {
         }
     }
 
-    /// Reports the packets that are on their way to the timeline, if there is one.
+    /// Reports the packets that are on their way, or held, to the timeline, if there is one.
     pub(super) fn on_their_way<'a>(&self, packets: impl Iterator<Item = &'a Packet>) {
         let Some(timeline) = &self.timeline else {
             return;
@@ -407,19 +496,27 @@ impl Journal {
         if let Some(timeline) = &self.timeline
             && fault.is_of_a_way()
         {
-            timeline.fault((from, to), fault.text());
+            timeline.fault(Some((from, to)), fault.text());
         }
-        self.add(Entry::of_fault(now, from, to, fault));
+        let entry = Entry::of_fault(now, from, to, fault);
+        if fault.is_listed(now) {
+            self.faults.add(&entry);
+        }
+        self.add(entry);
     }
 
-    /// Notes something that the driver says.
-    pub(super) fn note(&mut self, now: u64, text: &str) {
-        self.add(Entry {
+    /// Notes something that the driver says, and whether that is a fault.
+    pub(super) fn note(&mut self, now: u64, text: &str, is_fault: bool) {
+        let entry = Entry {
             hash: hash_of(text.as_bytes()),
             note: Some(text.into()),
             what: What::Note,
             ..Entry::of_fault(now, 0, 0, Fault::Link)
-        });
+        };
+        if is_fault {
+            self.faults.add(&entry);
+        }
+        self.add(entry);
     }
 
     /// Adds an entry.
@@ -432,9 +529,7 @@ impl Journal {
         if self.last.len() >= self.kept {
             self.last.pop_front();
         }
-        if self.kept > 0 {
-            self.last.push_back(entry);
-        }
+        self.last.push_back(entry);
     }
 
     /// Returns the hash and the number of all entries.
@@ -442,16 +537,29 @@ impl Journal {
         (self.hash, self.count)
     }
 
-    /// Keeps this many entries: the last ones.
+    /// Keeps at least this many entries: the last ones. A journal that keeps all of them, for a comparison, goes on.
     pub(super) fn keep(&mut self, count: usize) {
-        self.kept = count;
-        let surplus = self.last.len().saturating_sub(count);
-        self.last.drain(..surplus);
+        self.kept = self.kept.max(count);
     }
 
     /// Writes the entries that are kept as lines of text.
     pub(super) fn lines(&self, names: &dyn Fn(HostId) -> String) -> Vec<String> {
         self.last.iter().map(|entry| entry.text(names)).collect()
+    }
+
+    /// Writes the newest faults as lines of text. Returns them, and the number of all faults.
+    pub(super) fn faults(&self, names: &dyn Fn(HostId) -> String) -> (Vec<String>, usize) {
+        let lines = self.faults.newest.iter();
+        let lines = lines.map(
+            |Listed {
+                 entry,
+                 is_both_ways,
+             }| match is_both_ways {
+                false => entry.text(names),
+                true => entry.text(names).replacen(" → ", " ↔ ", 1),
+            },
+        );
+        (lines.collect(), self.faults.count)
     }
 
     /// Takes the entries that are kept.
@@ -476,14 +584,19 @@ impl Journal {
         names: &dyn Fn(HostId) -> String,
     ) -> Option<Difference> {
         let comparison = self.comparison.as_ref()?;
-        let text = |entry: Option<&Entry>| match entry {
-            Some(entry) => entry.text(names),
-            None => "nothing more happens".into(),
-        };
         let (index, first, second) = match &comparison.found {
             Some((index, first, second)) => (*index, first.as_ref(), second.as_ref()),
             None if is_over => (self.count, Some(comparison.rest.front()?), None),
             None => return None,
+        };
+        // Times that differ by less than a microsecond must not look the same.
+        let needs_nanos = first.zip(second).is_some_and(|(first, second)| {
+            first.time != second.time && first.time / 1000 == second.time / 1000
+        });
+        let text = |entry: Option<&Entry>| match entry {
+            Some(entry) if needs_nanos => entry.exact_text(names),
+            Some(entry) => entry.text(names),
+            None => "nothing more happens".into(),
         };
         Some(Difference {
             index,

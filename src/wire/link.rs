@@ -255,6 +255,12 @@ impl Links {
         self.way(from, to).held.take()
     }
 
+    /// Returns the packets that wait because their direction is held.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Packet> {
+        let held = self.ways.values().filter_map(|way| way.held.as_ref());
+        held.flatten().map(|(packet, _)| packet)
+    }
+
     /// Returns a direction of which something is said.
     fn said(&mut self, from: HostId, to: HostId) -> Option<&mut Way> {
         if from == to || self.ways.is_empty() {

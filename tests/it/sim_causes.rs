@@ -1,6 +1,6 @@
 //! Failures: each cause, with what the failure says.
 
-use glassfrog::sim::{self, Cause, Failure, Sim};
+use glassfrog::sim::{self, Cause, Clock, Failure, Link, Sim};
 use glassfrog::spawn;
 use glassfrog::task::{Builder, yield_now};
 use glassfrog::time::sleep;
@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a client that fails.
@@ -336,4 +337,88 @@ fn a_panic_is_said_once_and_names_its_task() {
         first.ends_with("of simulated time: task 1 \"main\" panicked: in a poll"),
         "{text}"
     );
+}
+
+#[test]
+fn a_failure_lists_the_faults_so_far_but_not_what_the_test_set_up() {
+    let mut sim = Sim::new(1);
+    sim.host("a", pending);
+    sim.host("b", pending);
+    sim.link_between("a", "b", Link::default().loss(0.5));
+    sim.clock("a", Clock::ahead(30 * MS).ppm(-200));
+    sim.client("client", async {
+        sleep(SECOND).await;
+        sim::partition("a", "b");
+        sim::partition_oneway("client", "a");
+        sleep(SECOND).await;
+        sim::repair("a", "b");
+        sim::link_between("a", "b", Link::default());
+        sim::reset("a", "b");
+        sim::hold("a", "b");
+        sim::kill("a");
+        sleep(SECOND).await;
+        sim::crash("b");
+        sim::pause("b");
+        sim::restart("a");
+        sleep(SECOND).await;
+        sim::pause("a");
+        sim::clock("a", Clock::default());
+        sleep(SECOND).await;
+        sim::resume("a");
+        sim::release("a", "b");
+        sleep(SECOND).await;
+        Err("as the test wants".into())
+    });
+    let failure = sim.run().unwrap_err();
+    let expected = [
+        "0.000000 a has its clock set: 30ms ahead, 200 ppm slow",
+        "1.000000 a ↔ b is cut",
+        "1.000000 client → a is cut",
+        "2.000000 a ↔ b is repaired",
+        "2.000000 a ↔ b has another link",
+        "2.000000 a → b connections are reset",
+        "2.000000 a ↔ b is held",
+        "2.000000 a is killed",
+        "3.000000 b loses its power",
+        "3.000000 a starts",
+        "4.000000 a pauses",
+        "4.000000 a has its clock set right",
+        "5.000000 a ↔ b is released",
+        "5.000000 a resumes",
+    ];
+    assert_eq!(failure.faults().collect::<Vec<_>>(), expected);
+    let list = format!("faults so far:\n  {}\n", expected.join("\n  "));
+    assert!(failure.to_string().contains(&list), "{failure}");
+}
+
+#[test]
+fn a_failure_lists_the_newest_of_many_faults_and_their_number() {
+    let mut sim = Sim::new(1);
+    sim.host("a", pending);
+    sim.host("b", pending);
+    sim.client("client", async {
+        for _ in 0..50 {
+            sim::partition("a", "b");
+            sleep(SECOND).await;
+            sim::repair("a", "b");
+        }
+        Err("as the test wants".into())
+    });
+    let failure = sim.run().unwrap_err();
+    assert_eq!(failure.faults().count(), 64);
+    assert_eq!(failure.faults().last(), Some("50.000000 a ↔ b is repaired"));
+    let text = failure.to_string();
+    assert!(
+        text.contains("faults so far, the newest 64 of 100:\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_failure_without_faults_lists_none() {
+    let mut sim = Sim::new(1);
+    sim.client("client", async { Err("as the test wants".into()) });
+    let failure = sim.run().unwrap_err();
+    assert_eq!(failure.faults().count(), 0);
+    assert!(!failure.to_string().contains("faults so far"), "{failure}");
 }

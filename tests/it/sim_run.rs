@@ -1,13 +1,15 @@
 //! Runs: what ends them, and what they return.
 
-use glassfrog::sim::{self, Sim};
+use glassfrog::net::TcpStream;
+use glassfrog::sim::{self, Clock, Sim, Tcp};
 use glassfrog::spawn;
-use glassfrog::time::{now, sleep};
+use glassfrog::time::{now, sleep, system_now};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -366,4 +368,53 @@ fn a_sleep_that_never_ends_is_a_standstill() {
         matches!(failure.cause(), sim::Cause::Standstill),
         "{failure}"
     );
+}
+
+#[test]
+fn a_finished_simulation_takes_the_settings_of_its_builder() {
+    let epoch = SystemTime::UNIX_EPOCH + 1_000_000 * SECOND;
+    let run = |mut sim: Sim, sets: fn(&mut Sim, SystemTime)| {
+        sim.client("early", async move {
+            assert_eq!(system_now(), epoch + SECOND);
+            Ok(())
+        });
+        sim.clock("early", Clock::ahead(SECOND));
+        sets(&mut sim, epoch);
+        sim.client("late", async move {
+            assert_eq!(system_now(), epoch);
+            TcpStream::connect("early:80").await.unwrap_err();
+            Ok(())
+        });
+        sim.run().unwrap()
+    };
+    let builder = Sim::builder().epoch(epoch).record(3);
+    let builder = builder.tcp(Tcp::default().syn_retries(0));
+    let built = run(builder.build(), |_, _| {});
+    let set = run(Sim::new(0), |sim, epoch| {
+        sim.epoch(epoch)
+            .record(3)
+            .tcp(Tcp::default().syn_retries(0));
+    });
+    assert_eq!(set, built);
+    assert_eq!(set.journal.len(), 3);
+}
+
+#[test]
+fn the_settings_of_clocks_and_connections_cannot_change_after_the_beginning() {
+    let sets: [fn(&mut Sim); 2] = [
+        |sim| {
+            sim.epoch(SystemTime::UNIX_EPOCH);
+        },
+        |sim| {
+            sim.tcp(Tcp::default());
+        },
+    ];
+    for set in sets {
+        let mut sim = Sim::new(1);
+        sim.host("server", pending);
+        sim.run_for(Duration::ZERO).unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| set(&mut sim))).unwrap_err();
+        let text = panic.downcast_ref::<&str>().unwrap();
+        assert!(text.starts_with("the simulation has begun"), "{text}");
+    }
 }

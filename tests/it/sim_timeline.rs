@@ -58,6 +58,8 @@ fn assert_alone(directory: &Path, path: &Path) {
     assert!(others.is_empty(), "{others:?}");
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A server that answers each byte.
 async fn server() -> sim::Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
@@ -116,6 +118,7 @@ fn a_simulation_writes_one_file_with_its_hosts_segments_and_faults() {
         "\"data #1, 1 byte (cut)\"",
         "\"client ↔ server is cut\"",
         "\"server loses its power\"",
+        "\"server has its clock set: 5s ahead, 300 ppm fast\"",
         "\"ready: read tcp",
         "\"sleep 100 ms\"",
     ] {
@@ -135,6 +138,47 @@ fn the_file_of_a_run_that_fails_is_not_replaced_by_that_of_one_that_passes() {
     });
     let page = page.unwrap();
     assert!(page.contains("\"name\":\"fails\"") && !page.contains("\"name\":\"server\""));
+}
+
+#[test]
+fn the_timeline_of_a_failure_marks_it_and_shows_the_packets_that_are_held() {
+    let test = "the_timeline_of_a_failure_marks_it_and_shows_the_packets_that_are_held";
+    let trace = run(test, "run.json", || {
+        let mut sim = Sim::new(1);
+        sim.host("server", server);
+        sim.client("client", async {
+            sleep(5 * MS).await;
+            let mut stream = TcpStream::connect("server:80").await?;
+            sleep(SECOND).await;
+            sim::hold("client", "server");
+            stream.write_all(b"w").await?;
+            sleep(SECOND).await;
+            Err("lost entry 7\nand more".into())
+        });
+        sim.run().unwrap_err();
+    });
+    let trace = trace.unwrap();
+    for part in [
+        r#""name":"client fails: returned an error: lost entry 7""#,
+        r#""name":"client ↔ server is held""#,
+        "data #0, 1 byte",
+    ] {
+        assert!(trace.contains(part), "{part} is not in {trace}");
+    }
+}
+
+#[test]
+fn the_timeline_of_a_failure_without_a_host_marks_it() {
+    let test = "the_timeline_of_a_failure_without_a_host_marks_it";
+    let trace = run(test, "run.json", || {
+        let mut sim = Sim::new(1);
+        sim.client("client", std::future::pending());
+        sim.every(SECOND, || Err("two leaders".into()));
+        sim.run_for(2 * SECOND).unwrap_err();
+    });
+    let trace = trace.unwrap();
+    let part = r#""name":"the simulation fails: an invariant does not hold: two leaders""#;
+    assert!(trace.contains(part), "{trace}");
 }
 
 #[test]

@@ -12,8 +12,7 @@
 //! - A request is safe to repeat: who has a seat gets it again. A reply may be lost after the seat was taken.
 //! - The seats are kept in a `Store`, which stands for a database. The simulated service loses everything else when it
 //!   restarts.
-//! - Each seed runs twice and must do the same both times. hyper writes the time of the system into each response, which
-//!   differs between runs, so `service` turns this header off; a proxy in front of it would add one.
+//! - Each seed runs twice and must do the same both times.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -61,9 +60,6 @@ async fn service(listener: TcpListener, store: Store) -> io::Result<()> {
         .route("/seats/{seat}", put(take))
         .with_state(store);
     let server = serve(listener, move |_peer| TowerToHyperService::new(app.clone()));
-    let server = server.configure(|server| {
-        server.http1().auto_date_header(false);
-    });
     server.await.map(|_aborted| ())
 }
 

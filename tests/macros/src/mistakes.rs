@@ -420,3 +420,16 @@ fn settings_that_contradict_a_simulation_are_one_error() {
         "`twice` requires `sim`: it compares two runs of a simulation",
     );
 }
+
+#[test]
+fn a_simulation_without_the_feature_is_one_error_about_the_feature() {
+    let program = "mod stub { pub mod __private { pub struct Test; #[cfg(feature = \"sim\")] pub mod sim {} } } \
+                   #[glassfrog::test(sim, twice, crate = crate::stub)] fn it(sim: &mut u32) { *sim = 7 }";
+    let errors = errors(program);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    // A note below says that `sim` is gated behind the feature.
+    assert!(
+        errors[0].contains("find `sim` in `__private`"),
+        "{errors:?}"
+    );
+}

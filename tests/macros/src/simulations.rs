@@ -94,6 +94,20 @@ fn a_difference_on_the_network_is_named() {
 }
 
 #[test]
+fn a_difference_in_the_contents_of_a_packet_is_named_as_such() {
+    let End { passed, output, .. } = simulate("differs_in_a_byte", None);
+    assert!(!passed);
+    let (_, after) = output
+        .split_once("not deterministic: the contents of a packet differ: 1.")
+        .expect(&output);
+    let line = after.lines().next().unwrap();
+    assert!(
+        line.ends_with("client → server data #0, 4 bytes"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_difference_in_the_hosts_alone_is_noticed() {
     let End { passed, output, .. } = simulate("differs_in_the_hosts", None);
     assert!(!passed);
