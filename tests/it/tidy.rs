@@ -916,7 +916,7 @@ fn cfg_appears_only_where_it_is_allowed() {
         for (index, (line, text)) in code.iter().enumerate() {
             let next = code.get(index + 1).map_or("", |(_, next)| *next);
             let asks = words(text).any(|word| word == "cfg" || word == "cfg_attr");
-            if asks && !is_allowed(&source.path, text.trim(), next) {
+            if asks && !is_allowed(&source.path, text.trim(), next.trim()) {
                 complaints.push(format!("{}: {}", source.at(*line), text.trim()));
             }
         }
