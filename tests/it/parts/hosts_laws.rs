@@ -64,7 +64,7 @@ fn story() -> (Vec<(u32, Recording)>, Traffic) {
     traffic.add(segment(3, 9, 20, arrived, "nobody"));
     let fault = |time, hosts, text: &str| Fault {
         time: micros(time),
-        hosts,
+        hosts: Some(hosts),
         text: text.into(),
     };
     traffic.add_fault(fault(4, (3, 7), "is cut"));
@@ -219,7 +219,7 @@ fn the_newest_segments_and_faults_are_kept() {
         traffic.add(segment(0, 1, number, Fate::OnItsWay, "data"));
         traffic.add_fault(Fault {
             time: number,
-            hosts: (0, 1),
+            hosts: Some((0, 1)),
             text: "is cut".into(),
         });
     }
