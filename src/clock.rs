@@ -1,11 +1,16 @@
-//! [`Clock`]: the clock of a runtime, which is real or virtual.
+//! [`Clock`]: the clock of a runtime, which is real, virtual, or that of a simulated host.
 //!
 //! The event loop and the timers read all times from it. [`Stopwatch`] measures real time, even if the clock of the
 //! runtime is virtual.
 
+#[cfg(feature = "sim")]
+pub(crate) mod host;
+
+#[cfg(feature = "sim")]
+use self::host::HostClock;
 use crate::primitives::{Mutex, lock};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How far a virtual clock can be advanced after it was created: 200 years.
 ///
@@ -26,6 +31,9 @@ pub(crate) enum Clock {
         /// The latest time that the clock can show.
         end: Instant,
     },
+    /// The clock of a simulated host. It is virtual, but only the driver of the simulation advances it.
+    #[cfg(feature = "sim")]
+    Simulated(Arc<HostClock>),
 }
 
 impl Clock {
@@ -39,16 +47,37 @@ impl Clock {
     }
 
     /// Returns the current time of this clock.
+    // With its third arm, the compiler would no longer inline the function by itself, and a loop that parks calls it often.
+    #[cfg_attr(feature = "sim", inline(always))]
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Real => Instant::now(),
             Clock::Virtual { shown, .. } => shown_by(shown),
+            #[cfg(feature = "sim")]
+            Clock::Simulated(clock) => clock.now(),
+        }
+    }
+
+    /// Returns the time of the wall clock, which only a simulated host has for itself.
+    pub(crate) fn system_now(&self) -> SystemTime {
+        match self {
+            Clock::Real | Clock::Virtual { .. } => SystemTime::now(),
+            #[cfg(feature = "sim")]
+            Clock::Simulated(clock) => clock.system_now(),
         }
     }
 
     /// Returns whether the clock is virtual.
     pub(crate) fn is_virtual(&self) -> bool {
-        matches!(self, Clock::Virtual { .. })
+        !matches!(self, Clock::Real)
+    }
+
+    /// Returns whether the clock is that of a simulated host. Only the driver of the simulation advances it.
+    pub(crate) fn is_simulated(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return matches!(self, Clock::Simulated(_));
+        #[cfg(not(feature = "sim"))]
+        return false;
     }
 
     /// Returns whether the clock can be advanced to this time, which must not be past its end.
@@ -56,10 +85,12 @@ impl Clock {
         match self {
             Clock::Real => true,
             Clock::Virtual { end, .. } => time <= *end,
+            #[cfg(feature = "sim")]
+            Clock::Simulated(_) => true,
         }
     }
 
-    /// Advances a virtual clock, which never goes back. Does nothing to a real clock.
+    /// Advances a virtual clock, which never goes back. Does nothing to a real clock and to that of a host.
     pub(crate) fn advance_to(&self, time: Instant) {
         debug_assert!(self.can_show(time), "the clock was moved past its end");
         if let Clock::Virtual { shown, .. } = self {

@@ -15,6 +15,8 @@ pub(crate) mod deadlock;
 #[cfg(unix)]
 mod descriptor;
 mod dump;
+#[cfg(feature = "sim")]
+mod host;
 mod inspection;
 mod only_thread;
 pub(crate) mod others;
@@ -24,12 +26,18 @@ mod settings;
 mod shared;
 mod spinning;
 mod standstill;
+#[cfg(feature = "sim")]
+mod step;
 mod traces;
 mod turned;
 mod watchdog;
 
+#[cfg(feature = "sim")]
+pub(crate) use self::host::SimulatedHost;
 pub(crate) use self::settings::{Settings, TIMELINE_EVENTS, TimelineOutput};
 pub(crate) use self::shared::Shared;
+#[cfg(feature = "sim")]
+pub(crate) use self::step::Stepped;
 pub use self::turned::Turned;
 
 use self::deadlock::DeadlockDetector;
@@ -37,14 +45,12 @@ use self::inspection::Inspector;
 use self::pace::{LONGEST_BATCH, Pace};
 use self::standstill::StandstillDetector;
 use self::watchdog::Watchdog;
-use crate::clock::{Clock, Stamp};
+use crate::clock::Stamp;
 use crate::executor::repeats::PAUSE;
 use crate::executor::status::LoopStatus;
-use crate::executor::{Choices, Executor, Payload, Polled, Remote};
+use crate::executor::{Choices, Executor, Payload, Polled};
 use crate::foreign::trace;
-use crate::pool::Pool;
 use crate::reactor::Reactor;
-use crate::timeline::recorder::Recorder;
 use crate::timers::Timers;
 use crate::traces::Traces;
 use std::cell::Cell;
@@ -107,16 +113,11 @@ impl EventLoop {
     pub(crate) fn new(settings: &Settings) -> io::Result<EventLoop> {
         let number = others::new_number();
         let rounds = Arc::default();
-        let clock = match settings.virtual_clock {
-            true => Clock::stopped(),
-            false => Clock::Real,
-        };
+        let clock = settings.clock();
         let epoch = clock.now();
-        let output = settings.output();
-        let events = settings.recorded_events(output.is_some());
-        let recorder = Recorder::start(events, &clock, epoch, settings.worker, output);
-        let reactor = Reactor::new(Arc::clone(&rounds), recorder.clone())?;
-        let inbox = Arc::new(Remote::new(reactor.unparker(), recorder.clone()));
+        let recorder = settings.recorder(&clock, epoch);
+        let reactor = settings.reactor(Arc::clone(&rounds), recorder.clone())?;
+        let inbox = Arc::new(settings.inbox(&reactor, recorder.clone()));
         let is_watched = settings.watchdog.or(settings.watchdog_thread).is_some();
         let status = Arc::new(LoopStatus::new(is_watched));
         let pause = settings.test_patience.unwrap_or(PAUSE);
@@ -155,16 +156,14 @@ impl EventLoop {
             timers: Timers::new(epoch),
             sources: Arc::clone(reactor.sources()),
             clock,
-            pool: Arc::new(Pool::new(
-                settings.blocking_threads,
-                settings.test_patience,
-                job_ended,
-            )),
+            pool: Arc::new(settings.pool(job_ended)),
             owner: thread::current().id(),
             status,
             test_patience: settings.test_patience,
             traces,
             recorder,
+            #[cfg(feature = "sim")]
+            host: settings.host.as_ref().map(|host| host.host.clone()),
             last_id: AtomicU64::new(0),
             had_outside_waiter: AtomicBool::new(false),
         });

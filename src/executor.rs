@@ -50,6 +50,8 @@ pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod task;
 pub(crate) mod waits;
+#[cfg(feature = "sim")]
+pub(crate) mod unreceived;
 mod waker;
 
 pub use self::failure::OnTaskPanic;
@@ -157,6 +159,9 @@ pub(crate) struct Executor {
     has_root: Cell<bool>,
     /// The empty vector that messages are read into, kept for its capacity.
     messages: Cell<Vec<Message>>,
+    /// The panics of a simulated host that its driver has yet to take.
+    #[cfg(feature = "sim")]
+    panics: RefCell<Vec<unreceived::TaskPanic>>,
 }
 
 /// What a [`Builder`](crate::Builder) has chosen for the executor.
@@ -237,7 +242,9 @@ impl Executor {
             watchdog,
             pause,
         } = choices;
-        let is_watched = status.is_watched() || seed.is_some();
+        // Nobody asks for the last polls of a simulated host, and to note them would read the real clock.
+        let is_reported = seed.is_some() && !remote.is_of_host();
+        let is_watched = status.is_watched() || is_reported;
         Executor {
             tasks: RefCell::new(Tasks {
                 slab: Slab::new(),
@@ -269,6 +276,8 @@ impl Executor {
             activity: Cell::new(Activity::Rests),
             has_root: Cell::new(false),
             messages: Cell::default(),
+            #[cfg(feature = "sim")]
+            panics: RefCell::default(),
         }
     }
 
@@ -598,10 +607,12 @@ impl Executor {
     }
 
     /// Delivers or drops a task or its outcome, which no handle will take from the slab. Logs a panic.
-    fn discard(&self, mut run: Pin<Box<dyn Run>>, location: &Location<'_>) {
+    fn discard(&self, mut run: Pin<Box<dyn Run>>, location: &'static Location<'static>) {
         run.as_mut().deliver();
         if let Some(error) = run.as_mut().error() {
             error.log_panic(location);
+            #[cfg(feature = "sim")]
+            self.note_discarded(error, location);
         }
         log_panics("dropping a task or its outcome", || drop(run));
     }

@@ -2,7 +2,8 @@
 //!
 //! The first part lists the names of four runtimes side by side. The second part shows
 //! [how to select](#how-to-select), [how to cancel](#how-to-cancel) and
-//! [how to share state](#how-to-share-state). The module [`tokio_crates`] shows how to use crates that need tokio.
+//! [how to share state](#how-to-share-state). The module [`tokio_crates`] shows how to use crates that need tokio,
+//! and the module `simulation`, which requires the feature `sim`, how to test a distributed program.
 //!
 //! # From tokio, smol and asyncio
 //!
@@ -47,6 +48,7 @@
 //! | `time::Instant` | `std::time::Instant` | `loop.time` | [`std::time::Instant`], [`now`](crate::time::now) |
 //! | `time::pause` | | | [`Builder::virtual_clock`](crate::Builder::virtual_clock) |
 //! | `time::advance` | | | [`advance`](crate::time::advance) |
+//! | the crate `turmoil` | | | `sim`, in which the time of several hosts is simulated; see the module `simulation` |
 //!
 //! ## Sockets and streams
 //!
@@ -540,4 +542,6 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+#[cfg(feature = "sim")]
+pub mod simulation;
 pub mod tokio_crates;

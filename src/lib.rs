@@ -64,6 +64,8 @@
 //!   descriptor of Unix asynchronous. With the feature `prelude`, it contains the buffers of `futures-lite`, and
 //!   `prelude` the extension traits (`read_to_end`, `write_all`, `next`, ...).
 //! - The module `signal` waits for Ctrl-C and other signals of Unix. It requires the feature `signal`.
+//! - The module `sim` runs several hosts, with a network and a time of their own, in one deterministic test. It requires the
+//!   feature `sim`.
 //! - The module `hyper` serves HTTP, with hyper or axum. It requires the feature `hyper-serve`, or `hyper` for clients.
 //!
 //! To share and to send (feature `sync`): `sync` contains locks, semaphores, channels, notifications and cancellation
@@ -90,10 +92,12 @@
 //! - [`Builder::seed`] polls the ready tasks in a random order, which the seed reproduces.
 //! - `#[glassfrog::test]` offers both as settings of a test. A test that hangs fails at its time limit, and lists
 //!   what every task is waiting for.
+//! - The module `sim` runs a distributed program as several hosts in one test, on a simulated network that fails as the seed
+//!   of the test says. It requires the feature `sim`.
 //!
 //! The module [`guide`] lists the names of tokio, smol and asyncio beside those of glassfrog, and shows how
 //! to select, how to cancel, and how to share state. The module [`guide::tokio_crates`] shows how to use
-//! crates that need tokio.
+//! crates that need tokio, and the module `guide::simulation` how to test a distributed program.
 //!
 //! # Feature flags
 //!
@@ -103,12 +107,14 @@
 //! | `timeline` | yes | the module `timeline` and `GLASSFROG_TIMELINE`: a picture of what a runtime did | none |
 //! | `macros` | no | the attributes `#[glassfrog::main]` and `#[glassfrog::test]` | 1 |
 //! | `signal` | no | on Unix, the module `signal` | 3 |
+//! | `sim` | no | the module `sim`: simulated hosts, for tests | none |
 //! | `sync` | no | the module `sync`: locks, channels and notifications | 8 |
 //! | `hyper` | no | the module `hyper`: what hyper needs of a runtime | 6 |
 //! | `hyper-serve` | no | `hyper`, and its server of HTTP/1 and HTTP/2 | 24 |
 //!
 //! Without features, a program compiles eight crates for glassfrog, itself included. Features only add
-//! items; they never change how other items behave, except that `timeline` obeys the variable `GLASSFROG_TIMELINE`.
+//! items; they never change how other items behave, except that `timeline` obeys the variable `GLASSFROG_TIMELINE`, and that
+//! `sim` makes a round trip over a real socket about 2 % slower.
 //!
 //! # Limitations
 //!
@@ -139,11 +145,11 @@
 //! The modules form layers. A module uses only modules on the lines below its own:
 //!
 //! ```text
-//!    test_runs  hyper  signal  workers  runtime  what a user calls
-//!    handle  io  net  time  task
+//!    test_runs  sim  hyper  signal  workers  runtime  what a user calls
+//!    handle  io  net  time  task  sync
 //!         context                                which runtime this thread is in
-//!         event_loop                             the loop; owns one of each below
-//!    executor  reactor  timers  pool             four engines that do not know one another
+//!         event_loop                             the loop; owns one of each engine but the wire
+//!    executor  reactor  timers  pool  wire       five engines that do not know one another
 //!    dump  timeline  metrics                     what the runtime reports about itself
 //!    clock  waiter  foreign  slab  threads  primitives    what all other modules are made of
 //! ```
@@ -161,6 +167,8 @@ mod executor;
 mod reactor;
 mod timers;
 mod pool;
+#[cfg(feature = "sim")]
+mod wire;
 mod context;
 pub mod net;
 pub mod io;
@@ -177,6 +185,8 @@ pub mod sync;
 pub mod signal;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod dump;
 #[cfg(feature = "timeline")]
 pub mod timeline;
@@ -214,6 +224,10 @@ pub use self::workers::{WorkerError, Workers};
 #[cfg(feature = "macros")]
 pub mod __private {
     pub use crate::test_runs::Test;
+    #[cfg(feature = "sim")]
+    pub mod sim {
+        pub use crate::test_runs::Test;
+    }
 }
 
 #[doc(inline)]
@@ -246,6 +260,6 @@ pub mod prelude {
 }
 
 /// Compiles and runs the code of the README.
-#[cfg(all(doctest, feature = "prelude"))]
+#[cfg(all(doctest, feature = "prelude", feature = "sim"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -106,6 +106,21 @@
 //! calls than other sockets. Other code may use the descriptor too, so the runtime has to ask the kernel
 //! where it would otherwise know the answer.
 //!
+//! # Simulated sockets
+//!
+//! With the feature `sim`, [`TcpStream`], [`TcpListener`] and [`UdpSocket`] are also the sockets of the hosts of a
+//! simulation: inside a host, `connect` and `bind` create simulated sockets, and `accept` returns them. Their methods do
+//! what they do on Linux, with these exceptions:
+//!
+//! - A simulated socket has no descriptor. The first `AsFd` or `AsSocket` conversion, such as that of socket2's `SockRef`,
+//!   creates an unconnected socket that stands in for it. Options can be set and read there, but have no effect on the
+//!   simulated network, and a system call that sends, receives or accepts fails. The conversion panics if the stand-in
+//!   cannot be created.
+//! - A conversion into a type of `std` fails. The kind of the error is `Unsupported`, and the socket is closed.
+//! - The methods of `UdpSocket` that concern broadcast and multicast fail. The kind of the error is `Unsupported`.
+//! - A host accepts no sockets of the operating system. Sockets of `std`, Unix sockets and `io::Async` cannot be registered
+//!   there. The kind of the error is `Unsupported`.
+//!
 //! [`socket2`]: https://docs.rs/socket2
 
 mod accept;
@@ -118,6 +133,7 @@ mod error;
 #[cfg(windows)]
 mod handle_windows;
 mod happy_eyeballs;
+mod raw;
 mod read_to_end;
 mod resolve;
 pub(crate) mod socket;

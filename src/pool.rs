@@ -16,6 +16,8 @@
 //! [`spawn_blocking`](crate::task::spawn_blocking), [`net`](crate::net) and the standard streams submit jobs. The pool
 //! knows neither tasks nor the loop; it only wakes the loop when a job ends.
 
+#[cfg(feature = "sim")]
+mod held;
 pub(crate) mod input;
 mod job;
 pub(crate) mod output;
@@ -124,6 +126,9 @@ struct State {
     start_failed: bool,
     /// Whether the runtime has ended, after which the pool accepts no jobs.
     closed: bool,
+    /// Whether the pool belongs to a simulated host: it holds its jobs, and starts no thread.
+    #[cfg(feature = "sim")]
+    holds_jobs: bool,
 }
 
 /// The id that stands for the standard input in dumps. The ids of jobs have 48 bits.
@@ -170,6 +175,8 @@ impl Pool {
                 started: 0,
                 start_failed: false,
                 closed: false,
+                #[cfg(feature = "sim")]
+                holds_jobs: false,
             }),
             busy: AtomicBool::new(false),
             stream_waiters: AtomicUsize::new(0),
@@ -248,6 +255,11 @@ impl Pool {
     /// called whenever another job may begin: after a submission, after a lookup was abandoned, and by a thread that
     /// has begun a job.
     fn find_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        #[cfg(feature = "sim")]
+        if state.holds_jobs {
+            drop(state);
+            return self.ended.wake_by_ref();
+        }
         if state.may_begin() {
             return match state.free() {
                 0 => self.start_thread(state),

@@ -8,10 +8,13 @@
 //! socket that has been closed therefore finds no source.
 
 pub(crate) mod attempts;
+#[cfg(feature = "sim")]
+pub(crate) mod host;
 pub(crate) mod opened;
 pub(crate) mod readiness;
 pub(crate) mod platform;
 pub(crate) mod proc_net;
+mod queue;
 pub(crate) mod refusal;
 pub(crate) mod source;
 pub(crate) mod waiters;
@@ -21,6 +24,7 @@ pub(crate) mod watched;
 use self::opened::Opened;
 use self::platform::AsRaw;
 use self::proc_net::Connecting;
+use self::queue::Queue;
 use self::readiness::Direction;
 use self::refusal::runtime_ended;
 use self::source::{InitialState, Source};
@@ -31,17 +35,14 @@ use crate::slab::{Key, Slab};
 use crate::timeline::recorder::Recorder;
 use crate::waiter::{Tag, Tries, WaiterInfo};
 use futures_task::ArcWake;
-use mio::{Events, Poll, Token};
+use mio::{Events, Token};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::io;
+use std::iter;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
-
-/// The maximum number of events that one turn takes from the operating system. The next turn takes the
-/// rest. With this many, a thousand connections cost one call and 12 KiB.
-const EVENTS: usize = 1024;
 
 /// The longest wait in one call. A later deadline takes several calls: kqueue of macOS refuses to
 /// wait for more than three years, and `epoll_wait(2)` waits for at most 25 days.
@@ -64,6 +65,12 @@ fn index(token: Token) -> usize {
     token.0 & ((1 << GENERATION_SHIFT) - 1)
 }
 
+/// Returns the tokens of events, and the bits of readiness that they set.
+fn bits_of(events: &Events) -> impl Iterator<Item = (Token, u32)> {
+    let events = events.iter();
+    events.map(|event| (event.token(), platform::bits_of(event)))
+}
+
 /// A descriptor of any type, as the reactor sees it.
 pub(crate) trait Io: Debug + Send + Sync {
     /// Describes the operation of a task that waits in this direction.
@@ -73,6 +80,12 @@ pub(crate) trait Io: Debug + Send + Sync {
     /// needs no inspection.
     fn describe_own(&self, direction: Direction, connecting: &Connecting) -> String {
         self.describe(direction, connecting)
+    }
+
+    /// Returns whether the descriptor is a simulated socket, which no queue of the operating system watches.
+    #[cfg(feature = "sim")]
+    fn is_simulated(&self) -> bool {
+        false
     }
 }
 
@@ -88,14 +101,6 @@ pub(crate) struct Reactor {
     unparker: Arc<Unparker>,
     /// The other reference to the way into the queue. Its descriptor is pollable like that of a socket.
     registry: Arc<mio::Registry>,
-}
-
-/// The event queue.
-struct Queue {
-    /// The queue of the operating system.
-    poll: Poll,
-    /// The events of the last turn.
-    events: Events,
 }
 
 /// The registered descriptors, which sockets reach from any thread.
@@ -121,6 +126,19 @@ struct Registrar {
     next: Key,
     /// The newest registrations, for dumps.
     opened: Opened,
+    /// Whether the runtime is a simulated host, which has simulated sockets only.
+    #[cfg(feature = "sim")]
+    is_host: bool,
+}
+
+impl Registrar {
+    /// Returns whether the operating system watches the descriptors.
+    fn knows_descriptors(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return !self.is_host;
+        #[cfg(not(feature = "sim"))]
+        return true;
+    }
 }
 
 /// The waiter of a source, for dumps.
@@ -182,15 +200,24 @@ impl Reactor {
         rounds: Arc<AtomicU32>,
         recorder: Option<Arc<Recorder>>,
     ) -> io::Result<Reactor> {
-        let poll = Poll::new()?;
-        let registry = Arc::new(poll.registry().try_clone()?);
+        let (queue, registry) = Queue::new()?;
+        let reactor = Reactor::with_queue(queue, registry, rounds, recorder);
+        let waker = mio::Waker::new(&reactor.registry, UNPARK)?;
+        lock(&reactor.unparker.waker).replace(waker);
+        Ok(reactor)
+    }
+
+    /// Creates a reactor whose park nothing ends yet.
+    fn with_queue(
+        queue: Queue,
+        registry: Arc<mio::Registry>,
+        rounds: Arc<AtomicU32>,
+        recorder: Option<Arc<Recorder>>,
+    ) -> Reactor {
         let slab = Slab::new();
         let next = slab.next_key();
-        let reactor = Reactor {
-            queue: RefCell::new(Queue {
-                poll,
-                events: Events::with_capacity(EVENTS),
-            }),
+        Reactor {
+            queue: RefCell::new(queue),
             taken: RefCell::default(),
             sources: Arc::new(Sources {
                 counters: WaitCounters::new(rounds),
@@ -198,6 +225,8 @@ impl Reactor {
                     registry: Arc::clone(&registry),
                     next,
                     opened: Opened::default(),
+                    #[cfg(feature = "sim")]
+                    is_host: false,
                 })),
                 registered: Mutex::new(Registered { slab }),
                 recorder,
@@ -206,10 +235,7 @@ impl Reactor {
                 waker: Mutex::new(None),
             }),
             registry,
-        };
-        let waker = mio::Waker::new(&reactor.registry, UNPARK)?;
-        lock(&reactor.unparker.waker).replace(waker);
-        Ok(reactor)
+        }
     }
 
     /// Returns the part that sockets use.
@@ -233,7 +259,7 @@ impl Reactor {
         let count = {
             let queue = &mut *self.queue.borrow_mut();
             let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-            match queue.poll.poll(&mut queue.events, timeout) {
+            match queue.wait(timeout) {
                 Ok(()) => {
                     let taken = &mut self.taken.borrow_mut();
                     self.sources.publish(&queue.events, taken)
@@ -241,7 +267,7 @@ impl Reactor {
                 // A signal interrupted the wait. The loop waits again in its next turn.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     if let Some(recorder) = &self.sources.recorder {
-                        self.sources.record(recorder, None);
+                        self.sources.record(recorder, iter::empty());
                     }
                     0
                 }
@@ -250,28 +276,22 @@ impl Reactor {
         };
         if log::max_level() == log::LevelFilter::Trace {
             // The events have left the queue, so a panic of the logger must not lose the wakes.
-            swallow_panics(|| self.log_events());
+            let events: Vec<_> = bits_of(&self.queue.borrow().events).collect();
+            swallow_panics(|| self.log_events(events.into_iter()));
         }
         Taken::wake(&self.taken);
         Ok(count)
     }
 
-    /// Logs the events of the last turn, if the logger wants them.
+    /// Logs events, if the logger wants them.
     #[cold]
-    fn log_events(&self) {
+    fn log_events(&self, events: impl Iterator<Item = (Token, u32)>) {
         if !log::log_enabled!(target: "glassfrog::reactor", log::Level::Trace) {
             return;
         }
-        let events: Vec<(u32, Token)> = {
-            let queue = self.queue.borrow();
-            let events = queue.events.iter();
-            events
-                .map(|event| (platform::bits_of(event), event.token()))
-                .collect()
-        };
         let connecting = Connecting::unknown();
         let mut lines = Vec::new();
-        for (bits, token) in events {
+        for (token, bits) in events {
             let registered = lock(&self.sources.registered);
             if let Some(source) = registered.source(token) {
                 let directions = [Direction::Read, Direction::Write].into_iter();
@@ -324,10 +344,16 @@ impl Sources {
             registry,
             next,
             opened,
+            #[cfg(feature = "sim")]
+            is_host,
         }) = &mut *registrar
         else {
             return Err((io, runtime_ended()));
         };
+        #[cfg(feature = "sim")]
+        if let Some(error) = host::refusal(*is_host, &io) {
+            return Err((io, error));
+        }
         if let Err(error) = registry.register(&mut io, token(*next), platform::interest()) {
             return Err((io, error));
         }
@@ -354,8 +380,9 @@ impl Sources {
         }
         drop(registered);
         if source.is_shared()
-            && let Some(Registrar { registry, .. }) = &*registrar
+            && let Some(registrar) = registrar.as_ref().filter(|it| it.knows_descriptors())
         {
+            let registry = &registrar.registry;
             // mio may log, and a panic of the logger must not prevent the rest.
             swallow_panics(|| platform::deregister(registry, source.io()));
         }
@@ -450,14 +477,13 @@ impl Sources {
     /// Notes for the timeline that the loop has asked for events, and what it got.
     #[cold]
     #[inline(never)]
-    fn record(&self, recorder: &Recorder, events: Option<&Events>) {
+    fn record(&self, recorder: &Recorder, events: impl Iterator<Item = (Token, u32)>) {
         recorder.end_park();
         let registered = lock(&self.registered);
-        for event in events.into_iter().flatten() {
-            let Some(source) = registered.source(event.token()) else {
+        for (token, bits) in events {
+            let Some(source) = registered.source(token) else {
                 continue;
             };
-            let bits = platform::bits_of(event);
             for direction in [Direction::Read, Direction::Write] {
                 if bits & direction.bit() != 0 {
                     recorder.ready(source.key().number(), direction == Direction::Write);
@@ -469,7 +495,7 @@ impl Sources {
     /// Passes events on to their sources. Returns the number of events.
     fn publish(&self, events: &Events, taken: &mut Taken) -> usize {
         if let Some(recorder) = &self.recorder {
-            self.record(recorder, Some(events));
+            self.record(recorder, bits_of(events));
         }
         let mut count = 0;
         let mut unknown = Vec::new();

@@ -181,7 +181,7 @@ pub fn dump() -> Dump {
 /// Spawns a future on the runtime of this thread, with an optional name.
 #[inline]
 #[track_caller]
-fn spawn_named<F>(
+pub(crate) fn spawn_named<F>(
     name: Option<Box<str>>,
     location: &'static Location<'static>,
     future: F,

@@ -5,6 +5,8 @@
 //! call of [`block_on`](crate::block_on), and uses nothing from here.
 
 mod limit;
+#[cfg(feature = "sim")]
+mod simulated;
 
 use self::limit::Watch;
 use crate::event_loop::deadlock::OnDeadlock;
@@ -42,6 +44,9 @@ pub struct Test {
     seed: Option<u64>,
     /// The number of runs, if it was set.
     iterations: Option<u64>,
+    /// Whether each seed of a simulation is run two times.
+    #[cfg(feature = "sim")]
+    twice: bool,
 }
 
 impl Test {
@@ -53,6 +58,8 @@ impl Test {
             virtual_clock: false,
             seed: None,
             iterations: None,
+            #[cfg(feature = "sim")]
+            twice: false,
         }
     }
 
@@ -126,7 +133,10 @@ impl Test {
                 seed: first.wrapping_add(run),
                 run: run + 1,
                 runs,
-                virtual_clock: self.virtual_clock,
+                with: match self.virtual_clock {
+                    true => "virtual_clock, ",
+                    false => "",
+                },
             };
             let runtime = self.runtime(Some(seeded.seed), watch);
             watch.begin(&runtime, Some(seeded));
@@ -218,27 +228,26 @@ struct Seeded {
     run: u64,
     /// The number of all runs.
     runs: u64,
-    /// Whether the clock is virtual.
-    virtual_clock: bool,
+    /// The settings that a repetition needs besides the seed, each with a comma after it.
+    with: &'static str,
 }
 
 impl Seeded {
     /// Reports that this run has failed, and how to repeat it. `last_polls` lists its last polls, if they are known.
     fn report(self, last_polls: Option<String>) {
         let Seeded {
-            seed, run, runs, ..
+            seed,
+            run,
+            runs,
+            with,
         } = self;
-        let clock = match self.virtual_clock {
-            true => "virtual_clock, ",
-            false => "",
-        };
         let last_polls = match last_polls {
             Some(polls) => format!("\nthe last polls, the oldest first:\n{polls}"),
             None => String::new(),
         };
         eprintln!(
             "this test failed with seed {seed} (run {run} of {runs}): repeat it with \
-             #[glassfrog::test({clock}seed = {seed})], or with {SEED}={seed} in the environment{last_polls}"
+             #[glassfrog::test({with}seed = {seed})], or with {SEED}={seed} in the environment{last_polls}"
         );
     }
 }

@@ -41,7 +41,7 @@ pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 use crate::context;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Returns the current time of the runtime's clock.
 ///
@@ -62,4 +62,28 @@ use std::time::Instant;
 #[track_caller]
 pub fn now() -> Instant {
     context::shared().clock.now()
+}
+
+/// Returns the current time of the system's wall clock, which is [`SystemTime::now`].
+///
+/// On a host of a simulation (feature `sim`), it is the wall clock of the host, which may be wrong. A program that asks
+/// this function instead of `SystemTime::now` behaves alike in each run of a seed. Outside a runtime, and under a
+/// [virtual clock](crate::Builder::virtual_clock), it is always the wall clock of the system.
+///
+/// # Examples
+///
+/// ```
+/// use glassfrog::time;
+/// use std::time::SystemTime;
+///
+/// glassfrog::block_on(async {
+///     let since_epoch = time::system_now().duration_since(SystemTime::UNIX_EPOCH);
+///     assert!(since_epoch.unwrap().as_secs() > 1_700_000_000);
+/// });
+/// ```
+pub fn system_now() -> SystemTime {
+    match context::try_shared() {
+        Some(shared) => shared.clock.system_now(),
+        None => SystemTime::now(),
+    }
 }

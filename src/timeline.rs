@@ -64,6 +64,23 @@
 //! into it, which has the name of the test, and says so beneath the failure. It does not matter whether the test panics,
 //! returns an error, or reaches its time limit.
 //!
+//! # Of a simulation
+//!
+//! With the feature `sim`, a simulation (`glassfrog::sim`) writes one file for all its hosts. Each host is a group of
+//! lanes, the packets between the hosts are arrows, and faults are marks on the axis. A packet that is lost is red, and ends in a cross. All
+//! times are those of the simulation, however wrong the clock of a host is.
+//!
+//! ```sh
+//! GLASSFROG_SEED=4 GLASSFROG_TIMELINE=run.html cargo test no_acknowledged_write_is_lost
+//! ```
+//!
+//! A poll takes no simulated time, so it is a tick. The ticks of one moment stand side by side in their order, where there is
+//! room. The page shows the newest packets and events; a host that was started again continues its group.
+//!
+//! The file is written when a run fails or its `Sim` is dropped. A later run replaces it, unless an earlier one has failed and the
+//! later one has not. If the variable names a directory, each test of `#[glassfrog::test(sim)]` that fails writes a page into
+//! it.
+//!
 //! # The terms
 //!
 //! A task is in one of three states, which the picture shows in its lane:
@@ -124,6 +141,12 @@ mod lists;
 mod newest;
 mod page;
 mod trace_json;
+#[cfg(feature = "sim")]
+mod traffic;
+#[cfg(feature = "sim")]
+mod hosts;
+#[cfg(feature = "sim")]
+pub(crate) mod simulation;
 mod files;
 pub(crate) mod output;
 #[cfg(feature = "macros")]

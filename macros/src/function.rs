@@ -13,16 +13,17 @@ pub(crate) struct Function {
     pub(crate) name: TokenTree,
     /// The tokens between the parameters and the body: an arrow and a type, or nothing.
     pub(crate) output: TokenStream,
-    /// The function without its attributes and visibility, and with `async` added if it was missing.
+    /// The function without its attributes and visibility, and with `async` added if it was missing; without it if the
+    /// function runs a simulation.
     pub(crate) item: TokenStream,
     /// The first reason why the function cannot be run.
     pub(crate) mistake: Option<Error>,
 }
 
 impl Function {
-    /// Parses the item that the attribute `under` is applied to. Returns `None` if the item is not a function with
-    /// a body.
-    pub(crate) fn parse(item: TokenStream, under: &str) -> Option<Function> {
+    /// Parses the item that the attribute `under` is applied to, with the setting `sim` or without. Returns `None` if the
+    /// item is not a function with a body.
+    pub(crate) fn parse(item: TokenStream, under: &str, is_sim: bool) -> Option<Function> {
         let mut mistake = None;
         let mut wrong = |span, requires: &str| {
             let message = format!("`#[glassfrog::{under}]` {requires}");
@@ -51,11 +52,20 @@ impl Function {
                 _ => return None,
             }
         };
-        let asynchronous = asynchronous.unwrap_or_else(|| {
-            let requires = "requires an `async` function: add `async` before this `fn`";
-            wrong(keyword.span(), requires);
-            Ident::new("async", keyword.span()).into()
-        });
+        let asynchronous: Option<TokenTree> = match (asynchronous, is_sim) {
+            (Some(word), true) => {
+                let requires = "with `sim` requires a function that is not `async`: remove this `async`; only the \
+                                software of its hosts and clients is `async`";
+                wrong(word.span(), requires);
+                None
+            }
+            (None, false) => {
+                let requires = "requires an `async` function: add `async` before this `fn`";
+                wrong(keyword.span(), requires);
+                Some(Ident::new("async", keyword.span()).into())
+            }
+            (asynchronous, _) => asynchronous,
+        };
 
         let name = tokens.next()?;
         let rest = tokens.rest();
@@ -63,7 +73,11 @@ impl Function {
             return None;
         };
         match first {
-            TokenTree::Group(arguments) if arguments.stream().is_empty() => {}
+            TokenTree::Group(arguments) if arguments.stream().is_empty() != is_sim => {}
+            TokenTree::Group(_) if is_sim => wrong(
+                first.span(),
+                "with `sim` requires a parameter: add `sim: &mut Sim`",
+            ),
             TokenTree::Group(_) => wrong(
                 first.span(),
                 "requires a function without parameters: remove them",
@@ -73,12 +87,12 @@ impl Function {
                 "requires a function without generic parameters: remove them",
             ),
         }
-        let start = [asynchronous, keyword, name.clone()];
+        let start = asynchronous.into_iter().chain([keyword, name.clone()]);
         Some(Function {
             attributes,
             visibility,
             output: between.iter().cloned().collect(),
-            item: TokenStream::from_iter(start.into_iter().chain(rest)),
+            item: TokenStream::from_iter(start.chain(rest)),
             name,
             mistake,
         })

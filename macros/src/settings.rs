@@ -2,6 +2,7 @@
 
 use crate::tokens::{Error, Tokens, fill};
 use proc_macro::{Literal, Span, TokenStream, TokenTree};
+use std::mem;
 
 /// The settings of an attribute.
 pub(crate) struct Settings {
@@ -18,6 +19,7 @@ impl Settings {
     ///
     /// Returns the first mistake.
     pub(crate) fn parse(settings: TokenStream, of: &str) -> Result<Settings, Error> {
+        let is_sim = is_sim(&settings);
         let mut tokens = Tokens::new(settings);
         let mut krate = fill("::glassfrog", &[]);
         let mut calls = TokenStream::new();
@@ -29,14 +31,27 @@ impl Settings {
             }
             match name.as_str() {
                 "crate" => krate = path(&mut tokens, span)?,
-                "virtual_clock" | "timeout" | "seed" | "iterations" if of == "main" => {
+                "virtual_clock" | "timeout" | "seed" | "iterations" | "sim" | "twice"
+                    if of == "main" =>
+                {
                     let message = format!(
                         "`{name}` is a setting of `#[glassfrog::test]` only: use `glassfrog::Builder` and \
                          `Runtime::block_on` instead of `#[glassfrog::main]`"
                     );
                     return Err(Error::new(span, message));
                 }
+                "virtual_clock" if is_sim => {
+                    let message = "`virtual_clock` cannot be combined with `sim`: the clocks of simulated hosts are \
+                                   always virtual";
+                    return Err(Error::new(span, message));
+                }
                 "virtual_clock" => calls.extend(fill(".virtual_clock()", &[])),
+                "sim" => {}
+                "twice" if !is_sim => {
+                    let message = "`twice` requires `sim`: it compares two runs of a simulation";
+                    return Err(Error::new(span, message));
+                }
+                "twice" => calls.extend(fill(".twice()", &[])),
                 "timeout" => calls.extend(timeout(&mut tokens, span)?),
                 "seed" | "iterations" => {
                     let least = if name == "seed" { 0 } else { 1 };
@@ -48,7 +63,7 @@ impl Settings {
                     let settings = match of {
                         "main" => "`crate = path`",
                         _ => {
-                            "`virtual_clock`, `timeout = \"5s\"`, `seed = N`, `iterations = N`, `crate = path`"
+                            "`virtual_clock`, `timeout = \"5s\"`, `seed = N`, `iterations = N`, `sim`, `twice`, `crate = path`"
                         }
                     };
                     let message = format!(
@@ -68,6 +83,20 @@ impl Settings {
         }
         Ok(Settings { krate, calls })
     }
+}
+
+/// Returns whether the settings contain `sim`, whatever mistakes they contain.
+pub(crate) fn is_sim(settings: &TokenStream) -> bool {
+    // The path after `crate =` may contain any word.
+    let mut begins = true;
+    settings.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(word) => mem::take(&mut begins) && word.to_string() == "sim",
+        TokenTree::Punct(sign) => {
+            begins = sign.as_char() == ',';
+            false
+        }
+        _ => false,
+    })
 }
 
 /// Reads the path that follows the name of a setting.

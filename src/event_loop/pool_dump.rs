@@ -6,7 +6,7 @@ use super::Shared;
 use crate::dump::{Awaited, JobDump, JobState, PoolDump};
 use crate::pool::{Lane, Phase, PoolJob, PoolSnapshot};
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Shared {
     /// Returns what a dump shows of the pool, on any thread. Of the id of a task that awaits a job, only the low half is
@@ -22,7 +22,12 @@ impl Shared {
         ids: &HashMap<u32, u64>,
     ) -> PoolDump {
         let now = Instant::now();
-        let since = |since| now.saturating_duration_since(since);
+        // The pool measures real time, which says nothing about a simulated host, and differs from run to run.
+        let is_simulated = self.clock.is_simulated();
+        let since = |since| match is_simulated {
+            false => now.saturating_duration_since(since),
+            true => Duration::ZERO,
+        };
         let jobs = snapshot.jobs.iter().map(|job| JobDump {
             id: job.id,
             kind: match job.lane {

@@ -1,13 +1,21 @@
 //! [`Settings`]: the settings of a runtime, which a [`Builder`](crate::Builder) collects.
 
 use super::deadlock::OnDeadlock;
-use crate::executor::OnTaskPanic;
-use crate::pool::DEFAULT_THREADS;
+#[cfg(feature = "sim")]
+use super::host::SimulatedHost;
+use crate::clock::Clock;
+use crate::executor::{OnTaskPanic, Remote};
+use crate::pool::{DEFAULT_THREADS, Pool};
+use crate::primitives::AtomicU32;
+use crate::reactor::Reactor;
 use crate::timeline::output::Output;
+use crate::timeline::recorder::Recorder;
 use std::env;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// The settings of a runtime.
 #[derive(Clone, Debug)]
@@ -43,6 +51,9 @@ pub(crate) struct Settings {
     pub(crate) timeline_on_slow_poll: Option<(Duration, PathBuf)>,
     /// Replaces timeouts of several seconds in tests; see `Builder::test_patience`.
     pub(crate) test_patience: Option<Duration>,
+    /// What makes the runtime a host of a simulation, if it is one.
+    #[cfg(feature = "sim")]
+    pub(crate) host: Option<SimulatedHost>,
 }
 
 /// Chooses the file of the timeline that a runtime writes without being asked.
@@ -80,9 +91,68 @@ impl Settings {
         }
     }
 
+    /// Creates the clock of the runtime.
+    pub(super) fn clock(&self) -> Clock {
+        #[cfg(feature = "sim")]
+        if let Some(host) = &self.host {
+            return host.boot();
+        }
+        match self.virtual_clock {
+            true => Clock::stopped(),
+            false => Clock::Real,
+        }
+    }
+
+    /// Creates the reactor of the runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system has no descriptor or memory left for its queue.
+    pub(super) fn reactor(
+        &self,
+        rounds: Arc<AtomicU32>,
+        recorder: Option<Arc<Recorder>>,
+    ) -> io::Result<Reactor> {
+        #[cfg(feature = "sim")]
+        if self.host.is_some() {
+            return Reactor::of_host(rounds, recorder);
+        }
+        Reactor::new(rounds, recorder)
+    }
+
+    /// Creates the inbox of the runtime, which ends the parks of this reactor.
+    pub(super) fn inbox(&self, reactor: &Reactor, recorder: Option<Arc<Recorder>>) -> Remote {
+        #[cfg(feature = "sim")]
+        if let Some(host) = &self.host {
+            return Remote::new(host.bell.clone(), recorder).waking_always();
+        }
+        Remote::new(reactor.unparker(), recorder)
+    }
+
+    /// Creates the pool of the runtime, which wakes its loop with `ended`.
+    pub(super) fn pool(&self, ended: Waker) -> Pool {
+        let pool = Pool::new(self.blocking_threads, self.test_patience, ended);
+        #[cfg(feature = "sim")]
+        if self.host.is_some() {
+            return pool.holding_jobs();
+        }
+        pool
+    }
+
+    /// Creates the recorder of the runtime, if its timeline is recorded. That of a host may belong to its simulation.
+    pub(super) fn recorder(&self, clock: &Clock, epoch: Instant) -> Option<Arc<Recorder>> {
+        #[cfg(feature = "sim")]
+        if let Some(recorder) = self.host.as_ref().and_then(|host| host.recorder.as_ref()) {
+            return Some(Arc::clone(recorder));
+        }
+        let output = self.output();
+        let events = self.recorded_events(output.is_some());
+        Recorder::start(events, clock, epoch, self.worker, output)
+    }
+
     /// Returns the number of events that the runtime records, if it records any. `has_output` says whether it writes a file
     /// without being asked.
-    pub(super) fn recorded_events(&self, has_output: bool) -> Option<usize> {
+    fn recorded_events(&self, has_output: bool) -> Option<usize> {
         let is_needed = has_output || self.timeline_on_slow_poll.is_some();
         self.timeline.or(is_needed.then_some(TIMELINE_EVENTS))
     }
@@ -107,6 +177,8 @@ impl Default for Settings {
             output: TimelineOutput::ByEnvironment,
             timeline_on_slow_poll: None,
             test_patience: None,
+            #[cfg(feature = "sim")]
+            host: None,
         }
     }
 }

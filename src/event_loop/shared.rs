@@ -14,6 +14,8 @@ use crate::timeline::tables::Subject;
 use crate::timers::Timers;
 use crate::traces::{Ask, Slot, Traces};
 use crate::waiter::Tag;
+#[cfg(feature = "sim")]
+use crate::wire::Host;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) traces: Option<Arc<Traces>>,
     /// Records the timeline, if the runtime has one.
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// The door to the network of the simulation, if the runtime is a host.
+    #[cfg(feature = "sim")]
+    pub(crate) host: Option<Host>,
     /// The id of the newest task or job. The root future has 0.
     pub(super) last_id: AtomicU64,
     /// Whether anything other than a task of this runtime has ever waited for one of its sockets or sleeps. Such a

@@ -46,10 +46,11 @@ impl Executor {
             let message: Payload = Box::new(String::from(panic_message(&*payload)));
             fatal = Some(mem::replace(&mut payload, message));
         }
+        let error = self.error_of(key, |id| JoinError::panicked(id, payload));
+        #[cfg(feature = "sim")]
+        self.note_unawaited(key, &error);
         // This drops the future, whose destructor may panic too.
-        log_panics("dropping a task that had panicked", || {
-            run.fail(self.error_of(key, |id| JoinError::panicked(id, payload)));
-        });
+        log_panics("dropping a task that had panicked", || run.fail(error));
         fatal
     }
 

@@ -57,6 +57,9 @@ pub(crate) struct Inbox<M, R = ()> {
     messages: Mutex<Vec<M>>,
     /// Ends the park of the loop. Called without the lock.
     unpark: Waker,
+    /// Whether every call wakes the loop, even if it is not parked.
+    #[cfg(feature = "sim")]
+    wakes_always: bool,
     /// The number of [handles](InboxHandle).
     handles: AtomicUsize,
     /// The record of which tasks have ended, for handles on other threads. Written by the loop.
@@ -119,12 +122,30 @@ impl<M, R> Inbox<M, R> {
             closed: AtomicBool::new(false),
             messages: Mutex::new(Vec::new()),
             unpark,
+            #[cfg(feature = "sim")]
+            wakes_always: false,
             handles: AtomicUsize::new(0),
             ended: Ended::new(),
             recorder,
             aborters: Aborters::new(),
             sets: Mutex::new(Slab::new()),
         }
+    }
+
+    /// Makes every call wake the loop, even if it is not parked. The loop of a simulated host is woken by a bell, which
+    /// finds out which thread has called.
+    #[cfg(feature = "sim")]
+    pub(crate) fn waking_always(mut self) -> Inbox<M, R> {
+        self.wakes_always = true;
+        self
+    }
+
+    /// Returns whether the inbox is that of a simulated host.
+    pub(crate) fn is_of_host(&self) -> bool {
+        #[cfg(feature = "sim")]
+        return self.wakes_always;
+        #[cfg(not(feature = "sim"))]
+        return false;
     }
 
     /// Returns whether there is a handle, whose owner may post a message at any time.
@@ -158,7 +179,10 @@ impl<M, R> Inbox<M, R> {
     /// changed, such as the earliest deadline or the number of handles.
     pub(crate) fn nudge(&self) {
         // Release: pairs with the Acquire in `awake`.
-        if self.reader.swap(CALLED, Ordering::Release) == PARKED {
+        let is_parked = self.reader.swap(CALLED, Ordering::Release) == PARKED;
+        #[cfg(feature = "sim")]
+        let is_parked = is_parked || self.wakes_always;
+        if is_parked {
             self.unpark.wake_by_ref();
         }
     }

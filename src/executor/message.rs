@@ -52,6 +52,9 @@ pub(crate) enum Message {
     /// Runs a closure on the thread of the loop, for example to take a dump. If the closure returns an error, the loop
     /// panics with it: the panic comes out of `block_on` or the turn.
     Run(Box<dyn FnOnce() -> Result<(), String> + Send>),
+    /// Notes the panic of a job or a task of a simulated host, which no handle returns.
+    #[cfg(feature = "sim")]
+    Panicked(super::unreceived::TaskPanic),
 }
 
 /// A task that another thread spawned. Its handle exists before the task has a key.

@@ -52,6 +52,8 @@ impl Executor {
                         task.marks |= DETACHED | REMOTE;
                     }
                 }
+                #[cfg(feature = "sim")]
+                Message::Panicked(panic) => self.note_panic(panic),
                 Message::Run(run) => {
                     log_panics("a closure from another thread", || {
                         if let Err(message) = run() {

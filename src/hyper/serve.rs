@@ -73,6 +73,9 @@ pub type NoHandshake<S> = fn(S) -> Ready<io::Result<S>>;
 /// TCP connections have Nagle's algorithm turned off (`TCP_NODELAY`). If the process runs out of descriptors, the listener
 /// waits and retries, as described at [`TcpListener::accept`](crate::net::TcpListener::accept).
 ///
+/// On a host of a simulation (the feature `sim`), responses have no `Date` header unless [`configure`](Serve::configure)
+/// turns it on: hyper takes the date from the operating system, so the same seed would lead to different bytes.
+///
 /// An upgraded connection (`hyper::upgrade::Upgraded`) cannot be downcast to the socket, because the server wraps the
 /// socket in a private type, which holds the first bytes. Read and write it through [`Io`](super::Io).
 ///
@@ -469,7 +472,7 @@ impl<L: Listener, M, H> Serve<L, M, H> {
     /// Changes the settings of hyper: sizes of buffers and windows, the number of headers, keep-alive, pings.
     ///
     /// The server calls `configure` when it starts, after it has set the timer, the header timeout of HTTP/1 and the pings
-    /// of HTTP/2. A second call of this method replaces the first.
+    /// of HTTP/2, and on a host of a simulation has turned off the `Date` header. A second call of this method replaces the first.
     ///
     /// A `header_read_timeout` that is set here applies only after the first bytes, for which the limit of
     /// [`Serve::header_read_timeout`] remains. `keep_alive_interval(None)` of HTTP/2 turns the pings off. A silent peer

@@ -116,11 +116,14 @@ pub(super) fn log_if_blocking(io: &impl fmt::Debug, set_nonblocking: io::Result<
 }
 
 /// Implements the conversions of a socket from and to a type of `std`. `$wrap` makes the type that the reactor
-/// registers.
+/// registers, and `$unwrap` converts it back. Attributes at the end hold the errors of the latter, if it may fail.
 ///
 /// The socket has a constructor `new` that takes a registered [`Socket`], and a field `socket`.
 macro_rules! std_conversions {
     ($Socket:ident, $Std:ty, $wrap:expr) => {
+        $crate::net::adopt::std_conversions!($Socket, $Std, $wrap, |io| std::io::Result::Ok(<$Std>::from(io)));
+    };
+    ($Socket:ident, $Std:ty, $wrap:expr, $unwrap:expr $(, $(#[$errors:meta])+)?) => {
         impl $Socket {
             /// Adopts a socket where no error can be returned.
             #[track_caller]
@@ -156,12 +159,20 @@ macro_rules! std_conversions {
             }
         }
 
-        /// Removes a socket from its runtime, and puts it back into blocking mode.
+        /// Removes a socket from its runtime, and puts it back into blocking mode. If that fails, the socket is
+        /// closed.
+        $(
+            ///
+            /// # Errors
+            ///
+            $(#[$errors])+
+        )?
         impl TryFrom<$Socket> for $Std {
             type Error = std::io::Error;
 
             fn try_from(socket: $Socket) -> std::io::Result<$Std> {
-                let io = <$Std>::from(socket.socket.into_io()?);
+                let unwrap = $unwrap;
+                let io: $Std = unwrap(socket.socket.into_io()?)?;
                 io.set_nonblocking(false)?;
                 Ok(io)
             }
@@ -194,7 +205,7 @@ macro_rules! os_conversions {
 
         impl $AsRaw for $Socket {
             fn $as_raw(&self) -> $Raw {
-                self.socket.hand_out().$as_raw()
+                self.$as().$as_raw()
             }
         }
 

@@ -5,12 +5,18 @@
 use super::ToSocketAddrs;
 use super::addrs::{Addrs, Target};
 use super::error::with_context;
+#[cfg(feature = "sim")]
+use super::error::with_hint;
 use crate::context;
 use crate::event_loop::Shared;
 use crate::pool::{Lane, Pool};
 use crate::reactor::refusal::runtime_ended;
 use crate::task::{JoinHandle, blocking};
+#[cfg(feature = "sim")]
+use crate::wire::Host;
 use std::io;
+#[cfg(feature = "sim")]
+use std::net::Ipv4Addr;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::panic::Location;
 use std::sync::Arc;
@@ -55,6 +61,10 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
         Target::Addrs(addrs) => return Ok(addrs),
         Target::Name { host, port } => (host, port),
     };
+    #[cfg(feature = "sim")]
+    if let Some(of) = &shared.host {
+        return resolve_on_host(of, &host, port);
+    }
     let name = format!("resolve {host}").into_boxed_str();
     let host_of_job = host.clone();
     let work = move || (&*host_of_job, port).to_socket_addrs();
@@ -76,6 +86,24 @@ pub(super) async fn resolve(target: Target, shared: &Shared) -> io::Result<Addrs
             io::ErrorKind::NotFound.into(),
         )),
         Err(error) => Err(with_context("resolve", host, error)),
+    }
+}
+
+/// Resolves a name on a simulated host: each host of the simulation has an address, and no other name has one.
+#[cfg(feature = "sim")]
+fn resolve_on_host(of: &Host, name: &str, port: u16) -> io::Result<Addrs> {
+    let addr = match name.eq_ignore_ascii_case("localhost") {
+        true => Some(Ipv4Addr::LOCALHOST.into()),
+        false => of.lookup(name),
+    };
+    match addr {
+        Some(addr) => Ok(Addrs::One(Some(SocketAddr::new(addr, port)))),
+        None => Err(with_hint(
+            "resolve",
+            name.escape_debug(),
+            io::ErrorKind::NotFound.into(),
+            "no host of the simulation has this name",
+        )),
     }
 }
 

@@ -54,12 +54,13 @@ impl<S: AsRaw + mio::event::Source + Io + 'static> Socket<S> {
     pub(super) async fn bind(
         target: Target,
         initial: InitialState,
-        bind: impl Fn(SocketAddr) -> io::Result<S>,
+        bind: impl Fn(&Shared, SocketAddr) -> io::Result<S>,
     ) -> io::Result<Socket<S>> {
         let shared = context::shared();
         let mut failed = None;
         for addr in resolve(target, &shared).await? {
-            match bind(addr).and_then(|io| Socket::new(Arc::clone(&shared), io, initial)) {
+            let bound = bind(&shared, addr);
+            match bound.and_then(|io| Socket::new(Arc::clone(&shared), io, initial)) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => failed = Some(with_context("bind to", addr, error)),
             }

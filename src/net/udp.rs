@@ -6,6 +6,7 @@
 use super::addrs::{Addrs, Target, ToSocketAddrs};
 use super::adopt::{Inspect, std_conversions};
 use super::error::with_context;
+use super::raw::{self, RawUdp};
 use super::resolve::resolve;
 use super::socket::Socket;
 use super::with::{read_with, write_with};
@@ -55,7 +56,7 @@ use std::task::{Context, Poll};
 /// ```
 pub struct UdpSocket {
     /// The registered socket.
-    pub(super) socket: Socket<mio::net::UdpSocket>,
+    pub(super) socket: Socket<RawUdp>,
 }
 
 impl UdpSocket {
@@ -92,13 +93,12 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        let bind = mio::net::UdpSocket::bind;
-        let socket = Socket::bind(addr.target()?, InitialState::Open, bind).await?;
+        let socket = Socket::bind(addr.target()?, InitialState::Open, raw::bind_udp).await?;
         Ok(UdpSocket::new(socket))
     }
 
     /// Creates a socket from a registered one.
-    fn new(socket: Socket<mio::net::UdpSocket>) -> UdpSocket {
+    fn new(socket: Socket<RawUdp>) -> UdpSocket {
         UdpSocket { socket }
     }
 
@@ -175,7 +175,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        let send = |io: &mio::net::UdpSocket| io.send(buf);
+        let send = |io: &RawUdp| io.send(buf);
         self.socket.op_with(Direction::Write, send).await
     }
 
@@ -211,7 +211,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let recv = |io: &mio::net::UdpSocket| io.recv(buf);
+        let recv = |io: &RawUdp| io.recv(buf);
         self.socket.op_with(Direction::Read, recv).await
     }
 
@@ -259,7 +259,7 @@ impl UdpSocket {
                 "no address to send to",
             ));
         };
-        let send = |io: &mio::net::UdpSocket| io.send_to(buf, addr);
+        let send = |io: &RawUdp| io.send_to(buf, addr);
         self.socket.op_with(Direction::Write, send).await
     }
 
@@ -292,7 +292,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let recv = |io: &mio::net::UdpSocket| io.recv_from(buf);
+        let recv = |io: &RawUdp| io.recv_from(buf);
         self.socket.op_with(Direction::Read, recv).await
     }
 
@@ -326,7 +326,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let peek = |io: &mio::net::UdpSocket| io.peek(buf);
+        let peek = |io: &RawUdp| io.peek(buf);
         self.socket.op_with(Direction::Read, peek).await
     }
 
@@ -359,7 +359,7 @@ impl UdpSocket {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let peek = |io: &mio::net::UdpSocket| io.peek_from(buf);
+        let peek = |io: &RawUdp| io.peek_from(buf);
         self.socket.op_with(Direction::Read, peek).await
     }
 
@@ -1082,7 +1082,9 @@ impl UdpSocket {
 std_conversions!(
     UdpSocket,
     std::net::UdpSocket,
-    mio::net::UdpSocket::from_std
+    RawUdp::from_std,
+    raw::into_std,
+    /// The kind is `Unsupported` if the socket is [simulated](crate::net#simulated-sockets).
 );
 
 impl Io for mio::net::UdpSocket {

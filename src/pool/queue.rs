@@ -7,6 +7,8 @@ use super::job::{About, Job};
 use std::collections::BTreeMap;
 use std::mem;
 use std::ops::RangeBounds;
+#[cfg(feature = "sim")]
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -120,11 +122,40 @@ impl<Id: Ord> Queue<Id> {
         if !self.may_begin() {
             return None;
         }
-        let (id, Queued { job, about, .. }) = self.queued.pop_first()?;
+        let (id, queued) = self.queued.pop_first()?;
+        Some(self.run(id, queued, now()))
+    }
+
+    /// Begins one of the jobs, if one may begin: that with the given id, or the next newer one. `id` returns an id from the
+    /// range of the queued jobs.
+    #[cfg(feature = "sim")]
+    pub(crate) fn begin_any(
+        &mut self,
+        id: impl FnOnce(RangeInclusive<Id>) -> Id,
+    ) -> Option<(usize, Box<dyn Job>)>
+    where
+        Id: Copy,
+    {
+        if !self.may_begin() {
+            return None;
+        }
+        let (oldest, newest) = (
+            self.queued.first_key_value()?,
+            self.queued.last_key_value()?,
+        );
+        let id = id(*oldest.0..=*newest.0);
+        let id = *self.queued.range(id..).next()?.0;
+        let queued = self.queued.remove(&id)?;
+        Some(self.run(id, queued, Instant::now()))
+    }
+
+    /// Notes that a job runs. Returns it and its place.
+    fn run(&mut self, id: Id, queued: Queued, now: Instant) -> (usize, Box<dyn Job>) {
+        let Queued { job, about, .. } = queued;
         let running = Some(Running {
             id,
             about,
-            since: now(),
+            since: now,
             is_abandoned: false,
         });
         let place = match self.empty.pop() {
@@ -139,7 +170,7 @@ impl<Id: Ord> Queue<Id> {
         };
         self.running += 1;
         self.begun = self.begun.wrapping_add(1);
-        Some((place, job))
+        (place, job)
     }
 
     /// Removes the job at this place, which has returned. Returns its description.
@@ -155,6 +186,13 @@ impl<Id: Ord> Queue<Id> {
             self.empty = Vec::new();
         }
         Some(ended.about)
+    }
+
+    /// Returns the description of the running job at this place.
+    #[cfg(feature = "sim")]
+    pub(crate) fn about(&self, place: usize) -> Option<Arc<dyn About>> {
+        let running = self.places.get(place)?.as_ref()?;
+        Some(Arc::clone(&running.about))
     }
 
     /// Removes and returns a job that has not begun.

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     NotPollable(FileKind),
     /// The operating system has refused the descriptor with this error number.
     Os(i32),
+    /// The descriptor belongs to the operating system, and the runtime is a host of a simulation.
+    NotSimulated,
     /// The runtime has ended.
     RuntimeEnded,
 }
@@ -32,6 +34,7 @@ impl Refusal {
     pub(crate) fn new(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
             Some(number) => Refusal::Os(number),
+            None if error.kind() == io::ErrorKind::Unsupported => Refusal::NotSimulated,
             None => Refusal::RuntimeEnded,
         }
     }
@@ -49,6 +52,7 @@ impl Refusal {
                 let text = format!("this socket could not be registered with the reactor: {error}");
                 io::Error::new(error.kind(), text)
             }
+            Refusal::NotSimulated => not_simulated(),
             Refusal::RuntimeEnded => runtime_ended(),
         }
     }
@@ -60,6 +64,17 @@ fn unusable(kind: FileKind, reason: &str, instead: &str) -> io::Error {
         "{kind} could not be registered with the reactor, because it {reason}: read and write it with {instead}"
     );
     io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// Returns the error of a simulated host for a descriptor of the operating system. No other error of a registration
+/// has this kind and no error number.
+pub(crate) fn not_simulated() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "a simulated host has simulated sockets only: create them with `TcpStream::connect`, `TcpListener::bind` and \
+         `UdpSocket::bind`, because Unix sockets, `io::Async` and sockets adopted from `std` belong to the operating \
+         system",
+    )
 }
 
 /// Returns the error of every operation on a socket that has outlived its runtime.

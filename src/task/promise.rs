@@ -84,6 +84,8 @@ impl<T> Completion<T> {
     fn discard(&self, outcome: Option<Outcome<T>>) {
         if let Some(Err(error)) = &outcome {
             error.log_panic(self.info.location);
+            #[cfg(feature = "sim")]
+            crate::executor::unreceived::report(&self.inbox, error, self.info.location);
         }
         log_panics("dropping the output of a task", || drop(outcome));
     }

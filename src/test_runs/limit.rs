@@ -22,6 +22,8 @@
 //!
 //! The result counts even if the thread does not end: a destructor of a thread-local may block it.
 
+#[cfg(feature = "sim")]
+use super::SEED;
 use super::Seeded;
 use crate::context;
 use crate::dump::Time;
@@ -31,6 +33,8 @@ use crate::foreign::swallow_panics;
 use crate::handle::request::unanswered_dump;
 use crate::primitives::{Mutex, lock};
 use crate::runtime::Runtime;
+#[cfg(feature = "sim")]
+use crate::sim::tested::Stop;
 use crate::threads;
 use crate::timeline::test_file::TestFile;
 use crate::waiter::Tag;
@@ -146,6 +150,9 @@ pub(super) struct Watch {
 struct State {
     /// The latest run. Written by the thread of the test.
     run: Option<Run>,
+    /// The latest run of a simulation. Written by the thread of the test.
+    #[cfg(feature = "sim")]
+    simulation: Option<Simulation>,
     /// Whether the limit has passed. Written by the thread of the harness, which also asks the latest run to end. A run
     /// that begins later asks itself.
     is_expired: bool,
@@ -165,7 +172,44 @@ struct Run {
     began: Instant,
 }
 
+/// A run of a simulation.
+#[cfg(feature = "sim")]
+#[derive(Clone)]
+struct Simulation {
+    /// Stops the run.
+    stop: Stop,
+    /// The seed of the run.
+    seeded: Seeded,
+    /// When the run began, in real time.
+    began: Instant,
+}
+
 impl Watch {
+    /// Records that a run of a simulation begins. The thread of the test calls this.
+    #[cfg(feature = "sim")]
+    pub(super) fn begin_simulation(&self, stop: Stop, seeded: Seeded) {
+        let began = Instant::now();
+        let simulation = Simulation {
+            stop,
+            seeded,
+            began,
+        };
+        let mut state = lock(&self.state);
+        state.simulation = Some(simulation.clone());
+        let is_expired = state.is_expired;
+        drop(state);
+        if is_expired {
+            self.stop(&simulation);
+        }
+    }
+
+    /// Asks a simulation to stop.
+    #[cfg(feature = "sim")]
+    fn stop(&self, simulation: &Simulation) {
+        let heading = self.heading(Some(simulation.seeded), simulation.began);
+        simulation.stop.stop(heading);
+    }
+
     /// Records that a run begins. The thread of the test calls this.
     pub(super) fn begin(self: &Arc<Self>, runtime: &Runtime, seeded: Option<Seeded>) {
         let run = Run {
@@ -189,7 +233,13 @@ impl Watch {
         let mut state = lock(&self.state);
         state.is_expired = true;
         let run = state.run.clone();
+        #[cfg(feature = "sim")]
+        let simulation = state.simulation.clone();
         drop(state);
+        #[cfg(feature = "sim")]
+        if let Some(simulation) = simulation {
+            self.stop(&simulation);
+        }
         let run = run?;
         let polling = run.shared.status.polling();
         self.end(&run);
@@ -203,7 +253,11 @@ impl Watch {
             let Some(event_loop) = context::running() else {
                 return Ok(());
             };
-            let answer = format!("{}:\n{}", watch.heading(&told), event_loop.dump());
+            let answer = format!(
+                "{}:\n{}",
+                watch.heading(told.seeded, told.began),
+                event_loop.dump()
+            );
             lock(&watch.state).answer = Some(answer.clone());
             Err(answer)
         };
@@ -212,12 +266,12 @@ impl Watch {
     }
 
     /// Returns the first words of a report about a run.
-    fn heading(&self, run: &Run) -> String {
-        let run = match run.seeded {
+    fn heading(&self, seeded: Option<Seeded>, began: Instant) -> String {
+        let run = match seeded {
             Some(Seeded {
                 run: number, runs, ..
             }) if runs > 1 => {
-                let time = Time(run.began.elapsed());
+                let time = Time(began.elapsed());
                 format!("; run {number} of {runs} began {time} ago")
             }
             _ => String::new(),
@@ -232,6 +286,15 @@ impl Watch {
     /// [`expire`](Watch::expire).
     fn report(&self, last: Option<&(Run, Tag)>) -> String {
         let Some((run, polling)) = last else {
+            #[cfg(feature = "sim")]
+            if let Some(simulation) = lock(&self.state).simulation.clone() {
+                let Seeded { seed, .. } = simulation.seeded;
+                return format!(
+                    "{}: its simulation has not stopped within another {ANSWER_TIMEOUT:?}, and its thread is left behind: a \
+                     poll of a host blocks it, or the test itself does; repeat it with {SEED}={seed}",
+                    self.heading(Some(simulation.seeded), simulation.began)
+                );
+            }
             let Watch { name, limit, .. } = self;
             return format!(
                 "test `{name}` has not created its runtime within its time limit of {limit:?}"
@@ -241,7 +304,7 @@ impl Watch {
         let has_ended = answer.is_some() || run.shared.inbox.is_closed();
         let answer = answer.unwrap_or_else(|| {
             let dump = unanswered_dump(&run.shared, *polling, ANSWER_TIMEOUT);
-            format!("{}:\n{dump}", self.heading(run))
+            format!("{}:\n{dump}", self.heading(run.seeded, run.began))
         });
         let why = match has_ended {
             true => ": `block_on` has ended, but a destructor blocks the thread",

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{MAIN_SEPARATOR, Path};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,6 +50,16 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::create_new(path)?;
     file.write_all(text.as_bytes())
+}
+
+/// Returns the name of the file for a test. On Windows, where a name may not contain a colon, it has `-` instead.
+#[cfg_attr(not(any(feature = "macros", feature = "sim")), expect(dead_code))]
+pub(super) fn name_of_test(test: &str) -> String {
+    let test = match MAIN_SEPARATOR {
+        '/' => String::from(test),
+        _ => test.replace(':', "-"),
+    };
+    format!("{test}.html")
 }
 
 /// Returns the title of a timeline: the name of the program, and the time of day.

@@ -46,6 +46,8 @@ pub(super) struct Model {
     pub(super) lost: u64,
     /// The time of each recorder's creation. Adding it to a time of an event yields a time of the picture.
     pub(super) shifts: Vec<Time>,
+    /// What went from group to group, if these are the hosts of a simulation.
+    pub(super) network: Option<Network>,
 }
 
 /// What happened in one runtime.
@@ -67,6 +69,52 @@ pub(super) struct Group {
     pub(super) lanes: Vec<Lane>,
     /// Who ran on the thread of the loop. The pieces do not overlap, and are ordered by time.
     pub(super) strip: Vec<Piece>,
+    /// For a simulated host, when each of its runtimes began and ended.
+    pub(super) lives: Vec<(Time, Time)>,
+    /// The lane of each poll of a task, in the order in which the polls ended. In a simulation, many have the same time.
+    pub(super) order: Vec<LaneIndex>,
+}
+
+/// What went over the network of a simulation, and what befell it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Network {
+    /// The true time at which the picture begins.
+    pub(super) origin: Time,
+    /// The segments, ordered by the times at which they were sent.
+    pub(super) flows: Vec<Flow>,
+    /// The number of older segments that were dropped from the list.
+    pub(super) lost: u64,
+    /// The faults, ordered by time: when each happened, to which host if it was one, and what happened.
+    pub(super) faults: Vec<(Time, Option<usize>, TextIndex)>,
+}
+
+/// A segment that one host has sent to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// The position of the group that sent it.
+    pub(super) from: usize,
+    /// The position of the group to which it was sent.
+    pub(super) to: usize,
+    /// When it was sent.
+    pub(super) sent: Time,
+    /// When it arrived or was lost; the end of the picture if it was on its way then.
+    pub(super) end: Time,
+    /// What became of it.
+    pub(super) fate: FlowFate,
+    /// What it is.
+    pub(super) text: TextIndex,
+}
+
+/// What became of a segment. The numbers are those of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "sim"), expect(dead_code, reason = "never constructed"))]
+pub(super) enum FlowFate {
+    /// It has arrived.
+    Arrived = 0,
+    /// It was lost.
+    Lost = 1,
+    /// It was on its way at the end of the picture.
+    OnItsWay = 2,
 }
 
 /// A moment that the program has marked.
@@ -96,6 +144,8 @@ pub(super) struct Wake {
 pub(super) struct Lane {
     /// What it is.
     pub(super) kind: Kind,
+    /// How often the host had been started again when the lane began. Zero but for simulated hosts.
+    pub(super) restart: u32,
     /// The low half of its id.
     pub(super) id: u32,
     /// The name, if it has one.
@@ -247,6 +297,7 @@ impl Model {
             span: 0,
             lost: 0,
             shifts: Vec::new(),
+            network: None,
         };
         for recording in recordings {
             let shift = offset(recording) - origin;
@@ -332,7 +383,7 @@ pub(super) fn begin(recording: &Recording) -> Time {
 #[derive(Default)]
 pub(super) struct Texts {
     /// The texts.
-    list: Vec<String>,
+    pub(super) list: Vec<String>,
     /// The positions of the texts.
     index: HashMap<String, TextIndex>,
 }

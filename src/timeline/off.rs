@@ -137,6 +137,14 @@ pub(crate) mod recorder {
         pub(crate) fn of_job(_f: impl FnOnce(&Recorder)) {}
     }
 
+    impl Recorder {
+        /// Cannot be called.
+        #[cfg_attr(not(feature = "sim"), expect(dead_code))]
+        pub(crate) fn begin_events(&self) {
+            match *self {}
+        }
+    }
+
     /// Defines methods that cannot be called.
     macro_rules! never {
         ($($name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?;)+) => {
@@ -198,6 +206,74 @@ pub(crate) mod recorder {
 
         /// Does nothing.
         pub(crate) fn end(&mut self) {}
+    }
+}
+
+/// What stands for `simulation.rs`.
+#[cfg(feature = "sim")]
+pub(crate) mod simulation {
+    use super::recorder::Recorder;
+    use crate::clock::Clock;
+    use std::fmt;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// What became of a segment.
+    #[derive(Clone, Copy, Debug)]
+    #[cfg_attr(not(feature = "timeline"), expect(dead_code, reason = "never read"))]
+    pub(crate) enum Fate {
+        /// It arrived at this time.
+        Arrived(u64),
+        /// It was lost at this time.
+        Lost(u64),
+        /// It was on its way when the simulation ended.
+        OnItsWay,
+    }
+
+    /// The recorder of a simulation, which there is not.
+    #[derive(Debug)]
+    pub(crate) enum SimulationRecorder {}
+
+    impl SimulationRecorder {
+        /// Returns `None`.
+        pub(crate) fn by_environment(
+            _truth: Clock,
+            _zero: Instant,
+            _seed: u64,
+        ) -> Option<Arc<SimulationRecorder>> {
+            None
+        }
+
+        /// Cannot be called.
+        pub(crate) fn host(&self, _host: u32, _name: &str, _clock: Clock) -> Arc<Recorder> {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn segment(
+            &self,
+            _hosts: (u32, u32),
+            _sent: u64,
+            _fate: Fate,
+            _label: impl fmt::Display,
+        ) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn clear_on_their_way(&self) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn fault(&self, _hosts: Option<(u32, u32)>, _text: impl fmt::Display) {
+            match *self {}
+        }
+
+        /// Cannot be called.
+        pub(crate) fn write(&self, _test: Option<&str>, _has_failed: bool) -> Option<String> {
+            match *self {}
+        }
     }
 }
 

@@ -207,7 +207,7 @@ pub(super) fn write_all() {
 }
 
 /// Returns the path in the environment, if there is one.
-fn path_in_environment() -> Option<PathBuf> {
+pub(super) fn path_in_environment() -> Option<PathBuf> {
     let path = env::var_os(VARIABLE).filter(|path| !path.is_empty())?;
     Some(PathBuf::from(path))
 }

@@ -5,7 +5,7 @@
 //! or another thread woke a task, may be negative, if the ring has lost the events of the loop of that time.
 
 use super::json::Json;
-use super::model::{End, Group, Lane, LaneIndex, Model};
+use super::model::{End, Group, Lane, LaneIndex, Model, Network};
 
 /// The page, with a placeholder for the data.
 const PAGE: &str = include_str!("page.html");
@@ -48,8 +48,12 @@ pub(super) fn data(model: &Model, title: &str) -> String {
         json.key("texts")
             .array(&model.texts, |text, json| json.text(text));
         json.key("groups").array(&model.groups, |group, json| {
-            json.object(|json| write_group(group, json));
+            json.object(|json| write_group(group, model.network.is_some(), json));
         });
+        if let Some(network) = &model.network {
+            json.key("network")
+                .object(|json| write_network(network, json));
+        }
     });
     json.text
 }
@@ -59,9 +63,37 @@ fn index(index: Option<usize>) -> i64 {
     index.map_or(NONE, |index| index as i64)
 }
 
-/// Writes a runtime.
-fn write_group(group: &Group, json: &mut Json) {
+/// Writes what went over the network of a simulation.
+fn write_network(network: &Network, json: &mut Json) {
+    json.key("origin").number(network.origin);
+    json.key("lost").number(network.lost.min(1 << 53) as i64);
+    json.key("flows").array(&network.flows, |flow, json| {
+        json.number(flow.from as i64);
+        json.number(flow.to as i64);
+        json.number(flow.sent);
+        json.number(flow.end);
+        json.number(flow.fate as i64);
+        json.number(i64::from(flow.text));
+    });
+    json.key("faults")
+        .array(&network.faults, |(time, host, text), json| {
+            json.number(*time);
+            json.number(index(*host));
+            json.number(i64::from(*text));
+        });
+}
+
+/// Writes a runtime, with the order of its polls and its lives if it is a host.
+fn write_group(group: &Group, is_simulated: bool, json: &mut Json) {
     json.key("name").text(&group.name);
+    if is_simulated {
+        json.key("order")
+            .array(&group.order, |lane, json| json.number(*lane as i64));
+        json.key("lives").array(&group.lives, |life, json| {
+            json.number(life.0);
+            json.number(life.1);
+        });
+    }
     json.key("parks").array(&group.parks, |park, json| {
         json.number(park.0);
         json.number(park.1);
@@ -89,6 +121,9 @@ fn write_group(group: &Group, json: &mut Json) {
 fn write_lane(lane: &Lane, group: &Group, json: &mut Json) {
     json.key("kind").text(lane.kind.word());
     json.key("id").number(i64::from(lane.id));
+    if lane.restart > 0 {
+        json.key("restart").number(i64::from(lane.restart));
+    }
     json.key("name").or_null(lane.name.as_deref(), Json::text);
     json.key("place").or_null(lane.place.as_deref(), Json::text);
     // What was spawned before the picture begins is older than everything in it.

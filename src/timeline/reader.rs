@@ -233,6 +233,7 @@ impl Reader<'_> {
             cpu: None,
         });
         self.last_poll = Some((lane, polls.len() - 1));
+        self.group.order.push(lane);
     }
 
     /// Returns the spawn of a task that is polled first, if only its time is known.
@@ -460,6 +461,7 @@ impl Reader<'_> {
             (before.name, before.place) = (None, None);
         }
         self.group.lanes.push(Lane {
+            restart: 0,
             kind: words::kind(task, is_child),
             id: task,
             name: info.and_then(|info| info.name.clone()),
@@ -501,6 +503,7 @@ impl Reader<'_> {
         // What is known of the times belongs to the job that has this number now.
         let info_time = info.filter(|_| !is_again);
         self.group.lanes.push(Lane {
+            restart: 0,
             kind: if is_lookup { Kind::Lookup } else { Kind::Job },
             id: job,
             name: info.and_then(|info| info.name.clone()),

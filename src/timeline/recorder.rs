@@ -53,11 +53,13 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Recorder {
     /// The number of the worker, if the runtime belongs to workers.
     worker: Option<usize>,
+    /// What only the recorder of a simulated host has.
+    host: Option<Host>,
     /// The file to write without being asked, if the environment names one.
     output: Option<Arc<Output>>,
-    /// The clock of the runtime.
+    /// The clock from which the times come: that of the runtime, or the true time of a simulation.
     clock: Clock,
-    /// When the runtime was created. All times count from here.
+    /// When the runtime was created, or the simulation began. All times count from here.
     epoch: Instant,
     /// The events of the loop.
     ring: Ring,
@@ -79,6 +81,17 @@ pub(crate) struct Recorder {
     outside: Mutex<Outside>,
     /// The names.
     tables: Mutex<Tables>,
+}
+
+/// What only the recorder of a simulated host has. The host's own clock may show a wrong time, or be fast or slow, so the
+/// events of all hosts have the true time.
+struct Host {
+    /// The name of the host.
+    name: String,
+    /// The clock of the runtime, by which its deadlines count.
+    clock: Clock,
+    /// When the runtime ended; [`NEVER`] until then. Relaxed is enough: the simulation runs on one thread.
+    ended: AtomicU64,
 }
 
 /// What wakes tasks outside polls.
@@ -117,6 +130,7 @@ impl Recorder {
     fn new(events: usize, clock: Clock, epoch: Instant) -> Recorder {
         Recorder {
             worker: None,
+            host: None,
             output: None,
             clock,
             epoch,
@@ -151,6 +165,32 @@ impl Recorder {
             output.add(worker.unwrap_or(0), &recorder);
         }
         Some(recorder)
+    }
+
+    /// Creates the recorder of a simulated host. Its times count from `epoch` by the clock `truth`. `clock` is the clock of
+    /// the host.
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
+    pub(super) fn of_host(
+        events: usize,
+        (truth, epoch): (Clock, Instant),
+        name: &str,
+        clock: Clock,
+    ) -> Recorder {
+        let host = Host {
+            name: String::from(name),
+            clock,
+            ended: AtomicU64::new(NEVER),
+        };
+        Recorder {
+            host: Some(host),
+            ..Recorder::new(events, truth, epoch)
+        }
+    }
+
+    /// Returns when the runtime of a simulated host ended, or [`NEVER`].
+    fn end(&self) -> u64 {
+        let host = self.host.as_ref();
+        host.map_or(NEVER, |host| host.ended.load(Ordering::Relaxed))
     }
 
     /// Reads the clock.
@@ -297,6 +337,13 @@ impl Recorder {
         self.set_phase(Phase::Sockets);
     }
 
+    /// Notes that the network of a simulation reports events to its host. Sockets wake tasks next.
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
+    pub(crate) fn begin_events(&self) {
+        self.stamp();
+        self.set_phase(Phase::Sockets);
+    }
+
     /// Notes that a socket is ready to read or write, if a task has waited for that.
     pub(crate) fn ready(&self, key: u64, is_write: bool) {
         let position = Position {
@@ -396,6 +443,9 @@ impl Recorder {
     /// Notes that the runtime ends, before it drops its tasks. Writes the output if no other runtime shares it any more.
     pub(crate) fn finish(&self) {
         self.on_core.close();
+        if let Some(host) = &self.host {
+            host.ended.store(self.now(), Ordering::Relaxed);
+        }
         if let Some(output) = &self.output {
             output.end(self.worker.unwrap_or(0), self.copy());
         }
@@ -477,8 +527,16 @@ impl Recorder {
         let Some((task, _)) = tag.parts() else {
             return;
         };
-        let deadline = deadline.saturating_duration_since(self.epoch).as_micros();
-        let micros = deadline.saturating_sub(u128::from(self.last() / 1000));
+        let micros = match &self.host {
+            // The deadline of a host is a time of its own clock.
+            Some(host) => deadline
+                .saturating_duration_since(host.clock.now())
+                .as_micros(),
+            None => {
+                let deadline = deadline.saturating_duration_since(self.epoch).as_micros();
+                deadline.saturating_sub(u128::from(self.last() / 1000))
+            }
+        };
         let micros = u32::try_from(micros).unwrap_or(u32::MAX);
         self.waits(task, Reason::Deadline { micros });
     }
@@ -624,7 +682,7 @@ impl Recorder {
         // At least as new as the events, and not newer by a gap, however long ago the newest was.
         let last = self.last();
         // Not before the newest event, even under a clock of another thread.
-        let now = self.now().max(last);
+        let now = self.now().min(self.end()).max(last);
         let mut ring: Vec<Event> = words.into_iter().filter_map(Event::unpack).collect();
         restore_times(&mut ring, last);
         // The loop records nothing while it is parked.
@@ -645,13 +703,15 @@ impl Recorder {
         // Under a virtual clock, many events have the same time.
         events.sort_by_key(|(number, event)| (event.time, *number));
         let worker = self.worker.map(|worker| format!("worker {worker}"));
+        let host = self.host.as_ref().map(|host| host.name.clone());
         let mut recording = Recording {
-            name: worker.unwrap_or_default(),
+            name: host.or(worker).unwrap_or_default(),
             created: Some(self.epoch),
             events: events.into_iter().map(|(_, event)| event).collect(),
             lost: lost + outside_lost,
             now,
             running,
+            has_ended: self.end() != NEVER,
             parked: (is_parked && parked <= now).then_some(parked),
             ..Recording::default()
         };

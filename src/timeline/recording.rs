@@ -10,7 +10,7 @@ use std::time::Instant;
 /// A copy of what a recorder has kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recording {
-    /// The name of the runtime among several: `worker 0`. Empty if there is only one.
+    /// The name of the runtime among several: `worker 0`, or that of a simulated host. Empty if there is only one.
     pub(crate) name: String,
     /// When the recorder was created, by which the times of several recordings are compared. `None` if that is
     /// unknown.
@@ -23,6 +23,10 @@ pub(crate) struct Recording {
     pub(crate) now: u64,
     /// The task that is being polled, and since when.
     pub(crate) running: Option<(u32, u64)>,
+    /// Whether the runtime had ended when the copy was made. Only a simulated host says so: another one may take its
+    /// name.
+    #[cfg_attr(not(feature = "sim"), expect(dead_code))]
+    pub(crate) has_ended: bool,
     /// Since when the loop is parked, if it is.
     pub(crate) parked: Option<u64>,
     /// What is known about the tasks, by the low halves of their ids: those that an event mentions, and those that live.

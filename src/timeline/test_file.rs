@@ -3,9 +3,10 @@
 //! [`Test`](crate::test_runs::Test) asks for the file before it creates a runtime, and writes it after a failure.
 
 use super::Timeline;
+use super::files::name_of_test;
 use super::output::directory_in_environment;
 use super::recorder::Recorder;
-use std::path::{MAIN_SEPARATOR, PathBuf};
+use std::path::PathBuf;
 
 /// The file of one test.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct TestFile {
 impl TestFile {
     /// Returns the file for the test with this name, if the environment names a directory.
     pub(crate) fn of(test: &str) -> Option<TestFile> {
-        let path = directory_in_environment()?.join(file_name(test));
+        let path = directory_in_environment()?.join(name_of_test(test));
         Some(TestFile { path })
     }
 
@@ -28,13 +29,4 @@ impl TestFile {
             Err(error) => error.to_string(),
         }
     }
-}
-
-/// Returns the name of the file for a test. On Windows, where a name may not contain a colon, it has `-` instead.
-fn file_name(test: &str) -> String {
-    let test = match MAIN_SEPARATOR {
-        '/' => String::from(test),
-        _ => test.replace(':', "-"),
-    };
-    format!("{test}.html")
 }

@@ -7,19 +7,25 @@
 //! | `b`, `e` | the begin and the end of a wait, each pair with an `id2.local` of its own |
 //! | `s`, `f` | a wake: from the poll that made it to the poll that it led to |
 //! | `C` | the length of the run queue |
-//! | `i` | a mark |
+//! | `i` | a mark, a fault of a simulation, the loss of a segment |
+//!
+//! A simulated host has a track `network` too: an `X` for each segment that it sends or receives, and an `s` and an `f` from the
+//! one to the other.
 //!
 //! A runtime is a process of the format, a lane one of its threads. On each track, two slices are either apart or one
 //! inside the other. Times are microseconds with three decimals, and never negative: what began before the
 //! picture is cut off, and its `args` tell by how much.
 
 use super::json::Json;
-use super::model::{End, Group, Kind, Lane, LaneIndex, Model, Poll, Time};
+use super::model::{End, FlowFate, Group, Kind, Lane, LaneIndex, Model, Network, Poll, Time};
 use super::words;
 use std::cmp::Reverse;
 
 /// The `tid` of the loop.
 const LOOP: i64 = 1;
+
+/// The length of the slice of a segment, in nanoseconds: an arrow needs a slice to begin and to end on.
+const MOMENT: Time = 1;
 
 /// The `tid` of the first lane.
 const FIRST_LANE: i64 = 2;
@@ -44,6 +50,9 @@ pub(super) fn trace(model: &Model, title: &str) -> String {
             for group in &model.groups {
                 trace.pid += 1;
                 trace.group(group);
+            }
+            if let Some(network) = &model.network {
+                trace.network(network);
             }
         });
     });
@@ -119,6 +128,82 @@ impl Trace<'_> {
         });
     }
 
+    /// Writes what went over the network of a simulation.
+    fn network(&mut self, network: &Network) {
+        let track = |group: usize| tid(self.model.groups[group].lanes.len());
+        let tracks: Vec<i64> = (0..self.model.groups.len()).map(track).collect();
+        for (group, track) in tracks.iter().enumerate() {
+            self.pid = group as i64 + 1;
+            self.name(*track, "network", *track);
+        }
+        for flow in &network.flows {
+            let text = self.model.text(flow.text);
+            let (from, to) = (flow.from as i64 + 1, flow.to as i64 + 1);
+            let peer = |group: usize| self.model.groups[group].name.as_str();
+            let (sender, receiver) = (peer(flow.from), peer(flow.to));
+            self.pid = from;
+            self.slice(
+                tracks[flow.from],
+                (flow.sent, MOMENT),
+                "segment",
+                text,
+                |json| {
+                    json.key("sent to").text(receiver);
+                },
+            );
+            match flow.fate {
+                FlowFate::Lost => {
+                    let name = format!("lost: {text}");
+                    self.instant(tracks[flow.from], flow.end, &name, "lost", "t");
+                }
+                FlowFate::OnItsWay => {}
+                FlowFate::Arrived => {
+                    self.pid = to;
+                    self.slice(
+                        tracks[flow.to],
+                        (flow.end, MOMENT),
+                        "segment",
+                        text,
+                        |json| {
+                            json.key("sent by").text(sender);
+                            json.key("latency (µs)").micros(flow.end - flow.sent);
+                        },
+                    );
+                    self.wakes += 1;
+                    let id = self.wakes;
+                    let ends = [
+                        ("s", from, flow.from, flow.sent),
+                        ("f", to, flow.to, flow.end),
+                    ];
+                    for (ph, pid, group, time) in ends {
+                        self.pid = pid;
+                        self.event_at(ph, tracks[group], time, "segment", |json| {
+                            json.key("cat").text("segment");
+                            json.key("id").number(id);
+                            if ph == "f" {
+                                json.key("bp").text("e");
+                            }
+                        });
+                    }
+                }
+            }
+        }
+        for (time, host, text) in &network.faults {
+            // A fault of the network belongs to all hosts.
+            self.pid = host.map_or(1, |host| host as i64 + 1);
+            let scope = if host.is_some() { "p" } else { "g" };
+            self.instant(LOOP, *time, self.model.text(*text), "fault", scope);
+        }
+    }
+
+    /// Writes an event without a length. The scope is the part of the picture over which it is drawn.
+    fn instant(&mut self, tid: i64, time: Time, name: &str, cat: &str, scope: &str) {
+        self.event_at("i", tid, time.max(0), name, |json| {
+            json.key("cat").text(cat);
+            json.key("s").text(scope);
+        });
+    }
+
     /// Names a track.
     fn name(&mut self, tid: i64, name: &str, order: i64) {
         self.event("M", tid, "thread_name", |json| {
@@ -164,11 +249,8 @@ impl Trace<'_> {
         for mark in &group.marks {
             let tid = mark.lane.map_or(LOOP, tid);
             let text = self.model.text(mark.text);
-            self.event_at("i", tid, mark.time.max(0), text, |json| {
-                json.key("cat").text("mark");
-                // The scope of the mark is its track.
-                json.key("s").text("t");
-            });
+            // The scope of the mark is its track.
+            self.instant(tid, mark.time, text, "mark", "t");
         }
     }
 
@@ -317,6 +399,10 @@ fn tid(lane: LaneIndex) -> i64 {
 /// Returns the name of the track of a lane.
 fn label(lane: &Lane) -> String {
     let label = words::label(lane.kind, lane.id, lane.name.as_deref());
+    let label = match lane.restart {
+        0 => label,
+        restart => format!("{label}, restart {restart}"),
+    };
     match (&lane.place, lane.kind) {
         (Some(place), Kind::Job | Kind::Lookup) => format!("{label} ({place})"),
         _ => label,

@@ -11,5 +11,7 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod process;
 mod protocol;
+#[cfg(feature = "sim")]
+mod simulated;
 mod support;
 mod timer;

@@ -5,6 +5,7 @@ mod support;
 #[expect(dead_code, reason = "the tests use a part of it")]
 mod task_probes;
 mod net_types;
+mod net_laws;
 mod net_stream;
 #[cfg(target_os = "linux")]
 mod net_faults;

@@ -1,9 +1,11 @@
-//! Resets by the peer and urgent data. Linux only: systems differ in how much data can be read after a reset, and
-//! where an urgent byte appears.
+//! A reset right after the handshake, and urgent data. Linux only: systems differ in how much data can be read after a
+//! reset, and where an urgent byte appears.
+//!
+//! What also holds on a simulated network is in `net_laws`.
 
 use crate::support::{block_on, close_when_delivered, for_each, pairs, reset, settle};
 use futures::future::join;
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use futures::{AsyncReadExt, FutureExt};
 use glassfrog::net::TcpStream;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
@@ -25,73 +27,6 @@ async fn outcome(stream: &TcpStream, room: usize) -> (Vec<u8>, Option<io::ErrorK
     }
 }
 
-/// Waits until this many bytes can be read.
-async fn arrived(stream: &TcpStream, count: usize) {
-    let mut buf = vec![0; count];
-    while stream.peek(&mut buf).await.unwrap() < count {
-        settle().await;
-    }
-}
-
-/// Waits until the reset has arrived and the reactor has reported it.
-async fn reset_arrived(stream: &TcpStream) {
-    while stream.peer_addr().is_ok() {
-        settle().await;
-    }
-    settle().await;
-}
-
-#[test]
-fn a_reset_after_unread_data_is_never_a_truncated_success() {
-    block_on(async {
-        for room in ROOMS {
-            for (stream, mut peer) in pairs().await {
-                peer.write_all(b"hello").unwrap();
-                arrived(&stream, 5).await;
-                reset(peer);
-                reset_arrived(&stream).await;
-                let (data, error) = outcome(&stream, room).await;
-                assert_eq!(data, b"hello");
-                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
-            }
-        }
-    });
-}
-
-#[test]
-fn a_reset_after_data_was_read_is_never_a_truncated_success() {
-    block_on(async {
-        for room in ROOMS {
-            for (stream, mut peer) in pairs().await {
-                peer.write_all(b"hello").unwrap();
-                arrived(&stream, 5).await;
-                let mut buf = [0; 5];
-                (&stream).read_exact(&mut buf).await.unwrap();
-                reset(peer);
-                let (data, error) = outcome(&stream, room).await;
-                assert_eq!(data, b"");
-                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
-            }
-        }
-    });
-}
-
-#[test]
-fn a_reset_at_any_moment_is_never_a_truncated_success() {
-    block_on(async {
-        for round in 0..100 {
-            for (stream, mut peer) in pairs().await {
-                peer.write_all(b"hello").unwrap();
-                // Chance decides which of these the stream sees together.
-                reset(peer);
-                let (data, error) = outcome(&stream, ROOMS[round % ROOMS.len()]).await;
-                assert!(b"hello".starts_with(&data));
-                assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
-            }
-        }
-    });
-}
-
 #[test]
 fn a_connection_reset_right_after_the_handshake_counts_as_connected() {
     block_on(async {
@@ -107,58 +42,6 @@ fn a_connection_reset_right_after_the_handshake_counts_as_connected() {
             let (data, error) = outcome(&stream, room).await;
             assert_eq!(data, b"hello");
             assert_eq!(error, Some(io::ErrorKind::ConnectionReset));
-        }
-    });
-}
-
-#[test]
-fn a_reset_wakes_a_waiting_read() {
-    block_on(async {
-        for (mut stream, peer) in pairs().await {
-            let breaking = async {
-                settle().await;
-                reset(peer);
-            };
-            let mut buf = [0; 8];
-            let (read, ()) = join(AsyncReadExt::read(&mut stream, &mut buf), breaking).await;
-            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-        }
-    });
-}
-
-#[test]
-fn a_reset_wakes_a_waiting_write() {
-    block_on(async {
-        for (mut stream, peer) in pairs().await {
-            let breaking = async {
-                settle().await;
-                reset(peer);
-            };
-            // More data than the kernel buffers while the peer does not read.
-            let bytes = vec![0; 16 << 20];
-            let (written, ()) = join(stream.write_all(&bytes), breaking).await;
-            let kind = written.unwrap_err().kind();
-            assert!(
-                matches!(
-                    kind,
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-                ),
-                "{kind}"
-            );
-        }
-    });
-}
-
-#[test]
-fn a_try_read_or_write_reports_a_reset_as_an_error() {
-    block_on(async {
-        for (stream, peer) in pairs().await {
-            reset(peer);
-            stream.readable().await.unwrap();
-            let error = stream.try_read(&mut [0; 8]).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-            let error = stream.try_write(b"x").unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }
     });
 }

@@ -1,4 +1,6 @@
-//! UDP sockets.
+//! UDP sockets on several threads, after the end of their runtime, and with options of the kernel.
+//!
+//! What also holds on a simulated network is in `net_laws`.
 
 use crate::support::{block_on, few_or_many, park_on, settle, watchdog};
 use futures::FutureExt;
@@ -9,10 +11,8 @@ use glassfrog::net::UdpSocket;
 use glassfrog::task::{self, yield_now};
 use socket2::SockRef;
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{self, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,252 +47,6 @@ async fn pairs() -> [(UdpSocket, net::UdpSocket); 2] {
     connect(&std, other.local_addr().unwrap());
     connect(&other, std.local_addr().unwrap());
     [(created, peer), (std.try_into().unwrap(), other)]
-}
-
-#[test]
-fn a_datagram_arrives_with_the_address_of_its_sender() {
-    block_on(async {
-        for host in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(alice) = UdpSocket::bind(host).await else {
-                println!("skipped: there is no {host} here");
-                continue;
-            };
-            let bob = UdpSocket::bind(host).await.unwrap();
-            let (from, to) = (alice.local_addr().unwrap(), bob.local_addr().unwrap());
-            let mut buf = [0; 16];
-            assert_eq!(alice.send_to(b"hello", to).await.unwrap(), 5);
-            assert_eq!(bob.peek_from(&mut buf).await.unwrap(), (5, from));
-            assert_eq!(bob.recv_from(&mut buf).await.unwrap(), (5, from));
-            assert_eq!(&buf[..5], b"hello");
-            // By name, as well.
-            let name = ("localhost", to.port());
-            if net::ToSocketAddrs::to_socket_addrs(&name).unwrap().next() == Some(to) {
-                alice.send_to(b"by name", name).await.unwrap();
-                assert_eq!(bob.recv_from(&mut buf).await.unwrap(), (7, from));
-            }
-        }
-    });
-}
-
-#[test]
-fn a_connected_socket_receives_from_its_peer_alone() {
-    block_on(async {
-        let ((alice, bob), stranger) = (pair().await, bound().await);
-        let to = bob.local_addr().unwrap();
-        stranger.send_to(b"unwanted", to).await.unwrap();
-        alice.send(b"hello").await.unwrap();
-        let mut buf = [0; 16];
-        assert_eq!(bob.recv(&mut buf).await.unwrap(), 5);
-        assert!(bob.recv(&mut buf).now_or_never().is_none());
-        // It can be connected again.
-        bob.connect(stranger.local_addr().unwrap()).await.unwrap();
-        assert_eq!(bob.peer_addr().unwrap(), stranger.local_addr().unwrap());
-        stranger.send_to(b"wanted", to).await.unwrap();
-        assert_eq!(bob.recv(&mut buf).await.unwrap(), 6);
-        assert_eq!(
-            stranger.peer_addr().unwrap_err().kind(),
-            ErrorKind::NotConnected
-        );
-    });
-}
-
-#[cfg(unix)]
-#[test]
-fn a_datagram_that_is_too_long_for_the_buffer_is_truncated() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            peer.send(b"too long").unwrap();
-            peer.send(b"next").unwrap();
-            let mut buf = [0; 3];
-            assert_eq!(socket.peek(&mut buf).await.unwrap(), 3);
-            assert_eq!(socket.recv(&mut buf).await.unwrap(), 3);
-            assert_eq!(&buf, b"too");
-            // The rest is lost.
-            assert_eq!(socket.recv_from(&mut buf).await.unwrap().0, 3);
-            assert_eq!(&buf, b"nex");
-            // An empty buffer takes a datagram, too.
-            peer.send(b"lost").unwrap();
-            peer.send(b"hi").unwrap();
-            assert_eq!(socket.recv(&mut []).await.unwrap(), 0);
-            assert_eq!(socket.recv(&mut buf).await.unwrap(), 2);
-        }
-    });
-}
-
-#[test]
-fn an_empty_datagram_is_a_datagram() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            assert_eq!(socket.send(b"").await.unwrap(), 0);
-            assert_eq!(peer.recv(&mut [0; 8]).unwrap(), 0);
-            peer.send(b"").unwrap();
-            assert_eq!(socket.recv(&mut [0; 8]).await.unwrap(), 0);
-            peer.send(b"x").unwrap();
-            assert_eq!(socket.recv(&mut [0; 8]).await.unwrap(), 1);
-        }
-    });
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_datagram_that_is_too_long_for_the_network_is_the_error_of_the_kernel() {
-    /// `EMSGSIZE`.
-    const TOO_LONG: i32 = 90;
-    block_on(async {
-        for (socket, _peer) in pairs().await {
-            let error = socket.send(&[0; 70_000]).await.unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(TOO_LONG));
-            assert_eq!(socket.send(b"shorter").await.unwrap(), 7);
-        }
-    });
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_refusal_is_reported_once_and_the_socket_goes_on() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            let addr = peer.local_addr().unwrap();
-            drop(peer);
-            let mut buf = [0; 8];
-            for _ in 0..3 {
-                assert_eq!(socket.send(b"anybody?").await.unwrap(), 8);
-                let error = socket.recv(&mut buf).await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-                assert!(error.raw_os_error().is_some(), "{error}");
-                assert!(socket.recv(&mut buf).now_or_never().is_none());
-
-                // A waiting receiver is woken.
-                let receiving = async { socket.recv(&mut [0; 8]).await };
-                let sending = async {
-                    settle().await;
-                    socket.send(b"anybody?").await.unwrap();
-                };
-                let (received, ()) = futures::join!(receiving, sending);
-                assert_eq!(received.unwrap_err().kind(), ErrorKind::ConnectionRefused);
-
-                // The next send reports it, too, and sends nothing.
-                socket.send(b"anybody?").await.unwrap();
-                let error = socket.send(b"anybody?").await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-                socket.send(b"anybody?").await.unwrap();
-                let error = socket.take_error().unwrap().unwrap();
-                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-            }
-            let peer = net::UdpSocket::bind(addr).unwrap();
-            socket.send(b"somebody!").await.unwrap();
-            assert_eq!(peer.recv_from(&mut [0; 16]).unwrap().0, 9);
-            let back = socket.local_addr().unwrap();
-            peer.send_to(b"yes", back).unwrap();
-            assert_eq!(socket.recv(&mut buf).await.unwrap(), 3);
-        }
-    });
-}
-
-#[test]
-fn a_short_datagram_says_nothing_about_the_next() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            for _ in 0..10 {
-                peer.send(b"x").unwrap();
-            }
-            let mut buf = [0; 1500];
-            assert_eq!(socket.recv(&mut buf).await.unwrap(), 1);
-            // No further event comes for the others.
-            for _ in 1..10 {
-                let received = socket.recv(&mut buf).now_or_never();
-                assert_eq!(received.unwrap().unwrap(), 1);
-            }
-            assert!(socket.recv(&mut buf).now_or_never().is_none());
-        }
-    });
-}
-
-#[test]
-fn a_new_socket_sends_without_a_turn_of_the_loop() {
-    block_on(async {
-        let (alice, bob) = (bound().await, bound().await);
-        let to = bob.local_addr().unwrap();
-        let sent = alice.send_to(b"hello", to).now_or_never();
-        assert_eq!(sent.unwrap().unwrap(), 5);
-        assert_eq!(bob.try_send_to(b"hello", to).unwrap(), 5);
-    });
-}
-
-#[test]
-fn the_try_methods_do_not_wait() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            let mut buf = [0; 8];
-            let would_block = |result: io::Result<usize>| {
-                assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
-            };
-            settle().await;
-            would_block(socket.try_recv(&mut buf));
-            would_block(socket.try_recv_from(&mut buf).map(|(count, _)| count));
-            would_block(socket.try_peek(&mut buf));
-            would_block(socket.try_peek_from(&mut buf).map(|(count, _)| count));
-            peer.send(b"hello").unwrap();
-            let from = peer.local_addr().unwrap();
-            socket.readable().await.unwrap();
-            assert_eq!(socket.try_peek(&mut buf).unwrap(), 5);
-            assert_eq!(socket.try_peek_from(&mut buf).unwrap(), (5, from));
-            assert_eq!(socket.try_recv_from(&mut buf).unwrap(), (5, from));
-            peer.send(b"again!").unwrap();
-            socket.readable().await.unwrap();
-            let received = loop {
-                match socket.try_recv(&mut buf) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        socket.readable().await.unwrap();
-                    }
-                    received => break received,
-                }
-            };
-            assert_eq!(received.unwrap(), 6);
-            socket.writable().await.unwrap();
-            assert_eq!(socket.try_send(b"hello").unwrap(), 5);
-        }
-    });
-}
-
-#[test]
-fn the_poll_methods_wake_whoever_waits() {
-    block_on(async {
-        let (alice, bob) = (bound().await, bound().await);
-        let to = bob.local_addr().unwrap();
-        let receiving = async {
-            let mut buf = [0; 8];
-            poll_fn(|cx| bob.poll_recv_from(cx, &mut buf)).await
-        };
-        let sending = async {
-            settle().await;
-            poll_fn(|cx| alice.poll_send_to(cx, b"hello", to)).await
-        };
-        let (received, sent) = futures::join!(receiving, sending);
-        assert_eq!(received.unwrap(), (5, alice.local_addr().unwrap()));
-        assert_eq!(sent.unwrap(), 5);
-    });
-}
-
-#[test]
-fn a_poll_receives_no_more_than_its_budget() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            for _ in 0..BUDGET + 50 {
-                peer.send(b"x").unwrap();
-            }
-            socket.readable().await.unwrap();
-            yield_now().await;
-            let received = poll_fn(|cx| {
-                let received = (0..).take_while(|_| {
-                    let polled = socket.poll_recv_from(cx, &mut [0; 8]);
-                    polled.is_ready()
-                });
-                Poll::Ready(received.count())
-            });
-            assert_eq!(received.await, BUDGET);
-        }
-    });
 }
 
 /// Reads `count` times beside a task that ticks whenever it is polled. Asserts that no more reads than the budget
@@ -383,27 +137,6 @@ fn a_thousand_sockets_wait_side_by_side() {
         }
         for echo in join_all(echoes).await {
             assert_eq!(echo.unwrap().unwrap(), 5);
-        }
-    });
-}
-
-#[test]
-fn a_dropped_wait_loses_no_datagram() {
-    block_on(async {
-        for (socket, peer) in pairs().await {
-            let mut buf = [0; 8];
-            for _ in 0..100 {
-                assert!(socket.recv(&mut buf).now_or_never().is_none());
-            }
-            peer.send(b"hello").unwrap();
-            {
-                let mut waiting = pin!(socket.recv(&mut buf));
-                let _first = (&mut waiting).now_or_never();
-                let _other = socket.readable().await;
-            }
-            // Either the dropped wait has finished or this one gets the datagram.
-            peer.send(b"again").unwrap();
-            assert_eq!(socket.recv(&mut buf).await.unwrap(), 5);
         }
     });
 }
@@ -513,29 +246,6 @@ fn what_is_no_socket_is_refused_with_the_reason() {
         let socket = UdpSocket::from(OwnedFd::from(file));
         let error = socket.recv(&mut [0; 8]).await.unwrap_err();
         assert!(error.to_string().contains("a regular file"), "{error}");
-    });
-}
-
-#[test]
-fn a_failed_bind_or_connect_names_the_address() {
-    block_on(async {
-        let socket = bound().await;
-        let addr = socket.local_addr().unwrap();
-        let error = UdpSocket::bind(addr).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&addr.to_string()), "{error}");
-        // Another family.
-        let error = socket.connect("[::1]:9").await.unwrap_err();
-        assert!(error.to_string().contains("[::1]:9"), "{error}");
-        let nowhere: [SocketAddr; 0] = [];
-        for error in [
-            UdpSocket::bind(&nowhere[..]).await.unwrap_err(),
-            socket.connect(&nowhere[..]).await.unwrap_err(),
-            socket.send_to(b"x", &nowhere[..]).await.unwrap_err(),
-            socket.send_to(b"x", "no port").await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        }
     });
 }
 

@@ -1,7 +1,8 @@
-//! Which tasks are woken when several wait for one socket.
+//! Which tasks are woken when several wait for one socket, and how long a socket keeps the wakers of others.
+//!
+//! What also holds on a simulated network is in `net_laws`.
 
 use crate::support::{accepted, block_on, pairs, settle, watchdog};
-use futures::future::{abortable, join_all};
 use futures::stream::FuturesUnordered;
 use futures::task::{ArcWake, waker};
 use futures::{AsyncRead, AsyncReadExt, StreamExt, poll};
@@ -61,131 +62,6 @@ async fn counted<F: Future>(polls: &Cell<usize>, future: F) -> F::Output {
     .await
 }
 
-/// Writes until the stream is full.
-async fn fill(stream: &TcpStream) {
-    stream.writable().await.unwrap();
-    while stream.try_write(&[0; 1 << 16]).is_ok() {}
-}
-
-/// Starts eight waiting tasks, aborts the first, triggers the event with `happen`, and joins the others.
-async fn eight_wait<W, F>(stream: TcpStream, wait: W, happen: impl AsyncFnOnce())
-where
-    W: Fn(Rc<TcpStream>) -> F,
-    F: Future<Output = io::Result<()>> + 'static,
-{
-    let stream = Rc::new(stream);
-    let waiting = Rc::new(Cell::new(0));
-    let (first, handle) = abortable(wait(Rc::clone(&stream)));
-    let first = glassfrog::spawn(first);
-    let others: Vec<_> = (0..7)
-        .map(|_| {
-            let (wait, waiting) = (wait(Rc::clone(&stream)), Rc::clone(&waiting));
-            glassfrog::spawn(async move { counted(&waiting, wait).await })
-        })
-        .collect();
-    settle().await;
-    assert_eq!(waiting.get(), 7);
-    handle.abort();
-    assert!(first.await.unwrap().is_err());
-    happen().await;
-    for other in others {
-        other.await.unwrap().unwrap();
-    }
-    // Each was woken once and found its event.
-    assert_eq!(waiting.get(), 14);
-}
-
-#[test]
-fn a_cancelled_reader_passes_its_wake_to_the_other_readers() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let readable = |stream: Rc<TcpStream>| async move { stream.readable().await };
-            eight_wait(stream, readable, async || peer.write_all(b"x").unwrap()).await;
-        }
-    });
-}
-
-#[test]
-fn a_cancelled_peek_passes_its_wake_to_the_other_peeks() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let peek = |stream: Rc<TcpStream>| async move {
-                assert_eq!(stream.peek(&mut [0; 8]).await?, 1);
-                Ok(())
-            };
-            eight_wait(stream, peek, async || peer.write_all(b"x").unwrap()).await;
-        }
-    });
-}
-
-#[test]
-fn a_cancelled_writer_passes_its_wake_to_the_other_writers() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            fill(&stream).await;
-            let writable = |stream: Rc<TcpStream>| async move { stream.writable().await };
-            eight_wait(stream, writable, async || {
-                let mut buf = vec![0; 1 << 16];
-                peer.set_nonblocking(true).unwrap();
-                // Lets pending events arrive while other tasks run.
-                for _ in 0..100 {
-                    while peer.read(&mut buf).is_ok() {}
-                    settle().await;
-                }
-            })
-            .await;
-        }
-    });
-}
-
-#[test]
-fn the_end_of_the_stream_wakes_all_readers() {
-    block_on(async {
-        for (stream, peer) in pairs().await {
-            let read = |stream: Rc<TcpStream>| async move {
-                assert_eq!(stream.read(&mut [0; 8]).await?, 0);
-                Ok(())
-            };
-            eight_wait(stream, read, async || drop(peer)).await;
-        }
-    });
-}
-
-#[test]
-fn an_overfull_waiter_list_loses_no_wake() {
-    const TASKS: usize = 20;
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let stream = Rc::new(stream);
-            let tasks: Vec<_> = (0..TASKS)
-                .map(|_| {
-                    let stream = Rc::clone(&stream);
-                    glassfrog::spawn(async move {
-                        let mut byte = [0];
-                        AsyncReadExt::read_exact(&mut &*stream, &mut byte)
-                            .await
-                            .unwrap();
-                        byte[0]
-                    })
-                })
-                .collect();
-            settle().await;
-            let sent: Vec<u8> = (0..TASKS as u8).collect();
-            for byte in &sent {
-                peer.write_all(&[*byte]).unwrap();
-                settle().await;
-            }
-            let mut read: Vec<_> = join_all(tasks)
-                .await
-                .into_iter()
-                .map(Result::unwrap)
-                .collect();
-            read.sort_unstable();
-            assert_eq!(read, sent);
-        }
-    });
-}
-
 #[test]
 fn an_overfull_waiter_list_comes_to_rest() {
     const TASKS: usize = 20;
@@ -205,31 +81,6 @@ fn an_overfull_waiter_list_comes_to_rest() {
             let before = polls.get();
             settle().await;
             assert_eq!(polls.get(), before);
-        }
-    });
-}
-
-#[test]
-fn any_number_of_tasks_waiting_on_a_listener_come_to_rest() {
-    const TASKS: usize = 20;
-    block_on(async {
-        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-        let polls = Rc::new(Cell::new(0));
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|_| {
-                let (listener, polls) = (Rc::clone(&listener), Rc::clone(&polls));
-                glassfrog::spawn(async move {
-                    let mut incoming = listener.incoming();
-                    counted(&polls, incoming.next()).await.unwrap().unwrap();
-                })
-            })
-            .collect();
-        settle().await;
-        assert_eq!(polls.get(), TASKS);
-        let addr = listener.local_addr().unwrap();
-        let _peers = [(); TASKS].map(|()| net::TcpStream::connect(addr).unwrap());
-        for task in tasks {
-            task.await.unwrap();
         }
     });
 }
@@ -466,90 +317,6 @@ fn a_task_that_polls_repeatedly_takes_one_waiter_slot() {
     });
 }
 
-#[test]
-fn reading_and_writing_wake_separately() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            fill(&stream).await;
-            let (reader, writer) = (Counter::new(), Counter::new());
-            let mut readable = pin!(stream.readable());
-            let mut writable = pin!(stream.writable());
-            assert!(poll_for(&reader, readable.as_mut()).is_pending());
-            assert!(poll_for(&writer, writable.as_mut()).is_pending());
-            peer.write_all(b"x").unwrap();
-            settle().await;
-            assert_eq!((reader.wakes(), writer.wakes()), (1, 0));
-            assert!(poll_for(&reader, readable.as_mut()).is_ready());
-            assert!(poll_for(&writer, writable.as_mut()).is_pending());
-        }
-    });
-}
-
-#[test]
-fn clearing_one_direction_does_not_clear_the_other() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            stream.writable().await.unwrap();
-            peer.write_all(b"x").unwrap();
-            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 1);
-            stream.try_read(&mut [0; 8]).unwrap_err();
-            assert_eq!(stream.try_write(b"x").unwrap(), 1);
-
-            peer.write_all(b"x").unwrap();
-            stream.readable().await.unwrap();
-            fill(&stream).await;
-            assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
-        }
-    });
-}
-
-#[test]
-fn an_event_wakes_the_waker_of_the_last_poll() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let (first, last) = (Counter::new(), Counter::new());
-            let mut readable = pin!(stream.readable());
-            assert!(poll_for(&first, readable.as_mut()).is_pending());
-            assert!(poll_for(&last, readable.as_mut()).is_pending());
-            assert_eq!(Arc::strong_count(&first), 1);
-            peer.write_all(b"x").unwrap();
-            settle().await;
-            assert_eq!((first.wakes(), last.wakes()), (0, 1));
-        }
-    });
-}
-
-#[test]
-fn a_dropped_wait_keeps_no_waker() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let counters = [(); 10].map(|()| Counter::new());
-            let mut waits: Vec<_> = counters
-                .iter()
-                .map(|counter| {
-                    let mut wait = Box::pin(stream.readable());
-                    assert!(poll_for(counter, wait.as_mut()).is_pending());
-                    wait
-                })
-                .collect();
-            // The first, one in the middle, and the last.
-            for dropped in [9, 4, 0] {
-                drop(waits.remove(dropped));
-            }
-            for (number, counter) in counters.iter().enumerate() {
-                let waits = ![9, 4, 0].contains(&number);
-                assert_eq!(Arc::strong_count(counter), 1 + usize::from(waits));
-            }
-            peer.write_all(b"x").unwrap();
-            settle().await;
-            for (number, counter) in counters.iter().enumerate() {
-                let waited = ![9, 4, 0].contains(&number);
-                assert_eq!(counter.wakes(), usize::from(waited));
-            }
-        }
-    });
-}
-
 /// Calls a closure when woken.
 struct Calling<F>(F);
 
@@ -646,22 +413,4 @@ fn assert_ended(peer: &mut net::TcpStream) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn waiting_does_not_poll() {
-    block_on(async {
-        let (stream, mut peer) = accepted().await;
-        let polls = Rc::new(Cell::new(0));
-        let reading = {
-            let polls = Rc::clone(&polls);
-            glassfrog::spawn(async move { counted(&polls, stream.read(&mut [0; 8])).await })
-        };
-        // Keeps the loop busy.
-        settle().await;
-        assert_eq!(polls.get(), 1);
-        peer.write_all(b"x").unwrap();
-        assert_eq!(reading.await.unwrap().unwrap(), 1);
-        assert_eq!(polls.get(), 2);
-    });
 }

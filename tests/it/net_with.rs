@@ -1,23 +1,18 @@
 //! The `*_with` methods: system calls of the caller's own, with the readiness of the reactor.
+//!
+//! What also holds on a simulated network is in `net_laws`.
 
 use crate::support::{block_on, few_or_many, pairs, settle, watchdog};
 use futures::FutureExt;
 use glassfrog::Runtime;
 use glassfrog::net::{TcpListener, TcpStream};
-use glassfrog::task::yield_now;
 use glassfrog::time::timeout;
 use socket2::SockRef;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// How many operations a poll may finish.
-const BUDGET: usize = 128;
 
 /// Receives by a system call that the runtime knows nothing of.
 fn recv(stream: &TcpStream, buf: &mut Vec<u8>) -> io::Result<usize> {
@@ -82,147 +77,6 @@ fn an_idle_socket_has_no_futile_calls() {
             // One has read, the next has found nothing, and one more is the price of events of the other
             // direction.
             assert!((2..=3).contains(&calls.get()), "{}", calls.get());
-        }
-    });
-}
-
-#[test]
-fn an_operation_that_always_would_block_is_called_once_per_event() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let calls = Cell::new(0);
-            let waiting = stream.read_with(|_| {
-                calls.set(calls.get() + 1);
-                io::Result::<()>::Err(ErrorKind::WouldBlock.into())
-            });
-            let mut waiting = pin!(waiting);
-            let before = calls.get();
-            for events in 1..10 {
-                peer.write_all(b"x").unwrap();
-                for _ in 0..1000 {
-                    assert!((&mut waiting).now_or_never().is_none());
-                    yield_now().await;
-                }
-                assert!(calls.get() <= before + events + 1, "{}", calls.get());
-            }
-            assert!(calls.get() > 2);
-        }
-    });
-}
-
-#[test]
-fn an_interrupted_operation_is_called_again() {
-    block_on(async {
-        for (stream, _peer) in pairs().await {
-            let mut calls = 0;
-            let interrupted = stream.write_with(|_| {
-                calls += 1;
-                match calls {
-                    1..5 => Err(ErrorKind::Interrupted.into()),
-                    _ => Ok(calls),
-                }
-            });
-            assert_eq!(interrupted.await.unwrap(), 5);
-        }
-    });
-}
-
-#[test]
-fn an_operation_may_use_its_own_socket() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            peer.write_all(b"hello").unwrap();
-            let inner = |stream: &TcpStream| {
-                let mut buf = [0; 16];
-                // The first of these leaves a waker.
-                let mut cx = Context::from_waker(Waker::noop());
-                let polled = stream.poll_read_with(&mut cx, |stream| stream.try_read(&mut buf));
-                let _others = (format!("{stream:?}"), stream.local_addr());
-                match polled {
-                    Poll::Ready(result) => result,
-                    Poll::Pending => Err(ErrorKind::WouldBlock.into()),
-                }
-            };
-            assert_eq!(stream.read_with(inner).await.unwrap(), 5);
-            peer.write_all(b"again").unwrap();
-            assert_eq!(stream.read_with(inner).await.unwrap(), 5);
-        }
-    });
-}
-
-#[test]
-fn a_panic_of_an_operation_leaves_the_socket_usable() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let mut cx = Context::from_waker(Waker::noop());
-            peer.write_all(b"hello").unwrap();
-            stream.readable().await.unwrap();
-            let mut panicking = Box::pin(stream.read_with(|_| -> io::Result<()> { panic!("op") }));
-            let polled = catch_unwind(AssertUnwindSafe(|| panicking.as_mut().poll(&mut cx)));
-            assert!(polled.is_err());
-            drop(panicking);
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                stream.poll_write_with(&mut cx, |_| -> io::Result<()> { panic!("op") })
-            }));
-            assert!(polled.is_err());
-            assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 5);
-            assert_eq!(stream.write(b"x").await.unwrap(), 1);
-        }
-    });
-}
-
-#[test]
-fn an_event_during_the_operation_is_not_forgotten() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let mut buf = Vec::new();
-            let mut is_first = true;
-            peer.write_all(b"x").unwrap();
-            let count = stream.read_with(|stream| {
-                let result = recv(stream, &mut buf);
-                if std::mem::take(&mut is_first) {
-                    // This arrives after the system call, and before the runtime clears the readiness.
-                    peer.write_all(b"hello").unwrap();
-                    return Err(ErrorKind::WouldBlock.into());
-                }
-                result
-            });
-            assert_eq!(count.await.unwrap(), 5);
-        }
-    });
-}
-
-#[test]
-fn operations_count_against_the_budget_of_the_poll() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            peer.write_all(b"hello").unwrap();
-            stream.readable().await.unwrap();
-            yield_now().await;
-            let mut calls = 0;
-            poll_fn(|cx| {
-                while stream.poll_read_with(cx, |_| Ok(())).is_ready() {
-                    calls += 1;
-                    assert!(calls <= BUDGET);
-                }
-                Poll::Ready(())
-            })
-            .await;
-            assert_eq!(calls, BUDGET);
-        }
-    });
-}
-
-#[test]
-fn a_dropped_wait_leaves_the_line() {
-    block_on(async {
-        for (stream, mut peer) in pairs().await {
-            let mut buf = Vec::new();
-            for _ in 0..1000 {
-                let _dropped = stream.read_with(|s| recv(s, &mut buf)).now_or_never();
-            }
-            peer.write_all(b"hello").unwrap();
-            assert_eq!(stream.read_with(|s| recv(s, &mut buf)).await.unwrap(), 5);
         }
     });
 }

@@ -22,8 +22,8 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// How long a test may run before the watchdog considers it hung. No test of a working crate takes nearly as long,
-/// even on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// even on a loaded machine, except those that wait for the kernel with the feature `slow`.
+const PATIENCE: Duration = Duration::from_secs(few_or_many(60, 240) as u64);
 
 /// Returns the smaller number for everyday runs, and the larger one with the feature `slow`, where tests may take
 /// long.

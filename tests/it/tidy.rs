@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The layers, top down: each module of the crate, and the modules that it may use. Each uses only modules after it.
-const LAYERS: [(&str, &[&str]); 28] = [
+const LAYERS: [(&str, &[&str]); 30] = [
     // What users call.
     (
         "test_runs",
@@ -23,6 +23,24 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "timeline",
             "foreign",
             "threads",
+            "primitives",
+            "sim",
+        ],
+    ),
+    (
+        "sim",
+        &[
+            "time",
+            "task",
+            "context",
+            "event_loop",
+            "executor",
+            "pool",
+            "dump",
+            "timeline",
+            "wire",
+            "clock",
+            "foreign",
             "primitives",
         ],
     ),
@@ -103,6 +121,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "pool",
             "timeline",
             "traces",
+            "wire",
             "waiter",
             "foreign",
             "slab",
@@ -165,6 +184,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
             "metrics",
             "timeline",
             "traces",
+            "wire",
             "clock",
             "waiter",
             "foreign",
@@ -193,6 +213,10 @@ const LAYERS: [(&str, &[&str]); 28] = [
     ),
     ("timers", &["waiter", "foreign", "slab", "primitives"]),
     ("pool", &["waiter", "foreign", "threads", "primitives"]),
+    (
+        "wire",
+        &["timeline", "clock", "foreign", "slab", "primitives"],
+    ),
     // Their building blocks.
     ("dump", &["traces"]),
     ("metrics", &[]),
@@ -209,6 +233,27 @@ const LAYERS: [(&str, &[&str]); 28] = [
     ("primitives", &[]),
     // Documentation only.
     ("guide", &[]),
+];
+
+/// The files that know of a host of a simulation, and whose modules other runtimes have too.
+const SIMULATED: [&str; 17] = [
+    "clock.rs",
+    "event_loop.rs",
+    "event_loop/settings.rs",
+    "event_loop/shared.rs",
+    "executor.rs",
+    "executor/failure.rs",
+    "executor/inbox.rs",
+    "executor/message.rs",
+    "executor/receive.rs",
+    "net/resolve.rs",
+    "pool.rs",
+    "pool/queue.rs",
+    "reactor.rs",
+    "reactor/queue.rs",
+    "task/promise.rs",
+    "test_runs.rs",
+    "test_runs/limit.rs",
 ];
 
 /// The maximum number of lines of code in a file, without comments and tests.
@@ -814,6 +859,11 @@ fn cfg_appears_only_where_it_is_allowed() {
         match path {
             // The platform rules.
             "reactor/platform.rs" => true,
+            // The choice between real and simulated sockets.
+            "net/raw.rs" => true,
+            "net/raw/stand_in.rs" if whole_module && next.starts_with("handles!") => true,
+            // What a host of a simulation has besides, or does differently.
+            _ if code.contains(r#"feature = "sim""#) && SIMULATED.contains(&path) => true,
             // Defaults of debug builds.
             "event_loop/settings.rs" if code.contains("cfg!(debug_assertions)") => true,
             // The system that lists the threads of a process.
@@ -866,10 +916,35 @@ fn cfg_appears_only_where_it_is_allowed() {
         for (index, (line, text)) in code.iter().enumerate() {
             let next = code.get(index + 1).map_or("", |(_, next)| *next);
             let asks = words(text).any(|word| word == "cfg" || word == "cfg_attr");
-            if asks && !is_allowed(&source.path, text.trim(), next) {
+            if asks && !is_allowed(&source.path, text.trim(), next.trim()) {
                 complaints.push(format!("{}: {}", source.at(*line), text.trim()));
             }
         }
     }
     assert_none(complaints);
+}
+
+#[test]
+fn the_page_about_simulation_tests_the_program_that_it_shows() {
+    let page = read("src/guide/simulation.rs");
+    let is_code =
+        |line: &&str| !line.is_empty() && !line.starts_with("//") && !line.starts_with("use ");
+    let visible: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(str::trim)
+        .collect();
+    let mut count = 0;
+    for file in ["program", "hosts"] {
+        let hidden = read(&format!("src/guide/simulation/{file}.txt"));
+        for line in hidden
+            .lines()
+            .map(|line| line.trim_start_matches('#').trim())
+            .filter(is_code)
+        {
+            count += 1;
+            assert!(visible.contains(&line), "`{line}` is only in {file}.txt");
+        }
+    }
+    assert!(count > 40, "these {count} lines are not all");
 }

@@ -1,7 +1,7 @@
 """Makes pages with data of known content, as the Rust side would write them, for the test of the page.
 
     python3 tests/page/data.py <directory>     writes scripted.html, hostile.html, large.html, tasks.html, groups.html,
-                                               virtual.html, blocked.html, locked.html and empty.html
+                                               virtual.html, blocked.html, locked.html, simulated.html, storm.html and empty.html
 
 `scripted` is written by hand, so the test knows each answer. The larger ones come from a small simulation of a loop.
 """
@@ -19,6 +19,7 @@ MILLIS = 1_000_000
 
 SOCKET, DEADLINE, TASK, JOB, SYNC, OUTSIDE = range(6)
 ENDS, PANICS, NOT_BEGUN = 1, 2, 4
+ARRIVED, LOST, ON_ITS_WAY = range(3)
 
 
 class Group:
@@ -50,6 +51,16 @@ class Group:
         """Adds a wait."""
         self.data["lanes"][lane]["waits"] += [start, end - start, self.run.text(text), kind, int(still)]
 
+    def host(self):
+        """Makes the group a simulated host, which lives from the beginning."""
+        self.data.update({"order": [], "lives": [0, self.run.data["span"]]})
+        return self
+
+    def tick(self, lane, at, wake=-1, flags=0, ready=None):
+        """Adds a poll of a simulated host, which takes no time."""
+        self.poll(lane, at, 0, ready, wake, flags)
+        self.data["order"].append(lane)
+
     def mark(self, time, lane, text):
         """Adds a mark of the program."""
         self.data["marks"] += [time, lane, self.run.text(text)]
@@ -68,6 +79,20 @@ class Run:
             self.indices[text] = len(self.data["texts"])
             self.data["texts"].append(text)
         return self.indices[text]
+
+    def simulate(self, origin=0):
+        """Makes the run a simulation."""
+        self.data["network"] = {"origin": origin, "lost": 0, "flows": [], "faults": []}
+
+    def flow(self, sender, to, sent, end, text, fate=ARRIVED):
+        """Adds a segment from one host to another."""
+        index = [id(group) for group in self.data["groups"]].index
+        self.data["network"]["flows"] += [index(id(sender.data)), index(id(to.data)), sent, end, fate, self.text(text)]
+
+    def fault(self, time, host, text):
+        """Adds a fault, of a host or of the network."""
+        index = -1 if host is None else [id(group) for group in self.data["groups"]].index(id(host.data))
+        self.data["network"]["faults"] += [time, index, self.text(text)]
 
     def write(self, path):
         """Writes the page with this run, escaped as Rust escapes it."""
@@ -286,6 +311,81 @@ def locked():
     return run
 
 
+def simulated():
+    """A client and a server on virtual time: one request is lost with a partition and sent again; the server crashes."""
+    run = Run("simulated", 60 * MILLIS)
+    run.simulate()
+    client, server = Group(run, "client").host(), Group(run, "server").host()
+    main = client.lane("main", 0, place="tests/echo.rs:12", spawned=0)
+    reader = client.lane("task", 1, "reader", "tests/echo.rs:20", 11 * MILLIS, main)
+    accept = server.lane("main", 0, place="tests/echo.rs:40", spawned=0, ended=40 * MILLIS)
+    conn = server.lane("task", 1, "conn 1", "tests/echo.rs:44", 8_500 * MICROS, accept, ended=40 * MILLIS)
+    again = server.lane("main", 0, place="tests/echo.rs:40", spawned=50 * MILLIS)
+    server.data["lanes"][again]["restart"] = 1
+    server.data["lives"] = [0, 40 * MILLIS, 50 * MILLIS, 60 * MILLIS]
+
+    client.tick(main, 0, client.wake(0, -1, "the loop"))
+    client.wait(main, 0, 11 * MILLIS, "connect tcp 10.0.0.1:32768 → server:80", SOCKET)
+    server.tick(accept, 0, server.wake(0, -1, "the loop"))
+    server.wait(accept, 0, 8_500 * MICROS, "accept tcp 0.0.0.0:80", SOCKET)
+    run.flow(client, server, 0, 5 * MILLIS, "SYN")
+    run.flow(server, client, 5 * MILLIS, 11 * MILLIS, "SYN-ACK")
+    run.flow(client, server, 11 * MILLIS, 14 * MILLIS, "ACK")
+    # In one moment: main ends its connect and spawns the reader, which polls, and main polls again.
+    client.tick(main, 11 * MILLIS, client.wake(11 * MILLIS, -1, "ready: connect tcp 10.0.0.1:32768 → server:80"))
+    client.tick(reader, 11 * MILLIS, client.wake(11 * MILLIS, main, "spawned"))
+    client.tick(main, 11 * MILLIS, client.wake(11 * MILLIS, reader, ""))
+    run.flow(client, server, 11 * MILLIS, 16 * MILLIS, "data #0, 4 bytes")
+    client.wait(reader, 11 * MILLIS, 36_250 * MICROS, "read tcp 10.0.0.1:32768 → server:80", SOCKET)
+    client.wait(main, 11 * MILLIS, 20 * MILLIS, "sleep 9 ms", DEADLINE)
+    server.tick(accept, 14 * MILLIS, server.wake(14 * MILLIS, -1, "ready: accept tcp 0.0.0.0:80"))
+    server.tick(conn, 14 * MILLIS, server.wake(14 * MILLIS, accept, "spawned"))
+    server.wait(accept, 14 * MILLIS, 40 * MILLIS, "accept tcp 0.0.0.0:80", SOCKET)
+    server.wait(conn, 14 * MILLIS, 16 * MILLIS, "read tcp 10.0.0.2:80 → client:32768", SOCKET)
+    server.tick(conn, 16 * MILLIS, server.wake(16 * MILLIS, -1, "ready: read tcp 10.0.0.2:80 → client:32768"))
+    server.wait(conn, 16 * MILLIS, 40 * MILLIS, "read tcp 10.0.0.2:80 → client:32768", SOCKET)
+    run.flow(server, client, 16 * MILLIS, 19_500 * MICROS, "ack 4")
+    run.fault(18 * MILLIS, None, "partition client | server")
+    run.flow(server, client, 16 * MILLIS, 18 * MILLIS, "data #0, 6 bytes", LOST)
+    client.tick(main, 20 * MILLIS, client.wake(20 * MILLIS, -1, "its deadline passed"))
+    client.wait(main, 20 * MILLIS, 60 * MILLIS, "join task 1 “reader”", TASK, still=True)
+    run.flow(client, server, 20 * MILLIS, 20 * MILLIS, "data #4, 4 bytes", LOST)
+    run.fault(30 * MILLIS, None, "repair client | server")
+    run.flow(server, client, 32 * MILLIS, 36_250 * MICROS, "data #0, 6 bytes, sent again")
+    client.tick(reader, 36_250 * MICROS, client.wake(36_250 * MICROS, -1, "ready: read tcp 10.0.0.1:32768 → server:80"))
+    client.wait(reader, 36_250 * MICROS, 60 * MILLIS, "read tcp 10.0.0.1:32768 → server:80", SOCKET, still=True)
+    run.flow(client, server, 36_250 * MICROS, 39_250 * MICROS, "ack 6")
+    run.fault(40 * MILLIS, server, "crash of server")
+    run.fault(50 * MILLIS, server, "server starts again")
+    server.tick(again, 50 * MILLIS, server.wake(50 * MILLIS, -1, "the loop"))
+    server.wait(again, 50 * MILLIS, 60 * MILLIS, "accept tcp 0.0.0.0:80", SOCKET, still=True)
+    run.flow(client, server, 52 * MILLIS, 57 * MILLIS, "data #4, 4 bytes, sent again")
+    run.flow(server, client, 57 * MILLIS, 60 * MILLIS, "reset", ON_ITS_WAY)
+    return run
+
+
+def storm():
+    """Eight hosts that send 16,384 segments in two seconds, of which one in fifty is lost."""
+    span = 2_000 * MILLIS
+    run, random_ = Run("storm", span, lost=1_000), random.Random(5)
+    run.simulate(origin=3_000 * MILLIS)
+    hosts = [Group(run, f"host {number}").host() for number in range(8)]
+    lanes = [[host.lane("task", id, f"conn {id}", "src/main.rs:7", 0) for id in range(1, 5)] for host in hosts]
+    moments = []
+    for number in range(16_384):
+        sent = span * number // 16_384
+        sender, to = random_.sample(range(8), 2)
+        end = min(span, sent + random_.randrange(1 * MILLIS, 10 * MILLIS))
+        lost = random_.random() < 0.02
+        text = f"data #{number}, 40 bytes" if number % 2 else f"ack {number}"
+        run.flow(hosts[sender], hosts[to], sent, end, text, LOST if lost else ARRIVED)
+        moments += [(sent, sender)] + ([] if lost else [(end, to)])
+    for at, host in sorted(moments):
+        for lane in random_.sample(lanes[host], random_.randrange(1, 3)):
+            hosts[host].tick(lane, at, hosts[host].wake(at, -1, "ready: read tcp"))
+    return run
+
+
 def empty():
     """A run in which nothing happened."""
     run = Run("empty")
@@ -294,7 +394,7 @@ def empty():
 
 
 RUNS = {"scripted": scripted, "hostile": hostile, "large": large, "tasks": tasks, "groups": groups, "virtual": virtual,
-        "blocked": blocked, "locked": locked, "empty": empty}
+        "blocked": blocked, "locked": locked, "simulated": simulated, "storm": storm, "empty": empty}
 
 
 def write_all(directory):

@@ -329,6 +329,137 @@ class ThePage(PageTest):
         self.open("virtual")
         self.assertNotIn("held up", self.cards()[1].text)
 
+    # Simulations.
+
+    def flow(self, text):
+        """Returns the number of the first segment with a text, and its two ends on the canvas."""
+        return self.run_js("""
+            const i = Array.from({ length: timeline.model.flows.length }, (_, i) => i)
+              .find(i => timeline.model.flows.text(i) === arguments[0]);
+            return [i, ...flowPlace(i)];""", text)
+
+    def test_the_figures_of_a_simulation_count_hosts_segments_losses_and_faults(self):
+        self.open("simulated")
+        self.assert_shows("what", "60 ms · 2 simulated hosts · 5 tasks · 11 polls")
+        self.assertEqual([card.text for card in self.cards()], [
+            "2 hosts\n11 polls at 8 moments of 60 ms",
+            "11 segments\nthe slowest, “SYN-ACK” from server to client, took 6 ms",
+            "2 lost\nthe first: “data #0, 6 bytes” from server to client, at 16.000 ms",
+            "4 faults\nthe first: partition client | server, at 18.000 ms",
+        ])
+        self.assert_shows("legend", "lost segment", "polls, in their order at one moment")
+        self.assertNotIn("off its core", self.text("legend"))
+
+    def test_the_pointer_on_an_arrow_says_what_it_is_and_how_long_it_took(self):
+        self.open("simulated")
+        number, x, y, after, foot = self.flow("SYN")
+        canvas = self.browser.find_element(By.ID, "lanes")
+        box = self.run_js("const r = arguments[0].getBoundingClientRect(); return [r.width, r.height]", canvas)
+        at = (x + (after - x) * 0.3, y + (foot - y) * 0.3)
+        ActionChains(self.browser).move_to_element_with_offset(
+            canvas, round(at[0] - box[0] / 2), round(at[1] - box[1] / 2)).perform()
+        self.settle()
+        self.assertEqual(self.text("tip"), "“SYN” from client to server\nsent at 0.000 ms, arrived at 5.000 ms\nlatency 5 ms")
+        self.click_picture(*at)
+        self.assert_shows("detail", "Segment “SYN”", "client → server: arrived 5 ms later.", "The polls of the sender")
+        self.assert_shows("status", "“SYN” from client to server, sent at 0.000 ms, arrived 5 ms later")
+
+    def test_an_arrow_leads_from_the_row_of_its_sender_to_that_of_its_receiver(self):
+        self.open("simulated")
+        tops = self.run_js("return timeline.model.groups.map(headTop)")
+        for text, sender, receiver in [("SYN", 0, 1), ("SYN-ACK", 1, 0)]:
+            _, _, y, _, foot = self.flow(text)
+            self.assertEqual([y - tops[sender], foot - tops[receiver]], [40, 40])
+
+    def test_a_lost_segment_ends_in_a_cross_on_the_way(self):
+        self.open("simulated")
+        number, x, y, after, foot = self.flow("data #0, 6 bytes")
+        client, server = self.run_js("return timeline.model.groups.map(group => headTop(group) + 40)")
+        self.assertEqual(y, server)
+        self.assertTrue(client < foot < server)
+        lost = self.run_js("return paper.lost")
+        pixel = self.run_js("""
+            const [x, y] = arguments, pen = document.getElementById("lanes").getContext("2d");
+            return [...pen.getImageData(Math.round(x) - 3, Math.round(y) - 3, 7, 7).data];""", after, foot)
+        wanted = [int(lost[i:i + 2], 16) for i in (1, 3, 5)]
+        self.assertIn(wanted, [pixel[i:i + 3] for i in range(0, len(pixel), 4)])
+        self.browser.find_element(By.XPATH, "//button[.='data #0, 6 bytes']").click()
+        self.settle()
+        self.assert_shows("detail", "server → client: was lost 2 ms later.", "“conn 1” · poll 2")
+
+    def test_polls_at_one_moment_stand_side_by_side_in_their_order(self):
+        self.open("simulated")
+        places = self.run_js("""
+            const [main, reader] = timeline.model.groups[0].lanes;
+            return [pollPlace(main, 1), pollPlace(reader, 0), pollPlace(main, 2)].map(place => place[0]);""")
+        self.assertGreaterEqual(places[1] - places[0], 4)
+        self.assertGreaterEqual(places[2] - places[1], 4)
+        lane = self.run_js("return timeline.yOf(timeline.model.lanes[0]) + 10")
+        self.click_picture(places[2] + 1, lane)
+        self.assert_shows("detail", "main · poll 3 of 4", "number 3 of 3 at this moment", "its poll 1",
+                          "Segments that arrived at this moment\nSYN-ACK")
+        # The wakes of one moment are a chain, which ends at the socket.
+        self.assert_shows("detail", "cause: ready: connect tcp")
+
+    def test_where_there_is_no_room_the_polls_of_one_moment_stand_at_one_place(self):
+        self.open("storm")
+        self.assertLess(self.run_js("""
+            const lanes = timeline.model.groups[0].lanes;
+            return Math.max(...lanes.flatMap(lane => Array.from(lane.start, (start, i) => tickShift(lane, i))))"""), 61)
+
+    def test_a_host_that_was_started_again_was_down_and_its_lanes_say_so(self):
+        self.open("simulated")
+        self.assertEqual(self.run_js("return timeline.model.groups[1].lanes.map(labelOf)"),
+                         ["main", "conn 1", "main (restart 1)"])
+        self.click_picture(60, self.run_js("return headTop(timeline.model.groups[1])") + 10)
+        self.assert_shows("detail", "5 polls at 4 moments", "5 sent, of which 1 were lost; 5 arrived",
+                          "started again\n1 time")
+
+    def test_a_fault_is_a_mark_on_the_axis(self):
+        self.open("simulated")
+        self.click_picture(self.run_js("return timeline.xOf(40e6)"), 8)
+        self.assert_shows("detail", "Fault “crash of server”", "at\n40.000 ms", "host\nserver")
+        self.assertNotIn("made by", self.text("detail"))
+
+    def test_the_lanes_of_all_hosts_can_be_hidden(self):
+        self.open("simulated")
+        hosts = self.browser.find_element(By.ID, "hosts")
+        self.assertEqual(hosts.text, "Hosts only")
+        hosts.click()
+        self.settle()
+        self.assertEqual((hosts.text, self.run_js("return visibleRows().length")), ("Show tasks", 0))
+        # The search finds them nevertheless.
+        self.browser.find_element(By.ID, "search").send_keys("conn 1")
+        self.settle()
+        self.assertEqual(self.run_js("return visibleRows().length"), 1)
+        self.open("scripted")
+        self.assertFalse(self.browser.find_element(By.ID, "hosts").is_displayed())
+
+    def test_times_count_from_the_beginning_of_the_simulation(self):
+        self.open("storm")
+        self.assertIn("at 3", self.cards()[2].text)
+        self.assertEqual(self.run_js("return moment(0, 1e6)"), "3000 ms")
+
+    def test_of_many_segments_some_are_drawn_and_the_page_says_so(self):
+        self.open("storm")
+        self.assertEqual(self.run_js("return [flowsInView().every, flowsInView().count]"), [9, 16_384])
+        self.assertLess(self.run_js("return flowsInView().drawn.length"), 2_500)
+        # Each lost one is drawn.
+        self.assertEqual(self.run_js("""
+            return flowsInView().drawn.filter(i => timeline.model.flows.fate[i] === LOST).length === timeline.model.flows.lost"""),
+            True)
+        self.run_js("timeline.show(1000e6, 1010e6)")
+        self.settle()
+        self.assertEqual(self.run_js("return flowsInView().every"), 1)
+
+    def test_16384_segments_draw_a_frame_within_50_ms(self):
+        self.open("storm")
+        self.run_js("showHostsOnly(false)")
+        paints, _ = self.browser.execute_async_script(FRAMES)
+        print(f"\n16,384 segments, paint: median {statistics.median(paints):.1f} ms", end="")
+        self.assertLess(statistics.median(paints), FRAME)
+        self.assertLess(self.run_js("return timeline.loaded"), LOAD)
+
     def test_the_search_keeps_the_lanes_that_match(self):
         self.open("scripted")
         self.press("/", "conn 3")
@@ -420,7 +551,7 @@ class ThePage(PageTest):
         self.assertEqual(ids[:7], ["search", "order", "closer", "wider", "fit", "theme", "lanes"])
         missed = self.run_js(
             "return [...document.querySelectorAll('button, input, select, canvas[tabindex]')]"
-            ".filter(control => !control.dataset.seen).map(control => control.outerHTML)")
+            ".filter(control => !control.hidden && !control.dataset.seen).map(control => control.outerHTML)")
         self.assertEqual(missed, [])
 
     def test_what_is_selected_is_said_to_a_screen_reader(self):
@@ -606,8 +737,8 @@ class AFileOfAProgram(PageTest):
         for file in FILES:
             with self.subTest(file.name):
                 path = self.open(file)
-                self.assertRegex(self.cards()[0].text, r"\d+ % (to \d+ % )?busy")
-                self.assertRegex(self.cards()[1].text, r"longest poll|no poll")
+                self.assertRegex(self.cards()[0].text, r"\d+ % (to \d+ % )?busy|^\d+ hosts?")
+                self.assertRegex(self.cards()[1].text, r"longest poll|no poll|segments?")
                 self.assertGreater(self.run_js("return timeline.model.lanes.length"), 0)
                 self.assertGreater(self.colours()[0], 20)
                 if "latest start" in self.cards()[2].text:
@@ -638,6 +769,11 @@ for (const lane of lanes) {
   for (let i = 0; i < start.length; i++) {
     if (start[i] < earliest || end[i] > span || end[i] < start[i]) faults.push(`${name}: wait ${i + 1} lies outside the run`);
   }
+}
+const { flows } = timeline.model;
+for (let i = 0; i < flows.length; i++) {
+  if (flows.sent[i] < 0 || flows.end[i] < flows.sent[i] || flows.end[i] > span) faults.push(`segment ${i + 1} lies outside`);
+  if (i > 0 && flows.sent[i] < flows.sent[i - 1]) faults.push(`segment ${i + 1} was sent before the one before it`);
 }
 return faults.slice(0, 20);
 """

@@ -4,6 +4,7 @@ use super::contained::Contained;
 use super::prefixed::Prefixed;
 use super::stop::{Stop, StopWaiter};
 use super::{BoxError, Configure};
+use crate::context;
 use crate::foreign::swallow_panics;
 use crate::hyper::{Executor, Timer};
 use crate::time::timeout;
@@ -57,6 +58,11 @@ impl<M, H> Connections<M, H> {
             .http1()
             .timer(timer)
             .header_read_timeout(header_read_timeout);
+        if context::shared().clock.is_simulated() {
+            // hyper takes the date from the operating system, so that two runs of a seed would send different bytes.
+            hyper.http1().auto_date_header(false);
+            hyper.http2().auto_date_header(false);
+        }
         if let Some(configure) = configure {
             configure(&mut hyper);
         }

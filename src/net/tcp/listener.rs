@@ -4,6 +4,7 @@ use super::stream::TcpStream;
 use crate::net::accept::Accept;
 use crate::net::addrs::ToSocketAddrs;
 use crate::net::adopt::{Inspect, describe_non_tcp, std_conversions};
+use crate::net::raw::{self, RawListener, RawStream};
 use crate::net::socket::Socket;
 use crate::net::with::read_with;
 use crate::reactor::Io;
@@ -38,7 +39,7 @@ use std::task::{Context, Poll, ready};
 /// ```
 pub struct TcpListener {
     /// The registered socket.
-    pub(in crate::net) socket: Socket<mio::net::TcpListener>,
+    pub(in crate::net) socket: Socket<RawListener>,
     /// Whether the last attempt to accept failed for lack of resources, and that has been logged.
     starved: AtomicBool,
 }
@@ -81,13 +82,12 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let bind = mio::net::TcpListener::bind;
-        let socket = Socket::bind(addr.target()?, InitialState::Created, bind).await?;
+        let socket = Socket::bind(addr.target()?, InitialState::Created, raw::listen).await?;
         Ok(TcpListener::new(socket))
     }
 
     /// Creates a listener from a registered socket.
-    fn new(socket: Socket<mio::net::TcpListener>) -> TcpListener {
+    fn new(socket: Socket<RawListener>) -> TcpListener {
         TcpListener {
             socket,
             starved: AtomicBool::new(false),
@@ -180,8 +180,8 @@ impl TcpListener {
     }
 
     /// Returns an accept operation for this listener.
-    fn connections(&self) -> Accept<'_, mio::net::TcpListener, mio::net::TcpStream, SocketAddr> {
-        Accept::new(&self.socket, &self.starved, mio::net::TcpListener::accept)
+    fn connections(&self) -> Accept<'_, RawListener, RawStream, SocketAddr> {
+        Accept::new(&self.socket, &self.starved, RawListener::accept)
     }
 
     /// Returns the local socket address of this listener.
@@ -273,7 +273,7 @@ impl TcpListener {
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     /// Accepts the next connection.
-    accept: Accept<'a, mio::net::TcpListener, mio::net::TcpStream, SocketAddr>,
+    accept: Accept<'a, RawListener, RawStream, SocketAddr>,
 }
 
 impl Stream for Incoming<'_> {
@@ -294,7 +294,9 @@ impl fmt::Debug for Incoming<'_> {
 std_conversions!(
     TcpListener,
     std::net::TcpListener,
-    mio::net::TcpListener::from_std
+    RawListener::from_std,
+    raw::into_std,
+    /// The kind is `Unsupported` if the socket is [simulated](crate::net#simulated-sockets).
 );
 
 impl Io for mio::net::TcpListener {

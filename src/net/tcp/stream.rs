@@ -7,6 +7,7 @@ use crate::net::adopt::{describe_non_tcp, std_conversions};
 use crate::net::bytes::{Bytes, forward_read, forward_write};
 use crate::net::error::with_context;
 use crate::net::happy_eyeballs::connect_any;
+use crate::net::raw::{self, RawStream};
 use crate::net::read_to_end::{ReadSome, read_to_end};
 use crate::net::resolve::resolve;
 use crate::net::socket::Socket;
@@ -58,7 +59,7 @@ use std::sync::Arc;
 /// [`AsyncWrite`]: futures_io::AsyncWrite
 pub struct TcpStream {
     /// The registered socket.
-    pub(in crate::net) socket: Socket<mio::net::TcpStream>,
+    pub(in crate::net) socket: Socket<RawStream>,
 }
 
 /// Returns whether an error means only that a socket is not connected yet, or that no data has arrived.
@@ -132,9 +133,9 @@ impl TcpStream {
             // Registering the socket would fail, and the peer would see a connection that closes at once.
             return Err(runtime_ended());
         }
-        let io = mio::net::TcpStream::connect(addr)?;
+        let io = raw::connect(shared, addr)?;
         let socket = Socket::new(Arc::clone(shared), io, InitialState::Connecting)?;
-        let connected = |io: &mio::net::TcpStream, seen| {
+        let connected = |io: &RawStream, seen| {
             if platform::surely_connected(seen) {
                 return Ok(((), Conclusion::Nothing));
             }
@@ -167,7 +168,7 @@ impl TcpStream {
     }
 
     /// Creates a stream from a registered socket.
-    pub(super) fn new(socket: Socket<mio::net::TcpStream>) -> TcpStream {
+    pub(super) fn new(socket: Socket<RawStream>) -> TcpStream {
         TcpStream { socket }
     }
 
@@ -305,7 +306,7 @@ impl TcpStream {
             return Ok(0);
         }
         // The data stays in the receive buffer, so its length says nothing about the next read.
-        let op = |io: &mio::net::TcpStream, _| Ok((io.peek(buf)?, Conclusion::Nothing));
+        let op = |io: &RawStream, _| Ok((io.peek(buf)?, Conclusion::Nothing));
         self.socket.op(Direction::Read, op).await
     }
 
@@ -707,7 +708,7 @@ impl ReadSome for &TcpStream {
     }
 }
 
-impl Bytes for mio::net::TcpStream {
+impl Bytes for RawStream {
     fn after_read(seen: Snapshot, count: usize, room: usize) -> Conclusion {
         platform::after_read(seen, count, room)
     }
@@ -749,7 +750,7 @@ impl Io for mio::net::TcpStream {
 }
 
 /// Returns the word for the operations in a direction.
-fn operation(direction: Direction) -> &'static str {
+pub(in crate::net) fn operation(direction: Direction) -> &'static str {
     match direction {
         Direction::Read => "read",
         Direction::Write => "write",
@@ -759,7 +760,9 @@ fn operation(direction: Direction) -> &'static str {
 std_conversions!(
     TcpStream,
     std::net::TcpStream,
-    mio::net::TcpStream::from_std
+    RawStream::from_std,
+    raw::into_std,
+    /// The kind is `Unsupported` if the socket is [simulated](crate::net#simulated-sockets).
 );
 
 impl fmt::Debug for TcpStream {

@@ -42,6 +42,8 @@ mod wheel;
 mod attempt_laws;
 mod chain_laws;
 mod ended_laws;
+#[cfg(feature = "sim")]
+mod hosts_laws;
 mod queue_laws;
 mod read_to_end_laws;
 #[cfg(feature = "timeline")]

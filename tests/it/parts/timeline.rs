@@ -2,6 +2,9 @@
 
 #[path = "../../../src/timeline/event.rs"]
 pub(crate) mod event;
+#[cfg(feature = "sim")]
+#[path = "../../../src/timeline/hosts.rs"]
+mod hosts;
 #[path = "../../../src/timeline/json.rs"]
 mod json;
 #[path = "../../../src/timeline/lane.rs"]
@@ -24,6 +27,9 @@ pub(crate) mod recording;
 mod strip;
 #[path = "../../../src/timeline/trace_json.rs"]
 mod trace_json;
+#[cfg(feature = "sim")]
+#[path = "../../../src/timeline/traffic.rs"]
+pub(crate) mod traffic;
 #[path = "../../../src/timeline/words.rs"]
 mod words;
 
@@ -44,6 +50,19 @@ pub(crate) fn page(recordings: &[Recording], title: &str) -> String {
 /// Returns the trace.
 pub(crate) fn trace(recordings: &[Recording]) -> String {
     trace_json::trace(&Model::new(recordings), "title")
+}
+
+/// Returns the data of the page of a simulation, and its trace.
+#[cfg(feature = "sim")]
+pub(crate) fn simulated(
+    recordings: &[(u32, Recording)],
+    traffic: &traffic::Traffic,
+) -> (String, String) {
+    let model = Model::simulated(recordings, traffic);
+    (
+        page::data(&model, "title"),
+        trace_json::trace(&model, "title"),
+    )
 }
 
 /// Returns the longest polls and the latest starts as text.

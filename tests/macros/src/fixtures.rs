@@ -2,6 +2,8 @@
 //!
 //! In an ordinary run they all pass. Those that should fail do so only when a test runs them.
 
+mod simulated;
+
 use glassfrog::task::{self, yield_now};
 use glassfrog::time::{advance, sleep};
 use glassfrog::{Handle, Runtime, spawn};

@@ -6,4 +6,5 @@ mod functions;
 mod limits;
 mod mistakes;
 mod runs;
+mod simulations;
 mod timelines;

@@ -186,7 +186,7 @@ fn an_unknown_setting_is_one_error_that_lists_the_settings() {
         let line = format!("#[glassfrog::test({settings})] async fn it() {{}}");
         let message = format!(
             "`{name}` is not a setting of `#[glassfrog::test]`, which has `virtual_clock`, `timeout = \
-             \"5s\"`, `seed = N`, `iterations = N`, `crate = path`"
+             \"5s\"`, `seed = N`, `iterations = N`, `sim`, `twice`, `crate = path`"
         );
         assert_wrong(&line, &message);
     }
@@ -380,4 +380,56 @@ fn a_function_keeps_its_visibility() {
 #[test]
 fn a_wrong_path_is_one_error_at_its_location() {
     assert_wrong_for_the_compiler("#[glassfrog::main(crate = ^toad)] async fn main() {}");
+}
+
+#[test]
+fn a_wrong_function_of_a_simulation_is_one_error() {
+    let wrong = |function: &str, requires: &str| {
+        let line = format!("#[glassfrog::test(sim)] {function}");
+        assert_wrong(&line, &format!("`#[glassfrog::test]` {requires}"));
+    };
+    wrong(
+        "^async fn it(sim: &mut u32) { *sim = 7 }",
+        "with `sim` requires a function that is not `async`: remove this `async`; only the software of its hosts and \
+         clients is `async`",
+    );
+    wrong(
+        "fn it^() {}",
+        "with `sim` requires a parameter: add `sim: &mut Sim`",
+    );
+    wrong(
+        "fn it^<'a>(sim: &'a mut u32) {}",
+        "requires a function without generic parameters: remove them",
+    );
+    assert_wrong(
+        "^#[glassfrog::test(sim)] struct It;",
+        "`#[glassfrog::test]` can only be used on a `fn` with a body",
+    );
+}
+
+#[test]
+fn settings_that_contradict_a_simulation_are_one_error() {
+    for settings in ["sim, ^virtual_clock", "^virtual_clock, sim"] {
+        assert_wrong(
+            &format!("#[glassfrog::test({settings})] fn it(sim: &mut u32) {{}}"),
+            "`virtual_clock` cannot be combined with `sim`: the clocks of simulated hosts are always virtual",
+        );
+    }
+    assert_wrong(
+        "#[glassfrog::test(seed = 1, ^twice)] async fn it() {}",
+        "`twice` requires `sim`: it compares two runs of a simulation",
+    );
+}
+
+#[test]
+fn a_simulation_without_the_feature_is_one_error_about_the_feature() {
+    let program = "mod stub { pub mod __private { pub struct Test; #[cfg(feature = \"sim\")] pub mod sim {} } } \
+                   #[glassfrog::test(sim, twice, crate = crate::stub)] fn it(sim: &mut u32) { *sim = 7 }";
+    let errors = errors(program);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    // A note below says that `sim` is gated behind the feature.
+    assert!(
+        errors[0].contains("find `sim` in `__private`"),
+        "{errors:?}"
+    );
 }
