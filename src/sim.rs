@@ -6,7 +6,8 @@
 //! bit for bit. So a bug that one run in a thousand shows is found by [a search over seeds](search), and replayed from
 //! its seed.
 //!
-//! ```
+#![cfg_attr(feature = "prelude", doc = "```")]
+#![cfg_attr(not(feature = "prelude"), doc = "```ignore")]
 //! use glassfrog::net::{TcpListener, TcpStream};
 //! use glassfrog::prelude::*;
 //! use glassfrog::sim::{self, Link, Sim};

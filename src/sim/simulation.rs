@@ -37,7 +37,8 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "prelude", doc = "```")]
+#[cfg_attr(not(feature = "prelude"), doc = "```ignore")]
 /// use glassfrog::net::{TcpListener, TcpStream};
 /// use glassfrog::prelude::*;
 /// use glassfrog::sim::Sim;
