@@ -116,6 +116,7 @@ mod tests {
     use crate::clock::host::{HostClock, TrueTime};
     use crate::event_loop::{Settings, SimulatedHost, TimelineOutput};
     use crate::executor::Remote;
+    use crate::pool::Pool;
     use crate::task::{JoinHandle, spawn_blocking, yield_now};
     use crate::wire::{Host, Wire};
     use crate::{context, net, spawn, time};
@@ -124,6 +125,7 @@ mod tests {
     use std::future::pending;
     use std::io;
     use std::net::SocketAddr;
+    use std::ops::RangeInclusive;
     use std::pin::pin;
     use std::rc::Rc;
     use std::sync::Arc;
@@ -212,6 +214,11 @@ mod tests {
             }
         }
 
+        /// Returns the pool of the host, which holds its jobs.
+        fn pool(&self) -> &Arc<Pool> {
+            &self.event_loop.shared.pool
+        }
+
         /// Returns how often the bell was rung since the last call.
         fn rung(&self) -> u64 {
             self.bell.0.swap(0, Ordering::Relaxed)
@@ -235,6 +242,11 @@ mod tests {
     /// Panics without a report on the standard error stream.
     async fn fail() {
         std::panic::resume_unwind(Box::new("out of luck"));
+    }
+
+    /// Chooses the oldest of the held jobs, which have ids in this range.
+    fn oldest(ids: RangeInclusive<u64>) -> u64 {
+        *ids.start()
     }
 
     #[test]
@@ -408,9 +420,9 @@ mod tests {
             spawn_blocking(move || thread::current().id() != here).await
         });
         host.step();
-        let pool = Arc::clone(&host.event_loop.shared.pool);
+        let pool = Arc::clone(host.pool());
         assert_eq!((pool.held_jobs(), pool.counts()), (1, (0, 1)));
-        let job = pool.take_held(|ids| *ids.start()).unwrap();
+        let job = pool.take_held(oldest).unwrap();
         let about = job.describe();
         assert!(
             about.starts_with("blocking job 2 (") && about.contains("step.rs:"),
@@ -422,7 +434,7 @@ mod tests {
         assert!(host.rung() > 0);
         assert_eq!(pool.counts(), (0, 0));
         assert!(host.outcome(task).unwrap());
-        assert!(pool.take_held(|ids| *ids.start()).is_none());
+        assert!(pool.take_held(oldest).is_none());
     }
 
     #[test]
@@ -434,13 +446,7 @@ mod tests {
             job.await.unwrap_err().is_cancelled()
         });
         assert!(host.outcome(task));
-        assert!(
-            host.event_loop
-                .shared
-                .pool
-                .take_held(|ids| *ids.start())
-                .is_none()
-        );
+        assert!(host.pool().take_held(oldest).is_none());
     }
 
     #[test]
@@ -448,9 +454,9 @@ mod tests {
         let host = Fixture::new(0);
         let task = host.spawn(async { spawn_blocking(|| ()).await.unwrap_err().is_cancelled() });
         host.step();
-        drop(host.event_loop.shared.pool.take_held(|ids| *ids.start()));
+        drop(host.pool().take_held(oldest));
         assert!(host.outcome(task));
-        assert_eq!(host.event_loop.shared.pool.counts(), (0, 0));
+        assert_eq!(host.pool().counts(), (0, 0));
     }
 
     #[test]
@@ -462,12 +468,7 @@ mod tests {
             }));
         });
         host.step();
-        host.event_loop
-            .shared
-            .pool
-            .take_held(|ids| *ids.start())
-            .unwrap()
-            .run();
+        host.pool().take_held(oldest).unwrap().run();
         let panics = host.step().panics;
         assert!(panics.len() == 1 && !panics[0].has_handle, "{panics:?}");
         assert_eq!(panics[0].text, "task 2 panicked: out of luck");
@@ -484,13 +485,7 @@ mod tests {
         drop(context);
         assert_eq!(host.step().polls, 0);
         assert!(task.is_finished());
-        assert!(
-            host.event_loop
-                .shared
-                .pool
-                .take_held(|ids| *ids.start())
-                .is_none()
-        );
+        assert!(host.pool().take_held(oldest).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! [`Bells`]: which hosts have something to do, and who has told them so.
+//! [`Bells`]: the list of ready hosts, and the detection of messages from foreign threads.
 //!
 //! Each host has a bell, which its inbox rings when a message arrives. The driver rings it when a deadline or a packet
 //! is due. A bell that is rung puts the host on the list of ready hosts, once. So the driver never looks at a host that

@@ -571,6 +571,7 @@ impl Sim {
         }
         let began = Stopwatch::start();
         while !self.simulation.bells.is_interrupted() && began.elapsed() < FOREIGN_PATIENCE {
+            // Nothing is left to simulate, and the other thread needs the processor.
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -4,7 +4,7 @@ use super::journal::Fault;
 use super::{HostId, Link, State, Wire};
 
 impl Wire {
-    /// Takes the power of a host. Its sockets vanish, and nobody is told. What it has sent before is still under way.
+    /// Cuts the power of a host. Its sockets vanish, and it sends nothing more. What it has sent before is still in flight.
     pub(crate) fn power_off(&self, host: HostId) {
         self.with(|state| {
             state.journal.fault(state.now, host, host, Fault::PowerOff);

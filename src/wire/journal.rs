@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-/// The number of entries that a journal keeps unless it is told otherwise: as many as fit a report.
+/// The number of entries that a journal keeps by default: as many as fit a report.
 const KEPT: usize = 64;
 
 /// The number of faults that a journal keeps: more than most runs have, and no more than a reader reads.

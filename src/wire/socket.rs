@@ -215,7 +215,7 @@ impl Drop for Listener {
 }
 
 /// Returns a TTL that `setsockopt(2)` accepts.
-fn checked_ttl(ttl: u32) -> Result<u32, Failure> {
+pub(super) fn checked_ttl(ttl: u32) -> Result<u32, Failure> {
     match ttl {
         1..=255 => Ok(ttl),
         _ => Err(Failure::Invalid),

@@ -6,6 +6,7 @@ use super::Mode;
 use super::address::is_group;
 use crate::slab::Key;
 use crate::wire::error::Failure;
+use crate::wire::socket::checked_ttl;
 use crate::wire::{Host, Socket, Wire};
 use std::io;
 use std::net::SocketAddr;
@@ -118,10 +119,7 @@ impl UdpSocket {
 
     /// Sets `IP_TTL`, which changes nothing.
     pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        // As `setsockopt(2)` checks it.
-        if !(1..=255).contains(&ttl) {
-            return Err(Failure::Invalid.into());
-        }
+        let ttl = checked_ttl(ttl)?;
         self.wire.with(|state| {
             state.bound(self.key)?.ttl = ttl;
             Ok::<_, Failure>(())
