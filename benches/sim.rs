@@ -5,23 +5,20 @@
     reason = "the hosts of a simulation are runtimes of their own"
 )]
 mod common;
+#[path = "../tests/it/sim_toy/lost_write.rs"]
+mod lost_write;
 
-use std::cell::RefCell;
 use std::future::pending;
 use std::hint::black_box;
-use std::rc::Rc;
 use std::time::Duration;
 
 use criterion::Criterion;
 use glassfrog::net::{TcpListener, TcpStream};
 use glassfrog::prelude::*;
-use glassfrog::sim::{self, Report, Sim};
-use glassfrog::time::{sleep, timeout};
+use glassfrog::sim::{self, Sim};
+use glassfrog::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// The number of entries that the client of the log writes.
-const ENTRIES: u8 = 20;
 
 /// The number of hosts that talk with the server, and for how many seconds.
 const TALKERS: u64 = 500;
@@ -44,7 +41,7 @@ fn log_of_each_seed(criterion: &mut Criterion) {
     criterion.bench_function("replicated log, one seed", |bencher| {
         bencher.iter(|| {
             seed = (seed + 1) % 1000;
-            black_box(lost_writes(seed))
+            black_box(lost_write::lost_writes(seed))
         });
     });
 }
@@ -101,82 +98,4 @@ async fn echo_server() -> sim::Result {
             std::io::Result::Ok(())
         }));
     }
-}
-
-/// Runs a log with a bug: the primary acknowledges an entry even if the backup has not answered in time. Returns the report,
-/// and the number of entries that were acknowledged and lost.
-fn lost_writes(seed: u64) -> (Report, usize) {
-    let log = Rc::new(RefCell::new(Vec::new()));
-    let acknowledged = Rc::new(RefCell::new(Vec::new()));
-    let mut sim = Sim::new(seed);
-    let ours = Rc::clone(&log);
-    sim.host("backup", move || backup(Rc::clone(&ours)));
-    sim.host("primary", primary);
-    let ours = Rc::clone(&acknowledged);
-    sim.client("client", async move {
-        sleep(60 * MS).await;
-        // The primary may be gone.
-        let Ok(mut stream) = TcpStream::connect("primary:1").await else {
-            return Ok(());
-        };
-        for entry in 0..ENTRIES {
-            let write = async {
-                stream.write_all(&[entry]).await?;
-                stream.read_exact(&mut [0]).await
-            };
-            if !matches!(timeout(Duration::from_secs(5), write).await, Ok(Ok(_))) {
-                break;
-            }
-            ours.borrow_mut().push(entry);
-            sleep(MS * sim::rng().below(50) as u32).await;
-        }
-        Ok(())
-    });
-    sim.client("chaos", async {
-        let rng = sim::rng();
-        sleep(MS * rng.below(2000) as u32).await;
-        sim::partition("primary", "backup");
-        sleep(MS * rng.below(500) as u32).await;
-        if rng.below(4) == 0 {
-            sim::crash("primary");
-        }
-        sleep(MS * rng.below(1000) as u32).await;
-        sim::repair("primary", "backup");
-        sleep(Duration::from_secs(120)).await;
-        Ok(())
-    });
-    let report = sim.run().expect("a run");
-    let (log, acknowledged) = (log.borrow(), acknowledged.borrow());
-    let lost = acknowledged.iter().filter(|entry| !log.contains(entry));
-    (report, lost.count())
-}
-
-async fn primary() -> sim::Result {
-    sleep(50 * MS).await;
-    let listener = TcpListener::bind("0.0.0.0:1").await?;
-    let mut backup = TcpStream::connect("backup:2").await?;
-    let (mut client, _) = listener.accept().await?;
-    let mut entry = [0];
-    while client.read_exact(&mut entry).await.is_ok() {
-        let copied = async {
-            backup.write_all(&entry).await?;
-            backup.read_exact(&mut [0]).await
-        };
-        let _lost_if_it_fails = timeout(100 * MS, copied).await;
-        client.write_all(b"k").await?;
-    }
-    Ok(())
-}
-
-async fn backup(log: Rc<RefCell<Vec<u8>>>) -> sim::Result {
-    let listener = TcpListener::bind("0.0.0.0:2").await?;
-    let (mut primary, _) = listener.accept().await?;
-    let mut entry = [0];
-    while primary.read_exact(&mut entry).await.is_ok() {
-        log.borrow_mut().push(entry[0]);
-        if primary.write_all(b"k").await.is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
